@@ -1,0 +1,72 @@
+# make help lists the targets. Everything that is made goes to build/ (B=build-asan for another).
+B       ?= build
+PREFIX  ?= /usr/local
+CC      ?= cc
+MPICC   ?= mpicc
+PKG     ?= pkg-config
+MSGPACK := $(shell $(PKG) --exists msgpack-c && echo msgpack-c || echo msgpack)
+PKGS    := libcurl $(MSGPACK) libcjson libutf8proc libpcre2-8
+VERSION := 0.1.0
+
+OPT      ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DDM_VERSION='"$(VERSION)"' $(shell $(PKG) --cflags $(PKGS))
+CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
+LDFLAGS  += $(SAN)
+LDLIBS   += $(shell $(PKG) --libs $(PKGS)) -lm -lpthread
+
+# mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
+ROOMS   := base json data program adapter lm metric runner search study pool optimizer report
+LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB     := $(B)/libdspympi.a
+MPI_SRC := $(sort $(wildcard src/cluster/*.c))
+CMD_SRC := $(sort $(wildcard src/cmd/*.c))
+MPI_OBJ := $(MPI_SRC:%.c=$(B)/%.o)
+CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
+PROGRAM := $(B)/dspy-mpi
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+UNIT     := $(B)/tests/unit-tests
+MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
+MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)
+
+all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
+
+$(B)/src/cluster/%.o: src/cluster/%.c
+	@mkdir -p $(@D)
+	OMPI_CC="$(CC)" $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
+	OMPI_CC="$(CC)" $(MPICC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(UNIT): $(UNIT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) $$($(PKG) --libs criterion) -o $@
+
+$(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+mock: $(MOCK) ## build the mock model server of the tests
+
+unit: $(UNIT) ## unit and golden tests (make unit FILTER='json/*' for some)
+	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
+
+clean: ## remove what was built
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: all mock unit clean help
+-include $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
