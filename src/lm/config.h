@@ -1,0 +1,56 @@
+/* What a job file says about a model: `lm`, or one role of `lms` (DESIGN.md §1, Models). */
+#ifndef DM_LM_CONFIG_H
+#define DM_LM_CONFIG_H
+
+#include "json/get.h"
+
+typedef enum dm_role { DM_TASK, DM_TEACHER, DM_PROMPT, DM_JUDGE } dm_role;
+#define DM_ROLES 4
+const char *dm_role_name(dm_role r); /* "task", "teacher", "prompt", "judge" */
+
+typedef enum dm_provider { DM_OPENAI, DM_HOSTED_VLLM, DM_OLLAMA, DM_EMBEDDED } dm_provider;
+
+typedef struct dm_price { /* per million tokens, any currency */
+    bool known;
+    double prompt, completion, cached;
+} dm_price;
+
+typedef struct dm_lm_config {
+    const char *model;      /* as given: "openai/gpt-4o-mini" */
+    dm_provider provider;
+    const char *name;       /* what goes out as "model": "gpt-4o-mini" */
+    const char **api_base;  /* [n_base], without a trailing slash; defaults filled in (api.openai.com,
+                             * OPENAI_BASE_URL, http://127.0.0.1:8000/v1, http://127.0.0.1:11434/v1) */
+    size_t n_base;
+    const char *api_key_env, *api_key_file; /* NULL: not given */
+    int64_t concurrency;    /* calls in flight for the whole job; default 32 an endpoint */
+    double rpm, tpm;        /* 0: no limit; of the whole job, an endpoint */
+    double timeout;         /* whole call, s; default 600 */
+    double connect_timeout; /* s; 10 */
+    int64_t num_retries;    /* 3 */
+    double wait;            /* s, for a server that is not up yet; 0 */
+    double outage;          /* s without any answer that end the run, resumable; 120 */
+    dm_price price;
+    const char *ca_file, *proxy; /* NULL: none */
+    const char *cache_tag;
+    bool has_temperature, has_max_tokens;
+    double temperature;
+    int64_t max_tokens;
+    const dm_value *sampling; /* dict: the sampling keys as given, in the wire's order, with
+                               * temperature and max_tokens under the names that go out */
+    const dm_value *extra_body; /* dict or NULL */
+} dm_lm_config;
+
+/* at: a string "provider/name" or an object. Unknown providers and keys are refused with the nearest
+ * known one. Reads no key and opens no connection. */
+dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
+/* The keys an object may have, for the option table. */
+extern const char *const dm_lm_keys[];
+extern const size_t dm_n_lm_keys;
+/* What an answer depends on: model and sampling, never addresses or keys. For content keys. */
+dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
+/* Fills c->price from the built-in table where the job gives none and the model is known. */
+void dm_price_default(dm_lm_config *c);
+double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached);
+
+#endif
