@@ -1,0 +1,33 @@
+/* Inside of the runner: the rendered parts of a program state. */
+#ifndef DM_RUNNER_PREPARED_H
+#define DM_RUNNER_PREPARED_H
+
+#include "runner/runner.h"
+
+typedef struct dm_rendered {
+    bool made;
+    dm_status status;
+    dm_error error;
+    dm_prefix prefix;
+    uint64_t hash; /* of prefix.json */
+} dm_rendered;
+
+typedef struct dm_prepared_part { /* one predictor */
+    dm_rendered by_adapter[2];
+    dm_str schema;
+    dm_hash *demo_hash; /* [n_demos], with drop_own_demo */
+} dm_prepared_part;
+
+struct dm_prepared {
+    dm_run_spec spec;
+    dm_arena *arena;
+    dm_prepared_part *parts; /* [program->n] */
+};
+
+/* System message and demonstrations of predictor i, rendered at the first use; without the demos that
+ * equal the example where the spec says so (then they live in a). Never NULL; see its status. */
+const dm_rendered *dm_prepared_prefix(dm_prepared *p, size_t i, dm_adapter kind,
+                                      const dm_hash *fingerprint, dm_arena *a);
+dm_str dm_prepared_schema(dm_prepared *p, size_t i);
+
+#endif

@@ -1,0 +1,270 @@
+/* The life of a run: ask -> answer -> parse (-> ask again in JSON mode -> parse) -> next predictor ->
+ * metric -> done. */
+#include "runner/prepared.h"
+
+#include <math.h>
+
+struct dm_run {
+    dm_runner *runner;
+    dm_prepared *prepared;
+    const dm_value *row;
+    dm_hash fingerprint;
+    dm_arena *arena;
+    const dm_answer *given; /* [n_given] */
+    size_t n_given;
+    dm_run_answered *answered;
+    dm_run_done *done;
+    void *user;
+
+    size_t predictor; /* the one that is asking */
+    dm_adapter mode;  /* DM_JSON once the chat answer did not parse */
+    uint32_t call;
+    uint64_t asked;
+    uint64_t lm_id; /* of the call in flight; 0: none */
+    bool scoring;   /* the metric has the prediction */
+    bool cancelled;
+    const dm_value *fields; /* the row, and the outputs so far */
+    dm_step *steps;         /* [program->n] */
+    dm_run_result result;
+};
+
+static void ask(dm_run *run);
+
+static void finish(dm_run *run)
+{
+    run->done(run->user, &run->result);
+    dm_arena_free(run->arena);
+}
+
+static void fail(dm_run *run, dm_fault fault, const char *text)
+{
+    run->result.fault = fault;
+    run->result.score = NAN;
+    run->result.error = dm_arena_printf(run->arena, "%s", text ? text : "");
+    finish(run);
+}
+
+static size_t n_predictors(const dm_run *run)
+{
+    return run->prepared->spec.candidate->program->n;
+}
+
+static const dm_signature *signature(const dm_run *run)
+{
+    return run->prepared->spec.candidate->program->predictors[run->predictor].signature;
+}
+
+/* A program of one module is called with the example's inputs, extras included; a step with the fields
+ * of its signature (contract 6, trace entry). */
+static const dm_value *call_inputs(dm_run *run)
+{
+    const dm_run_spec *spec = &run->prepared->spec;
+    if (n_predictors(run) == 1)
+        return dm_example_inputs(run->arena, run->row, spec->inputs, spec->n_inputs);
+    const dm_signature *s = signature(run);
+    dm_value *d = dm_value_dict(run->arena);
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const dm_value *v = dm_value_get_str(run->fields, s->fields[i].name);
+        if (v)
+            dm_value_set(run->arena, d, s->fields[i].name, v);
+    }
+    return d;
+}
+
+static const dm_value *with_outputs(dm_run *run, const dm_value *outputs)
+{
+    dm_value *d = dm_value_dict(run->arena);
+    for (size_t i = 0; i < run->fields->n; i++)
+        dm_value_set(run->arena, d, run->fields->members[i].key, run->fields->members[i].value);
+    for (size_t i = 0; i < outputs->n; i++)
+        dm_value_set(run->arena, d, outputs->members[i].key, outputs->members[i].value);
+    return d;
+}
+
+static void scored(void *user, const dm_metric_score *s)
+{
+    dm_run *run = user;
+    run->scoring = false;
+    if (run->cancelled) {
+        dm_arena_free(run->arena);
+    } else if (s->ok) {
+        run->result.score = s->score;
+        finish(run);
+    } else {
+        fail(run, DM_FAULT_METRIC, s->text);
+    }
+}
+
+static void program_ended(dm_run *run, const dm_value *outputs)
+{
+    const dm_run_spec *spec = &run->prepared->spec;
+    const dm_step *trace = spec->trace ? run->steps : NULL;
+    size_t n_steps = spec->trace ? n_predictors(run) : 0;
+    run->result.outputs = outputs;
+    run->result.steps = trace;
+    run->result.n_steps = n_steps;
+    if (!spec->scored || !run->runner->metric) {
+        finish(run);
+        return;
+    }
+    run->scoring = true;
+    dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps, spec->candidate->program,
+                     scored, run);
+}
+
+static void parsed(dm_run *run, const dm_value *outputs)
+{
+    dm_step *step = &run->steps[run->predictor];
+    step->predictor = run->predictor;
+    step->outputs = outputs;
+    if (run->prepared->spec.trace)
+        step->inputs = call_inputs(run);
+    if (run->predictor + 1 == n_predictors(run)) {
+        program_ended(run, outputs);
+        return;
+    }
+    run->fields = with_outputs(run, outputs);
+    run->predictor++;
+    run->mode = run->prepared->spec.adapter;
+    ask(run);
+}
+
+static void take_answer(dm_run *run, dm_str content, bool truncated)
+{
+    const dm_value *outputs = NULL;
+    dm_error err = {DM_OK, ""};
+    dm_status st;
+    run->result.truncated |= truncated;
+    if (content.n == 0)
+        st = dm_fail(&err, DM_E_PARSE, "The LM returned an empty or null response.");
+    else
+        st = dm_adapter_parse(run->arena, run->mode, signature(run), content, &outputs, &err);
+    if (st == DM_OK) {
+        parsed(run, outputs);
+    } else if (st == DM_E_PARSE && run->mode == DM_CHAT && run->prepared->spec.json_fallback) {
+        run->mode = DM_JSON;
+        run->result.fallback = true;
+        ask(run);
+    } else {
+        fail(run, DM_FAULT_PARSE, err.text);
+    }
+}
+
+static void called(void *user, const dm_lm_answer *answer)
+{
+    dm_run *run = user;
+    run->lm_id = 0;
+    dm_usage_add(&run->result.usage, &answer->usage);
+    if (answer->fault != DM_FAULT_NONE) {
+        fail(run, answer->fault, answer->text);
+        return;
+    }
+    dm_answer a = {.call = run->call,
+                   .asked = run->asked,
+                   .content = answer->content,
+                   .truncated = answer->truncated,
+                   .usage = answer->usage};
+    if (run->answered)
+        run->answered(run->user, &a);
+    run->call++;
+    take_answer(run, answer->content, answer->truncated);
+}
+
+/* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
+static uint64_t hash_of_asked(uint64_t h, dm_str user, dm_adapter mode)
+{
+    h ^= mode == DM_JSON;
+    for (size_t i = 0; i < user.n; i++)
+        h = (h ^ (unsigned char)user.p[i]) * 0x100000001b3u;
+    return h;
+}
+
+static const dm_answer *given_answer(const dm_run *run)
+{
+    for (size_t i = 0; i < run->n_given; i++)
+        if (run->given[i].call == run->call && run->given[i].asked == run->asked)
+            return &run->given[i];
+    return NULL;
+}
+
+static void ask(dm_run *run)
+{
+    const dm_run_spec *spec = &run->prepared->spec;
+    const dm_rendered *rendered =
+        dm_prepared_prefix(run->prepared, run->predictor, run->mode, &run->fingerprint, run->arena);
+    dm_error err = rendered->error;
+    dm_status st = rendered->status;
+    dm_str user = {NULL, 0};
+    if (st == DM_OK)
+        st = dm_adapter_user(run->arena, run->mode, signature(run), run->fields, &user, &err);
+    if (st != DM_OK) {
+        fail(run, DM_FAULT_PROGRAM, err.text);
+        return;
+    }
+    run->asked = hash_of_asked(rendered->hash, user, run->mode);
+    const dm_answer *given = given_answer(run);
+    if (given) {
+        run->call++;
+        take_answer(run, given->content, given->truncated);
+        return;
+    }
+    dm_lm_request r = {.role = spec->role,
+                       .prefix = &rendered->prefix,
+                       .user = user,
+                       .temperature = spec->temperature,
+                       .rollout = spec->rollout};
+    if (run->mode == DM_JSON) {
+        r.format = dm_adapter_format(signature(run));
+        if (r.format == DM_FORMAT_SCHEMA)
+            r.schema = dm_prepared_schema(run->prepared, run->predictor);
+    }
+    run->lm_id = dm_lm_submit(run->runner->lm, &r, called, run);
+}
+
+static const dm_answer *copy_given(dm_arena *a, const dm_answer *given, size_t n)
+{
+    dm_answer *copy = dm_arena_alloc_n(a, n, sizeof *copy);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = given[i];
+        copy[i].content.p = dm_arena_string(a, given[i].content.p, given[i].content.n);
+    }
+    return copy;
+}
+
+dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
+                   const dm_answer *given, size_t n_given, dm_run_answered *answered,
+                   dm_run_done *done, void *user)
+{
+    dm_arena *a = dm_arena_new(2048);
+    dm_run *run = dm_arena_alloc(a, sizeof *run);
+    run->arena = a;
+    run->runner = r;
+    run->prepared = p;
+    run->row = row;
+    run->fingerprint = *fingerprint;
+    run->given = copy_given(a, given, n_given);
+    run->n_given = n_given;
+    run->answered = answered;
+    run->done = done;
+    run->user = user;
+    run->mode = p->spec.adapter;
+    run->fields = row;
+    run->result.score = NAN;
+    run->steps = dm_arena_alloc_n(a, p->spec.candidate->program->n, sizeof *run->steps);
+    return run;
+}
+
+void dm_run_go(dm_run *run)
+{
+    ask(run);
+}
+
+void dm_run_cancel(dm_run *run)
+{
+    if (run->lm_id)
+        dm_lm_cancel(run->runner->lm, run->lm_id);
+    if (run->scoring)
+        run->cancelled = true; /* the metric still reads the run's memory; scored() frees it */
+    else
+        dm_arena_free(run->arena);
+}

@@ -1,0 +1,63 @@
+/* One example through a program: a small state machine over LM calls. Many run side by side in a
+ * process; each moves when an answer comes. */
+#ifndef DM_RUNNER_RUNNER_H
+#define DM_RUNNER_RUNNER_H
+
+#include "metric/metric.h"
+
+/* A program state made ready to run: what does not depend on the example is rendered once. */
+typedef struct dm_prepared dm_prepared;
+
+typedef struct dm_run_spec {
+    const dm_candidate *candidate;
+    dm_adapter adapter;
+    bool json_fallback; /* chat: one JSON call after an answer that does not parse (contract 3.5) */
+    dm_role role;
+    bool scored, trace, drop_own_demo;
+    int64_t rollout;      /* -1: none */
+    double temperature;   /* NAN: the model's own */
+    const dm_str *inputs; /* [n_inputs] the columns that a program of one module is called with */
+    size_t n_inputs;
+} dm_run_spec;
+
+dm_prepared *dm_prepared_new(const dm_run_spec *spec); /* borrows what spec points to */
+void dm_prepared_free(dm_prepared *p);
+
+/* One answer of a run, by its place: enough to go on from there without asking again. */
+typedef struct dm_answer {
+    uint32_t call;  /* 0, 1, ... in the order in which the run asks */
+    uint64_t asked; /* hash of what was asked */
+    dm_str content;
+    bool truncated;
+    dm_usage usage;
+} dm_answer;
+
+typedef struct dm_run_result { /* valid during the callback */
+    dm_fault fault;
+    double score; /* as the metric says; NAN when not scored or with a fault */
+    const dm_value *outputs;
+    const dm_step *steps; /* [n_steps], when spec.trace */
+    size_t n_steps;
+    dm_usage usage; /* of the calls made now; answers given at the start are not in it */
+    bool fallback, truncated;
+    const char *error; /* NULL: none */
+} dm_run_result;
+
+typedef struct dm_runner {
+    dm_lm *lm;
+    dm_metric *metric; /* NULL: nothing is scored */
+} dm_runner;
+
+typedef struct dm_run dm_run;
+typedef void dm_run_done(void *user, const dm_run_result *r);      /* the run is freed after it */
+typedef void dm_run_answered(void *user, const dm_answer *answer); /* each new usable answer */
+
+/* given: answers of an earlier, unfinished run of the same work, used as far as they fit (copied). row
+ * must stay alive. Nothing happens before dm_run_go, from which done may already be called. */
+dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
+                   const dm_answer *given, size_t n_given, dm_run_answered *answered,
+                   dm_run_done *done, void *user);
+void dm_run_go(dm_run *run);
+void dm_run_cancel(dm_run *run); /* frees it; no callback */
+
+#endif
