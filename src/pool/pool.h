@@ -31,8 +31,8 @@ typedef struct dm_result {
      * failure_score. */
     bool present;
     double score;                /* 0 to 1 as the metric says, failure_score, or NAN */
-    const dm_value *outputs;     /* dict, NULL with a fault before the last step's end */
-    const dm_step *steps;        /* [n_steps], when asked for */
+    dm_str outputs;              /* JSON text of a dict; .p NULL with a fault before the last step's end */
+    const dm_step *steps;        /* [n_steps], when work.trace */
     size_t n_steps;
     dm_usage usage;
     bool fallback, truncated, replayed; /* JSON fallback used; finish_reason length; from the journal */

@@ -1,4 +1,5 @@
 #include "runner/prepared.h"
+#include "json/json.h"
 
 #include <stdlib.h>
 

@@ -176,7 +176,7 @@ static uint64_t hash_of_asked(uint64_t h, dm_str user, dm_adapter mode)
     h ^= mode == DM_JSON;
     for (size_t i = 0; i < user.n; i++)
         h = (h ^ (unsigned char)user.p[i]) * 0x100000001b3u;
-    return h;
+    return h & INT64_MAX; /* msgpack's and the journal's integers are signed */
 }
 
 static const dm_answer *given_answer(const dm_run *run)

@@ -1,0 +1,141 @@
+/* The setup as JSON: made by the coordinator, read by every worker. */
+#include "json/json.h"
+#include "pool/wire.h"
+
+#include <math.h>
+
+static dm_value *write_set(dm_arena *a, const dm_setup *s, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (s->sets[i] && s->sets[i] == s->sets[j])
+            return dm_value_int(a, (int64_t)j); /* the same set under two names */
+    if (!s->sets[i])
+        return dm_value_null(a);
+    dm_value *rows = dm_value_list(a);
+    for (size_t k = 0; k < s->sets[i]->n; k++)
+        dm_value_append(a, rows, s->sets[i]->examples[k].row);
+    return rows;
+}
+
+static dm_value *write_lms(dm_arena *a, const dm_setup *s)
+{
+    dm_value *list = dm_value_list(a);
+    for (size_t i = 0; i < DM_ROLES; i++) {
+        const dm_value *v = s->lm[i] ? s->lm[i] : dm_value_null(a);
+        for (size_t j = 0; j < i && s->lm[i]; j++)
+            if (s->lm[i] == s->lm[j]) {
+                v = dm_value_int(a, (int64_t)j);
+                break;
+            }
+        dm_value_append(a, list, v);
+    }
+    return list;
+}
+
+void dm_setup_write(dm_buf *b, const dm_setup *s)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_value *d = dm_value_dict(a);
+    dm_value *inputs = dm_value_list(a), *sets = dm_value_list(a);
+    for (size_t i = 0; i < s->n_inputs; i++)
+        dm_value_append(a, inputs, dm_value_string(a, s->inputs[i]));
+    for (size_t i = 0; i < 3; i++)
+        dm_value_append(a, sets, write_set(a, s, i));
+    dm_value_set(a, d, DM_STR("program"), dm_program_write(a, s->program));
+    dm_value_set(a, d, DM_STR("adapter"), dm_value_int(a, s->adapter));
+    dm_value_set(a, d, DM_STR("json_fallback"), dm_value_bool(a, s->json_fallback));
+    dm_value_set(a, d, DM_STR("job_file"), dm_value_text(a, s->job_file ? s->job_file : "job"));
+    dm_value_set(a, d, DM_STR("lm"), write_lms(a, s));
+    dm_value_set(a, d, DM_STR("metric"), s->metric ? s->metric : dm_value_null(a));
+    dm_value_set(a, d, DM_STR("inputs"), inputs);
+    dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, s->failure_score));
+    dm_value_set(a, d, DM_STR("seed"), dm_value_int(a, (int64_t)(s->seed & INT64_MAX)));
+    dm_value_set(a, d, DM_STR("sets"), sets);
+    dm_json_write(b, d, DM_JSON_PYTHON);
+    dm_arena_free(a);
+}
+
+static const dm_value *item(const dm_value *list, size_t i)
+{
+    if (!list || list->kind != DM_LIST || i >= list->n)
+        return NULL;
+    const dm_value *v = list->items[i];
+    int64_t same;
+    if (v->kind == DM_INT && dm_value_to_int(v, &same) && same >= 0 && (size_t)same < i)
+        return item(list, (size_t)same);
+    return v->kind == DM_NULL ? NULL : v;
+}
+
+static bool read_sets(dm_arena *a, const dm_value *list, dm_setup *out)
+{
+    static const char *const names[] = {"trainset", "valset", "testset"};
+    for (size_t i = 0; i < 3; i++) {
+        const dm_value *v = item(list, i);
+        for (size_t j = 0; j < i && v; j++)
+            if (item(list, j) == v)
+                out->sets[i] = out->sets[j];
+        if (v && v->kind != DM_LIST)
+            return false;
+        if (v && !out->sets[i])
+            out->sets[i] = dm_dataset_of(a, names[i], v);
+    }
+    return true;
+}
+
+dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
+{
+    const dm_value *d = dm_json_read(a, text, err);
+    if (!d)
+        return DM_E_INTERNAL;
+    dm_at at = dm_at_root(d, "setup", DM_E_INTERNAL), p;
+    *out = (dm_setup){.deadline = INFINITY};
+    out->budget = (dm_budget){INFINITY, INFINITY, INFINITY, INFINITY};
+    p = dm_at_key(&at, "program");
+    out->program = dm_program_read(a, &p, err);
+    int64_t adapter = DM_CHAT, seed = 0;
+    dm_str job_file = DM_STR("job"), *inputs = NULL;
+    dm_status st = out->program ? DM_OK : DM_E_INTERNAL;
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "adapter"), dm_get_int(&p, DM_CHAT, DM_JSON, &adapter, err));
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "json_fallback"), dm_get_bool(&p, &out->json_fallback, err));
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "job_file"), dm_get_string(&p, &job_file, err));
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "inputs"), dm_get_strings(&p, a, &inputs, &out->n_inputs, err));
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "failure_score"),
+              dm_get_number(&p, -INFINITY, INFINITY, &out->failure_score, err));
+    if (st == DM_OK)
+        st = (p = dm_at_key(&at, "seed"), dm_get_int(&p, 0, INT64_MAX, &seed, err));
+    if (st != DM_OK)
+        return st;
+    out->adapter = (dm_adapter)adapter;
+    out->job_file = job_file.p;
+    out->inputs = inputs;
+    out->seed = (uint64_t)seed;
+    for (size_t i = 0; i < DM_ROLES; i++)
+        out->lm[i] = item(dm_value_get(d, "lm"), i);
+    const dm_value *metric = dm_value_get(d, "metric");
+    out->metric = metric && metric->kind != DM_NULL ? metric : NULL;
+    if (!read_sets(a, dm_value_get(d, "sets"), out))
+        return dm_fail(err, DM_E_INTERNAL, "setup: sets: not lists of rows");
+    return DM_OK;
+}
+
+dm_rows dm_setup_rows(dm_arena *a, const dm_setup *s)
+{
+    dm_rows rows = {NULL, 0};
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        n += s->sets[i] ? s->sets[i]->n : 0;
+    rows.examples = dm_arena_alloc_n(a, n, sizeof *rows.examples);
+    for (size_t i = 0; i < 3; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i; j++)
+            again |= s->sets[j] == s->sets[i];
+        for (size_t k = 0; s->sets[i] && !again && k < s->sets[i]->n; k++)
+            rows.examples[rows.n++] = &s->sets[i]->examples[k];
+    }
+    return rows;
+}

@@ -1,0 +1,50 @@
+/* Messages between coordinator and workers: one msgpack array each, [version, type, ...]. */
+#ifndef DM_POOL_WIRE_H
+#define DM_POOL_WIRE_H
+
+#include "pool/setup.h"
+#include "runner/runner.h"
+#include "study/record.h"
+
+#define DM_WIRE_VERSION 1
+
+typedef enum dm_message_type {
+    /* coordinator to worker */
+    DM_MSG_SETUP = 1, /* worker number, JSON of the setup */
+    DM_MSG_STATE,     /* state id, program JSON or nil (the setup's), candidate JSON, work */
+    DM_MSG_SHARD,     /* [[task, state, row id or -1, row JSON or nil, [answer ...]], ...] */
+    DM_MSG_SLOTS,     /* [runs at once of each role's model], share of the rate limits */
+    DM_MSG_BYE,
+    /* worker to coordinator */
+    DM_MSG_HELLO,  /* host name, pid */
+    DM_MSG_RESULTS, /* [[0, task, answer ...] or [1, task, result ...], ...] */
+    DM_MSG_FAILED, /* status, sentence: this rank cannot go on */
+    DM_MSG_LOG     /* level, line */
+} dm_message_type;
+
+/* Starts a message in b (which is initialised here) with n items after the type. */
+void dm_message_begin(dm_buf *b, dm_writer *w, dm_message_type type, size_t n);
+/* Checks version and type; false: not a message of ours. The record is to be freed either way. */
+bool dm_message_open(dm_record *r, dm_str bytes, dm_message_type *type, dm_reader *items) DM_MUST_USE;
+
+/* The setup as JSON text, and back. What is read lives in a. */
+void dm_setup_write(dm_buf *b, const dm_setup *s);
+dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err) DM_MUST_USE;
+/* Rows that every rank knows by number: those of the sets in order, sets given twice counted once. */
+typedef struct dm_rows {
+    const dm_example **examples;
+    size_t n;
+} dm_rows;
+dm_rows dm_setup_rows(dm_arena *a, const dm_setup *s);
+
+void dm_write_work(dm_writer *w, const dm_work *work); /* one item; without the candidate */
+dm_work dm_read_work(dm_reader *r);
+void dm_write_answer(dm_writer *w, const dm_answer *a); /* one item */
+dm_answer dm_read_answer(dm_reader *r);                 /* content points into the message */
+/* A run's result, one item. Kept by the coordinator and the journal as these bytes. */
+void dm_write_result(dm_writer *w, const dm_run_result *r);
+/* Strings point into the bytes; steps (if any and if a is not NULL) are parsed into a. present and
+ * score are as DESIGN.md §5 says, with failure_score. False: not a result. */
+bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out) DM_MUST_USE;
+
+#endif
