@@ -1,5 +1,5 @@
-/* What the coordinator needs of the way to its workers. Three implementations: MPI (src/cluster), one
- * process (local.c), simulated. */
+/* What the coordinator needs of the way to its workers. Three implementations: MPI (src/cluster),
+ * one process (local.c), simulated. */
 #ifndef DM_POOL_LINK_H
 #define DM_POOL_LINK_H
 

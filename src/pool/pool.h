@@ -1,9 +1,10 @@
 /* Work and futures: all that an optimizer sees of the cluster (DESIGN.md §2).
  *
- * One kind of work: run this program state on these examples with this model role and rollout id, and
- * give back for each example the score, the outputs, the trace, the usage, or the error. Submitting
- * never blocks; waiting does, in an order of the caller's choosing. Nothing here tells time, rank or
- * completion order, so what an optimizer does depends on its seed and on the answers alone. */
+ * One kind of work: run this program state on these examples with this model role and rollout id,
+ * and give back for each example the score, the outputs, the trace, the usage, or the error.
+ * Submitting never blocks; waiting does, in an order of the caller's choosing. Nothing here tells
+ * time, rank or completion order, so what an optimizer does depends on its seed and on the answers
+ * alone. */
 #ifndef DM_POOL_POOL_H
 #define DM_POOL_POOL_H
 
@@ -16,11 +17,11 @@ typedef struct dm_strand dm_strand;
 typedef struct dm_work {
     const dm_candidate *candidate; /* sealed */
     dm_role role;
-    bool scored;         /* the metric is run */
-    bool trace;          /* steps come back, and the metric is given the trace (bootstrapping) */
-    bool drop_own_demo;  /* demos equal to the example's row are left out (contract 8.2, 4) */
-    int64_t rollout;     /* -1: none */
-    double temperature;  /* NAN: the model's own */
+    bool scored;        /* the metric is run */
+    bool trace;         /* steps come back, and the metric is given the trace (bootstrapping) */
+    bool drop_own_demo; /* demos equal to the example's row are left out (contract 8.2, 4) */
+    int64_t rollout;    /* -1: none */
+    double temperature; /* NAN: the model's own */
 } dm_work;
 dm_work dm_work_of(const dm_candidate *c); /* task role, scored, nothing else */
 
@@ -30,30 +31,34 @@ typedef struct dm_result {
      * the way, the example, the endpoint); then score is NAN. A fault of the candidate counts, with
      * failure_score. */
     bool present;
-    double score;                /* 0 to 1 as the metric says, failure_score, or NAN */
-    dm_str outputs;              /* JSON text of a dict; .p NULL with a fault before the last step's end */
-    const dm_step *steps;        /* [n_steps], when work.trace */
+    double score;         /* 0 to 1 as the metric says, failure_score, or NAN */
+    dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
+    const dm_step *steps; /* [n_steps], when work.trace */
     size_t n_steps;
     dm_usage usage;
-    bool fallback, truncated, replayed; /* JSON fallback used; finish_reason length; from the journal */
-    const char *error;           /* NULL, or what went wrong */
+    bool fallback, truncated,
+        replayed;      /* JSON fallback used; finish_reason length; from the journal */
+    const char *error; /* NULL, or what went wrong */
 } dm_result;
 
 /* Runs work on n examples. Equal work on an equal example is done once in a run. The future and its
  * results live as long as the pool. */
-dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const *examples, size_t n);
+dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const *examples,
+                          size_t n);
 dm_future *dm_pool_evaluate(dm_pool *p, const dm_work *w, const dm_dataset *set);
 
-/* Waits for f. DM_OK: (*results)[n], in the order of the examples. > 0: the run is stopping for that
- * reason: return what is best so far. < 0: the run has failed. */
-dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err) DM_MUST_USE;
+/* Waits for f. DM_OK: (*results)[n], in the order of the examples. > 0: the run is stopping for
+ * that reason: return what is best so far. < 0: the run has failed. */
+dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results,
+                       dm_error *err) DM_MUST_USE;
 void dm_pool_cancel(dm_pool *p, dm_future *f); /* nobody will wait for f */
 
 /* A strand: a straight-line function of its own beside the caller, resumed when the future that it
  * waits for is done. Strands share nothing but finished futures. */
 typedef dm_status dm_strand_main(dm_pool *p, void *arg, dm_error *err);
 dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, void *arg);
-dm_status dm_strand_join(dm_pool *p, dm_strand *s, dm_error *err) DM_MUST_USE; /* its return value */
+dm_status dm_strand_join(dm_pool *p, dm_strand *s,
+                         dm_error *err) DM_MUST_USE; /* its return value */
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
@@ -62,7 +67,8 @@ double dm_mean_score(const dm_result *r, size_t n);
 /* DSPy's percentage: round(100 * sum / n, 2) over the present ones. */
 double dm_percent_score(const dm_result *r, size_t n);
 
-/* What the phase now running is called and how much of it there is to do: for progress and plan only. */
+/* What the phase now running is called and how much of it there is to do: for progress and plan
+ * only. */
 void dm_pool_phase(dm_pool *p, const char *name, size_t units);
 
 #endif

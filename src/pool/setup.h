@@ -11,31 +11,31 @@ typedef struct dm_budget {
 typedef struct dm_setup {
     const dm_program *program;
     dm_adapter adapter;
-    bool json_fallback;              /* chat: one JSON call after an answer that does not parse; true */
-    const char *job_file;            /* what errors call the source of lm and metric */
-    const dm_value *lm[DM_ROLES];    /* the JSON of each role's model; the same pointer: one model */
-    const dm_value *metric;          /* its JSON; NULL: nothing is scored (run) */
-    const dm_dataset *sets[3];       /* train, validation, test; NULL where there is none */
-    const dm_str *inputs;            /* [n_inputs] the job's `inputs` */
+    bool json_fallback;   /* chat: one JSON call after an answer that does not parse; true */
+    const char *job_file; /* what errors call the source of lm and metric */
+    const dm_value *lm[DM_ROLES]; /* the JSON of each role's model; the same pointer: one model */
+    const dm_value *metric;       /* its JSON; NULL: nothing is scored (run) */
+    const dm_dataset *sets[3];    /* train, validation, test; NULL where there is none */
+    const dm_str *inputs;         /* [n_inputs] the job's `inputs` */
     size_t n_inputs;
-    double failure_score;            /* 0 */
-    int64_t max_errors;              /* -1: none; program and metric errors, never transport */
-    uint64_t seed;                   /* of jitter and the like; decides nothing */
+    double failure_score; /* 0 */
+    int64_t max_errors;   /* -1: none; program and metric errors, never transport */
+    uint64_t seed;        /* of jitter and the like; decides nothing */
     dm_budget budget;
-    double deadline;                 /* dm_now() time; INFINITY: none */
-    const char *out;                 /* folder for journal, status and stop file; NULL: none */
+    double deadline; /* dm_now() time; INFINITY: none */
+    const char *out; /* folder for journal, status and stop file; NULL: none */
 } dm_setup;
 
 /* Progress, for the live line and the end's table. */
 typedef struct dm_pool_stats {
     const char *phase;
-    size_t done, total;       /* examples of the phase; total 0: not known */
-    double mean;              /* of the newest evaluation; NAN */
-    size_t errors;            /* absent and failed examples so far */
-    size_t in_flight, slots;  /* examples running and places for them, over all ranks */
+    size_t done, total;      /* examples of the phase; total 0: not known */
+    double mean;             /* of the newest evaluation; NAN */
+    size_t errors;           /* absent and failed examples so far */
+    size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;
-    double cost;              /* NAN: not known */
-    size_t ranks;             /* that run models */
+    double cost;  /* NAN: not known */
+    size_t ranks; /* that run models */
 } dm_pool_stats;
 
 /* One process: the coordinator and one worker in the same loop; MPI_Init is never called. */
@@ -45,7 +45,8 @@ void dm_pool_free(dm_pool *p);
 
 dm_pool_stats dm_pool_stats_of(const dm_pool *p);
 /* fn is called about every seconds, from within dm_pool_wait. */
-void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s), void *user);
+void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s),
+                     void *user);
 /* Asks the run to stop: waits in progress and later ones return reason (> 0). Async-signal-safe. */
 void dm_pool_stop(dm_pool *p, dm_status reason);
 

@@ -10,27 +10,30 @@
 
 typedef enum dm_message_type {
     /* coordinator to worker */
-    DM_MSG_SETUP = 1, /* worker number, JSON of the setup */
-    DM_MSG_STATE,     /* state id, program JSON or nil (the setup's), candidate JSON, work */
-    DM_MSG_SHARD,     /* [[task, state, row id or -1, row JSON or nil, [answer ...]], ...] */
-    DM_MSG_SLOTS,     /* [runs at once of each role's model], share of the rate limits */
+    DM_MSG_SETUP = 1, /* worker number, number of workers, JSON of the setup */
+    DM_MSG_SHARD,     /* new states: [[id, program JSON or nil (the setup's), candidate JSON, work],
+                       * ...],     tasks: [[task, state id, row id or -1, row JSON or nil, [answer ...]],
+                       * ...] */
+    DM_MSG_SLOTS,     /* [runs at once of each role's model] */
     DM_MSG_BYE,
     /* worker to coordinator */
-    DM_MSG_HELLO,  /* host name, pid */
+    DM_MSG_HELLO,   /* host name, pid */
     DM_MSG_RESULTS, /* [[0, task, answer ...] or [1, task, result ...], ...] */
-    DM_MSG_FAILED, /* status, sentence: this rank cannot go on */
-    DM_MSG_LOG     /* level, line */
+    DM_MSG_FAILED,  /* status, sentence: this rank cannot go on */
+    DM_MSG_LOG      /* level, line */
 } dm_message_type;
 
 /* Starts a message in b (which is initialised here) with n items after the type. */
 void dm_message_begin(dm_buf *b, dm_writer *w, dm_message_type type, size_t n);
 /* Checks version and type; false: not a message of ours. The record is to be freed either way. */
-bool dm_message_open(dm_record *r, dm_str bytes, dm_message_type *type, dm_reader *items) DM_MUST_USE;
+bool dm_message_open(dm_record *r, dm_str bytes, dm_message_type *type,
+                     dm_reader *items) DM_MUST_USE;
 
 /* The setup as JSON text, and back. What is read lives in a. */
 void dm_setup_write(dm_buf *b, const dm_setup *s);
 dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err) DM_MUST_USE;
-/* Rows that every rank knows by number: those of the sets in order, sets given twice counted once. */
+/* Rows that every rank knows by number: those of the sets in order, sets given twice counted once.
+ */
 typedef struct dm_rows {
     const dm_example **examples;
     size_t n;

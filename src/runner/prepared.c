@@ -28,8 +28,8 @@ void dm_prepared_free(dm_prepared *p)
     free(p);
 }
 
-static void render(dm_prepared *p, size_t i, dm_adapter kind, const dm_value *const *demos, size_t n,
-                   dm_arena *a, dm_rendered *out)
+static void render(dm_prepared *p, size_t i, dm_adapter kind, const dm_value *const *demos,
+                   size_t n, dm_arena *a, dm_rendered *out)
 {
     const dm_candidate *c = p->spec.candidate;
     out->made = true;

@@ -24,8 +24,9 @@ struct dm_prepared {
     dm_prepared_part *parts; /* [program->n] */
 };
 
-/* System message and demonstrations of predictor i, rendered at the first use; without the demos that
- * equal the example where the spec says so (then they live in a). Never NULL; see its status. */
+/* System message and demonstrations of predictor i, rendered at the first use; without the demos
+ * that equal the example where the spec says so (then they live in a). Never NULL; see its status.
+ */
 const dm_rendered *dm_prepared_prefix(dm_prepared *p, size_t i, dm_adapter kind,
                                       const dm_hash *fingerprint, dm_arena *a);
 dm_str dm_prepared_schema(dm_prepared *p, size_t i);

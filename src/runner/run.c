@@ -1,5 +1,5 @@
-/* The life of a run: ask -> answer -> parse (-> ask again in JSON mode -> parse) -> next predictor ->
- * metric -> done. */
+/* The life of a run: ask -> answer -> parse (-> ask again in JSON mode -> parse) -> next predictor
+ * -> metric -> done. */
 #include "runner/prepared.h"
 
 #include <math.h>
@@ -26,12 +26,24 @@ struct dm_run {
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
     dm_run_result result;
+    dm_answer newest; /* the last new answer, told only when the run goes on after it */
+    bool untold;
+    bool *ended; /* set when the run is freed; NULL: nobody asks */
 };
 
 static void ask(dm_run *run);
 
+static void tell_answer(dm_run *run)
+{
+    if (run->untold && run->answered)
+        run->answered(run->user, &run->newest);
+    run->untold = false;
+}
+
 static void finish(dm_run *run)
 {
+    if (run->ended)
+        *run->ended = true;
     run->done(run->user, &run->result);
     dm_arena_free(run->arena);
 }
@@ -54,8 +66,8 @@ static const dm_signature *signature(const dm_run *run)
     return run->prepared->spec.candidate->program->predictors[run->predictor].signature;
 }
 
-/* A program of one module is called with the example's inputs, extras included; a step with the fields
- * of its signature (contract 6, trace entry). */
+/* A program of one module is called with the example's inputs, extras included; a step with the
+ * fields of its signature (contract 6, trace entry). */
 static const dm_value *call_inputs(dm_run *run)
 {
     const dm_run_spec *spec = &run->prepared->spec;
@@ -107,9 +119,15 @@ static void program_ended(dm_run *run, const dm_value *outputs)
         finish(run);
         return;
     }
+    bool ended = false;
     run->scoring = true;
-    dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps, spec->candidate->program,
-                     scored, run);
+    run->ended = &ended;
+    dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps,
+                     spec->candidate->program, scored, run);
+    if (ended)
+        return;
+    run->ended = NULL;
+    tell_answer(run);
 }
 
 static void parsed(dm_run *run, const dm_value *outputs)
@@ -159,15 +177,16 @@ static void called(void *user, const dm_lm_answer *answer)
         fail(run, answer->fault, answer->text);
         return;
     }
-    dm_answer a = {.call = run->call,
-                   .asked = run->asked,
-                   .content = answer->content,
-                   .truncated = answer->truncated,
-                   .usage = answer->usage};
-    if (run->answered)
-        run->answered(run->user, &a);
+    dm_str content = {dm_arena_string(run->arena, answer->content.p, answer->content.n),
+                      answer->content.n};
+    run->newest = (dm_answer){.call = run->call,
+                              .asked = run->asked,
+                              .content = content,
+                              .truncated = answer->truncated,
+                              .usage = answer->usage};
+    run->untold = true;
     run->call++;
-    take_answer(run, answer->content, answer->truncated);
+    take_answer(run, content, answer->truncated);
 }
 
 /* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
@@ -218,6 +237,7 @@ static void ask(dm_run *run)
         if (r.format == DM_FORMAT_SCHEMA)
             r.schema = dm_prepared_schema(run->prepared, run->predictor);
     }
+    tell_answer(run);
     run->lm_id = dm_lm_submit(run->runner->lm, &r, called, run);
 }
 

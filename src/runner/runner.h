@@ -49,11 +49,13 @@ typedef struct dm_runner {
 } dm_runner;
 
 typedef struct dm_run dm_run;
-typedef void dm_run_done(void *user, const dm_run_result *r);      /* the run is freed after it */
-typedef void dm_run_answered(void *user, const dm_answer *answer); /* each new usable answer */
+typedef void dm_run_done(void *user, const dm_run_result *r); /* the run is freed after it */
+/* A new usable answer after which the run goes on (to another call, or a metric that takes its
+ * time). */
+typedef void dm_run_answered(void *user, const dm_answer *answer);
 
-/* given: answers of an earlier, unfinished run of the same work, used as far as they fit (copied). row
- * must stay alive. Nothing happens before dm_run_go, from which done may already be called. */
+/* given: answers of an earlier, unfinished run of the same work, used as far as they fit (copied).
+ * row must stay alive. Nothing happens before dm_run_go, from which done may already be called. */
 dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
                    const dm_answer *given, size_t n_given, dm_run_answered *answered,
                    dm_run_done *done, void *user);

@@ -1,6 +1,6 @@
-/* Records in msgpack, for messages between ranks and for the journal. A record is one msgpack array;
- * reading is by position, typed and bounds-checked, with one sticky flag: a reader that met anything
- * unexpected gives zeros from then on, and the caller checks `bad` once at its end. */
+/* Records in msgpack, for messages between ranks and for the journal. A record is one msgpack
+ * array; reading is by position, typed and bounds-checked, with one sticky flag: a reader that met
+ * anything unexpected gives zeros from then on, and the caller checks `bad` once at its end. */
 #ifndef DM_STUDY_RECORD_H
 #define DM_STUDY_RECORD_H
 
@@ -32,8 +32,9 @@ typedef struct dm_record {
     bool bad;
 } dm_record;
 
-/* Reads the first msgpack object of bytes, which must be an array; strings point into bytes. used (may
- * be NULL) gets its length. False: not whole or not an array; the record is to be freed all the same. */
+/* Reads the first msgpack object of bytes, which must be an array; strings point into bytes. used
+ * (may be NULL) gets its length. False: not whole or not an array; the record is to be freed all
+ * the same. */
 bool dm_record_open(dm_record *r, dm_str bytes, size_t *used, dm_reader *top) DM_MUST_USE;
 void dm_record_free(dm_record *r);
 

@@ -1,0 +1,151 @@
+/* BootstrapFewShot (contract 8.2): the teacher runs the training examples in order; where the
+ * metric accepts its answer, each predictor's inputs and outputs become a demonstration, until
+ * there are enough. What is left of the demonstrations' number is filled with labelled examples.
+ *
+ * DSPy tries one example after another. As long as m successes are missing, the next m examples
+ * will be tried in any case, so they are asked together: the same calls, the same choice, m times
+ * as fast. */
+#include "base/random.h"
+#include "optimizer/inside.h"
+
+#include <math.h>
+
+typedef struct bootstrapping {
+    dm_pool *pool;
+    const dm_bootstrap *b;
+    dm_arena *arena;
+    const dm_candidate *teacher;
+    dm_future **asked; /* [train.n] round 0 of each example */
+    size_t n_asked;
+    bool *bootstrapped;      /* [train.n] */
+    const dm_value ***demos; /* [predictor][success] */
+    size_t n_successes;
+    int64_t n_errors;
+} bootstrapping;
+
+static const dm_candidate *make_teacher(dm_arena *a, const dm_bootstrap *b)
+{
+    const dm_candidate *teacher = b->teacher ? b->teacher : b->student;
+    if (b->teacher_compiled)
+        return teacher;
+    if (b->max_labeled_demos > 0)
+        return dm_label(a, teacher, b->train, b->max_labeled_demos, true, b->seed);
+    return b->teacher ? teacher : dm_candidate_seal(dm_reset_copy(a, teacher));
+}
+
+/* Rounds after the first ask with a rollout id of their own at temperature 1 (contract 8.2, 4). */
+static dm_future *ask(const bootstrapping *s, size_t i, int64_t round)
+{
+    dm_work w = {.candidate = s->teacher,
+                 .role = DM_TEACHER,
+                 .scored = true,
+                 .trace = true,
+                 .drop_own_demo = true,
+                 .rollout = round > 0 ? round : -1,
+                 .temperature = round > 0 && !s->b->params->teacher_at_temperature ? 1.0 : NAN};
+    return dm_pool_submit(s->pool, &w, &s->b->train.examples[i], 1);
+}
+
+static void ask_ahead(bootstrapping *s, size_t position)
+{
+    size_t missing = (size_t)s->b->max_bootstrapped_demos - s->n_successes;
+    for (; s->n_asked < s->b->train.n && s->n_asked < position + missing; s->n_asked++)
+        s->asked[s->n_asked] = ask(s, s->n_asked, 0);
+}
+
+/* A threshold of 0 is a threshold (contract 10.6, trap 6). */
+static bool accepted(const bootstrapping *s, const dm_result *r)
+{
+    const dm_optimizer_params *params = s->b->params;
+    if (r->fault != DM_FAULT_NONE)
+        return false;
+    if (isnan(r->score)) /* no metric: what ran is good */
+        return true;
+    return params->has_metric_threshold ? r->score >= params->metric_threshold : r->score != 0;
+}
+
+static dm_value *demo_of(dm_arena *a, const dm_step *step)
+{
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("augmented"), dm_value_bool(a, true));
+    for (size_t i = 0; i < step->inputs->n; i++)
+        dm_value_set(a, d, step->inputs->members[i].key, step->inputs->members[i].value);
+    for (size_t i = 0; i < step->outputs->n; i++)
+        dm_value_set(a, d, step->outputs->members[i].key, step->outputs->members[i].value);
+    return d;
+}
+
+static void keep(bootstrapping *s, size_t i, const dm_result *r)
+{
+    s->bootstrapped[i] = true;
+    for (size_t k = 0; k < r->n_steps; k++)
+        s->demos[r->steps[k].predictor][s->n_successes] = demo_of(s->arena, &r->steps[k]);
+    s->n_successes++;
+}
+
+static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
+{
+    for (int64_t round = 0; round < s->b->max_rounds; round++) {
+        const dm_result *r;
+        dm_future *f = round == 0 ? s->asked[i] : ask(s, i, round);
+        dm_status st = dm_pool_wait(s->pool, f, &r, err);
+        if (st == DM_OK)
+            st = dm_count_errors(s->b->params, r, 1, &s->n_errors, err);
+        if (st != DM_OK)
+            return st;
+        if (accepted(s, r)) {
+            keep(s, i, r);
+            return DM_OK;
+        }
+    }
+    return DM_OK;
+}
+
+static const dm_candidate *fill(bootstrapping *s)
+{
+    const dm_bootstrap *b = s->b;
+    dm_candidate *c = dm_reset_copy(s->arena, b->student);
+    size_t *raw = dm_arena_alloc_n(s->arena, b->train.n, sizeof *raw);
+    size_t *chosen = dm_arena_alloc_n(s->arena, b->train.n, sizeof *chosen), n_raw = 0;
+    dm_pyrandom rng;
+    for (size_t i = 0; i < b->train.n; i++)
+        if (!s->bootstrapped[i])
+            raw[n_raw++] = i;
+    dm_pyrandom_seed(&rng, b->seed);
+    dm_pyrandom_shuffle(&rng, raw, n_raw);
+    dm_pyrandom_seed(&rng, b->seed);
+    for (size_t k = 0; k < c->program->n; k++) {
+        int64_t room = b->max_labeled_demos - (int64_t)s->n_successes;
+        size_t n = room <= 0 ? 0 : (size_t)room < n_raw ? (size_t)room : n_raw;
+        dm_candidate_part *part = &c->parts[k];
+        part->demos = dm_arena_alloc_n(s->arena, s->n_successes + n, sizeof *part->demos);
+        for (size_t j = 0; j < s->n_successes; j++)
+            part->demos[part->n_demos++] = s->demos[k][j];
+        dm_pyrandom_sample(&rng, n_raw, n, chosen);
+        for (size_t j = 0; j < n; j++)
+            part->demos[part->n_demos++] = b->train.examples[raw[chosen[j]]]->row;
+    }
+    return dm_candidate_seal(c);
+}
+
+dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_candidate **out,
+                                dm_error *err)
+{
+    dm_arena *a = dm_pool_arena(p);
+    bootstrapping s = {.pool = p, .b = b, .arena = a, .teacher = make_teacher(a, b)};
+    size_t wanted = (size_t)b->max_bootstrapped_demos;
+    s.asked = dm_arena_alloc_n(a, b->train.n, sizeof(dm_future *));
+    s.bootstrapped = dm_arena_alloc_n(a, b->train.n, sizeof *s.bootstrapped);
+    s.demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.demos);
+    for (size_t k = 0; k < b->student->program->n; k++)
+        s.demos[k] =
+            dm_arena_alloc_n(a, wanted < b->train.n ? wanted : b->train.n, sizeof **s.demos);
+    for (size_t i = 0; i < b->train.n && s.n_successes < wanted; i++) {
+        ask_ahead(&s, i);
+        dm_status st = try_example(&s, i, err);
+        if (st != DM_OK)
+            return st;
+    }
+    *out = fill(&s);
+    return DM_OK;
+}

@@ -1,0 +1,64 @@
+#include "optimizer/inside.h"
+#include "json/value.h"
+
+#include <math.h>
+
+dm_train dm_train_of(dm_arena *a, const dm_dataset *d)
+{
+    dm_train t = {dm_arena_alloc_n(a, d->n, sizeof *t.examples), d->n};
+    for (size_t i = 0; i < d->n; i++)
+        t.examples[i] = &d->examples[i];
+    return t;
+}
+
+dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c)
+{
+    dm_candidate *copy = dm_candidate_copy(a, c);
+    for (size_t i = 0; i < copy->program->n; i++) {
+        copy->parts[i].demos = NULL;
+        copy->parts[i].n_demos = 0;
+    }
+    return copy;
+}
+
+bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n)
+{
+    double a = 0, b = 0;
+    size_t both = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!challenger[i].present || (champion && !champion[i].present))
+            continue;
+        a += challenger[i].score;
+        b += champion ? champion[i].score : 0;
+        both++;
+    }
+    if (both == 0)
+        return false;
+    if (!champion)
+        return true;
+    return dm_py_round2(100 * a / (double)both) > dm_py_round2(100 * b / (double)both);
+}
+
+bool dm_overflows(const dm_result *r, size_t n)
+{
+    size_t over = 0;
+    for (size_t i = 0; i < n; i++)
+        over += r[i].fault == DM_FAULT_OVERFLOW;
+    return 20 * over > n;
+}
+
+dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
+                          int64_t *count, dm_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (r[i].fault != DM_FAULT_PROGRAM && r[i].fault != DM_FAULT_METRIC &&
+            r[i].fault != DM_FAULT_PARSE)
+            continue;
+        if (params->has_max_errors && ++*count >= params->max_errors)
+            return dm_fail(
+                err, DM_E_DATA,
+                "%lld program or metric errors, as many as max_errors allows; the last: %s",
+                (long long)*count, r[i].error ? r[i].error : dm_fault_name(r[i].fault));
+    }
+    return DM_OK;
+}

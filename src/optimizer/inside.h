@@ -1,0 +1,44 @@
+/* What the optimizers share. */
+#ifndef DM_OPTIMIZER_INSIDE_H
+#define DM_OPTIMIZER_INSIDE_H
+
+#include "optimizer/optimizer.h"
+
+/* A training set in an order of one's own. */
+typedef struct dm_train {
+    const dm_example **examples; /* [n] */
+    size_t n;
+} dm_train;
+dm_train dm_train_of(dm_arena *a, const dm_dataset *d);
+
+/* DSPy's reset_copy: the instructions stay, the demonstrations go. Not sealed. */
+dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c);
+
+/* LabeledFewShot (contract 8.1). */
+const dm_candidate *dm_label(dm_arena *a, const dm_candidate *student, dm_train train, int64_t k,
+                             bool sample, int64_t seed);
+
+typedef struct dm_bootstrap { /* BootstrapFewShot (contract 8.2) */
+    const dm_optimizer_params *params;
+    const dm_candidate *student, *teacher;
+    bool teacher_compiled;
+    dm_train train;
+    int64_t max_bootstrapped_demos, max_labeled_demos, max_rounds; /* instead of params' */
+    int64_t seed;                                                  /* Random(seed), 0 in DSPy */
+} dm_bootstrap;
+dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_candidate **out,
+                                dm_error *err) DM_MUST_USE;
+
+dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
+                           dm_error *err) DM_MUST_USE;
+
+/* Whether challenger's results beat champion's: DSPy's percentage over the examples that both
+ * answered, strictly greater (DESIGN.md §5). champion NULL: anything with a score does. */
+bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);
+/* More than 5 % of the examples overflow the context: the candidate is dropped (DESIGN.md §5). */
+bool dm_overflows(const dm_result *r, size_t n);
+/* Program and metric errors among r, added to *count; DM_E_DATA when max_errors is reached. */
+dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
+                          int64_t *count, dm_error *err) DM_MUST_USE;
+
+#endif

@@ -1,0 +1,152 @@
+/* BootstrapFewShotWithRandomSearch (contract 8.3): candidates -3 (as written), -2 (labelled), -1
+ * (bootstrapped) and 0 ... N-1 (bootstrapped on a shuffled training set, to a random number of
+ * demonstrations), each scored on the whole validation set; the earliest of the best wins.
+ *
+ * Each candidate is a strand: nothing it does depends on another. With stop_at_score DSPy's loop
+ * may end early, so there they run one after another and no call is made that DSPy would not make.
+ */
+#include "base/log.h"
+#include "base/random.h"
+#include "optimizer/inside.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct trial {
+    dm_pool *pool;
+    const dm_compile_input *in;
+    int64_t number; /* -3 ... N-1 */
+    dm_strand *strand;
+    const dm_candidate *candidate;
+    const dm_result *results;
+} trial;
+
+/* Random(k) becomes Random(1000 s + k) when a seed s is given (DESIGN.md §1). */
+static int64_t seed_of(const dm_optimizer_params *p)
+{
+    return p->has_seed ? p->seed : 0;
+}
+
+static dm_status bootstrap(trial *t, dm_train train, int64_t size, dm_error *err)
+{
+    const dm_optimizer_params *p = t->in->params;
+    dm_bootstrap b = {.params = p,
+                      .student = t->in->student,
+                      .teacher = t->in->teacher,
+                      .teacher_compiled = t->in->teacher_compiled,
+                      .train = train,
+                      .max_bootstrapped_demos = size,
+                      .max_labeled_demos = p->max_labeled_demos,
+                      .max_rounds = p->max_rounds,
+                      .seed = seed_of(p)};
+    return dm_bootstrap_few_shot(t->pool, &b, &t->candidate, err);
+}
+
+static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
+{
+    const dm_optimizer_params *p = t->in->params;
+    dm_arena *a = dm_pool_arena(t->pool);
+    size_t *order = dm_arena_alloc_n(a, train.n, sizeof *order);
+    dm_train shuffled = {dm_arena_alloc_n(a, train.n, sizeof *shuffled.examples), train.n};
+    int64_t seed = 1000 * seed_of(p) + t->number, size = 0;
+    dm_pyrandom rng;
+    for (size_t i = 0; i < train.n; i++)
+        order[i] = i;
+    dm_pyrandom_seed(&rng, seed);
+    dm_pyrandom_shuffle(&rng, order, train.n);
+    for (size_t i = 0; i < train.n; i++)
+        shuffled.examples[i] = train.examples[order[i]];
+    dm_pyrandom_seed(&rng, seed);
+    if (p->max_bootstrapped_demos > 0) /* DSPy raises on 0 (contract 10.6, trap 5) */
+        size = dm_pyrandom_randint(&rng, 1, p->max_bootstrapped_demos);
+    return bootstrap(t, shuffled, size, err);
+}
+
+static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
+{
+    trial *t = arg;
+    const dm_optimizer_params *p = t->in->params;
+    dm_arena *a = dm_pool_arena(pool);
+    dm_train train = dm_train_of(a, t->in->trainset);
+    dm_status st = DM_OK;
+    if (t->number == -3)
+        t->candidate = dm_candidate_seal(dm_reset_copy(a, t->in->student));
+    else if (t->number == -2)
+        t->candidate =
+            dm_label(a, t->in->student, train, p->max_labeled_demos, p->labeled_sample, seed_of(p));
+    else if (t->number == -1)
+        st = bootstrap(t, train, p->max_bootstrapped_demos, err);
+    else
+        st = bootstrap_shuffled(t, train, err);
+    if (st != DM_OK)
+        return st;
+    dm_work w = dm_work_of(t->candidate);
+    int64_t errors = 0;
+    st = dm_pool_wait(pool, dm_pool_evaluate(pool, &w, t->in->valset), &t->results, err);
+    return st == DM_OK ? dm_count_errors(p, t->results, t->in->valset->n, &errors, err) : st;
+}
+
+static bool restricted_to(const dm_optimizer_params *p, int64_t number)
+{
+    for (size_t i = 0; i < p->n_restrict; i++)
+        if (p->restrict_seeds[i] == number)
+            return true;
+    return !p->restrict_seeds;
+}
+
+/* Records a finished trial; the best is the earliest of the highest. */
+static void record(dm_compile_output *out, const trial *t)
+{
+    dm_scored *s = &out->scored[out->n_scored];
+    size_t n = t->in->valset->n;
+    *s = (dm_scored){.candidate = t->candidate, .results = t->results};
+    snprintf(s->name, sizeof s->name, "seed %lld", (long long)t->number);
+    s->score = dm_mean_score(t->results, n);
+    const dm_result *best =
+        out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
+    if (dm_overflows(t->results, n) && t->number != -3) {
+        dm_log(DM_WARN, "%s is dropped: more than 5 %% of its prompts are too long for the model",
+               s->name);
+    } else if (dm_beats(t->results, best, n)) {
+        out->best_index = out->n_scored;
+        out->best = t->candidate;
+    }
+    out->n_scored++;
+}
+
+dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
+                           dm_error *err)
+{
+    const dm_optimizer_params *params = in->params;
+    dm_arena *a = dm_pool_arena(p);
+    size_t n = 0, all = (size_t)params->num_candidate_programs + 3;
+    trial *trials = dm_arena_alloc_n(a, all, sizeof *trials);
+    for (int64_t k = -3; k < params->num_candidate_programs; k++)
+        if (restricted_to(params, k))
+            trials[n++] = (trial){.pool = p, .in = in, .number = k};
+    if (n == 0)
+        return dm_fail(err, DM_E_JOB,
+                       "optimizer.restrict: no candidate has one of these numbers (-3 to %lld)",
+                       (long long)params->num_candidate_programs - 1);
+    out->scored = dm_arena_alloc_n(a, n, sizeof *out->scored);
+    dm_pool_phase(p, "search", n * in->valset->n);
+    for (size_t i = 0; i < n && !params->has_stop_at_score; i++)
+        trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!trials[i].strand)
+            trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
+        dm_status st = dm_strand_join(p, trials[i].strand, err);
+        if (st < 0)
+            return st;
+        if (st > 0) {
+            out->stopped = st;
+            continue; /* what is already there still counts */
+        }
+        record(out, &trials[i]);
+        if (params->has_stop_at_score &&
+            100 * out->scored[out->n_scored - 1].score >= params->stop_at_score)
+            break;
+    }
+    return out->stopped;
+}

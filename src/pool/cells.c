@@ -1,0 +1,188 @@
+/* Cells, program states and the tables that find them by content. */
+#include "pool/inside.h"
+#include "base/log.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void dm_queue_push(dm_queue *q, uint32_t cell)
+{
+    if (q->tail - q->head == q->cap) {
+        size_t cap = q->cap ? 2 * q->cap : 64, n = q->tail - q->head;
+        uint32_t *items = dm_alloc_n(cap, sizeof *items);
+        for (size_t i = 0; i < n; i++)
+            items[i] = q->items[(q->head + i) % q->cap];
+        free(q->items);
+        *q = (dm_queue){items, 0, n, cap};
+    }
+    q->items[q->tail++ % q->cap] = cell;
+}
+
+bool dm_queue_pop(dm_queue *q, uint32_t *cell)
+{
+    if (q->head == q->tail)
+        return false;
+    *cell = q->items[q->head++ % q->cap];
+    return true;
+}
+
+size_t dm_queue_length(const dm_queue *q)
+{
+    return q->tail - q->head;
+}
+
+static struct dm_slot *find_slot(const dm_table *t, const dm_hash *key)
+{
+    size_t i = dm_hash_u64(key) & (t->cap - 1);
+    while (t->slots[i].value && !dm_hash_eq(&t->slots[i].key, key))
+        i = (i + 1) & (t->cap - 1);
+    return &t->slots[i];
+}
+
+bool dm_table_get(const dm_table *t, const dm_hash *key, uint32_t *value)
+{
+    if (t->cap == 0)
+        return false;
+    const struct dm_slot *s = find_slot(t, key);
+    if (!s->value)
+        return false;
+    *value = s->value - 1;
+    return true;
+}
+
+void dm_table_put(dm_table *t, const dm_hash *key, uint32_t value)
+{
+    if (3 * (t->n + 1) > 2 * t->cap) {
+        dm_table bigger = {NULL, 0, t->cap ? 2 * t->cap : 64};
+        bigger.slots = dm_alloc_n(bigger.cap, sizeof *bigger.slots);
+        for (size_t i = 0; i < t->cap; i++)
+            if (t->slots[i].value)
+                *find_slot(&bigger, &t->slots[i].key) = t->slots[i];
+        bigger.n = t->n;
+        free(t->slots);
+        *t = bigger;
+    }
+    *find_slot(t, key) = (struct dm_slot){*key, value + 1};
+    t->n++;
+}
+
+/* What a result depends on beside the example (DESIGN.md §2): program state, adapter, metric,
+ * model, sampling, rollout. Addresses, ranks and limits are not among it. */
+static dm_hash state_key(const dm_pool *p, const dm_work *w)
+{
+    dm_buf b;
+    dm_writer out;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_writer_init(&out, &b);
+    dm_write_hash(&out, &w->candidate->hash);
+    dm_write_int(&out, p->setup->adapter);
+    dm_write_bool(&out, p->setup->json_fallback);
+    dm_hash model = dm_json_hash(p->models[p->model_of[w->role]].identity);
+    dm_write_hash(&out, &model);
+    if (w->scored && p->setup->metric) {
+        dm_hash metric = dm_json_hash(p->setup->metric);
+        dm_write_hash(&out, &metric);
+    }
+    dm_write_bool(&out, w->trace);
+    dm_write_bool(&out, w->drop_own_demo);
+    dm_write_int(&out, w->rollout);
+    dm_write_double(&out, isnan(w->temperature) ? -1 : w->temperature);
+    dm_hash h = dm_hash_of(b.data, b.len);
+    dm_buf_free(&b);
+    return h;
+}
+
+uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
+{
+    dm_hash key = state_key(p, w);
+    uint32_t number;
+    if (dm_table_get(&p->state_table, &key, &number))
+        return number;
+    if (p->n_states == p->cap_states) {
+        p->cap_states = p->cap_states ? 2 * p->cap_states : 16;
+        p->states = dm_grow(p->states, p->cap_states, sizeof *p->states);
+    }
+    number = (uint32_t)p->n_states++;
+    p->states[number] = (dm_state){
+        .key = key,
+        .work = *w,
+        .model = p->model_of[w->role],
+        .sent = dm_arena_alloc(p->arena, (size_t)(p->link->n_workers + 7) / 8),
+    };
+    dm_table_put(&p->state_table, &key, number);
+    return number;
+}
+
+uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
+{
+    uint32_t number, row;
+    dm_sha256 s;
+    dm_sha256_init(&s);
+    dm_sha256_add(&s, p->states[state].key.b, sizeof(dm_hash));
+    dm_sha256_add(&s, e->fingerprint.b, sizeof(dm_hash));
+    dm_hash key = dm_sha256_end(&s);
+    if (dm_table_get(&p->cell_table, &key, &number))
+        return number;
+    if (p->n_cells == p->cap_cells) {
+        p->cap_cells = p->cap_cells ? 2 * p->cap_cells : 256;
+        p->cells = dm_grow(p->cells, p->cap_cells, sizeof *p->cells);
+    }
+    dm_cell *c = dm_arena_alloc(p->arena, sizeof *c);
+    number = (uint32_t)p->n_cells++;
+    p->cells[number] = c;
+    c->key = key;
+    c->example = e;
+    c->state = state;
+    c->row = dm_table_get(&p->row_table, &e->fingerprint, &row) ? (int32_t)row : -1;
+    dm_table_put(&p->cell_table, &key, number);
+    return number;
+}
+
+void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
+{
+    dm_cell *c = p->cells[number];
+    dm_model *m = &p->models[p->states[c->state].model];
+    c->phase = DM_CELL_QUEUED;
+    c->not_before = not_before;
+    /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
+    const dm_work *w = &p->states[c->state].work;
+    dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;
+    dm_queue_push(not_before > 0 ? &m->delayed : ready, number);
+}
+
+static void count_progress(dm_pool *p, const dm_cell *c)
+{
+    dm_result r = dm_cell_result(p, c, NULL);
+    p->phase_done++;
+    dm_usage_add(&p->usage, &r.usage);
+    p->n_errors += r.fault != DM_FAULT_NONE;
+    if (r.present && !isnan(r.score) && p->states[c->state].work.scored) {
+        p->mean_sum += r.score;
+        p->mean_n++;
+    }
+}
+
+void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
+{
+    dm_cell *c = p->cells[number];
+    if (c->phase == DM_CELL_DONE)
+        return; /* late or twice: results are taken once */
+    c->phase = DM_CELL_DONE;
+    c->result = (dm_str){dm_copy_bytes(result.p, result.n), result.n};
+    c->answers = NULL;
+    count_progress(p, c);
+    for (dm_waiter *w = c->waiters; w; w = w->next)
+        w->future->n_done++;
+    c->waiters = NULL;
+}
+
+dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a)
+{
+    dm_result r = {0};
+    if (!dm_read_result(c->result, p->setup->failure_score, a, &r))
+        r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
+    r.replayed = c->replayed;
+    return r;
+}

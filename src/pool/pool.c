@@ -1,0 +1,310 @@
+/* The interface of pool.h over cells, scheduler and strands. */
+#include "pool/inside.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+dm_work dm_work_of(const dm_candidate *c)
+{
+    return (dm_work){
+        .candidate = c, .role = DM_TASK, .scored = true, .rollout = -1, .temperature = NAN};
+}
+
+/* ---- making and ending ---- */
+
+static dm_status read_models(dm_pool *p, dm_error *err)
+{
+    for (int i = 0; i < DM_ROLES; i++) {
+        const dm_value *lm = p->setup->lm[i];
+        p->model_of[i] = i;
+        for (int j = 0; j < i; j++)
+            if (lm == p->setup->lm[j]) {
+                p->model_of[i] = p->model_of[j];
+                break;
+            }
+        if (!lm || p->model_of[i] != i)
+            continue;
+        dm_at at = dm_at_root(lm, p->setup->job_file, DM_E_JOB);
+        dm_lm_config *c = dm_lm_config_read(p->arena, &at, err);
+        if (!c)
+            return err->status;
+        dm_price_default(c);
+        p->models[i].config = c;
+        p->models[i].identity = dm_lm_identity(p->arena, c);
+    }
+    return DM_OK;
+}
+
+static void send_setup(dm_pool *p)
+{
+    dm_buf text;
+    dm_buf_init(&text, DM_MAX_MESSAGE);
+    dm_setup_write(&text, p->setup);
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf msg;
+        dm_writer out;
+        dm_message_begin(&msg, &out, DM_MSG_SETUP, 3);
+        dm_write_int(&out, w);
+        dm_write_int(&out, p->link->n_workers);
+        dm_write_str(&out, dm_buf_view(&text));
+        if (msg.full || text.full) {
+            dm_pool_fail(p, DM_E_LIMIT, "the data sets are over %zu bytes", DM_MAX_MESSAGE);
+            dm_buf_free(&msg);
+            break;
+        }
+        p->link->ops->send(p->link, w, &msg);
+    }
+    dm_buf_free(&text);
+}
+
+dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
+{
+    dm_pool *p = dm_alloc(sizeof *p);
+    dm_error local = {DM_OK, ""};
+    p->link = link;
+    p->setup = setup;
+    p->arena = dm_arena_new(0);
+    p->peers = dm_arena_alloc_n(p->arena, (size_t)link->n_workers, sizeof *p->peers);
+    for (int w = 0; w < link->n_workers; w++) {
+        dm_buf_init(&p->peers[w].states, DM_MAX_MESSAGE);
+        dm_buf_init(&p->peers[w].tasks, DM_MAX_MESSAGE);
+    }
+    p->rows = dm_setup_rows(p->arena, setup);
+    for (size_t i = 0; i < p->rows.n; i++) {
+        uint32_t known;
+        if (!dm_table_get(&p->row_table, &p->rows.examples[i]->fingerprint, &known))
+            dm_table_put(&p->row_table, &p->rows.examples[i]->fingerprint, (uint32_t)i);
+    }
+    dm_strands_init(p);
+    if (read_models(p, &local) != DM_OK) {
+        if (err)
+            *err = local;
+        dm_pool_free(p);
+        return NULL;
+    }
+    send_setup(p);
+    return p;
+}
+
+static void say_bye(dm_pool *p)
+{
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf msg;
+        dm_writer out;
+        if (p->peers[w].lost)
+            continue;
+        dm_message_begin(&msg, &out, DM_MSG_BYE, 0);
+        p->link->ops->send(p->link, w, &msg);
+    }
+}
+
+void dm_pool_free(dm_pool *p)
+{
+    if (!p)
+        return;
+    if (!p->failed)
+        p->failed = dm_fail(&p->error, DM_E_INTERNAL, "the pool is closed");
+    dm_strands_end(p);
+    say_bye(p);
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf_free(&p->peers[w].states);
+        dm_buf_free(&p->peers[w].tasks);
+    }
+    p->link->ops->close(p->link);
+    for (size_t i = 0; i < p->n_cells; i++)
+        free((void *)(uintptr_t)p->cells[i]->result.p);
+    for (int m = 0; m < DM_ROLES; m++) {
+        free(p->models[m].first.items);
+        free(p->models[m].queue.items);
+        free(p->models[m].delayed.items);
+    }
+    free(p->cells);
+    free(p->states);
+    free(p->row_table.slots);
+    free(p->cell_table.slots);
+    free(p->state_table.slots);
+    dm_arena_free(p->arena);
+    free(p);
+}
+
+/* ---- one turn of the loop ---- */
+
+static void tick(dm_pool *p)
+{
+    double now = p->link->ops->now(p->link);
+    if (!p->tick || now - p->last_tick < p->tick_every)
+        return;
+    p->last_tick = now;
+    dm_pool_stats s = dm_pool_stats_of(p);
+    p->tick(p->tick_user, &s);
+}
+
+void dm_pool_pump(dm_pool *p, double timeout)
+{
+    int worker;
+    dm_str bytes;
+    if (!p->stop && p->link->ops->now(p->link) >= p->setup->deadline)
+        p->stop = DM_STOP_DEADLINE;
+    dm_release_delayed(p);
+    dm_schedule(p);
+    p->link->ops->wait(p->link, fmin(timeout, dm_pool_next_due(p)));
+    while (p->link->ops->receive(p->link, &worker, &bytes))
+        dm_pool_receive(p, worker, bytes);
+    while ((worker = p->link->ops->lost(p->link)) >= 0)
+        dm_pool_lost(p, worker);
+    dm_check_outage(p);
+    tick(p);
+}
+
+/* ---- futures ---- */
+
+dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const *examples, size_t n)
+{
+    dm_future *f = dm_arena_alloc(p->arena, sizeof *f);
+    f->n = n;
+    f->cells = dm_arena_alloc_n(p->arena, n, sizeof *f->cells);
+    f->state = dm_pool_state(p, w);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t number = f->cells[i] = dm_pool_cell(p, f->state, examples[i]);
+        dm_cell *c = p->cells[number];
+        if (c->phase == DM_CELL_DONE) {
+            f->n_done++;
+            p->phase_done++;
+            continue;
+        }
+        dm_waiter *waiter = dm_arena_alloc(p->arena, sizeof *waiter);
+        *waiter = (dm_waiter){c->waiters, f};
+        c->waiters = waiter;
+        if (c->phase == DM_CELL_IDLE)
+            dm_cell_requeue(p, number, 0);
+    }
+    return f;
+}
+
+dm_future *dm_pool_evaluate(dm_pool *p, const dm_work *w, const dm_dataset *set)
+{
+    const dm_example **all = dm_alloc_n(set->n, sizeof *all);
+    for (size_t i = 0; i < set->n; i++)
+        all[i] = &set->examples[i];
+    dm_future *f = dm_pool_submit(p, w, all, set->n);
+    free(all);
+    return f;
+}
+
+static void make_results(dm_pool *p, dm_future *f)
+{
+    if (f->results)
+        return;
+    f->results = dm_arena_alloc_n(p->arena, f->n, sizeof *f->results);
+    for (size_t i = 0; i < f->n; i++)
+        f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena);
+}
+
+dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)
+{
+    while (f->n_done < f->n && !p->failed && !p->stop) {
+        if (p->running)
+            dm_strand_yield(p, f, NULL);
+        else if (!dm_strands_run(p))
+            dm_pool_pump(p, INFINITY);
+    }
+    if (f->n_done == f->n) {
+        make_results(p, f);
+        *results = f->results;
+        return DM_OK;
+    }
+    *results = NULL;
+    if (p->failed) {
+        if (err)
+            *err = p->error;
+        return p->failed;
+    }
+    return (dm_status)p->stop;
+}
+
+void dm_pool_cancel(dm_pool *p, dm_future *f)
+{
+    (void)p;
+    f->cancelled = true;
+}
+
+void dm_pool_stop(dm_pool *p, dm_status reason)
+{
+    if (!p->stop)
+        p->stop = (sig_atomic_t)reason;
+}
+
+dm_arena *dm_pool_arena(dm_pool *p)
+{
+    return p->arena;
+}
+
+/* ---- scores ---- */
+
+double dm_mean_score(const dm_result *r, size_t n)
+{
+    double sum = 0;
+    size_t present = 0;
+    for (size_t i = 0; i < n; i++)
+        if (r[i].present) {
+            sum += r[i].score;
+            present++;
+        }
+    return present ? sum / (double)present : NAN;
+}
+
+double dm_percent_score(const dm_result *r, size_t n)
+{
+    double sum = 0;
+    size_t present = 0;
+    for (size_t i = 0; i < n; i++)
+        if (r[i].present) {
+            sum += r[i].score;
+            present++;
+        }
+    return present ? dm_py_round2(100 * sum / (double)present) : NAN;
+}
+
+/* ---- progress ---- */
+
+void dm_pool_phase(dm_pool *p, const char *name, size_t units)
+{
+    p->phase = dm_arena_printf(p->arena, "%s", name);
+    p->phase_total = units;
+    p->phase_done = 0;
+    p->mean_sum = 0;
+    p->mean_n = 0;
+}
+
+dm_pool_stats dm_pool_stats_of(const dm_pool *p)
+{
+    dm_pool_stats s = {.phase = p->phase ? p->phase : "",
+                       .done = p->phase_done,
+                       .total = p->phase_total,
+                       .mean = p->mean_n ? p->mean_sum / (double)p->mean_n : NAN,
+                       .errors = p->n_errors,
+                       .in_flight = p->n_sent,
+                       .usage = p->usage,
+                       .cost = NAN,
+                       .ranks = (size_t)p->n_ready};
+    for (int m = 0; m < DM_ROLES; m++)
+        if (p->models[m].config)
+            s.slots += (size_t)p->models[m].config->concurrency;
+    const dm_lm_config *task = p->models[p->model_of[DM_TASK]].config;
+    if (task && task->price.known)
+        s.cost = dm_price_of(&task->price, s.usage.prompt, s.usage.completion, s.usage.cached);
+    return s;
+}
+
+void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s),
+                     void *user)
+{
+    p->tick = fn;
+    p->tick_user = user;
+    p->tick_every = seconds;
+    p->last_tick = p->link->ops->now(p->link);
+}

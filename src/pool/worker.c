@@ -1,0 +1,477 @@
+#include "pool/worker.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FLUSH_AFTER 0.005 /* s: an answer leaves at the latest then (DESIGN.md §4) */
+#define FLUSH_BYTES 65536
+#define MAX_FDS     64
+
+typedef struct state { /* a program state that the coordinator named */
+    dm_prepared *prepared;
+    dm_role role;
+    int model;
+} state;
+
+typedef struct task {
+    struct task *next, *prev; /* queued, or running */
+    dm_worker *worker;
+    int64_t id;
+    const state *st;
+    const dm_value *row;
+    dm_hash fingerprint;
+    dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
+    dm_answer *given;
+    size_t n_given;
+    dm_run *run;
+} task;
+
+typedef struct task_list {
+    task *first, *last;
+} task_list;
+
+struct dm_worker {
+    dm_worker_port port;
+    dm_arena *arena; /* as long as the worker */
+    dm_setup own;
+    const dm_setup *setup;
+    dm_rows rows;
+    dm_runner runner;
+    dm_lm_config *config[DM_ROLES];
+    int model_of[DM_ROLES];    /* roles of one model share its slots: the first role that has it */
+    int64_t slots[DM_ROLES];   /* [model] */
+    int64_t running[DM_ROLES]; /* [model] */
+    task_list queue[DM_ROLES]; /* [model] */
+    task_list active;
+    size_t n_tasks;
+    state **states; /* [n_states] by id; NULL where there is none */
+    size_t n_states;
+    bool finished, failed;
+
+    dm_buf result; /* one result, being written */
+    dm_buf items;  /* results that have not left */
+    size_t n_items;
+    double oldest; /* when the first of them came */
+};
+
+static void list_add(task_list *l, task *t)
+{
+    t->next = NULL;
+    t->prev = l->last;
+    if (l->last)
+        l->last->next = t;
+    else
+        l->first = t;
+    l->last = t;
+}
+
+static void list_remove(task_list *l, task *t)
+{
+    *(t->prev ? &t->prev->next : &l->first) = t->next;
+    *(t->next ? &t->next->prev : &l->last) = t->prev;
+}
+
+static void task_free(task *t)
+{
+    dm_arena_free(t->arena);
+    free(t);
+}
+
+/* ---- what goes out ---- */
+
+static void flush(dm_worker *w)
+{
+    if (w->n_items == 0)
+        return;
+    dm_buf msg;
+    dm_writer out;
+    dm_message_begin(&msg, &out, DM_MSG_RESULTS, 1);
+    dm_write_array(&out, w->n_items);
+    dm_buf_str(&msg, dm_buf_view(&w->items));
+    dm_buf_reset(&w->items);
+    w->n_items = 0;
+    w->port.send(w->port.user, &msg);
+}
+
+static void item_begin(dm_worker *w, dm_writer *out)
+{
+    if (w->n_items++ == 0)
+        w->oldest = dm_now();
+    dm_writer_init(out, &w->items);
+    dm_write_array(out, 3);
+}
+
+static void cannot_go_on(dm_worker *w, const dm_error *err)
+{
+    dm_buf msg;
+    dm_writer out;
+    flush(w);
+    dm_message_begin(&msg, &out, DM_MSG_FAILED, 2);
+    dm_write_int(&out, err->status);
+    dm_write_str(&out, dm_str_of(err->text));
+    w->failed = true;
+    w->port.send(w->port.user, &msg);
+}
+
+static void answered(void *user, const dm_answer *a)
+{
+    task *t = user;
+    dm_writer out;
+    item_begin(t->worker, &out);
+    dm_write_int(&out, 0);
+    dm_write_int(&out, t->id);
+    dm_write_answer(&out, a);
+}
+
+static void done(void *user, const dm_run_result *r)
+{
+    task *t = user;
+    dm_worker *w = t->worker;
+    dm_writer out;
+    item_begin(w, &out);
+    dm_write_int(&out, 1);
+    dm_write_int(&out, t->id);
+    dm_buf_reset(&w->result);
+    dm_writer result;
+    dm_writer_init(&result, &w->result);
+    dm_write_result(&result, r);
+    dm_write_str(&out, dm_buf_view(&w->result));
+    w->running[t->st->model]--;
+    w->n_tasks--;
+    list_remove(&w->active, t);
+    task_free(t);
+}
+
+/* ---- what comes in ---- */
+
+static dm_status start_models(dm_worker *w, int number, int n_workers, dm_error *err)
+{
+    dm_lm_options o = {.slots = 1 << 20,
+                       .rate_share = 1.0 / n_workers,
+                       .seed = w->setup->seed + (uint64_t)number,
+                       .rank = number + 1};
+    for (int i = 0; i < DM_ROLES; i++) {
+        w->model_of[i] = i;
+        for (int j = 0; j < i; j++)
+            if (w->setup->lm[i] == w->setup->lm[j]) {
+                w->model_of[i] = j;
+                break;
+            }
+        if (!w->setup->lm[i])
+            continue;
+        dm_at at = dm_at_root(w->setup->lm[i], w->setup->job_file, DM_E_JOB);
+        w->config[i] =
+            w->model_of[i] == i ? dm_lm_config_read(w->arena, &at, err) : w->config[w->model_of[i]];
+        if (!w->config[i])
+            return err->status;
+        o.role[i] = w->config[i];
+    }
+    w->runner.lm = dm_lm_new(&o, err);
+    return w->runner.lm ? DM_OK : err->status;
+}
+
+static dm_status start(dm_worker *w, int number, int n_workers, dm_error *err)
+{
+    const dm_setup *s = w->setup;
+    w->rows = dm_setup_rows(w->arena, s);
+    dm_status st = start_models(w, number, n_workers, err);
+    if (st != DM_OK || !s->metric)
+        return st;
+    dm_at at = dm_at_root(s->metric, s->job_file, DM_E_JOB);
+    const dm_dataset *sets[3];
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        if (s->sets[i])
+            sets[n++] = s->sets[i];
+    w->runner.metric = dm_metric_new(w->arena, &at, s->program, sets, n, err);
+    return w->runner.metric ? DM_OK : err->status;
+}
+
+static void take_setup(dm_worker *w, dm_reader *in)
+{
+    dm_error err = {DM_OK, ""};
+    int number = (int)dm_read_size(in, 1 << 24), n_workers = (int)dm_read_size(in, 1 << 24);
+    dm_str text = dm_read_str(in);
+    dm_status st = DM_OK;
+    if (!w->setup) {
+        st = dm_setup_read(w->arena, text, &w->own, &err);
+        w->setup = &w->own;
+    }
+    if (st == DM_OK)
+        st = start(w, number, n_workers > 0 ? n_workers : 1, &err);
+    if (st != DM_OK) {
+        cannot_go_on(w, &err);
+        return;
+    }
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    dm_buf msg;
+    dm_writer out;
+    dm_message_begin(&msg, &out, DM_MSG_HELLO, 2);
+    dm_write_str(&out, dm_str_of(host));
+    dm_write_int(&out, getpid());
+    w->port.send(w->port.user, &msg);
+}
+
+static dm_candidate *read_candidate(dm_worker *w, dm_str program, dm_str text, dm_error *err)
+{
+    const dm_program *p = w->setup->program;
+    if (program.p) {
+        const dm_value *v = dm_json_read(w->arena, program, err);
+        if (!v)
+            return NULL;
+        dm_at at = dm_at_root(v, "state", DM_E_INTERNAL);
+        p = dm_program_read(w->arena, &at, err);
+    }
+    const dm_value *v = p ? dm_json_read(w->arena, text, err) : NULL;
+    if (!v)
+        return NULL;
+    dm_at at = dm_at_root(v, "state", DM_E_INTERNAL);
+    return dm_candidate_read(w->arena, p, &at, err);
+}
+
+static bool take_state(dm_worker *w, dm_reader *in)
+{
+    dm_error err = {DM_OK, ""};
+    size_t id = dm_read_size(in, 1 << 24);
+    dm_str program = dm_read_str(in), text = dm_read_str(in);
+    dm_work work = dm_read_work(in);
+    dm_candidate *c = *in->bad ? NULL : read_candidate(w, program, text, &err);
+    if (!c) {
+        dm_error_wrap(&err, DM_E_INTERNAL, "a program state from the coordinator");
+        cannot_go_on(w, &err);
+        return false;
+    }
+    dm_run_spec spec = {.candidate = c,
+                        .adapter = w->setup->adapter,
+                        .json_fallback = w->setup->json_fallback,
+                        .role = work.role,
+                        .scored = work.scored,
+                        .trace = work.trace,
+                        .drop_own_demo = work.drop_own_demo,
+                        .rollout = work.rollout,
+                        .temperature = work.temperature,
+                        .inputs = program.p ? c->program->inputs : w->setup->inputs,
+                        .n_inputs = program.p ? c->program->n_inputs : w->setup->n_inputs};
+    if (id >= w->n_states) {
+        size_t n = id * 2 + 16;
+        w->states = dm_grow(w->states, n, sizeof *w->states);
+        memset(w->states + w->n_states, 0, (n - w->n_states) * sizeof *w->states);
+        w->n_states = n;
+    }
+    state *st = dm_arena_alloc(w->arena, sizeof *st);
+    st->prepared = dm_prepared_new(&spec);
+    st->role = work.role;
+    st->model = w->model_of[work.role];
+    w->states[id] = st;
+    return true;
+}
+
+static bool read_row(dm_worker *w, task *t, int64_t row, dm_str json)
+{
+    if (row >= 0 && (size_t)row < w->rows.n) {
+        t->row = w->rows.examples[row]->row;
+        t->fingerprint = w->rows.examples[row]->fingerprint;
+        return true;
+    }
+    t->arena = dm_arena_new(4096);
+    t->row = json.p ? dm_json_read(t->arena, json, NULL) : NULL;
+    if (!t->row || t->row->kind != DM_DICT)
+        return false;
+    t->fingerprint = dm_json_hash(t->row);
+    return true;
+}
+
+static void read_given(task *t, dm_reader *in)
+{
+    dm_reader list = dm_read_array(in);
+    if (list.n == 0 || *in->bad)
+        return;
+    if (!t->arena)
+        t->arena = dm_arena_new(4096);
+    t->given = dm_arena_alloc_n(t->arena, list.n, sizeof *t->given);
+    for (t->n_given = 0; t->n_given < list.n; t->n_given++) {
+        dm_answer a = dm_read_answer(&list);
+        a.content.p = dm_arena_string(t->arena, a.content.p ? a.content.p : "", a.content.n);
+        t->given[t->n_given] = a;
+    }
+}
+
+static void take_shard(dm_worker *w, dm_reader *in)
+{
+    dm_reader states = dm_read_array(in);
+    for (size_t i = 0; i < states.n && !*in->bad; i++) {
+        dm_reader s = dm_read_array(&states);
+        if (!take_state(w, &s))
+            return;
+    }
+    dm_reader list = dm_read_array(in);
+    for (size_t i = 0; i < list.n && !*in->bad; i++) {
+        dm_reader it = dm_read_array(&list);
+        task *t = dm_alloc(sizeof *t);
+        t->worker = w;
+        t->id = dm_read_int(&it);
+        size_t st = dm_read_size(&it, 1 << 24);
+        int64_t row = dm_read_int(&it);
+        bool ok = read_row(w, t, row, dm_read_str(&it));
+        read_given(t, &it);
+        t->st = st < w->n_states ? w->states[st] : NULL;
+        if (!ok || !t->st || *in->bad) {
+            *in->bad = true;
+            task_free(t);
+            return;
+        }
+        list_add(&w->queue[t->st->model], t);
+        w->n_tasks++;
+    }
+}
+
+static void take_slots(dm_worker *w, dm_reader *in)
+{
+    dm_reader list = dm_read_array(in);
+    for (size_t i = 0; i < DM_ROLES; i++)
+        w->slots[i] = dm_read_int(&list);
+}
+
+void dm_worker_receive(dm_worker *w, dm_str bytes)
+{
+    dm_record rec;
+    dm_reader in;
+    dm_message_type type;
+    bool ok = dm_message_open(&rec, bytes, &type, &in);
+    if (ok && !w->failed) {
+        switch (type) {
+        case DM_MSG_SETUP:
+            take_setup(w, &in);
+            break;
+        case DM_MSG_SHARD:
+            take_shard(w, &in);
+            break;
+        case DM_MSG_SLOTS:
+            take_slots(w, &in);
+            break;
+        case DM_MSG_BYE:
+            w->finished = true;
+            break;
+        default:
+            rec.bad = true;
+        }
+    }
+    if (!ok || rec.bad) {
+        dm_error err;
+        dm_fail(&err, DM_E_INTERNAL, "a worker was sent a message it cannot read (%zu bytes)",
+                bytes.n);
+        cannot_go_on(w, &err);
+    }
+    dm_record_free(&rec);
+}
+
+/* ---- the loop ---- */
+
+static bool start_runs(dm_worker *w)
+{
+    bool any = false;
+    for (int m = 0; m < DM_ROLES; m++)
+        while (w->queue[m].first && w->running[m] < w->slots[m]) {
+            task *t = w->queue[m].first;
+            list_remove(&w->queue[m], t);
+            list_add(&w->active, t);
+            w->running[m]++;
+            any = true;
+            t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
+                                t->n_given, answered, done, t);
+            dm_run_go(t->run);
+        }
+    return any;
+}
+
+static double until_flush(const dm_worker *w, double now)
+{
+    if (w->n_items == 0)
+        return INFINITY;
+    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0)
+        return 0;
+    return fmax(0, w->oldest + FLUSH_AFTER - now);
+}
+
+static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
+{
+    dm_wait_fd all[MAX_FDS];
+    n = n < MAX_FDS ? n : MAX_FDS;
+    memcpy(all, fds, n * sizeof *fds);
+    size_t total = n;
+    if (w->runner.metric) {
+        total += dm_metric_fds(w->runner.metric, all + n, MAX_FDS - n);
+        timeout = fmin(timeout, fmax(0, dm_metric_due(w->runner.metric) - dm_now()));
+    }
+    dm_lm_poll(w->runner.lm, all, total, timeout);
+    memcpy(fds, all, n * sizeof *fds);
+    if (w->runner.metric)
+        dm_metric_poll(w->runner.metric);
+}
+
+void dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
+{
+    if (w->failed || !w->runner.lm)
+        return;
+    if (start_runs(w))
+        timeout = 0;
+    wait_for_all(w, fds, n, fmin(timeout, until_flush(w, dm_now())));
+    start_runs(w);
+    if (until_flush(w, dm_now()) <= 0)
+        flush(w);
+}
+
+bool dm_worker_busy(const dm_worker *w)
+{
+    return w->n_tasks > 0 || w->n_items > 0;
+}
+
+bool dm_worker_finished(const dm_worker *w)
+{
+    return w->finished || w->failed;
+}
+
+dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup)
+{
+    dm_worker *w = dm_alloc(sizeof *w);
+    w->port = port;
+    w->setup = setup;
+    w->arena = dm_arena_new(0);
+    dm_buf_init(&w->items, DM_MAX_MESSAGE);
+    dm_buf_init(&w->result, DM_MAX_MESSAGE);
+    return w;
+}
+
+void dm_worker_free(dm_worker *w)
+{
+    if (!w)
+        return;
+    while (w->active.first) {
+        task *t = w->active.first;
+        list_remove(&w->active, t);
+        dm_run_cancel(t->run);
+        task_free(t);
+    }
+    for (int m = 0; m < DM_ROLES; m++)
+        while (w->queue[m].first) {
+            task *t = w->queue[m].first;
+            list_remove(&w->queue[m], t);
+            task_free(t);
+        }
+    dm_metric_free(w->runner.metric);
+    dm_lm_free(w->runner.lm);
+    for (size_t i = 0; i < w->n_states; i++)
+        if (w->states[i])
+            dm_prepared_free(w->states[i]->prepared);
+    free(w->states);
+    dm_buf_free(&w->items);
+    dm_buf_free(&w->result);
+    dm_arena_free(w->arena);
+    free(w);
+}

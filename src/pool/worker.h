@@ -1,0 +1,25 @@
+/* A worker: takes shards, runs their examples, gives back answers and results. It knows nothing of
+ * the way its messages travel. */
+#ifndef DM_POOL_WORKER_H
+#define DM_POOL_WORKER_H
+
+#include "pool/wire.h"
+
+typedef struct dm_worker dm_worker;
+
+typedef struct dm_worker_port {
+    void (*send)(void *user, dm_buf *msg); /* takes the bytes */
+    void *user;
+} dm_worker_port;
+
+/* setup NULL: it comes in a message. Else it is borrowed (one process). */
+dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup);
+void dm_worker_free(dm_worker *w);
+
+void dm_worker_receive(dm_worker *w, dm_str bytes);
+/* Goes on with what can go on; waits at most timeout (s) for a call, a metric or one of fds. */
+void dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout);
+bool dm_worker_busy(const dm_worker *w);     /* runs are under way or queued */
+bool dm_worker_finished(const dm_worker *w); /* BYE came, or it cannot go on */
+
+#endif
