@@ -143,7 +143,7 @@ dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p
 {
     bool object = at->v && at->v->kind == DM_DICT;
     dm_at name_at = object ? dm_at_key(at, "name") : *at;
-    dm_optimizer name;
+    dm_optimizer name = DM_BOOTSTRAP_FEW_SHOT;
     dm_status st = read_name(&name_at, &name, err);
     if (st != DM_OK)
         return st;
