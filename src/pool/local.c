@@ -73,7 +73,7 @@ static int lost(dm_link *link)
 static void wait_local(dm_link *link, double timeout)
 {
     local_link *l = (local_link *)link;
-    dm_worker_step(l->worker, NULL, 0, l->first ? 0 : timeout);
+    (void)dm_worker_step(l->worker, NULL, 0, l->first ? 0 : timeout);
 }
 
 static double now(dm_link *link)

@@ -51,7 +51,7 @@ struct dm_worker {
     size_t n_tasks;
     state **states; /* [n_states] by id; NULL where there is none */
     size_t n_states;
-    bool finished, failed;
+    bool told_to_end, failed;
 
     dm_buf result; /* one result, being written */
     dm_buf items;  /* results that have not left */
@@ -356,7 +356,7 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
             take_slots(w, &in);
             break;
         case DM_MSG_BYE:
-            w->finished = true;
+            w->told_to_end = true;
             break;
         default:
             rec.bad = true;
@@ -415,26 +415,22 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
         dm_metric_poll(w->runner.metric);
 }
 
-void dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
+bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
 {
     if (w->failed || !w->runner.lm)
-        return;
+        return false;
     if (start_runs(w))
         timeout = 0;
     wait_for_all(w, fds, n, fmin(timeout, until_flush(w, dm_now())));
     start_runs(w);
     if (until_flush(w, dm_now()) <= 0)
         flush(w);
+    return true;
 }
 
-bool dm_worker_busy(const dm_worker *w)
+bool dm_worker_told_to_end(const dm_worker *w)
 {
-    return w->n_tasks > 0 || w->n_items > 0;
-}
-
-bool dm_worker_finished(const dm_worker *w)
-{
-    return w->finished || w->failed;
+    return w->told_to_end;
 }
 
 dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup)

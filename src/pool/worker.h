@@ -17,9 +17,9 @@ dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup);
 void dm_worker_free(dm_worker *w);
 
 void dm_worker_receive(dm_worker *w, dm_str bytes);
-/* Goes on with what can go on; waits at most timeout (s) for a call, a metric or one of fds. */
-void dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout);
-bool dm_worker_busy(const dm_worker *w);     /* runs are under way or queued */
-bool dm_worker_finished(const dm_worker *w); /* BYE came, or it cannot go on */
+/* Goes on with what can go on; waits at most timeout (s) for a call, a metric or one of fds. False:
+ * there is nothing to wait in (no setup yet, or it cannot go on); the caller waits itself. */
+bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout);
+bool dm_worker_told_to_end(const dm_worker *w); /* BYE came */
 
 #endif

@@ -1,0 +1,24 @@
+/* The cluster: rank 0 coordinates, the other ranks run models. The only room that knows MPI. */
+#ifndef DM_CLUSTER_CLUSTER_H
+#define DM_CLUSTER_CLUSTER_H
+
+#include "pool/setup.h"
+
+/* Whether this process was started as a rank (by mpirun, or srun with PMIx). Then, and only then,
+ * dm_cluster_start is to be called (cluster-notes §6). */
+bool dm_cluster_is_rank(void);
+
+/* MPI_Init, doorbells. After it no MPI call blocks. */
+dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err) DM_MUST_USE;
+
+/* Rank 0: a pool over ranks 1 ... size - 1, or a local one when it is alone. */
+dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err) DM_MUST_USE;
+/* Other ranks: works until rank 0 says that it is over. */
+void dm_cluster_worker(void);
+
+/* Rank 0 without a pool: tells the other ranks that it is over. */
+void dm_cluster_dismiss(void);
+/* Leaves MPI; bounded in time. Does not return if that fails: then it exits with code. */
+void dm_cluster_end(int code);
+
+#endif

@@ -1,0 +1,244 @@
+#include "cluster/transport.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <mpi.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TAG    1
+#define PROBES 4 /* a fresh message shows only in the next probe (cluster-notes §2) */
+
+typedef struct parcel { /* one message, under way */
+    struct parcel *next;
+    int rank;
+    char *bytes;
+    size_t n;
+    MPI_Request request;
+    bool done;
+} parcel;
+
+typedef struct parcels {
+    parcel *first, **end;
+    size_t n;
+} parcels;
+
+struct dm_transport {
+    MPI_Comm comm;
+    int rank, size;
+    dm_doorbell *bell;
+    parcels out, in; /* in: in the order in which they were matched */
+    size_t *pending; /* [size] */
+    parcel *current; /* what receive gave last */
+    int idle;        /* turns without a message */
+};
+
+static void add(parcels *l, parcel *p)
+{
+    if (!l->end)
+        l->end = &l->first;
+    *l->end = p;
+    l->end = &p->next;
+    l->n++;
+}
+
+static void parcel_free(parcel *p)
+{
+    if (p)
+        free(p->bytes);
+    free(p);
+}
+
+/* ---- start ---- */
+
+static bool on_one_host(MPI_Comm comm, int size)
+{
+    MPI_Comm host;
+    int n = 0;
+    if (MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) != MPI_SUCCESS)
+        return false;
+    MPI_Comm_size(host, &n);
+    MPI_Comm_free(&host);
+    int mine = n == size, all = 0;
+    MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_LAND, comm);
+    return all;
+}
+
+static dm_status exchange_bells(dm_transport *t, dm_error *err)
+{
+    t->bell = dm_doorbell_new(on_one_host(t->comm, t->size), getenv("DM_INTERFACE"), err);
+    size_t len = 0;
+    const void *mine = t->bell ? dm_doorbell_address(t->bell, &len) : NULL;
+    int n = (int)len, longest = 0;
+    MPI_Allreduce(&n, &longest, 1, MPI_INT, MPI_MAX, t->comm);
+    if (!t->bell)
+        return err->status;
+    char *all = dm_alloc_n((size_t)t->size, (size_t)longest), *own = dm_alloc((size_t)longest);
+    memcpy(own, mine, len);
+    MPI_Allgather(own, longest, MPI_BYTE, all, longest, MPI_BYTE, t->comm);
+    dm_doorbell_peers(t->bell, all, (size_t)longest, t->size);
+    free(own);
+    free(all);
+    return DM_OK;
+}
+
+dm_transport *dm_transport_new(int rank, int size, dm_error *err)
+{
+    dm_transport *t = dm_alloc(sizeof *t);
+    dm_error local = {DM_OK, ""};
+    t->rank = rank;
+    t->size = size;
+    t->pending = dm_alloc_n((size_t)size, sizeof *t->pending);
+    MPI_Comm_dup(MPI_COMM_WORLD, &t->comm);
+    MPI_Comm_set_errhandler(t->comm, MPI_ERRORS_RETURN);
+    if (exchange_bells(t, &local) != DM_OK) {
+        if (err)
+            *err = local;
+        dm_transport_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void dm_transport_free(dm_transport *t)
+{
+    if (!t)
+        return;
+    parcel_free(t->current);
+    if (t->bell)
+        dm_doorbell_free(t->bell);
+    free(t->pending);
+    free(t);
+}
+
+/* ---- sending ---- */
+
+void dm_transport_send(dm_transport *t, int rank, dm_buf *msg)
+{
+    parcel *p = dm_alloc(sizeof *p);
+    p->rank = rank;
+    p->bytes = dm_buf_take(msg, &p->n);
+    if (MPI_Isend(p->bytes, (int)p->n, MPI_BYTE, rank, TAG, t->comm, &p->request) != MPI_SUCCESS) {
+        dm_log(DM_WARN, "a message to rank %d could not be sent", rank);
+        parcel_free(p);
+        return;
+    }
+    add(&t->out, p);
+    t->pending[rank]++;
+    dm_doorbell_ring(t->bell, rank);
+}
+
+static void finish_sends(dm_transport *t)
+{
+    parcel **at = &t->out.first;
+    while (*at) {
+        parcel *p = *at;
+        int done = 0;
+        MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
+        if (!done) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        t->pending[p->rank]--;
+        t->out.n--;
+        parcel_free(p);
+    }
+    t->out.end = at;
+}
+
+size_t dm_transport_pending(const dm_transport *t, int rank)
+{
+    return t->pending[rank];
+}
+
+/* ---- receiving ---- */
+
+static bool match_one(dm_transport *t)
+{
+    MPI_Message handle;
+    MPI_Status status;
+    int found = 0, n = 0;
+    for (int i = 0; i < PROBES && !found; i++)
+        MPI_Improbe(MPI_ANY_SOURCE, TAG, t->comm, &found, &handle, &status);
+    if (!found)
+        return false;
+    MPI_Get_count(&status, MPI_BYTE, &n);
+    parcel *p = dm_alloc(sizeof *p);
+    p->rank = status.MPI_SOURCE;
+    p->n = (size_t)n;
+    p->bytes = dm_alloc(p->n + 1);
+    MPI_Imrecv(p->bytes, n, MPI_BYTE, &handle, &p->request);
+    add(&t->in, p);
+    return true;
+}
+
+static void finish_receives(dm_transport *t)
+{
+    for (parcel *p = t->in.first; p; p = p->next) {
+        int done = p->done;
+        if (!done)
+            MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
+        if (!done && !p->done)
+            dm_doorbell_ring(t->bell, p->rank); /* the body moves only while both are inside MPI */
+        p->done = done;
+    }
+}
+
+bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
+{
+    parcel_free(t->current);
+    t->current = NULL;
+    finish_sends(t);
+    while (match_one(t))
+        ;
+    finish_receives(t);
+    parcel *p = t->in.first;
+    if (!p || !p->done)
+        return false;
+    t->in.first = p->next;
+    if (!t->in.first)
+        t->in.end = &t->in.first;
+    t->in.n--;
+    t->current = p;
+    t->idle = 0;
+    *rank = p->rank;
+    *bytes = (dm_str){p->bytes, p->n};
+    return true;
+}
+
+/* ---- sleeping ---- */
+
+double dm_transport_patience(const dm_transport *t)
+{
+    int ms = t->idle < 3 ? 0 : t->idle < 10 ? 1 << (t->idle - 3) : 100;
+    if (t->out.n + t->in.n > 0 && ms > 1)
+        ms = 1; /* a body is under way */
+    return ms / 1000.0;
+}
+
+int dm_transport_bell(const dm_transport *t)
+{
+    return dm_doorbell_fd(t->bell);
+}
+
+void dm_transport_hear(dm_transport *t, bool rang)
+{
+    if (rang && dm_doorbell_hush(t->bell))
+        t->idle = 0;
+    else if (t->idle < 10)
+        t->idle++;
+}
+
+void dm_transport_drain(dm_transport *t, double seconds)
+{
+    double until = dm_now() + seconds;
+    while (t->out.n > 0 && dm_now() < until) {
+        struct pollfd fd = {dm_transport_bell(t), POLLIN, 0};
+        finish_sends(t);
+        if (t->out.n > 0)
+            poll(&fd, 1, 1);
+    }
+}

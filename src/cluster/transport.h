@@ -1,0 +1,25 @@
+/* Messages between ranks: non-blocking point-to-point, and a bell that wakes the receiver. */
+#ifndef DM_CLUSTER_TRANSPORT_H
+#define DM_CLUSTER_TRANSPORT_H
+
+#include "base/buf.h"
+#include "cluster/doorbell.h"
+
+typedef struct dm_transport dm_transport;
+
+dm_transport *dm_transport_new(int rank, int size, dm_error *err) DM_MUST_USE; /* collective */
+void dm_transport_free(dm_transport *t);
+
+void dm_transport_send(dm_transport *t, int rank, dm_buf *msg); /* takes the bytes; never blocks */
+size_t dm_transport_pending(const dm_transport *t, int rank);   /* sends that MPI still holds */
+/* The next whole message, in the order in which each rank sent; bytes belong to the transport until
+ * the next call. */
+bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes);
+/* How long one may sleep on the bell (s) without missing what MPI moves only when asked. */
+double dm_transport_patience(const dm_transport *t);
+int dm_transport_bell(const dm_transport *t);   /* its file descriptor */
+void dm_transport_hear(dm_transport *t, bool rang); /* after a sleep */
+/* Moves what is under way until all sends have left, at most seconds. */
+void dm_transport_drain(dm_transport *t, double seconds);
+
+#endif
