@@ -35,7 +35,7 @@ dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...)
 {
     if (!err)
         return status;
-    char text[2 * sizeof err->text], before[sizeof err->text];
+    char text[2 * sizeof err->text + 2], before[sizeof err->text];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(before, sizeof before, fmt, ap);
