@@ -6,17 +6,20 @@
 
 #define DM_JSON_DEPTH 512 /* deeper nesting is an error (readers) */
 
-/* Reads one JSON text, surrounding white space allowed, nothing after it. RFC 8259, and NaN, Infinity,
- * -Infinity as Python's json reads them. Invalid UTF-8, unpaired surrogate escapes and depth beyond
- * DM_JSON_DEPTH are errors. The error names line and column (in characters, from 1). */
+/* Reads one JSON text, surrounding white space allowed, nothing after it. RFC 8259, and NaN,
+ * Infinity, -Infinity as Python's json reads them. Invalid UTF-8, unpaired surrogate escapes and
+ * depth beyond DM_JSON_DEPTH are errors. The error names line and column (in characters, from 1).
+ */
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err) DM_MUST_USE;
-/* The same for one value at the start of *rest, which then begins behind it; white space is skipped.
- * line is what errors and values count from, and is advanced. For JSON Lines and arrays item by item. */
+/* The same for one value at the start of *rest, which then begins behind it; white space is
+ * skipped. line is what errors and values count from, and is advanced. For JSON Lines and arrays
+ * item by item. */
 dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error *err) DM_MUST_USE;
 
 typedef enum dm_json_style {
     DM_JSON_COMPACT, /* {"a":1,"b":[2]}; floats as orjson writes them, nan and inf as null */
-    DM_JSON_PYTHON,  /* json.dumps(ensure_ascii=False): {"a": 1, "b": [2]}; NaN, Infinity (contract 0.5) */
+    DM_JSON_PYTHON,  /* json.dumps(ensure_ascii=False): {"a": 1, "b": [2]}; NaN, Infinity (contract
+                        0.5) */
     DM_JSON_PYTHON_INDENT, /* the same with indent=2 */
     DM_JSON_ORJSON_INDENT  /* orjson with OPT_INDENT_2, as DSPy's save writes (contract 0.4, 5.1) */
 } dm_json_style;
@@ -24,17 +27,19 @@ typedef enum dm_json_style {
 void dm_json_write(dm_buf *b, const dm_value *v, dm_json_style style);
 void dm_json_write_string(dm_buf *b, dm_str s); /* with its quotes; the same in all styles */
 
-/* SHA-256 of the value with sorted keys, compact: equal for equal content whatever the key order. */
+/* SHA-256 of the value with sorted keys, compact: equal for equal content whatever the key order.
+ */
 dm_hash dm_json_hash(const dm_value *v);
 
-/* json_repair.loads(text) (contract 3.4, dspy-golden/json_repair.json): never fails; text without any
- * value gives the empty string. */
+/* json_repair.loads(text) (contract 3.4, dspy-golden/json_repair.json): never fails; text without
+ * any value gives the empty string. */
 dm_value *dm_json_repair(dm_arena *a, dm_str text);
 /* ast.literal_eval(text): NULL where Python would raise. Tuples and sets become lists. */
 dm_value *dm_py_literal(dm_arena *a, dm_str text);
 
 /* Reads a whole file (up to max bytes; a UTF-8 BOM is skipped). The bytes belong to the arena. */
-dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, dm_error *err) DM_MUST_USE;
+dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text,
+                       dm_error *err) DM_MUST_USE;
 /* Writes path.part, fsync, rename, fsync of the folder: the file is the old one or the new one. */
 dm_status dm_write_file(const char *path, dm_str text, dm_error *err) DM_MUST_USE;
 

@@ -1,12 +1,12 @@
 /* A value: what JSON and Python's plain data have in common, with nothing lost.
  *
- * cJSON keeps a number as a double only, so it cannot tell 1 from 1.0, loses digits beyond 2^53, and
- * ends a string at U+0000. Prompts show all three, so everything that can reach a prompt, a program
- * file or the data set is a dm_value. (cJSON reads and writes where only machines look: HTTP answers,
- * the metric protocol, evidence.)
+ * cJSON keeps a number as a double only, so it cannot tell 1 from 1.0, loses digits beyond 2^53,
+ * and ends a string at U+0000. Prompts show all three, so everything that can reach a prompt, a
+ * program file or the data set is a dm_value. (cJSON reads and writes where only machines look:
+ * HTTP answers, the metric protocol, evidence.)
  *
- * Values are immutable once built and live in an arena. Dictionaries keep insertion order; a repeated
- * key keeps its first place and takes the last value, as Python's json does. */
+ * Values are immutable once built and live in an arena. Dictionaries keep insertion order; a
+ * repeated key keeps its first place and takes the last value, as Python's json does. */
 #ifndef DM_JSON_VALUE_H
 #define DM_JSON_VALUE_H
 
@@ -27,13 +27,15 @@ struct dm_value {
     dm_kind kind;
     bool boolean;  /* DM_BOOL */
     double number; /* DM_FLOAT (nan and inf are possible); DM_INT: nearest double */
-    dm_str text;   /* DM_STRING: UTF-8, NUL-terminated too; DM_INT: canonical decimal digits, any length */
+    dm_str text;   /* DM_STRING: UTF-8, NUL-terminated too; DM_INT: canonical decimal digits, any
+                      length */
     union {
         const dm_value **items; /* DM_LIST: [n] */
         dm_member *members;     /* DM_DICT: [n] */
     };
     size_t n, cap; /* DM_LIST, DM_DICT */
-    uint32_t line, column; /* where it began in the text it was read from, from 1; 0: was not read */
+    uint32_t line,
+        column; /* where it began in the text it was read from, from 1; 0: was not read */
 };
 
 /* Builders; strings are copied into the arena. */
@@ -47,20 +49,22 @@ dm_value *dm_value_text(dm_arena *a, const char *s);
 dm_value *dm_value_list(dm_arena *a);
 void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item);
 dm_value *dm_value_dict(dm_arena *a);
-void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value); /* key is copied */
+void dm_value_set(dm_arena *a, dm_value *dict, dm_str key,
+                  const dm_value *value);                /* key is copied */
 dm_value *dm_value_copy(dm_arena *a, const dm_value *v); /* deep */
 
 const dm_value *dm_value_get(const dm_value *dict, const char *key); /* NULL: absent or no dict */
 const dm_value *dm_value_get_str(const dm_value *dict, dm_str key);
 bool dm_value_to_int(const dm_value *v, int64_t *out); /* DM_INT within 64 bits */
-bool dm_value_equal(const dm_value *a, const dm_value *b); /* Python's ==: 1 == 1.0 == True, dicts in any order */
-bool dm_value_truthy(const dm_value *v);               /* Python's bool() */
+bool dm_value_equal(const dm_value *a,
+                    const dm_value *b);  /* Python's ==: 1 == 1.0 == True, dicts in any order */
+bool dm_value_truthy(const dm_value *v); /* Python's bool() */
 
 /* Python's str() and repr() of the value (contract 0.4). */
 void dm_py_str(dm_buf *b, const dm_value *v);
 void dm_py_repr(dm_buf *b, const dm_value *v);
-void dm_py_repr_str(dm_buf *b, dm_str s);   /* quoting as Python chooses it */
-void dm_py_float(dm_buf *b, double v);      /* repr(float) */
-double dm_py_round2(double v);              /* round(v, 2) */
+void dm_py_repr_str(dm_buf *b, dm_str s); /* quoting as Python chooses it */
+void dm_py_float(dm_buf *b, double v);    /* repr(float) */
+double dm_py_round2(double v);            /* round(v, 2) */
 
 #endif

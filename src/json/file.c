@@ -1,0 +1,90 @@
+#include "json/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, dm_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return dm_fail(err, DM_E_DATA, "%s: cannot be opened: %s", path, strerror(errno));
+    dm_buf b;
+    dm_buf_init(&b, max + 65536);
+    dm_status st = DM_OK;
+    ssize_t n = 1;
+    while (n > 0 && b.len <= max) {
+        char *to = dm_buf_room(&b, 65536);
+        n = read(fd, to, 65536);
+        if (n > 0)
+            b.len += (size_t)n;
+        else if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n < 0)
+            st = dm_fail(err, DM_E_DATA, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    if (st == DM_OK && b.len > max)
+        st = dm_fail(err, DM_E_LIMIT, "%s: larger than %zu bytes", path, max);
+    close(fd);
+    if (st == DM_OK) {
+        dm_str all = dm_buf_view(&b);
+        if (dm_str_starts(all, "\xEF\xBB\xBF"))
+            all = (dm_str){all.p + 3, all.n - 3};
+        *text = (dm_str){dm_arena_string(a, all.p, all.n), all.n};
+    }
+    dm_buf_free(&b);
+    return st;
+}
+
+static dm_status write_part(int fd, const char *part, dm_str text, dm_error *err)
+{
+    for (size_t at = 0; at < text.n;) {
+        ssize_t n = write(fd, text.p + at, text.n - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return dm_fail(err, DM_E_OUTPUT, "%s: cannot be written: %s", part, strerror(errno));
+        at += (size_t)n;
+    }
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", part, strerror(errno));
+    return DM_OK;
+}
+
+static void sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *(slash == folder ? slash + 1 : slash) = 0;
+    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd); /* not every file system can */
+        close(fd);
+    }
+}
+
+dm_status dm_write_file(const char *path, dm_str text, dm_error *err)
+{
+    char part[PATH_MAX];
+    if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
+        return dm_fail(err, DM_E_OUTPUT, "%s: the path is too long", path);
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be made: %s", part, strerror(errno));
+    dm_status st = write_part(fd, part, text, err);
+    if (close(fd) != 0 && st == DM_OK)
+        st = dm_fail(err, DM_E_OUTPUT, "%s: %s", part, strerror(errno));
+    if (st == DM_OK && rename(part, path) != 0)
+        st = dm_fail(err, DM_E_OUTPUT, "%s: cannot be renamed: %s", part, strerror(errno));
+    if (st != DM_OK)
+        unlink(part);
+    else
+        sync_folder(path);
+    return st;
+}

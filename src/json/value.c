@@ -1,0 +1,236 @@
+#include "json/value.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static dm_value *make(dm_arena *a, dm_kind kind)
+{
+    dm_value *v = dm_arena_alloc(a, sizeof *v);
+    v->kind = kind;
+    return v;
+}
+
+dm_value *dm_value_null(dm_arena *a)
+{
+    return make(a, DM_NULL);
+}
+
+dm_value *dm_value_bool(dm_arena *a, bool b)
+{
+    dm_value *v = make(a, DM_BOOL);
+    v->boolean = b;
+    return v;
+}
+
+dm_value *dm_value_digits(dm_arena *a, dm_str digits)
+{
+    dm_value *v = make(a, DM_INT);
+    bool negative = digits.n > 0 && digits.p[0] == '-';
+    if (digits.n > 0 && (digits.p[0] == '-' || digits.p[0] == '+'))
+        digits = (dm_str){digits.p + 1, digits.n - 1};
+    while (digits.n > 1 && digits.p[0] == '0')
+        digits = (dm_str){digits.p + 1, digits.n - 1};
+    if (digits.n == 1 && digits.p[0] == '0')
+        negative = false;
+    char *text = dm_arena_alloc(a, digits.n + negative + 1);
+    if (negative)
+        text[0] = '-';
+    memcpy(text + negative, digits.p, digits.n);
+    v->text = (dm_str){text, digits.n + negative};
+    v->number = strtod(text, NULL);
+    return v;
+}
+
+dm_value *dm_value_int(dm_arena *a, int64_t i)
+{
+    char text[24];
+    size_t n = sizeof text;
+    uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
+    do
+        text[--n] = (char)('0' + u % 10);
+    while (u /= 10);
+    if (i < 0)
+        text[--n] = '-';
+    dm_value *v = make(a, DM_INT);
+    v->text = (dm_str){dm_arena_string(a, text + n, sizeof text - n), sizeof text - n};
+    v->number = (double)i;
+    return v;
+}
+
+dm_value *dm_value_float(dm_arena *a, double d)
+{
+    dm_value *v = make(a, DM_FLOAT);
+    v->number = d;
+    return v;
+}
+
+dm_value *dm_value_string(dm_arena *a, dm_str s)
+{
+    dm_value *v = make(a, DM_STRING);
+    v->text = (dm_str){dm_arena_string(a, s.p, s.n), s.n};
+    return v;
+}
+
+dm_value *dm_value_text(dm_arena *a, const char *s)
+{
+    return dm_value_string(a, dm_str_of(s));
+}
+
+dm_value *dm_value_list(dm_arena *a)
+{
+    return make(a, DM_LIST);
+}
+
+dm_value *dm_value_dict(dm_arena *a)
+{
+    return make(a, DM_DICT);
+}
+
+static void *bigger(dm_arena *a, const void *old, size_t n, size_t *cap, size_t size)
+{
+    *cap = *cap ? 2 * *cap : 4;
+    void *p = dm_arena_alloc_n(a, *cap, size);
+    if (n)
+        memcpy(p, old, n * size);
+    return p;
+}
+
+void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item)
+{
+    if (list->n == list->cap)
+        list->items = bigger(a, list->items, list->n, &list->cap, sizeof *list->items);
+    list->items[list->n++] = item;
+}
+
+void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
+{
+    for (size_t i = 0; i < dict->n; i++)
+        if (dm_str_eq(dict->members[i].key, key)) {
+            dict->members[i].value = value;
+            return;
+        }
+    if (dict->n == dict->cap)
+        dict->members = bigger(a, dict->members, dict->n, &dict->cap, sizeof *dict->members);
+    dict->members[dict->n++] = (dm_member){{dm_arena_string(a, key.p, key.n), key.n}, value};
+}
+
+dm_value *dm_value_copy(dm_arena *a, const dm_value *v)
+{
+    dm_value *c = make(a, v->kind);
+    *c = *v;
+    c->n = c->cap = 0;
+    switch (v->kind) {
+    case DM_INT:
+    case DM_STRING:
+        c->text.p = dm_arena_string(a, v->text.p, v->text.n);
+        break;
+    case DM_LIST:
+        c->items = NULL;
+        for (size_t i = 0; i < v->n; i++)
+            dm_value_append(a, c, dm_value_copy(a, v->items[i]));
+        break;
+    case DM_DICT:
+        c->members = NULL;
+        for (size_t i = 0; i < v->n; i++)
+            dm_value_set(a, c, v->members[i].key, dm_value_copy(a, v->members[i].value));
+        break;
+    default:
+        break;
+    }
+    return c;
+}
+
+const dm_value *dm_value_get_str(const dm_value *dict, dm_str key)
+{
+    if (!dict || dict->kind != DM_DICT)
+        return NULL;
+    for (size_t i = 0; i < dict->n; i++)
+        if (dm_str_eq(dict->members[i].key, key))
+            return dict->members[i].value;
+    return NULL;
+}
+
+const dm_value *dm_value_get(const dm_value *dict, const char *key)
+{
+    return dm_value_get_str(dict, dm_str_of(key));
+}
+
+bool dm_value_to_int(const dm_value *v, int64_t *out)
+{
+    if (!v || v->kind != DM_INT || v->text.n > 20)
+        return false;
+    bool negative = v->text.p[0] == '-';
+    uint64_t u = 0;
+    for (size_t i = negative; i < v->text.n; i++)
+        if (__builtin_mul_overflow(u, (uint64_t)10, &u) ||
+            __builtin_add_overflow(u, (uint64_t)(v->text.p[i] - '0'), &u))
+            return false;
+    if (u > (uint64_t)INT64_MAX + negative)
+        return false;
+    *out = negative ? (int64_t)(0 - u) : (int64_t)u;
+    return true;
+}
+
+static bool is_number(const dm_value *v)
+{
+    return v->kind == DM_BOOL || v->kind == DM_INT || v->kind == DM_FLOAT;
+}
+
+static double number_of(const dm_value *v)
+{
+    return v->kind == DM_BOOL ? v->boolean : v->number;
+}
+
+bool dm_value_equal(const dm_value *a, const dm_value *b)
+{
+    if (is_number(a) && is_number(b)) {
+        if (a->kind == DM_INT && b->kind == DM_INT)
+            return dm_str_eq(a->text, b->text);
+        return number_of(a) == number_of(b);
+    }
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case DM_STRING:
+        return dm_str_eq(a->text, b->text);
+    case DM_LIST:
+        if (a->n != b->n)
+            return false;
+        for (size_t i = 0; i < a->n; i++)
+            if (!dm_value_equal(a->items[i], b->items[i]))
+                return false;
+        return true;
+    case DM_DICT:
+        if (a->n != b->n)
+            return false;
+        for (size_t i = 0; i < a->n; i++) {
+            const dm_value *v = dm_value_get_str(b, a->members[i].key);
+            if (!v || !dm_value_equal(a->members[i].value, v))
+                return false;
+        }
+        return true;
+    default:
+        return true;
+    }
+}
+
+bool dm_value_truthy(const dm_value *v)
+{
+    switch (v->kind) {
+    case DM_NULL:
+        return false;
+    case DM_BOOL:
+        return v->boolean;
+    case DM_INT:
+        return !(v->text.n == 1 && v->text.p[0] == '0');
+    case DM_FLOAT:
+        return v->number != 0;
+    case DM_STRING:
+        return v->text.n > 0;
+    case DM_LIST:
+    case DM_DICT:
+        break;
+    }
+    return v->n > 0;
+}
