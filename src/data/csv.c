@@ -1,0 +1,133 @@
+#include "data/csv.h"
+
+#include <string.h>
+
+typedef struct scanner {
+    dm_arena *arena;
+    const char *name, *p, *end, *record;
+    char separator;
+    size_t line;
+    dm_buf cell;
+    dm_error *err;
+} scanner;
+
+/* One cell at s->p; ends at its separator, line end or the end of the text. */
+static dm_status read_cell(scanner *s)
+{
+    dm_buf_reset(&s->cell);
+    if (s->p < s->end && *s->p == '"') {
+        size_t opened = s->line;
+        s->p++;
+        for (;;) {
+            const char *from = s->p;
+            while (s->p < s->end && *s->p != '"') {
+                s->line += *s->p == '\n';
+                s->p++;
+            }
+            dm_buf_add(&s->cell, from, (size_t)(s->p - from));
+            if (s->p >= s->end)
+                return dm_fail(s->err, DM_E_DATA,
+                               "%s:%zu: a cell in quotes that begins here does not end", s->name,
+                               opened);
+            s->p++;
+            if (s->p >= s->end || *s->p != '"')
+                break;
+            dm_buf_char(&s->cell, '"');
+            s->p++;
+        }
+        if (s->p < s->end && *s->p != s->separator && *s->p != '\n' && *s->p != '\r')
+            return dm_fail(s->err, DM_E_DATA, "%s:%zu:%td: text behind the closing quote of a cell",
+                           s->name, s->line, s->p - s->record + 1);
+    } else {
+        const char *from = s->p;
+        while (s->p < s->end && *s->p != s->separator && *s->p != '\n' &&
+               !(*s->p == '\r' && (s->p + 1 == s->end || s->p[1] == '\n')))
+            s->p++;
+        dm_buf_add(&s->cell, from, (size_t)(s->p - from));
+    }
+    if (s->cell.full)
+        return dm_fail(s->err, DM_E_DATA, "%s:%zu: a cell longer than %zu MiB", s->name, s->line,
+                       DM_MAX_LINE >> 20);
+    return DM_OK;
+}
+
+/* The cells of one record as a list of strings. */
+static dm_status read_record(scanner *s, dm_value *cells)
+{
+    s->record = s->p;
+    for (;;) {
+        dm_status st = read_cell(s);
+        if (st != DM_OK)
+            return st;
+        dm_value_append(s->arena, cells, dm_value_string(s->arena, dm_buf_view(&s->cell)));
+        if (s->p < s->end && *s->p == s->separator) {
+            s->p++;
+            continue;
+        }
+        if (s->p < s->end && *s->p == '\r')
+            s->p++;
+        if (s->p < s->end && *s->p == '\n')
+            s->p++;
+        return DM_OK;
+    }
+}
+
+static dm_status check_header(const scanner *s, const dm_value *header)
+{
+    for (size_t i = 0; i < header->n; i++) {
+        if (header->items[i]->text.n == 0)
+            return dm_fail(s->err, DM_E_DATA, "%s:1: column %zu has no name in the header row",
+                           s->name, i + 1);
+        for (size_t j = 0; j < i; j++)
+            if (dm_value_equal(header->items[i], header->items[j]))
+                return dm_fail(s->err, DM_E_DATA, "%s:1: two columns are called \"%s\"", s->name,
+                               header->items[i]->text.p);
+    }
+    return DM_OK;
+}
+
+static dm_status read_rows(scanner *s, const dm_value *header, dm_value *rows)
+{
+    while (s->p < s->end) {
+        size_t line = s->line;
+        dm_value *cells = dm_value_list(s->arena);
+        dm_status st = read_record(s, cells);
+        if (st != DM_OK)
+            return st;
+        s->line++;
+        if (cells->n == 1 && cells->items[0]->text.n == 0 && header->n > 1)
+            continue; /* an empty line */
+        if (cells->n != header->n)
+            return dm_fail(s->err, DM_E_DATA, "%s:%zu: %zu cells, the header row has %zu columns",
+                           s->name, line, cells->n, header->n);
+        dm_value *row = dm_value_dict(s->arena);
+        for (size_t i = 0; i < cells->n; i++)
+            dm_value_set(s->arena, row, header->items[i]->text, cells->items[i]);
+        dm_value_append(s->arena, rows, row);
+    }
+    return DM_OK;
+}
+
+dm_status dm_csv_parse(dm_arena *a, const char *name, dm_str text, char separator, dm_value *rows,
+                       dm_error *err)
+{
+    scanner s = {.arena = a,
+                 .name = name,
+                 .p = text.p,
+                 .end = text.p + text.n,
+                 .separator = separator,
+                 .line = 1,
+                 .err = err};
+    dm_value *header = dm_value_list(a);
+    if (text.n == 0)
+        return DM_OK;
+    dm_buf_init(&s.cell, DM_MAX_LINE);
+    dm_status st = read_record(&s, header);
+    s.line++;
+    if (st == DM_OK)
+        st = check_header(&s, header);
+    if (st == DM_OK)
+        st = read_rows(&s, header, rows);
+    dm_buf_free(&s.cell);
+    return st;
+}

@@ -1,0 +1,221 @@
+#include "data/dataset.h"
+#include "base/utf8.h"
+#include "data/csv.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
+{
+    const dm_value *id = dm_value_get(row, "id");
+    if (!id || (id->kind != DM_STRING && id->kind != DM_INT))
+        return dm_arena_printf(a, "%zu", number);
+    return id->text.p;
+}
+
+static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
+{
+    dm_dataset *d = dm_arena_alloc(a, sizeof *d);
+    dm_sha256 s;
+    dm_sha256_init(&s);
+    d->path = path;
+    d->n = rows->n;
+    d->examples = dm_arena_alloc_n(a, d->n, sizeof *d->examples);
+    for (size_t i = 0; i < d->n; i++) {
+        const dm_value *row = rows->items[i];
+        d->examples[i] = (dm_example){row, dm_json_hash(row), id_of(a, row, i + 1)};
+        dm_sha256_add(&s, d->examples[i].fingerprint.b, sizeof(dm_hash));
+    }
+    d->fingerprint = dm_sha256_end(&s);
+    return d;
+}
+
+dm_dataset *dm_dataset_of(dm_arena *a, const char *name, const dm_value *rows)
+{
+    return make_set(a, dm_arena_printf(a, "%s", name), rows);
+}
+
+/* ---- reading ---- */
+
+static dm_status check_utf8(const char *name, dm_str text, dm_error *err)
+{
+    size_t bad = dm_utf8_valid(text), line = 1, start = 0;
+    if (bad == text.n)
+        return DM_OK;
+    for (size_t i = 0; i < bad; i++)
+        if (text.p[i] == '\n') {
+            line++;
+            start = i + 1;
+        }
+    size_t column = dm_utf8_length((dm_str){text.p + start, bad - start}) + 1;
+    return dm_fail(err, DM_E_DATA,
+                   "%s:%zu:%zu: byte 0x%02x is not valid UTF-8; convert the file to UTF-8", name,
+                   line, column, (unsigned char)text.p[bad]);
+}
+
+static dm_status parse_lines(dm_arena *a, const char *name, dm_str text, dm_value *rows,
+                             dm_error *err)
+{
+    uint32_t number = 0;
+    while (text.n > 0) {
+        const char *end = memchr(text.p, '\n', text.n);
+        dm_str line = {text.p, end ? (size_t)(end - text.p) : text.n};
+        text = (dm_str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
+        number++;
+        if (line.n > DM_MAX_LINE)
+            return dm_fail(err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", name, number,
+                           DM_MAX_LINE >> 20);
+        if (dm_py_strip(line).n == 0)
+            continue;
+        dm_str rest = line;
+        uint32_t at = number;
+        dm_value *row = dm_json_read_next(a, &rest, &at, err);
+        if (!row)
+            return dm_error_wrap(err, DM_E_DATA, "%s", name);
+        size_t column = dm_utf8_length((dm_str){line.p, line.n - rest.n}) + 1;
+        if (dm_py_strip(rest).n > 0)
+            return dm_fail(err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object", name,
+                           number, column);
+        if (row->kind != DM_DICT)
+            return dm_fail(err, DM_E_DATA, "%s:%u:1: each line has to be an object {...}", name,
+                           number);
+        dm_value_append(a, rows, row);
+    }
+    return DM_OK;
+}
+
+static dm_status parse_array(dm_arena *a, const char *name, dm_str text, dm_value *rows,
+                             dm_error *err)
+{
+    dm_value *v = dm_json_read(a, text, err);
+    if (!v)
+        return dm_error_wrap(err, DM_E_DATA, "%s", name);
+    if (v->kind != DM_LIST)
+        return dm_fail(err, DM_E_DATA, "%s:%u:%u: a data set is an array of objects [{...}, ...]",
+                       name, v->line, v->column);
+    for (size_t i = 0; i < v->n; i++) {
+        const dm_value *row = v->items[i];
+        if (row->kind != DM_DICT)
+            return dm_fail(err, DM_E_DATA, "%s:%u:%u: each element has to be an object {...}", name,
+                           row->line, row->column);
+        dm_value_append(a, rows, row);
+    }
+    return DM_OK;
+}
+
+static bool ends_in(const char *name, const char *ending)
+{
+    size_t n = strlen(name), m = strlen(ending);
+    return n >= m && strcmp(name + n - m, ending) == 0;
+}
+
+static dm_format guess(const char *name, dm_str text)
+{
+    if (ends_in(name, ".jsonl") || ends_in(name, ".ndjson"))
+        return DM_JSON_LINES;
+    if (ends_in(name, ".csv"))
+        return DM_CSV;
+    if (ends_in(name, ".tsv"))
+        return DM_TSV;
+    dm_str s = dm_py_lstrip(text);
+    if (s.n && s.p[0] == '[')
+        return DM_JSON_ARRAY;
+    return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
+}
+
+dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format format,
+                           dm_dataset **out, dm_error *err)
+{
+    dm_value *rows = dm_value_list(a);
+    if (format == DM_FORMAT_GUESS)
+        format = guess(name, text);
+    dm_status st = check_utf8(name, text, err);
+    if (st != DM_OK)
+        return st;
+    if (format == DM_JSON_LINES)
+        st = parse_lines(a, name, text, rows, err);
+    else if (format == DM_JSON_ARRAY)
+        st = parse_array(a, name, text, rows, err);
+    else
+        st = dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
+    if (st != DM_OK)
+        return st;
+    if (rows->n == 0)
+        return dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
+    *out = make_set(a, name, rows);
+    return DM_OK;
+}
+
+dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_error *err)
+{
+    dm_str text;
+    dm_status st = dm_read_file(a, path, DM_MAX_FILE, &text, err);
+    if (st != DM_OK)
+        return st;
+    return dm_dataset_parse(a, dm_arena_printf(a, "%s", path), text, DM_FORMAT_GUESS, out, err);
+}
+
+/* ---- use ---- */
+
+static void name_columns(dm_buf *b, const dm_value *row)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        dm_buf_text(b, i ? ", " : "");
+        dm_buf_str(b, row->members[i].key);
+    }
+}
+
+dm_status dm_dataset_check(const dm_dataset *d, const dm_str *inputs, size_t n_inputs,
+                           dm_error *err)
+{
+    for (size_t i = 0; i < d->n; i++)
+        for (size_t k = 0; k < n_inputs; k++) {
+            if (dm_value_get_str(d->examples[i].row, inputs[k]))
+                continue;
+            dm_buf b;
+            dm_buf_init(&b, 512);
+            name_columns(&b, d->examples[i].row);
+            dm_fail(err, DM_E_DATA, "%s: example %zu has no column \"%.*s\"; it has %s", d->path,
+                    i + 1, DM_STR_ARG(inputs[k]), b.len ? b.data : "none");
+            dm_buf_free(&b);
+            return DM_E_DATA;
+        }
+    return DM_OK;
+}
+
+dm_dataset *dm_dataset_pick(dm_arena *a, const dm_dataset *d, const size_t *index, size_t n)
+{
+    dm_dataset *s = dm_arena_alloc(a, sizeof *s);
+    dm_sha256 h;
+    dm_sha256_init(&h);
+    s->path = d->path;
+    s->n = n;
+    s->examples = dm_arena_alloc_n(a, n, sizeof *s->examples);
+    for (size_t i = 0; i < n; i++) {
+        s->examples[i] = d->examples[index[i]];
+        dm_sha256_add(&h, s->examples[i].fingerprint.b, sizeof(dm_hash));
+    }
+    s->fingerprint = dm_sha256_end(&h);
+    return s;
+}
+
+dm_dataset *dm_dataset_slice(dm_arena *a, const dm_dataset *d, size_t from, size_t n)
+{
+    size_t *index = dm_alloc_n(n, sizeof *index);
+    for (size_t i = 0; i < n; i++)
+        index[i] = from + i;
+    dm_dataset *s = dm_dataset_pick(a, d, index, n);
+    free(index);
+    return s;
+}
+
+dm_value *dm_example_inputs(dm_arena *a, const dm_value *row, const dm_str *inputs, size_t n_inputs)
+{
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < row->n; i++)
+        for (size_t k = 0; k < n_inputs; k++)
+            if (dm_str_eq(row->members[i].key, inputs[k]))
+                dm_value_set(a, d, row->members[i].key, row->members[i].value);
+    return d;
+}
