@@ -1,6 +1,6 @@
-/* A program: predictors in a line, wired by field name (DESIGN.md §1). A step's inputs come from the
- * example's inputs and from the outputs of earlier steps; a later output of the same name wins. The
- * prediction of the program is the last step's prediction, joined by no other output. */
+/* A program: predictors in a line, wired by field name (DESIGN.md §1). A step's inputs come from
+ * the example's inputs and from the outputs of earlier steps; a later output of the same name wins.
+ * The prediction of the program is the last step's prediction, joined by no other output. */
 #ifndef DM_PROGRAM_PROGRAM_H
 #define DM_PROGRAM_PROGRAM_H
 
@@ -9,8 +9,9 @@
 typedef enum dm_module { DM_PREDICT, DM_CHAIN_OF_THOUGHT } dm_module;
 
 typedef struct dm_predictor {
-    dm_str step;  /* name of the step; "" for a program of one module */
-    dm_str path;  /* key in DSPy's state file: "" (bare Predict), "predict", "query", "query.predict" */
+    dm_str step; /* name of the step; "" for a program of one module */
+    dm_str
+        path; /* key in DSPy's state file: "" (bare Predict), "predict", "query", "query.predict" */
     dm_module module;
     const dm_signature *signature; /* with `reasoning` for a chain of thought */
 } dm_predictor;
@@ -18,13 +19,14 @@ typedef struct dm_predictor {
 typedef struct dm_program {
     dm_predictor *predictors; /* [n], in the order they run; also DSPy's order */
     size_t n;
-    dm_str *inputs;           /* [n_inputs] fields that no earlier step gives, in first-use order */
+    dm_str *inputs; /* [n_inputs] fields that no earlier step gives, in first-use order */
     size_t n_inputs;
 } dm_program;
 
-/* {"predict": SIG} | {"chain_of_thought": SIG} | {"steps": [...]}; aliases Predict, ChainOfThought. */
+/* {"predict": SIG} | {"chain_of_thought": SIG} | {"steps": [...]}; aliases Predict, ChainOfThought.
+ */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
-dm_value *dm_program_write(dm_arena *a, const dm_program *p); /* what dm_program_read reads */
+dm_value *dm_program_write(dm_arena *a, const dm_program *p);    /* what dm_program_read reads */
 bool dm_program_equal(const dm_program *a, const dm_program *b); /* structure, names and types */
 
 /* A candidate: what the optimizers change. Immutable; lives in the arena of the job. */
@@ -46,6 +48,7 @@ dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c); /* parts ma
 const dm_candidate *dm_candidate_seal(dm_candidate *c);
 /* For the wire and the journal: {"instructions": [...], "demos": [[...], ...]}. */
 dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c);
-dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at, dm_error *err) DM_MUST_USE;
+dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at,
+                                dm_error *err) DM_MUST_USE;
 
 #endif

@@ -4,14 +4,15 @@
 
 #include "program/program.h"
 
-/* The file's text. provenance (NULL: none) becomes metadata.dspy_mpi, with `program` (dm_program_write)
- * added to it, so that the file alone suffices for `run` and `show`. */
+/* The file's text. provenance (NULL: none) becomes metadata.dspy_mpi, with `program`
+ * (dm_program_write) added to it, so that the file alone suffices for `run` and `show`. */
 void dm_state_write(dm_buf *b, dm_arena *a, const dm_candidate *c, const dm_value *provenance);
 
-/* program NULL: taken from metadata.dspy_mpi.program; absent there: an error that says to give --job.
- * Checks what DSPy checks, and also that field prefixes fit the program ("state file of another
- * program": DM_E_DATA). provenance (may be NULL) gets metadata.dspy_mpi or NULL. */
+/* program NULL: taken from metadata.dspy_mpi.program; absent there: an error that says to give
+ * --job. Checks what DSPy checks, and also that field prefixes fit the program ("state file of
+ * another program": DM_E_DATA). provenance (may be NULL) gets metadata.dspy_mpi or NULL. */
 dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_program *program,
-                        const dm_candidate **out, const dm_value **provenance, dm_error *err) DM_MUST_USE;
+                        const dm_candidate **out, const dm_value **provenance,
+                        dm_error *err) DM_MUST_USE;
 
 #endif

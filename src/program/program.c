@@ -1,0 +1,278 @@
+#include "program/program.h"
+#include "base/utf8.h"
+#include "json/json.h"
+
+#include <string.h>
+
+static const struct {
+    const char *key;
+    dm_module module;
+} modules[] = {{"predict", DM_PREDICT},
+               {"chain_of_thought", DM_CHAIN_OF_THOUGHT},
+               {"Predict", DM_PREDICT},
+               {"ChainOfThought", DM_CHAIN_OF_THOUGHT}};
+#define N_MODULES (sizeof modules / sizeof *modules)
+
+/* Reads the module of an object that has exactly one of the keys above. */
+static dm_status read_module(dm_arena *a, const dm_at *at, dm_predictor *p, dm_error *err)
+{
+    const dm_signature *found = NULL;
+    for (size_t i = 0; i < N_MODULES; i++) {
+        dm_at sig = dm_at_key(at, modules[i].key);
+        if (!sig.v)
+            continue;
+        if (found)
+            return dm_at_fail(&sig, err, "one module only: predict or chain_of_thought");
+        found = dm_signature_read(a, &sig, err);
+        if (!found)
+            return at->status;
+        p->module = modules[i].module;
+    }
+    if (!found)
+        return dm_at_fail(at, err,
+                          "a module is missing: {\"predict\": \"question -> answer\"} or "
+                          "{\"chain_of_thought\": ...}");
+    p->signature = p->module == DM_CHAIN_OF_THOUGHT ? dm_signature_with_reasoning(a, found) : found;
+    return DM_OK;
+}
+
+static dm_status check_step_name(const dm_at *at, dm_str name, const dm_program *p, size_t n,
+                                 dm_error *err)
+{
+    if (name.n == 0)
+        return dm_at_fail(at, err, "a step needs a name");
+    for (size_t pos = 0; pos < name.n;)
+        if (!dm_py_isword(dm_utf8_next(name, &pos)))
+            return dm_at_fail(at, err, "a step's name is made of letters, digits and _");
+    if (name.p[0] >= '0' && name.p[0] <= '9')
+        return dm_at_fail(at, err, "a step's name must not begin with a digit");
+    if (dm_str_is(name, "metadata"))
+        return dm_at_fail(at, err,
+                          "a step must not be called metadata: DSPy's files use that word");
+    for (size_t i = 0; i < n; i++)
+        if (dm_str_eq(p->predictors[i].step, name))
+            return dm_at_fail(at, err, "two steps are called \"%.*s\"", DM_STR_ARG(name));
+    return DM_OK;
+}
+
+static dm_status read_step(dm_arena *a, const dm_at *at, dm_program *p, size_t i, dm_error *err)
+{
+    static const char *const known[] = {"name", "predict", "chain_of_thought", "Predict",
+                                        "ChainOfThought"};
+    dm_predictor *step = &p->predictors[i];
+    dm_at name = dm_at_key(at, "name");
+    dm_str text = {"", 0};
+    dm_status st = dm_get_known(at, known, sizeof known / sizeof *known, err);
+    if (st == DM_OK)
+        st = dm_get_string(&name, &text, err);
+    if (st == DM_OK)
+        st = check_step_name(name.v ? &name : at, text, p, i, err);
+    if (st == DM_OK)
+        st = read_module(a, at, step, err);
+    step->step = text;
+    step->path = text;
+    if (st == DM_OK && step->module == DM_CHAIN_OF_THOUGHT)
+        step->path = dm_str_of(dm_arena_printf(a, "%.*s.predict", DM_STR_ARG(text)));
+    return st;
+}
+
+static bool given_before(const dm_program *p, size_t step, dm_str name)
+{
+    for (size_t i = 0; i < step; i++) {
+        const dm_signature *s = p->predictors[i].signature;
+        for (size_t k = s->n_inputs; k < s->n_inputs + s->n_outputs; k++)
+            if (dm_str_eq(s->fields[k].name, name))
+                return true;
+    }
+    return false;
+}
+
+/* What the program is called with: the inputs that no earlier step gives. */
+static void find_inputs(dm_arena *a, dm_program *p)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < p->n; i++)
+        most += p->predictors[i].signature->n_inputs;
+    p->inputs = dm_arena_alloc_n(a, most, sizeof *p->inputs);
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < p->predictors[i].signature->n_inputs; k++) {
+            dm_str name = p->predictors[i].signature->fields[k].name;
+            bool known = given_before(p, i, name);
+            for (size_t j = 0; j < p->n_inputs; j++)
+                known |= dm_str_eq(p->inputs[j], name);
+            if (!known)
+                p->inputs[p->n_inputs++] = name;
+        }
+}
+
+static dm_status read_steps(dm_arena *a, const dm_at *at, dm_program *p, dm_error *err)
+{
+    if (at->v->kind != DM_LIST || at->v->n == 0)
+        return dm_at_fail(at, err, "a list of steps [{\"name\": ..., \"predict\": ...}, ...]");
+    p->n = at->v->n;
+    p->predictors = dm_arena_alloc_n(a, p->n, sizeof *p->predictors);
+    for (size_t i = 0; i < p->n; i++) {
+        dm_at step = dm_at_item(at, i);
+        dm_status st = read_step(a, &step, p, i, err);
+        if (st != DM_OK)
+            return st;
+    }
+    return DM_OK;
+}
+
+dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err)
+{
+    static const char *const known[] = {"predict", "chain_of_thought", "steps", "Predict",
+                                        "ChainOfThought"};
+    dm_program *p = dm_arena_alloc(a, sizeof *p);
+    dm_status st = at->v ? dm_get_known(at, known, sizeof known / sizeof *known, err)
+                         : dm_at_fail(at, err, "a program is missing");
+    if (st != DM_OK)
+        return NULL;
+    dm_at steps = dm_at_key(at, "steps");
+    if (steps.v) {
+        if (at->v->n > 1)
+            st = dm_at_fail(at, err, "steps, or one module: not both");
+        else
+            st = read_steps(a, &steps, p, err);
+    } else {
+        p->n = 1;
+        p->predictors = dm_arena_alloc(a, sizeof *p->predictors);
+        st = read_module(a, at, p->predictors, err);
+        p->predictors->step = (dm_str){"", 0};
+        p->predictors->path =
+            p->predictors->module == DM_CHAIN_OF_THOUGHT ? DM_STR("predict") : (dm_str){"", 0};
+    }
+    if (st != DM_OK)
+        return NULL;
+    find_inputs(a, p);
+    return p;
+}
+
+/* The signature as it was written: a chain of thought's reasoning is added again when it is read.
+ */
+static dm_value *write_signature(dm_arena *a, const dm_predictor *p)
+{
+    dm_signature s = *p->signature;
+    const dm_field *r = &s.fields[s.n_inputs];
+    bool own = r->typed && r->type->kind == DM_T_STR && dm_str_is(r->desc, "${reasoning}") &&
+               !r->constraints.n;
+    if (p->module != DM_CHAIN_OF_THOUGHT || !own || s.n_outputs == 1)
+        return dm_signature_write(a, &s);
+    s.fields = dm_arena_alloc_n(a, s.n_inputs + s.n_outputs, sizeof *s.fields);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n_inputs + s.n_outputs; i++)
+        if (i != s.n_inputs)
+            s.fields[n++] = p->signature->fields[i];
+    s.n_outputs--;
+    return dm_signature_write(a, &s);
+}
+
+dm_value *dm_program_write(dm_arena *a, const dm_program *p)
+{
+    dm_value *d = dm_value_dict(a), *steps = dm_value_list(a);
+    for (size_t i = 0; i < p->n; i++) {
+        const dm_predictor *x = &p->predictors[i];
+        dm_value *step = dm_value_dict(a);
+        if (x->step.n)
+            dm_value_set(a, step, DM_STR("name"), dm_value_string(a, x->step));
+        dm_value_set(a, step, dm_str_of(modules[x->module].key), write_signature(a, x));
+        if (!x->step.n)
+            return step;
+        dm_value_append(a, steps, step);
+    }
+    dm_value_set(a, d, DM_STR("steps"), steps);
+    return d;
+}
+
+bool dm_program_equal(const dm_program *x, const dm_program *y)
+{
+    if (x->n != y->n)
+        return false;
+    for (size_t i = 0; i < x->n; i++) {
+        const dm_predictor *p = &x->predictors[i], *q = &y->predictors[i];
+        const dm_signature *s = p->signature, *t = q->signature;
+        if (!dm_str_eq(p->path, q->path) || s->n_inputs != t->n_inputs ||
+            s->n_outputs != t->n_outputs)
+            return false;
+        for (size_t k = 0; k < s->n_inputs + s->n_outputs; k++)
+            if (!dm_str_eq(s->fields[k].name, t->fields[k].name) ||
+                !dm_type_equal(s->fields[k].type, t->fields[k].type))
+                return false;
+    }
+    return true;
+}
+
+/* ---- candidates ---- */
+
+dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p)
+{
+    dm_candidate *c = dm_arena_alloc(a, sizeof *c);
+    c->program = p;
+    c->parts = dm_arena_alloc_n(a, p->n, sizeof *c->parts);
+    for (size_t i = 0; i < p->n; i++)
+        c->parts[i].instructions = p->predictors[i].signature->instructions;
+    return c;
+}
+
+dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c)
+{
+    dm_candidate *copy = dm_candidate_new(a, c->program);
+    memcpy(copy->parts, c->parts, c->program->n * sizeof *copy->parts);
+    return copy;
+}
+
+dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c)
+{
+    dm_value *d = dm_value_dict(a), *instructions = dm_value_list(a), *demos = dm_value_list(a);
+    for (size_t i = 0; i < c->program->n; i++) {
+        dm_value *list = dm_value_list(a);
+        for (size_t k = 0; k < c->parts[i].n_demos; k++)
+            dm_value_append(a, list, c->parts[i].demos[k]);
+        dm_value_append(a, demos, list);
+        dm_value_append(a, instructions, dm_value_string(a, c->parts[i].instructions));
+    }
+    dm_value_set(a, d, DM_STR("instructions"), instructions);
+    dm_value_set(a, d, DM_STR("demos"), demos);
+    return d;
+}
+
+const dm_candidate *dm_candidate_seal(dm_candidate *c)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_value *all = dm_value_list(a);
+    dm_buf b;
+    dm_value_append(a, all, dm_program_write(a, c->program));
+    dm_value_append(a, all, dm_candidate_write(a, c));
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_json_write(
+        &b, all,
+        DM_JSON_PYTHON); /* the order of a demo's keys does not reach the prompt, but the file */
+    c->hash = dm_hash_of(b.data, b.len);
+    dm_buf_free(&b);
+    dm_arena_free(a);
+    return c;
+}
+
+dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at, dm_error *err)
+{
+    dm_candidate *c = dm_candidate_new(a, p);
+    dm_at instructions = dm_at_key(at, "instructions"), demos = dm_at_key(at, "demos");
+    for (size_t i = 0; i < p->n; i++) {
+        dm_at text = dm_at_item(&instructions, i), list = dm_at_item(&demos, i);
+        if (!text.v || text.v->kind != DM_STRING || !list.v || list.v->kind != DM_LIST) {
+            dm_at_fail(at, err, "instructions and demos for %zu predictors", p->n);
+            return NULL;
+        }
+        c->parts[i].instructions = text.v->text;
+        c->parts[i].demos = list.v->items;
+        c->parts[i].n_demos = list.v->n;
+        for (size_t k = 0; k < list.v->n; k++)
+            if (list.v->items[k]->kind != DM_DICT) {
+                dm_at_fail(&list, err, "a demonstration is an object");
+                return NULL;
+            }
+    }
+    dm_candidate_seal(c);
+    return c;
+}
