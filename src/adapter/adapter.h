@@ -1,5 +1,5 @@
-/* Messages from a predictor's state, and fields from a completion: DSPy's ChatAdapter and JSONAdapter
- * byte for byte (contract 2, 3). */
+/* Messages from a predictor's state, and fields from a completion: DSPy's ChatAdapter and
+ * JSONAdapter byte for byte (contract 2, 3). */
 #ifndef DM_ADAPTER_ADAPTER_H
 #define DM_ADAPTER_ADAPTER_H
 
@@ -15,24 +15,26 @@ typedef struct dm_message {
     dm_str content;
 } dm_message;
 
-/* What does not depend on the example: the system message and the demonstrations, rendered once for a
- * candidate. json is the same as elements of a JSON array, comma-separated, for the request body. */
+/* What does not depend on the example: the system message and the demonstrations, rendered once for
+ * a candidate. json is the same as elements of a JSON array, comma-separated, for the request body.
+ */
 typedef struct dm_prefix {
     dm_message *messages; /* [n] */
     size_t n;
     dm_str json;
 } dm_prefix;
 
-/* A list value with a non-string item in a str field is DSPy's TypeError: DM_E_DATA, naming the field. */
-dm_status dm_adapter_prefix(dm_arena *a, dm_adapter kind, const dm_signature *s, dm_str instructions,
-                            const dm_value *const *demos, size_t n_demos, dm_prefix *out,
-                            dm_error *err) DM_MUST_USE;
+/* A list value with a non-string item in a str field is DSPy's TypeError: DM_E_DATA, naming the
+ * field. */
+dm_status dm_adapter_prefix(dm_arena *a, dm_adapter kind, const dm_signature *s,
+                            dm_str instructions, const dm_value *const *demos, size_t n_demos,
+                            dm_prefix *out, dm_error *err) DM_MUST_USE;
 /* The final user message. inputs: a dict; missing ones disappear, extra ones are ignored. */
-dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s, const dm_value *inputs,
-                          dm_str *out, dm_error *err) DM_MUST_USE;
+dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s,
+                          const dm_value *inputs, dm_str *out, dm_error *err) DM_MUST_USE;
 
-/* Output fields (a dict in the signature's order) from a completion. DM_E_PARSE with DSPy's words where
- * DSPy raises AdapterParseError. */
+/* Output fields (a dict in the signature's order) from a completion. DM_E_PARSE with DSPy's words
+ * where DSPy raises AdapterParseError. */
 dm_status dm_adapter_parse(dm_arena *a, dm_adapter kind, const dm_signature *s, dm_str completion,
                            const dm_value **fields, dm_error *err) DM_MUST_USE;
 
@@ -40,9 +42,13 @@ dm_status dm_adapter_parse(dm_arena *a, dm_adapter kind, const dm_signature *s, 
 dm_status dm_coerce(dm_arena *a, const dm_type *t, const dm_value *in, const dm_value **out,
                     dm_error *err) DM_MUST_USE;
 
-/* The response_format of a JSON-mode call (contract 3.5): the schema of case c, {"type":"json_object"},
- * or nothing, by what the model is known to support. */
-typedef enum dm_response_format { DM_FORMAT_NONE, DM_FORMAT_JSON_OBJECT, DM_FORMAT_SCHEMA } dm_response_format;
+/* The response_format of a JSON-mode call (contract 3.5): the schema of case c,
+ * {"type":"json_object"}, or nothing, by what the model is known to support. */
+typedef enum dm_response_format {
+    DM_FORMAT_NONE,
+    DM_FORMAT_JSON_OBJECT,
+    DM_FORMAT_SCHEMA
+} dm_response_format;
 /* json_object where an output's annotation is dict[...], else schema; callers lower it by model. */
 dm_response_format dm_adapter_format(const dm_signature *s);
 void dm_adapter_schema(dm_buf *b, const dm_signature *s); /* the schema S of case c */

@@ -16,7 +16,8 @@ typedef struct reader {
     bool failed;
 } reader;
 
-/* In characters, from 1; counted on from where it was asked last, so that a long line costs once. */
+/* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
+ */
 static uint32_t column_of(reader *r, const char *p)
 {
     if (r->counted < r->line_start || r->counted > p) {

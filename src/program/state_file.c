@@ -107,6 +107,27 @@ static dm_status check_fields(const dm_at *at, const dm_signature *s, dm_error *
     return DM_OK;
 }
 
+/* The file's descriptions take the place of the program's, as DSPy's load does. */
+static bool take_descriptions(dm_arena *a, const dm_value *fields, dm_predictor *p)
+{
+    dm_signature *s = dm_arena_alloc(a, sizeof *s);
+    size_t n = p->signature->n_inputs + p->signature->n_outputs;
+    bool changed = false;
+    *s = *p->signature;
+    s->fields = dm_arena_alloc_n(a, n, sizeof *s->fields);
+    memcpy(s->fields, p->signature->fields, n * sizeof *s->fields);
+    for (size_t i = 0; i < n; i++) {
+        const dm_value *desc = dm_value_get(fields->items[i], "description");
+        if (desc->kind != DM_STRING || dm_str_eq(desc->text, s->fields[i].desc))
+            continue;
+        s->fields[i].desc = desc->text;
+        changed = true;
+    }
+    if (changed)
+        p->signature = s;
+    return changed;
+}
+
 static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor *p,
                                 dm_candidate_part *part, dm_error *err)
 {
@@ -170,6 +191,12 @@ dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_pro
             return DM_E_DATA;
     }
     dm_candidate *c = dm_candidate_new(a, program);
+    dm_program *own_program = dm_arena_alloc(a, sizeof *own_program);
+    bool changed = false;
+    *own_program = *program;
+    own_program->predictors = dm_arena_alloc_n(a, program->n, sizeof *own_program->predictors);
+    memcpy(own_program->predictors, program->predictors,
+           program->n * sizeof *own_program->predictors);
     for (size_t i = 0; i < program->n; i++) {
         dm_at at;
         dm_status st = predictor_at(&root, &program->predictors[i], &at, err);
@@ -177,7 +204,12 @@ dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_pro
             st = read_predictor(a, &at, &program->predictors[i], &c->parts[i], err);
         if (st != DM_OK)
             return st;
+        const dm_value *signature = dm_value_get(at.v, "signature");
+        changed |=
+            take_descriptions(a, dm_value_get(signature, "fields"), &own_program->predictors[i]);
     }
+    if (changed)
+        c->program = own_program;
     *out = dm_candidate_seal(c);
     return DM_OK;
 }

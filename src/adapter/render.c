@@ -1,0 +1,394 @@
+/* Messages of a predictor's state (contract 2; 3.5 for JSON mode). */
+#include "adapter/inside.h"
+#include "base/utf8.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define INDENT "        "
+
+const char *dm_message_role_name(dm_message_role r)
+{
+    static const char *const names[] = {"system", "user", "assistant"};
+    return names[r];
+}
+
+static dm_str keep(dm_arena *a, dm_buf *b)
+{
+    dm_str s = {dm_arena_string(a, b->data ? b->data : "", b->len), b->len};
+    dm_buf_free(b);
+    return s;
+}
+
+static const dm_field *input(const dm_signature *s, size_t i)
+{
+    return &s->fields[i];
+}
+
+static const dm_field *output(const dm_signature *s, size_t i)
+{
+    return &s->fields[s->n_inputs + i];
+}
+
+/* ---- values (contract 2.5) ---- */
+
+static void put_blob(dm_buf *b, dm_str s)
+{
+    bool plain = true;
+    for (size_t pos = 0; pos < s.n && plain;) {
+        uint32_t cp = dm_utf8_next(s, &pos);
+        plain = cp != '\n' && cp != 0xAB && cp != 0xBB;
+    }
+    if (plain) {
+        dm_buf_printf(b, "«%.*s»", DM_STR_ARG(s));
+        return;
+    }
+    dm_buf_text(b, "«««\n    ");
+    for (size_t i = 0; i < s.n; i++) {
+        dm_buf_char(b, s.p[i]);
+        if (s.p[i] == '\n')
+            dm_buf_text(b, "    ");
+    }
+    dm_buf_text(b, "\n»»»");
+}
+
+static dm_status put_blobs(dm_buf *b, const dm_field *f, const dm_value *list, dm_error *err)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i]->kind != DM_STRING)
+            return dm_fail(err, DM_E_DATA,
+                           "field \"%.*s\": a list in a str field may hold strings only",
+                           DM_STR_ARG(f->name));
+    if (list->n == 0)
+        dm_buf_text(b, "N/A");
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->n > 1)
+            dm_buf_printf(b, "%s[%zu] ", i ? "\n" : "", i + 1);
+        put_blob(b, list->items[i]->text);
+    }
+    return DM_OK;
+}
+
+dm_status dm_format_value(dm_buf *b, const dm_field *f, const dm_value *v, dm_error *err)
+{
+    if (v->kind == DM_LIST && f->type->kind == DM_T_STR)
+        return put_blobs(b, f, v, err);
+    if (v->kind == DM_LIST || v->kind == DM_DICT)
+        dm_json_write(b, v, DM_JSON_PYTHON);
+    else
+        dm_py_str(b, v);
+    return DM_OK;
+}
+
+/* ---- the system message (contract 2.2) ---- */
+
+static void trim_from(dm_buf *b, size_t start) /* str.strip() of what stands behind start */
+{
+    dm_str all = {b->data + start, b->len - start}, s = dm_py_strip(all);
+    memmove(b->data + start, s.p, s.n);
+    b->len = start + s.n;
+    b->data[b->len] = 0;
+}
+
+static void put_list(dm_buf *b, const dm_field *fields, size_t n)
+{
+    size_t start = b->len;
+    for (size_t i = 0; i < n; i++) {
+        const dm_field *f = &fields[i];
+        dm_buf_printf(b, "%s%zu. `%.*s` (", i ? "\n" : "", i + 1, DM_STR_ARG(f->name));
+        dm_type_name(b, f->type);
+        dm_buf_text(b, "): ");
+        bool own = f->desc.n == f->name.n + 3 && dm_str_starts(f->desc, "${") &&
+                   memcmp(f->desc.p + 2, f->name.p, f->name.n) == 0 &&
+                   f->desc.p[f->desc.n - 1] == '}';
+        if (!own)
+            dm_buf_str(b, f->desc);
+        if (f->constraints.n)
+            dm_buf_printf(b, "\nConstraints: %.*s", DM_STR_ARG(f->constraints));
+    }
+    if (b->len > start)
+        trim_from(b, start);
+}
+
+void dm_format_note(dm_buf *b, const dm_type *t)
+{
+    if (t->kind == DM_T_STR)
+        return;
+    dm_buf_text(b, INDENT "# note: the value you produce ");
+    if (t->kind == DM_T_BOOL) {
+        dm_buf_text(b, "must be True or False");
+    } else if (t->kind == DM_T_INT || t->kind == DM_T_FLOAT) {
+        dm_buf_printf(b, "must be a single %s value", t->kind == DM_T_INT ? "int" : "float");
+    } else if (t->kind == DM_T_LITERAL) {
+        dm_buf_text(b, "must exactly match (no extra characters) one of: ");
+        for (size_t i = 0; i < t->n; i++) {
+            dm_buf_text(b, i ? "; " : "");
+            dm_py_str(b, t->members[i]);
+        }
+    } else {
+        dm_buf_text(b, "must adhere to the JSON schema: ");
+        dm_type_schema(b, t);
+    }
+}
+
+static void put_sections(dm_buf *b, const dm_field *fields, size_t n, bool notes)
+{
+    for (size_t i = 0; i < n; i++) {
+        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n{%.*s}", i ? "\n\n" : "", DM_STR_ARG(fields[i].name),
+                      DM_STR_ARG(fields[i].name));
+        if (notes)
+            dm_format_note(b, fields[i].type);
+    }
+}
+
+static void put_json_structure(dm_buf *b, dm_arena *a, const dm_signature *s)
+{
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < s->n_outputs; i++) {
+        dm_buf text;
+        dm_buf_init(&text, DM_MAX_TEXT);
+        dm_buf_printf(&text, "{%.*s}", DM_STR_ARG(output(s, i)->name));
+        dm_format_note(&text, output(s, i)->type);
+        dm_value_set(a, d, output(s, i)->name, dm_value_string(a, keep(a, &text)));
+    }
+    dm_buf_text(b, "Inputs will have the following structure:\n\n");
+    put_sections(b, s->fields, s->n_inputs, false);
+    dm_buf_text(b, "\n\nOutputs will be a JSON object with the following fields.\n\n");
+    dm_json_write(b, d, DM_JSON_PYTHON_INDENT);
+}
+
+static void put_structure(dm_buf *b, dm_arena *a, dm_adapter kind, const dm_signature *s)
+{
+    size_t start = b->len;
+    dm_buf_text(
+        b, "All interactions will be structured in the following way, with the appropriate values "
+           "filled in.\n\n");
+    if (kind == DM_JSON) {
+        put_json_structure(b, a, s);
+    } else {
+        put_sections(b, s->fields, s->n_inputs, false);
+        dm_buf_text(b, "\n\n");
+        put_sections(b, s->fields + s->n_inputs, s->n_outputs, true);
+        dm_buf_text(b, "\n\n[[ ## completed ## ]]");
+    }
+    trim_from(b, start);
+}
+
+static bool only_blanks(dm_str line)
+{
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] != ' ' && line.p[i] != '\t')
+            return false;
+    return true;
+}
+
+/* textwrap.dedent of text that cleandoc has been through empties blank lines (contract 2.2, Block
+ * C). */
+static void put_objective(dm_buf *b, dm_str instructions)
+{
+    dm_buf dedented;
+    dm_buf_init(&dedented, DM_MAX_TEXT);
+    for (size_t at = 0; at <= instructions.n;) {
+        const char *end = memchr(instructions.p + at, '\n', instructions.n - at);
+        size_t n = end ? (size_t)(end - instructions.p) - at : instructions.n - at;
+        dm_str line = {instructions.p + at, n};
+        dm_buf_str(&dedented, only_blanks(line) ? (dm_str){"", 0} : line);
+        if (!end)
+            break;
+        dm_buf_char(&dedented, '\n');
+        at += n + 1;
+    }
+    dm_buf_text(b, "In adhering to this structure, your objective is: ");
+    dm_str rest = dm_buf_view(&dedented), line;
+    while (dm_py_next_line(&rest, &line))
+        dm_buf_printf(b, "\n" INDENT "%.*s", DM_STR_ARG(line));
+    dm_buf_free(&dedented);
+}
+
+static dm_str system_message(dm_arena *a, dm_adapter kind, const dm_signature *s,
+                             dm_str instructions)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_text(&b, "Your input fields are:\n");
+    put_list(&b, s->fields, s->n_inputs);
+    dm_buf_text(&b, "\nYour output fields are:\n");
+    put_list(&b, s->fields + s->n_inputs, s->n_outputs);
+    dm_buf_char(&b, '\n');
+    put_structure(&b, a, kind, s);
+    dm_buf_char(&b, '\n');
+    put_objective(&b, instructions);
+    return keep(a, &b);
+}
+
+/* ---- user messages (contract 2.6) ---- */
+
+static void put_requirements(dm_buf *b, dm_adapter kind, const dm_signature *s)
+{
+    dm_buf_text(b, kind == DM_JSON
+                       ? "Respond with a JSON object in the following order of fields: "
+                       : "Respond with the corresponding output fields, starting with the field ");
+    for (size_t i = 0; i < s->n_outputs; i++) {
+        const dm_field *f = output(s, i);
+        dm_buf_printf(b, kind == DM_JSON ? "%s`%.*s`" : "%s`[[ ## %.*s ## ]]`", i ? ", then " : "",
+                      DM_STR_ARG(f->name));
+        if (f->type->kind == DM_T_STR)
+            continue;
+        dm_buf_text(b, " (must be formatted as a valid Python ");
+        dm_type_name(b, f->type);
+        dm_buf_char(b, ')');
+    }
+    dm_buf_text(b, kind == DM_JSON
+                       ? "."
+                       : ", and then ending with the marker for `[[ ## completed ## ]]`.");
+}
+
+static dm_status put_user(dm_buf *b, dm_adapter kind, const dm_signature *s, const dm_value *values,
+                          const char *before, bool last, dm_error *err)
+{
+    bool first = true;
+    dm_buf_text(b, before);
+    first = !*before;
+    for (size_t i = 0; i < s->n_inputs; i++) {
+        const dm_value *v = dm_value_get_str(values, input(s, i)->name);
+        if (!v)
+            continue;
+        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n", first ? "" : "\n\n",
+                      DM_STR_ARG(input(s, i)->name));
+        first = false;
+        dm_status st = dm_format_value(b, input(s, i), v, err);
+        if (st != DM_OK)
+            return st;
+    }
+    if (last) {
+        dm_buf_text(b, first ? "" : "\n\n");
+        put_requirements(b, kind, s);
+    }
+    if (b->len)
+        trim_from(b, 0);
+    return DM_OK;
+}
+
+dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s,
+                          const dm_value *inputs, dm_str *out, dm_error *err)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_status st = put_user(&b, kind, s, inputs, "", true, err);
+    if (st == DM_OK && b.full)
+        st = dm_fail(err, DM_E_LIMIT, "a prompt of more than %zu bytes", b.max);
+    *out = keep(a, &b);
+    return st;
+}
+
+/* ---- demonstrations (contract 2.7, 2.8) ---- */
+
+static const char missing[] = "Not supplied for this particular example. ";
+
+static dm_status chat_assistant(dm_buf *b, const dm_signature *s, const dm_value *demo,
+                                dm_error *err)
+{
+    for (size_t i = 0; i < s->n_outputs; i++) {
+        const dm_value *v = dm_value_get_str(demo, output(s, i)->name);
+        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n", i ? "\n\n" : "", DM_STR_ARG(output(s, i)->name));
+        if (!v)
+            dm_buf_text(b, missing);
+        else {
+            dm_status st = dm_format_value(b, output(s, i), v, err);
+            if (st != DM_OK)
+                return st;
+        }
+    }
+    if (b->len)
+        trim_from(b, 0);
+    dm_buf_text(b, "\n\n[[ ## completed ## ]]\n");
+    return DM_OK;
+}
+
+static void json_assistant(dm_buf *b, dm_arena *a, const dm_signature *s, const dm_value *demo)
+{
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < s->n_outputs; i++) {
+        const dm_value *v = dm_value_get_str(demo, output(s, i)->name);
+        dm_value_set(a, d, output(s, i)->name, v ? v : dm_value_text(a, missing));
+    }
+    dm_json_write(b, d, DM_JSON_PYTHON_INDENT);
+}
+
+typedef enum completeness { DROPPED, INCOMPLETE, COMPLETE } completeness;
+
+static completeness complete(const dm_signature *s, const dm_value *demo)
+{
+    bool all = true, any_input = false, any_output = false;
+    for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++) {
+        const dm_value *v = dm_value_get_str(demo, s->fields[i].name);
+        all = all && v && v->kind != DM_NULL;
+        if (v && i < s->n_inputs)
+            any_input = true;
+        else if (v)
+            any_output = true;
+    }
+    return all ? COMPLETE : any_input && any_output ? INCOMPLETE : DROPPED;
+}
+
+static dm_status add_demo(dm_arena *a, dm_adapter kind, const dm_signature *s, const dm_value *demo,
+                          bool incomplete, dm_prefix *out, dm_error *err)
+{
+    dm_buf user, assistant;
+    dm_buf_init(&user, DM_MAX_TEXT);
+    dm_buf_init(&assistant, DM_MAX_TEXT);
+    dm_status st =
+        put_user(&user, kind, s, demo,
+                 incomplete ? "This is an example of the task, though some input or output fields "
+                              "are not supplied."
+                            : "",
+                 false, err);
+    if (st == DM_OK && kind == DM_CHAT)
+        st = chat_assistant(&assistant, s, demo, err);
+    else if (st == DM_OK)
+        json_assistant(&assistant, a, s, demo);
+    out->messages[out->n++] = (dm_message){DM_USER, keep(a, &user)};
+    out->messages[out->n++] = (dm_message){DM_ASSISTANT, keep(a, &assistant)};
+    return st;
+}
+
+static dm_str messages_json(dm_arena *a, const dm_prefix *p)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_REQUEST);
+    for (size_t i = 0; i < p->n; i++) {
+        dm_buf_printf(&b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "",
+                      dm_message_role_name(p->messages[i].role));
+        dm_json_write_string(&b, p->messages[i].content);
+        dm_buf_char(&b, '}');
+    }
+    return keep(a, &b);
+}
+
+dm_status dm_adapter_prefix(dm_arena *a, dm_adapter kind, const dm_signature *s,
+                            dm_str instructions, const dm_value *const *demos, size_t n_demos,
+                            dm_prefix *out, dm_error *err)
+{
+    *out = (dm_prefix){.messages = dm_arena_alloc_n(a, 2 * n_demos + 1, sizeof *out->messages)};
+    out->messages[out->n++] = (dm_message){DM_SYSTEM, system_message(a, kind, s, instructions)};
+    for (int wanted = INCOMPLETE; wanted <= COMPLETE; wanted++)
+        for (size_t i = 0; i < n_demos; i++) {
+            if ((int)complete(s, demos[i]) != wanted)
+                continue;
+            dm_status st = add_demo(a, kind, s, demos[i], wanted == INCOMPLETE, out, err);
+            if (st != DM_OK)
+                return dm_error_wrap(err, st, "demonstration %zu", i + 1);
+        }
+    out->json = messages_json(a, out);
+    return DM_OK;
+}
+
+/* ---- response_format (contract 3.5) ---- */
+
+dm_response_format dm_adapter_format(const dm_signature *s)
+{
+    for (size_t i = 0; i < s->n_outputs; i++)
+        if (output(s, i)->type->kind == DM_T_DICT && output(s, i)->type->n)
+            return DM_FORMAT_JSON_OBJECT;
+    return DM_FORMAT_SCHEMA;
+}
