@@ -1,0 +1,154 @@
+/* One server: its key, its limits, its health. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "json/json.h"
+#include "lm/inside.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BURST_SECONDS 1.0 /* what a bucket may hold beyond its rate */
+
+/* ---- keys: where they come from, and where they go ---- */
+
+static bool same_host(const char *base, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    while (n > 0 && prefix[n - 1] == '/')
+        n--;
+    return n > 0 && strncmp(base, prefix, n) == 0 && (base[n] == 0 || base[n] == '/' || base[n] == ':');
+}
+
+static dm_status read_key_file(const char *path, char **key, dm_error *err)
+{
+    dm_arena *a = dm_arena_new(4096);
+    dm_str text;
+    dm_status st = dm_read_file(a, path, 65536, &text, err);
+    if (st == DM_OK) {
+        while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
+            text.n--;
+        *key = dm_copy_bytes(text.p, text.n);
+        st = text.n ? DM_OK : dm_fail(err, DM_E_MODEL, "%s: there is no key in it", path);
+    } else {
+        dm_error_wrap(err, DM_E_MODEL, "api_key_file");
+        st = DM_E_MODEL;
+    }
+    dm_arena_free(a);
+    return st;
+}
+
+static dm_status no_key(const char *name, int rank, dm_error *err)
+{
+    char host[256] = "this machine";
+    gethostname(host, sizeof host - 1);
+    if (rank == 0)
+        return dm_fail(err, DM_E_MODEL, "there is no %s in the environment: set it, or name a file with api_key_file",
+                       name);
+    return dm_fail(err, DM_E_MODEL, "rank %d on %s has no %s: set it, pass it on with mpirun -x %s, or name a file "
+                                    "with api_key_file",
+                   rank, host, name, name);
+}
+
+/* The key for this endpoint, or NULL where none is to be sent. The key in OPENAI_API_KEY goes only to
+ * api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+static dm_status find_key(const dm_lm_config *c, const char *base, int rank, char **key, dm_error *err)
+{
+    *key = NULL;
+    if (c->api_key_file)
+        return read_key_file(c->api_key_file, key, err);
+    const char *own = getenv("OPENAI_BASE_URL"), *name = c->api_key_env;
+    bool openai = same_host(base, "https://api.openai.com");
+    if (!name && (openai || (c->provider == DM_OPENAI && own && same_host(base, own))))
+        name = "OPENAI_API_KEY";
+    if (!name)
+        return DM_OK;
+    const char *value = getenv(name);
+    if (value && *value)
+        *key = dm_copy_string(value);
+    else if (c->api_key_env || openai)
+        return no_key(name, rank, err);
+    return DM_OK;
+}
+
+dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank, double slots,
+                           dm_error *err)
+{
+    char *key;
+    dm_buf b;
+    *e = (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now()};
+    dm_status st = find_key(c, base, rank, &key, err);
+    if (st != DM_OK)
+        return st;
+    dm_buf_init(&b, 65536);
+    dm_buf_printf(&b, "%s/chat/completions", base);
+    e->url = dm_buf_take(&b, NULL);
+    e->headers = curl_slist_append(NULL, "Content-Type: application/json");
+    e->headers = curl_slist_append(e->headers, "Expect:");
+    if (key) {
+        dm_log_secret(key);
+        dm_buf_printf(&b, "Authorization: Bearer %s", key);
+        e->headers = curl_slist_append(e->headers, b.data);
+        explicit_bzero(b.data, b.len);
+        explicit_bzero(key, strlen(key));
+    }
+    dm_buf_free(&b);
+    free(key);
+    return DM_OK;
+}
+
+void dm_endpoint_free(dm_endpoint *e)
+{
+    curl_slist_free_all(e->headers);
+    free(e->url);
+}
+
+/* ---- rates ---- */
+
+static void fill(dm_endpoint *e, double now, double share)
+{
+    double requests = e->config->rpm * share / 60, tokens = e->config->tpm * share / 60;
+    double passed = now - e->filled;
+    e->filled = now;
+    e->requests = fmin(e->requests + passed * requests, fmax(1, requests * BURST_SECONDS));
+    e->tokens = fmin(e->tokens + passed * tokens, tokens * BURST_SECONDS);
+}
+
+double dm_endpoint_wait(dm_endpoint *e, double now, double share)
+{
+    if (e->ejected)
+        return INFINITY;
+    double wait = fmax(0, e->down_until - now);
+    fill(e, now, share);
+    if (e->config->rpm > 0 && e->requests < 1)
+        wait = fmax(wait, (1 - e->requests) * 60 / (e->config->rpm * share));
+    if (e->config->tpm > 0 && e->tokens < 0)
+        wait = fmax(wait, -e->tokens * 60 / (e->config->tpm * share));
+    if (wait == 0 && (double)e->in_flight >= fmax(1, floor(e->limit)))
+        wait = 3600; /* until one comes back */
+    return wait;
+}
+
+void dm_endpoint_charge(dm_endpoint *e, double tokens)
+{
+    e->requests -= 1;
+    e->tokens -= tokens;
+}
+
+/* ---- what a model supports ---- */
+
+dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted)
+{
+    static const char *const schema[] = {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4"};
+    static const char *const object[] = {"gpt-3.5-turbo", "gpt-4"};
+    if (wanted == DM_FORMAT_NONE || c->provider != DM_OPENAI)
+        return DM_FORMAT_NONE; /* DSPy's table does not know what runs on one's own servers */
+    for (size_t i = 0; i < sizeof schema / sizeof *schema; i++)
+        if (strncmp(c->name, schema[i], strlen(schema[i])) == 0)
+            return wanted;
+    for (size_t i = 0; i < sizeof object / sizeof *object; i++)
+        if (strncmp(c->name, object[i], strlen(object[i])) == 0)
+            return DM_FORMAT_JSON_OBJECT;
+    return DM_FORMAT_NONE;
+}
