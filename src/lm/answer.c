@@ -27,11 +27,12 @@ static bool any_of(const char *text, const char *const *words)
 
 static bool is_overflow(const char *code, const char *message)
 {
-    static const char *const words[] = {"maximum context length", "context length", "context window",
-                                        "context size",           "too many tokens", "prompt is too long",
+    static const char *const words[] = {"maximum context length", "context length",
+                                        "context window",         "context size",
+                                        "too many tokens",        "prompt is too long",
                                         "max_model_len",          NULL};
-    return strcmp(code, "context_length_exceeded") == 0 || strcmp(code, "exceed_context_size_error") == 0 ||
-           any_of(message, words);
+    return strcmp(code, "context_length_exceeded") == 0 ||
+           strcmp(code, "exceed_context_size_error") == 0 || any_of(message, words);
 }
 
 static bool is_filter(const char *code)
@@ -87,7 +88,8 @@ static dm_verdict judge_error(dm_reply *r, const cJSON *root)
     if (status == 200 && cJSON_IsNumber(code_item))
         status = (long)code_item->valuedouble;
     snprintf(what, sizeof what, "HTTP %ld", r->status);
-    if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0 || status == 402)
+    if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0 ||
+        status == 402)
         return say_and(DM_EJECT, r, what, *message ? message : code);
     if (status == 429 || status == 529 || strcmp(code, "rate_limit_exceeded") == 0)
         return say_and(DM_SLOW_DOWN, r, what, message);
@@ -111,11 +113,16 @@ static char *join_parts(const cJSON *content, size_t *n)
 
 static void take_usage(dm_reply *r, const cJSON *usage)
 {
-    const cJSON *prompt = get(usage, "prompt_tokens"), *completion = get(usage, "completion_tokens");
+    const cJSON *prompt = get(usage, "prompt_tokens"),
+                *completion = get(usage, "completion_tokens");
     const cJSON *cached = get(get(usage, "prompt_tokens_details"), "cached_tokens");
-    r->prompt = cJSON_IsNumber(prompt) && prompt->valuedouble > 0 ? (int64_t)prompt->valuedouble : 0;
-    r->completion = cJSON_IsNumber(completion) && completion->valuedouble > 0 ? (int64_t)completion->valuedouble : 0;
-    r->cached = cJSON_IsNumber(cached) && cached->valuedouble > 0 ? (int64_t)cached->valuedouble : 0;
+    r->prompt =
+        cJSON_IsNumber(prompt) && prompt->valuedouble > 0 ? (int64_t)prompt->valuedouble : 0;
+    r->completion = cJSON_IsNumber(completion) && completion->valuedouble > 0
+                        ? (int64_t)completion->valuedouble
+                        : 0;
+    r->cached =
+        cJSON_IsNumber(cached) && cached->valuedouble > 0 ? (int64_t)cached->valuedouble : 0;
 }
 
 static dm_verdict judge_choice(dm_reply *r, cJSON *root)
@@ -174,7 +181,8 @@ dm_verdict dm_judge_reply(dm_reply *r)
     } else if (root || r->status != 200) {
         v = judge_error(r, root);
     } else {
-        v = say_and(DM_RETRY, r, text ? "an answer that is no JSON" : "an answer that is no UTF-8", "");
+        v = say_and(DM_RETRY, r, text ? "an answer that is no JSON" : "an answer that is no UTF-8",
+                    "");
     }
     cJSON_Delete(root);
     return v;

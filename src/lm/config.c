@@ -7,9 +7,8 @@
 #include <string.h>
 
 const char *const dm_lm_keys[] = {
-    "model",   "api_base",   "api_key_env", "api_key_file", "concurrency", "rpm",   "tpm",
-    "timeout", "num_retries", "wait",       "outage",       "price",       "ca_file", "proxy",
-    "cache_tag", "extra_body",
+    "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
+    "num_retries", "wait", "outage", "price", "ca_file", "proxy", "cache_tag", "extra_body",
     /* sampling, by OpenAI's and vLLM's names, in the order in which they go out */
     "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty",
     "presence_penalty", "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty",
@@ -42,8 +41,9 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         return st;
     const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
     if (!slash || slash == text.p || slash[1] == 0)
-        return dm_at_fail(at, err, "a model is written provider/name, such as \"openai/gpt-4o-mini\" or "
-                                   "\"hosted_vllm/NAME\"");
+        return dm_at_fail(at, err,
+                          "a model is written provider/name, such as \"openai/gpt-4o-mini\" or "
+                          "\"hosted_vllm/NAME\"");
     dm_str provider = {text.p, (size_t)(slash - text.p)};
     const char *names[N_PROVIDERS];
     for (size_t i = 0; i < N_PROVIDERS; i++) {
@@ -56,9 +56,11 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         return DM_OK;
     }
     const char *near = dm_nearest(dm_arena_string(a, provider.p, provider.n), names, N_PROVIDERS);
-    return dm_at_fail(at, err, "no provider is called \"%.*s\"%s%s%s; there are openai, hosted_vllm, ollama_chat "
-                               "and embedded",
-                      DM_STR_ARG(provider), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return dm_at_fail(
+        at, err,
+        "no provider is called \"%.*s\"%s%s%s; there are openai, hosted_vllm, ollama_chat "
+        "and embedded",
+        DM_STR_ARG(provider), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 /* A number of seconds, or text such as "2 min". */
@@ -67,7 +69,9 @@ static dm_status read_seconds(const dm_at *at, double *out, dm_error *err)
     dm_error why = {DM_OK, ""};
     if (!at->v || at->v->kind != DM_STRING)
         return dm_get_number(at, 0, 1e9, out, err);
-    return dm_parse_seconds(at->v->text.p, out, &why) == DM_OK ? DM_OK : dm_at_fail(at, err, "%s", why.text);
+    return dm_parse_seconds(at->v->text.p, out, &why) == DM_OK
+               ? DM_OK
+               : dm_at_fail(at, err, "%s", why.text);
 }
 
 static dm_status read_count(const dm_at *at, double *out, dm_error *err)
@@ -75,7 +79,8 @@ static dm_status read_count(const dm_at *at, double *out, dm_error *err)
     dm_error why = {DM_OK, ""};
     if (!at->v || at->v->kind != DM_STRING)
         return dm_get_number(at, 0, 1e15, out, err);
-    return dm_parse_count(at->v->text.p, out, &why) == DM_OK ? DM_OK : dm_at_fail(at, err, "%s", why.text);
+    return dm_parse_count(at->v->text.p, out, &why) == DM_OK ? DM_OK
+                                                             : dm_at_fail(at, err, "%s", why.text);
 }
 
 static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
@@ -95,8 +100,10 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         dm_str s = list[i];
         while (s.n && s.p[s.n - 1] == '/')
             s.n--;
-        if (c->provider != DM_EMBEDDED && !dm_str_starts(s, "http://") && !dm_str_starts(s, "https://"))
-            return dm_at_fail(at, err, "\"%.*s\" has to begin with http:// or https://", DM_STR_ARG(s));
+        if (c->provider != DM_EMBEDDED && !dm_str_starts(s, "http://") &&
+            !dm_str_starts(s, "https://"))
+            return dm_at_fail(at, err, "\"%.*s\" has to begin with http:// or https://",
+                              DM_STR_ARG(s));
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
     }
     return DM_OK;
@@ -108,7 +115,8 @@ static dm_status read_price(const dm_at *at, dm_price *p, dm_error *err)
     if (!at->v)
         return DM_OK;
     dm_status st = dm_get_known(at, known, 3, err);
-    dm_at prompt = dm_at_key(at, "prompt"), completion = dm_at_key(at, "completion"), cached = dm_at_key(at, "cached");
+    dm_at prompt = dm_at_key(at, "prompt"), completion = dm_at_key(at, "completion"),
+          cached = dm_at_key(at, "cached");
     if (st == DM_OK && (!prompt.v || !completion.v))
         return dm_at_fail(at, err, "a price has prompt and completion, each for a million tokens");
     if (st == DM_OK)
@@ -170,7 +178,8 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
     dm_status st = dm_get_known(at, dm_lm_keys, dm_n_lm_keys, err);
     k = dm_at_key(at, "model");
     if (st == DM_OK)
-        st = k.v ? read_model(a, &k, c, err) : dm_at_fail(at, err, "a model needs its name under \"model\"");
+        st = k.v ? read_model(a, &k, c, err)
+                 : dm_at_fail(at, err, "a model needs its name under \"model\"");
     if (st == DM_OK)
         st = (k = dm_at_key(at, "api_base"), read_bases(a, &k, c, err));
     c->concurrency = 32 * (int64_t)(c->n_base ? c->n_base : 1);
@@ -238,12 +247,13 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c)
     return d;
 }
 
-/* ---- prices: per million tokens, US dollars, as the providers list them in 2025; a job's own wins ---- */
+/* ---- prices: per million tokens, US dollars, as the providers list them in 2025; a job's own wins
+ * ---- */
 
 static const struct {
     const char *name;
     double prompt, completion, cached;
-} prices[] = {{"gpt-4o-mini", 0.15, 0.60, 0.075}, {"gpt-4o", 2.50, 10.00, 1.25},
+} prices[] = {{"gpt-4o-mini", 0.15, 0.60, 0.075},  {"gpt-4o", 2.50, 10.00, 1.25},
               {"gpt-4.1-nano", 0.10, 0.40, 0.025}, {"gpt-4.1-mini", 0.40, 1.60, 0.10},
               {"gpt-4.1", 2.00, 8.00, 0.50},       {"gpt-5-nano", 0.05, 0.40, 0.005},
               {"gpt-5-mini", 0.25, 2.00, 0.025},   {"gpt-5", 1.25, 10.00, 0.125},

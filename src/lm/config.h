@@ -16,11 +16,12 @@ typedef struct dm_price { /* per million tokens, any currency */
 } dm_price;
 
 typedef struct dm_lm_config {
-    const char *model;      /* as given: "openai/gpt-4o-mini" */
+    const char *model; /* as given: "openai/gpt-4o-mini" */
     dm_provider provider;
-    const char *name;       /* what goes out as "model": "gpt-4o-mini" */
-    const char **api_base;  /* [n_base], without a trailing slash; defaults filled in (api.openai.com,
-                             * OPENAI_BASE_URL, http://127.0.0.1:8000/v1, http://127.0.0.1:11434/v1) */
+    const char *name; /* what goes out as "model": "gpt-4o-mini" */
+    const char *
+        *api_base; /* [n_base], without a trailing slash; defaults filled in (api.openai.com,
+                    * OPENAI_BASE_URL, http://127.0.0.1:8000/v1, http://127.0.0.1:11434/v1) */
     size_t n_base;
     const char *api_key_env, *api_key_file; /* NULL: not given */
     int64_t concurrency;    /* calls in flight for the whole job; default 32 an endpoint */
@@ -36,13 +37,13 @@ typedef struct dm_lm_config {
     bool has_temperature, has_max_tokens;
     double temperature;
     int64_t max_tokens;
-    const dm_value *sampling; /* dict: the sampling keys as given, in the wire's order, with
-                               * temperature and max_tokens under the names that go out */
+    const dm_value *sampling;   /* dict: the sampling keys as given, in the wire's order, with
+                                 * temperature and max_tokens under the names that go out */
     const dm_value *extra_body; /* dict or NULL */
 } dm_lm_config;
 
-/* at: a string "provider/name" or an object. Unknown providers and keys are refused with the nearest
- * known one. Reads no key and opens no connection. */
+/* at: a string "provider/name" or an object. Unknown providers and keys are refused with the
+ * nearest known one. Reads no key and opens no connection. */
 dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 /* The keys an object may have, for the option table. */
 extern const char *const dm_lm_keys[];

@@ -18,7 +18,8 @@ static bool same_host(const char *base, const char *prefix)
     size_t n = strlen(prefix);
     while (n > 0 && prefix[n - 1] == '/')
         n--;
-    return n > 0 && strncmp(base, prefix, n) == 0 && (base[n] == 0 || base[n] == '/' || base[n] == ':');
+    return n > 0 && strncmp(base, prefix, n) == 0 &&
+           (base[n] == 0 || base[n] == '/' || base[n] == ':');
 }
 
 static dm_status read_key_file(const char *path, char **key, dm_error *err)
@@ -44,16 +45,19 @@ static dm_status no_key(const char *name, int rank, dm_error *err)
     char host[256] = "this machine";
     gethostname(host, sizeof host - 1);
     if (rank == 0)
-        return dm_fail(err, DM_E_MODEL, "there is no %s in the environment: set it, or name a file with api_key_file",
-                       name);
-    return dm_fail(err, DM_E_MODEL, "rank %d on %s has no %s: set it, pass it on with mpirun -x %s, or name a file "
-                                    "with api_key_file",
+        return dm_fail(
+            err, DM_E_MODEL,
+            "there is no %s in the environment: set it, or name a file with api_key_file", name);
+    return dm_fail(err, DM_E_MODEL,
+                   "rank %d on %s has no %s: set it, pass it on with mpirun -x %s, or name a file "
+                   "with api_key_file",
                    rank, host, name, name);
 }
 
-/* The key for this endpoint, or NULL where none is to be sent. The key in OPENAI_API_KEY goes only to
- * api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
-static dm_status find_key(const dm_lm_config *c, const char *base, int rank, char **key, dm_error *err)
+/* The key for this endpoint, or NULL where none is to be sent. The key in OPENAI_API_KEY goes only
+ * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+static dm_status find_key(const dm_lm_config *c, const char *base, int rank, char **key,
+                          dm_error *err)
 {
     *key = NULL;
     if (c->api_key_file)
@@ -72,8 +76,8 @@ static dm_status find_key(const dm_lm_config *c, const char *base, int rank, cha
     return DM_OK;
 }
 
-dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank, double slots,
-                           dm_error *err)
+dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank,
+                           double slots, dm_error *err)
 {
     char *key;
     dm_buf b;

@@ -52,8 +52,9 @@ struct dm_lm {
 
 const char *dm_fault_name(dm_fault f)
 {
-    static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",  "refused",
-                                        "content_filter", "endpoint", "program",          "metric"};
+    static const char *const names[] = {"none",     "transport", "context_overflow",
+                                        "parse",    "refused",   "content_filter",
+                                        "endpoint", "program",   "metric"};
     return names[f];
 }
 
@@ -119,7 +120,8 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
         return DM_OK;
     m->endpoints = dm_alloc_n(c->n_base, sizeof *m->endpoints);
     for (; m->n < c->n_base; m->n++) {
-        dm_status st = dm_endpoint_init(&m->endpoints[m->n], c, c->api_base[m->n], lm->rank, (double)lm->slots, err);
+        dm_status st = dm_endpoint_init(&m->endpoints[m->n], c, c->api_base[m->n], lm->rank,
+                                        (double)lm->slots, err);
         if (st != DM_OK)
             return st;
     }
@@ -277,7 +279,8 @@ static void finish(call *c, const dm_lm_answer *answer)
 
 static void finish_with(call *c, dm_fault fault, const char *text, int status)
 {
-    finish(c, &(dm_lm_answer){.fault = fault, .content = {"", 0}, .text = text, .http_status = status});
+    finish(c, &(dm_lm_answer){
+                  .fault = fault, .content = {"", 0}, .text = text, .http_status = status});
 }
 
 /* ---- the stand-in ---- */
@@ -321,7 +324,8 @@ static void write_body(call *c)
     dm_json_write_string(b, dm_str_of(c->model->config->name));
     dm_buf_text(b, ",\"messages\":[");
     dm_buf_str(b, r->prefix->json);
-    dm_buf_text(b, r->prefix->json.n ? ",{\"role\":\"user\",\"content\":" : "{\"role\":\"user\",\"content\":");
+    dm_buf_text(b, r->prefix->json.n ? ",{\"role\":\"user\",\"content\":"
+                                     : "{\"role\":\"user\",\"content\":");
     dm_json_write_string(b, r->user);
     dm_buf_text(b, "}]");
     if (isnan(r->temperature)) {
@@ -417,7 +421,8 @@ static void try_again(call *c, double delay)
 static bool another_is_up(const dm_lm_model *m, const dm_endpoint *but, double now)
 {
     for (size_t i = 0; i < m->n; i++)
-        if (&m->endpoints[i] != but && !m->endpoints[i].ejected && m->endpoints[i].down_until <= now)
+        if (&m->endpoints[i] != but && !m->endpoints[i].ejected &&
+            m->endpoints[i].down_until <= now)
             return true;
     return false;
 }
@@ -427,13 +432,15 @@ static void retry(call *c, const dm_reply *r)
     dm_endpoint *e = c->endpoint;
     double now = dm_now();
     /* A server that is not up yet is waited for as long as the job says. */
-    if (!e->answered && r->code == CURLE_COULDNT_CONNECT && now - c->lm->started < e->config->wait) {
+    if (!e->answered && r->code == CURLE_COULDNT_CONNECT &&
+        now - c->lm->started < e->config->wait) {
         try_again(c, 0.5);
         return;
     }
     if (++c->attempts > c->model->config->num_retries) {
         char text[1024];
-        snprintf(text, sizeof text, "%s: %s, after %lld attempts; is the server up, and is the address right?",
+        snprintf(text, sizeof text,
+                 "%s: %s, after %lld attempts; is the server up, and is the address right?",
                  e->base, r->text, (long long)c->attempts);
         finish_with(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
@@ -495,7 +502,8 @@ static void eject(call *c, const dm_reply *r)
             try_again(c, 0);
             return;
         }
-    snprintf(text, sizeof text, "%s: model %s: %s; %s", e->base, c->model->config->name, r->text, advice(r->status));
+    snprintf(text, sizeof text, "%s: model %s: %s; %s", e->base, c->model->config->name, r->text,
+             advice(r->status));
     finish_with(c, DM_FAULT_ENDPOINT, text, (int)r->status);
 }
 
@@ -534,7 +542,9 @@ static void attempt_done(call *c, CURLcode code)
         e->failures = 0;
         e->limit = fmin((double)c->lm->slots, e->limit + 1 / e->limit);
         if (v == DM_GOOD)
-            finish(c, &(dm_lm_answer){.content = {r.content, r.n}, .truncated = r.truncated, .http_status = 200});
+            finish(c, &(dm_lm_answer){.content = {r.content, r.n},
+                                      .truncated = r.truncated,
+                                      .http_status = 200});
         else
             finish_with(c, r.fault, r.text, (int)r.status);
         break;
@@ -590,7 +600,8 @@ static double send_ready(dm_lm *lm)
         if (!e && isinf(wait)) { /* all were ejected before this call was sent */
             char text[600];
             take_out(&lm->ready, c);
-            snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base, c->model->endpoints[0].reason);
+            snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,
+                     c->model->endpoints[0].reason);
             finish_with(c, DM_FAULT_ENDPOINT, text, 0);
             following = lm->ready.first;
         } else if (!e) {

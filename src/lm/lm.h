@@ -1,6 +1,6 @@
-/* The engine that calls language models: many requests in flight over libcurl's multi interface, with
- * retries, one limiter an endpoint, and the error table of DESIGN.md §5. One engine a process; it does
- * nothing between calls of dm_lm_poll. */
+/* The engine that calls language models: many requests in flight over libcurl's multi interface,
+ * with retries, one limiter an endpoint, and the error table of DESIGN.md §5. One engine a process;
+ * it does nothing between calls of dm_lm_poll. */
 #ifndef DM_LM_LM_H
 #define DM_LM_LM_H
 
@@ -12,21 +12,22 @@ typedef enum dm_fault {
     DM_FAULT_NONE,
     DM_FAULT_TRANSPORT, /* "transport": the way; retries spent, the work goes back */
     DM_FAULT_OVERFLOW,  /* "context_overflow": the candidate */
-    DM_FAULT_PARSE,     /* "parse": the candidate; an answer that does not parse after the fallback */
-    DM_FAULT_REFUSED,   /* "refused": the example; 400, 422 */
-    DM_FAULT_FILTER,    /* "content_filter": the example */
-    DM_FAULT_ENDPOINT,  /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is left */
-    DM_FAULT_PROGRAM,   /* "program": an input that cannot be rendered (DSPy's TypeError) */
-    DM_FAULT_METRIC     /* "metric": the metric raised, timed out, or gave no score */
+    DM_FAULT_PARSE,   /* "parse": the candidate; an answer that does not parse after the fallback */
+    DM_FAULT_REFUSED, /* "refused": the example; 400, 422 */
+    DM_FAULT_FILTER,  /* "content_filter": the example */
+    DM_FAULT_ENDPOINT, /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is
+                          left */
+    DM_FAULT_PROGRAM,  /* "program": an input that cannot be rendered (DSPy's TypeError) */
+    DM_FAULT_METRIC    /* "metric": the metric raised, timed out, or gave no score */
 } dm_fault;
 #define DM_FAULTS 9
 const char *dm_fault_name(dm_fault f);
 
 typedef struct dm_usage {
-    int64_t requests;   /* that a server may have billed, all attempts */
-    int64_t answers;    /* usable completions */
+    int64_t requests;                   /* that a server may have billed, all attempts */
+    int64_t answers;                    /* usable completions */
     int64_t prompt, completion, cached; /* tokens, as the server counts */
-    int64_t retries;    /* attempts after the first */
+    int64_t retries;                    /* attempts after the first */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 
@@ -36,17 +37,18 @@ typedef struct dm_lm_request {
     dm_str user;             /* final user message; borrowed until the answer */
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
-    dm_response_format format; /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
-    dm_str schema;           /* for DM_FORMAT_SCHEMA */
+    dm_response_format
+        format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
+    dm_str schema; /* for DM_FORMAT_SCHEMA */
 } dm_lm_request;
 
 typedef struct dm_lm_answer { /* valid during the callback */
     dm_fault fault;
-    dm_str content;      /* choices[0].message.content when fault is NONE; never NULL */
-    bool truncated;      /* finish_reason "length" */
+    dm_str content; /* choices[0].message.content when fault is NONE; never NULL */
+    bool truncated; /* finish_reason "length" */
     dm_usage usage;
-    int http_status;     /* of the last attempt; 0: none */
-    const char *text;    /* for faults: one sentence with endpoint, status and what to do */
+    int http_status;  /* of the last attempt; 0: none */
+    const char *text; /* for faults: one sentence with endpoint, status and what to do */
 } dm_lm_answer;
 
 typedef void dm_lm_done(void *user, const dm_lm_answer *answer);
@@ -55,18 +57,19 @@ typedef struct dm_lm dm_lm;
 
 typedef struct dm_lm_options {
     const dm_lm_config *role[DM_ROLES]; /* roles may share one config (same pointer: one model) */
-    int64_t slots;      /* calls in flight in this process, over all models; more are queued here */
-    double rate_share;  /* this process's part of rpm and tpm, (0, 1] */
-    uint64_t seed;      /* of the jitter */
-    int rank;           /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    int64_t slots;     /* calls in flight in this process, over all models; more are queued here */
+    double rate_share; /* this process's part of rpm and tpm, (0, 1] */
+    uint64_t seed;     /* of the jitter */
+    int rank;          /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
-/* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one that
- * is asked for is missing. */
+/* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
+ * that is asked for is missing. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
 
-/* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel. */
+/* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel.
+ */
 uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void *user);
 void dm_lm_cancel(dm_lm *lm, uint64_t id); /* no callback; what was sent may still be billed */
 void dm_lm_set_slots(dm_lm *lm, int64_t slots);
@@ -82,9 +85,11 @@ typedef struct dm_wait_fd {
 void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout);
 
 /* GET {api_base}/models of every endpoint of a role, all at once: reachable within wait, serves the
- * model, same max_model_len everywhere. DM_E_MODEL with the endpoint named. served (may be NULL) gets
- * what the server says it serves, for the journal's header. The embedded model always answers. */
-dm_status dm_lm_probe(dm_lm *lm, dm_role role, dm_arena *a, const dm_value **served, dm_error *err) DM_MUST_USE;
+ * model, same max_model_len everywhere. DM_E_MODEL with the endpoint named. served (may be NULL)
+ * gets what the server says it serves, for the journal's header. The embedded model always answers.
+ */
+dm_status dm_lm_probe(dm_lm *lm, dm_role role, dm_arena *a, const dm_value **served,
+                      dm_error *err) DM_MUST_USE;
 
 /* The stand-in (lm/embedded.c): a pure function of the messages, integer arithmetic. */
 void dm_embedded_answer(dm_buf *out, const dm_message *messages, size_t n, int64_t rollout);

@@ -1,21 +1,22 @@
-/* Metrics: prediction against example, 0 to 1. Built-in ones answer at once, commands later; callers
- * see one interface. */
+/* Metrics: prediction against example, 0 to 1. Built-in ones answer at once, commands later;
+ * callers see one interface. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
 #include "data/dataset.h"
 #include "lm/lm.h"
 
-typedef struct dm_step { /* one predictor call of a run (DSPy's trace entry) */
-    size_t predictor;    /* index in dm_program.predictors */
+typedef struct dm_step {              /* one predictor call of a run (DSPy's trace entry) */
+    size_t predictor;                 /* index in dm_program.predictors */
     const dm_value *inputs, *outputs; /* dicts */
 } dm_step;
 
 typedef struct dm_metric dm_metric;
 
-/* at: a name or {"name", ...} or {"command": [...], ...} (DESIGN.md §1). labels: the columns that are
- * no inputs; a metric that needs a field and is given none takes the only label. Checks every row of
- * the data sets given: a missing field is DM_E_JOB or DM_E_DATA, naming field, file and row. */
+/* at: a name or {"name", ...} or {"command": [...], ...} (DESIGN.md §1). labels: the columns that
+ * are no inputs; a metric that needs a field and is given none takes the only label. Checks every
+ * row of the data sets given: a missing field is DM_E_JOB or DM_E_DATA, naming field, file and row.
+ */
 dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
                          const dm_dataset *const *sets, size_t n_sets, dm_error *err) DM_MUST_USE;
 void dm_metric_free(dm_metric *m); /* ends children */
@@ -35,7 +36,8 @@ typedef void dm_metric_done(void *user, const dm_metric_score *s);
 void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,
                       const dm_step *trace, size_t n_steps, const dm_program *program,
                       dm_metric_done *done, void *user);
-/* File descriptors to wait for (appended to fds, at most max), and what to do when they may be ready. */
+/* File descriptors to wait for (appended to fds, at most max), and what to do when they may be
+ * ready. */
 size_t dm_metric_fds(dm_metric *m, dm_wait_fd *fds, size_t max);
 double dm_metric_due(const dm_metric *m); /* dm_now() time of the next time-out; INFINITY: none */
 void dm_metric_poll(dm_metric *m);
@@ -44,6 +46,7 @@ void dm_metric_poll(dm_metric *m);
 dm_str dm_normalize_text(dm_arena *a, dm_str s);
 double dm_f1(dm_arena *a, dm_str prediction, dm_str gold);
 double dm_hotpot_f1(dm_arena *a, dm_str prediction, dm_str gold);
-bool dm_passage_match(dm_arena *a, const dm_str *passages, size_t n, const dm_str *answers, size_t n_answers);
+bool dm_passage_match(dm_arena *a, const dm_str *passages, size_t n, const dm_str *answers,
+                      size_t n_answers);
 
 #endif
