@@ -9,7 +9,8 @@
 bool dm_cluster_is_rank(void);
 
 /* MPI_Init, doorbells. After it no MPI call blocks. */
-dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err) DM_MUST_USE;
+dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size,
+                           dm_error *err) DM_MUST_USE;
 
 /* Rank 0: a pool over ranks 1 ... size - 1, or a local one when it is alone. */
 dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err) DM_MUST_USE;

@@ -17,7 +17,7 @@ size_t dm_transport_pending(const dm_transport *t, int rank);   /* sends that MP
 bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes);
 /* How long one may sleep on the bell (s) without missing what MPI moves only when asked. */
 double dm_transport_patience(const dm_transport *t);
-int dm_transport_bell(const dm_transport *t);   /* its file descriptor */
+int dm_transport_bell(const dm_transport *t);       /* its file descriptor */
 void dm_transport_hear(dm_transport *t, bool rang); /* after a sleep */
 /* Moves what is under way until all sends have left, at most seconds. */
 void dm_transport_drain(dm_transport *t, double seconds);

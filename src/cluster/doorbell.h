@@ -1,0 +1,24 @@
+/* The bell: datagrams that wake a rank which sleeps in poll (cluster-notes §2). They carry no data;
+ * a lost or forged one costs nothing but time. Unix datagrams when all ranks share a host, else
+ * UDP. */
+#ifndef DM_CLUSTER_DOORBELL_H
+#define DM_CLUSTER_DOORBELL_H
+
+#include "base/status.h"
+
+typedef struct dm_doorbell dm_doorbell;
+
+/* interface_address: own IPv4 address for UDP; NULL: the first interface that is up and no
+ * loopback. */
+dm_doorbell *dm_doorbell_new(bool one_host, const char *interface_address,
+                             dm_error *err) DM_MUST_USE;
+void dm_doorbell_free(dm_doorbell *b);
+const void *dm_doorbell_address(const dm_doorbell *b,
+                                size_t *len); /* opaque bytes, for the others */
+/* addresses: [n][len_each], padded with zeros; copied. */
+void dm_doorbell_peers(dm_doorbell *b, const void *addresses, size_t len_each, int n);
+void dm_doorbell_ring(dm_doorbell *b, int peer); /* never blocks, never fails */
+int dm_doorbell_fd(const dm_doorbell *b);
+bool dm_doorbell_hush(dm_doorbell *b); /* empties it; whether it had rung */
+
+#endif
