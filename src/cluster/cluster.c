@@ -16,6 +16,7 @@
 static struct {
     dm_transport *transport;
     int rank, size;
+    bool dismissed; /* the other ranks were told that it is over */
 } here;
 
 bool dm_cluster_is_rank(void)
@@ -84,6 +85,7 @@ static double link_now(dm_link *l)
 
 static void link_close(dm_link *l)
 {
+    here.dismissed = true; /* the pool has said it */
     dm_transport_drain(here.transport, LEAVE_SECONDS);
     free(l);
 }
@@ -102,6 +104,9 @@ dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err)
 
 void dm_cluster_dismiss(void)
 {
+    if (here.dismissed)
+        return;
+    here.dismissed = true;
     for (int rank = 1; rank < here.size; rank++) {
         dm_buf msg;
         dm_writer out;

@@ -42,7 +42,7 @@ static dm_future *ask(const bootstrapping *s, size_t i, int64_t round)
                  .trace = true,
                  .drop_own_demo = true,
                  .rollout = round > 0 ? round : -1,
-                 .temperature = round > 0 && !s->b->params->teacher_at_temperature ? 1.0 : NAN};
+                 .temperature = round > 0 ? 1.0 : NAN};
     return dm_pool_submit(s->pool, &w, &s->b->train.examples[i], 1);
 }
 

@@ -32,7 +32,6 @@ typedef struct dm_optimizer_params {
     bool labeled_sample;           /* true */
     const int64_t *restrict_seeds; /* [n_restrict] DSPy's `restrict`; NULL: all */
     size_t n_restrict;
-    bool teacher_at_temperature; /* teacher settings have a temperature of their own */
 } dm_optimizer_params;
 
 /* Sets the defaults of the optimizer named. */

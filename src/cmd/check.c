@@ -1,0 +1,107 @@
+/* dspy-mpi check: the job and its data, without a call. */
+#include "cmd/commands.h"
+#include "cmd/session.h"
+#include "json/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MOST_LABELS 40
+
+/* How often each value of a label stands in a set, if they are few. */
+static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
+{
+    dm_str values[MOST_LABELS];
+    size_t counts[MOST_LABELS] = {0}, n = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const dm_value *v = dm_value_get_str(set->examples[i].row, field);
+        dm_buf b;
+        size_t k = 0;
+        dm_buf_init(&b, DM_MAX_TEXT);
+        if (v)
+            dm_py_str(&b, v);
+        while (k < n && !dm_str_eq(values[k], dm_buf_view(&b)))
+            k++;
+        if (k == n && n < MOST_LABELS)
+            values[n++] = (dm_str){dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+        else if (k == n)
+            k = MOST_LABELS;
+        dm_buf_free(&b);
+        if (k == MOST_LABELS)
+            return; /* too many to be classes */
+        counts[k]++;
+    }
+    if (2 * n > set->n)
+        return;
+    printf("  %.*s:", DM_STR_ARG(field));
+    for (size_t k = 0; k < n; k++)
+        printf(" %.*s %zu%s", (int)(values[k].n < 40 ? values[k].n : 40), values[k].p, counts[k],
+               k + 1 < n ? "," : "\n");
+}
+
+static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_dataset *set)
+{
+    if (!set)
+        return;
+    const dm_value *row = set->examples[0].row;
+    printf("%-9s %zu examples, columns", name, set->n);
+    for (size_t i = 0; i < row->n; i++)
+        printf("%s %.*s", i ? "," : "", DM_STR_ARG(row->members[i].key));
+    putchar('\n');
+    const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+        if (dm_value_get_str(row, s->fields[i].name))
+            show_labels(a, set, s->fields[i].name);
+}
+
+static void show_program(const dm_job *job)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (size_t k = 0; k < job->program->n; k++) {
+        const dm_predictor *p = &job->program->predictors[k];
+        const dm_signature *s = p->signature;
+        dm_buf_printf(&b, "%-9s ", k ? "" : "program");
+        if (p->step.n)
+            dm_buf_printf(&b, "%.*s = ", DM_STR_ARG(p->step));
+        dm_buf_text(&b, p->module == DM_CHAIN_OF_THOUGHT ? "chain_of_thought(" : "predict(");
+        for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++) {
+            dm_buf_printf(&b, "%s%.*s",
+                          i == s->n_inputs ? " -> "
+                          : i              ? ", "
+                                           : "",
+                          DM_STR_ARG(s->fields[i].name));
+            if (s->fields[i].type->kind != DM_T_STR) {
+                dm_buf_text(&b, ": ");
+                dm_type_python(&b, s->fields[i].type);
+            }
+        }
+        dm_buf_text(&b, ")\n");
+    }
+    fwrite(b.data, 1, b.len, stdout);
+    dm_buf_free(&b);
+}
+
+int dm_cmd_check(dm_arena *a, const dm_command_line *line)
+{
+    dm_job job;
+    dm_error err = {DM_OK, ""};
+    dm_job_wants wants = {.data = true, .metric = true, .model = true};
+    dm_status st = dm_job_read(a, line, wants, &job, &err);
+    dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
+    if (!metric)
+        return dm_say_failure(&err);
+    show_program(&job);
+    show_set(a, &job, "trainset", job.trainset);
+    if (job.valset_is_trainset)
+        puts("valset    the training set");
+    else
+        show_set(a, &job, "valset", job.valset);
+    show_set(a, &job, "testset", job.testset);
+    printf("metric    %s\nmodel     %s%s\n", dm_metric_name(metric), job.model,
+           job.stand_in ? " (stand-in, not a language model)" : "");
+    if (job.has_optimizer)
+        printf("optimizer %s\nout       %s\n", dm_optimizer_name(job.optimizer.name), job.out);
+    dm_metric_free(metric);
+    return 0;
+}

@@ -1,0 +1,14 @@
+/* One function a command; each returns the exit code. */
+#ifndef DM_CMD_COMMANDS_H
+#define DM_CMD_COMMANDS_H
+
+#include "cmd/options.h"
+
+int dm_cmd_compile(dm_arena *a, const dm_command_line *line);
+int dm_cmd_eval(dm_arena *a, const dm_command_line *line);
+int dm_cmd_run(dm_arena *a, const dm_command_line *line);
+int dm_cmd_show(dm_arena *a, const dm_command_line *line);
+int dm_cmd_check(dm_arena *a, const dm_command_line *line);
+int dm_cmd_plan(dm_arena *a, const dm_command_line *line);
+
+#endif

@@ -1,0 +1,284 @@
+/* dspy-mpi compile: optimize, write OUT/program.json and the evidence beside it. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/commands.h"
+#include "cmd/out.h"
+#include "json/json.h"
+#include "program/state_file.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct compilation {
+    dm_arena *arena;
+    dm_job *job;
+    dm_session session;
+    dm_compile_output result;
+    dm_split_report splits[2];
+    size_t n_splits;
+} compilation;
+
+/* ---- before ---- */
+
+static void announce(const dm_job *job)
+{
+    fprintf(stderr, "%s: %zu predictor%s, %s; train %zu, validation %zu%s, test %zu; %s%s\n",
+            dm_optimizer_name(job->optimizer.name), job->program->n,
+            job->program->n == 1 ? "" : "s",
+            job->setup.adapter == DM_JSON ? "JSON adapter" : "chat adapter", job->trainset->n,
+            job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
+            job->testset ? job->testset->n : 0, job->model,
+            job->stand_in ? " (stand-in, not a language model)" : "");
+}
+
+/* ---- after: start and winner on validation and test set ---- */
+
+static dm_status score_splits(compilation *c, dm_error *err)
+{
+    const dm_job *job = c->job;
+    const struct {
+        const char *name;
+        const dm_dataset *set;
+    } sets[] = {{"valset", job->valset}, {"testset", job->testset}};
+    dm_future *futures[2][2];
+    size_t total = 0;
+    for (int i = 0; i < 2; i++)
+        total += sets[i].set ? 2 * sets[i].set->n : 0;
+    dm_pool_phase(c->session.pool, "score", total);
+    for (int i = 0; i < 2; i++) {
+        dm_work start = dm_work_of(job->student), winner = dm_work_of(c->result.best);
+        if (!sets[i].set)
+            continue;
+        futures[i][0] = dm_pool_evaluate(c->session.pool, &start, sets[i].set);
+        futures[i][1] = dm_pool_evaluate(c->session.pool, &winner, sets[i].set);
+    }
+    for (int i = 0; i < 2; i++) {
+        dm_split_report *s = &c->splits[c->n_splits];
+        if (!sets[i].set)
+            continue;
+        *s = (dm_split_report){sets[i].name, sets[i].set, NULL, NULL};
+        dm_status st = dm_pool_wait(c->session.pool, futures[i][0], &s->baseline, err);
+        if (st == DM_OK)
+            st = dm_pool_wait(c->session.pool, futures[i][1], &s->compiled, err);
+        if (st != DM_OK)
+            return st;
+        c->n_splits++;
+    }
+    return DM_OK;
+}
+
+/* ---- files ---- */
+
+static dm_value *scores_json(const compilation *c)
+{
+    dm_arena *a = c->arena;
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < c->n_splits; i++) {
+        const dm_split_report *s = &c->splits[i];
+        dm_value *pair = dm_value_dict(a);
+        dm_score baseline = dm_score_of(s->baseline, s->set->n),
+                 compiled = dm_score_of(s->compiled, s->set->n);
+        dm_value_set(a, pair, DM_STR("baseline"), dm_score_json(a, &baseline));
+        dm_value_set(a, pair, DM_STR("compiled"), dm_score_json(a, &compiled));
+        dm_value_set(a, d, dm_str_of(s->name), pair);
+    }
+    return d;
+}
+
+/* Never addresses, paths, ranks, times, calls or cost: the file is the same however it was made. */
+static dm_value *provenance(const compilation *c, const dm_value *scores)
+{
+    dm_arena *a = c->arena;
+    const dm_job *job = c->job;
+    const dm_value *identity = dm_job_identity(a, job);
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("adapter"), dm_value_get(identity, "adapter"));
+    dm_value_set(a, d, DM_STR("model"), dm_value_text(a, job->model));
+    dm_value_set(a, d, DM_STR("optimizer"), dm_value_get(identity, "optimizer"));
+    dm_value_set(a, d, DM_STR("seed"), dm_value_get(identity, "seed"));
+    if (scores)
+        dm_value_set(a, d, DM_STR("scores"), scores);
+    return d;
+}
+
+static dm_status write_program(const compilation *c, const char *name,
+                               const dm_candidate *candidate, const dm_value *meta, dm_error *err)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_state_write(&b, c->arena, candidate, meta);
+    dm_status st = dm_out_write(c->job, name, dm_buf_view(&b), err);
+    dm_buf_free(&b);
+    return st;
+}
+
+static dm_status write_trials(const compilation *c, dm_error *err)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_text(&b, "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file\n");
+    for (size_t i = 0; i < c->result.n_scored; i++) {
+        const dm_scored *t = &c->result.scored[i];
+        dm_score s = dm_score_of(t->results, c->job->valset->n);
+        dm_buf_printf(&b, "%zu,%s,%.6f,%.6f,%.6f,%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json\n", i,
+                      t->name, s.score, s.low, s.high, s.n, s.failed, s.fallback, s.truncated,
+                      s.parse, i == c->result.best_index, i);
+    }
+    dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
+    dm_buf_free(&b);
+    return st;
+}
+
+static dm_status write_candidates(const compilation *c, dm_error *err)
+{
+    dm_status st = DM_OK;
+    char name[64];
+    if (c->result.n_scored)
+        (void)mkdir(dm_arena_printf(c->arena, "%s/candidates", c->job->out), 0777);
+    for (size_t i = 0; i < c->result.n_scored && st == DM_OK; i++) {
+        dm_score s = dm_score_of(c->result.scored[i].results, c->job->valset->n);
+        dm_value *score = dm_value_dict(c->arena);
+        dm_value_set(c->arena, score, DM_STR("valset"), dm_score_json(c->arena, &s));
+        snprintf(name, sizeof name, "candidates/%03zu.json", i);
+        st = write_program(c, name, c->result.scored[i].candidate, provenance(c, score), err);
+    }
+    return st;
+}
+
+static dm_status write_files(const compilation *c, const dm_value *scores, dm_error *err)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_report_predictions(&b, c->splits, c->n_splits);
+    dm_status st = write_program(c, "program.json", c->result.best, provenance(c, scores), err);
+    if (st == DM_OK)
+        st = dm_out_write(c->job, "predictions.jsonl", dm_buf_view(&b), err);
+    if (st == DM_OK && c->result.n_scored)
+        st = write_trials(c, err);
+    if (st == DM_OK)
+        st = write_candidates(c, err);
+    dm_buf_free(&b);
+    return st;
+}
+
+static void print_table(const compilation *c, const char *program)
+{
+    dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
+    dm_report r = {.splits = c->splits,
+                   .n_splits = c->n_splits,
+                   .selected = c->result.n_scored > 0,
+                   .stand_in = c->job->stand_in,
+                   .usage = stats.usage,
+                   .cost = stats.cost,
+                   .seconds = dm_now() - c->session.started,
+                   .program = program};
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_report_table(&b, &r);
+    fwrite(b.data, 1, b.len, stderr);
+    dm_buf_free(&b);
+}
+
+/* ---- the whole ---- */
+
+/* Calls that gave nothing usable are no compilation (DESIGN.md §1, exit codes). */
+static dm_status check_usable(const compilation *c, dm_error *err)
+{
+    dm_usage u = dm_pool_stats_of(c->session.pool).usage;
+    size_t present = 0, all = 0;
+    if (u.requests > 0 && u.answers == 0)
+        return dm_fail(err, DM_E_MODEL, "%lld calls gave no usable answer; nothing was compiled",
+                       (long long)u.requests);
+    for (size_t i = 0; i < c->n_splits; i++)
+        for (size_t k = 0; k < c->splits[i].set->n; k++) {
+            all++;
+            present += c->splits[i].compiled[k].fault == DM_FAULT_NONE;
+        }
+    if (all > 0 && present == 0)
+        return dm_fail(err, DM_E_MODEL, "no answer of the compiled program could be used: %s",
+                       c->splits[0].compiled[0].error ? c->splits[0].compiled[0].error
+                                                      : "see predictions.jsonl");
+    return DM_OK;
+}
+
+static int finish(compilation *c, dm_status stopped, dm_error *err)
+{
+    dm_value *scores = scores_json(c), *last = dm_last_line(c->arena, &c->session, stopped);
+    const char *program = dm_arena_printf(c->arena, "%s/program.json", c->job->out);
+    dm_status st = stopped ? DM_OK : check_usable(c, err);
+    if (st == DM_OK)
+        st = write_files(c, scores->n ? scores : NULL, err);
+    if (st != DM_OK)
+        return dm_say_failure(err);
+    dm_session_clear_line(&c->session);
+    print_table(c, program);
+    dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
+    for (size_t i = 0; i < scores->n; i++)
+        dm_value_set(c->arena, last, scores->members[i].key, scores->members[i].value);
+    int code = dm_exit_code(stopped);
+    st = dm_out_status(c->arena, c->job, stopped ? "stopped" : "done",
+                       stopped ? dm_status_name(stopped) : NULL, code, last, err);
+    if (st != DM_OK)
+        return dm_say_failure(err);
+    dm_print_json(last);
+    return code;
+}
+
+static int run(compilation *c, dm_error *err)
+{
+    const dm_job *job = c->job;
+    dm_compile_input in = {.params = &job->optimizer,
+                           .student = job->student,
+                           .teacher = job->teacher,
+                           .teacher_compiled = job->teacher_compiled,
+                           .trainset = job->trainset,
+                           .valset = job->valset};
+    dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
+    if (st == DM_OK)
+        st = score_splits(c, err);
+    if (st < 0) {
+        int code = dm_exit_code(err->status);
+        dm_session_clear_line(&c->session);
+        dm_error second;
+        if (dm_out_status(c->arena, job, "failed", err->text, code, NULL, &second) != DM_OK)
+            dm_say_failure(&second);
+        return dm_say_failure(err);
+    }
+    return finish(c, st, err);
+}
+
+int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
+{
+    dm_job job;
+    dm_error err = {DM_OK, ""};
+    const dm_value *finished;
+    dm_job_wants wants = {.data = true, .metric = true, .optimizer = true, .model = true};
+    dm_status st = dm_job_read(a, line, wants, &job, &err);
+    if (st == DM_OK)
+        st = dm_session_deadline(line, &job, &err);
+    dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
+    if (st == DM_OK && !metric)
+        st = err.status;
+    dm_metric_free(metric);
+    if (st == DM_OK)
+        st = dm_out_open(a, &job, dm_value_get(line->flags, "fresh") != NULL, &finished, &err);
+    if (st == DM_OK && finished) {
+        fprintf(stderr, "%s is finished; --fresh starts anew\n", job.out);
+        dm_print_json(finished);
+        return 0;
+    }
+    if (st == DM_OK)
+        st = dm_out_status(a, &job, "running", NULL, -1, NULL, &err);
+    if (st != DM_OK)
+        return dm_say_failure(&err);
+    announce(&job);
+    compilation c = {.arena = a, .job = &job};
+    if (dm_session_open(&c.session, &job, &err) != DM_OK)
+        return dm_say_failure(&err);
+    int code = run(&c, &err);
+    dm_session_close(&c.session);
+    return code;
+}

@@ -1,0 +1,99 @@
+/* dspy-mpi eval: score one program on one data set. */
+#include "base/clock.h"
+#include "cmd/commands.h"
+#include "cmd/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const dm_dataset *choose(const dm_job *job, const dm_command_line *line, const char **name,
+                                dm_error *err)
+{
+    const dm_value *split = dm_value_get(line->flags, "split");
+    const struct {
+        const char *name;
+        const dm_dataset *set;
+    } sets[] = {{"testset", job->testset}, {"valset", job->valset}, {"trainset", job->trainset}};
+    for (int i = 0; i < 3; i++)
+        if (split ? strcmp(split->text.p, sets[i].name) == 0 : sets[i].set && i < 2) {
+            *name = sets[i].name;
+            if (!sets[i].set)
+                dm_fail(err, DM_E_JOB, "%s: there is no %s in the job", job->file, sets[i].name);
+            return sets[i].set;
+        }
+    if (split)
+        dm_fail(err, DM_E_USAGE, "--split is testset, valset or trainset, not \"%s\"",
+                split->text.p);
+    else
+        dm_fail(
+            err, DM_E_JOB,
+            "%s: there is no testset and no valset to score on; --split=trainset takes the third",
+            job->file);
+    return NULL;
+}
+
+static int report(dm_arena *a, dm_session *s, const dm_split_report *split)
+{
+    dm_pool_stats stats = dm_pool_stats_of(s->pool);
+    dm_report r = {.splits = split,
+                   .n_splits = 1,
+                   .stand_in = s->job->stand_in,
+                   .usage = stats.usage,
+                   .cost = stats.cost,
+                   .seconds = dm_now() - s->started};
+    dm_buf b;
+    dm_score score = dm_score_of(split->baseline, split->set->n);
+    dm_value *last = dm_last_line(a, s, DM_OK);
+    dm_session_clear_line(s);
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_report_table(&b, &r);
+    fwrite(b.data, 1, b.len, stderr);
+    dm_buf_free(&b);
+    dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
+    dm_print_json(last);
+    if (score.failed == split->set->n) { /* nothing was scored */
+        fprintf(stderr, "dspy-mpi: no answer could be used: %s\n",
+                split->baseline[0].error ? split->baseline[0].error
+                                         : dm_fault_name(split->baseline[0].fault));
+        return 69;
+    }
+    return 0;
+}
+
+int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
+{
+    dm_job job;
+    dm_session s;
+    dm_error err = {DM_OK, ""};
+    dm_split_report split = {0};
+    dm_job_wants wants = {.data = true, .metric = true, .model = true};
+    dm_status st = dm_job_read(a, line, wants, &job, &err);
+    if (st == DM_OK)
+        st = dm_session_deadline(line, &job, &err);
+    if (st == DM_OK && !(split.set = choose(&job, line, &split.name, &err)))
+        st = err.status;
+    dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
+    if (st == DM_OK && !metric)
+        st = err.status;
+    dm_metric_free(metric);
+    if (st == DM_OK)
+        st = dm_session_open(&s, &job, &err);
+    if (st != DM_OK)
+        return dm_say_failure(&err);
+    dm_work w = dm_work_of(job.student);
+    dm_pool_phase(s.pool, "eval", split.set->n);
+    st = dm_pool_wait(s.pool, dm_pool_evaluate(s.pool, &w, split.set), &split.baseline, &err);
+    int code;
+    if (st == DM_OK) {
+        code = report(a, &s, &split);
+    } else if (st > 0) {
+        dm_session_clear_line(&s);
+        dm_print_json(dm_last_line(a, &s, st));
+        code = dm_exit_code(st);
+    } else {
+        dm_session_clear_line(&s);
+        code = dm_say_failure(&err);
+    }
+    dm_session_close(&s);
+    return code;
+}

@@ -1,0 +1,93 @@
+#include "cmd/inputs.h"
+#include "base/utf8.h"
+#include "json/json.h"
+#include "program/state_file.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const dm_value *absolute(dm_arena *a, const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/' || !getcwd(folder, sizeof folder))
+        return dm_value_text(a, path);
+    return dm_value_text(a, dm_arena_printf(a, "%s/%s", folder, path));
+}
+
+/* A job file says `trainset` or `program`; a state file has predictors and `metadata`. */
+static bool is_job(const dm_value *v)
+{
+    return v && v->kind == DM_DICT && !dm_value_get(v, "metadata") &&
+           (dm_value_get(v, "program") || dm_value_get(v, "trainset") || dm_value_get(v, "lm"));
+}
+
+/* Model and adapter that a compiled file names, where nothing else does. */
+static void take_provenance(dm_arena *a, const dm_value *file, dm_value *keys)
+{
+    const dm_value *own = dm_value_get(dm_value_get(file, "metadata"), "dspy_mpi");
+    const dm_value *model = dm_value_get(own, "model"), *adapter = dm_value_get(own, "adapter");
+    if (model && !dm_value_get(keys, "lm"))
+        dm_value_set(a, keys, DM_STR("lm"), model);
+    if (adapter && !dm_value_get(keys, "adapter"))
+        dm_value_set(a, keys, DM_STR("adapter"), adapter);
+}
+
+dm_status dm_program_job(dm_arena *a, const dm_command_line *line, bool model, dm_job *job,
+                         dm_error *err)
+{
+    dm_command_line own = *line;
+    const dm_value *job_flag = dm_value_get(line->flags, "job");
+    dm_job_wants wants = {.model = model};
+    dm_str text;
+    if (!line->job_file)
+        return dm_fail(err, DM_E_USAGE, "a program file is missing");
+    dm_status st = dm_read_file(a, line->job_file, DM_MAX_TEXT, &text, err);
+    if (st != DM_OK)
+        return st;
+    const dm_value *v = dm_json_read(a, text, err);
+    if (!v)
+        return dm_error_wrap(err, DM_E_DATA, "%s", line->job_file);
+    if (!is_job(v)) {
+        dm_value_set(a, own.keys, DM_STR("student"), absolute(a, line->job_file));
+        if (!job_flag)
+            take_provenance(a, v, own.keys);
+        own.job_file = job_flag ? job_flag->text.p : NULL;
+    } else if (job_flag) {
+        return dm_fail(err, DM_E_USAGE, "%s is a job file itself: leave --job out", line->job_file);
+    }
+    return dm_job_read(a, &own, wants, job, err);
+}
+
+dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_program *p,
+                         dm_value **out, bool *given, dm_error *err)
+{
+    const dm_value *list = dm_value_get(line->flags, "input"),
+                   *json = dm_value_get(line->flags, "input-json");
+    dm_value *d = dm_value_dict(a);
+    *given = list || json;
+    if (json) {
+        dm_error why = {DM_OK, ""};
+        const dm_value *v = dm_json_read(a, json->text, &why);
+        if (!v || v->kind != DM_DICT)
+            return dm_fail(err, DM_E_USAGE, "--input-json: %s", v ? "an object {...}" : why.text);
+        d = dm_value_copy(a, v);
+    }
+    for (size_t i = 0; list && i < list->n; i++) {
+        dm_str s = list->items[i]->text;
+        const char *equals = memchr(s.p, '=', s.n);
+        if (!equals)
+            return dm_fail(err, DM_E_USAGE, "--input is NAME=TEXT, not \"%s\"", s.p);
+        dm_str name = {s.p, (size_t)(equals - s.p)},
+               value = {equals + 1, s.n - (size_t)(equals + 1 - s.p)};
+        if (dm_utf8_valid(s) < s.n)
+            return dm_fail(err, DM_E_USAGE, "--input %.*s: not valid UTF-8", DM_STR_ARG(name));
+        dm_value_set(a, d, name, dm_value_string(a, value));
+    }
+    for (size_t i = 0; *given && i < p->n_inputs; i++)
+        if (!dm_value_get_str(d, p->inputs[i]))
+            fprintf(stderr, "dspy-mpi: the input \"%.*s\" is missing\n", DM_STR_ARG(p->inputs[i]));
+    *out = d;
+    return DM_OK;
+}

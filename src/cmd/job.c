@@ -1,0 +1,431 @@
+#include "cmd/job.h"
+#include "base/utf8.h"
+#include "json/json.h"
+#include "program/state_file.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- paths ---- */
+
+/* Paths in the file are relative to it. */
+static const char *beside(dm_arena *a, const char *file, const char *path)
+{
+    const char *slash = strrchr(file, '/');
+    if (path[0] == '/' || !slash)
+        return dm_arena_printf(a, "%s", path);
+    return dm_arena_printf(a, "%.*s/%s", (int)(slash - file), file, path);
+}
+
+static dm_status read_path(dm_arena *a, const dm_at *at, const char **out, dm_error *err)
+{
+    dm_str s = {NULL, 0};
+    dm_status st = dm_get_string(at, &s, err);
+    if (st == DM_OK && s.p)
+        *out = beside(a, at->file, s.p);
+    return st;
+}
+
+/* ${VAR} in `out`. */
+static dm_status expand(dm_arena *a, const dm_at *at, const char *text, const char **out,
+                        dm_error *err)
+{
+    dm_buf b;
+    dm_status st = DM_OK;
+    dm_buf_init(&b, PATH_MAX);
+    while (*text && st == DM_OK) {
+        const char *end = strncmp(text, "${", 2) == 0 ? strchr(text, '}') : NULL;
+        if (!end) {
+            dm_buf_char(&b, *text++);
+            continue;
+        }
+        char *name = dm_arena_string(a, text + 2, (size_t)(end - text - 2));
+        const char *value = getenv(name);
+        if (!value)
+            st = dm_at_fail(at, err, "there is no %s in the environment", name);
+        else
+            dm_buf_text(&b, value);
+        text = end + 1;
+    }
+    *out = dm_arena_printf(a, "%s", b.data ? b.data : "");
+    dm_buf_free(&b);
+    return st;
+}
+
+static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_at at = dm_at_key(root, "out");
+    dm_str s = {NULL, 0};
+    dm_status st = dm_get_string(&at, &s, err);
+    if (st != DM_OK)
+        return st;
+    if (!s.p) {
+        const char *slash = strrchr(job->file, '/'), *name = slash ? slash + 1 : job->file;
+        size_t n = strlen(name);
+        if (n > 5 && strcmp(name + n - 5, ".json") == 0)
+            job->out = beside(a, job->file, dm_arena_string(a, name, n - 5));
+        else
+            job->out = beside(a, job->file, dm_arena_printf(a, "%s.out", name));
+        return DM_OK;
+    }
+    st = expand(a, &at, s.p, &job->out, err);
+    if (st == DM_OK)
+        job->out = beside(a, job->file, job->out);
+    return st;
+}
+
+/* ---- program ---- */
+
+static dm_status read_program_file(dm_arena *a, const char *path, const dm_program *program,
+                                   const dm_candidate **out, const dm_value **provenance,
+                                   dm_error *err)
+{
+    dm_str text;
+    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
+    return st == DM_OK ? dm_state_read(a, text, path, program, out, provenance, err) : st;
+}
+
+static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_at at = dm_at_key(root, "program"), student = dm_at_key(root, "student"),
+          teacher = dm_at_key(root, "teacher");
+    const char *path = NULL, *teacher_path = NULL;
+    const dm_value *provenance = NULL;
+    dm_status st = DM_OK;
+    if (at.v && at.v->kind == DM_STRING) /* a program file under `program` */
+        st = read_path(a, &at, &path, err);
+    else if (at.v)
+        job->program = dm_program_read(a, &at, err);
+    if (st == DM_OK && student.v)
+        st = read_path(a, &student, &path, err);
+    if (st == DM_OK)
+        st = read_path(a, &teacher, &teacher_path, err);
+    if (st != DM_OK || (at.v && at.v->kind != DM_STRING && !job->program))
+        return st != DM_OK ? st : DM_E_JOB;
+    if (!job->program && !path)
+        return dm_at_fail(
+            root, err,
+            "program: a program is missing, such as {\"predict\": \"question -> answer\"}");
+    if (path)
+        st = read_program_file(a, path, job->program, &job->student, &provenance, err);
+    else
+        job->student = dm_candidate_seal(dm_candidate_new(a, job->program));
+    if (st != DM_OK)
+        return st;
+    job->program = (dm_program *)(uintptr_t)job->student->program;
+    if (teacher_path) {
+        st = read_program_file(a, teacher_path, job->program, &job->teacher, &provenance, err);
+        job->teacher_compiled = provenance != NULL;
+    }
+    return st;
+}
+
+/* ---- data ---- */
+
+static dm_status read_set(dm_arena *a, const dm_at *root, const char *key, const dm_dataset **out,
+                          dm_error *err)
+{
+    dm_at at = dm_at_key(root, key);
+    const char *path = NULL;
+    dm_dataset *set = NULL;
+    dm_status st = read_path(a, &at, &path, err);
+    if (st == DM_OK && path)
+        st = dm_dataset_read(a, path, &set, err);
+    *out = set;
+    return st;
+}
+
+/* A number of examples, or a share of them below 1. */
+static dm_status read_size(const dm_at *root, const char *key, size_t n, size_t *out, dm_error *err)
+{
+    dm_at at = dm_at_key(root, key);
+    double v = 0;
+    dm_status st = dm_get_number(&at, 0, 1e9, &v, err);
+    if (st != DM_OK || !at.v)
+        return st;
+    if (v >= 1 && v != floor(v))
+        return dm_at_fail(&at, err, "a whole number of examples, or a share below 1");
+    *out = (size_t)(v < 1 ? floor(v * (double)n) : v);
+    return DM_OK;
+}
+
+/* Cuts the sets that have no file of their own from the end of trainset: train | validation | test.
+ */
+static dm_status split(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    size_t n = job->trainset ? job->trainset->n : 0, val = 0, test = 0;
+    dm_status st = read_size(root, "valset_size", n, &val, err);
+    if (st == DM_OK)
+        st = read_size(root, "testset_size", n, &test, err);
+    if (st != DM_OK)
+        return st;
+    dm_at at = dm_at_key(root, val ? "valset_size" : "testset_size");
+    if ((val && job->valset) || (test && job->testset))
+        return dm_at_fail(&at, err, "there is a file for this set already: give one of the two");
+    if (val + test > 0 && val + test >= n)
+        return dm_at_fail(&at, err, "%zu of %zu examples would leave none to train on", val + test,
+                          n);
+    if (test)
+        job->testset = dm_dataset_slice(a, job->trainset, n - test, test);
+    if (val)
+        job->valset = dm_dataset_slice(a, job->trainset, n - test - val, val);
+    if (val + test)
+        job->trainset = dm_dataset_slice(a, job->trainset, 0, n - val - test);
+    return DM_OK;
+}
+
+static dm_status read_inputs(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_at at = dm_at_key(root, "inputs");
+    dm_str *inputs = job->program->inputs;
+    size_t n = job->program->n_inputs;
+    dm_status st = dm_get_strings(&at, a, &inputs, &n, err);
+    if (st != DM_OK)
+        return st;
+    for (size_t i = 0; i < job->program->n_inputs; i++) {
+        bool named = false;
+        for (size_t k = 0; k < n; k++)
+            named |= dm_str_eq(inputs[k], job->program->inputs[i]);
+        if (!named)
+            return dm_at_fail(&at, err,
+                              "the program needs the input \"%.*s\", which is not among them",
+                              DM_STR_ARG(job->program->inputs[i]));
+    }
+    job->setup.inputs = inputs;
+    job->setup.n_inputs = n;
+    return DM_OK;
+}
+
+static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_status st = read_set(a, root, "trainset", &job->trainset, err);
+    if (st == DM_OK)
+        st = read_set(a, root, "valset", &job->valset, err);
+    if (st == DM_OK)
+        st = read_set(a, root, "testset", &job->testset, err);
+    if (st == DM_OK)
+        st = split(a, root, job, err);
+    if (st != DM_OK)
+        return st;
+    /* DSPy's rule for random search: without a validation set, the training set is one. */
+    if (job->has_optimizer && job->optimizer.name == DM_RANDOM_SEARCH && !job->valset) {
+        job->valset = job->trainset;
+        job->valset_is_trainset = true;
+    }
+    const dm_dataset *sets[] = {job->trainset, job->valset, job->testset};
+    for (int i = 0; i < 3 && st == DM_OK; i++)
+        if (sets[i])
+            st = dm_dataset_check(sets[i], job->setup.inputs, job->setup.n_inputs, err);
+    memcpy(job->setup.sets, sets, sizeof sets);
+    return st;
+}
+
+/* ---- models ---- */
+
+static dm_status read_models(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
+    dm_at lm = dm_at_key(root, "lm"), lms = dm_at_key(root, "lms"),
+          optimizer = dm_at_key(root, "optimizer");
+    dm_at threads = dm_at_key(&optimizer, "num_threads");
+    dm_status st = dm_get_known(&lms, roles, DM_ROLES, err);
+    if (st != DM_OK)
+        return st;
+    if (threads.v && threads.v->kind != DM_NULL && lm.v) { /* DSPy's name for concurrency */
+        dm_value *d = dm_value_dict(a);
+        if (lm.v->kind == DM_DICT)
+            d = dm_value_copy(a, lm.v);
+        else
+            dm_value_set(a, d, DM_STR("model"), lm.v);
+        dm_value_set(a, d, DM_STR("concurrency"), threads.v);
+        lm.v = d;
+    }
+    for (int i = 0; i < DM_ROLES; i++) {
+        dm_at role = dm_at_key(&lms, roles[i]);
+        if (!role.v)
+            role = i > 0 && dm_value_get(lms.v, "task") && !lm.v ? dm_at_key(&lms, "task") : lm;
+        if (!role.v)
+            return i == 0 ? dm_at_fail(root, err,
+                                       "lm: a model is missing, such as \"openai/gpt-4o-mini\"")
+                          : DM_OK;
+        dm_lm_config *c = dm_lm_config_read(a, &role, err);
+        if (!c)
+            return DM_E_JOB;
+        if (i == DM_TASK) {
+            job->model = c->model;
+            job->stand_in = c->provider == DM_EMBEDDED;
+        }
+        job->setup.lm[i] = role.v;
+    }
+    return DM_OK;
+}
+
+/* ---- the whole ---- */
+
+static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, dm_job *job,
+                           dm_error *err)
+{
+    dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer");
+    dm_str adapter = DM_STR("chat");
+    int64_t seed = -1;
+    dm_status st = dm_get_string(&at, &adapter, err);
+    if (st == DM_OK && !dm_str_is(adapter, "chat") && !dm_str_is(adapter, "json"))
+        st = dm_at_fail(&at, err, "\"chat\" or \"json\", not \"%.*s\"", DM_STR_ARG(adapter));
+    job->setup.adapter = dm_str_is(adapter, "json") ? DM_JSON : DM_CHAT;
+    if (st == DM_OK && wants.optimizer && !optimizer.v)
+        st = dm_at_fail(root, err,
+                        "optimizer: an optimizer is missing, such as \"bootstrap_few_shot\"");
+    if (st == DM_OK && optimizer.v) {
+        st = dm_optimizer_read(a, &optimizer, &job->optimizer, err);
+        job->has_optimizer = true;
+    }
+    if (st == DM_OK)
+        st = (at = dm_at_key(root, "seed"), dm_get_int(&at, 0, INT32_MAX, &seed, err));
+    if (st == DM_OK && seed >= 0 && job->optimizer.has_seed && job->optimizer.seed != seed)
+        st = dm_at_fail(&at, err, "optimizer.seed is the same setting and says %lld",
+                        (long long)job->optimizer.seed);
+    if (seed >= 0) {
+        job->optimizer.has_seed = true;
+        job->optimizer.seed = seed;
+    }
+    if (st == DM_OK)
+        st = (at = dm_at_key(root, "failure_score"),
+              dm_get_number(&at, 0, 1, &job->setup.failure_score, err));
+    if (st == DM_OK && (at = dm_at_key(root, "max_errors")).v) {
+        st = dm_get_int(&at, 1, INT32_MAX, &job->optimizer.max_errors, err);
+        job->optimizer.has_max_errors = true;
+    }
+    job->setup.seed = job->optimizer.has_seed ? (uint64_t)job->optimizer.seed : 0;
+    return st;
+}
+
+static dm_status refuse_later(const dm_at *root, dm_error *err)
+{
+    dm_at budget = dm_at_key(root, "budget");
+    if (budget.v)
+        return dm_at_fail(&budget, err, "caps are not there yet; leave it out");
+    return DM_OK;
+}
+
+static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **out, dm_error *err)
+{
+    dm_str text;
+    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
+    if (st != DM_OK) {
+        err->status = DM_E_JOB;
+        return DM_E_JOB;
+    }
+    *out = dm_json_read(a, text, err);
+    if (*out)
+        return DM_OK;
+    dm_error_wrap(err, DM_E_JOB, "%s", path);
+    err->status = DM_E_JOB;
+    return DM_E_JOB;
+}
+
+dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
+                      dm_error *err)
+{
+    const dm_value *file = NULL;
+    dm_value *merged = NULL;
+    *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
+    dm_optimizer_defaults(&job->optimizer, DM_BOOTSTRAP_FEW_SHOT);
+    job->setup.deadline = INFINITY;
+    job->setup.budget = (dm_budget){INFINITY, INFINITY, INFINITY, INFINITY};
+    job->setup.max_errors = -1;
+    job->setup.json_fallback = true;
+    job->setup.job_file = job->file;
+    dm_status st = line->job_file ? read_job_file(a, line->job_file, &file, err) : DM_OK;
+    if (st == DM_OK)
+        st = dm_options_merge(a, file, job->file, line->keys, &merged, err);
+    if (st != DM_OK)
+        return st;
+    job->json = merged;
+    dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
+    st = refuse_later(&root, err);
+    if (st == DM_OK)
+        st = read_rest(a, &root, wants, job, err);
+    if (st == DM_OK)
+        st = read_program(a, &root, job, err);
+    if (st == DM_OK)
+        st = read_inputs(a, &root, job, err);
+    if (st == DM_OK && wants.model)
+        st = read_models(a, &root, job, err);
+    if (st == DM_OK && wants.data)
+        st = read_data(a, &root, job, err);
+    if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)
+        st = dm_at_fail(&root, err, "trainset: a training set is missing");
+    if (st == DM_OK)
+        st = read_out(a, &root, job, err);
+    job->setup.program = job->program;
+    job->setup.out = job->out;
+    job->setup.metric = wants.metric ? dm_value_get(merged, "metric") : NULL;
+    if (st == DM_OK && wants.metric && !job->setup.metric)
+        st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
+    return st;
+}
+
+dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    dm_at at = dm_at_root(job->setup.metric, job->file, DM_E_JOB);
+    const dm_dataset *sets[3];
+    size_t n = 0;
+    snprintf(at.path, sizeof at.path, "metric");
+    for (size_t i = 0; i < 3; i++)
+        if (job->setup.sets[i])
+            sets[n++] = job->setup.sets[i];
+    return dm_metric_new(a, &at, job->program, sets, n, err);
+}
+
+/* ---- identity ---- */
+
+static void put_hash(dm_arena *a, dm_value *d, const char *key, const dm_hash *h)
+{
+    char hex[65];
+    dm_hash_hex(h, hex);
+    dm_value_set(a, d, dm_str_of(key), dm_value_text(a, hex));
+}
+
+static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
+{
+    const dm_value *given = dm_value_get(job->json, "optimizer");
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("name"), dm_value_text(a, dm_optimizer_name(job->optimizer.name)));
+    for (size_t i = 0; given && given->kind == DM_DICT && i < given->n; i++)
+        if (!dm_str_is(given->members[i].key, "name") &&
+            !dm_str_is(given->members[i].key, "num_threads") &&
+            !dm_str_is(given->members[i].key, "seed"))
+            dm_value_set(a, d, given->members[i].key, given->members[i].value);
+    return d;
+}
+
+dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
+{
+    static const char *const sets[] = {"trainset", "valset", "testset"};
+    dm_value *d = dm_value_dict(a), *models = dm_value_list(a);
+    put_hash(a, d, "program", &job->student->hash);
+    if (job->teacher)
+        put_hash(a, d, "teacher", &job->teacher->hash);
+    for (int i = 0; i < 3; i++)
+        if (job->setup.sets[i])
+            put_hash(a, d, sets[i], &job->setup.sets[i]->fingerprint);
+    for (int i = 0; i < DM_ROLES; i++) {
+        dm_at at = dm_at_root(job->setup.lm[i], job->file, DM_E_JOB);
+        dm_lm_config *c = at.v ? dm_lm_config_read(a, &at, NULL) : NULL;
+        dm_value_append(a, models, c ? dm_lm_identity(a, c) : dm_value_null(a));
+    }
+    dm_value_set(a, d, DM_STR("lm"), models);
+    if (job->setup.metric)
+        dm_value_set(a, d, DM_STR("metric"), job->setup.metric);
+    dm_value_set(a, d, DM_STR("adapter"),
+                 dm_value_text(a, job->setup.adapter == DM_JSON ? "json" : "chat"));
+    dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, job->setup.failure_score));
+    if (job->has_optimizer)
+        dm_value_set(a, d, DM_STR("optimizer"), optimizer_json(a, job));
+    dm_value_set(a, d, DM_STR("seed"),
+                 job->optimizer.has_seed ? dm_value_int(a, job->optimizer.seed) : dm_value_null(a));
+    return d;
+}

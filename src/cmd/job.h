@@ -1,0 +1,39 @@
+/* A job: the job file and the flags, read and checked. */
+#ifndef DM_CMD_JOB_H
+#define DM_CMD_JOB_H
+
+#include "cmd/options.h"
+#include "optimizer/optimizer.h"
+#include "pool/setup.h"
+
+typedef struct dm_job {
+    dm_arena *arena;
+    const char *file;     /* its name as given, or "command line" */
+    const dm_value *json; /* the merged dict */
+    dm_program *program;
+    const dm_candidate *student; /* the program as written, or the program file */
+    const dm_candidate *teacher; /* NULL: the student */
+    bool teacher_compiled;
+    bool has_optimizer, valset_is_trainset;
+    dm_optimizer_params optimizer;
+    const dm_dataset *trainset, *valset, *testset;
+    const char *out;   /* folder */
+    bool stand_in;     /* the task model is the embedded one */
+    const char *model; /* the task model's name as given */
+    dm_setup setup;
+} dm_job;
+
+/* What a command needs of a job: data sets and metric are read only where they are wanted. */
+typedef struct dm_job_wants {
+    bool data, metric, optimizer, model;
+} dm_job_wants;
+
+dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
+                      dm_error *err) DM_MUST_USE;
+/* What makes two jobs the same: program, data, metric, optimizer, models, seed. Dict of key ->
+ * text. */
+dm_value *dm_job_identity(dm_arena *a, const dm_job *job);
+/* Checks the metric against the data; gives it back for use (free it). */
+dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err) DM_MUST_USE;
+
+#endif

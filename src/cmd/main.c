@@ -1,0 +1,142 @@
+/* dspy-mpi: a compiler of language-model programs for clusters. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "cluster/cluster.h"
+#include "cmd/commands.h"
+#include "cmd/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command {
+    const char *name;
+    unsigned bit;
+    int (*run)(dm_arena *a, const dm_command_line *line);
+    bool ranks; /* may run on several */
+    const char *usage, *help;
+} commands[] = {
+    {"compile", DM_FOR_COMPILE, dm_cmd_compile, true, "compile JOB.json",
+     "optimize; writes OUT/program.json and the evidence"},
+    {"eval", DM_FOR_EVAL, dm_cmd_eval, true, "eval JOB.json [--program=FILE]",
+     "score a program on a data set"},
+    {"run", DM_FOR_RUN, dm_cmd_run, true, "run PROGRAM.json --input NAME=TEXT",
+     "answers, one JSON object a line"},
+    {"show", DM_FOR_SHOW, dm_cmd_show, false, "show PROGRAM.json [--messages --input ...]",
+     "instructions, demonstrations, or the messages that are sent"},
+    {"check", DM_FOR_CHECK, dm_cmd_check, false, "check JOB.json",
+     "the job and its data, without a call"},
+    {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static void out_of_memory(void)
+{
+    static const char text[] = "dspy-mpi: out of memory\n";
+    (void)!write(2, text, sizeof text - 1);
+    _exit(70);
+}
+
+static void to_stderr(void *user, dm_level level, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "%s%s\n", level >= DM_WARN ? "dspy-mpi: " : "", line);
+}
+
+static int help(FILE *to)
+{
+    fputs("dspy-mpi compiles language-model programs: it finds the instructions and demonstrations "
+          "that make\n"
+          "them score best. The result is a file that DSPy loads.\n\n",
+          to);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
+    fputs("\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
+          "  dspy-mpi COMMAND --help                      the options of a command\n",
+          to);
+    return to == stdout ? 0 : 64;
+}
+
+static int help_command(const struct command *c)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_options_help(&b, c->bit);
+    printf("dspy-mpi %s\n%s\n\nEach option is also a key of the job file, and the flag wins.\n\n%s",
+           c->usage, c->help, b.data);
+    dm_buf_free(&b);
+    return 0;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_command_line line;
+    dm_error err = {DM_OK, ""};
+    int code;
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            dm_arena_free(a);
+            return help_command(c);
+        }
+    if (dm_command_line_read(a, c->bit, argc, argv, &line, &err) != DM_OK) {
+        code = dm_say_failure(&err);
+    } else {
+        dm_log_set(to_stderr, NULL, dm_value_get(line.flags, "verbose") ? DM_DEBUG : DM_WARN);
+        code = c->run(a, &line);
+    }
+    dm_arena_free(a);
+    return code;
+}
+
+static int run_alone(int argc, char **argv)
+{
+    if (argc < 2)
+        return help(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return help(stdout);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("dspy-mpi " DM_VERSION);
+        return 0;
+    }
+    const struct command *c = find_command(argv[1]);
+    if (c)
+        return run_command(c, argc - 2, argv + 2);
+    fprintf(stderr, "dspy-mpi: there is no command \"%s\"; see dspy-mpi --help\n", argv[1]);
+    return 64;
+}
+
+/* Started by mpirun: rank 0 does what one process does, the others work for it. */
+static int run_as_rank(int argc, char **argv)
+{
+    int rank, size, code = 0;
+    dm_error err = {DM_OK, ""};
+    if (dm_cluster_start(&argc, &argv, &rank, &size, &err) != DM_OK)
+        return dm_say_failure(&err);
+    dm_under_mpi = size > 1;
+    if (rank > 0) {
+        dm_cluster_worker();
+    } else {
+        code = run_alone(argc, argv);
+        dm_cluster_dismiss();
+    }
+    dm_cluster_end(code);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    dm_set_nomem(out_of_memory);
+    dm_signals_install();
+    return dm_cluster_is_rank() ? run_as_rank(argc, argv) : run_alone(argc, argv);
+}

@@ -1,0 +1,305 @@
+#include "cmd/options.h"
+#include "base/utf8.h"
+#include "json/json.h"
+#include "lm/config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define J DM_FOR_JOB
+#define R (DM_FOR_JOB | DM_FOR_RUN | DM_FOR_SHOW)
+#define C (DM_FOR_COMPILE | DM_FOR_PLAN | DM_FOR_CHECK)
+
+const dm_option dm_options[] = {
+    /* what is compiled */
+    {"program", DM_OPT_JOB, R, "JSON",
+     "{\"predict\": SIG}, {\"chain_of_thought\": SIG} or {\"steps\": [...]}; with "
+     "eval and run: a program FILE"},
+    {"student", DM_OPT_PATH, J, "FILE",
+     "program file to start from, instead of the program as written"},
+    {"teacher", DM_OPT_PATH, C, "FILE", "program file that bootstraps the demonstrations"},
+    {"adapter", DM_OPT_JOB, R, "chat|json", "how prompts are written and answers read (chat)"},
+    /* data */
+    {"trainset", DM_OPT_PATH, J, "FILE", "JSON Lines, a JSON array, or CSV with a header row"},
+    {"valset", DM_OPT_PATH, J, "FILE", "examples that candidates are scored on"},
+    {"testset", DM_OPT_PATH, J, "FILE", "examples that only start and winner are scored on"},
+    {"valset_size", DM_OPT_JOB, J, "N",
+     "cut a validation set from the end of trainset: a number, or a share below 1"},
+    {"testset_size", DM_OPT_JOB, J, "N", "cut a test set from the very end of trainset, likewise"},
+    {"inputs", DM_OPT_JOB, J, "LIST", "columns that are inputs (the program's)"},
+    {"metric", DM_OPT_JOB, J, "JSON",
+     "a name, {\"name\": ..., \"field\": ...} or {\"command\": [...]}"},
+    {"failure_score", DM_OPT_JOB, J, "S", "score of an answer that failed (0)"},
+    {"max_errors", DM_OPT_JOB, J, "N", "program and metric errors that end the run (none)"},
+    /* models */
+    {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
+    {"lm.*", DM_OPT_JOB, R, "...",
+     "model api_base api_key_env api_key_file concurrency rpm tpm timeout num_retries wait "
+     "outage price ca_file proxy cache_tag extra_body, and sampling keys by their names"},
+    {"lms", DM_OPT_JOB, R, "JSON", "models by role: task, teacher, prompt, judge"},
+    {"lms.task.*", DM_OPT_JOB, R, "...", "as lm.*, of one role"},
+    {"lms.teacher.*", DM_OPT_JOB, R, "...", "likewise"},
+    {"lms.prompt.*", DM_OPT_JOB, R, "...", "likewise"},
+    {"lms.judge.*", DM_OPT_JOB, R, "...", "likewise"},
+    /* optimizer */
+    {"optimizer", DM_OPT_JOB, J, "NAME",
+     "labeled_few_shot, bootstrap_few_shot, bootstrap_few_shot_with_random_search"},
+    {"optimizer.name", DM_OPT_JOB, J, "NAME", "the same"},
+    {"optimizer.seed", DM_OPT_JOB, C, "N", "the same as seed"},
+    {"optimizer.k", DM_OPT_JOB, C, "N", "labeled_few_shot: demonstrations (16)"},
+    {"optimizer.sample", DM_OPT_JOB, C, "BOOL",
+     "labeled_few_shot: drawn at random, not the first k (true)"},
+    {"optimizer.max_bootstrapped_demos", DM_OPT_JOB, C, "N",
+     "demonstrations made by running the teacher (4)"},
+    {"optimizer.max_labeled_demos", DM_OPT_JOB, C, "N",
+     "demonstrations in all, filled up from the data (16)"},
+    {"optimizer.max_rounds", DM_OPT_JOB, C, "N", "attempts at each example (1)"},
+    {"optimizer.metric_threshold", DM_OPT_JOB, C, "S",
+     "score from which on an answer becomes a demonstration"},
+    {"optimizer.max_errors", DM_OPT_JOB, C, "N",
+     "program and metric errors that end the run (none)"},
+    {"optimizer.num_candidate_programs", DM_OPT_JOB, C, "N",
+     "random search: candidates beside the first three (16)"},
+    {"optimizer.stop_at_score", DM_OPT_JOB, C, "P", "random search: per cent at which it stops"},
+    {"optimizer.labeled_sample", DM_OPT_JOB, C, "BOOL",
+     "random search: candidate -2 draws at random (true)"},
+    {"optimizer.restrict", DM_OPT_JOB, C, "LIST",
+     "random search: only the candidates of these numbers"},
+    {"optimizer.num_threads", DM_OPT_JOB, C, "N", "DSPy's name for lm.concurrency"},
+    /* the run */
+    {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},
+    {"out", DM_OPT_PATH, J, "FOLDER", "where results go (the job file's name without .json)"},
+    {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "move an earlier OUT aside and start anew"},
+    {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},
+    {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL, "TIME",
+     "stop, resumable, after so long: 3h50m"},
+    {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",
+     "trainset, valset or testset (testset if there is one)"},
+    {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "FILE",
+     "job file that gives signature, model and adapter"},
+    {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
+    {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
+    {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE", "many inputs, JSON Lines (also --inputs)"},
+    {"messages", DM_OPT_SWITCH, DM_FOR_SHOW, NULL,
+     "print the messages that are sent, as a JSON array"},
+    {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
+};
+const size_t dm_n_options = sizeof dm_options / sizeof *dm_options;
+
+/* ---- finding ---- */
+
+static bool is_lm_key(const char *key)
+{
+    for (size_t i = 0; i < dm_n_lm_keys; i++)
+        if (strcmp(key, dm_lm_keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool matches(const dm_option *o, const char *name)
+{
+    size_t n = strlen(o->name);
+    if (o->name[n - 1] != '*')
+        return strcmp(o->name, name) == 0;
+    return strncmp(o->name, name, n - 1) == 0 && is_lm_key(name + n - 1);
+}
+
+static const dm_option *find(unsigned command, const char *name)
+{
+    for (size_t i = 0; i < dm_n_options; i++)
+        if ((dm_options[i].commands & command) && matches(&dm_options[i], name))
+            return &dm_options[i];
+    return NULL;
+}
+
+static dm_status unknown(unsigned command, const char *word, const char *name, dm_error *err)
+{
+    const char *names[128];
+    size_t n = 0;
+    for (size_t i = 0; i < dm_n_options && n < 128; i++)
+        if ((dm_options[i].commands & command) && !strchr(dm_options[i].name, '*'))
+            names[n++] = dm_options[i].name;
+    for (size_t i = 0; i < dm_n_options; i++)
+        if (matches(&dm_options[i], name))
+            return dm_fail(err, DM_E_USAGE, "%s is no option of this command", word);
+    const char *near = dm_nearest(name, names, n);
+    if (strncmp(name, "lm.", 3) == 0) {
+        near = dm_nearest(name + 3, dm_lm_keys, dm_n_lm_keys);
+        return near ? dm_fail(err, DM_E_USAGE, "unknown option %s; did you mean --lm.%s?", word,
+                              near)
+                    : dm_fail(err, DM_E_USAGE, "unknown option %s", word);
+    }
+    return near ? dm_fail(err, DM_E_USAGE, "unknown option %s; did you mean --%s?", word, near)
+                : dm_fail(err, DM_E_USAGE, "unknown option %s; see --help", word);
+}
+
+/* ---- the command line ---- */
+
+/* A value that parses as JSON is JSON, else it is a string. */
+static const dm_value *value_of(dm_arena *a, const char *text)
+{
+    const dm_value *v = dm_json_read(a, dm_str_of(text), NULL);
+    return v ? v : dm_value_text(a, text);
+}
+
+static const dm_value *absolute(dm_arena *a, const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/' || strncmp(path, "${", 2) == 0 || !getcwd(folder, sizeof folder))
+        return dm_value_text(a, path);
+    return dm_value_text(a, dm_arena_printf(a, "%s/%s", folder, path));
+}
+
+/* Puts v at "a.b.c" of dict d, making objects on the way; a string model becomes an object. */
+static void put_at(dm_arena *a, dm_value *d, const char *path, const dm_value *v)
+{
+    const char *dot = strchr(path, '.');
+    if (!dot) {
+        dm_value_set(a, d, dm_str_of(path), v);
+        return;
+    }
+    dm_str key = {path, (size_t)(dot - path)};
+    const dm_value *old = dm_value_get_str(d, key);
+    dm_value *inner = dm_value_dict(a);
+    if (old && old->kind == DM_DICT)
+        for (size_t i = 0; i < old->n; i++)
+            dm_value_set(a, inner, old->members[i].key, old->members[i].value);
+    else if (old && old->kind == DM_STRING)
+        dm_value_set(a, inner,
+                     dm_str_is(key, "optimizer") || dm_str_is(key, "metric") ? DM_STR("name")
+                                                                             : DM_STR("model"),
+                     old);
+    if (old) {
+        inner->line = old->line;
+        inner->column = old->column;
+    }
+    put_at(a, inner, dot + 1, v);
+    dm_value_set(a, d, key, inner);
+}
+
+static void append_flag(dm_arena *a, dm_value *flags, const char *name, const char *text)
+{
+    const dm_value *old = dm_value_get(flags, name);
+    dm_value *list = dm_value_list(a);
+    for (size_t i = 0; old && i < old->n; i++)
+        dm_value_append(a, list, old->items[i]);
+    dm_value_append(a, list, dm_value_text(a, text));
+    dm_value_set(a, flags, dm_str_of(name), list);
+}
+
+static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, const char *text,
+                             dm_command_line *out)
+{
+    switch (o->kind) {
+    case DM_OPT_JOB:
+        if (strcmp(name, "program") == 0 && text[0] != '{') /* a program file */
+            put_at(a, out->keys, "student", absolute(a, text));
+        else
+            put_at(a, out->keys, name, value_of(a, text));
+        break;
+    case DM_OPT_PATH:
+        put_at(a, out->keys, name, absolute(a, text));
+        break;
+    case DM_OPT_FLAG:
+        dm_value_set(a, out->flags, dm_str_of(name), dm_value_text(a, text));
+        break;
+    case DM_OPT_SWITCH:
+        dm_value_set(a, out->flags, dm_str_of(name), dm_value_bool(a, true));
+        break;
+    case DM_OPT_LIST:
+        append_flag(a, out->flags, name, text);
+        break;
+    }
+    return DM_OK;
+}
+
+dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **argv,
+                               dm_command_line *out, dm_error *err)
+{
+    *out = (dm_command_line){.keys = dm_value_dict(a), .flags = dm_value_dict(a)};
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (strncmp(word, "--", 2) != 0 || !word[2]) {
+            if (out->job_file || word[0] == '-')
+                return dm_fail(err, DM_E_USAGE, "\"%s\" is one word too many", word);
+            out->job_file = word;
+            continue;
+        }
+        const char *equals = strchr(word, '=');
+        char *name =
+            dm_arena_string(a, word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2));
+        if (command == DM_FOR_RUN && strcmp(name, "inputs") == 0)
+            name = dm_arena_printf(a, "inputs-file");
+        const dm_option *o = find(command, name);
+        if (!o)
+            return unknown(command, word, name, err);
+        const char *text = equals ? equals + 1 : "";
+        if (o->kind == DM_OPT_SWITCH && equals)
+            return dm_fail(err, DM_E_USAGE, "--%s takes no value", name);
+        if (o->kind != DM_OPT_SWITCH && !equals) {
+            if (i + 1 >= argc)
+                return dm_fail(err, DM_E_USAGE, "--%s needs a value: %s", name, o->value);
+            text = argv[++i];
+        }
+        dm_status st = take_option(a, o, name, text, out);
+        if (st != DM_OK)
+            return st;
+    }
+    return DM_OK;
+}
+
+/* ---- merging ---- */
+
+static void flatten(dm_arena *a, dm_value *to, const dm_value *keys, const char *prefix)
+{
+    for (size_t i = 0; i < keys->n; i++) {
+        const dm_member *m = &keys->members[i];
+        char *path = dm_arena_printf(a, "%s%s%s", prefix, *prefix ? "." : "", m->key.p);
+        bool own = m->value->kind == DM_DICT &&
+                   m->value->line == 0; /* made by put_at, not by JSON on a flag */
+        if (own)
+            flatten(a, to, m->value, path);
+        else
+            put_at(a, to, path, m->value);
+    }
+}
+
+dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, const dm_value *keys,
+                           dm_value **out, dm_error *err)
+{
+    const char *names[64];
+    size_t n = 0;
+    dm_at at = dm_at_root(job, file, DM_E_JOB);
+    for (size_t i = 0; i < dm_n_options && n < 60; i++)
+        if (dm_options[i].kind <= DM_OPT_PATH && !strchr(dm_options[i].name, '.'))
+            names[n++] = dm_options[i].name;
+    names[n++] = "budget";
+    dm_status st = dm_get_known(&at, names, n, err);
+    if (st != DM_OK)
+        return st;
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; job && i < job->n; i++)
+        dm_value_set(a, d, job->members[i].key, job->members[i].value);
+    flatten(a, d, keys, "");
+    *out = d;
+    return DM_OK;
+}
+
+/* ---- help ---- */
+
+void dm_options_help(dm_buf *b, unsigned command)
+{
+    for (size_t i = 0; i < dm_n_options; i++) {
+        const dm_option *o = &dm_options[i];
+        char left[80];
+        if (!(o->commands & command))
+            continue;
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? "=" : "",
+                 o->value ? o->value : "");
+        dm_buf_printf(b, strlen(left) > 36 ? "  %s\n%40s%s\n" : "  %-36s  %s%s\n", left,
+                      strlen(left) > 36 ? "" : o->help, strlen(left) > 36 ? o->help : "");
+    }
+}

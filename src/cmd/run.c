@@ -1,0 +1,87 @@
+/* dspy-mpi run: answers of a program, one JSON object a line. */
+#include "cmd/commands.h"
+#include "cmd/inputs.h"
+#include "cmd/session.h"
+#include "json/json.h"
+
+#include <stdio.h>
+
+static dm_status read_examples(dm_arena *a, const dm_command_line *line, const dm_job *job,
+                               dm_dataset **out, dm_error *err)
+{
+    const dm_value *file = dm_value_get(line->flags, "inputs-file");
+    dm_value *inputs, *rows = dm_value_list(a);
+    bool given;
+    dm_status st = dm_inputs_read(a, line, job->program, &inputs, &given, err);
+    if (st != DM_OK)
+        return st;
+    if (file && given)
+        return dm_fail(err, DM_E_USAGE, "--inputs, or --input and --input-json: not both");
+    if (file)
+        return dm_dataset_read(a, file->text.p, out, err);
+    if (!given && job->program->n_inputs)
+        return dm_fail(err, DM_E_USAGE,
+                       "inputs are missing: --input %.*s='...' or --inputs FILE.jsonl",
+                       DM_STR_ARG(job->program->inputs[0]));
+    dm_value_append(a, rows, inputs);
+    *out = dm_dataset_of(a, "command line", rows);
+    return DM_OK;
+}
+
+static void print_result(const dm_result *r)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    if (r->fault == DM_FAULT_NONE) {
+        dm_buf_str(&b, r->outputs);
+    } else {
+        dm_buf_text(&b, "{\"error\": ");
+        dm_json_write_string(&b, dm_str_of(r->error ? r->error : dm_fault_name(r->fault)));
+        dm_buf_char(&b, '}');
+    }
+    dm_buf_char(&b, '\n');
+    fwrite(b.data, 1, b.len, stdout);
+    dm_buf_free(&b);
+}
+
+static int answer(dm_session *s, dm_dataset *examples, dm_error *err)
+{
+    dm_work w = dm_work_of(s->job->student);
+    const dm_result *r;
+    int code = 0;
+    w.scored = false;
+    dm_pool_phase(s->pool, "run", examples->n);
+    dm_status st = dm_pool_wait(s->pool, dm_pool_evaluate(s->pool, &w, examples), &r, err);
+    dm_session_clear_line(s);
+    if (st > 0)
+        return dm_exit_code(st);
+    if (st < 0)
+        return dm_say_failure(err);
+    for (size_t i = 0; i < examples->n; i++) {
+        print_result(&r[i]);
+        if (r[i].fault == DM_FAULT_TRANSPORT || r[i].fault == DM_FAULT_ENDPOINT)
+            code = 69;
+        else if (r[i].fault != DM_FAULT_NONE && code == 0)
+            code = 65;
+    }
+    fflush(stdout);
+    return code;
+}
+
+int dm_cmd_run(dm_arena *a, const dm_command_line *line)
+{
+    dm_job job;
+    dm_session s;
+    dm_dataset *examples = NULL;
+    dm_error err = {DM_OK, ""};
+    dm_status st = dm_program_job(a, line, true, &job, &err);
+    if (st == DM_OK)
+        st = read_examples(a, line, &job, &examples, &err);
+    if (st == DM_OK)
+        st = dm_session_open(&s, &job, &err);
+    if (st != DM_OK)
+        return dm_say_failure(&err);
+    int code = answer(&s, examples, &err);
+    dm_session_close(&s);
+    return code;
+}

@@ -1,0 +1,155 @@
+#include "cmd/session.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/cluster.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool dm_under_mpi;
+
+/* ---- signals: the first asks the run to stop, the second ends it; the journal is whole either way
+ * ---- */
+
+static volatile sig_atomic_t caught;
+static dm_pool *volatile running;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (caught++) /* the system may deliver one signal twice: mpirun passes it on, the group has it
+                     too */
+        if (caught > 3)
+            _exit(75);
+    if (running)
+        dm_pool_stop(running, DM_STOP_SIGNAL);
+}
+
+void dm_signals_install(void)
+{
+    struct sigaction a = {.sa_handler = on_signal};
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err)
+{
+    const dm_value *v = dm_value_get(line->flags, "deadline");
+    double seconds;
+    if (!v)
+        return DM_OK;
+    dm_status st = dm_parse_seconds(v->text.p, &seconds, err);
+    if (st == DM_OK)
+        job->setup.deadline = dm_now() + seconds;
+    return st == DM_OK ? st : dm_error_wrap(err, st, "--deadline");
+}
+
+/* ---- progress ---- */
+
+void dm_session_clear_line(dm_session *s)
+{
+    if (s->terminal && s->line_shown)
+        fputs("\r\033[K", stderr);
+    s->line_shown = false;
+}
+
+static void show_progress(void *user, const dm_pool_stats *stats)
+{
+    dm_session *s = user;
+    dm_buf b;
+    dm_buf_init(&b, 1000);
+    dm_progress_line(&b, &s->progress, stats, dm_now());
+    if (s->terminal)
+        fprintf(stderr, "\r%.*s\033[K", (int)b.len, b.data ? b.data : "");
+    else
+        fprintf(stderr, "%.*s\n", (int)b.len, b.data ? b.data : "");
+    fflush(stderr);
+    s->line_shown = true;
+    dm_buf_free(&b);
+}
+
+/* Under mpirun rank 0 has no terminal; the launcher says whether there is one. */
+static bool has_terminal(void)
+{
+    return isatty(2) || getenv("DM_TTY");
+}
+
+dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
+{
+    *s = (dm_session){.job = job, .started = dm_now(), .terminal = has_terminal()};
+    s->progress.started = s->started;
+    s->pool =
+        dm_under_mpi ? dm_cluster_pool_new(&job->setup, err) : dm_pool_local_new(&job->setup, err);
+    if (!s->pool)
+        return err->status;
+    dm_pool_on_tick(s->pool, s->terminal ? 0.2 : 60, show_progress, s);
+    running = s->pool;
+    if (caught)
+        dm_pool_stop(s->pool, DM_STOP_SIGNAL);
+    return DM_OK;
+}
+
+void dm_session_close(dm_session *s)
+{
+    running = NULL;
+    dm_session_clear_line(s);
+    dm_pool_free(s->pool);
+    s->pool = NULL;
+}
+
+/* ---- words ---- */
+
+int dm_say_failure(const dm_error *err)
+{
+    char text[sizeof err->text];
+    memcpy(text, err->text, sizeof text);
+    dm_log_mask(text);
+    fprintf(stderr, "dspy-mpi: %s\n", text);
+    return dm_exit_code(err->status);
+}
+
+static dm_value *tokens(dm_arena *a, const dm_usage *u)
+{
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("prompt"), dm_value_int(a, u->prompt));
+    dm_value_set(a, d, DM_STR("completion"), dm_value_int(a, u->completion));
+    dm_value_set(a, d, DM_STR("cached"), dm_value_int(a, u->cached));
+    return d;
+}
+
+dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
+{
+    dm_pool_stats stats = dm_pool_stats_of(s->pool);
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("status"), dm_value_text(a, stopped ? "stopped" : "done"));
+    dm_value_set(a, d, DM_STR("reason"),
+                 stopped ? dm_value_text(a, dm_status_name(stopped)) : dm_value_null(a));
+    dm_value_set(a, d, DM_STR("program"), dm_value_null(a));
+    dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, stats.usage.requests));
+    dm_value_set(a, d, DM_STR("answers"), dm_value_int(a, stats.usage.answers));
+    dm_value_set(a, d, DM_STR("tokens"), tokens(a, &stats.usage));
+    dm_value_set(a, d, DM_STR("cost"),
+                 isnan(stats.cost) ? dm_value_null(a) : dm_value_float(a, stats.cost));
+    dm_value_set(a, d, DM_STR("seconds"),
+                 dm_value_float(a, round(1000 * (dm_now() - s->started)) / 1000));
+    return d;
+}
+
+void dm_print_json(const dm_value *v)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, v, DM_JSON_PYTHON);
+    dm_buf_char(&b, '\n');
+    fwrite(b.data, 1, b.len, stdout);
+    fflush(stdout);
+    dm_buf_free(&b);
+}

@@ -1,0 +1,34 @@
+/* What the commands that run models share: the pool, signals, progress, the last line. */
+#ifndef DM_CMD_SESSION_H
+#define DM_CMD_SESSION_H
+
+#include "cmd/job.h"
+#include "report/report.h"
+
+typedef struct dm_session {
+    dm_job *job;
+    dm_pool *pool;
+    double started;
+    bool terminal; /* stderr shows a live line */
+    bool line_shown;
+    dm_progress progress;
+} dm_session;
+
+extern bool dm_under_mpi; /* this is rank 0 of several */
+
+/* Before anything else: so that no signal finds the default action. */
+void dm_signals_install(void);
+/* "--deadline 3h50m" of the flags. */
+dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err) DM_MUST_USE;
+dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err) DM_MUST_USE;
+void dm_session_close(dm_session *s);
+void dm_session_clear_line(dm_session *s);
+
+/* Says a failure or a reason for stopping on stderr, returns its exit code. */
+int dm_say_failure(const dm_error *err);
+
+/* The last line's common part; keys may be added before it is printed. */
+dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped);
+void dm_print_json(const dm_value *v); /* one line on stdout */
+
+#endif

@@ -1,0 +1,88 @@
+/* dspy-mpi show: a program for people, or the exact messages that are sent. */
+#include "cmd/commands.h"
+#include "cmd/inputs.h"
+#include "cmd/session.h"
+#include "json/json.h"
+
+#include <stdio.h>
+
+static void show_part(dm_buf *b, const dm_predictor *p, const dm_candidate_part *part)
+{
+    const dm_signature *s = p->signature;
+    if (p->step.n)
+        dm_buf_printf(b, "== %.*s\n", DM_STR_ARG(p->step));
+    for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++) {
+        dm_buf_printf(b, "%s%.*s: ",
+                      i == s->n_inputs ? " -> "
+                      : i              ? ", "
+                                       : "",
+                      DM_STR_ARG(s->fields[i].name));
+        dm_type_python(b, s->fields[i].type);
+    }
+    dm_buf_printf(b, "\n\n%.*s\n", DM_STR_ARG(part->instructions));
+    for (size_t i = 0; i < part->n_demos; i++) {
+        const dm_value *demo = part->demos[i];
+        dm_buf_printf(b, "\n-- demonstration %zu%s\n", i + 1,
+                      dm_value_get(demo, "augmented") ? " (bootstrapped)" : "");
+        for (size_t k = 0; k < demo->n; k++) {
+            if (dm_str_is(demo->members[k].key, "augmented"))
+                continue;
+            dm_buf_printf(b, "%.*s: ", DM_STR_ARG(demo->members[k].key));
+            dm_py_str(b, demo->members[k].value);
+            dm_buf_char(b, '\n');
+        }
+    }
+    dm_buf_char(b, '\n');
+}
+
+static void put_message(dm_buf *b, const dm_message *m, bool first)
+{
+    dm_buf_printf(b, "%s\n  {\"role\": \"%s\", \"content\": ", first ? "" : ",",
+                  dm_message_role_name(m->role));
+    dm_json_write_string(b, m->content);
+    dm_buf_char(b, '}');
+}
+
+/* The first predictor's messages; the later ones' inputs are known only when it has answered. */
+static dm_status show_messages(dm_arena *a, dm_buf *b, const dm_job *job, const dm_value *inputs,
+                               dm_error *err)
+{
+    const dm_candidate_part *part = &job->student->parts[0];
+    const dm_signature *s = job->program->predictors[0].signature;
+    dm_prefix prefix;
+    dm_message last = {DM_USER, {NULL, 0}};
+    dm_status st = dm_adapter_prefix(a, job->setup.adapter, s, part->instructions, part->demos,
+                                     part->n_demos, &prefix, err);
+    if (st == DM_OK)
+        st = dm_adapter_user(a, job->setup.adapter, s, inputs, &last.content, err);
+    if (st != DM_OK)
+        return st;
+    dm_buf_char(b, '[');
+    for (size_t i = 0; i < prefix.n; i++)
+        put_message(b, &prefix.messages[i], i == 0);
+    put_message(b, &last, prefix.n == 0);
+    dm_buf_text(b, "\n]\n");
+    return DM_OK;
+}
+
+int dm_cmd_show(dm_arena *a, const dm_command_line *line)
+{
+    dm_job job;
+    dm_value *inputs;
+    dm_buf b;
+    bool given;
+    dm_error err = {DM_OK, ""};
+    dm_status st = dm_program_job(a, line, false, &job, &err);
+    if (st == DM_OK)
+        st = dm_inputs_read(a, line, job.program, &inputs, &given, &err);
+    dm_buf_init(&b, DM_MAX_FILE);
+    if (st == DM_OK && dm_value_get(line->flags, "messages"))
+        st = show_messages(a, &b, &job, inputs, &err);
+    else if (st == DM_OK)
+        for (size_t i = 0; i < job.program->n; i++)
+            show_part(&b, &job.program->predictors[i], &job.student->parts[i]);
+    if (st == DM_OK)
+        fwrite(b.data, 1, b.len, stdout);
+    dm_buf_free(&b);
+    return st == DM_OK ? 0 : dm_say_failure(&err);
+}

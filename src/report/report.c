@@ -1,0 +1,140 @@
+#include "report/report.h"
+#include "base/clock.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the table ---- */
+
+static void put_score(dm_buf *b, const dm_score *s)
+{
+    if (s->n == 0) {
+        dm_buf_printf(b, "%25s", "no answer");
+        return;
+    }
+    char text[40];
+    snprintf(text, sizeof text, "%.1f %% (%.1f to %.1f)", 100 * s->score, 100 * s->low,
+             100 * s->high);
+    dm_buf_printf(b, "%25s", text);
+}
+
+static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
+{
+    if (s->failed + s->fallback + s->truncated == 0)
+        return;
+    dm_buf_printf(b,
+                  "  %s: %zu of %zu failed (%zu did not parse), %zu in JSON mode, %zu cut off at "
+                  "max_tokens\n",
+                  who, s->failed, n, s->parse, s->fallback, s->truncated);
+}
+
+static void put_split(dm_buf *b, const dm_split_report *s)
+{
+    dm_score start = dm_score_of(s->baseline, s->set->n);
+    dm_buf_printf(b, "%-8s %6zu ", s->name, s->set->n);
+    put_score(b, &start);
+    if (s->compiled) {
+        dm_score end = dm_score_of(s->compiled, s->set->n);
+        dm_difference d = dm_paired(s->baseline, s->compiled, s->set->n);
+        dm_buf_char(b, ' ');
+        put_score(b, &end);
+        dm_buf_printf(b, "  %+.1f  %s\n", 100 * d.mean, dm_verdict_text(&d));
+        put_rates(b, "start", &start, s->set->n);
+        put_rates(b, "compiled", &end, s->set->n);
+    } else {
+        dm_buf_char(b, '\n');
+        put_rates(b, "program", &start, s->set->n);
+    }
+}
+
+void dm_report_table(dm_buf *b, const dm_report *r)
+{
+    bool two = r->n_splits && r->splits[0].compiled, test = false;
+    if (r->stand_in)
+        dm_buf_text(b, "(stand-in, not a language model)\n");
+    if (r->n_splits)
+        dm_buf_printf(b, "%-8s %6s %25s%s\n", "", "n", two ? "start (95 %)" : "score (95 %)",
+                      two ? "              compiled (95 %)  diff" : "");
+    for (size_t i = 0; i < r->n_splits; i++) {
+        put_split(b, &r->splits[i]);
+        test |= strcmp(r->splits[i].name, "testset") == 0;
+    }
+    dm_buf_printf(b, "%lld calls, ", (long long)r->usage.requests);
+    dm_print_count(b, (double)r->usage.prompt);
+    dm_buf_text(b, " prompt and ");
+    dm_print_count(b, (double)r->usage.completion);
+    dm_buf_text(b, " completion tokens, ");
+    if (!isnan(r->cost) && r->cost > 0)
+        dm_buf_printf(b, "$%.2f, ", r->cost);
+    dm_print_seconds(b, r->seconds);
+    dm_buf_char(b, '\n');
+    if (r->program)
+        dm_buf_printf(b, "%s\n", r->program);
+    if (two && r->selected && !test)
+        dm_buf_text(b, "validation score of a selected winner, optimistic\n");
+}
+
+/* ---- evidence ---- */
+
+static void put_prediction(dm_buf *b, const char *split, const char *program, const dm_example *e,
+                           const dm_result *r)
+{
+    dm_buf_printf(b, "{\"split\": \"%s\", \"program\": \"%s\", \"id\": ", split, program);
+    dm_json_write_string(b, dm_str_of(e->id));
+    dm_buf_text(b, ", \"outputs\": ");
+    dm_buf_str(b, r->outputs.p ? r->outputs : DM_STR("null"));
+    dm_buf_text(b, ", \"score\": ");
+    if (r->present)
+        dm_py_float(b, r->score);
+    else
+        dm_buf_text(b, "null");
+    dm_buf_text(b, ", \"error\": ");
+    if (r->fault == DM_FAULT_NONE)
+        dm_buf_text(b, "null");
+    else
+        dm_buf_printf(b, "\"%s\"", dm_fault_name(r->fault));
+    if (r->error) {
+        dm_buf_text(b, ", \"message\": ");
+        dm_json_write_string(b, dm_str_of(r->error));
+    }
+    dm_buf_text(b, "}\n");
+}
+
+void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int which = 0; which < 2; which++) {
+            const dm_result *r = which ? splits[i].compiled : splits[i].baseline;
+            for (size_t k = 0; r && k < splits[i].set->n; k++)
+                put_prediction(b, splits[i].name, which ? "compiled" : "start",
+                               &splits[i].set->examples[k], &r[k]);
+        }
+}
+
+/* ---- progress ---- */
+
+void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now)
+{
+    double passed = now - p->last;
+    if (p->last > 0 && passed > 0) {
+        double newest = (double)(s->usage.requests - p->last_calls) / passed;
+        p->rate = p->rate > 0 ? 0.7 * p->rate + 0.3 * newest : newest;
+    }
+    p->last = now;
+    p->last_calls = s->usage.requests;
+    dm_buf_printf(b, "%s %zu", s->phase, s->done);
+    if (s->total)
+        dm_buf_printf(b, "/%zu", s->total);
+    if (!isnan(s->mean))
+        dm_buf_printf(b, "  %.1f %%", 100 * s->mean);
+    dm_buf_printf(b, "  %.1f calls/s  ", p->rate);
+    dm_print_count(b, (double)(s->usage.prompt + s->usage.completion));
+    dm_buf_printf(b, " tokens  %zu errors", s->errors);
+    if (s->total > s->done && s->done > 0) {
+        dm_buf_text(b, "  ");
+        dm_print_seconds(b, (now - p->started) * (double)(s->total - s->done) / (double)s->done);
+        dm_buf_text(b, " left");
+    }
+}

@@ -1,0 +1,37 @@
+/* What people look at: the live line, the table at the end, the evidence files in OUT. */
+#ifndef DM_REPORT_REPORT_H
+#define DM_REPORT_REPORT_H
+
+#include "pool/setup.h"
+#include "report/score.h"
+
+typedef struct dm_split_report { /* one data set */
+    const char *name;            /* "valset", "testset" */
+    const dm_dataset *set;
+    const dm_result *baseline, *compiled; /* [set->n]; compiled NULL: only one program (eval) */
+} dm_split_report;
+
+typedef struct dm_report {
+    const dm_split_report *splits; /* [n_splits] */
+    size_t n_splits;
+    bool selected; /* the winner was chosen by the validation score */
+    bool stand_in; /* the embedded model ran */
+    dm_usage usage;
+    double cost, seconds; /* cost NAN: not known */
+    const char *program;  /* path; NULL: none */
+} dm_report;
+
+void dm_report_table(dm_buf *b, const dm_report *r);
+/* predictions.jsonl: a line for each split, program and example. */
+void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n);
+
+/* One line of progress: "search 120/300  71.3 %  42.0 calls/s  1.2 M tokens  0 errors  2 min 3 s
+ * left". */
+typedef struct dm_progress {
+    double started, last; /* dm_now() */
+    int64_t last_calls;
+    double rate; /* calls/s, smoothed */
+} dm_progress;
+void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now);
+
+#endif

@@ -1,0 +1,97 @@
+#include "report/score.h"
+
+#include <math.h>
+
+#define Z 1.959963984540054 /* 97.5 % of the normal distribution */
+
+/* 97.5 % of Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5). */
+static double student(size_t n)
+{
+    double v = (double)(n - 1), z = Z;
+    return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v) +
+           (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * v * v * v);
+}
+
+static void wilson(double p, double n, double *low, double *high)
+{
+    double middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n);
+    double half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n));
+    *low = fmax(0, middle - half);
+    *high = fmin(1, middle + half);
+}
+
+dm_score dm_score_of(const dm_result *r, size_t n)
+{
+    dm_score s = {NAN, NAN, NAN, 0, 0, 0, 0, 0};
+    double sum = 0, squares = 0;
+    bool binary = true;
+    for (size_t i = 0; i < n; i++) {
+        s.failed += r[i].fault != DM_FAULT_NONE;
+        s.fallback += r[i].fallback;
+        s.truncated += r[i].truncated;
+        s.parse += r[i].fault == DM_FAULT_PARSE;
+        if (!r[i].present)
+            continue;
+        s.n++;
+        sum += r[i].score;
+        binary = binary && (r[i].score == 0 || r[i].score == 1);
+    }
+    if (s.n == 0)
+        return s;
+    s.score = sum / (double)s.n;
+    if (binary) {
+        wilson(s.score, (double)s.n, &s.low, &s.high);
+        return s;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (r[i].present)
+            squares += (r[i].score - s.score) * (r[i].score - s.score);
+    double half = s.n > 1 ? student(s.n) * sqrt(squares / (double)(s.n - 1) / (double)s.n) : 1;
+    s.low = fmax(0, s.score - half);
+    s.high = fmin(1, s.score + half);
+    return s;
+}
+
+static const dm_value *number(dm_arena *a, double v)
+{
+    return isnan(v) ? dm_value_null(a) : dm_value_float(a, v);
+}
+
+dm_value *dm_score_json(dm_arena *a, const dm_score *s)
+{
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("score"), number(a, s->score));
+    dm_value_set(a, d, DM_STR("low"), number(a, s->low));
+    dm_value_set(a, d, DM_STR("high"), number(a, s->high));
+    dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
+    dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
+    return d;
+}
+
+dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
+{
+    dm_difference d = {0, 0, 0, 0};
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        if (a[i].present && b[i].present) {
+            sum += b[i].score - a[i].score;
+            d.n++;
+        }
+    if (d.n == 0)
+        return d;
+    d.mean = sum / (double)d.n;
+    for (size_t i = 0; i < n; i++)
+        if (a[i].present && b[i].present)
+            squares += pow(b[i].score - a[i].score - d.mean, 2);
+    double half = d.n > 1 ? student(d.n) * sqrt(squares / (double)(d.n - 1) / (double)d.n) : 2;
+    d.low = d.mean - half;
+    d.high = d.mean + half;
+    return d;
+}
+
+const char *dm_verdict_text(const dm_difference *d)
+{
+    return d->n && d->low > 0    ? "better"
+           : d->n && d->high < 0 ? "worse"
+                                 : "no difference outside the noise";
+}

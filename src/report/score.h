@@ -1,0 +1,27 @@
+/* Scores with what they are worth: means, 95 % intervals, paired differences. */
+#ifndef DM_REPORT_SCORE_H
+#define DM_REPORT_SCORE_H
+
+#include "pool/pool.h"
+
+typedef struct dm_score {
+    double score, low, high; /* 0 to 1; NAN when n is 0 */
+    size_t n;                /* examples that count */
+    size_t failed;           /* examples with an error: absent, or counted with failure_score */
+    size_t fallback, truncated, parse; /* of all examples (DESIGN.md §5) */
+} dm_score;
+
+/* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
+dm_score dm_score_of(const dm_result *r, size_t n);
+dm_value *dm_score_json(dm_arena *a,
+                        const dm_score *s); /* {"score", "low", "high", "n", "failed"} */
+
+typedef struct dm_difference {
+    double mean, low, high; /* b - a over the examples that both answered; 95 %, Student's */
+    size_t n;
+} dm_difference;
+dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n);
+const char *
+dm_verdict_text(const dm_difference *d); /* "better", "worse", "no difference outside the noise" */
+
+#endif
