@@ -1,0 +1,230 @@
+/* Fits the model of (1)-(5): block Newton steps to the mode, alternating between the examples'
+ * difficulties and the candidates; then a Gaussian around it. delta is integrated out, so the
+ * matrix is M x M whatever the number of candidates. All sums run in a fixed order. */
+#include "search/factor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEP_B    1.5 /* largest Newton step of a difficulty */
+#define STEP_F    3.0 /* of a candidate */
+#define LEAST     .05 /* least information of a candidate's cells */
+#define FIRST     4   /* fits that start from far away: */
+#define FIRST_RUN 8   /* passes they get at least */
+
+double dm_sigma(double t)
+{
+    /* exp(-t) = 2^k exp(r), |r| <= ln 2 / 2; Taylor to r^10 is exact to 1e-13 */
+    double x = t > 700 ? -700 : t < -700 ? 700 : -t;
+    double k = floor(x * 1.4426950408889634 + .5);
+    double r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
+    double p = 1 + r * (1.0 / 10);
+    p = 1 + r * (1.0 / 9) * p;
+    p = 1 + r * (1.0 / 8) * p;
+    p = 1 + r * (1.0 / 7) * p;
+    p = 1 + r * (1.0 / 6) * p;
+    p = 1 + r * (1.0 / 5) * p;
+    p = 1 + r * (1.0 / 4) * p;
+    p = 1 + r * (1.0 / 3) * p;
+    p = 1 + r * (1.0 / 2) * p;
+    p = 1 + r * p;
+    union {
+        uint64_t u;
+        double d;
+    } two = {(uint64_t)(1023 + (int)k) << 52};
+    return 1 / (1 + p * two.d);
+}
+
+static double clamp(double v, double most)
+{
+    return v > most ? most : v < -most ? -most : v;
+}
+
+/* Four partial sums: faster, and still one fixed order. */
+static double dot(const double *a, const double *b, size_t n)
+{
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    size_t i = 0;
+    for (; i + 3 < n; i += 4) {
+        s0 += a[i] * b[i];
+        s1 += a[i + 1] * b[i + 1];
+        s2 += a[i + 2] * b[i + 2];
+        s3 += a[i + 3] * b[i + 3];
+    }
+    for (; i < n; i++)
+        s0 += a[i] * b[i];
+    return (s0 + s1) + (s2 + s3);
+}
+
+static void cholesky(double *L, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *row = L + i * n;
+        for (size_t j = 0; j < i; j++)
+            row[j] = (row[j] - dot(row, L + j * n, j)) / L[j * n + j];
+        double t = row[i] - dot(row, row, i);
+        row[i] = sqrt(t > 1e-12 ? t : 1e-12);
+    }
+}
+
+static void forward(const double *L, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (x[i] - dot(L + i * n, x, i)) / L[i * n + i];
+}
+
+void dm_factor_backward(const dm_factor *f, double *x)
+{
+    for (size_t i = f->M; i-- > 0;) {
+        const double *row = f->A + i * f->M;
+        double t = x[i] /= row[i];
+        for (size_t k = 0; k < i; k++)
+            x[k] -= t * row[k];
+    }
+}
+
+static double additive(const dm_search *s, const dm_factor *f, const uint16_t *x)
+{
+    double t = f->beta[0];
+    for (size_t i = 0; i < s->o.n_slots; i++)
+        t += f->beta[1 + s->offset[i] + x[i]];
+    return t;
+}
+
+void dm_factor_beliefs(dm_search *s, dm_factor *f)
+{
+    if (f->n_belief == s->n_arms)
+        return;
+    f->belief = dm_grow(f->belief, s->n_arms, sizeof *f->belief);
+    for (; f->n_belief < s->n_arms; f->n_belief++) {
+        double part = additive(s, f, s->arms[f->n_belief].x);
+        f->belief[f->n_belief] = (dm_belief){0, 1 / LEAST, part, part, 0};
+    }
+}
+
+/* One Newton step for every example's difficulty, given f. */
+static void step_examples(dm_search *s, dm_factor *f)
+{
+    size_t n = s->o.n_examples;
+    memset(f->grad, 0, n * sizeof *f->grad);
+    memset(f->hess, 0, n * sizeof *f->hess);
+    for (size_t j = 0; j < s->n_arms; j++) {
+        const dm_arm *a = &s->arms[j];
+        double fj = f->belief[j].f;
+        for (size_t k = 0; k < a->known; k++) {
+            size_t i = a->example[k];
+            double p = dm_sigma(fj - f->b[i]);
+            f->grad[i] += p - a->score[k];
+            f->hess[i] += p * (1 - p);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        double h = f->hess[i] + 1 / f->c->difficulty;
+        f->b[i] += clamp((f->grad[i] - f->b[i] / f->c->difficulty) / h, STEP_B);
+        f->b_var[i] = 1 / h;
+    }
+}
+
+/* (4); an example whose difficulty is uncertain says less (u). */
+static void observe(const dm_factor *f, const dm_arm *a, dm_belief *t)
+{
+    double gain = 0, info = 0;
+    for (size_t k = 0; k < a->known; k++) {
+        size_t i = a->example[k];
+        double p = dm_sigma(t->f - f->b[i]), v = p * (1 - p), u = 1 / (1 + v * f->b_var[i]);
+        gain += (a->score[k] - p) * u;
+        info += v * u;
+    }
+    if (info < LEAST)
+        info = LEAST;
+    t->z = t->f + clamp(gain / info, STEP_F);
+    t->D = 1 / info;
+}
+
+/* Ridge regression of z on levels: A = diag(1 / prior) + sum phi phi' / (w + D). */
+static void regress(dm_search *s, dm_factor *f)
+{
+    size_t M = f->M, S = s->o.n_slots;
+    memset(f->A, 0, M * M * sizeof *f->A);
+    memset(f->rhs, 0, M * sizeof *f->rhs);
+    f->A[0] = 1.0 / 4;
+    for (size_t i = 0; i < S; i++)
+        for (size_t q = 1 + s->offset[i]; q < 1 + s->offset[i + 1]; q++)
+            f->A[q * M + q] = 1 / f->slot_var[i];
+    size_t row[257] = {0};
+    for (size_t j = 0; j < s->n_arms; j++) {
+        const dm_arm *a = &s->arms[j];
+        dm_belief *t = &f->belief[j];
+        if (!a->known)
+            continue;
+        observe(f, a, t);
+        double q = 1 / (f->rest_var + t->D);
+        for (size_t i = 0; i < S; i++)
+            row[i + 1] = 1 + s->offset[i] + a->x[i];
+        for (size_t i = 0; i <= S; i++) {
+            f->rhs[row[i]] += q * t->z;
+            for (size_t k = 0; k <= i; k++)
+                f->A[row[i] * M + row[k]] += q;
+        }
+    }
+    cholesky(f->A, M);
+    forward(f->A, f->rhs, M);
+    dm_factor_backward(f, f->rhs);
+    memcpy(f->beta, f->rhs, M * sizeof *f->beta);
+}
+
+static void update_beliefs(dm_search *s, dm_factor *f)
+{
+    for (size_t j = 0; j < s->n_arms; j++) {
+        dm_belief *t = &f->belief[j];
+        t->part = additive(s, f, s->arms[j].x);
+        t->f = t->part; /* (5) */
+        if (s->arms[j].known)
+            t->f += (t->z - t->part) * f->rest_var / (f->rest_var + t->D);
+    }
+}
+
+/* phi' A^-1 phi */
+static double additive_variance(const dm_search *s, const dm_factor *f, const uint16_t *x)
+{
+    double *v = f->rhs;
+    memset(v, 0, f->M * sizeof *v);
+    v[0] = 1;
+    for (size_t i = 0; i < s->o.n_slots; i++)
+        v[1 + s->offset[i] + x[i]] = 1;
+    forward(f->A, v, f->M);
+    return dot(v, v, f->M);
+}
+
+double dm_factor_variance(const dm_search *s, const dm_factor *f, size_t arm)
+{
+    double p = additive_variance(s, f, s->arms[arm].x);
+    if (!s->arms[arm].known)
+        return p + f->rest_var;
+    double D = f->belief[arm].D, k = f->rest_var / (f->rest_var + D);
+    return (1 - k) * (1 - k) * p + k * D;
+}
+
+void dm_factor_fit(dm_search *s, dm_factor *f)
+{
+    dm_factor_beliefs(s, f);
+    size_t passes = f->c->passes;
+    if (f->fits++ < FIRST && passes < FIRST_RUN)
+        passes = FIRST_RUN;
+    for (size_t k = 0; k < passes; k++) {
+        step_examples(s, f);
+        regress(s, f);
+        update_beliefs(s, f);
+    }
+    for (size_t i = 0; i < s->o.n_examples; i++)
+        f->b_scale[i] = 1 / sqrt(1 + .39 * f->b_var[i]);
+    f->fitted = s->known_told;
+    f->best = DM_NONE;
+    for (size_t j = 0; j < s->n_arms; j++)
+        if (s->arms[j].known && (f->best == DM_NONE || f->belief[j].f > f->belief[f->best].f))
+            f->best = j;
+    for (size_t j = 0; j < s->n_arms; j++)
+        if (s->arms[j].known && f->belief[f->best].f - f->belief[j].f <= f->c->contender)
+            f->belief[j].var = dm_factor_variance(s, f, j);
+}

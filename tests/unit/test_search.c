@@ -1,0 +1,369 @@
+/* The search from outside: every method by ask and tell, on a small planted world. */
+#include "dspy_mpi/search.h"
+
+#include "base/random.h"
+#include "search/schedule.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { SLOTS = 4, N = 90 };
+static const size_t LEVELS[SLOTS] = {3, 5, 4, 6};
+
+/* Level (1, 3, 2, 4) is the best of its slot; some cells never answer, some answer 0.5. */
+static double cell(const uint16_t *x, size_t i, double missing)
+{
+    static const uint16_t best[SLOTS] = {1, 3, 2, 4};
+    double f = -2.5;
+    uint64_t code = 0;
+    for (size_t s = 0; s < SLOTS; s++) {
+        f += x[s] == best[s] ? 1.2 : 0;
+        code = code * 97 + x[s];
+    }
+    if (dm_draw_double(5, code, i) < missing)
+        return NAN;
+    double b = 6 * dm_draw_double(6, 0, i) - 3, u = dm_draw_double(7, code, i);
+    return f - b + .6 * log((u + 1e-9) / (1 - u)) > 0;
+}
+
+typedef struct course {
+    size_t best, runs, units, most_candidates;
+    uint64_t hash; /* of every unit */
+    dm_search_end why;
+    double regret;
+    bool twice; /* a cell was handed out twice */
+} course;
+
+typedef struct flight {
+    dm_search_unit u;
+    double *scores;
+} flight;
+
+static void answer(const dm_search_options *o, flight *f, const dm_search_unit *u, double missing)
+{
+    f->u = *u;
+    f->scores = malloc(sizeof(double) * (u->n + 1));
+    for (size_t i = 0; i < u->n; i++)
+        f->scores[i] = cell(u->levels, u->examples[i], missing);
+    (void)o;
+}
+
+/* Runs to the end; at every stop, what is in flight is told in the order that `shuffle` draws. */
+static course run(dm_search *s, const dm_search_options *o, double missing, uint64_t shuffle)
+{
+    course c = {0};
+    flight air[64];
+    size_t n = 0;
+    unsigned char *seen = calloc(400 * N, 1);
+    for (;;) {
+        dm_search_unit u;
+        dm_search_answer a = dm_search_ask(s, &u);
+        if (a == DM_SEARCH_UNIT) {
+            cr_assert_eq(u.id, c.units);
+            c.units++;
+            c.runs += u.n;
+            for (size_t i = 0; i < u.n; i++) {
+                cr_assert_lt(u.examples[i], (size_t)N);
+                c.hash = dm_draw(c.hash, u.candidate, u.examples[i]);
+                unsigned char *once = &seen[u.candidate * N + u.examples[i]];
+                c.twice |= *once;
+                *once = 1;
+            }
+            answer(o, &air[n++], &u, missing);
+            continue;
+        }
+        if (n == 0) {
+            cr_assert_eq(a, DM_SEARCH_DONE);
+            break;
+        }
+        size_t k = shuffle ? dm_draw(shuffle, n, c.units) % n : 0;
+        cr_assert(dm_search_tell(s, air[k].u.id, air[k].scores, NULL));
+        cr_assert_not(dm_search_tell(s, air[k].u.id, air[k].scores, NULL), "told twice");
+        free(air[k].scores);
+        air[k] = air[--n];
+    }
+    free(seen);
+    c.best = dm_search_best(s);
+    c.why = dm_search_why(s);
+    c.most_candidates = dm_search_candidates(s);
+    dm_search_estimate e;
+    dm_search_estimate_of(s, c.best, &e);
+    static const uint16_t top[SLOTS] = {1, 3, 2, 4};
+    for (size_t i = 0; i < N; i++)
+        c.regret += (cell(top, i, 0) - cell(e.levels, i, 0)) / N;
+    return c;
+}
+
+static dm_search_options options(dm_search_method m, size_t budget, size_t window)
+{
+    dm_search_options o = {.n_slots = SLOTS, .levels = LEVELS};
+    dm_search_defaults(&o, m, N, budget);
+    o.window = window;
+    o.seed = 9;
+    o.trials = 12;
+    return o;
+}
+
+static course course_of(const dm_search_options *o, double missing, uint64_t shuffle)
+{
+    char why[200] = "";
+    dm_search *s = dm_search_new(o, why, sizeof why);
+    cr_assert_not_null(s, "%s", why);
+    course c = run(s, o, missing, shuffle);
+    dm_search_free(s);
+    return c;
+}
+
+Test(search, every_method_ends_within_its_budget)
+{
+    static const struct {
+        dm_search_method m;
+        size_t budget, window;
+        double worst; /* regret */
+    } row[] = {{DM_SEARCH_FACTOR, 1500, 1, .08}, {DM_SEARCH_FACTOR, 1500, 16, .08},
+               {DM_SEARCH_FACTOR, 40, 4, 1},     {DM_SEARCH_FACTOR, 1, 1, 1},
+               {DM_SEARCH_RANDOM, 1500, 1, .5},  {DM_SEARCH_TPE, 1500, 1, .5},
+               {DM_SEARCH_TPE, 1500, 8, .5},     {DM_SEARCH_HALVING, 1500, 8, .35},
+               {DM_SEARCH_HALVING, 10, 1, 1}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        for (int missing = 0; missing < 2; missing++) {
+            dm_search_options o = options(row[i].m, row[i].budget, row[i].window);
+            course c = course_of(&o, missing * .3, 0);
+            cr_expect(c.runs <= row[i].budget || c.units == 1, "row %zu: %zu runs", i, c.runs);
+            /* halving stops at whole rows */
+            cr_expect(row[i].m == DM_SEARCH_HALVING || c.runs + N >= row[i].budget,
+                      "row %zu: only %zu runs", i, c.runs);
+            cr_expect_not(c.twice, "row %zu", i);
+            cr_expect_leq(c.regret, row[i].worst + missing * .05, "row %zu: regret %.3f", i,
+                          c.regret);
+            cr_expect_eq(c.why, DM_SEARCH_BUDGET, "row %zu: %s", i, dm_search_end_name(c.why));
+        }
+}
+
+Test(search, the_order_of_completion_changes_nothing)
+{
+    static const dm_search_method method[] = {DM_SEARCH_FACTOR, DM_SEARCH_TPE, DM_SEARCH_HALVING,
+                                              DM_SEARCH_MIPRO};
+    for (size_t m = 0; m < sizeof method / sizeof *method; m++)
+        for (size_t w = 1; w <= 16; w *= 4) {
+            dm_search_options o = options(method[m], 1200, w);
+            course in_order = course_of(&o, .1, 0);
+            for (uint64_t k = 1; k <= 4; k++) {
+                course c = course_of(&o, .1, k);
+                cr_expect_eq(c.hash, in_order.hash, "method %zu, window %zu", m, w);
+                cr_expect_eq(c.best, in_order.best);
+            }
+        }
+}
+
+Test(search, the_seed_and_the_window_matter)
+{
+    dm_search_options o = options(DM_SEARCH_FACTOR, 800, 4);
+    course a = course_of(&o, 0, 0);
+    o.seed = 10;
+    cr_expect_neq(course_of(&o, 0, 0).hash, a.hash);
+    o = options(DM_SEARCH_FACTOR, 800, 8);
+    cr_expect_neq(course_of(&o, 0, 0).hash, a.hash);
+}
+
+/* DSPy's schedule, contract 8.4: T = 10, s = 5 logs 1 default; 2-6; 7 full; 8-12; 13 full. */
+Test(search, mipro_schedule)
+{
+    dm_search_options o = options(DM_SEARCH_MIPRO, 0, 1);
+    o.trials = 10;
+    dm_search *s = dm_search_new(&o, NULL, 0);
+    dm_search_unit u;
+    double scores[N];
+    size_t full[3], n_full = 0, runs = 0;
+    dm_pyrandom minibatches;
+    dm_pyrandom_seed(&minibatches, 9);
+    for (size_t logged = 1; dm_search_ask(s, &u) == DM_SEARCH_UNIT; logged++) {
+        cr_assert_eq(u.trial + 1, logged);
+        size_t sample[35];
+        if (u.n == N)
+            full[n_full++] = logged;
+        else
+            dm_pyrandom_sample(&minibatches, N, 35, sample);
+        for (size_t i = 0; i < u.n; i++) {
+            cr_expect_eq(u.examples[i], u.n == N ? i : sample[i]);
+            scores[i] = cell(u.levels, u.examples[i], 0);
+        }
+        runs += u.n;
+        cr_assert(dm_search_tell(s, u.id, scores, NULL));
+    }
+    cr_expect_eq(n_full, 3);
+    cr_expect(full[0] == 1 && full[1] == 7 && full[2] == 13);
+    cr_expect_eq(runs, dm_search_mipro_runs(10, N, true, 35, 5));
+    size_t n;
+    const dm_trial *t = dm_search_trials(s, &n);
+    cr_assert_eq(n, 13);
+    double best = -1;
+    for (size_t i = 0; i < n; i++) {
+        cr_expect_eq(t[i].number, i);
+        cr_expect_float_eq(t[i].score * 100, round(t[i].score * 100), 1e-7, "two decimals");
+        if (t[i].kind != DM_TRIAL_MINIBATCH) {
+            cr_expect_eq(t[i].improved, t[i].score > best);
+            best = fmax(best, t[i].score);
+        }
+    }
+    dm_search_free(s);
+}
+
+Test(search, mipro_runs_and_trials)
+{
+    static const struct {
+        size_t predictors, sets;
+        bool zero_shot;
+        size_t trials;
+    } row[] = {{1, 6, false, 10},  {2, 6, false, 20},  {3, 6, false, 31},  {4, 6, false, 41},
+               {1, 12, false, 18}, {2, 12, false, 28}, {4, 12, false, 57}, {1, 18, false, 27},
+               {4, 18, false, 66}, {1, 6, true, 9},    {4, 6, true, 20},   {4, 18, true, 33}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        cr_expect_eq(dm_mipro_trials(row[i].predictors, row[i].sets, row[i].zero_shot),
+                     row[i].trials, "row %zu", i);
+    cr_expect_eq(dm_search_mipro_runs(10, 100, true, 35, 5), 650);
+    cr_expect_eq(dm_search_mipro_runs(28, 300, true, 35, 5), 3080);
+    cr_expect_eq(dm_search_mipro_runs(66, 1000, true, 35, 5), 17310);
+    cr_expect_eq(dm_search_mipro_runs(10, 50, false, 35, 5), 550);
+}
+
+/* One candidate in all: DSPy raises "No valid program found"; we go on without the full evaluation.
+ */
+Test(search, mipro_in_a_space_of_one)
+{
+    static const size_t one[SLOTS] = {1, 1, 1, 1};
+    dm_search_options o = options(DM_SEARCH_MIPRO, 0, 1);
+    o.levels = one;
+    course c = course_of(&o, 0, 0);
+    cr_expect_eq(c.why, DM_SEARCH_BUDGET);
+    cr_expect_eq(c.best, 0);
+    cr_expect_eq(c.runs, N + 12 * 35 + N);
+}
+
+Test(search, leaked_examples_are_never_asked)
+{
+    static const dm_search_method method[] = {DM_SEARCH_FACTOR, DM_SEARCH_RANDOM,
+                                              DM_SEARCH_HALVING};
+    for (size_t m = 0; m < 3; m++) {
+        dm_search_options o = options(method[m], 1500, 4);
+        dm_search *s = dm_search_new(&o, NULL, 0);
+        for (size_t l = 1; l < 6; l++)
+            for (size_t i = 0; i < 4; i++)
+                dm_search_leak(s, 3, l, 4 * l + i);
+        dm_search_drop_level(s, 1, 2);
+        dm_search_unit u;
+        double scores[N];
+        for (;;) {
+            dm_search_answer a = dm_search_ask(s, &u);
+            if (a == DM_SEARCH_DONE)
+                break;
+            cr_assert_eq(a, DM_SEARCH_UNIT);
+            cr_expect_neq(u.levels[1], 2);
+            for (size_t i = 0; i < u.n; i++) {
+                cr_expect(u.levels[3] == 0 || u.examples[i] / 4 != u.levels[3]);
+                scores[i] = cell(u.levels, u.examples[i], 0);
+            }
+            dm_search_tell(s, u.id, scores, NULL);
+        }
+        dm_search_free(s);
+    }
+}
+
+Test(search, the_start_draws_early_levels_only)
+{
+    dm_search_options o = options(DM_SEARCH_FACTOR, 1000, 8);
+    dm_search *s = dm_search_new(&o, NULL, 0);
+    dm_search_early(s, 3, 1);
+    dm_search_early(s, 3, 2);
+    for (size_t k = 0; k < o.constants.start; k++) {
+        dm_search_unit u;
+        if (dm_search_ask(s, &u) != DM_SEARCH_UNIT)
+            break; /* the window; enough was seen */
+        cr_expect(u.levels[0] == 0 && u.levels[1] == 0 && u.levels[2] == 0 && u.levels[3] <= 2);
+    }
+    dm_search_free(s);
+}
+
+Test(search, reasons_for_stopping)
+{
+    static const struct {
+        double stop_at_score;
+        size_t patience, budget;
+        size_t levels;
+        dm_search_end why;
+    } row[] = {{.55, 0, 3000, 0, DM_SEARCH_SCORE},
+               {2, 200, 5000, 0, DM_SEARCH_STALE},
+               {2, 0, 500, 1, DM_SEARCH_CERTAIN},
+               {2, 0, 600, 0, DM_SEARCH_BUDGET}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        dm_search_options o = options(DM_SEARCH_FACTOR, row[i].budget, 4);
+        size_t one[SLOTS] = {1, 1, 1, 1};
+        if (row[i].levels)
+            o.levels = one;
+        o.stop_at_score = row[i].stop_at_score;
+        o.patience = row[i].patience;
+        course c = course_of(&o, 0, 0);
+        cr_expect_eq(c.why, row[i].why, "row %zu: %s", i, dm_search_end_name(c.why));
+        if (row[i].why != DM_SEARCH_BUDGET)
+            cr_expect_lt(c.runs, row[i].budget, "row %zu", i);
+    }
+}
+
+Test(search, known_cells_are_free_and_not_asked_again)
+{
+    dm_search_options o = options(DM_SEARCH_FACTOR, 300, 1);
+    dm_search *s = dm_search_new(&o, NULL, 0);
+    uint16_t written[SLOTS] = {0};
+    for (size_t i = 0; i < N; i++)
+        dm_search_known(s, written, i, cell(written, i, 0));
+    dm_search_estimate e;
+    dm_search_estimate_of(s, 0, &e);
+    cr_expect_eq(e.known, (size_t)N);
+    dm_search_unit u;
+    double scores[N];
+    size_t runs = 0;
+    while (dm_search_ask(s, &u) == DM_SEARCH_UNIT) {
+        cr_expect_neq(u.candidate, 0);
+        for (size_t i = 0; i < u.n; i++)
+            scores[i] = cell(u.levels, u.examples[i], 0);
+        runs += u.n;
+        dm_search_tell(s, u.id, scores, NULL);
+    }
+    cr_expect_leq(runs, 300);
+    cr_expect_geq(runs, 255);
+    cr_expect_eq(dm_search_score(s, 0, 7), cell(written, 7, 0));
+    dm_search_free(s);
+}
+
+Test(search, all_cells_absent)
+{
+    for (dm_search_method m = DM_SEARCH_FACTOR; m <= DM_SEARCH_HALVING; m++) {
+        dm_search_options o = options(m, 400, 4);
+        course c = course_of(&o, 1.1, 0);
+        cr_expect_eq(c.best, 0, "method %d", (int)m);
+    }
+}
+
+Test(search, wrong_options_are_named)
+{
+    static const struct {
+        size_t slots, level, examples, window;
+        double explore;
+        const char *why;
+    } row[] = {{0, 2, 10, 1, .5, "0 slots: from 1 to 256"},
+               {2, 0, 10, 1, .5, "slot 0 has 0 levels: from 1 to 65535"},
+               {2, 2, 0, 1, .5, "0 examples: from 1 on"},
+               {2, 2, 10, 0, .5, "a window of 0 units: from 1 to 1000000"},
+               {2, 2, 10, 1, 1.5, "constants.explore is 1.5: a number from 0 to 1"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        size_t levels[2] = {row[i].level, row[i].level};
+        char why[200] = "";
+        dm_search_options o = {.n_slots = row[i].slots, .levels = levels};
+        dm_search_defaults(&o, DM_SEARCH_FACTOR, row[i].examples, 100);
+        o.window = row[i].window;
+        o.constants.explore = row[i].explore;
+        cr_expect_null(dm_search_new(&o, why, sizeof why));
+        cr_expect_str_eq(why, row[i].why);
+    }
+}
