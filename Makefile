@@ -59,7 +59,13 @@ $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
 
 mock: $(MOCK) ## build the mock model server of the tests
 
-unit: $(UNIT) ## unit and golden tests (make unit FILTER='json/*' for some)
+$(B)/tests/search-example: tests/search_example.c $(LIB)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@
+
+example: $(B)/tests/search-example ## build and run the example of the search library
+	$<
+
+unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
 
 clean: ## remove what was built
@@ -68,5 +74,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all mock unit clean help
+.PHONY: all mock example unit clean help
 -include $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
