@@ -57,6 +57,37 @@ $(UNIT): $(UNIT_OBJ) $(LIB)
 $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
+
+test: ## install what is needed, build, and run all tests
+	scripts/install-deps --test
+	$(MAKE) -j2 all mock unit-build
+	$(MAKE) unit
+	tests/run $(SCRIPTS)
+
+demo: ## a sample job from start to end, with no key and no download
+	scripts/install-deps
+	$(MAKE) -j2 all
+	scripts/demo
+
+check: ## everything that a change has to pass: two compilers, format, lint, sanitizers
+	scripts/install-deps --check
+	scripts/check-includes
+	scripts/check-style
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+	$(MAKE) -j2 all mock unit
+	$(MAKE) -j2 B=build-clang CC=clang all mock
+	$(MAKE) tidy
+	$(MAKE) -j2 B=build-asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all mock unit
+	PROGRAM=$$PWD/build-asan/dspy-mpi MOCK=$$PWD/build-asan/mock-lm SANITIZED=1 tests/run $(SCRIPTS)
+
+tidy: ## clang-tidy
+	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- $(CPPFLAGS) -std=c17 $$($(MPICC) --showme:compile)
+
+install: all ## make install DESTDIR= PREFIX=/usr/local
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
+
 mock: $(MOCK) ## build the mock model server of the tests
 
 $(B)/tests/search-example: tests/search_example.c $(LIB)
@@ -64,6 +95,8 @@ $(B)/tests/search-example: tests/search_example.c $(LIB)
 
 example: $(B)/tests/search-example ## build and run the example of the search library
 	$<
+
+unit-build: $(UNIT)
 
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
@@ -74,5 +107,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all mock example unit clean help
+.PHONY: all test demo check tidy install mock example unit-build unit clean help
 -include $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -1,0 +1,76 @@
+# What the test scripts share. Each script sets its plan first:  plan 5
+# PROGRAM and MOCK come from tests/run.
+: "${PROGRAM:=$PWD/build/dspy-mpi}" "${MOCK:=$PWD/build/mock-lm}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0" ASAN_OPTIONS="detect_leaks=${LEAKS:-1}"
+DIR=$(mktemp -d "${TMPDIR:-/tmp}/dspy-mpi-test.XXXXXX")
+MOCKS=""
+n=0
+cleanup() {
+	for pid in $MOCKS; do kill "$pid" 2>/dev/null; done
+	rm -rf "$DIR"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+plan() { echo "1..$1"; }
+ok() {
+	n=$((n + 1))
+	echo "ok $n - $1"
+}
+not_ok() { # what, and lines of diagnostics from files
+	n=$((n + 1))
+	echo "not ok $n - $1"
+	shift
+	for f in "$@"; do [ -f "$f" ] && tail -8 "$f" | cut -c1-400 | sed 's/^/# /'; done
+}
+skip() {
+	n=$((n + 1))
+	echo "ok $n - # SKIP $1"
+}
+# check NAME CONDITION...: ok if the command succeeds
+check() {
+	what=$1
+	shift
+	if "$@"; then ok "$what"; else not_ok "$what" "$DIR/out" "$DIR/err"; fi
+}
+# run CODE COMMAND...: runs with a time limit into $DIR/out and $DIR/err, true if it exits with CODE
+run() {
+	want=$1
+	shift
+	timeout -k 5 "${SECONDS_LIMIT:-120}" "$@" >"$DIR/out" 2>"$DIR/err"
+	rc=$?
+	[ "$rc" = "$want" ] || {
+		echo "exit $rc, not $want" >>"$DIR/err"
+		return 1
+	}
+}
+ranks() { # ranks N COMMAND...: the same under mpirun
+	ranks_n=$1
+	shift
+	mpirun --oversubscribe -n "$ranks_n" "$@"
+}
+said() { grep -qF -- "$1" "$DIR/err"; }
+# start_mock OPTIONS...: sets MOCK_PID and MOCK_URL
+start_mock() {
+	rm -f "$DIR/port"
+	"$MOCK" --port-file "$DIR/port" "$@" >/dev/null 2>"$DIR/mock.err" &
+	MOCK_PID=$!
+	MOCKS="$MOCKS $MOCK_PID"
+	for _ in $(seq 200); do
+		[ -s "$DIR/port" ] && break
+		sleep 0.05
+	done
+	MOCK_URL="http://127.0.0.1:$(cat "$DIR/port")/v1"
+}
+stop_mock() {
+	kill "$MOCK_PID" 2>/dev/null
+	wait "$MOCK_PID" 2>/dev/null
+}
+get() { # get URL-PATH: of the mock server, without curl
+	host=${MOCK_URL#http://}
+	host=${host%/v1}
+	"$MOCK" --fetch "$host" "$1"
+}
+stat_of() { get /stats | "$MOCK" --json-get "$1"; }
+json() { "$MOCK" --json-get "$1" <"$2"; } # json PATH FILE
