@@ -254,14 +254,16 @@ static void take_answer(dm_pool *p, dm_reader *in)
     answer_came(p, c);
 }
 
-static void came_from(dm_pool *p, const dm_cell *c, int worker)
+/* Whether the worker is the one that has the cell now; if so, its place is free again. */
+static bool came_from(dm_pool *p, const dm_cell *c, int worker)
 {
     if (c->phase != DM_CELL_SENT || c->worker != worker || p->peers[worker].lost)
-        return;
+        return false;
     int m = p->states[c->state].model;
     p->peers[worker].in_flight[m]--;
     p->models[m].in_flight--;
     p->n_sent--;
+    return true;
 }
 
 static void put_back(dm_pool *p, uint32_t number, const dm_result *r, dm_str error)
@@ -290,8 +292,8 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     }
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
-    came_from(p, c, worker);
-    if (c->phase == DM_CELL_DONE) {
+    bool expected = came_from(p, c, worker);
+    if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
@@ -388,7 +390,7 @@ void dm_pool_lost(dm_pool *p, int worker)
         dm_cell *c = p->cells[i];
         if (c->phase != DM_CELL_SENT || c->worker != worker)
             continue;
-        came_from(p, c, worker);
+        (void)came_from(p, c, worker);
         for (dm_kept_answer *k = c->answers; k; k = k->next) {
             dm_usage_add(&p->usage, &k->answer.usage);
             k->answer.usage = (dm_usage){0}; /* counted */

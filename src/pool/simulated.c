@@ -106,7 +106,8 @@ static bool spared(const sim_link *l, int worker)
     return worker < (l->sim.survivors > 1 ? l->sim.survivors : 1);
 }
 
-/* Whether the worker is lost with this shard; what it would have said is lost too, or comes late. */
+/* Whether the worker is lost with this shard; what it would have said is lost too, or comes late.
+ */
 static bool strike(sim_link *l, int worker, bool *late)
 {
     sim_worker *w = &l->workers[worker];
@@ -126,12 +127,16 @@ static bool strike(sim_link *l, int worker, bool *late)
     return w->dead;
 }
 
-static void make_result(sim_link *l, const sim_state *s, const dm_value *row, dm_arena *a, dm_buf *out)
+static void make_result(sim_link *l, const sim_state *s, const dm_value *row, dm_arena *a,
+                        dm_buf *out)
 {
-    dm_run_result r = {.score = NAN, .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
+    dm_run_result r = {.score = NAN,
+                       .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
     dm_writer w;
     l->stats->runs++;
-    if (l->sim.transport > 0 && draw(l) < l->sim.transport) {
+    bool probe =
+        l->stats->runs == 1; /* a model that does not answer at all ends the run: another story */
+    if (!probe && l->sim.transport > 0 && draw(l) < l->sim.transport) {
         r.fault = DM_FAULT_TRANSPORT;
         r.error = "simulated failure of the way";
         r.usage.answers = 0;
@@ -154,7 +159,8 @@ static void do_task(sim_link *l, int worker, dm_reader *task, bool lost, bool la
     size_t state = dm_read_size(task, l->n_states ? l->n_states - 1 : 0);
     int64_t row = dm_read_int(task);
     dm_str json = dm_read_str(task);
-    const dm_value *v = row >= 0 && (size_t)row < l->rows.n ? l->rows.examples[row]->row : dm_json_read(a, json, NULL);
+    const dm_value *v = row >= 0 && (size_t)row < l->rows.n ? l->rows.examples[row]->row
+                                                            : dm_json_read(a, json, NULL);
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
             best = i;
@@ -304,9 +310,11 @@ static void sim_close(dm_link *link)
     free(l);
 }
 
-dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim, dm_simulated_stats *stats, dm_error *err)
+dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
+                               dm_simulated_stats *stats, dm_error *err)
 {
-    static const dm_link_ops ops = {sim_send, sim_pending, sim_receive, sim_lost, sim_wait, sim_now, sim_close};
+    static const dm_link_ops ops = {sim_send, sim_pending, sim_receive, sim_lost,
+                                    sim_wait, sim_now,     sim_close};
     sim_link *l = dm_alloc(sizeof *l);
     *stats = (dm_simulated_stats){0};
     l->link = (dm_link){&ops, sim->ranks};

@@ -1,5 +1,5 @@
-/* A cluster that is simulated: a virtual clock, virtual ranks, disasters on demand. The coordinator is the
- * real one; only the link is not. Everything follows from the seed. */
+/* A cluster that is simulated: a virtual clock, virtual ranks, disasters on demand. The coordinator
+ * is the real one; only the link is not. Everything follows from the seed. */
 #ifndef DM_POOL_SIMULATED_H
 #define DM_POOL_SIMULATED_H
 
@@ -7,29 +7,30 @@
 #include "runner/runner.h"
 
 /* What a run of a program state on a row comes to: fills *out, whose values live in a. */
-typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *row, dm_arena *a, dm_run_result *out);
+typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                              dm_run_result *out);
 
 typedef struct dm_simulation {
     uint64_t seed;
-    int ranks;              /* workers, from 1 on */
-    double latency;         /* mean seconds of a run; each takes 0.2 to 5 times as long */
-    double death;           /* chance that a shard kills its worker */
-    double hang;            /* chance that a shard stops its worker for good */
-    double slow;            /* chance that a worker is taken for lost, and answers after all */
-    double duplicate;       /* chance that a message of results comes twice */
-    double transport;       /* chance that a run fails on the way */
-    int survivors;          /* workers that nothing happens to; at least 1 */
+    int ranks;        /* workers, from 1 on */
+    double latency;   /* mean seconds of a run; each takes 0.2 to 5 times as long */
+    double death;     /* chance that a shard kills its worker */
+    double hang;      /* chance that a shard stops its worker for good */
+    double slow;      /* chance that a worker is taken for lost, and answers after all */
+    double duplicate; /* chance that a message of results comes twice */
+    double transport; /* chance that a run fails on the way */
+    int survivors;    /* workers that nothing happens to; at least 1 */
     dm_simulated_run *run;
     void *user;
 } dm_simulation;
 
 typedef struct dm_simulated_stats {
-    double seconds;   /* virtual */
-    size_t runs;      /* done by workers, also those whose results were lost */
+    double seconds; /* virtual */
+    size_t runs;    /* done by workers, also those whose results were lost */
     size_t deaths, hangs, duplicates;
 } dm_simulated_stats;
 
-dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim, dm_simulated_stats *stats,
-                               dm_error *err) DM_MUST_USE;
+dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
+                               dm_simulated_stats *stats, dm_error *err) DM_MUST_USE;
 
 #endif
