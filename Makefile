@@ -98,6 +98,13 @@ example: $(B)/tests/search-example ## build and run the example of the search li
 
 unit-build: $(UNIT)
 
+BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/*.c)))
+$(B)/tests/bench-search: $(BENCH_OBJ) $(LIB)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+bench-search: $(B)/tests/bench-search ## how good the samplers are (about 40 minutes on one core)
+	nice -n 10 $<
+
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
 
@@ -107,5 +114,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all test demo check tidy install mock example unit-build unit clean help
--include $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
+.PHONY: all test demo check tidy install mock example bench-search unit-build unit clean help
+-include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

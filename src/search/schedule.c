@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REPEATS 1000 /* plain schedule: so many draws in a row of candidates known already end it  \
-                      */
+#define REPEATS                                                                                    \
+    1000 /* plain schedule: so many draws in a row of candidates known already end it              \
+          */
 
 typedef struct pending {
     size_t optuna, candidate;
