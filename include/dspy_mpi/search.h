@@ -230,7 +230,7 @@ typedef struct dm_race_options {
 typedef struct dm_race_unit {
     size_t id, candidate, block;
     const size_t *examples; /* [n], borrowed until dm_race_free */
-    size_t n; /* 0 is possible: every example of the block is barred; it need not be told */
+    size_t n;
 } dm_race_unit;
 
 typedef struct dm_race dm_race;

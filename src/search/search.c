@@ -197,8 +197,9 @@ void dm_search_known(dm_search *s, const uint16_t *levels, size_t example, doubl
     if (!s->method->model || s->next > 0)
         return;
     static const uint16_t written[256];
-    dm_search_arm(s, written); /* is candidate 0 in any case */
-    dm_arm *a = &s->arms[dm_search_arm(s, levels)];
+    dm_search_arm(s, written);             /* is candidate 0 in any case */
+    size_t arm = dm_search_arm(s, levels); /* may move the arms */
+    dm_arm *a = &s->arms[arm];
     if (dm_bit(a->taken, example))
         return;
     dm_set_bit(a->taken, example);
