@@ -65,7 +65,7 @@ char *dm_copy_string(const char *s)
 typedef struct block {
     struct block *next;
     size_t size, used;
-    max_align_t bytes[];
+    double bytes[];
 } block;
 
 struct dm_arena {
@@ -73,7 +73,7 @@ struct dm_arena {
     size_t block_size, used;
 };
 
-#define ALIGN _Alignof(max_align_t)
+#define ALIGN sizeof(double)
 
 dm_arena *dm_arena_new(size_t block_size)
 {

@@ -20,7 +20,7 @@ typedef struct dm_arena dm_arena;
 dm_arena *dm_arena_new(size_t block); /* bytes a block; 0: 64 KiB */
 void dm_arena_free(dm_arena *a);      /* NULL is fine */
 void dm_arena_reset(dm_arena *a);     /* empties it, keeps one block */
-void *dm_arena_alloc(dm_arena *a, size_t size); /* zeroed, aligned for any type */
+void *dm_arena_alloc(dm_arena *a, size_t size); /* zeroed, aligned for doubles and pointers */
 void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size);
 char *dm_arena_string(dm_arena *a, const char *s, size_t n); /* copy, NUL-terminated */
 char *dm_arena_printf(dm_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -98,7 +98,7 @@ dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err)
     if (here.size < 2)
         return dm_pool_local_new(s, err);
     dm_link *l = dm_alloc(sizeof *l);
-    *l = (dm_link){&link_ops, here.size - 1};
+    *l = (dm_link){&link_ops, here.size - 1, false};
     return dm_pool_new(l, s, err);
 }
 

@@ -150,10 +150,12 @@ dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format
 dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_error *err)
 {
     dm_str text;
-    dm_status st = dm_read_file(a, path, DM_MAX_FILE, &text, err);
-    if (st != DM_OK)
-        return st;
-    return dm_dataset_parse(a, dm_arena_printf(a, "%s", path), text, DM_FORMAT_GUESS, out, err);
+    dm_arena *file = dm_arena_new(0); /* rows are copies: the text goes when they are made */
+    dm_status st = dm_read_file(file, path, DM_MAX_FILE, &text, err);
+    if (st == DM_OK)
+        st = dm_dataset_parse(a, dm_arena_printf(a, "%s", path), text, DM_FORMAT_GUESS, out, err);
+    dm_arena_free(file);
+    return st;
 }
 
 /* ---- use ---- */

@@ -268,7 +268,7 @@ static dm_value *read_dict(reader *r)
             return NULL;
         if (dict->n >= MAX_MEMBERS)
             return fail(r, "an object with more than 65536 keys");
-        dm_value_set(r->arena, dict, key, value);
+        dm_value_set_kept(r->arena, dict, key, value);
         skip_space(r);
         if (r->p < r->end && *r->p == ',') {
             r->p++;

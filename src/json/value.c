@@ -89,7 +89,7 @@ dm_value *dm_value_dict(dm_arena *a)
 
 static void *bigger(dm_arena *a, const void *old, size_t n, size_t *cap, size_t size)
 {
-    *cap = *cap ? 2 * *cap : 4;
+    *cap = *cap ? 2 * *cap : 2;
     void *p = dm_arena_alloc_n(a, *cap, size);
     if (n)
         memcpy(p, old, n * size);
@@ -103,7 +103,7 @@ void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item)
     list->items[list->n++] = item;
 }
 
-void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
+void dm_value_set_kept(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
 {
     for (size_t i = 0; i < dict->n; i++)
         if (dm_str_eq(dict->members[i].key, key)) {
@@ -112,14 +112,18 @@ void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value
         }
     if (dict->n == dict->cap)
         dict->members = bigger(a, dict->members, dict->n, &dict->cap, sizeof *dict->members);
-    dict->members[dict->n++] = (dm_member){{dm_arena_string(a, key.p, key.n), key.n}, value};
+    dict->members[dict->n++] = (dm_member){key, value};
+}
+
+void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
+{
+    dm_value_set_kept(a, dict, (dm_str){dm_arena_string(a, key.p, key.n), key.n}, value);
 }
 
 dm_value *dm_value_copy(dm_arena *a, const dm_value *v)
 {
     dm_value *c = make(a, v->kind);
     *c = *v;
-    c->n = c->cap = 0;
     switch (v->kind) {
     case DM_INT:
     case DM_STRING:
@@ -127,11 +131,13 @@ dm_value *dm_value_copy(dm_arena *a, const dm_value *v)
         break;
     case DM_LIST:
         c->items = NULL;
+        c->n = c->cap = 0;
         for (size_t i = 0; i < v->n; i++)
             dm_value_append(a, c, dm_value_copy(a, v->items[i]));
         break;
     case DM_DICT:
         c->members = NULL;
+        c->n = c->cap = 0;
         for (size_t i = 0; i < v->n; i++)
             dm_value_set(a, c, v->members[i].key, dm_value_copy(a, v->members[i].value));
         break;

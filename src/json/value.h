@@ -25,17 +25,21 @@ typedef struct dm_member {
 
 struct dm_value {
     dm_kind kind;
-    bool boolean;  /* DM_BOOL */
+    bool boolean; /* DM_BOOL */
+    /* Where it began in the text it was read from, from 1; 0: was not read. */
+    uint32_t line, column;
     double number; /* DM_FLOAT (nan and inf are possible); DM_INT: nearest double */
-    dm_str text;   /* DM_STRING: UTF-8, NUL-terminated too; DM_INT: canonical decimal digits, any
-                      length */
     union {
-        const dm_value **items; /* DM_LIST: [n] */
-        dm_member *members;     /* DM_DICT: [n] */
+        dm_str
+            text; /* DM_STRING: UTF-8; DM_INT: canonical digits, any length; NUL-terminated too */
+        struct {  /* DM_LIST, DM_DICT alone */
+            union {
+                const dm_value **items; /* DM_LIST: [n] */
+                dm_member *members;     /* DM_DICT: [n] */
+            };
+            size_t n, cap;
+        };
     };
-    size_t n, cap; /* DM_LIST, DM_DICT */
-    uint32_t line,
-        column; /* where it began in the text it was read from, from 1; 0: was not read */
 };
 
 /* Builders; strings are copied into the arena. */
@@ -50,7 +54,9 @@ dm_value *dm_value_list(dm_arena *a);
 void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item);
 dm_value *dm_value_dict(dm_arena *a);
 void dm_value_set(dm_arena *a, dm_value *dict, dm_str key,
-                  const dm_value *value);                /* key is copied */
+                  const dm_value *value); /* copies the key */
+/* The same for a key that lives in the arena already, NUL-terminated. */
+void dm_value_set_kept(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value);
 dm_value *dm_value_copy(dm_arena *a, const dm_value *v); /* deep */
 
 const dm_value *dm_value_get(const dm_value *dict, const char *key); /* NULL: absent or no dict */

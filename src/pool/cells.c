@@ -33,38 +33,62 @@ size_t dm_queue_length(const dm_queue *q)
     return q->tail - q->head;
 }
 
-static struct dm_slot *find_slot(const dm_table *t, const dm_hash *key)
+static const dm_hash *row_key(const dm_pool *p, uint32_t value)
 {
-    size_t i = dm_hash_u64(key) & (t->cap - 1);
-    while (t->slots[i].value && !dm_hash_eq(&t->slots[i].key, key))
+    return &p->rows.examples[value]->fingerprint;
+}
+
+static const dm_hash *cell_key(const dm_pool *p, uint32_t value)
+{
+    return &p->cells[value]->key;
+}
+
+static const dm_hash *key_of_state(const dm_pool *p, uint32_t value)
+{
+    return &p->states[value].key;
+}
+
+void dm_tables_init(dm_pool *p)
+{
+    p->row_table.key_of = row_key;
+    p->cell_table.key_of = cell_key;
+    p->state_table.key_of = key_of_state;
+}
+
+static struct dm_slot *find_slot(const dm_pool *p, const dm_table *t, const dm_hash *key)
+{
+    uint64_t h = dm_hash_u64(key);
+    size_t i = (h >> 32) & (t->cap - 1);
+    while (t->slots[i].value && (t->slots[i].start != (uint32_t)h ||
+                                 !dm_hash_eq(t->key_of(p, t->slots[i].value - 1), key)))
         i = (i + 1) & (t->cap - 1);
     return &t->slots[i];
 }
 
-bool dm_table_get(const dm_table *t, const dm_hash *key, uint32_t *value)
+bool dm_table_get(const dm_pool *p, const dm_table *t, const dm_hash *key, uint32_t *value)
 {
     if (t->cap == 0)
         return false;
-    const struct dm_slot *s = find_slot(t, key);
+    const struct dm_slot *s = find_slot(p, t, key);
     if (!s->value)
         return false;
     *value = s->value - 1;
     return true;
 }
 
-void dm_table_put(dm_table *t, const dm_hash *key, uint32_t value)
+void dm_table_put(const dm_pool *p, dm_table *t, uint32_t value)
 {
     if (3 * (t->n + 1) > 2 * t->cap) {
-        dm_table bigger = {NULL, 0, t->cap ? 2 * t->cap : 64};
+        dm_table bigger = {t->key_of, NULL, t->n, t->cap ? 2 * t->cap : 64};
         bigger.slots = dm_alloc_n(bigger.cap, sizeof *bigger.slots);
         for (size_t i = 0; i < t->cap; i++)
             if (t->slots[i].value)
-                *find_slot(&bigger, &t->slots[i].key) = t->slots[i];
-        bigger.n = t->n;
+                *find_slot(p, &bigger, t->key_of(p, t->slots[i].value - 1)) = t->slots[i];
         free(t->slots);
         *t = bigger;
     }
-    *find_slot(t, key) = (struct dm_slot){*key, value + 1};
+    const dm_hash *key = t->key_of(p, value);
+    *find_slot(p, t, key) = (struct dm_slot){(uint32_t)dm_hash_u64(key), value + 1};
     t->n++;
 }
 
@@ -98,7 +122,7 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
 {
     dm_hash key = state_key(p, w);
     uint32_t number;
-    if (dm_table_get(&p->state_table, &key, &number))
+    if (dm_table_get(p, &p->state_table, &key, &number))
         return number;
     if (p->n_states == p->cap_states) {
         p->cap_states = p->cap_states ? 2 * p->cap_states : 16;
@@ -111,7 +135,7 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
         .model = p->model_of[w->role],
         .sent = dm_arena_alloc(p->arena, (size_t)(p->link->n_workers + 7) / 8),
     };
-    dm_table_put(&p->state_table, &key, number);
+    dm_table_put(p, &p->state_table, number);
     return number;
 }
 
@@ -123,7 +147,7 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
     dm_sha256_add(&s, p->states[state].key.b, sizeof(dm_hash));
     dm_sha256_add(&s, e->fingerprint.b, sizeof(dm_hash));
     dm_hash key = dm_sha256_end(&s);
-    if (dm_table_get(&p->cell_table, &key, &number))
+    if (dm_table_get(p, &p->cell_table, &key, &number))
         return number;
     if (p->n_cells == p->cap_cells) {
         p->cap_cells = p->cap_cells ? 2 * p->cap_cells : 256;
@@ -135,8 +159,8 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
     c->key = key;
     c->example = e;
     c->state = state;
-    c->row = dm_table_get(&p->row_table, &e->fingerprint, &row) ? (int32_t)row : -1;
-    dm_table_put(&p->cell_table, &key, number);
+    c->row = dm_table_get(p, &p->row_table, &e->fingerprint, &row) ? (int32_t)row : -1;
+    dm_table_put(p, &p->cell_table, number);
     return number;
 }
 
@@ -170,7 +194,7 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
-    c->result = (dm_str){dm_copy_bytes(result.p, result.n), result.n};
+    c->result = (dm_str){dm_arena_string(p->arena, result.p, result.n), result.n};
     c->answers = NULL;
     count_progress(p, c);
     for (dm_waiter *w = c->waiters; w; w = w->next)

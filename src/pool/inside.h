@@ -36,7 +36,6 @@ typedef struct dm_cell {
     dm_waiter *waiters;
     dm_kept_answer *answers;
     double not_before; /* after a failure of the way */
-    dm_usage usage;    /* of attempts whose result was not kept */
     uint32_t state;
     int32_t row; /* its number in the setup; -1: sent whole */
     int32_t worker;
@@ -68,16 +67,18 @@ void dm_queue_push(dm_queue *q, uint32_t cell);
 bool dm_queue_pop(dm_queue *q, uint32_t *cell);
 size_t dm_queue_length(const dm_queue *q);
 
-/* Hash table from content keys to numbers. */
+/* Hash table from content keys to numbers; the keys stay with their owners. */
 typedef struct dm_table {
+    const dm_hash *(*key_of)(const dm_pool *p, uint32_t value);
     struct dm_slot {
-        dm_hash key;
+        uint32_t start; /* of the key: tells most others without a look at them */
         uint32_t value; /* number + 1; 0: free */
     } * slots;
     size_t n, cap;
 } dm_table;
-bool dm_table_get(const dm_table *t, const dm_hash *key, uint32_t *value);
-void dm_table_put(dm_table *t, const dm_hash *key, uint32_t value); /* key is not in it */
+bool dm_table_get(const dm_pool *p, const dm_table *t, const dm_hash *key, uint32_t *value);
+void dm_table_put(const dm_pool *p, dm_table *t, uint32_t value); /* its key is not in it */
+void dm_tables_init(dm_pool *p);
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;
 

@@ -23,7 +23,8 @@ typedef struct dm_link_ops {
 
 struct dm_link {
     const dm_link_ops *ops;
-    int n_workers; /* 0 ... n_workers - 1 */
+    int n_workers;    /* 0 ... n_workers - 1 */
+    bool one_process; /* the workers have the setup already */
 };
 
 #endif

@@ -43,7 +43,8 @@ static void send_setup(dm_pool *p)
 {
     dm_buf text;
     dm_buf_init(&text, DM_MAX_MESSAGE);
-    dm_setup_write(&text, p->setup);
+    if (!p->link->one_process)
+        dm_setup_write(&text, p->setup);
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
         dm_writer out;
@@ -73,11 +74,12 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
         dm_buf_init(&p->peers[w].states, DM_MAX_MESSAGE);
         dm_buf_init(&p->peers[w].tasks, DM_MAX_MESSAGE);
     }
+    dm_tables_init(p);
     p->rows = dm_setup_rows(p->arena, setup);
     for (size_t i = 0; i < p->rows.n; i++) {
         uint32_t known;
-        if (!dm_table_get(&p->row_table, &p->rows.examples[i]->fingerprint, &known))
-            dm_table_put(&p->row_table, &p->rows.examples[i]->fingerprint, (uint32_t)i);
+        if (!dm_table_get(p, &p->row_table, &p->rows.examples[i]->fingerprint, &known))
+            dm_table_put(p, &p->row_table, (uint32_t)i);
     }
     dm_strands_init(p);
     if (read_models(p, &local) != DM_OK) {
@@ -115,8 +117,6 @@ void dm_pool_free(dm_pool *p)
         dm_buf_free(&p->peers[w].tasks);
     }
     p->link->ops->close(p->link);
-    for (size_t i = 0; i < p->n_cells; i++)
-        free((void *)(uintptr_t)p->cells[i]->result.p);
     for (int m = 0; m < DM_ROLES; m++) {
         free(p->models[m].first.items);
         free(p->models[m].queue.items);

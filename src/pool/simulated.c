@@ -317,7 +317,7 @@ dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
                                     sim_wait, sim_now,     sim_close};
     sim_link *l = dm_alloc(sizeof *l);
     *stats = (dm_simulated_stats){0};
-    l->link = (dm_link){&ops, sim->ranks};
+    l->link = (dm_link){&ops, sim->ranks, true};
     l->sim = *sim;
     l->stats = stats;
     l->setup = s;
