@@ -14,6 +14,7 @@ static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
     return id->text.p;
 }
 
+/* Rows are copied, so that what read them may go. */
 static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
 {
     dm_dataset *d = dm_arena_alloc(a, sizeof *d);
@@ -23,7 +24,8 @@ static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
     d->n = rows->n;
     d->examples = dm_arena_alloc_n(a, d->n, sizeof *d->examples);
     for (size_t i = 0; i < d->n; i++) {
-        const dm_value *row = rows->items[i];
+        const dm_value *row =
+            dm_value_copy_like(a, rows->items[i], i ? d->examples[i - 1].row : NULL);
         d->examples[i] = (dm_example){row, dm_json_hash(row), id_of(a, row, i + 1)};
         dm_sha256_add(&s, d->examples[i].fingerprint.b, sizeof(dm_hash));
     }
@@ -124,27 +126,33 @@ static dm_format guess(const char *name, dm_str text)
     return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
 }
 
+static dm_status parse_rows(dm_arena *a, const char *name, dm_str text, dm_format format,
+                            dm_value *rows, dm_error *err)
+{
+    if (format == DM_FORMAT_GUESS)
+        format = guess(name, text);
+    if (format == DM_JSON_LINES)
+        return parse_lines(a, name, text, rows, err);
+    if (format == DM_JSON_ARRAY)
+        return parse_array(a, name, text, rows, err);
+    return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
+}
+
 dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format format,
                            dm_dataset **out, dm_error *err)
 {
-    dm_value *rows = dm_value_list(a);
-    if (format == DM_FORMAT_GUESS)
-        format = guess(name, text);
     dm_status st = check_utf8(name, text, err);
     if (st != DM_OK)
         return st;
-    if (format == DM_JSON_LINES)
-        st = parse_lines(a, name, text, rows, err);
-    else if (format == DM_JSON_ARRAY)
-        st = parse_array(a, name, text, rows, err);
-    else
-        st = dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
-    if (st != DM_OK)
-        return st;
-    if (rows->n == 0)
-        return dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
-    *out = make_set(a, name, rows);
-    return DM_OK;
+    dm_arena *reading = dm_arena_new(0);
+    dm_value *rows = dm_value_list(reading);
+    st = parse_rows(reading, name, text, format, rows, err);
+    if (st == DM_OK && rows->n == 0)
+        st = dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
+    if (st == DM_OK)
+        *out = make_set(a, dm_arena_printf(a, "%s", name), rows);
+    dm_arena_free(reading);
+    return st;
 }
 
 dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_error *err)
@@ -153,7 +161,7 @@ dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_er
     dm_arena *file = dm_arena_new(0); /* rows are copies: the text goes when they are made */
     dm_status st = dm_read_file(file, path, DM_MAX_FILE, &text, err);
     if (st == DM_OK)
-        st = dm_dataset_parse(a, dm_arena_printf(a, "%s", path), text, DM_FORMAT_GUESS, out, err);
+        st = dm_dataset_parse(a, path, text, DM_FORMAT_GUESS, out, err);
     dm_arena_free(file);
     return st;
 }

@@ -120,31 +120,37 @@ void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value
     dm_value_set_kept(a, dict, (dm_str){dm_arena_string(a, key.p, key.n), key.n}, value);
 }
 
-dm_value *dm_value_copy(dm_arena *a, const dm_value *v)
+/* Exactly as large as it has to be. Keys that `like` has at the same places are shared with it. */
+dm_value *dm_value_copy_like(dm_arena *a, const dm_value *v, const dm_value *like)
 {
     dm_value *c = make(a, v->kind);
     *c = *v;
-    switch (v->kind) {
-    case DM_INT:
-    case DM_STRING:
+    if (v->kind == DM_INT || v->kind == DM_STRING)
         c->text.p = dm_arena_string(a, v->text.p, v->text.n);
-        break;
-    case DM_LIST:
-        c->items = NULL;
-        c->n = c->cap = 0;
+    if (v->kind != DM_LIST && v->kind != DM_DICT)
+        return c;
+    c->cap = c->n;
+    if (v->kind == DM_LIST) {
+        c->items = dm_arena_alloc_n(a, v->n, sizeof *c->items);
         for (size_t i = 0; i < v->n; i++)
-            dm_value_append(a, c, dm_value_copy(a, v->items[i]));
-        break;
-    case DM_DICT:
-        c->members = NULL;
-        c->n = c->cap = 0;
-        for (size_t i = 0; i < v->n; i++)
-            dm_value_set(a, c, v->members[i].key, dm_value_copy(a, v->members[i].value));
-        break;
-    default:
-        break;
+            c->items[i] = dm_value_copy_like(a, v->items[i], NULL);
+        return c;
+    }
+    c->members = dm_arena_alloc_n(a, v->n, sizeof *c->members);
+    for (size_t i = 0; i < v->n; i++) {
+        dm_str key = v->members[i].key;
+        bool same =
+            like && like->kind == DM_DICT && i < like->n && dm_str_eq(like->members[i].key, key);
+        c->members[i].key =
+            same ? like->members[i].key : (dm_str){dm_arena_string(a, key.p, key.n), key.n};
+        c->members[i].value = dm_value_copy_like(a, v->members[i].value, NULL);
     }
     return c;
+}
+
+dm_value *dm_value_copy(dm_arena *a, const dm_value *v)
+{
+    return dm_value_copy_like(a, v, NULL);
 }
 
 const dm_value *dm_value_get_str(const dm_value *dict, dm_str key)

@@ -58,6 +58,9 @@ void dm_value_set(dm_arena *a, dm_value *dict, dm_str key,
 /* The same for a key that lives in the arena already, NUL-terminated. */
 void dm_value_set_kept(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value);
 dm_value *dm_value_copy(dm_arena *a, const dm_value *v); /* deep */
+/* The same; where the dict `like` (or NULL) has the same keys at the same places they are shared.
+ */
+dm_value *dm_value_copy_like(dm_arena *a, const dm_value *v, const dm_value *like);
 
 const dm_value *dm_value_get(const dm_value *dict, const char *key); /* NULL: absent or no dict */
 const dm_value *dm_value_get_str(const dm_value *dict, dm_str key);

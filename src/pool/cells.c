@@ -178,9 +178,10 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
 
 static void count_progress(dm_pool *p, const dm_cell *c)
 {
-    dm_result r = dm_cell_result(p, c, NULL);
+    dm_usage usage;
+    dm_result r = dm_cell_result(p, c, NULL, &usage);
     p->phase_done++;
-    dm_usage_add(&p->usage, &r.usage);
+    dm_usage_add(&p->usage, &usage);
     p->n_errors += r.fault != DM_FAULT_NONE;
     if (r.present && !isnan(r.score) && p->states[c->state].work.scored) {
         p->mean_sum += r.score;
@@ -202,10 +203,10 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
     c->waiters = NULL;
 }
 
-dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a)
+dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage)
 {
     dm_result r = {0};
-    if (!dm_read_result(c->result, p->setup->failure_score, a, &r))
+    if (!dm_read_result(c->result, p->setup->failure_score, a, &r, usage))
         r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
     r.replayed = c->replayed;
     return r;

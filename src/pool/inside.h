@@ -157,7 +157,7 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e);
 void dm_cell_done(dm_pool *p, uint32_t number, dm_str result); /* copies the bytes */
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
 /* a NULL: without steps and error text. */
-dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
+dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
 
 /* scheduler.c */
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);

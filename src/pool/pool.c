@@ -199,9 +199,10 @@ static void make_results(dm_pool *p, dm_future *f)
 {
     if (f->results)
         return;
+    dm_usage usage;
     f->results = dm_arena_alloc_n(p->arena, f->n, sizeof *f->results);
     for (size_t i = 0; i < f->n; i++)
-        f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena);
+        f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena, &usage);
 }
 
 dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)

@@ -266,11 +266,11 @@ static bool came_from(dm_pool *p, const dm_cell *c, int worker)
     return true;
 }
 
-static void put_back(dm_pool *p, uint32_t number, const dm_result *r, dm_str error)
+static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
 {
     dm_cell *c = p->cells[number];
     double delay = fmin(MAX_DELAY, ldexp(1, c->tries++));
-    dm_usage_add(&p->usage, &r->usage);
+    dm_usage_add(&p->usage, usage);
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
            DM_STR_ARG(error));
     dm_cell_requeue(p, number, p->link->ops->now(p->link) + delay);
@@ -280,12 +280,13 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
 {
     uint32_t number;
     dm_result r;
+    dm_usage usage;
     if (!cell_number(p, in, &number))
         return;
     dm_str bytes = dm_read_str(in);
     dm_cell *c = p->cells[number];
     dm_arena *a = dm_arena_new(1024);
-    if (*in->bad || !dm_read_result(bytes, p->setup->failure_score, a, &r)) {
+    if (*in->bad || !dm_read_result(bytes, p->setup->failure_score, a, &r, &usage)) {
         *in->bad = true;
         dm_arena_free(a);
         return;
@@ -300,7 +301,7 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     } else if (r.fault == DM_FAULT_TRANSPORT && m->phase != DM_MODEL_GOOD) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
     } else if (r.fault == DM_FAULT_TRANSPORT && c->tries + 1 < MAX_TRIES) {
-        put_back(p, number, &r, dm_str_of(error));
+        put_back(p, number, &usage, dm_str_of(error));
     } else {
         if (r.fault != DM_FAULT_TRANSPORT)
             answer_came(p, c);

@@ -167,7 +167,8 @@ static bool counts(dm_fault f)
     return false;
 }
 
-bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out)
+bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
+                    dm_usage *usage)
 {
     dm_record rec;
     dm_reader in;
@@ -178,7 +179,7 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->score = dm_read_double(&in);
         out->outputs = dm_read_str(&in);
         read_steps(&in, a, out);
-        out->usage = read_usage(&in);
+        *usage = read_usage(&in);
         out->fallback = dm_read_bool(&in);
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
