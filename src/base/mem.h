@@ -1,6 +1,6 @@
 /* Memory. Running out of it is not handled call by call: what is on disk is whole at any moment, so
- * the process may end. dm_alloc and friends never return NULL; on failure they call the handler that
- * src/cmd sets (default: abort). Sizes are checked for overflow. */
+ * the process may end. dm_alloc and friends never return NULL; on failure they call the handler
+ * that src/cmd sets (default: abort). Sizes are checked for overflow. */
 #ifndef DM_BASE_MEM_H
 #define DM_BASE_MEM_H
 
@@ -8,8 +8,8 @@
 
 void dm_set_nomem(void (*handler)(void)); /* must not return */
 
-void *dm_alloc(size_t size);               /* zeroed; size 0 gives a unique pointer */
-void *dm_alloc_n(size_t n, size_t size);   /* zeroed array */
+void *dm_alloc(size_t size);                   /* zeroed; size 0 gives a unique pointer */
+void *dm_alloc_n(size_t n, size_t size);       /* zeroed array */
 void *dm_grow(void *p, size_t n, size_t size); /* realloc of an array; new part is not zeroed */
 char *dm_copy_string(const char *s);
 void *dm_copy_bytes(const void *p, size_t n); /* n + 1 bytes, the last one 0 */
@@ -17,9 +17,9 @@ void *dm_copy_bytes(const void *p, size_t n); /* n + 1 bytes, the last one 0 */
 /* An arena: allocations that end together (a job, a candidate, a request). Not thread-safe. */
 typedef struct dm_arena dm_arena;
 
-dm_arena *dm_arena_new(size_t block); /* bytes a block; 0: 64 KiB */
-void dm_arena_free(dm_arena *a);      /* NULL is fine */
-void dm_arena_reset(dm_arena *a);     /* empties it, keeps one block */
+dm_arena *dm_arena_new(size_t block);           /* bytes a block; 0: 64 KiB */
+void dm_arena_free(dm_arena *a);                /* NULL is fine */
+void dm_arena_reset(dm_arena *a);               /* empties it, keeps one block */
 void *dm_arena_alloc(dm_arena *a, size_t size); /* zeroed, aligned for doubles and pointers */
 void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size);
 char *dm_arena_string(dm_arena *a, const char *s, size_t n); /* copy, NUL-terminated */

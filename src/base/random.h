@@ -22,7 +22,8 @@ uint32_t dm_pyrandom_bits(dm_pyrandom *r, int k);       /* getrandbits(k), 1 <= 
 size_t dm_pyrandom_below(dm_pyrandom *r, size_t n);     /* n >= 1 */
 int64_t dm_pyrandom_randint(dm_pyrandom *r, int64_t low, int64_t high); /* inclusive, low <= high */
 void dm_pyrandom_shuffle(dm_pyrandom *r, size_t *items, size_t n);      /* in place */
-void dm_pyrandom_sample(dm_pyrandom *r, size_t n, size_t k, size_t *out); /* k <= n indices of 0..n-1 */
+void dm_pyrandom_sample(dm_pyrandom *r, size_t n, size_t k,
+                        size_t *out); /* k <= n indices of 0..n-1 */
 /* choices(range(n), weights, k=1)[0] */
 size_t dm_pyrandom_choices(dm_pyrandom *r, const double *weights, size_t n);
 
@@ -33,7 +34,7 @@ typedef struct dm_nprandom {
 void dm_nprandom_seed(dm_nprandom *r, uint32_t seed); /* RandomState(seed): init_genrand */
 double dm_nprandom_double(dm_nprandom *r);            /* [0, 1) */
 
-uint64_t dm_draw(uint64_t seed, uint64_t stream, uint64_t counter); /* 64 random bits */
+uint64_t dm_draw(uint64_t seed, uint64_t stream, uint64_t counter);      /* 64 random bits */
 double dm_draw_double(uint64_t seed, uint64_t stream, uint64_t counter); /* [0, 1) */
 
 #endif

@@ -4,9 +4,9 @@
  * dm_error * last, which may be NULL. DM_OK is 0, failures are negative, reasons for stopping
  * positive: a stop is a result, not an error. Nothing below src/cmd prints or exits.
  *
- * Ownership, said once for the whole code base: what a function named *_new, *_take or *_copy returns
- * belongs to the caller; what lives in a dm_arena belongs to the arena; all else is borrowed until the
- * call returns. */
+ * Ownership, said once for the whole code base: what a function named *_new, *_take or *_copy
+ * returns belongs to the caller; what lives in a dm_arena belongs to the arena; all else is
+ * borrowed until the call returns. */
 #ifndef DM_BASE_STATUS_H
 #define DM_BASE_STATUS_H
 
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DM_MUST_USE __attribute__((warn_unused_result))
+#define DM_MUST_USE          __attribute__((warn_unused_result))
 #define DM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 typedef enum dm_status {
@@ -51,7 +51,7 @@ dm_status dm_fail(dm_error *err, dm_status status, const char *fmt, ...) DM_PRIN
 /* Puts "what we were doing: " before the text; returns err->status (status if err is NULL). */
 dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 
-int dm_exit_code(dm_status status);          /* sysexits code of a status, see above */
+int dm_exit_code(dm_status status);           /* sysexits code of a status, see above */
 const char *dm_status_name(dm_status status); /* "budget", "signal", "data", ... */
 
 #endif

@@ -5,26 +5,27 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-/* Offset of the first byte that is not valid UTF-8 (surrogates and overlong forms are invalid), or s.n. */
+/* Offset of the first byte that is not valid UTF-8 (surrogates and overlong forms are invalid), or
+ * s.n. */
 size_t dm_utf8_valid(dm_str s);
 /* Decodes one code point at *pos (s is valid UTF-8 or bytes decode to U+FFFD); advances *pos. */
 uint32_t dm_utf8_next(dm_str s, size_t *pos);
 void dm_utf8_put(dm_buf *b, uint32_t cp);
 size_t dm_utf8_length(dm_str s); /* in code points */
 
-bool dm_py_isspace(uint32_t cp);              /* str.isspace's set, contract 0.1 */
-bool dm_py_isword(uint32_t cp);               /* \w of Python's re: isalnum() or '_' */
-dm_str dm_py_strip(dm_str s);                 /* str.strip() */
+bool dm_py_isspace(uint32_t cp); /* str.isspace's set, contract 0.1 */
+bool dm_py_isword(uint32_t cp);  /* \w of Python's re: isalnum() or '_' */
+dm_str dm_py_strip(dm_str s);    /* str.strip() */
 dm_str dm_py_lstrip(dm_str s);
 dm_str dm_py_rstrip(dm_str s);
 /* str.splitlines(): calls give for each line, without its end. */
 bool dm_py_next_line(dm_str *rest, dm_str *line);
 dm_str dm_py_cleandoc(dm_arena *a, dm_str s); /* inspect.cleandoc, contract 0.3 */
-dm_str dm_py_lower(dm_arena *a, dm_str s);    /* str.lower(), full case mapping where Python has one */
-dm_str dm_nfd(dm_arena *a, dm_str s);         /* unicodedata.normalize("NFD") by utf8proc */
+dm_str dm_py_lower(dm_arena *a, dm_str s); /* str.lower(), full case mapping where Python has one */
+dm_str dm_nfd(dm_arena *a, dm_str s);      /* unicodedata.normalize("NFD") by utf8proc */
 
-/* Nearest of n names by edit distance, for "unknown key 'metrc', did you mean 'metric'?"; NULL if none
- * is near (more than a third of the letters differ). */
+/* Nearest of n names by edit distance, for "unknown key 'metrc', did you mean 'metric'?"; NULL if
+ * none is near (more than a third of the letters differ). */
 const char *dm_nearest(const char *word, const char *const *names, size_t n);
 
 #endif

@@ -48,7 +48,7 @@ dm_status dm_program_job(dm_arena *a, const dm_command_line *line, bool model, d
         return st;
     const dm_value *v = dm_json_read(a, text, err);
     if (!v)
-        return dm_error_wrap(err, DM_E_DATA, "%s", line->job_file);
+        return dm_json_error_in(err, DM_E_DATA, line->job_file);
     if (!is_job(v)) {
         dm_value_set(a, own.keys, DM_STR("student"), absolute(a, line->job_file));
         if (!job_flag)

@@ -321,9 +321,7 @@ static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **o
     *out = dm_json_read(a, text, err);
     if (*out)
         return DM_OK;
-    dm_error_wrap(err, DM_E_JOB, "%s", path);
-    err->status = DM_E_JOB;
-    return DM_E_JOB;
+    return dm_json_error_in(err, DM_E_JOB, path);
 }
 
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,

@@ -112,6 +112,11 @@ int dm_say_failure(const dm_error *err)
     char text[sizeof err->text];
     memcpy(text, err->text, sizeof text);
     dm_log_mask(text);
+    size_t n = 0; /* one line, whatever a model said */
+    for (const char *p = text; *p; p++)
+        if (*p != '\n' || (n && text[n - 1] != ' '))
+            text[n++] = *p == '\n' ? ' ' : *p;
+    text[n] = 0;
     fprintf(stderr, "dspy-mpi: %s\n", text);
     return dm_exit_code(err->status);
 }

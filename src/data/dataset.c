@@ -74,7 +74,7 @@ static dm_status parse_lines(dm_arena *a, const char *name, dm_str text, dm_valu
         uint32_t at = number;
         dm_value *row = dm_json_read_next(a, &rest, &at, err);
         if (!row)
-            return dm_error_wrap(err, DM_E_DATA, "%s", name);
+            return dm_json_error_in(err, DM_E_DATA, name);
         size_t column = dm_utf8_length((dm_str){line.p, line.n - rest.n}) + 1;
         if (dm_py_strip(rest).n > 0)
             return dm_fail(err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object", name,
@@ -92,7 +92,7 @@ static dm_status parse_array(dm_arena *a, const char *name, dm_str text, dm_valu
 {
     dm_value *v = dm_json_read(a, text, err);
     if (!v)
-        return dm_error_wrap(err, DM_E_DATA, "%s", name);
+        return dm_json_error_in(err, DM_E_DATA, name);
     if (v->kind != DM_LIST)
         return dm_fail(err, DM_E_DATA, "%s:%u:%u: a data set is an array of objects [{...}, ...]",
                        name, v->line, v->column);

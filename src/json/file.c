@@ -8,6 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+dm_status dm_json_error_in(dm_error *err, dm_status status, const char *name)
+{
+    if (err) {
+        dm_error was = *err;
+        dm_fail(err, status, "%s:%s", name, was.text);
+    }
+    return status;
+}
+
 dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, dm_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -37,6 +37,9 @@ dm_value *dm_json_repair(dm_arena *a, dm_str text);
 /* ast.literal_eval(text): NULL where Python would raise. Tuples and sets become lists. */
 dm_value *dm_py_literal(dm_arena *a, dm_str text);
 
+/* Puts "name:" before the "line:column: ..." of a reader's error; returns status, also in err. */
+dm_status dm_json_error_in(dm_error *err, dm_status status, const char *name);
+
 /* Reads a whole file (up to max bytes; a UTF-8 BOM is skipped). The bytes belong to the arena. */
 dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text,
                        dm_error *err) DM_MUST_USE;

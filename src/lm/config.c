@@ -60,7 +60,7 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         at, err,
         "no provider is called \"%.*s\"%s%s%s; there are openai, hosted_vllm, ollama_chat "
         "and embedded",
-        DM_STR_ARG(provider), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        DM_STR_ARG(provider), near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
 }
 
 /* A number of seconds, or text such as "2 min". */

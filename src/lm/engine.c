@@ -481,7 +481,7 @@ static const char *advice(long status)
         return "check the key (api_key_env, api_key_file)";
     case 402:
     case 429:
-        return "the account's quota is spent";
+        return "raise the quota, or give another key";
     case 404:
         return "check api_base and the model's name";
     default:

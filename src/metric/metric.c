@@ -176,7 +176,7 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
         dm_at_fail(at, err, "a metric needs a name or a command");
         return NULL;
     }
-    if (make_builtin(&name_at, name, m, program, sets, n_sets, err) == DM_OK)
+    if (make_builtin(at, name, m, program, sets, n_sets, err) == DM_OK)
         return m;
     dm_metric_free(m);
     return NULL;

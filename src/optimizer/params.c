@@ -84,7 +84,7 @@ static dm_status read_name(const dm_at *at, dm_optimizer *out, dm_error *err)
                           names[DM_BOOTSTRAP_FEW_SHOT].name);
     const char *all[N_NAMES];
     for (size_t i = 0; i < N_NAMES; i++) {
-        all[i] = names[i].name;
+        all[i] = names[i].name[0] >= 'a' ? names[i].name : ""; /* our own names are suggested */
         if (dm_str_is(name, names[i].name)) {
             *out = names[i].optimizer;
             return DM_OK;

@@ -172,7 +172,7 @@ dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_pro
 {
     const dm_value *v = dm_json_read(a, text, err);
     if (!v)
-        return dm_error_wrap(err, DM_E_DATA, "%s", name);
+        return dm_json_error_in(err, DM_E_DATA, name);
     dm_at root = dm_at_root(v, name, DM_E_DATA);
     if (v->kind != DM_DICT)
         return dm_at_fail(&root, err, "a program file is an object {...}");

@@ -40,7 +40,8 @@ static uint32_t get_u32(const char *p)
 
 /* ---- reading ---- */
 
-static bool whole_record(dm_str bytes, size_t at, size_t *end, dm_journal_type *type, dm_str *payload)
+static bool whole_record(dm_str bytes, size_t at, size_t *end, dm_journal_type *type,
+                         dm_str *payload)
 {
     if (bytes.n - at < HEAD || memcmp(bytes.p + at, MARK, 4) != 0)
         return false;
@@ -112,10 +113,11 @@ static dm_status check_header(const dm_value *wanted, dm_str payload, dm_error *
     for (size_t i = 0; i < wanted->n && st == DM_OK; i++) {
         const dm_value *v = dm_value_get_str(found, wanted->members[i].key);
         if (!v || !dm_value_equal(v, wanted->members[i].value))
-            st = dm_fail(err, DM_E_OUTPUT,
-                         "it belongs to another job: `%.*s` differs; give another `out`, or --fresh to move "
-                         "the old one aside",
-                         DM_STR_ARG(wanted->members[i].key));
+            st = dm_fail(
+                err, DM_E_OUTPUT,
+                "it belongs to another job: `%.*s` differs; give another `out`, or --fresh to move "
+                "the old one aside",
+                DM_STR_ARG(wanted->members[i].key));
     }
     dm_arena_free(a);
     return st;
@@ -142,12 +144,14 @@ static dm_status replay(dm_journal *j, dm_str bytes, opening *o, dm_error *err)
     if (st != DM_OK)
         return dm_error_wrap(err, st, "%s", j->path);
     if (damaged)
-        return dm_fail(err, DM_E_OUTPUT,
-                       "%s: damaged at byte %zu, with whole records behind it: restore the file from a "
-                       "copy, or cut it there (truncate -s %zu) and pay again for what follows",
-                       j->path, good, good);
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s: damaged at byte %zu, with whole records behind it: restore the file from a "
+            "copy, or cut it there (truncate -s %zu) and pay again for what follows",
+            j->path, good, good);
     if (good < bytes.n) {
-        dm_log(DM_WARN, "%s: a torn record at its end (%zu bytes) is cut off", j->path, bytes.n - good);
+        dm_log(DM_WARN, "%s: a torn record at its end (%zu bytes) is cut off", j->path,
+               bytes.n - good);
         if (ftruncate(j->fd, (off_t)good) != 0)
             return dm_fail(err, DM_E_OUTPUT, "%s: cannot be cut: %s", j->path, strerror(errno));
     }
@@ -195,7 +199,8 @@ static dm_status open_file(dm_journal *j, opening *o, const dm_value *free_keys,
 }
 
 dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *header,
-                            const dm_value *free_keys, dm_journal_visit *visit, void *user, dm_error *err)
+                            const dm_value *free_keys, dm_journal_visit *visit, void *user,
+                            dm_error *err)
 {
     dm_journal *j = dm_alloc(sizeof *j);
     opening o = {header, visit, user, 0};
@@ -238,8 +243,9 @@ static dm_status write_all(dm_journal *j, dm_error *err)
             /* half a record would hide what a later attempt appends */
             if (ftruncate(j->fd, (off_t)j->size) == 0)
                 (void)lseek(j->fd, (off_t)j->size, SEEK_SET);
-            return dm_fail(err, DM_E_OUTPUT, "%s: cannot be written: %s; what is in it stays good: free "
-                                             "some space and start the same command again",
+            return dm_fail(err, DM_E_OUTPUT,
+                           "%s: cannot be written: %s; what is in it stays good: free "
+                           "some space and start the same command again",
                            j->path, strerror(why));
         }
         at += (size_t)n;

@@ -3,9 +3,9 @@
  * Append-only, one writer. A record is
  *     "DMJ1", length of the payload (u32), type (u32), CRC-32C over length, type and payload (u32),
  *     payload
- * with little-endian numbers; the first record is the header. A tail that was torn by a crash is cut
- * when the journal is opened, and said; damage in the middle is refused, with its offset. Written with
- * write(2) alone: no mmap, so NFS and Lustre are fine. */
+ * with little-endian numbers; the first record is the header. A tail that was torn by a crash is
+ * cut when the journal is opened, and said; damage in the middle is refused, with its offset.
+ * Written with write(2) alone: no mmap, so NFS and Lustre are fine. */
 #ifndef DM_STUDY_JOURNAL_H
 #define DM_STUDY_JOURNAL_H
 
@@ -32,23 +32,24 @@ typedef struct dm_journal dm_journal;
 /* payload is valid during the call. < 0 ends the reading with that status. */
 typedef dm_status dm_journal_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
 
-/* Opens or makes the journal at path. header: a dict; each of its keys must have the same value in the
- * header of a journal that is there already, else DM_E_OUTPUT naming the key. keys in `free` (dict or
- * NULL) are written too but may differ. All records are given to visit in order. */
+/* Opens or makes the journal at path. header: a dict; each of its keys must have the same value in
+ * the header of a journal that is there already, else DM_E_OUTPUT naming the key. keys in `free`
+ * (dict or NULL) are written too but may differ. All records are given to visit in order. */
 dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *header,
                             const dm_value *free, dm_journal_visit *visit, void *user,
                             dm_error *err) DM_MUST_USE;
 
 /* Puts a record into the buffer. */
 void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload);
-/* Writes what is buffered, and syncs as asked for. DM_E_OUTPUT when the disk is full or broken: then
- * nothing that was added since the last good flush may be acted on. */
+/* Writes what is buffered, and syncs as asked for. DM_E_OUTPUT when the disk is full or broken:
+ * then nothing that was added since the last good flush may be acted on. */
 dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
 uint64_t dm_journal_size(const dm_journal *j);
 
-/* The same over bytes, for tests and fuzzers: calls visit for each whole record and returns how many
- * bytes are good; *damaged tells whether a whole record follows after that (damage in the middle). */
+/* The same over bytes, for tests and fuzzers: calls visit for each whole record and returns how
+ * many bytes are good; *damaged tells whether a whole record follows after that (damage in the
+ * middle). */
 size_t dm_journal_scan(dm_str bytes, dm_journal_visit *visit, void *user, bool *damaged,
                        dm_status *status, dm_error *err);
 

@@ -1,0 +1,101 @@
+# Bad input gets one clear sentence - what, where, what to do - and a documented exit code.
+. tests/lib.sh
+cd "$DIR" || exit 70
+LEAKS=0
+good='{"question": "1+1", "answer": "2"}'
+printf '%s\n%s\n%s\n' "$good" '{"question": "2+2", "answer": "4"}' '{"question": "3+3", "answer": "6"}' >train.jsonl
+job() { printf '{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "metric": "answer_exact_match", "optimizer": "labeled_few_shot", "lm": "embedded/stand-in", "out": "o"%s}' "$1" >job.json; }
+bad() { # bad NAME CODE WORDS [COMMAND...]
+	name=$1 code=$2 words=$3
+	shift 3
+	[ $# -gt 0 ] || set -- compile job.json
+	if run "$code" "$PROGRAM" "$@" && said "$words" && [ "$(wc -l <err)" -le 2 ]; then
+		ok "$name: $(head -1 err | cut -c1-160)"
+	else
+		not_ok "$name (wanted $code and \"$words\")" err out
+	fi
+}
+plan 41
+job ', "metrc": "f1"'
+bad "unknown key" 78 'did you mean "metric"'
+job ', "seed": "three"'
+bad "wrong type" 78 "job.json:1:"
+bad "missing job file" 78 "No such file" compile nothing.json
+printf '{"program": ' >job.json
+bad "half a job file" 78 "job.json:1:"
+job ', "optimizer": {"name": "bootstrap_few_shot", "max_round": 2}'
+bad "unknown parameter" 78 'max_rounds'
+job ', "optimizer": {"name": "labeled_few_shot", "max_rounds": 2}'
+bad "another optimizer's parameter" 78 "max_rounds"
+job ', "optimizer": "bootstrap"'
+bad "unknown optimizer" 78 "bootstrap_few_shot"
+job ', "lm": "opena/gpt-4o"'
+bad "unknown provider" 78 'did you mean "openai"'
+job ', "lm": "gpt-4o"'
+bad "model without a provider" 78 "provider/name"
+job ', "lm": {"model": "openai/gpt-4o", "temprature": 0}'
+bad "unknown key of a model" 78 "temperature"
+job ', "metric": "exact_mach"'
+bad "unknown metric" 78 "exact_match"
+job ', "metric": {"name": "f1", "field": "label"}'
+bad "metric on a field that is none" 78 "label"
+job ', "metric": {"name": "regex", "pattern": "(", "field": "answer"}'
+bad "wrong pattern" 78 "pattern"
+job ', "inputs": ["text"]'
+bad "inputs without the program's" 78 "question"
+job ', "program": {"predict": "question, -> "}'
+bad "signature without output" 78 "output"
+job ', "program": {"predict": "question answer"}'
+bad "signature without ->" 78 "exactly one ->"
+job ', "program": {"predict": "question -> answer: strr"}'
+bad "unknown type" 78 "unknown type strr"
+job ', "program": {"predict": "question: int int -> answer"}'
+bad "syntax error in a signature" 78 "<here>"
+job ', "program": {"predict": "from -> answer"}'
+bad "a field named by a keyword" 78 "cannot be a field"
+job ', "program": {"predict": "question -> question"}'
+bad "one name on both sides" 78 "both an input and an output"
+job ', "adapter": "xml"'
+bad "unknown adapter" 78 "chat"
+job ', "trainset": "none.jsonl"'
+bad "missing data" 65 "none.jsonl: cannot be opened"
+job ', "valset_size": 3'
+bad "no example left to train on" 78 "leave none"
+job ', "out": "${NOT_SET_ANYWHERE}/o"'
+bad "variable that is not set" 78 "NOT_SET_ANYWHERE"
+job ', "budget": {"calls": 3}'
+bad "cap that is not there yet" 78 "budget"
+job ""
+data() { printf "$1" >train.jsonl; }
+data '{"question": "1"\n'
+bad "broken line" 65 "train.jsonl:1:"
+data '{"question": "1", "answer": "2"} x\n'
+bad "text behind an object" 65 "train.jsonl:1:"
+data '["a"]\n'
+bad "line that is no object" 65 "train.jsonl:1:"
+data '{"question": "a\377", "answer": "b"}\n'
+bad "invalid UTF-8" 65 "train.jsonl:1:16: byte 0xff"
+data ''
+bad "empty data" 65 "no example"
+data '{"text": "1", "answer": "2"}\n'
+bad "wrong column" 65 'no column "question"; it has text, answer'
+data '{"question": "1", "label": "2"}\n'
+bad "no label" 65 'no column "answer"'
+printf 'question,answer\n"1,2\n' >train.csv
+job ', "trainset": "train.csv"'
+bad "cell that does not end" 65 "train.csv:2"
+printf 'question,answer\n1,2,3\n' >train.csv
+bad "too many cells" 65 "train.csv:2: 3 cells"
+printf 'question,question\n1,2\n' >train.csv
+bad "two columns of one name" 65 'called "question"'
+printf '%s\n' "$good" >train.jsonl
+job ""
+bad "unknown flag" 64 "did you mean --seed" compile job.json --sed=3
+bad "unknown command" 64 'no command "compil"' compil job.json
+bad "switch with a value" 64 "takes no value" compile job.json --fresh=yes
+printf '{"signature": {"instructions": "I.", "fields": [{"prefix": "Text:", "description": "d"}, {"prefix": "Label:", "description": "d"}]}, "metadata": {}}' >other.json
+bad "state file of another program" 65 "another program" compile job.json --student=other.json
+rm -rf o
+run 0 "$PROGRAM" compile job.json
+run 0 "$PROGRAM" compile job.json && said finished && ok "a finished run says so, and exits 0" || not_ok "a finished run" err
+bad "another job in OUT" 73 "seed" compile job.json --seed=4
