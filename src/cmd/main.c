@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cluster/cluster.h"
+#include "cluster/launch.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 
@@ -52,7 +53,9 @@ static int help(FILE *to)
           to);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
-    fputs("\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
+    fputs("  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
+          "what mpirun needs seen to\n"
+          "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
           "  dspy-mpi COMMAND --help                      the options of a command\n",
           to);
     return to == stdout ? 0 : 64;
@@ -98,6 +101,17 @@ static int run_command(const struct command *c, int argc, char **argv)
     return code;
 }
 
+static int launch(int argc, char **argv)
+{
+    int code = 70;
+    dm_error err = {DM_OK, ""};
+    if (dm_cluster_is_rank()) {
+        fputs("dspy-mpi: this is a rank already: launch starts mpirun itself\n", stderr);
+        return 64;
+    }
+    return dm_launch(argc, argv, &code, &err) == DM_OK ? code : dm_say_failure(&err);
+}
+
 static int run_alone(int argc, char **argv)
 {
     if (argc < 2)
@@ -109,6 +123,8 @@ static int run_alone(int argc, char **argv)
         puts("dspy-mpi " DM_VERSION);
         return 0;
     }
+    if (strcmp(argv[1], "launch") == 0)
+        return launch(argc - 2, argv + 2);
     const struct command *c = find_command(argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);
@@ -129,6 +145,7 @@ static int run_as_rank(int argc, char **argv)
     } else {
         code = run_alone(argc, argv);
         dm_cluster_dismiss();
+        dm_launch_report(code);
     }
     dm_cluster_end(code);
     return code;

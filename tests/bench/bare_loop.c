@@ -1,5 +1,6 @@
 /* The yardstick: the same request N times over a bare curl-multi loop, K in flight.
- *   bare-loop URL BODY-FILE N K      prints calls, seconds, CPU seconds, and CPU microseconds a call */
+ *   bare-loop URL BODY-FILE N K      prints calls, seconds, CPU seconds, and CPU microseconds a
+ * call */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +66,11 @@ int main(int argc, char **argv)
     double seconds = now() - from;
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-    printf("{\"calls\": %ld, \"seconds\": %.3f, \"cpu\": %.3f, \"us_per_call\": %.1f, \"calls_per_second\": %.0f}\n", done,
-           seconds, cpu, 1e6 * cpu / (double)n, (double)n / seconds);
+    double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    printf("{\"calls\": %ld, \"seconds\": %.3f, \"cpu\": %.3f, \"us_per_call\": %.1f, "
+           "\"calls_per_second\": %.0f}\n",
+           done, seconds, cpu, 1e6 * cpu / (double)n, (double)n / seconds);
     curl_slist_free_all(headers);
     curl_multi_cleanup(multi);
     return 0;
