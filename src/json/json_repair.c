@@ -331,7 +331,7 @@ static bool is_set(const scanner *s)
     if (at_end(&look) || peek(&look) == '}' || peek(&look) == '{' || peek(&look) == '[')
         return false;
     if (quote_at(&look, look.p, &family)) {
-        size_t q = quote_at(&look, look.p, &family), m;
+        size_t q = quote_at(&look, look.p, &family), m = 0;
         char f;
         look.p += q;
         while (!at_end(&look)) {
