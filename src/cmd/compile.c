@@ -250,6 +250,20 @@ static int run(compilation *c, dm_error *err)
     return finish(c, st, err);
 }
 
+static dm_status open_journal(dm_arena *a, dm_job *job, dm_error *err)
+{
+    const char *path = dm_arena_printf(a, "%s/journal", job->out);
+    job->setup.replay = dm_replay_new();
+    job->setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_job_identity(a, job), NULL,
+                                         dm_replay_visit, job->setup.replay, err);
+    if (!job->setup.journal)
+        return err->status;
+    if (dm_replay_results(job->setup.replay))
+        fprintf(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
+                dm_replay_results(job->setup.replay), path);
+    return DM_OK;
+}
+
 int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -276,9 +290,14 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         return dm_say_failure(&err);
     announce(&job);
     compilation c = {.arena = a, .job = &job};
-    if (dm_session_open(&c.session, &job, &err) != DM_OK)
+    if (open_journal(a, &job, &err) != DM_OK)
         return dm_say_failure(&err);
-    int code = run(&c, &err);
-    dm_session_close(&c.session);
+    st = dm_session_open(&c.session, &job, &err);
+    int code = st == DM_OK ? run(&c, &err) : dm_say_failure(&err);
+    if (st == DM_OK)
+        dm_session_close(&c.session);
+    dm_replay_free(job.setup.replay);
+    if (dm_journal_close(job.setup.journal, &err) != DM_OK)
+        return dm_say_failure(&err);
     return code;
 }

@@ -139,6 +139,31 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     return number;
 }
 
+/* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. */
+static void replay_cell(dm_pool *p, uint32_t number)
+{
+    dm_cell *c = p->cells[number];
+    dm_str bytes = dm_replay_result(p->setup->replay, &c->key);
+    if (bytes.p) {
+        c->replayed = true;
+        dm_cell_done(p, number, bytes);
+        return;
+    }
+    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
+        dm_record rec;
+        dm_reader in;
+        if (dm_record_open(&rec, bytes, NULL, &in)) {
+            dm_answer a = dm_read_answer_fields(&in);
+            if (!rec.bad) {
+                dm_usage_add(&p->usage, &a.usage);
+                a.usage = (dm_usage){0}; /* counted */
+                dm_cell_keep_answer(p, number, &a);
+            }
+        }
+        dm_record_free(&rec);
+    }
+}
+
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
 {
     uint32_t number, row;
@@ -161,6 +186,8 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
     c->state = state;
     c->row = dm_table_get(p, &p->row_table, &e->fingerprint, &row) ? (int32_t)row : -1;
     dm_table_put(p, &p->cell_table, number);
+    if (p->setup->replay)
+        replay_cell(p, number);
     return number;
 }
 
@@ -189,6 +216,16 @@ static void count_progress(dm_pool *p, const dm_cell *c)
     }
 }
 
+void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a)
+{
+    dm_kept_answer *k = dm_arena_alloc(p->arena, sizeof *k), **end = &p->cells[number]->answers;
+    k->answer = *a;
+    k->answer.content.p = dm_arena_string(p->arena, a->content.p ? a->content.p : "", a->content.n);
+    while (*end)
+        end = &(*end)->next;
+    *end = k;
+}
+
 void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
 {
     dm_cell *c = p->cells[number];
@@ -197,6 +234,8 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
     c->phase = DM_CELL_DONE;
     c->result = (dm_str){dm_arena_string(p->arena, result.p, result.n), result.n};
     c->answers = NULL;
+    if (p->setup->journal && !c->replayed)
+        dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
     count_progress(p, c);
     for (dm_waiter *w = c->waiters; w; w = w->next)
         w->future->n_done++;

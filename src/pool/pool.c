@@ -143,6 +143,14 @@ static void tick(dm_pool *p)
     p->tick(p->tick_user, &s);
 }
 
+/* Before any strand sees what came. */
+static void flush_journal(dm_pool *p)
+{
+    dm_error err = {DM_OK, ""};
+    if (p->setup->journal && dm_journal_flush(p->setup->journal, dm_now(), &err) != DM_OK)
+        dm_pool_fail(p, err.status, "%s", err.text);
+}
+
 void dm_pool_pump(dm_pool *p, double timeout)
 {
     int worker;
@@ -157,6 +165,7 @@ void dm_pool_pump(dm_pool *p, double timeout)
     while ((worker = p->link->ops->lost(p->link)) >= 0)
         dm_pool_lost(p, worker);
     dm_check_outage(p);
+    flush_journal(p);
     tick(p);
 }
 

@@ -236,6 +236,19 @@ static void answer_came(dm_pool *p, const dm_cell *c)
     m->last_answer = p->link->ops->now(p->link);
 }
 
+static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
+{
+    dm_buf b;
+    dm_writer w;
+    if (!p->setup->journal)
+        return;
+    dm_buf_init(&b, DM_MAX_MESSAGE);
+    dm_writer_init(&w, &b);
+    dm_write_answer(&w, a);
+    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
+    dm_buf_free(&b);
+}
+
 static void take_answer(dm_pool *p, dm_reader *in)
 {
     uint32_t number;
@@ -245,12 +258,8 @@ static void take_answer(dm_pool *p, dm_reader *in)
     dm_cell *c = p->cells[number];
     if (*in->bad || c->phase == DM_CELL_DONE)
         return;
-    dm_kept_answer *k = dm_arena_alloc(p->arena, sizeof *k), **end = &c->answers;
-    k->answer = a;
-    k->answer.content.p = dm_arena_string(p->arena, a.content.p ? a.content.p : "", a.content.n);
-    while (*end)
-        end = &(*end)->next;
-    *end = k;
+    dm_cell_keep_answer(p, number, &a);
+    journal_answer(p, c, &a);
     answer_came(p, c);
 }
 

@@ -3,6 +3,7 @@
 #define DM_POOL_SETUP_H
 
 #include "pool/pool.h"
+#include "study/replay.h"
 
 typedef struct dm_budget {
     double calls, tokens, cost, seconds; /* INFINITY: no cap */
@@ -22,8 +23,10 @@ typedef struct dm_setup {
     int64_t max_errors;   /* -1: none; program and metric errors, never transport */
     uint64_t seed;        /* of jitter and the like; decides nothing */
     dm_budget budget;
-    double deadline; /* dm_now() time; INFINITY: none */
-    const char *out; /* folder for journal, status and stop file; NULL: none */
+    double deadline;     /* dm_now() time; INFINITY: none */
+    const char *out;     /* folder for journal, status and stop file; NULL: none */
+    dm_journal *journal; /* NULL: none; results are in it before anybody acts on them */
+    dm_replay *replay;   /* what it knew when it was opened; NULL: nothing */
 } dm_setup;
 
 /* Progress, for the live line and the end's table. */

@@ -79,16 +79,21 @@ void dm_write_answer(dm_writer *w, const dm_answer *a)
     write_usage(w, &a->usage);
 }
 
+dm_answer dm_read_answer_fields(dm_reader *in)
+{
+    dm_answer a = {0};
+    a.call = (uint32_t)dm_read_size(in, UINT32_MAX);
+    a.asked = (uint64_t)dm_read_int(in);
+    a.content = dm_read_str(in);
+    a.truncated = dm_read_bool(in);
+    a.usage = read_usage(in);
+    return a;
+}
+
 dm_answer dm_read_answer(dm_reader *r)
 {
     dm_reader in = dm_read_array(r);
-    dm_answer a = {0};
-    a.call = (uint32_t)dm_read_size(&in, UINT32_MAX);
-    a.asked = (uint64_t)dm_read_int(&in);
-    a.content = dm_read_str(&in);
-    a.truncated = dm_read_bool(&in);
-    a.usage = read_usage(&in);
-    return a;
+    return dm_read_answer_fields(&in);
 }
 
 static void write_value(dm_writer *w, const dm_value *v)

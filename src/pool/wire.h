@@ -44,6 +44,7 @@ dm_rows dm_setup_rows(dm_arena *a, const dm_setup *s);
 void dm_write_work(dm_writer *w, const dm_work *work); /* one item; without the candidate */
 dm_work dm_read_work(dm_reader *r);
 void dm_write_answer(dm_writer *w, const dm_answer *a); /* one item */
+dm_answer dm_read_answer_fields(dm_reader *in);         /* of the item that in stands in */
 dm_answer dm_read_answer(dm_reader *r);                 /* content points into the message */
 /* A run's result, one item. Kept by the coordinator and the journal as these bytes. */
 void dm_write_result(dm_writer *w, const dm_run_result *r);

@@ -182,6 +182,13 @@ static dm_status open_file(dm_journal *j, opening *o, const dm_value *free_keys,
     j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (j->fd < 0)
         return dm_fail(err, DM_E_OUTPUT, "%s: %s", j->path, strerror(errno));
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(j->fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) {
+        (void)fcntl(j->fd, F_GETLK, &lock);
+        return dm_fail(err, DM_E_OUTPUT,
+                       "%s: process %ld is writing it: one run of a job at a time", j->path,
+                       (long)lock.l_pid);
+    }
     dm_arena *a = dm_arena_new(0);
     dm_str bytes = {"", 0};
     struct stat s;

@@ -1,0 +1,24 @@
+/* What a journal knows: results and kept answers by cell key. Resume is replay (DESIGN.md §2): the
+ * optimizer starts again from the top, and work that is found here completes at once. */
+#ifndef DM_STUDY_REPLAY_H
+#define DM_STUDY_REPLAY_H
+
+#include "study/journal.h"
+
+typedef struct dm_replay dm_replay;
+
+dm_replay *dm_replay_new(void);
+void dm_replay_free(dm_replay *r);
+/* A dm_journal_visit that keeps what is of use; user is the dm_replay. */
+dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
+
+size_t dm_replay_results(const dm_replay *r); /* how many cells are done */
+/* The result bytes of a cell; .p NULL: it is not done. */
+dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
+/* The i-th kept answer of a cell that is not done, as bytes; .p NULL: no more. */
+dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
+
+/* Records: [key, bytes]. */
+void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes);
+
+#endif

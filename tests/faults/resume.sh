@@ -1,0 +1,61 @@
+# Pull the plug at any moment: the next start goes on where the journal ends, at any rank count, and the
+# program is the one of the undisturbed run. No journaled call is made again (counted at the server), so
+# what a crash costs is at most what was in flight.
+. tests/lib.sh
+ROUNDS=${ROUNDS:-6}
+plan $((ROUNDS + 6))
+start_mock --rule planted --seed 9 --latency 15
+"$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
+cat >"$DIR/job.json" <<EOF
+{"program": {"steps": [{"name": "think", "chain_of_thought": "question -> answer"},
+                       {"name": "say", "predict": "question, reasoning -> answer"}]},
+ "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 4},
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
+EOF
+check "the undisturbed run" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/whole"
+calls=$(stat_of requests)
+repeats=$(stat_of repeats)
+round=0
+while [ $round -lt "$ROUNDS" ]; do
+	round=$((round + 1))
+	rm -rf "$DIR/o"
+	before=$(stat_of requests)
+	kills=0
+	while :; do
+		ranks=$(((round + kills) % 4 + 1))
+		if [ $ranks = 1 ]; then
+			setsid "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+		else
+			setsid mpirun --oversubscribe -n $ranks "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+		fi
+		pid=$!
+		[ $kills -lt 3 ] || break
+		# the moment differs from round to round
+		sleep "0.$(((round * 37 + kills * 23) % 60 + 15))"
+		kill -9 -- -$pid 2>/dev/null
+		wait $pid 2>/dev/null
+		kills=$((kills + 1))
+	done
+	wait $pid
+	rc=$?
+	spent=$(($(stat_of requests) - before))
+	if [ $rc = 0 ] && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" && [ $spent -le $((calls + 3 * 32)) ]; then
+		ok "killed three times, resumed at other rank counts: the same program, $spent calls for $calls"
+	else
+		not_ok "killed three times: exit $rc, $spent calls for $calls" "$DIR/err"
+	fi
+done
+before=$(stat_of requests)
+sed -i 's/"status": "done"/"status": "running"/' "$DIR/o/status.json"
+check "a finished journal replays without a call" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"
+check "counted: $(($(stat_of requests) - before))" [ "$(stat_of requests)" = "$before" ]
+sed -i 's/"status": "done"/"status": "running"/' "$DIR/o/status.json"
+head -c $(($(wc -c <"$DIR/o/journal") - 7)) "$DIR/o/journal" >"$DIR/torn" && cp "$DIR/torn" "$DIR/o/journal"
+run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"
+check "a torn tail is cut, said, and paid for again" said "torn record"
+sed -i 's/"status": "done"/"status": "running"/' "$DIR/o/status.json"
+printf 'XXXX' | dd of="$DIR/o/journal" bs=1 seek=2000 conv=notrunc 2>/dev/null
+check "damage in the middle is refused" run 73 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"
+check "with its offset and what to do" said "truncate -s"
