@@ -2,7 +2,7 @@
 # are shown, in a known way (tests/mock_lm/rules.h). An optimizer that ignored demonstrations or scores
 # would fail here. Calls are counted against DSPy's loops.
 . tests/lib.sh
-plan 9
+plan 10
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 80 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 60 3 1000 >"$DIR/val.jsonl"
@@ -29,6 +29,9 @@ best=$(sort -t, -k3,3nr "$DIR/r/trials.csv" | head -1 | cut -d, -f3)
 won=$(awk -F, '$11 == 1 { print $3 }' "$DIR/r/trials.csv")
 check "random search returns the best of what it scored ($won of $best)" [ "$won" = "$best" ]
 check "and the candidates differ in score" [ "$(cut -d, -f3 "$DIR/r/trials.csv" | sed 1d | sort -u | wc -l)" -gt 3 ]
+
+run 0 "$PROGRAM" compile "$DIR/job.json" --program='{"predict": {"signature": "question -> answer", "instructions": "Look carefully and answer exactly."}}' --out="$DIR/i"
+check "the instruction is sent, and helps ($(score baseline) with a good one)" more 0.3 "$(score baseline)" 0.05
 
 # DSPy's calls for the same: bootstrapping stops at the fourth success, in order; each candidate is scored
 # on the whole validation set; start and winner then on the test set.

@@ -1,0 +1,46 @@
+# Asked to stop - by USR1, TERM, INT, a deadline - a compile saves what it has, exits 75, and goes on from
+# there when it is started again; under mpirun and the launcher too.
+. tests/lib.sh
+plan 12
+start_mock --rule planted --seed 9 --latency 60
+"$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
+cat >"$DIR/job.json" <<EOF
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 6},
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 8}}
+EOF
+run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/whole"
+calls=$(stat_of requests)
+resumed() { # the run in OUT goes on and ends as the whole one
+	before=$(stat_of requests)
+	run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" &&
+		[ $(($(stat_of requests) - before)) -lt "$calls" ] && said "resumed"
+}
+for signal in USR1 TERM INT; do
+	rm -rf "$DIR/o"
+	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+	pid=$!
+	until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
+	sleep 0.4
+	kill -$signal $pid
+	wait $pid
+	rc=$?
+	check "$signal: exit $rc" [ $rc = 75 ]
+	[ "$(json status "$DIR/o/status.json")" = stopped ] && resumed && ok "stopped in order, and resumed to the same program" || not_ok "resume after $signal" "$DIR/err" "$DIR/out"
+done
+rm -rf "$DIR/o"
+check "--deadline: exit 75" run 75 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" --deadline=0.5s
+check "the last line says why" [ "$(json reason "$DIR/out")" = deadline ]
+check "resumed to the same program" resumed
+rm -rf "$DIR/o"
+setsid "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+pid=$!
+until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
+sleep 0.4
+kill -INT $pid
+wait $pid
+rc=$?
+check "the launcher hands it on: exit $rc" [ $rc = 75 ]
+check "resumed by one process to the same program" resumed
+check "no process of it is left" sh -c "! pgrep -s $pid >/dev/null"
