@@ -403,14 +403,16 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
 {
     dm_wait_fd all[MAX_FDS];
     n = n < MAX_FDS ? n : MAX_FDS;
-    memcpy(all, fds, n * sizeof *fds);
+    if (n)
+        memcpy(all, fds, n * sizeof *fds);
     size_t total = n;
     if (w->runner.metric) {
         total += dm_metric_fds(w->runner.metric, all + n, MAX_FDS - n);
         timeout = fmin(timeout, fmax(0, dm_metric_due(w->runner.metric) - dm_now()));
     }
     dm_lm_poll(w->runner.lm, all, total, timeout);
-    memcpy(fds, all, n * sizeof *fds);
+    if (n)
+        memcpy(fds, all, n * sizeof *fds);
     if (w->runner.metric)
         dm_metric_poll(w->runner.metric);
 }
