@@ -255,27 +255,29 @@ dm_arena *dm_pool_arena(dm_pool *p)
 
 /* ---- scores ---- */
 
-double dm_mean_score(const dm_result *r, size_t n)
+static double sum_present(const dm_result *r, size_t n, size_t *present)
 {
     double sum = 0;
-    size_t present = 0;
+    *present = 0;
     for (size_t i = 0; i < n; i++)
         if (r[i].present) {
             sum += r[i].score;
-            present++;
+            ++*present;
         }
+    return sum;
+}
+
+double dm_mean_score(const dm_result *r, size_t n)
+{
+    size_t present;
+    double sum = sum_present(r, n, &present);
     return present ? sum / (double)present : NAN;
 }
 
 double dm_percent_score(const dm_result *r, size_t n)
 {
-    double sum = 0;
-    size_t present = 0;
-    for (size_t i = 0; i < n; i++)
-        if (r[i].present) {
-            sum += r[i].score;
-            present++;
-        }
+    size_t present;
+    double sum = sum_present(r, n, &present);
     return present ? dm_py_round2(100 * sum / (double)present) : NAN;
 }
 
