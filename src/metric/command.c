@@ -3,10 +3,12 @@
  *     {"example": {...}, "prediction": {...}, "trace": null}  ->  {"score": 0.5} | {"error": "..."}
  *
  * Each child is asked one question at a time and is a process group of its own, so that what it
- * forks ends with it. It gets no key and none of MPI's variables. What it writes to stdout beside
- * answers, and to stderr, is kept for messages. */
+ * forks ends with it. It gets no key, none of MPI's variables and none of our files. Lines on its
+ * stdout that are no answers go to the log; the end of what it wrote to stderr goes into an error.
+ */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "json/json.h"
 #include "metric/inside.h"
 
@@ -36,19 +38,24 @@ typedef struct child {
     int in, out, err;
     question *asked; /* NULL: free */
     size_t sent;
+    double look;   /* when to see whether it lives */
+    bool answered; /* something, since it was started */
+    bool reading;  /* its answers are being handed out: what is submitted meanwhile waits */
     double due;
     dm_buf answer, said; /* what came on stdout, and the newest of stderr */
 } child;
 
 struct dm_metric_command {
     char **argv;
+    char *folder;    /* "DSPY_MPI_JOB_DIR=...": where scripts/metric-host looks for modules */
     child *children; /* [n] */
     size_t n;
     double timeout;
     question *first, **end; /* waiting */
 };
 
-#define SAID 2000
+#define SAID    2000
+#define LOOK_AT 1.0 /* s between looks at a child that says nothing: it may have died */
 
 /* ---- starting and ending children ---- */
 
@@ -70,18 +77,26 @@ static bool may_pass(const char *variable)
             return false;
     char copy[128];
     snprintf(copy, sizeof copy, "%.*s", (int)(name < 127 ? name : 127), variable);
-    return !strstr(copy, "API_KEY") && !strstr(copy, "_TOKEN") && !strstr(copy, "SECRET");
+    if (strstr(copy, "API_KEY") || strstr(copy, "_TOKEN") || strstr(copy, "SECRET"))
+        return false;
+    /* a key under a name of its own (lm.api_key_env) is known by its value */
+    char *masked = dm_copy_string(variable);
+    dm_log_mask(masked);
+    bool same = strcmp(masked, variable) == 0;
+    free(masked);
+    return same;
 }
 
-static char **clean_environment(void)
+static char **clean_environment(char *folder)
 {
     size_t n = 0;
     for (char **e = environ; *e; e++)
         n++;
-    char **out = dm_alloc_n(n + 1, sizeof *out), **to = out;
+    char **out = dm_alloc_n(n + 2, sizeof *out), **to = out;
     for (char **e = environ; *e; e++)
-        if (may_pass(*e))
+        if (may_pass(*e) && !has_prefix(*e, "DSPY_MPI_JOB_DIR="))
             *to++ = *e;
+    *to = folder;
     return out;
 }
 
@@ -104,6 +119,7 @@ static void end_child(child *c)
     }
     c->pid = 0;
     c->sent = 0;
+    c->answered = false;
     dm_buf_reset(&c->answer);
 }
 
@@ -122,11 +138,14 @@ static int spawn(dm_metric_command *m, child *c, int in, int out, int err)
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none, usual;
-    char **env = clean_environment();
+    char **env = clean_environment(m->folder);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, in, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    posix_spawn_file_actions_addclosefrom_np(&files, 3); /* sockets of libcurl and MPI */
+#endif
     posix_spawnattr_init(&attr);
     sigemptyset(&none);
     sigemptyset(&usual);
@@ -182,22 +201,34 @@ static void answer(child *c, const dm_metric_score *s)
 {
     question *q = c->asked;
     c->asked = NULL;
+    c->answered = c->pid > 0;
     q->done(q->user, s);
     free(q->line);
     free(q);
 }
 
+/* What the child wrote to stderr, whatever its bytes. */
+static char *last_words(const child *c)
+{
+    dm_str said = dm_py_strip(dm_buf_view(&c->said));
+    char *s = dm_copy_bytes(said.n ? said.p : "", said.n);
+    for (size_t at = 0; (at += dm_utf8_valid((dm_str){s + at, said.n - at})) < said.n;)
+        s[at] = '?';
+    for (size_t i = 0; i < said.n; i++)
+        if (!s[i])
+            s[i] = '?';
+    dm_log_mask(s);
+    return s;
+}
+
 /* The child is lost with its question: what it said last goes into the error. */
 static void fail(child *c, const char *what)
 {
-    char text[SAID + 200];
-    dm_str said = dm_buf_view(&c->said);
-    while (said.n && strchr(" \r\n", said.p[said.n - 1]))
-        said.n--;
-    snprintf(text, sizeof text, "%s%s%.*s", what, said.n ? "; its last words: " : "",
-             DM_STR_ARG(said));
-    end_child(c);
+    char text[SAID + 200], *said = last_words(c);
+    snprintf(text, sizeof text, "%s%s%s", what, *said ? "; its last words: " : "", said);
+    free(said);
     dm_buf_reset(&c->said);
+    end_child(c);
     answer(c, &(dm_metric_score){.text = text});
 }
 
@@ -207,10 +238,10 @@ static void take_line(child *c, dm_str line)
     const dm_value *v = dm_json_read(a, line, NULL);
     const dm_value *score = dm_value_get(v, "score"), *error = dm_value_get(v, "error");
     dm_metric_score s = {.score = NAN};
-    if (error) {
+    if (c->asked && error && error->kind != DM_NULL) {
         s.text = error->kind == DM_STRING ? error->text.p : "the metric says error";
         answer(c, &s);
-    } else if (score) {
+    } else if (c->asked && score) {
         bool number = score->kind == DM_INT || score->kind == DM_FLOAT || score->kind == DM_BOOL;
         s.score = score->kind == DM_BOOL ? score->boolean : score->number;
         s.ok = number && s.score >= 0 && s.score <= 1;
@@ -226,7 +257,9 @@ static void read_said(child *c)
 {
     char bytes[4096];
     ssize_t n;
-    while (c->err >= 0 && (n = read(c->err, bytes, sizeof bytes)) > 0) {
+    while (c->err >= 0 && (n = read(c->err, bytes, sizeof bytes)) != 0) {
+        if (n < 0)
+            return;
         size_t keep = (size_t)n < SAID ? (size_t)n : SAID;
         if (c->said.len + keep > SAID) { /* the newest words count */
             size_t drop = c->said.len + keep - SAID;
@@ -236,6 +269,7 @@ static void read_said(child *c)
         }
         dm_buf_add(&c->said, bytes + n - keep, keep);
     }
+    close_fd(&c->err); /* it closed its stderr */
 }
 
 static void write_question(child *c)
@@ -248,56 +282,92 @@ static void write_question(child *c)
     }
 }
 
-static void read_answer(child *c)
+static void take_lines(child *c)
+{
+    size_t from = 0;
+    char *end;
+    while (from < c->answer.len &&
+           (end = memchr(c->answer.data + from, '\n', c->answer.len - from))) {
+        size_t n = (size_t)(end - c->answer.data) - from;
+        take_line(c, (dm_str){c->answer.data + from, n});
+        from += n + 1;
+    }
+    if (from) {
+        memmove(c->answer.data, c->answer.data + from, c->answer.len - from);
+        c->answer.len -= from;
+    }
+}
+
+static bool has_died(const child *c)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
+/* A child that had answered others may have died of them: a fresh one is asked again, once. */
+static void ended_early(dm_metric_command *m, child *c)
+{
+    bool again = c->answered;
+    read_said(c);
+    if (again) {
+        end_child(c);
+        again = start_child(m, c) == 0;
+    }
+    if (!again) {
+        fail(c, "the metric's program ended before it answered");
+        return;
+    }
+    dm_buf_reset(&c->said);
+    c->due = dm_now() + m->timeout;
+    write_question(c);
+}
+
+static void read_answer(dm_metric_command *m, child *c)
 {
     char bytes[16384];
     ssize_t n = 0;
-    while (c->out >= 0 && (n = read(c->out, bytes, sizeof bytes)) > 0) {
+    c->reading = true;
+    while (c->out >= 0 && (n = read(c->out, bytes, sizeof bytes)) > 0 && !c->answer.full) {
         dm_buf_add(&c->answer, bytes, (size_t)n);
-        if (c->answer.full) {
-            if (c->asked)
-                fail(c, "the metric wrote a line that does not end");
-            return;
-        }
-        char *end;
-        while (c->answer.len && (end = memchr(c->answer.data, '\n', c->answer.len))) {
-            size_t line = (size_t)(end - c->answer.data);
-            if (c->asked)
-                take_line(c, (dm_str){c->answer.data, line});
-            memmove(c->answer.data, end + 1, c->answer.len - line - 1);
-            c->answer.len -= line + 1;
-        }
+        take_lines(c);
     }
-    if (n == 0 && c->pid > 0) { /* end of file: it has ended */
-        read_said(c);
-        if (c->asked)
-            fail(c, "the metric's program ended before it answered");
-        else
-            end_child(c);
+    bool ended = n == 0;
+    if (!ended && !c->answer.full && dm_now() >= c->look) { /* a fork of it may hold the pipe */
+        c->look = dm_now() + LOOK_AT;
+        ended = has_died(c);
     }
+    if (c->answer.full && c->asked)
+        fail(c, "the metric wrote a line that does not end");
+    else if (ended && c->asked)
+        ended_early(m, c);
+    else if (ended)
+        end_child(c);
+    c->reading = false;
 }
 
 static void ask_next(dm_metric_command *m, child *c)
 {
-    if (c->asked || !m->first)
-        return;
-    c->asked = m->first;
-    m->first = c->asked->next;
-    if (!m->first)
-        m->end = &m->first;
-    c->sent = 0;
-    c->due = dm_now() + m->timeout;
-    if (c->pid == 0) {
-        int rc = start_child(m, c);
-        if (rc != 0) {
-            char text[400];
-            snprintf(text, sizeof text, "the metric's program %s cannot be started: %s", m->argv[0],
-                     strerror(rc));
-            answer(c, &(dm_metric_score){.text = text});
+    while (!c->asked && !c->reading && m->first) {
+        c->asked = m->first;
+        m->first = c->asked->next;
+        if (!m->first)
+            m->end = &m->first;
+        c->sent = 0;
+        c->look = dm_now() + LOOK_AT;
+        c->due = dm_now() + m->timeout;
+        dm_buf_reset(&c->said);
+        int rc = c->pid == 0 ? start_child(m, c) : 0;
+        if (rc == 0) {
+            write_question(c);
             return;
         }
+        char text[400];
+        snprintf(text, sizeof text, "the metric's program %s cannot be started: %s", m->argv[0],
+                 strerror(rc));
+        c->reading = true; /* no deeper: the loop asks the next one */
+        answer(c, &(dm_metric_score){.text = text});
+        c->reading = false;
     }
-    write_question(c);
 }
 
 void dm_command_poll(dm_metric_command *m)
@@ -307,7 +377,7 @@ void dm_command_poll(dm_metric_command *m)
         if (c->pid > 0) {
             read_said(c);
             write_question(c);
-            read_answer(c);
+            read_answer(m, c);
         }
         if (c->asked && dm_now() >= c->due) {
             char text[100];
@@ -360,9 +430,13 @@ void dm_command_submit(dm_metric_command *m, const dm_value *example, const dm_v
 size_t dm_command_fds(dm_metric_command *m, dm_wait_fd *fds, size_t max)
 {
     size_t n = 0;
-    for (size_t i = 0; i < m->n && n < max; i++)
-        if (m->children[i].asked && m->children[i].out >= 0)
-            fds[n++] = (dm_wait_fd){.fd = m->children[i].out};
+    for (size_t i = 0; i < m->n; i++) {
+        const child *c = &m->children[i];
+        if (c->asked && c->out >= 0 && n < max)
+            fds[n++] = (dm_wait_fd){.fd = c->out};
+        if (c->asked && c->err >= 0 && n < max) /* a full pipe would hold the child up */
+            fds[n++] = (dm_wait_fd){.fd = c->err};
+    }
     return n;
 }
 
@@ -374,12 +448,50 @@ double dm_command_due(const dm_metric_command *m)
         if (!c->asked)
             continue;
         /* A question larger than the pipe waits for the child to read: look again soon. */
-        due = fmin(due, c->sent < c->asked->n ? dm_now() + 0.001 : c->due);
+        double next = c->sent < c->asked->n ? dm_now() + 0.001 : fmin(c->due, c->look);
+        due = fmin(due, next);
     }
     return due;
 }
 
 /* ---- making ---- */
+
+/* Paths in a job file are relative to it: an argument that names a file beside it is that file. */
+static char *beside_job(dm_arena *a, const char *file, dm_str argument, bool program)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    char *own = dm_arena_string(a, argument.p, argument.n);
+    if (!slash || own[0] == '/' || own[0] == '-' || !own[0] || (program && !strchr(own, '/')))
+        return own;
+    char *there = dm_arena_printf(a, "%.*s%s", (int)(slash - file) + 1, file, own);
+    return access(there, F_OK) == 0 ? there : own;
+}
+
+static bool can_run(const char *program)
+{
+    const char *path = getenv("PATH");
+    if (strchr(program, '/'))
+        return access(program, X_OK) == 0;
+    for (const char *at = path ? path : "/bin:/usr/bin"; *at;) {
+        char file[4096];
+        size_t n = strcspn(at, ":");
+        snprintf(file, sizeof file, "%.*s/%s", (int)n, at, program);
+        if (access(file, X_OK) == 0)
+            return true;
+        at += n + (at[n] == ':');
+    }
+    return false;
+}
+
+static char *job_folder(dm_arena *a, const char *file)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    char *folder = slash ? dm_arena_string(a, file, (size_t)(slash - file) + 1) : NULL,
+         *full = realpath(folder ? folder : ".", NULL);
+    char *out = dm_arena_printf(a, "DSPY_MPI_JOB_DIR=%s", full ? full : ".");
+    free(full);
+    return out;
+}
 
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
 {
@@ -388,7 +500,7 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
     dm_str *argv = NULL;
     size_t n = 0;
     int64_t processes = 1;
-    dm_at k = dm_at_key(at, "command");
+    dm_at k = dm_at_key(at, "command"), k_command = k;
     dm_status st = dm_get_known(at, known, sizeof known / sizeof *known, err);
     if (st == DM_OK && k.v->kind != DM_LIST)
         st = dm_at_fail(&k, err, "a list: the program and its arguments (there is no shell)");
@@ -405,7 +517,12 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
         return NULL;
     m->argv = dm_arena_alloc_n(a, n + 1, sizeof *m->argv);
     for (size_t i = 0; i < n; i++)
-        m->argv[i] = dm_arena_string(a, argv[i].p, argv[i].n);
+        m->argv[i] = beside_job(a, at->file, argv[i], i == 0);
+    if (!can_run(m->argv[0])) {
+        dm_at_fail(&k_command, err, "there is no program \"%s\" to run here", m->argv[0]);
+        return NULL;
+    }
+    m->folder = job_folder(a, at->file);
     m->n = (size_t)processes;
     m->children = dm_arena_alloc_n(a, m->n, sizeof *m->children);
     m->end = &m->first;
@@ -421,6 +538,8 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
 
 void dm_command_free(dm_metric_command *m)
 {
+    for (size_t i = 0; i < m->n; i++)
+        m->children[i].reading = true; /* no child is started any more */
     for (size_t i = 0; i < m->n; i++) {
         child *c = &m->children[i];
         end_child(c);
