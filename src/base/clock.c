@@ -52,8 +52,9 @@ static double seconds_of(const char *unit)
     static const struct {
         const char *name;
         double seconds;
-    } units[] = {{"s", 1},       {"sec", 1},      {"m", 60},    {"min", 60},  {"h", 3600},
-                 {"hour", 3600}, {"hours", 3600}, {"d", 86400}, {"ms", 0.001}};
+    } units[] = {{"s", 1},        {"sec", 1},     {"second", 1},   {"seconds", 1},  {"m", 60},
+                 {"min", 60},     {"minute", 60}, {"minutes", 60}, {"h", 3600},     {"hour", 3600},
+                 {"hours", 3600}, {"d", 86400},   {"day", 86400},  {"days", 86400}, {"ms", 0.001}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (strcmp(unit, units[i].name) == 0)
             return units[i].seconds;
@@ -109,7 +110,7 @@ dm_status dm_parse_money(const char *text, double *money, dm_error *err)
     char unit[8];
     if (*s == '$')
         s++;
-    if (number_and_unit(&s, &v, unit) && !*s) {
+    if (number_and_unit(&s, &v, unit) && !*s && (!*unit || strcmp(unit, "usd") == 0)) {
         *money = v;
         return DM_OK;
     }
@@ -118,7 +119,7 @@ dm_status dm_parse_money(const char *text, double *money, dm_error *err)
 
 void dm_print_seconds(dm_buf *b, double s)
 {
-    if (s < 60) {
+    if (s < 59.95) {
         dm_buf_printf(b, "%.1f s", s);
         return;
     }
@@ -129,12 +130,22 @@ void dm_print_seconds(dm_buf *b, double s)
         dm_buf_printf(b, "%lld h %lld min", n / 3600, n % 3600 / 60);
 }
 
+/* One digit behind the point, none where it would be 0. */
+static void print_scaled(dm_buf *b, double n, char unit)
+{
+    double tenths = round(n * 10);
+    if (fmod(tenths, 10) == 0)
+        dm_buf_printf(b, "%.0f %c", tenths / 10, unit);
+    else
+        dm_buf_printf(b, "%.1f %c", tenths / 10, unit);
+}
+
 void dm_print_count(dm_buf *b, double n)
 {
     if (n < 1e4)
         dm_buf_printf(b, "%.0f", n);
-    else if (n < 1e6)
-        dm_buf_printf(b, "%.1f k", n / 1e3);
+    else if (n < 999950)
+        print_scaled(b, n / 1e3, 'k');
     else
-        dm_buf_printf(b, "%.1f M", n / 1e6);
+        print_scaled(b, n / 1e6, 'M');
 }

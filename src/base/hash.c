@@ -1,6 +1,7 @@
 /* SHA-256 and SHA-512 by FIPS 180-4; CRC-32C (Castagnoli) by RFC 3720. */
 #include "base/hash.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static const uint64_t K[80] = {
@@ -185,22 +186,25 @@ void dm_sha512(const void *data, size_t n, uint8_t out[64])
         out[i] = (uint8_t)(h[i / 8] >> (56 - 8 * (i % 8)));
 }
 
+static uint32_t crc_table[256];
+
+static void make_crc_table(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int k = 0; k < 8; k++)
+            c = c & 1 ? 0x82f63b78u ^ (c >> 1) : c >> 1;
+        crc_table[i] = c;
+    }
+}
+
 uint32_t dm_crc32c(uint32_t crc, const void *data, size_t n)
 {
-    static uint32_t table[256]; /* the same whoever fills it */
-    static bool made;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const uint8_t *p = data;
-    if (!made) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-            for (int k = 0; k < 8; k++)
-                c = c & 1 ? 0x82f63b78u ^ (c >> 1) : c >> 1;
-            table[i] = c;
-        }
-        made = true;
-    }
+    pthread_once(&once, make_crc_table);
     crc = ~crc;
     while (n--)
-        crc = table[(crc ^ *p++) & 255] ^ (crc >> 8);
+        crc = crc_table[(crc ^ *p++) & 255] ^ (crc >> 8);
     return ~crc;
 }

@@ -10,7 +10,7 @@ static struct {
     dm_log_sink *sink;
     void *user;
     dm_level least;
-    char **secrets; /* [n] as long as the process */
+    char **secrets; /* [n] as long as the process; the longest first: one may hold another */
     size_t n;
 } state = {.least = DM_ERROR};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,11 +26,18 @@ void dm_log_set(dm_log_sink *sink, void *user, dm_level least)
 
 void dm_log_secret(const char *secret)
 {
-    if (strlen(secret) < 8)
+    size_t n = strlen(secret), at = 0;
+    if (n < 8)
         return;
     pthread_mutex_lock(&lock);
-    state.secrets = dm_grow(state.secrets, state.n + 1, sizeof *state.secrets);
-    state.secrets[state.n++] = dm_copy_string(secret);
+    while (at < state.n && strlen(state.secrets[at]) >= n && strcmp(state.secrets[at], secret) != 0)
+        at++;
+    if (at == state.n || strcmp(state.secrets[at], secret) != 0) {
+        state.secrets = dm_grow(state.secrets, state.n + 1, sizeof *state.secrets);
+        memmove(state.secrets + at + 1, state.secrets + at, (state.n - at) * sizeof *state.secrets);
+        state.secrets[at] = dm_copy_string(secret);
+        state.n++;
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -56,11 +63,13 @@ void dm_log(dm_level level, const char *fmt, ...)
 {
     if (!state.sink || level < state.least)
         return;
-    char text[4096];
+    char *text; /* whole: the part of a secret that a cut leaves would not be found */
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    int n = vasprintf(&text, fmt, ap);
     va_end(ap);
+    if (n < 0)
+        return;
     pthread_mutex_lock(&lock);
     mask(text);
     dm_log_sink *sink = state.sink;
@@ -68,4 +77,5 @@ void dm_log(dm_level level, const char *fmt, ...)
     pthread_mutex_unlock(&lock);
     if (sink)
         sink(user, level, text);
+    free(text);
 }

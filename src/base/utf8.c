@@ -262,7 +262,20 @@ dm_str dm_py_cleandoc(dm_arena *a, dm_str text)
 static bool is_cased(uint32_t cp)
 {
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT;
+    if (c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT)
+        return true; /* and Other_Lowercase, Other_Uppercase of PropList.txt */
+    static const uint32_t other[][2] = {{0xAA, 0xAA},       {0xBA, 0xBA},      {0x2B0, 0x2B8},
+                                        {0x2C0, 0x2C1},     {0x2E0, 0x2E4},    {0x345, 0x345},
+                                        {0x37A, 0x37A},     {0x1D2C, 0x1D6A},  {0x1D78, 0x1D78},
+                                        {0x1D9B, 0x1DBF},   {0x2071, 0x2071},  {0x207F, 0x207F},
+                                        {0x2090, 0x209C},   {0x2160, 0x217F},  {0x24B6, 0x24E9},
+                                        {0x2C7C, 0x2C7D},   {0xA69C, 0xA69D},  {0xA770, 0xA770},
+                                        {0xA7F8, 0xA7F9},   {0xAB5C, 0xAB5F},  {0x1F130, 0x1F149},
+                                        {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (cp >= other[i][0] && cp <= other[i][1])
+            return true;
+    return false;
 }
 
 static bool is_case_ignorable(uint32_t cp)
@@ -274,8 +287,11 @@ static bool is_case_ignorable(uint32_t cp)
     case UTF8PROC_CATEGORY_LM:
     case UTF8PROC_CATEGORY_SK:
         return true;
-    default:
-        return cp == '\'' || cp == 0xAD || cp == 0x2019 || cp == '.' || cp == ':' || cp == 0xB7;
+    default: /* Word_Break of MidLetter, MidNumLet, Single_Quote */
+        return cp == '\'' || cp == '.' || cp == ':' || cp == 0xB7 || cp == 0x387 || cp == 0x55F ||
+               cp == 0x5F4 || cp == 0x2018 || cp == 0x2019 || cp == 0x2024 || cp == 0x2027 ||
+               cp == 0xFE13 || cp == 0xFE52 || cp == 0xFE55 || cp == 0xFF07 || cp == 0xFF0E ||
+               cp == 0xFF1A;
     }
 }
 

@@ -1,15 +1,24 @@
 #include "data/csv.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
 typedef struct scanner {
     dm_arena *arena;
-    const char *name, *p, *end, *record;
+    const char *name, *text, *p, *end;
     char separator;
     size_t line;
     dm_buf cell;
     dm_error *err;
 } scanner;
+
+static size_t column_of(const scanner *s)
+{
+    const char *start = s->p;
+    while (start > s->text && start[-1] != '\n')
+        start--;
+    return dm_utf8_length((dm_str){start, (size_t)(s->p - start)}) + 1;
+}
 
 /* One cell at s->p; ends at its separator, line end or the end of the text. */
 static dm_status read_cell(scanner *s)
@@ -35,9 +44,10 @@ static dm_status read_cell(scanner *s)
             dm_buf_char(&s->cell, '"');
             s->p++;
         }
-        if (s->p < s->end && *s->p != s->separator && *s->p != '\n' && *s->p != '\r')
-            return dm_fail(s->err, DM_E_DATA, "%s:%zu:%td: text behind the closing quote of a cell",
-                           s->name, s->line, s->p - s->record + 1);
+        if (s->p < s->end && *s->p != s->separator && *s->p != '\n' &&
+            !(*s->p == '\r' && (s->p + 1 == s->end || s->p[1] == '\n')))
+            return dm_fail(s->err, DM_E_DATA, "%s:%zu:%zu: text behind the closing quote of a cell",
+                           s->name, s->line, column_of(s));
     } else {
         const char *from = s->p;
         while (s->p < s->end && *s->p != s->separator && *s->p != '\n' &&
@@ -54,7 +64,6 @@ static dm_status read_cell(scanner *s)
 /* The cells of one record as a list of strings. */
 static dm_status read_record(scanner *s, dm_value *cells)
 {
-    s->record = s->p;
     for (;;) {
         dm_status st = read_cell(s);
         if (st != DM_OK)
@@ -72,8 +81,12 @@ static dm_status read_record(scanner *s, dm_value *cells)
     }
 }
 
+#define MAX_COLUMNS 4096 /* names are compared with each other */
+
 static dm_status check_header(const scanner *s, const dm_value *header)
 {
+    if (header->n > MAX_COLUMNS)
+        return dm_fail(s->err, DM_E_DATA, "%s:1: more than %d columns", s->name, MAX_COLUMNS);
     for (size_t i = 0; i < header->n; i++) {
         if (header->items[i]->text.n == 0)
             return dm_fail(s->err, DM_E_DATA, "%s:1: column %zu has no name in the header row",
@@ -86,17 +99,27 @@ static dm_status check_header(const scanner *s, const dm_value *header)
     return DM_OK;
 }
 
+static bool skip_empty_line(scanner *s)
+{
+    const char *p = s->p + (*s->p == '\r');
+    if (p < s->end && *p != '\n')
+        return false;
+    s->p = p < s->end ? p + 1 : p;
+    s->line++;
+    return true;
+}
+
 static dm_status read_rows(scanner *s, const dm_value *header, dm_value *rows)
 {
     while (s->p < s->end) {
         size_t line = s->line;
+        if (skip_empty_line(s))
+            continue;
         dm_value *cells = dm_value_list(s->arena);
         dm_status st = read_record(s, cells);
         if (st != DM_OK)
             return st;
         s->line++;
-        if (cells->n == 1 && cells->items[0]->text.n == 0 && header->n > 1)
-            continue; /* an empty line */
         if (cells->n != header->n)
             return dm_fail(s->err, DM_E_DATA, "%s:%zu: %zu cells, the header row has %zu columns",
                            s->name, line, cells->n, header->n);
@@ -113,6 +136,7 @@ dm_status dm_csv_parse(dm_arena *a, const char *name, dm_str text, char separato
 {
     scanner s = {.arena = a,
                  .name = name,
+                 .text = text.p,
                  .p = text.p,
                  .end = text.p + text.n,
                  .separator = separator,

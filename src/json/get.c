@@ -49,8 +49,11 @@ static dm_status not_this(const dm_at *at, dm_error *err, const char *wanted)
     dm_buf_init(&b, 4096);
     dm_py_repr(&b, at->v);
     dm_str s = dm_buf_view(&b);
-    dm_status st = dm_at_fail(at, err, "%s, not %.*s%s", wanted, (int)(s.n < 60 ? s.n : 60), s.p,
-                              s.n > 60 || b.full ? "..." : "");
+    size_t shown = s.n < 60 ? s.n : 60;
+    while (shown < s.n && shown && ((unsigned char)s.p[shown] & 0xC0) == 0x80)
+        shown--; /* not in the middle of a character */
+    dm_status st = dm_at_fail(at, err, "%s, not %.*s%s", wanted, (int)shown, s.p,
+                              s.n > shown || b.full ? "..." : "");
     dm_buf_free(&b);
     return st;
 }
@@ -71,11 +74,11 @@ static void range_text(char *text, size_t n, const char *what, double low, doubl
     if (any_low && any_high)
         snprintf(text, n, "%s", what);
     else if (any_high)
-        snprintf(text, n, "%s from %g on", what, low);
+        snprintf(text, n, "%s from %.15g on", what, low);
     else if (any_low)
-        snprintf(text, n, "%s up to %g", what, high);
+        snprintf(text, n, "%s up to %.15g", what, high);
     else
-        snprintf(text, n, "%s from %g to %g", what, low, high);
+        snprintf(text, n, "%s from %.15g to %.15g", what, low, high);
 }
 
 dm_status dm_get_int(const dm_at *at, int64_t low, int64_t high, int64_t *out, dm_error *err)

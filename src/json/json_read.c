@@ -197,9 +197,14 @@ static dm_value *read_number(reader *r)
     r->p = p;
     if (!fraction)
         return dm_value_digits(r->arena, text);
-    char *copy = dm_copy_bytes(text.p, text.n);
+    char small[64], *copy = small; /* strtod wants an end, the text has none */
+    if (text.n >= sizeof small)
+        copy = dm_copy_bytes(text.p, text.n);
+    else
+        *(char *)mempcpy(small, text.p, text.n) = 0;
     double v = strtod(copy, NULL);
-    free(copy);
+    if (copy != small)
+        free(copy);
     return dm_value_float(r->arena, v);
 }
 

@@ -71,6 +71,12 @@ static bool digit_of(char c, int base)
     return c >= '0' && c < '0' + base;
 }
 
+/* A letter or digit right behind a number. */
+static bool joined(const scanner *s)
+{
+    return !at_end(s) && word_char(*s->p);
+}
+
 /* Digits with single _ between them; false: none, or a misplaced _. */
 static bool digits(scanner *s, int base, dm_buf *out)
 {
@@ -85,16 +91,46 @@ static bool digits(scanner *s, int base, dm_buf *out)
     return any && !gap;
 }
 
+#define MAX_DIGITS 4300 /* of an int's decimal text, as Python has it */
+
+/* Digits of base 2, 8 or 16 as decimal text, nine decimal digits a limb. */
+static dm_value *to_decimal(dm_arena *a, dm_str digits, uint32_t base)
+{
+    uint32_t limbs[MAX_DIGITS / 9 + 2] = {0}; /* the lowest first */
+    size_t n = 1, most = sizeof limbs / sizeof *limbs;
+    for (size_t i = 0; i < digits.n; i++) {
+        char c = digits.p[i];
+        uint64_t carry = (uint64_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+        for (size_t k = 0; k < n; k++) {
+            carry += (uint64_t)limbs[k] * base;
+            limbs[k] = (uint32_t)(carry % 1000000000);
+            carry /= 1000000000;
+        }
+        if (carry && n == most)
+            return NULL;
+        if (carry)
+            limbs[n++] = (uint32_t)carry;
+    }
+    dm_buf b;
+    dm_buf_init(&b, 9 * most + 1);
+    dm_buf_printf(&b, "%u", limbs[n - 1]);
+    for (size_t k = n - 1; k-- > 0;)
+        dm_buf_printf(&b, "%09u", limbs[k]);
+    dm_value *v = b.len <= MAX_DIGITS ? dm_value_digits(a, dm_buf_view(&b)) : NULL;
+    dm_buf_free(&b);
+    return v;
+}
+
 static dm_value *based(scanner *s, int base)
 {
     dm_buf b;
     dm_value *v = NULL;
-    dm_buf_init(&b, 4400);
+    dm_buf_init(&b, 4 * MAX_DIGITS);
     s->p += 2;
     if (!at_end(s) && *s->p == '_')
         s->p++;
-    if (digits(s, base, &b) && b.len <= 16 && !(s->p < s->end && word_char(*s->p)))
-        v = dm_value_int(s->arena, (int64_t)strtoull(b.data, NULL, base));
+    if (digits(s, base, &b) && !b.full && !joined(s))
+        v = to_decimal(s->arena, dm_buf_view(&b), (uint32_t)base);
     dm_buf_free(&b);
     return v;
 }
@@ -124,11 +160,11 @@ static dm_value *decimal(scanner *s)
             dm_buf_char(&b, *s->p++);
         ok = digits(s, 10, &b);
     }
-    ok = ok && b.len && !(s->p < s->end && word_char(*s->p));
+    ok = ok && b.len && !b.full && !joined(s);
     if (ok && !real && start[0] == '0') /* 007 is an error, 000 is not */
         for (size_t i = 0; i < b.len; i++)
             ok = ok && b.data[i] == '0';
-    if (ok && !real && b.len > 4300)
+    if (ok && !real && b.len > MAX_DIGITS)
         ok = false; /* Python's limit of digits */
     dm_value *v = !ok    ? NULL
                   : real ? dm_value_float(s->arena, strtod(b.data, NULL))
@@ -150,10 +186,8 @@ static dm_value *number(scanner *s)
 static dm_value *signed_number(scanner *s)
 {
     bool negative = false;
-    while (!at_end(s) && (*s->p == '+' || *s->p == '-')) {
-        if (*s->p == '-')
-            negative = !negative;
-        s->p++;
+    if (*s->p == '+' || *s->p == '-') { /* one at most: literal_eval takes no --5 */
+        negative = *s->p++ == '-';
         skip(s);
     }
     if (at_end(s) || !(*s->p == '.' || (*s->p >= '0' && *s->p <= '9')))
@@ -202,8 +236,19 @@ static bool escape(scanner *s, dm_buf *b)
     return true;
 }
 
+/* Where a string begins, with u or r before it or without: the place of its quote, else NULL. */
+static const char *string_start(const scanner *s)
+{
+    const char *p = s->p;
+    if (p < s->end && *p && strchr("uUrR", *p))
+        p++;
+    return p < s->end && (*p == '\'' || *p == '"') ? p : NULL;
+}
+
 static bool one_string(scanner *s, dm_buf *b)
 {
+    bool raw = (*s->p | 32) == 'r';
+    s->p = string_start(s);
     char q = *s->p;
     bool triple = s->end - s->p >= 3 && s->p[1] == q && s->p[2] == q;
     s->p += triple ? 3 : 1;
@@ -212,11 +257,17 @@ static bool one_string(scanner *s, dm_buf *b)
             s->p += triple ? 3 : 1;
             return true;
         }
-        if (*s->p == '\n' && !triple)
+        if ((*s->p == '\n' || *s->p == '\r') && !triple)
             return false;
         if (*s->p == '\\') {
-            if (s->end - s->p < 2 || !escape(s, b))
+            if (s->end - s->p < 2)
                 return false;
+            if (raw) {
+                dm_buf_add(b, s->p, 2);
+                s->p += 2;
+            } else if (!escape(s, b)) {
+                return false;
+            }
         } else {
             dm_buf_char(b, *s->p++);
         }
@@ -232,7 +283,7 @@ static dm_value *string(scanner *s)
     do { /* strings side by side are one */
         ok = one_string(s, &b);
         skip(s);
-    } while (ok && !at_end(s) && (*s->p == '\'' || *s->p == '"'));
+    } while (ok && string_start(s));
     dm_value *v = ok ? dm_value_string(s->arena, dm_buf_view(&b)) : NULL;
     dm_buf_free(&b);
     return v;
@@ -323,7 +374,7 @@ static dm_value *expression(scanner *s)
     if (at_end(s))
         return NULL;
     char c = *s->p;
-    if (c == '\'' || c == '"')
+    if (string_start(s))
         return string(s);
     if (c == '[' || c == '(' || c == '{')
         return container(s);
@@ -332,12 +383,30 @@ static dm_value *expression(scanner *s)
     return word_char(c) ? word(s) : NULL;
 }
 
+/* Blank lines and lines of comment; ends at the start of a line, true if it passed one. */
+static bool skip_lines(scanner *s)
+{
+    bool any = false;
+    for (;;) {
+        scanner look = *s;
+        skip(&look);
+        if (at_end(&look) || (*look.p != '\n' && *look.p != '\r'))
+            return any;
+        s->p = look.p + 1;
+        any = true;
+    }
+}
+
 dm_value *dm_py_literal(dm_arena *a, dm_str text)
 {
-    /* Leading blanks and tabs are dropped; an empty line end may follow. */
+    if (text.n && memchr(text.p, 0, text.n))
+        return NULL;
+    /* Leading blanks and tabs are dropped; lines without code may stand before and behind. */
     while (text.n && (text.p[0] == ' ' || text.p[0] == '\t'))
         text = (dm_str){text.p + 1, text.n - 1};
     scanner s = {a, text.p, text.p + text.n, 0};
+    if (skip_lines(&s) && !at_end(&s) && (*s.p == ' ' || *s.p == '\t'))
+        return NULL; /* an indented line */
     dm_value *v = expression(&s);
     if (!v)
         return NULL;
@@ -356,7 +425,7 @@ dm_value *dm_py_literal(dm_arena *a, dm_str text)
         }
         v = tuple;
     }
-    while (!at_end(&s) && strchr(" \t\r\n", *s.p))
-        s.p++;
+    skip_lines(&s);
+    skip(&s);
     return at_end(&s) ? v : NULL;
 }

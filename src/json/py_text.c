@@ -8,6 +8,21 @@
 #include <string.h>
 #include <utf8proc.h>
 
+/* Doubles lie twice as dense below a power of two as above it: there the nearest decimal may be too
+ * far below while the next one above still reads back, and is what repr shows (2**-44). */
+static bool above_reads_back(double v, int precision, char *text, size_t n)
+{
+    int exponent;
+    if (precision < 0 || frexp(fabs(v), &exponent) != 0.5)
+        return false;
+    snprintf(text, n, "%.*e", precision, fabs(v));
+    char *p = strchr(text, 'e') - 1;
+    if (*p == '9') /* a carry would end in 0: then fewer digits had been enough */
+        return false;
+    ++*p;
+    return strtod(text, NULL) == fabs(v);
+}
+
 /* The shortest digits that read back as v (v finite, not 0): d1 d2 ... times 10^(exponent - n + 1).
  */
 static void shortest_digits(double v, char digits[18], int *n, int *exponent)
@@ -23,7 +38,8 @@ static void shortest_digits(double v, char digits[18], int *n, int *exponent)
         else
             low = middle + 1;
     }
-    snprintf(text, sizeof text, "%.*e", low, fabs(v));
+    if (!above_reads_back(v, low - 1, text, sizeof text))
+        snprintf(text, sizeof text, "%.*e", low, fabs(v));
     char *e = strchr(text, 'e');
     *exponent = (int)strtol(e + 1, NULL, 10);
     *n = 0;

@@ -1,6 +1,7 @@
 #include "json/value.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,12 +195,23 @@ static double number_of(const dm_value *v)
     return v->kind == DM_BOOL ? v->boolean : v->number;
 }
 
+static bool is_exactly(double v, dm_str digits)
+{
+    char text[400];
+    snprintf(text, sizeof text, "%.0f", v);
+    return dm_str_is(digits, text);
+}
+
 bool dm_value_equal(const dm_value *a, const dm_value *b)
 {
     if (is_number(a) && is_number(b)) {
         if (a->kind == DM_INT && b->kind == DM_INT)
             return dm_str_eq(a->text, b->text);
-        return number_of(a) == number_of(b);
+        if (number_of(a) != number_of(b))
+            return false;
+        const dm_value *whole = a->kind == DM_INT ? a : b; /* Python compares exactly */
+        return whole->kind != DM_INT || fabs(number_of(a)) < 0x1p53 ||
+               is_exactly(number_of(a), whole->text);
     }
     if (a->kind != b->kind)
         return false;
