@@ -88,6 +88,13 @@ install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
 
+$(B)/bare-loop: tests/bench/bare_loop.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) $< -lcurl -o $@
+
+bench: ## what a call costs, beside a bare curl loop
+	scripts/bench
+
 mock: $(MOCK) ## build the mock model server of the tests
 
 $(B)/tests/search-example: tests/search_example.c $(LIB)
@@ -114,5 +121,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all test demo check tidy install mock example bench-search unit-build unit clean help
+.PHONY: all bench test demo check tidy install mock example bench-search unit-build unit clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
