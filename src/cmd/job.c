@@ -332,8 +332,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
     dm_optimizer_defaults(&job->optimizer, DM_BOOTSTRAP_FEW_SHOT);
     job->setup.deadline = INFINITY;
-    job->setup.budget = (dm_budget){INFINITY, INFINITY, INFINITY, INFINITY};
-    job->setup.max_errors = -1;
     job->setup.json_fallback = true;
     job->setup.job_file = job->file;
     dm_status st = line->job_file ? read_job_file(a, line->job_file, &file, err) : DM_OK;

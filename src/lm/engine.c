@@ -256,16 +256,6 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
     }
 }
 
-void dm_lm_set_slots(dm_lm *lm, int64_t slots)
-{
-    lm->slots = (size_t)slots;
-}
-
-size_t dm_lm_in_flight(const dm_lm *lm)
-{
-    return lm->ready.n + lm->waiting.n + lm->active.n;
-}
-
 /* ---- answers ---- */
 
 static void finish(call *c, const dm_lm_answer *answer)

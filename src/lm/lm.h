@@ -72,8 +72,6 @@ void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
  */
 uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void *user);
 void dm_lm_cancel(dm_lm *lm, uint64_t id); /* no callback; what was sent may still be billed */
-void dm_lm_set_slots(dm_lm *lm, int64_t slots);
-size_t dm_lm_in_flight(const dm_lm *lm); /* queued ones included */
 
 typedef struct dm_wait_fd {
     int fd;
@@ -83,13 +81,6 @@ typedef struct dm_wait_fd {
 /* Does what can be done, then waits until a call makes progress, a timer is due, one of fds is
  * readable, or timeout (s; 0: do not wait) has passed; calls the callbacks of what is done. */
 void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout);
-
-/* GET {api_base}/models of every endpoint of a role, all at once: reachable within wait, serves the
- * model, same max_model_len everywhere. DM_E_MODEL with the endpoint named. served (may be NULL)
- * gets what the server says it serves, for the journal's header. The embedded model always answers.
- */
-dm_status dm_lm_probe(dm_lm *lm, dm_role role, dm_arena *a, const dm_value **served,
-                      dm_error *err) DM_MUST_USE;
 
 /* The stand-in (lm/embedded.c): a pure function of the messages, integer arithmetic. */
 void dm_embedded_answer(dm_buf *out, const dm_message *messages, size_t n, int64_t rollout);

@@ -89,7 +89,6 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
         return DM_E_INTERNAL;
     dm_at at = dm_at_root(d, "setup", DM_E_INTERNAL), p;
     *out = (dm_setup){.deadline = INFINITY};
-    out->budget = (dm_budget){INFINITY, INFINITY, INFINITY, INFINITY};
     p = dm_at_key(&at, "program");
     out->program = dm_program_read(a, &p, err);
     int64_t adapter = DM_CHAT, seed = 0;

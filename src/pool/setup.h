@@ -5,10 +5,6 @@
 #include "pool/pool.h"
 #include "study/replay.h"
 
-typedef struct dm_budget {
-    double calls, tokens, cost, seconds; /* INFINITY: no cap */
-} dm_budget;
-
 typedef struct dm_setup {
     const dm_program *program;
     dm_adapter adapter;
@@ -20,9 +16,7 @@ typedef struct dm_setup {
     const dm_str *inputs;         /* [n_inputs] the job's `inputs` */
     size_t n_inputs;
     double failure_score; /* 0 */
-    int64_t max_errors;   /* -1: none; program and metric errors, never transport */
     uint64_t seed;        /* of jitter and the like; decides nothing */
-    dm_budget budget;
     double deadline;     /* dm_now() time; INFINITY: none */
     const char *out;     /* folder for journal, status and stop file; NULL: none */
     dm_journal *journal; /* NULL: none; results are in it before anybody acts on them */
