@@ -422,9 +422,9 @@ static void retry(call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     double now = dm_now();
-    /* A server that is not up yet is waited for as long as the job says. */
-    if (!e->answered && r->code == CURLE_COULDNT_CONNECT &&
-        now - c->lm->started < e->config->wait) {
+    /* A server that is not up yet, or still loads its model, is waited for as long as the job says. */
+    bool loading = r->code == CURLE_COULDNT_CONNECT || r->status == 502 || r->status == 503;
+    if (!e->answered && loading && now - c->lm->started < e->config->wait) {
         try_again(c, 0.5);
         return;
     }
@@ -526,7 +526,7 @@ static void attempt_done(call *c, CURLcode code)
     e->in_flight--;
     dm_verdict v = dm_judge_reply(&r);
     count(c, &r, v);
-    e->answered |= r.status > 0;
+    e->answered |= v == DM_GOOD || v == DM_FINAL;
     switch (v) {
     case DM_GOOD:
     case DM_FINAL:

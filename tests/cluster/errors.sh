@@ -1,7 +1,7 @@
 # Servers that are dead, wrong or ill: one sentence and an exit code, within seconds; and what is worth
 # trying again is tried again without a trace in the result.
 . tests/lib.sh
-plan 23
+plan 24
 "$MOCK" --make-data 40 1 0 >"$DIR/train.jsonl"
 job() { # job URL MORE: a job with one server
 	cat >"$DIR/job.json" <<EOF
@@ -79,3 +79,9 @@ run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
 check "half of the chat answers do not parse: asked again in JSON mode" grep -q 'in JSON mode' "$DIR/err"
 check "and the program is the same" cmp -s "$DIR/o/program.json" "$DIR/undisturbed.json"
 stop_mock
+stop_mock
+start_mock --rule planted --fault 503=1
+job "$MOCK_URL" ', "wait": 1'
+before=$(date +%s%N)
+SECONDS_LIMIT=30 run 69 "$PROGRAM" compile "$DIR/job.json" --fresh
+check "a server that says 503 from the start is waited for ($((($(date +%s%N) - before) / 1000000)) ms)" [ $(($(date +%s%N) - before)) -gt 1000000000 ]
