@@ -33,7 +33,7 @@ const dm_option dm_options[] = {
     {"metric", DM_OPT_JOB, J, "JSON",
      "a name, {\"name\": ..., \"field\": ...} or {\"command\": [...]}"},
     {"failure_score", DM_OPT_JOB, J, "S", "score of an answer that failed (0)"},
-    {"max_errors", DM_OPT_JOB, J, "N", "program and metric errors that end the run (none)"},
+    {"max_errors", DM_OPT_JOB, C, "N", "program and metric errors that end the run (none)"},
     /* models */
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
     {"lm.*", DM_OPT_JOB, R, "...",
