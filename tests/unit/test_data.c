@@ -1,0 +1,175 @@
+#include "data/dataset.h"
+#include "json/json.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static dm_arena *arena;
+
+static void set_up(void)
+{
+    arena = dm_arena_new(0);
+}
+
+static void tear_down(void)
+{
+    dm_arena_free(arena);
+}
+
+TestSuite(data, .init = set_up, .fini = tear_down);
+
+/* The rows as one line of JSON each. */
+static const char *rows_of(const dm_dataset *d)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (size_t i = 0; i < d->n; i++) {
+        dm_json_write(&b, d->examples[i].row, DM_JSON_COMPACT);
+        dm_buf_char(&b, '\n');
+    }
+    const char *s = dm_arena_string(arena, b.data, b.len);
+    dm_buf_free(&b);
+    return s;
+}
+
+static dm_dataset *parse(const char *name, const char *text)
+{
+    dm_error err = {DM_OK, ""};
+    dm_dataset *d = NULL;
+    cr_assert_eq(dm_dataset_parse(arena, name, dm_str_of(text), DM_FORMAT_GUESS, &d, &err), DM_OK,
+                 "%s", err.text);
+    return d;
+}
+
+Test(data, formats)
+{
+    static const struct {
+        const char *name, *text, *want;
+    } table[] = {{"d.jsonl", "{\"a\": 1}\n\n{\"a\": 2.0}\r\n", "{\"a\":1}\n{\"a\":2.0}\n"},
+                 {"d.ndjson", "{\"b\": null, \"a\": [\"x\"]}", "{\"b\":null,\"a\":[\"x\"]}\n"},
+                 {"d.json", "[{\"a\": 1},\n {\"b\": 2}]", "{\"a\":1}\n{\"b\":2}\n"},
+                 {"d.json", "{\"a\": 1}\n{\"a\": 2}", "{\"a\":1}\n{\"a\":2}\n"},
+                 {"d.txt", "  [{\"a\": 1}]", "{\"a\":1}\n"},
+                 {"d.txt", "{\"a\": 1}", "{\"a\":1}\n"},
+                 {"d.txt", "a,b\n1,2\n", "{\"a\":\"1\",\"b\":\"2\"}\n"},
+                 {"d.tsv", "a\tb\n1,5\t\"x\ty\"\n", "{\"a\":\"1,5\",\"b\":\"x\\ty\"}\n"},
+                 {"d.csv", "a,b\r\n1,2\r\n3,4",
+                  "{\"a\":\"1\",\"b\":\"2\"}\n{\"a\":\"3\",\"b\":\"4\"}\n"},
+                 {"d.csv", "q\n\"two\nlines, \"\"quoted\"\"\"\n",
+                  "{\"q\":\"two\\nlines, \\\"quoted\\\"\"}\n"},
+                 {"d.csv", "q\nx\n\n\r\n\"\"\n\n",
+                  "{\"q\":\"x\"}\n{\"q\":\"\"}\n"}, /* empty is not blank */
+                 {"d.csv", "a,b\n,\n x ,5\" tall\n",
+                  "{\"a\":\"\",\"b\":\"\"}\n{\"a\":\" x \",\"b\":\"5\\\" tall\"}\n"},
+                 {"d.csv", "a,b\n1,x\ry\n", "{\"a\":\"1\",\"b\":\"x\\ry\"}\n"}};
+    for (size_t i = 0; i < COUNT(table); i++)
+        cr_expect_str_eq(rows_of(parse(table[i].name, table[i].text)), table[i].want, "row %zu: %s",
+                         i, rows_of(parse(table[i].name, table[i].text)));
+}
+
+Test(data, each_fault_has_its_own_sentence)
+{
+    static const struct {
+        const char *name, *text, *want;
+    } table[] = {
+        {"d.jsonl", "", "d.jsonl: there is no example in it"},
+        {"d.jsonl", " \n\n", "d.jsonl: there is no example in it"},
+        {"d.json", "[]", "d.json: there is no example in it"},
+        {"d.csv", "a,b\n", "d.csv: there is no example in it"},
+        {"d.jsonl", "{\"a\":1}\n[1]\n", "d.jsonl:2:1: each line has to be an object {...}"},
+        {"d.jsonl", "{\"a\":1}\n{\"a\":}\n", "d.jsonl:2:6: a value is missing here"},
+        {"d.jsonl", "{\"\xC3\xA9\":1} x\n", "d.jsonl:1:8: there is more text behind the object"},
+        {"d.jsonl", "{\"a\":\n1}\n", "d.jsonl:1:6: the text ends where a value is due"},
+        {"d.jsonl", "{}\n{\"\xC3\xA9\":\"\xFF\"}",
+         "d.jsonl:2:7: byte 0xff is not valid UTF-8; convert the file to UTF-8"},
+        {"d.json", "[{\"a\":1},\n 2]", "d.json:2:2: each element has to be an object {...}"},
+        {"d.json", "3", "d.json:1:1: a data set is an array of objects [{...}, ...]"},
+        {"d.json", "[{\"a\":1},]", "d.json:1:10: a value is missing here"},
+        {"d.csv", "a,b,a\n1,2,3\n", "d.csv:1: two columns are called \"a\""},
+        {"d.csv", "a,\n1,2\n", "d.csv:1: column 2 has no name in the header row"},
+        {"d.csv", "a,b\n1,\"2\n3\"\n4\n", "d.csv:4: 1 cells, the header row has 2 columns"},
+        {"d.csv", "a,b\n1,2,3\n", "d.csv:2: 3 cells, the header row has 2 columns"},
+        {"d.csv", "a\n\"x\n\ny", "d.csv:2: a cell in quotes that begins here does not end"},
+        {"d.csv", "a,b\n\xC3\xA9,\"x\"y\n", "d.csv:2:6: text behind the closing quote of a cell"}};
+    for (size_t i = 0; i < COUNT(table); i++) {
+        dm_error err = {DM_OK, ""};
+        dm_dataset *d = NULL;
+        cr_expect_eq(dm_dataset_parse(arena, table[i].name, dm_str_of(table[i].text),
+                                      DM_FORMAT_GUESS, &d, &err),
+                     DM_E_DATA, "row %zu", i);
+        cr_expect_str_eq(err.text, table[i].want);
+    }
+}
+
+Test(data, lines_and_cells_have_a_ceiling)
+{
+    size_t n = DM_MAX_LINE + 100;
+    char *text = dm_alloc(n + 1);
+    dm_error err = {DM_OK, ""};
+    dm_dataset *d = NULL;
+    memset(text, ' ', n);
+    memcpy(text, "{\"a\": 1}\n{", 10);
+    cr_expect_eq(dm_dataset_parse(arena, "d", (dm_str){text, n}, DM_JSON_LINES, &d, &err),
+                 DM_E_DATA);
+    cr_expect_str_eq(err.text, "d:2:1: the line is longer than 16 MiB");
+    memset(text, 'x', n);
+    memcpy(text, "a\nb\n", 4);
+    cr_expect_eq(dm_dataset_parse(arena, "d", (dm_str){text, n}, DM_CSV, &d, &err), DM_E_DATA);
+    cr_expect_str_eq(err.text, "d:3: a cell longer than 16 MiB");
+    free(text);
+}
+
+Test(data, files)
+{
+    char path[] = "/tmp/dm-data-XXXXXX.csv";
+    dm_error err = {DM_OK, ""};
+    dm_dataset *d = NULL;
+    cr_expect_eq(dm_dataset_read(arena, "/tmp/no/such.jsonl", &d, &err), DM_E_DATA);
+    cr_expect_str_eq(err.text, "/tmp/no/such.jsonl: cannot be opened: No such file or directory");
+    int fd = mkstemps(path, 4);
+    cr_assert(fd >= 0);
+    cr_assert_eq(write(fd, "\xEF\xBB\xBFq,a\nx,y\n", 11), 11);
+    close(fd);
+    cr_expect_eq(dm_dataset_read(arena, path, &d, &err), DM_OK, "%s", err.text);
+    unlink(path);
+    cr_expect_str_eq(rows_of(d), "{\"q\":\"x\",\"a\":\"y\"}\n", "no BOM in the first name");
+    cr_expect_str_eq(d->path, path);
+}
+
+Test(data, ids_and_fingerprints)
+{
+    dm_dataset *d =
+        parse("d.jsonl", "{\"id\": \"x7\", \"a\": 1}\n{\"id\": 12, \"a\": 1}\n{\"a\": 1}\n"
+                         "{\"id\": null, \"a\": 1}\n");
+    static const char *const ids[] = {"x7", "12", "3", "4"};
+    for (size_t i = 0; i < COUNT(ids); i++)
+        cr_expect_str_eq(d->examples[i].id, ids[i]);
+    dm_dataset *other = parse("e.json", "[{\"a\":1,\"id\":\"x7\"},{\"a\":1,\"id\":12},{\"a\":1},"
+                                        "{\"a\":1,\"id\":null}]"),
+               *less = dm_dataset_slice(arena, d, 0, 3), *turned;
+    cr_expect(dm_hash_eq(&d->fingerprint, &other->fingerprint),
+              "content, not form or order of keys");
+    cr_expect_not(dm_hash_eq(&d->fingerprint, &less->fingerprint));
+    turned = dm_dataset_pick(arena, d, (size_t[]){3, 2, 1, 0}, 4);
+    cr_expect_not(dm_hash_eq(&d->fingerprint, &turned->fingerprint));
+    cr_expect_str_eq(turned->examples[0].id, "4", "an id stays with its example");
+    cr_expect(less->n == 3 &&
+              dm_hash_eq(&less->examples[1].fingerprint, &d->examples[1].fingerprint));
+}
+
+Test(data, inputs)
+{
+    dm_dataset *d = parse("d.jsonl", "{\"q\": 1, \"a\": 2, \"c\": 3}\n{\"q\": 1, \"c\": 3}\n");
+    dm_str good[] = {DM_STR("c"), DM_STR("q")}, bad[] = {DM_STR("q"), DM_STR("a")};
+    dm_error err = {DM_OK, ""};
+    cr_expect_eq(dm_dataset_check(d, good, 2, &err), DM_OK);
+    cr_expect_eq(dm_dataset_check(d, bad, 2, &err), DM_E_DATA);
+    cr_expect_str_eq(err.text, "d.jsonl: example 2 has no column \"a\"; it has q, c");
+    const dm_value *in = dm_example_inputs(arena, d->examples[0].row, good, 2);
+    cr_expect(in->n == 2 && dm_str_is(in->members[0].key, "q") &&
+              dm_str_is(in->members[1].key, "c"));
+}
