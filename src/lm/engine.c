@@ -422,7 +422,8 @@ static void retry(call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     double now = dm_now();
-    /* A server that is not up yet, or still loads its model, is waited for as long as the job says. */
+    /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
+     */
     bool loading = r->code == CURLE_COULDNT_CONNECT || r->status == 502 || r->status == 503;
     if (!e->answered && loading && now - c->lm->started < e->config->wait) {
         try_again(c, 0.5);

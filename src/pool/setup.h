@@ -17,10 +17,10 @@ typedef struct dm_setup {
     size_t n_inputs;
     double failure_score; /* 0 */
     uint64_t seed;        /* of jitter and the like; decides nothing */
-    double deadline;     /* dm_now() time; INFINITY: none */
-    const char *out;     /* folder for journal, status and stop file; NULL: none */
-    dm_journal *journal; /* NULL: none; results are in it before anybody acts on them */
-    dm_replay *replay;   /* what it knew when it was opened; NULL: nothing */
+    double deadline;      /* dm_now() time; INFINITY: none */
+    const char *out;      /* folder for journal, status and stop file; NULL: none */
+    dm_journal *journal;  /* NULL: none; results are in it before anybody acts on them */
+    dm_replay *replay;    /* what it knew when it was opened; NULL: nothing */
 } dm_setup;
 
 /* Progress, for the live line and the end's table. */
