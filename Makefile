@@ -27,10 +27,12 @@ CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
-UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(B)/tests/mock_lm/rules.o
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)
+# Only the mock server speaks TLS as a server; without libssl-dev its tests of that are skipped.
+TLS_LIBS := $(shell $(PKG) --libs openssl 2>/dev/null)
 
 all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
 
@@ -54,8 +56,10 @@ $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) $$($(PKG) --libs criterion) -o $@
 
+$(B)/tests/mock_lm/tls.o: CPPFLAGS += $(if $(TLS_LIBS),-DMOCK_TLS $(shell $(PKG) --cflags openssl))
+
 $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(TLS_LIBS) -o $@
 
 SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
 
@@ -105,12 +109,17 @@ example: $(B)/tests/search-example ## build and run the example of the search li
 
 unit-build: $(UNIT)
 
-BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/bench/*.c)))
+BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/bench/bare_loop.c,$(sort $(wildcard tests/bench/*.c))))
 $(B)/tests/bench-search: $(BENCH_OBJ) $(LIB)
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 bench-search: $(B)/tests/bench-search ## how good the samplers are (about 40 minutes on one core)
 	nice -n 10 $<
+
+$(B)/bare-loop: $(B)/tests/bench/bare_loop.o
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+bench-bare: $(B)/bare-loop ## build the yardstick of calls: a bare curl-multi loop
 
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
@@ -121,5 +130,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search unit-build unit clean help
+.PHONY: all bench test demo check tidy install mock example bench-search bench-bare unit-build unit clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -21,47 +21,84 @@ static const char *role_of(const cJSON *message)
     return cJSON_IsString(r) ? r->valuestring : "";
 }
 
-static void add_field(mock_request *r, const char *from, size_t n)
+static void copy_part(char *out, size_t room, const char *from, size_t n)
 {
-    if (r->n_fields < MAX_FIELDS && n < sizeof *r->fields) {
-        memcpy(r->fields[r->n_fields], from, n);
-        r->fields[r->n_fields++][n] = 0;
-    }
+    n = n < room ? n : room - 1;
+    memcpy(out, from, n);
+    out[n] = 0;
 }
 
-/* The output fields, from the last sentence of the last message. */
+static const char *last_of(const char *text, const char *part)
+{
+    const char *found = NULL;
+    for (const char *p = text; (p = strstr(p, part)); p++)
+        found = p;
+    return found;
+}
+
+static const char *nearest(const char *p, const char *a, const char *b)
+{
+    const char *x = strstr(p, a), *y = strstr(p, b);
+    return !x || (y && y < x) ? y : x;
+}
+
+/* The output fields and their types, from the requirements sentence (contract 2.6, 3.5). */
 static void read_fields(mock_request *r)
 {
-    const char *chat = "starting with the field ", *json = "in the following order of fields: ";
-    const char *p = strstr(r->user, json);
-    r->json = p != NULL;
-    if (!p)
-        p = strstr(r->user, chat);
+    static const char as[] = " (must be formatted as a valid Python ";
+    const char *p = last_of(r->user, "in the following order of fields: ");
+    const char *chat = last_of(r->user, "starting with the field ");
+    r->json = p != NULL && (!chat || p > chat);
+    p = r->json ? p : chat;
     const char *open = r->json ? "`" : "`[[ ## ", *close = r->json ? "`" : " ## ]]`";
-    while (p && (p = strstr(p, open))) {
+    while (p && (p = strstr(p, open)) && r->n_fields < MAX_FIELDS) {
         p += strlen(open);
         const char *end = strstr(p, close);
         if (!end)
             return;
-        if (strncmp(p, "completed ", 10) != 0)
-            add_field(r, p, (size_t)(end - p));
+        if (strncmp(p, "completed ", 10) == 0)
+            return;
+        struct mock_field *f = &r->fields[r->n_fields++];
+        copy_part(f->name, sizeof f->name, p, (size_t)(end - p));
         p = end + strlen(close);
+        if (strncmp(p, as, sizeof as - 1) != 0)
+            continue;
+        p += sizeof as - 1;
+        end = nearest(p, "), ", ").");
+        if (end)
+            copy_part(f->type, sizeof f->type, p, (size_t)(end - p));
     }
+}
+
+static bool ended(const char *p, const char *end)
+{
+    while (p < end && strchr(" \t\r\n", *p))
+        p++;
+    return p == end;
 }
 
 bool mock_request_read(mock_request *r, dm_str body)
 {
-    *r = (mock_request){.temperature = -1};
-    cJSON *root = cJSON_ParseWithLength(body.p, body.n);
+    const char *end = NULL;
+    *r = (mock_request){.temperature = -1, .max_tokens = -1};
+    cJSON *root = cJSON_ParseWithLengthOpts(body.p, body.n, &end, false);
+    if (root && !ended(end, body.p + body.n)) {
+        cJSON_Delete(root);
+        root = NULL;
+    }
     const cJSON *messages = cJSON_GetObjectItemCaseSensitive(root, "messages"), *m;
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(root, "model");
     const cJSON *t = cJSON_GetObjectItemCaseSensitive(root, "temperature");
+    const cJSON *most = cJSON_GetObjectItemCaseSensitive(root, "max_tokens");
+    if (!most)
+        most = cJSON_GetObjectItemCaseSensitive(root, "max_completion_tokens");
     size_t n = (size_t)cJSON_GetArraySize(messages);
     dm_hash h = dm_hash_of(body.p, body.n);
     r->hash = dm_hash_u64(&h);
     r->system = dm_copy_string("");
     r->user = dm_copy_string("");
     r->model = dm_copy_string(cJSON_IsString(model) ? model->valuestring : "");
+    r->max_tokens = cJSON_IsNumber(most) ? (long)most->valuedouble : -1;
     r->temperature = cJSON_IsNumber(t) ? t->valuedouble : -1;
     r->demo_users = dm_alloc_n(n + 1, sizeof *r->demo_users);
     r->demo_answers = dm_alloc_n(n + 1, sizeof *r->demo_answers);
@@ -114,21 +151,31 @@ static void put_json_string(dm_buf *b, const char *s)
     dm_buf_char(b, '"');
 }
 
-static void put_fields(const mock_request *r, mock_reply *out,
-                       const char *(*value)(const void *user, const char *field), const void *user)
+/* A value: text, or raw JSON and Python alike. */
+typedef struct value {
+    const char *text;
+    bool raw;
+} value;
+
+typedef value value_of(const void *user, const mock_request *r, const struct mock_field *f);
+
+static void put_fields(const mock_request *r, mock_reply *out, value_of *of, const void *user)
 {
     dm_buf *b = &out->content;
     if (r->json)
         dm_buf_char(b, '{');
     for (size_t i = 0; i < r->n_fields; i++) {
-        const char *v = value(user, r->fields[i]);
+        value v = of(user, r, &r->fields[i]);
         if (r->json) {
             dm_buf_text(b, i ? ", " : "");
-            put_json_string(b, r->fields[i]);
+            put_json_string(b, r->fields[i].name);
             dm_buf_text(b, ": ");
-            put_json_string(b, v);
+            if (v.raw)
+                dm_buf_text(b, v.text);
+            else
+                put_json_string(b, v.text);
         } else {
-            dm_buf_printf(b, "[[ ## %s ## ]]\n%s\n\n", r->fields[i], v);
+            dm_buf_printf(b, "[[ ## %s ## ]]\n%s\n\n", r->fields[i].name, v.text);
         }
     }
     dm_buf_text(b, r->json ? "}" : "[[ ## completed ## ]]");
@@ -153,10 +200,34 @@ static void section(const char *text, const char *name, char *out, size_t room)
 
 /* ---- echo ---- */
 
-static const char *echo_value(const void *user, const char *field)
+/* The first member of Literal['a', "b"], without its quotes. */
+static value first_literal(const char *type, char *room, size_t n)
 {
+    const char *p = strchr(type, '[') + 1;
+    bool quoted = *p == '\'' || *p == '"';
+    const char *end = quoted ? strchr(p + 1, *p) : strpbrk(p, ",]");
+    p += quoted;
+    copy_part(room, n, p, end ? (size_t)(end - p) : strlen(p));
+    return (value){room, !quoted};
+}
+
+static value echo_value(const void *user, const mock_request *r, const struct mock_field *f)
+{
+    static char literal[sizeof f->type];
+    static const struct {
+        const char *start, *python, *json;
+    } types[] = {
+        {"int", "1", "1"},           {"float", "0.5", "0.5"},   {"bool", "True", "true"},
+        {"list", "[]", "[]"},        {"set", "[]", "[]"},       {"frozenset", "[]", "[]"},
+        {"dict", "{}", "{}"},        {"Union", "None", "null"}, {"Optional", "None", "null"},
+        {"NoneType", "None", "null"}};
     (void)user;
-    return field;
+    if (strncmp(f->type, "Literal[", 8) == 0)
+        return first_literal(f->type, literal, sizeof literal);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strncmp(f->type, types[i].start, strlen(types[i].start)) == 0)
+            return (value){r->json ? types[i].json : types[i].python, true};
+    return (value){f->name, false};
 }
 
 /* ---- the rule of the golden optimizer runs ---- */
@@ -165,10 +236,11 @@ typedef struct golden {
     char reason[48], answer[8];
 } golden;
 
-static const char *golden_value(const void *user, const char *field)
+static value golden_value(const void *user, const mock_request *r, const struct mock_field *f)
 {
     const golden *g = user;
-    return strcmp(field, "reasoning") == 0 ? g->reason : g->answer;
+    (void)r;
+    return (value){strcmp(f->name, "reasoning") == 0 ? g->reason : g->answer, false};
 }
 
 static void answer_golden(const mock_request *r, mock_reply *out)
@@ -226,11 +298,48 @@ static bool says(const char *answer, const char *label)
     return p != NULL;
 }
 
-static const char *planted_value(const void *user, const char *field)
+typedef struct planted {
+    const mock_rule *rule;
+    const char *say;
+} planted;
+
+static const char *const proposals[] = {
+    "Look at the item and name its label.",
+    "Look at the item carefully and name its label.",
+    "Look at the item and name its label exactly.",
+    "Look at the item carefully and name its label exactly.",
+    "Look at the item quickly and name its label.",
+    "Look at the item quickly but carefully and name its label.",
+    "Look at the item quickly and name its label exactly.",
+    "Look at the item quickly but carefully and name its label exactly."};
+
+static value planted_value(const void *user, const mock_request *r, const struct mock_field *f)
 {
-    if (strstr(field, "instruction"))
-        return "Look at the item carefully and name its label exactly.";
-    return strcmp(field, "reasoning") == 0 ? "It looks that way." : (const char *)user;
+    static const char *const about[] = {"summary", "description", "observations"};
+    const planted *p = user;
+    if (strstr(f->name, "instruction"))
+        return (value){proposals[dm_draw(p->rule->seed, 5, r->hash) % 8], false};
+    for (size_t i = 0; i < sizeof about / sizeof *about; i++)
+        if (strstr(f->name, about[i]))
+            return (value){"Numbered items, each with one of four colours as its label.", false};
+    return (value){strcmp(f->name, "reasoning") == 0 ? "It looks that way." : p->say, false};
+}
+
+/* Everything that the answer may depend on, as one number. */
+static uint64_t all_of(const mock_rule *rule, const char *objective, long item, const long *items,
+                       const bool *right, size_t n)
+{
+    dm_hash h = dm_hash_of(objective, strlen(objective));
+    uint64_t all = dm_draw(rule->seed, dm_hash_u64(&h), (uint64_t)item);
+    for (size_t i = 0; i < n; i++)
+        all = dm_draw(rule->seed, all, 2 * (uint64_t)items[i] + right[i]);
+    return all;
+}
+
+static int noise_of(const mock_rule *rule, long item, uint64_t all)
+{
+    bool mixed = (int)(dm_draw(rule->seed, 6, all) % 1000) < rule->mix;
+    return mixed ? (int)(dm_draw(rule->seed, 7, all) % 1000) : mock_planted_noise(rule->seed, item);
 }
 
 static void answer_planted(const mock_rule *rule, const mock_request *r, mock_reply *out)
@@ -242,16 +351,18 @@ static void answer_planted(const mock_rule *rule, const mock_request *r, mock_re
         right[i] = says(r->demo_answers[i], mock_planted_label(rule->seed, items[i]));
     }
     const char *objective = strstr(r->system, "your objective is");
-    int skill =
-        mock_planted_skill(rule->seed, objective ? objective : "", items, right, r->n_demos);
+    objective = objective ? objective : "";
+    int skill = mock_planted_skill(rule->seed, objective, items, right, r->n_demos);
     /* A rollout at a temperature is another attempt: a little luck of its own. */
     int luck = r->temperature > 0 ? (int)(dm_draw(rule->seed, 4, r->hash) % 100) : 0;
-    const char *gold = mock_planted_label(rule->seed, item), *say = gold;
-    if (mock_planted_noise(rule->seed, item) >= skill + luck)
+    const char *gold = mock_planted_label(rule->seed, item);
+    planted p = {rule, gold};
+    uint64_t all = rule->mix ? all_of(rule, objective, item, items, right, r->n_demos) : 0;
+    if (noise_of(rule, item, all) >= skill + luck + rule->base - 250)
         for (size_t i = 0; i < 4; i++)
             if (strcmp(labels[i], gold) == 0)
-                say = labels[(i + 1) % 4];
-    put_fields(r, out, planted_value, say);
+                p.say = labels[(i + 1) % 4];
+    put_fields(r, out, planted_value, &p);
     free(items);
     free(right);
 }
@@ -264,18 +375,17 @@ static char *text_at(const cJSON *o, const char *key, const char *otherwise)
     return dm_copy_string(cJSON_IsString(v) ? v->valuestring : otherwise);
 }
 
-bool mock_rule_load_script(mock_rule *rule, const char *path)
+static bool load_script(mock_rule *rule, const char *path)
 {
     FILE *f = fopen(path, "r");
     char *line = NULL;
-    size_t room = 0;
-    if (!f)
-        return false;
-    while (getline(&line, &room, f) > 0) {
+    size_t room = 0, n = 0;
+    bool good = f != NULL;
+    while (good && getline(&line, &room, f) > 0) {
         cJSON *o = cJSON_Parse(line);
         const cJSON *status = cJSON_GetObjectItemCaseSensitive(o, "status");
-        if (!o)
-            continue;
+        n++;
+        good = cJSON_IsObject(o);
         rule->lines = dm_grow(rule->lines, rule->n_lines + 1, sizeof *rule->lines);
         rule->lines[rule->n_lines++] =
             (struct mock_line){text_at(o, "match", ""), text_at(o, "content", ""),
@@ -283,9 +393,67 @@ bool mock_rule_load_script(mock_rule *rule, const char *path)
                                cJSON_IsNumber(status) ? status->valueint : 200};
         cJSON_Delete(o);
     }
+    if (!good)
+        fprintf(stderr, "mock-lm: %s:%zu: no such file, or no JSON object\n", path, n);
     free(line);
-    fclose(f);
+    if (f)
+        fclose(f);
+    return good;
+}
+
+/* ---- rules by name ---- */
+
+void mock_rule_init(mock_rule *rule)
+{
+    *rule = (mock_rule){.name = "echo", .seed = 1, .base = 250};
+}
+
+void mock_rule_free(mock_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_lines; i++) {
+        free(rule->lines[i].match);
+        free(rule->lines[i].content);
+        free(rule->lines[i].finish);
+    }
+    free(rule->lines);
+    mock_rule_init(rule);
+}
+
+static bool set_param(mock_rule *rule, const char *text)
+{
+    if (strncmp(text, "seed=", 5) == 0)
+        rule->seed = strtoull(text + 5, NULL, 10);
+    else if (strncmp(text, "base=", 5) == 0)
+        rule->base = (int)strtol(text + 5, NULL, 10);
+    else if (strncmp(text, "mix=", 4) == 0)
+        rule->mix = (int)strtol(text + 4, NULL, 10);
+    else
+        return false;
     return true;
+}
+
+bool mock_rule_parse(mock_rule *rule, char *text)
+{
+    static const char *const names[] = {"echo", "golden", "planted", "script"};
+    size_t i = 0;
+    char *params = strchr(text, ':'), *next;
+    if (params)
+        *params++ = 0;
+    while (i < 4 && strcmp(text, names[i]) != 0)
+        i++;
+    rule->name = text;
+    if (i == 3 && params)
+        return load_script(rule, params);
+    bool good = i < 3;
+    for (char *p = params; good && p && *p; p = next) {
+        next = strchr(p, ',');
+        if (next)
+            *next++ = 0;
+        good = set_param(rule, p);
+    }
+    if (!good)
+        fprintf(stderr, "mock-lm: --rule %s: no such rule or parameter\n", text);
+    return good;
 }
 
 static int answer_script(const mock_rule *rule, const mock_request *r, mock_reply *out)

@@ -11,11 +11,14 @@ typedef struct mock_request { /* what a rule sees; strings are the body's, unesc
     char *system, *user;
     size_t n_demos;                    /* assistant turns */
     char **demo_users, **demo_answers; /* [n_demos] */
-    char fields[MAX_FIELDS][64];       /* outputs that are asked for */
+    struct mock_field {
+        char name[64], type[128]; /* type: Python's text; empty for str */
+    } fields[MAX_FIELDS];         /* outputs that are asked for */
     size_t n_fields;
     bool json; /* JSON mode */
     char *model;
     double temperature; /* -1: not given */
+    long max_tokens;    /* -1: not given */
     uint64_t hash;      /* of the body */
 } mock_request;
 
@@ -27,6 +30,7 @@ typedef struct mock_reply {
 typedef struct mock_rule {
     const char *name; /* echo, golden, planted, script */
     uint64_t seed;
+    int base, mix; /* of the planted world, per mille */
     struct mock_line {
         char *match, *content, *finish;
         int status;
@@ -37,16 +41,34 @@ typedef struct mock_rule {
 /* False: the body is no chat request. */
 bool mock_request_read(mock_request *r, dm_str body);
 void mock_request_free(mock_request *r);
-bool mock_rule_load_script(mock_rule *rule, const char *path);
+
+void mock_rule_init(mock_rule *rule); /* echo */
+/* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M) or script:FILE, JSON Lines
+ * of {"match", "content", "finish_reason", "status"}, the first line whose match is part of the
+ * system message or of the last one. The text is kept and written to. False: said on stderr. */
+bool mock_rule_parse(mock_rule *rule, char *text);
+void mock_rule_free(mock_rule *rule);
 /* Returns the status (200, or what a script says). */
 int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out);
 
-/* The planted world. Items are numbered; each has one of four labels and a difficulty, both by hash
- * of the seed. The model is right about item n iff noise(n) < skill = 250 + sum of word(w) over the
- * marker words of the instruction
- *                            + sum over the demos of item k: worth(k), or -120 if its label is
- * wrong (per mille; at most the first 16 demos count). worth(k) is -10 ... 70, word is carefully
- * 120, exactly 60, quickly -90, please 0. */
+/* echo answers each field with its name (str), or the least value of its type.
+ *
+ * golden: the model of the recorded optimizer runs: question qN gets reasoning rN and the answer
+ * yes iff N % 3 != 0, or N % 6 == 0 and at least 6 demo turns are shown; else no.
+ *
+ * planted: items are numbered ("item 17: what is its label?"); each has one of four labels and a
+ * difficulty, both by hash of the seed. The model is right about item n iff noise(n) < skill:
+ *
+ *   skill = base + sum of word(w) over the marker words w of the instruction
+ *                + sum over the first 16 demos, of item k: worth(k), or -120 if its label is wrong
+ *
+ * in per mille, noise uniform in 0 ... 999, worth(k) in -10 ... 70, base 250, word carefully 120,
+ * exactly 60, quickly -90, please 0. The instruction is what follows "your objective is" in the
+ * system message. When wrong it names the next label. With mix=M, for M per mille of the (item,
+ * instruction, demos) the noise is drawn anew from the three together, so that scores differ by
+ * more than skill. At a temperature the skill is up to 99 higher, by hash of the whole request.
+ * Output fields whose name contains `instruction` get one of 8 proposals, by hash of the request:
+ * each of carefully, exactly and quickly is in half of them. */
 const char *mock_planted_label(uint64_t seed, long item);
 int mock_planted_noise(uint64_t seed, long item);
 int mock_planted_skill(uint64_t seed, const char *instruction, const long *items, const bool *right,

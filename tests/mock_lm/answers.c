@@ -1,0 +1,297 @@
+#include "answers.h"
+#include "base/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOCK_CEILING ((size_t)64 << 20)
+#define HUGE_BODY    ((size_t)100 << 20)
+
+void mock_put_escaped(dm_buf *b, dm_str s)
+{
+    dm_buf_char(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '"' || c == '\\') {
+            dm_buf_char(b, '\\');
+            dm_buf_char(b, (char)c);
+        } else if (c < 0x20) {
+            dm_buf_printf(b, "\\u%04x", c);
+        } else {
+            dm_buf_char(b, (char)c);
+        }
+    }
+    dm_buf_char(b, '"');
+}
+
+static void completion(dm_buf *b, const mock_out *o, dm_str content, const char *finish)
+{
+    size_t prompt = o->prompt_tokens, tokens = (content.n + 3) / 4;
+    dm_buf_text(b, "{\"id\":\"mock\",\"object\":\"chat.completion\",\"model\":");
+    mock_put_escaped(b, dm_str_of(o->request->model));
+    dm_buf_text(b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+    if (content.p)
+        mock_put_escaped(b, content);
+    else
+        dm_buf_text(b, "null");
+    dm_buf_printf(b,
+                  "},\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%zu,"
+                  "\"completion_tokens\":%zu,\"total_tokens\":%zu",
+                  finish, prompt, tokens, prompt + tokens);
+    if (o->cached_tokens)
+        dm_buf_printf(b, ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}", o->cached_tokens);
+    dm_buf_text(b, "}}");
+}
+
+static int send_body(mock_conn *c, int status, const char *headers, dm_str body, double delay)
+{
+    dm_buf out;
+    dm_buf_init(&out, MOCK_CEILING);
+    mock_status(&out, status, headers, body);
+    mock_send(c, &out, 0, delay, MOCK_KEEP);
+    return status;
+}
+
+int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
+                    const char *code, const char *message, double delay)
+{
+    char body[1024];
+    snprintf(body, sizeof body,
+             "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":%s}}", message,
+             type, code);
+    return send_body(c, status, headers, dm_str_of(body), delay);
+}
+
+int mock_send_completion(mock_conn *c, const mock_out *o)
+{
+    dm_buf b;
+    dm_buf_init(&b, MOCK_CEILING);
+    completion(&b, o, o->content, o->finish);
+    int status = send_body(c, 200, "", dm_buf_view(&b), o->delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+/* ---- faults ---- */
+
+static const struct error {
+    const char *kind;
+    int status;
+    const char *type, *code, *message;
+} errors[] = {
+    {"429", 429, "requests", "\"rate_limit_exceeded\"", "Rate limit reached"},
+    {"429_plain", 429, "requests", "\"rate_limit_exceeded\"", "Rate limit reached"},
+    {"quota", 429, "insufficient_quota", "\"insufficient_quota\"",
+     "You exceeded your current quota, please check your plan and billing details."},
+    {"500", 500, "server_error", "null", "internal error"},
+    {"503", 503, "server_error", "null", "overloaded"},
+    {"529", 529, "overloaded_error", "null", "Overloaded"},
+    {"408", 408, "timeout", "null", "timeout"},
+    {"400", 400, "invalid_request_error", "\"bad_request\"", "this request is refused"},
+    {"422", 422, "invalid_request_error", "null", "this request cannot be processed"},
+    {"401", 401, "invalid_request_error", "\"invalid_api_key\"", "Incorrect API key provided"},
+    {"403", 403, "permission_error", "\"forbidden\"", "forbidden"},
+    {"404", 404, "NotFoundError", "404", "The model does not exist."},
+    {"400_context", 400, "invalid_request_error", "\"context_length_exceeded\"",
+     "This model's maximum context length is 10 tokens."},
+    {"400_context_vllm", 400, "BadRequestError", "400",
+     "This model's maximum context length is 10 tokens. However, you requested 20 tokens in the "
+     "messages, Please reduce the length of the messages."},
+    {"content_filter", 400, "invalid_request_error", "\"content_filter\"",
+     "The response was filtered"},
+    {"redirect", 302, "moved", "null", "moved"},
+};
+
+/* Answers of status 200 whose HTTP is right and whose completion is another one. */
+static const char *const wrong_completions[] = {"null_content", "empty_content", "filter_reason",
+                                                "length",       "no_parse",      "garbage"};
+/* And those whose body, length or connection is not. */
+static const char *const wrong_bodies[] = {"truncated_json",       "wrong_json",
+                                           "empty_choices",        "error_in_200",
+                                           "invalid_utf8",         "wrong_length",
+                                           "short_length",         "reset_after_headers",
+                                           "duplicate_answer",     "stall_body",
+                                           "reset_before_headers", "slow_first_byte",
+                                           "close_before_headers", "huge_body"};
+
+static const char *in_list(const char *const *list, size_t n, dm_str kind)
+{
+    for (size_t i = 0; i < n; i++)
+        if (dm_str_is(kind, list[i]))
+            return list[i];
+    return NULL;
+}
+
+#define N_OF(a) (sizeof(a) / sizeof *(a))
+
+static const struct error *find_error(dm_str kind)
+{
+    for (size_t i = 0; i < N_OF(errors); i++)
+        if (dm_str_is(kind, errors[i].kind))
+            return &errors[i];
+    return NULL;
+}
+
+static const char *find_kind(dm_str kind)
+{
+    const struct error *e = find_error(kind);
+    const char *name = e ? e->kind : in_list(wrong_bodies, N_OF(wrong_bodies), kind);
+    return name ? name : in_list(wrong_completions, N_OF(wrong_completions), kind);
+}
+
+void mock_faults_list(void)
+{
+    for (size_t i = 0; i < N_OF(errors); i++)
+        puts(errors[i].kind);
+    for (size_t i = 0; i < N_OF(wrong_bodies); i++)
+        puts(wrong_bodies[i]);
+    for (size_t i = 0; i < N_OF(wrong_completions); i++)
+        puts(wrong_completions[i]);
+}
+
+bool mock_faults_add(mock_faults *f, const char *text)
+{
+    double sum = 0;
+    while (*text) {
+        size_t n = strcspn(text, ","), name = strcspn(text, "=,");
+        const char *kind = find_kind((dm_str){text, name});
+        if (!kind || f->n == MOCK_FAULTS) {
+            fprintf(stderr, "mock-lm: --fault %.*s: no such kind\n", (int)n, text);
+            return false;
+        }
+        f->list[f->n].kind = kind;
+        f->list[f->n++].rate = name < n ? strtod(text + name + 1, NULL) : 1;
+        text += n + (text[n] == ',');
+    }
+    for (size_t i = 0; i < f->n; i++)
+        sum += f->list[i].rate;
+    if (sum > 1 + 1e-9)
+        fputs("mock-lm: --fault: the rates pass 1\n", stderr);
+    return sum <= 1 + 1e-9;
+}
+
+const char *mock_faults_choose(const mock_faults *f, uint64_t hash, uint32_t attempt)
+{
+    double u = dm_draw_double(f->seed, hash, attempt), sum = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        sum += f->list[i].rate;
+        if (u < sum)
+            return f->list[i].kind;
+    }
+    return NULL;
+}
+
+static int send_raw(mock_conn *c, size_t length, dm_str body, size_t fill, double delay,
+                    mock_end end)
+{
+    dm_buf out;
+    dm_buf_init(&out, MOCK_CEILING);
+    dm_buf_printf(&out,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                  "%zu\r\n\r\n",
+                  length);
+    dm_buf_str(&out, body);
+    mock_send(c, &out, fill, delay, end);
+    return 200;
+}
+
+static int send_nothing(mock_conn *c, double delay, mock_end end)
+{
+    dm_buf out;
+    dm_buf_init(&out, 0);
+    mock_send(c, &out, 0, delay, end);
+    return 0;
+}
+
+static int send_twice(mock_conn *c, dm_str body, double delay)
+{
+    dm_buf out;
+    dm_buf_init(&out, MOCK_CEILING);
+    mock_status(&out, 200, "", body);
+    mock_status(&out, 200, "", body);
+    mock_send(c, &out, 0, delay, MOCK_KEEP);
+    return 200;
+}
+
+static int send_no_utf8(mock_conn *c, dm_str body, double delay)
+{
+    dm_buf b;
+    const char *content = memmem(body.p, body.n, "\"content\":\"", 11);
+    dm_buf_init(&b, MOCK_CEILING);
+    dm_buf_str(&b, body);
+    b.data[content ? (size_t)(content - body.p) + 11 : body.n / 2] = (char)0xFF;
+    int status = send_body(c, 200, "", dm_buf_view(&b), delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double delay, double slow)
+{
+#define IS(name) (strcmp(kind, name) == 0)
+    dm_str third = {good.p, good.n / 3};
+    if (IS("truncated_json"))
+        return send_body(c, 200, "", (dm_str){good.p, good.n / 2}, delay);
+    if (IS("wrong_json"))
+        return send_body(c, 200, "", DM_STR("<html><body>bad gateway</body></html>"), delay);
+    if (IS("empty_choices"))
+        return send_body(c, 200, "", DM_STR("{\"choices\":[]}"), delay);
+    if (IS("error_in_200"))
+        return send_body(c, 200, "",
+                         DM_STR("{\"error\":{\"message\":\"backend died\",\"code\":500}}"), delay);
+    if (IS("invalid_utf8"))
+        return send_no_utf8(c, good, delay);
+    if (IS("wrong_length"))
+        return send_raw(c, good.n + 100, good, 0, delay, MOCK_CLOSE);
+    if (IS("short_length"))
+        return send_raw(c, good.n - good.n / 4, good, 0, delay, MOCK_KEEP);
+    if (IS("reset_after_headers"))
+        return send_raw(c, good.n, third, 0, delay, MOCK_RESET);
+    if (IS("stall_body"))
+        return send_raw(c, good.n, third, 0, delay, MOCK_STALL);
+    if (IS("duplicate_answer"))
+        return send_twice(c, good, delay);
+    if (IS("huge_body"))
+        return send_raw(c, HUGE_BODY, (dm_str){good.p, 0}, HUGE_BODY, delay, MOCK_CLOSE);
+    if (IS("reset_before_headers"))
+        return send_nothing(c, delay, MOCK_RESET);
+    if (IS("close_before_headers"))
+        return send_nothing(c, delay, MOCK_CLOSE);
+    return send_body(c, 200, "", good, delay + slow); /* slow_first_byte */
+#undef IS
+}
+
+int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const mock_out *o)
+{
+    const struct error *e = find_error(dm_str_of(kind));
+    char headers[64] = "";
+    if (strcmp(kind, "429") == 0)
+        snprintf(headers, sizeof headers, "Retry-After: %d\r\n", f->retry_after);
+    else if (strcmp(kind, "redirect") == 0)
+        snprintf(headers, sizeof headers, "Location: http://127.0.0.2:9/v1\r\n");
+    if (e)
+        return mock_send_error(c, e->status, headers, e->type, e->code, e->message, o->delay);
+
+    dm_str content = o->content;
+    const char *finish = o->finish;
+    if (strcmp(kind, "null_content") == 0)
+        content = (dm_str){NULL, 0};
+    else if (strcmp(kind, "empty_content") == 0)
+        content.n = 0;
+    else if (strcmp(kind, "filter_reason") == 0)
+        finish = "content_filter";
+    else if (strcmp(kind, "length") == 0) {
+        content.n /= 4;
+        finish = "length";
+    } else if (strcmp(kind, "no_parse") == 0 || (strcmp(kind, "garbage") == 0 && !o->request->json))
+        content = DM_STR("I would rather not say.");
+    dm_buf b;
+    dm_buf_init(&b, MOCK_CEILING);
+    completion(&b, o, content, finish);
+    dm_str body = dm_buf_view(&b);
+    int status = in_list(wrong_bodies, N_OF(wrong_bodies), dm_str_of(kind))
+                     ? send_wrong_body(c, kind, body, o->delay, f->slow)
+                     : send_body(c, 200, "", body, o->delay);
+    dm_buf_free(&b);
+    return status;
+}

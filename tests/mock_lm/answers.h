@@ -1,0 +1,44 @@
+/* Answers of the mock server: completions, errors as OpenAI and vLLM word them, faults on demand.
+ */
+#ifndef MOCK_ANSWERS_H
+#define MOCK_ANSWERS_H
+
+#include "rules.h"
+#include "server.h"
+
+#define MOCK_FAULTS 40
+
+typedef struct mock_faults {
+    struct {
+        const char *kind;
+        double rate;
+    } list[MOCK_FAULTS];
+    size_t n;
+    uint64_t seed;
+    int retry_after;
+    double slow; /* s: how long slow_first_byte waits */
+} mock_faults;
+
+/* KIND=RATE,...; false: a kind that is none, or rates that pass 1 together (said on stderr). */
+bool mock_faults_add(mock_faults *f, const char *text);
+/* A pure function of seed, request and attempt; NULL: none. */
+const char *mock_faults_choose(const mock_faults *f, uint64_t hash, uint32_t attempt);
+/* Writes the kinds, a line each. */
+void mock_faults_list(void);
+
+typedef struct mock_out { /* one answer, before any fault */
+    const mock_request *request;
+    dm_str content; /* p NULL: null */
+    const char *finish;
+    size_t prompt_tokens, cached_tokens;
+    double delay; /* s */
+} mock_out;
+
+/* Each sends one answer and returns its status; 0: none was sent. */
+int mock_send_completion(mock_conn *c, const mock_out *o);
+int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const mock_out *o);
+int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
+                    const char *code, const char *message, double delay);
+void mock_put_escaped(dm_buf *b, dm_str s); /* as a JSON string */
+
+#endif

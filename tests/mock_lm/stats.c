@@ -1,0 +1,150 @@
+#include "stats.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mock_seen *find(mock_stats *s, uint64_t hash)
+{
+    if (2 * (s->n_seen + 1) > s->cap_seen) {
+        size_t cap = s->cap_seen ? 2 * s->cap_seen : 1024;
+        mock_seen *bigger = dm_alloc_n(cap, sizeof *bigger);
+        for (size_t i = 0; i < s->cap_seen; i++)
+            if (s->seen[i].attempts) {
+                size_t k = s->seen[i].hash & (cap - 1);
+                while (bigger[k].attempts)
+                    k = (k + 1) & (cap - 1);
+                bigger[k] = s->seen[i];
+            }
+        free(s->seen);
+        s->seen = bigger;
+        s->cap_seen = cap;
+    }
+    size_t k = hash & (s->cap_seen - 1);
+    while (s->seen[k].attempts && s->seen[k].hash != hash)
+        k = (k + 1) & (s->cap_seen - 1);
+    return &s->seen[k];
+}
+
+/* Adds what was in flight since the last change to the integrals. */
+static void integrate(mock_stats *s, double now)
+{
+    double from = s->busy_at - s->first, to = now - s->first;
+    s->busy += (double)s->in_flight * (to - from);
+    s->busy_at = now;
+    for (size_t k = (size_t)from; s->in_flight && k < MOCK_SECONDS && from < to; k++) {
+        double until = to < (double)(k + 1) ? to : (double)(k + 1);
+        s->seconds[k] += (double)s->in_flight * (until - from);
+        from = until;
+    }
+    s->peak = s->in_flight > s->peak ? s->in_flight : s->peak;
+}
+
+static void note_headers(mock_stats *s, const mock_http *http)
+{
+    dm_str key = mock_header(http->headers, "Authorization");
+    dm_str host = mock_header(http->headers, "Host");
+    dm_str agent = mock_header(http->headers, "User-Agent");
+    size_t i = 0;
+    s->authorized += key.p != NULL;
+    if (key.p)
+        snprintf(s->authorization, sizeof s->authorization, "%.*s", DM_STR_ARG(key));
+    if (agent.p)
+        snprintf(s->agent, sizeof s->agent, "%.*s", DM_STR_ARG(agent));
+    while (i < s->n_hosts && !dm_str_is(host, s->hosts[i]))
+        i++;
+    if (host.p && i == s->n_hosts && i < 8)
+        snprintf(s->hosts[s->n_hosts++], sizeof *s->hosts, "%.*s", DM_STR_ARG(host));
+}
+
+uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash)
+{
+    double now = mock_now();
+    if (s->requests++ == 0) {
+        s->first = now - (s->busy_at > 0 && s->in_flight ? now - s->busy_at : 0);
+        s->busy_at = s->first;
+    }
+    integrate(s, now);
+    s->in_flight++;
+    s->peak = s->in_flight > s->peak ? s->in_flight : s->peak;
+    note_headers(s, http);
+    mock_seen *seen = find(s, hash);
+    s->n_seen += seen->attempts == 0;
+    s->repeats += seen->answered > 0;
+    seen->hash = hash;
+    return seen->attempts++;
+}
+
+void mock_stats_leave(mock_stats *s, uint64_t hash, bool good, bool sent)
+{
+    double now = mock_now();
+    integrate(s, now);
+    s->in_flight--;
+    s->last = now;
+    s->unsent += !sent;
+    if (good && sent) {
+        mock_seen *seen = find(s, hash);
+        s->good++;
+        seen->answered += seen->attempts > 0;
+    }
+}
+
+void mock_stats_free(mock_stats *s)
+{
+    free(s->seen);
+    *s = (mock_stats){.seen = NULL};
+}
+
+void mock_stats_reset(mock_stats *s)
+{
+    long in_flight = s->in_flight;
+    mock_stats_free(s);
+    s->in_flight = in_flight;
+    s->first = s->busy_at = mock_now();
+}
+
+static void put_text(dm_buf *b, const char *s)
+{
+    dm_buf_char(b, '"');
+    for (; *s; s++)
+        if (*s == '"' || *s == '\\' || (unsigned char)*s < ' ')
+            dm_buf_printf(b, "\\u%04x", (unsigned)(unsigned char)*s);
+        else
+            dm_buf_char(b, *s);
+    dm_buf_char(b, '"');
+}
+
+void mock_stats_print(mock_stats *s, dm_buf *b)
+{
+    const char *comma = "";
+    if (s->in_flight)
+        integrate(s, mock_now());
+    double end = s->in_flight ? s->busy_at : s->last;
+    double span = end > s->first ? end - s->first : 0;
+    dm_buf_printf(b,
+                  "{\"requests\": %ld, \"good\": %ld, \"faulted\": %ld, \"distinct\": %zu, "
+                  "\"repeats\": %ld, \"unsent\": %ld, \"authorized\": %ld, \"in_flight\": %ld, "
+                  "\"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, \"mean_in_flight\": %.3f",
+                  s->requests, s->good, s->faulted, s->n_seen, s->repeats, s->unsent, s->authorized,
+                  s->in_flight, s->peak, span, s->busy, span > 0 ? s->busy / span : 0);
+    dm_buf_text(b, ", \"per_second\": [");
+    for (size_t k = 0; k < MOCK_SECONDS && (double)k < span; k++)
+        dm_buf_printf(b, "%s%.3f", k ? ", " : "", s->seconds[k]);
+    dm_buf_text(b, "], \"hosts\": [");
+    for (size_t i = 0; i < s->n_hosts; i++) {
+        dm_buf_text(b, i ? ", " : "");
+        put_text(b, s->hosts[i]);
+    }
+    dm_buf_text(b, "], \"authorization\": ");
+    put_text(b, s->authorization);
+    dm_buf_text(b, ", \"agent\": ");
+    put_text(b, s->agent);
+    dm_buf_text(b, ", \"statuses\": {");
+    for (int i = 0; i < 600; i++)
+        if (s->statuses[i]) {
+            dm_buf_printf(b, "%s\"%d\": %ld", comma, i, s->statuses[i]);
+            comma = ", ";
+        }
+    dm_buf_text(b, "}}\n");
+}

@@ -1,0 +1,33 @@
+/* What the mock server saw: who asked what how often, and how many requests were in flight. */
+#ifndef MOCK_STATS_H
+#define MOCK_STATS_H
+
+#include "server.h"
+
+#define MOCK_SECONDS 4096
+
+typedef struct mock_seen { /* a request body, by hash */
+    uint64_t hash;
+    uint32_t attempts, answered;
+} mock_seen;
+
+typedef struct mock_stats {
+    mock_seen *seen; /* [cap] open addressing */
+    size_t n_seen, cap_seen;
+    long requests, good, unsent, repeats, authorized, faulted, in_flight, peak;
+    long statuses[600];
+    double first, last, busy, busy_at; /* busy: integral of in_flight over time */
+    double seconds[MOCK_SECONDS];      /* the same for each second since the first request */
+    char hosts[8][64], authorization[128], agent[128];
+    size_t n_hosts;
+} mock_stats;
+
+void mock_stats_free(mock_stats *s);  /* empty again */
+void mock_stats_reset(mock_stats *s); /* what is in flight stays so */
+/* A request with this body came. Counts a repeat if a good answer to it was sent before; returns
+ * the number of earlier attempts. */
+uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash);
+void mock_stats_leave(mock_stats *s, uint64_t hash, bool good, bool sent);
+void mock_stats_print(mock_stats *s, dm_buf *b);
+
+#endif
