@@ -96,6 +96,8 @@ $(B)/bare-loop: tests/bench/bare_loop.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) $< -lcurl -o $@
 
+bench-bare: $(B)/bare-loop ## build the bare curl loop alone (build/bare-loop)
+
 bench: ## what a call costs, beside a bare curl loop
 	scripts/bench
 
@@ -115,11 +117,6 @@ $(B)/tests/bench-search: $(BENCH_OBJ) $(LIB)
 
 bench-search: $(B)/tests/bench-search ## how good the samplers are (about 40 minutes on one core)
 	nice -n 10 $<
-
-$(B)/bare-loop: $(B)/tests/bench/bare_loop.o
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
-
-bench-bare: $(B)/bare-loop ## build the yardstick of calls: a bare curl-multi loop
 
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
