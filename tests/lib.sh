@@ -45,6 +45,15 @@ run() {
 		return 1
 	}
 }
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+# run_timed CODE COMMAND...: run, and its milliseconds in $TOOK
+run_timed() {
+	began=$(now_ms)
+	run "$@"
+	timed=$?
+	TOOK=$(($(now_ms) - began))
+	return $timed
+}
 ranks() { # ranks N COMMAND...: the same under mpirun
 	ranks_n=$1
 	shift
@@ -67,10 +76,11 @@ stop_mock() {
 	kill "$MOCK_PID" 2>/dev/null
 	wait "$MOCK_PID" 2>/dev/null
 }
-get() { # get URL-PATH: of the mock server, without curl
-	host=${MOCK_URL#http://}
-	host=${host%/v1}
-	"$MOCK" --fetch "$host" "$1"
+host_of() { # host_of URL: HOST:PORT
+	host=${1#*://}
+	echo "${host%%/*}"
 }
+get() { "$MOCK" --fetch "$(host_of "$MOCK_URL")" "$1"; }           # get URL-PATH of the mock server
+post() { "$MOCK" --post "$(host_of "$MOCK_URL")" "$1" ${2:+"$2"}; } # post URL-PATH [FILE]
 stat_of() { get /stats | "$MOCK" --json-get "$1"; }
 json() { "$MOCK" --json-get "$1" <"$2"; } # json PATH FILE
