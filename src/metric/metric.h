@@ -1,5 +1,22 @@
 /* Metrics: prediction against example, 0 to 1. Built-in ones answer at once, commands later;
- * callers see one interface. */
+ * callers see one interface.
+ *
+ *     name                  option     score
+ *     answer_exact_match    frac 1     equal after DSPy's normalisation to the label `answer` or to
+ * one of a list of them; frac below 1: F1 of at least frac exact_match                      str()
+ * of both, trimmed and in lower case, are equal f1                               words shared after
+ * normalisation; the best of a list of labels hotpot_f1                        the same on
+ * `answer`; yes, no, noanswer have to be equal answer_passage_match             a passage of the
+ * output `context` holds a label `answer` contains                         the output holds the
+ * label (trimmed, lower case) regex                 pattern    the output matches the pattern, or
+ * the label as a pattern (PCRE2) numeric               tolerance  the last number of both differs
+ * by at most tolerance (1e-9) json_fields                      share of the fields of the JSON
+ * label that agree any_of                           the output equals one of the label's list, as
+ * exact_match
+ *
+ * All take `field`, the name of label and output (default: `answer` where named above, else the
+ * only label). {"command": [...], "processes": 1, "timeout": 60}: a program of one's own
+ * (command.c). */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
