@@ -12,9 +12,9 @@
  *
  * A field of any type but a Literal takes the value that the three nearest demonstrations give
  * most of sim^2 to; ties go to the nearer, then to the earlier one. A Literal takes the label with
- * the most of sim^2 + 20,000 a clue: words of the question that the label's name has, or that the
- * instruction or the field's description say of it (embedded_labels.c). So demonstrations and
- * instructions both matter.
+ * the most of sim^2 + 20,000 a point of clues: words of the question that the label's name has, or
+ * that the instruction or the field's description say of it (embedded_labels.c). So demonstrations
+ * and instructions both matter.
  *
  * Without a demonstration that shares a word it falls back on what is offered: labels by their
  * clues, plain arithmetic and simple word sums, else the text's own last words. Asked for an

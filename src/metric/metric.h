@@ -2,21 +2,21 @@
  * callers see one interface.
  *
  *     name                  option     score
- *     answer_exact_match    frac 1     equal after DSPy's normalisation to the label `answer` or to
- * one of a list of them; frac below 1: F1 of at least frac exact_match                      str()
- * of both, trimmed and in lower case, are equal f1                               words shared after
- * normalisation; the best of a list of labels hotpot_f1                        the same on
- * `answer`; yes, no, noanswer have to be equal answer_passage_match             a passage of the
- * output `context` holds a label `answer` contains                         the output holds the
- * label (trimmed, lower case) regex                 pattern    the output matches the pattern, or
- * the label as a pattern (PCRE2) numeric               tolerance  the last number of both differs
- * by at most tolerance (1e-9) json_fields                      share of the fields of the JSON
- * label that agree any_of                           the output equals one of the label's list, as
- * exact_match
+ *     answer_exact_match    frac       equal to the label, or to one of its list, as DSPy
+ *                                      normalises; with a frac below 1: F1 of at least frac
+ *     exact_match                      str() of both is equal, trimmed and in lower case
+ *     f1                               shared words, normalised; the best of a list of labels
+ *     hotpot_f1                        the same, but yes, no, noanswer have to be equal
+ *     answer_passage_match             a passage of the output `context` holds a label
+ *     contains                         the output holds the label, trimmed and in lower case
+ *     regex                 pattern    the output matches the pattern, else the label as one
+ *     numeric               tolerance  the last numbers differ by at most tolerance (1e-9)
+ *     json_fields                      share of the fields of the JSON label that agree
+ *     any_of                           the output equals one of the label's list
  *
- * All take `field`, the name of label and output (default: `answer` where named above, else the
- * only label). {"command": [...], "processes": 1, "timeout": 60}: a program of one's own
- * (command.c). */
+ * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
+ * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
+ * "timeout": 60} is a program of one's own (command.c). */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
