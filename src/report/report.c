@@ -122,6 +122,11 @@ void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double 
         double newest = (double)(s->usage.requests - p->last_calls) / passed;
         p->rate = p->rate > 0 ? 0.7 * p->rate + 0.3 * newest : newest;
     }
+    if (p->last == 0 || strcmp(p->phase, s->phase) != 0 || s->done < p->phase_done) {
+        snprintf(p->phase, sizeof p->phase, "%s", s->phase);
+        p->phase_started = p->last > 0 ? p->last : p->started;
+        p->phase_done = p->last > 0 ? 0 : s->done;
+    }
     p->last = now;
     p->last_calls = s->usage.requests;
     dm_buf_printf(b, "%s %zu", s->phase, s->done);
@@ -132,9 +137,10 @@ void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double 
     dm_buf_printf(b, "  %.1f calls/s  ", p->rate);
     dm_print_count(b, (double)(s->usage.prompt + s->usage.completion));
     dm_buf_printf(b, " tokens  %zu errors", s->errors);
-    if (s->total > s->done && s->done > 0) {
+    if (s->total > s->done && s->done > p->phase_done) {
         dm_buf_text(b, "  ");
-        dm_print_seconds(b, (now - p->started) * (double)(s->total - s->done) / (double)s->done);
+        dm_print_seconds(b, (now - p->phase_started) * (double)(s->total - s->done) /
+                                (double)(s->done - p->phase_done));
         dm_buf_text(b, " left");
     }
 }

@@ -30,7 +30,10 @@ void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n);
 typedef struct dm_progress {
     double started, last; /* dm_now() */
     int64_t last_calls;
-    double rate; /* calls/s, smoothed */
+    double rate;    /* calls/s, smoothed */
+    char phase[32]; /* what the time that is left is reckoned for */
+    double phase_started;
+    size_t phase_done; /* when it was first seen: what a resumed run has already */
 } dm_progress;
 void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now);
 

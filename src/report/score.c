@@ -4,12 +4,21 @@
 
 #define Z 1.959963984540054 /* 97.5 % of the normal distribution */
 
-/* 97.5 % of Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5). */
+/* 97.5 % of Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5), which is
+ * too small for the first three. */
 static double student(size_t n)
 {
+    static const double first[] = {12.706204736, 4.302652730, 3.182446305};
+    if (n <= 4)
+        return first[n - 2];
     double v = (double)(n - 1), z = Z;
     return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v) +
            (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * v * v * v);
+}
+
+static bool is_binary(double score)
+{
+    return score == 0 || score == 1;
 }
 
 static void wilson(double p, double n, double *low, double *high)
@@ -25,7 +34,7 @@ dm_score dm_score_of(const dm_result *r, size_t n)
     dm_score s = {NAN, NAN, NAN, 0, 0, 0, 0, 0};
     double sum = 0, squares = 0;
     bool binary = true;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; r && i < n; i++) {
         s.failed += r[i].fault != DM_FAULT_NONE;
         s.fallback += r[i].fallback;
         s.truncated += r[i].truncated;
@@ -34,7 +43,7 @@ dm_score dm_score_of(const dm_result *r, size_t n)
             continue;
         s.n++;
         sum += r[i].score;
-        binary = binary && (r[i].score == 0 || r[i].score == 1);
+        binary = binary && is_binary(r[i].score);
     }
     if (s.n == 0)
         return s;
@@ -70,12 +79,15 @@ dm_value *dm_score_json(dm_arena *a, const dm_score *s)
 
 dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
 {
-    dm_difference d = {0, 0, 0, 0};
+    dm_difference d = {0, 0, 0, 0, 0, 0, true};
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++)
         if (a[i].present && b[i].present) {
             sum += b[i].score - a[i].score;
             d.n++;
+            d.up += b[i].score > a[i].score;
+            d.down += b[i].score < a[i].score;
+            d.binary = d.binary && is_binary(a[i].score) && is_binary(b[i].score);
         }
     if (d.n == 0)
         return d;
@@ -89,9 +101,27 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
     return d;
 }
 
+/* Two-sided chance of so uneven a split of n fair coins, or a more uneven one. */
+static double coin_test(size_t less, size_t n)
+{
+    double tail = 0, all = (double)n;
+    for (size_t k = 0; k <= less; k++)
+        tail += exp(lgamma(all + 1) - lgamma((double)k + 1) - lgamma(all - (double)k + 1) -
+                    all * log(2));
+    return fmin(1, 2 * tail);
+}
+
+static bool outside_noise(const dm_difference *d)
+{
+    size_t differ = d->up + d->down, less = d->up < d->down ? d->up : d->down;
+    if (d->binary)
+        return coin_test(less, differ) < 0.05;
+    return differ >= 6 && (d->low > 0 || d->high < 0);
+}
+
 const char *dm_verdict_text(const dm_difference *d)
 {
-    return d->n && d->low > 0    ? "better"
-           : d->n && d->high < 0 ? "worse"
-                                 : "no difference outside the noise";
+    if (!outside_noise(d))
+        return "no difference outside the noise";
+    return d->mean > 0 ? "better" : "worse";
 }

@@ -12,15 +12,19 @@ typedef struct dm_score {
 } dm_score;
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
-dm_score dm_score_of(const dm_result *r, size_t n);
+dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was scored */
 dm_value *dm_score_json(dm_arena *a,
                         const dm_score *s); /* {"score", "low", "high", "n", "failed"} */
 
 typedef struct dm_difference {
     double mean, low, high; /* b - a over the examples that both answered; 95 %, Student's */
-    size_t n;
+    size_t n, up, down;     /* examples that both answered; where b is better, worse */
+    bool binary;            /* all scores are 0 or 1 */
 } dm_difference;
 dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n);
+/* Scores of 0 and 1: McNemar's exact test (1947) at 5 %, as Student's interval is too short where
+ * few examples differ. Others: Student's interval, and at least 6 examples that differ: the signs
+ * of fewer can be one-sided by chance in more than 5 %. */
 const char *
 dm_verdict_text(const dm_difference *d); /* "better", "worse", "no difference outside the noise" */
 

@@ -1,0 +1,281 @@
+/* Scores, intervals, the verdict, the table's words and the line of progress. */
+#include "report/report.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { MOST = 400 };
+
+static dm_result scored(double score)
+{
+    return (dm_result){.score = score, .present = true};
+}
+
+static dm_result absent(dm_fault fault)
+{
+    return (dm_result){.score = NAN, .fault = fault};
+}
+
+/* n results, the first `right` of them 1. */
+static const dm_result *rights(dm_result *r, size_t right, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        r[i] = scored(i < right);
+    return r;
+}
+
+static void near_to(double got, double want, double by, const char *what)
+{
+    cr_expect(fabs(got - want) <= by, "%s: %.6f, not %.6f", what, got, want);
+}
+
+Test(report, wilson)
+{
+    static const struct {
+        size_t right, n;
+        double low, high; /* Wilson's, from statsmodels' proportion_confint */
+    } table[] = {{0, 10, 0, .277535},
+                 {10, 10, .722465, 1},
+                 {5, 10, .236593, .763407},
+                 {1, 1, .206549, 1},
+                 {81, 263, .255289, .366205}};
+    dm_result r[MOST];
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        dm_score s = dm_score_of(rights(r, table[i].right, table[i].n), table[i].n);
+        near_to(s.low, table[i].low, 1e-5, "low");
+        near_to(s.high, table[i].high, 1e-5, "high");
+        near_to(s.score, (double)table[i].right / (double)table[i].n, 1e-12, "score");
+    }
+}
+
+/* .2 and .4: half of the interval is t * s / sqrt(n), with the t of statistical tables. */
+Test(report, student)
+{
+    static const struct {
+        size_t n;
+        double t;
+    } table[] = {{2, 12.706}, {3, 4.303},  {4, 3.182},  {6, 2.571},
+                 {11, 2.228}, {31, 2.042}, {201, 1.972}};
+    dm_result a[MOST], b[MOST];
+    for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
+        size_t n = table[k].n;
+        double mean = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+            a[i] = scored(.3);
+            b[i] = scored(i % 2 ? .2 : .4);
+            mean += b[i].score / (double)n;
+        }
+        for (size_t i = 0; i < n; i++)
+            squares += (b[i].score - mean) * (b[i].score - mean);
+        double half = table[k].t * sqrt(squares / (double)(n - 1) / (double)n);
+        dm_difference d = dm_paired(a, b, n);
+        near_to((d.high - d.low) / 2, half, .002 * half, "half");
+        near_to(d.mean, mean - .3, 1e-12, "mean");
+    }
+}
+
+Test(report, what_is_absent_does_not_count)
+{
+    dm_result a[] = {scored(1), absent(DM_FAULT_TRANSPORT), scored(0), scored(1)},
+              b[] = {scored(1), scored(1), absent(DM_FAULT_REFUSED), scored(0)};
+    b[0].fallback = b[3].truncated = true;
+    dm_score s = dm_score_of(a, 4), t = dm_score_of(b, 4), none = dm_score_of(NULL, 4);
+    dm_difference d = dm_paired(a, b, 4);
+    near_to(s.score, 2. / 3, 1e-12, "score");
+    cr_expect(s.n == 3 && s.failed == 1 && t.fallback == 1 && t.truncated == 1);
+    cr_expect(d.n == 2 && d.down == 1 && d.up == 0, "%zu %zu %zu", d.n, d.up, d.down);
+    cr_expect(none.n == 0 && isnan(none.score));
+}
+
+/* up examples got right, down got wrong, of n. */
+static const char *verdict(size_t up, size_t down, size_t n)
+{
+    dm_result a[MOST], b[MOST];
+    for (size_t i = 0; i < n; i++) {
+        a[i] = scored(i >= up && i < up + down);
+        b[i] = scored(i < up);
+    }
+    dm_difference d = dm_paired(a, b, n);
+    return dm_verdict_text(&d);
+}
+
+Test(report, verdict_on_0_and_1)
+{
+    static const struct {
+        size_t up, down, n;
+        const char *words;
+    } table[] = {
+        {0, 0, 40, "no difference outside the noise"},
+        {3, 0, 3, "no difference outside the noise"},  /* p = 0.25 */
+        {5, 0, 20, "no difference outside the noise"}, /* 0.0625; Student's t would say better */
+        {6, 0, 6, "better"},                           /* 0.031 */
+        {0, 6, 300, "worse"},
+        {9, 2, 100, "no difference outside the noise"},   /* 0.065 */
+        {10, 2, 100, "better"},                           /* 0.039 */
+        {60, 40, 400, "no difference outside the noise"}, /* 0.057 */
+        {61, 39, 400, "better"},                          /* 0.035 */
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        cr_expect_str_eq(verdict(table[i].up, table[i].down, table[i].n), table[i].words,
+                         "%zu up, %zu down of %zu", table[i].up, table[i].down, table[i].n);
+}
+
+/* Without any true difference "better" or "worse" may be said in at most 5 % of the cases: exactly,
+ * over all splits of m examples that differ. */
+Test(report, verdict_is_rarely_wrong)
+{
+    for (size_t m = 1; m <= 60; m++) {
+        double wrong = 0, weight = pow(.5, (double)m);
+        for (size_t up = 0; up <= m; up++) {
+            if (strcmp(verdict(up, m - up, 100), "no difference outside the noise") != 0)
+                wrong += weight;
+            weight *= (double)(m - up) / (double)(up + 1);
+        }
+        cr_expect(wrong < .05, "%zu examples differ: wrong in %.4f", m, wrong);
+    }
+}
+
+Test(report, verdict_on_fractions)
+{
+    dm_result a[20], b[20];
+    for (size_t i = 0; i < 20; i++) {
+        a[i] = scored(.5);
+        b[i] = scored(i < 5 ? .75 : .5);
+    }
+    dm_difference d = dm_paired(a, b, 5);
+    cr_expect_str_eq(dm_verdict_text(&d),
+                     "no difference outside the noise"); /* no variance at all */
+    b[5] = b[6] = scored(.7);
+    d = dm_paired(a, b, 20);
+    cr_expect_str_eq(dm_verdict_text(&d), "better");
+    d = dm_paired(b, a, 20);
+    cr_expect_str_eq(dm_verdict_text(&d), "worse");
+}
+
+static char *table_of(const dm_report *r)
+{
+    dm_buf b;
+    size_t n;
+    dm_buf_init(&b, 100000);
+    dm_report_table(&b, r);
+    return dm_buf_take(&b, &n);
+}
+
+static void has(const char *text, const char *words, bool wanted)
+{
+    cr_expect((strstr(text, words) != NULL) == wanted, "%s \"%s\" in:\n%s",
+              wanted ? "no" : "there is", words, text);
+}
+
+Test(report, table)
+{
+    dm_result a[100], b[100];
+    dm_dataset set = {.n = 100};
+    dm_split_report splits[] = {{"valset", &set, rights(a, 40, 100), rights(b, 70, 100)},
+                                {"testset", &set, rights(a, 40, 100), rights(b, 70, 100)}};
+    dm_report r = {.splits = splits,
+                   .n_splits = 1,
+                   .selected = true,
+                   .cost = NAN,
+                   .program = "o/program.json"};
+    r.usage.requests = 1234;
+    char *text = table_of(&r);
+    has(text, "40.0 % (30.9 to 49.8)", true);
+    has(text, "70.0 % (60.4 to 78.1)  +30.0  better", true);
+    has(text, "1234 calls", true);
+    has(text, "o/program.json\n", true);
+    has(text, "validation score of a selected winner, optimistic\n", true);
+    has(text, "stand-in", false);
+    has(text, "$", false);
+    has(text, "failed", false);
+    free(text);
+    r.n_splits = 2;
+    r.stand_in = true;
+    b[3] = absent(DM_FAULT_PARSE);
+    text = table_of(&r);
+    has(text, "optimistic", false);
+    has(text, "(stand-in, not a language model)", true);
+    has(text, "compiled: 1 of 100 failed (1 did not parse)", true);
+    free(text);
+}
+
+Test(report, no_answer_at_all)
+{
+    dm_result a[2] = {absent(DM_FAULT_TRANSPORT), absent(DM_FAULT_TRANSPORT)};
+    dm_dataset set = {.n = 2};
+    dm_split_report split = {"testset", &set, a, NULL};
+    dm_report r = {.splits = &split, .n_splits = 1, .cost = .5};
+    char *text = table_of(&r);
+    has(text, "no answer", true);
+    has(text, "nan", false);
+    has(text, "$0.50", true);
+    free(text);
+}
+
+Test(report, predictions)
+{
+    dm_result a[2] = {scored(1), absent(DM_FAULT_REFUSED)};
+    dm_example examples[2] = {{.id = "7"}, {.id = "a\"b"}};
+    dm_dataset set = {.examples = examples, .n = 2};
+    dm_split_report split = {"valset", &set, a, NULL};
+    dm_buf b;
+    a[0].outputs = DM_STR("{\"answer\": \"x\"}");
+    a[1].error = "too\nlong";
+    dm_buf_init(&b, 10000);
+    dm_report_predictions(&b, &split, 1);
+    cr_expect_str_eq(
+        b.data,
+        "{\"split\": \"valset\", \"program\": \"start\", \"id\": \"7\", \"outputs\": {\"answer\": "
+        "\"x\"}, \"score\": 1.0, \"error\": null}\n"
+        "{\"split\": \"valset\", \"program\": \"start\", \"id\": \"a\\\"b\", \"outputs\": null, "
+        "\"score\": null, \"error\": \"refused\", \"message\": \"too\\nlong\"}\n");
+    dm_buf_free(&b);
+}
+
+/* The time that is left is reckoned for the phase, not for the run. */
+Test(report, progress)
+{
+    dm_progress p = {.started = 100};
+    dm_pool_stats s = {.phase = "search", .done = 50, .total = 200, .mean = .713, .errors = 2};
+    static const struct {
+        const char *phase;
+        double now;
+        size_t done;
+        int64_t calls;
+        const char *words;
+    } table[] = {
+        {"search", 110, 0, 0, "search 0/200  71.3 %  0.0 calls/s  0 tokens  2 errors"},
+        {"search", 120, 50, 500,
+         "search 50/200  71.3 %  50.0 calls/s  0 tokens  2 errors  1 min 0 s left"},
+        {"search", 180, 200, 3500, "search 200/200  71.3 %  50.0 calls/s  0 tokens  2 errors"},
+        {"score", 190, 100, 4000,
+         "score 100/200  71.3 %  50.0 calls/s  0 tokens  2 errors  10.0 s left"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        dm_buf b;
+        dm_buf_init(&b, 1000);
+        s.phase = table[i].phase;
+        s.done = table[i].done;
+        s.usage.requests = table[i].calls;
+        dm_progress_line(&b, &p, &s, table[i].now);
+        cr_expect_str_eq(b.data, table[i].words);
+        dm_buf_free(&b);
+    }
+}
+
+/* A resumed run has much done when it starts: that says nothing of its speed. */
+Test(report, progress_of_a_resumed_run)
+{
+    dm_progress p = {.started = 100};
+    dm_pool_stats s = {.phase = "search", .done = 900, .total = 1000, .mean = NAN};
+    dm_buf b;
+    dm_buf_init(&b, 1000);
+    dm_progress_line(&b, &p, &s, 101);
+    cr_expect_null(strstr(b.data, "left"));
+    dm_buf_reset(&b);
+    s.done = 910;
+    dm_progress_line(&b, &p, &s, 110);
+    cr_expect_not_null(strstr(b.data, "1 min 30 s left"), "%s", b.data);
+    dm_buf_free(&b);
+}
