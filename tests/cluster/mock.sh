@@ -82,7 +82,7 @@ stop_mock
 one() { # one KIND: asks once
 	start_mock --rule golden --fault "$1=1" --slow 300 --retry-after 7
 	began=$(now_ms)
-	SECONDS_LIMIT=2 run 0 "$MOCK" --post "$(host_of "$MOCK_URL")" /v1/chat/completions "$DIR/q7"
+	SECONDS_LIMIT=$([ "$1" = huge_body ] && echo 30 || echo 2) run 0 "$MOCK" --post "$(host_of "$MOCK_URL")" /v1/chat/completions "$DIR/q7"
 	TOOK=$(($(now_ms) - began))
 	[ "$1" = huge_body ] || counted=$(stat_of faulted)
 	stop_mock
