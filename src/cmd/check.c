@@ -1,5 +1,6 @@
 /* dspy-mpi check: the job and its data, without a call. */
 #include "cmd/commands.h"
+#include "cmd/plan.h"
 #include "cmd/session.h"
 #include "json/json.h"
 
@@ -102,6 +103,12 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
            job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.has_optimizer)
         printf("optimizer %s\nout       %s\n", dm_optimizer_name(job.optimizer.name), job.out);
+    dm_plan plan = dm_plan_of(&job);
+    dm_buf b;
+    dm_buf_init(&b, 2000);
+    dm_plan_fill_text(&b, &job, &plan);
+    printf("calls     %s\n", b.data);
+    dm_buf_free(&b);
     dm_metric_free(metric);
     return 0;
 }

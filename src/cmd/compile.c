@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/out.h"
+#include "cmd/plan.h"
 #include "json/json.h"
 #include "program/state_file.h"
 
@@ -19,6 +20,7 @@ typedef struct compilation {
     dm_compile_output result;
     dm_split_report splits[2];
     size_t n_splits;
+    dm_pool_stats searched; /* when the search was over */
 } compilation;
 
 /* ---- before ---- */
@@ -32,6 +34,17 @@ static void announce(const dm_job *job)
             job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
             job->testset ? job->testset->n : 0, job->model,
             job->stand_in ? " (stand-in, not a language model)" : "");
+    dm_plan plan = dm_plan_of(job);
+    double most = 0;
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        most = fmax(most, plan.fill[i]);
+    if (!job->stand_in && most > 0 && most < (double)job->concurrency) {
+        dm_buf b;
+        dm_buf_init(&b, 2000);
+        dm_plan_fill_text(&b, job, &plan);
+        fprintf(stderr, "%s\n", b.data);
+        dm_buf_free(&b);
+    }
 }
 
 /* ---- after: start and winner on validation and test set ---- */
@@ -184,6 +197,15 @@ static void print_table(const compilation *c, const char *program)
 
 /* ---- the whole ---- */
 
+/* Whose fault it is when every answer failed. */
+static dm_status nothing_usable(const dm_result *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (r[i].fault != DM_FAULT_METRIC && r[i].fault != DM_FAULT_PROGRAM)
+            return DM_E_MODEL;
+    return DM_E_DATA;
+}
+
 /* Calls that gave nothing usable are no compilation (DESIGN.md §1, exit codes). */
 static dm_status check_usable(const compilation *c, dm_error *err)
 {
@@ -197,8 +219,15 @@ static dm_status check_usable(const compilation *c, dm_error *err)
             all++;
             present += c->splits[i].compiled[k].fault == DM_FAULT_NONE;
         }
+    if (all == 0 && c->searched.done > 0 && c->searched.errors >= c->searched.done)
+        return dm_fail(
+            err, DM_E_MODEL,
+            "none of the %zu examples that were tried gave an answer that could be used; "
+            "nothing was compiled",
+            c->searched.done);
     if (all > 0 && present == 0)
-        return dm_fail(err, DM_E_MODEL, "no answer of the compiled program could be used: %s",
+        return dm_fail(err, nothing_usable(c->splits[0].compiled, c->splits[0].set->n),
+                       "no answer of the compiled program could be used: %s",
                        c->splits[0].compiled[0].error ? c->splits[0].compiled[0].error
                                                       : "see predictions.jsonl");
     return DM_OK;
@@ -237,6 +266,7 @@ static int run(compilation *c, dm_error *err)
                            .trainset = job->trainset,
                            .valset = job->valset};
     dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
+    c->searched = dm_pool_stats_of(c->session.pool);
     if (st == DM_OK)
         st = score_splits(c, err);
     if (st < 0) {

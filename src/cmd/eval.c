@@ -52,10 +52,12 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split)
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
     dm_print_json(last);
     if (score.failed == split->set->n) { /* nothing was scored */
-        fprintf(stderr, "dspy-mpi: no answer could be used: %s\n",
-                split->baseline[0].error ? split->baseline[0].error
-                                         : dm_fault_name(split->baseline[0].fault));
-        return 69;
+        const dm_result *first = &split->baseline[0];
+        dm_error err;
+        bool ours = first->fault == DM_FAULT_METRIC || first->fault == DM_FAULT_PROGRAM;
+        (void)dm_fail(&err, ours ? DM_E_DATA : DM_E_MODEL, "no answer could be used: %s",
+                      first->error ? first->error : dm_fault_name(first->fault));
+        return dm_say_failure(&err);
     }
     return 0;
 }

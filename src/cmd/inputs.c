@@ -85,7 +85,8 @@ dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_prog
             return dm_fail(err, DM_E_USAGE, "--input %.*s: not valid UTF-8", DM_STR_ARG(name));
         dm_value_set(a, d, name, dm_value_string(a, value));
     }
-    for (size_t i = 0; *given && i < p->n_inputs; i++)
+    bool told = *given || dm_value_get(line->flags, "messages"); /* else nothing is rendered */
+    for (size_t i = 0; told && i < p->n_inputs; i++)
         if (!dm_value_get_str(d, p->inputs[i]))
             fprintf(stderr, "dspy-mpi: the input \"%.*s\" is missing\n", DM_STR_ARG(p->inputs[i]));
     *out = d;

@@ -225,42 +225,67 @@ static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error
 
 /* ---- models ---- */
 
+/* DSPy's name for concurrency, put into a model that does not say it. */
+static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm_error *err)
+{
+    if (!threads->v || threads->v->kind == DM_NULL || !model->v)
+        return DM_OK;
+    const dm_value *old = dm_value_get(model->v, "concurrency");
+    if (old && !dm_value_equal(old, threads->v))
+        return dm_at_fail(threads, err, "%s.concurrency is the same setting and says otherwise",
+                          model->path);
+    dm_value *d = dm_value_dict(a);
+    if (model->v->kind == DM_DICT)
+        d = dm_value_copy(a, model->v);
+    else
+        dm_value_set(a, d, DM_STR("model"), model->v);
+    dm_value_set(a, d, DM_STR("concurrency"), threads->v);
+    model->v = d;
+    return DM_OK;
+}
+
+/* Which optimizers ask a role something; every model given has a reader or is refused. */
+static bool role_is_read(const dm_job *job, int role)
+{
+    bool bootstraps = job->optimizer.name != DM_LABELED_FEW_SHOT;
+    return role == DM_TASK || !job->has_optimizer || (role == DM_TEACHER && bootstraps);
+}
+
+static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
+{
+    dm_lm_config *c = dm_lm_config_read(a, at, err);
+    if (!c)
+        return err->status;
+    if (role == DM_TASK) {
+        job->model = c->model;
+        job->concurrency = c->concurrency;
+    }
+    job->stand_in |= role_is_read(job, role) && c->provider == DM_EMBEDDED;
+    job->setup.lm[role] = at->v;
+    return DM_OK;
+}
+
 static dm_status read_models(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
     static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
     dm_at lm = dm_at_key(root, "lm"), lms = dm_at_key(root, "lms"),
           optimizer = dm_at_key(root, "optimizer");
-    dm_at threads = dm_at_key(&optimizer, "num_threads");
+    dm_at threads = dm_at_key(&optimizer, "num_threads"), task = dm_at_key(&lms, "task");
     dm_status st = dm_get_known(&lms, roles, DM_ROLES, err);
-    if (st != DM_OK)
-        return st;
-    if (threads.v && threads.v->kind != DM_NULL && lm.v) { /* DSPy's name for concurrency */
-        dm_value *d = dm_value_dict(a);
-        if (lm.v->kind == DM_DICT)
-            d = dm_value_copy(a, lm.v);
-        else
-            dm_value_set(a, d, DM_STR("model"), lm.v);
-        dm_value_set(a, d, DM_STR("concurrency"), threads.v);
-        lm.v = d;
-    }
-    for (int i = 0; i < DM_ROLES; i++) {
+    if (st == DM_OK)
+        st = add_threads(a, &threads, task.v ? &task : &lm, err);
+    if (st == DM_OK && !task.v && !lm.v)
+        st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-4o-mini\"");
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         dm_at role = dm_at_key(&lms, roles[i]);
-        if (!role.v)
-            role = i > 0 && dm_value_get(lms.v, "task") && !lm.v ? dm_at_key(&lms, "task") : lm;
-        if (!role.v)
-            return i == 0 ? dm_at_fail(root, err,
-                                       "lm: a model is missing, such as \"openai/gpt-4o-mini\"")
-                          : DM_OK;
-        dm_lm_config *c = dm_lm_config_read(a, &role, err);
-        if (!c)
-            return DM_E_JOB;
-        if (i == DM_TASK) {
-            job->model = c->model;
-            job->stand_in = c->provider == DM_EMBEDDED;
-        }
-        job->setup.lm[i] = role.v;
+        if (role.v && !role_is_read(job, i))
+            return dm_at_fail(&role, err, "%s asks no model of this role: leave it out",
+                              dm_optimizer_name(job->optimizer.name));
+        if (i == DM_TASK || !role.v)
+            role = task.v && (i == DM_TASK || !lm.v) ? task : lm;
+        st = read_role(a, &role, i, job, err);
     }
-    return DM_OK;
+    return st;
 }
 
 /* ---- the whole ---- */
@@ -295,6 +320,8 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
         st = (at = dm_at_key(root, "failure_score"),
               dm_get_number(&at, 0, 1, &job->setup.failure_score, err));
     if (st == DM_OK && (at = dm_at_key(root, "max_errors")).v) {
+        if (job->has_optimizer && job->optimizer.name == DM_LABELED_FEW_SHOT)
+            return dm_at_fail(&at, err, "labeled_few_shot runs nothing that it could count");
         st = dm_get_int(&at, 1, INT32_MAX, &job->optimizer.max_errors, err);
         job->optimizer.has_max_errors = true;
     }
@@ -308,6 +335,30 @@ static dm_status refuse_later(const dm_at *root, dm_error *err)
     if (budget.v)
         return dm_at_fail(&budget, err, "caps are not there yet; leave it out");
     return DM_OK;
+}
+
+/* What has no reader with the optimizer that was chosen. */
+static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
+{
+    dm_at optimizer = dm_at_key(root, "optimizer"), teacher = dm_at_key(root, "teacher");
+    if (job->has_optimizer && job->optimizer.name == DM_MIPRO_V2)
+        return dm_at_fail(&optimizer, err,
+                          "mipro_v2 is not there yet; there are labeled_few_shot, "
+                          "bootstrap_few_shot and bootstrap_few_shot_with_random_search");
+    if (job->has_optimizer && job->optimizer.name == DM_LABELED_FEW_SHOT && teacher.v)
+        return dm_at_fail(&teacher, err, "labeled_few_shot has no teacher: leave it out");
+    return DM_OK;
+}
+
+/* Of the job behind a program file only the program and how it is run is looked at. */
+static dm_value *program_only(dm_arena *a, const dm_value *job)
+{
+    static const char *const keys[] = {"program", "student", "lm", "lms", "adapter"};
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (dm_value_get(job, keys[i]))
+            dm_value_set(a, d, dm_str_of(keys[i]), dm_value_get(job, keys[i]));
+    return d;
 }
 
 static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **out, dm_error *err)
@@ -339,11 +390,15 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_options_merge(a, file, job->file, line->keys, &merged, err);
     if (st != DM_OK)
         return st;
+    if (!wants.data)
+        merged = program_only(a, merged);
     job->json = merged;
     dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
     st = refuse_later(&root, err);
     if (st == DM_OK)
         st = read_rest(a, &root, wants, job, err);
+    if (st == DM_OK)
+        st = refuse_unread(&root, job, err);
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
     if (st == DM_OK)
@@ -354,7 +409,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = read_data(a, &root, job, err);
     if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
-    if (st == DM_OK)
+    if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     job->setup.program = job->program;
     job->setup.out = job->out;

@@ -17,13 +17,15 @@ typedef struct dm_job {
     bool has_optimizer, valset_is_trainset;
     dm_optimizer_params optimizer;
     const dm_dataset *trainset, *valset, *testset;
-    const char *out;   /* folder */
-    bool stand_in;     /* the task model is the embedded one */
-    const char *model; /* the task model's name as given */
+    const char *out;     /* folder */
+    bool stand_in;       /* one of the models is the embedded one */
+    int64_t concurrency; /* calls in flight asked for, of the task model */
+    const char *model;   /* the task model's name as given */
     dm_setup setup;
 } dm_job;
 
-/* What a command needs of a job: data sets and metric are read only where they are wanted. */
+/* What a command needs of a job: data sets and metric are read only where they are wanted. Without
+ * data (run, show) only program, models and adapter are looked at. */
 typedef struct dm_job_wants {
     bool data, metric, optimizer, model;
 } dm_job_wants;

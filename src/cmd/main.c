@@ -6,6 +6,8 @@
 #include "cmd/commands.h"
 #include "cmd/session.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +103,34 @@ static int run_command(const struct command *c, int argc, char **argv)
     return code;
 }
 
+/* An answer that could not be written is no success; a reader that has left has had enough. */
+static int check_stdout(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    int why = errno;
+    struct pollfd out = {.fd = 1, .events = POLLOUT};
+    if (poll(&out, 1, 0) > 0 && (out.revents & POLLERR))
+        return code;
+    fprintf(stderr, "dspy-mpi: standard output cannot be written%s%s\n", why ? ": " : "",
+            why ? strerror(why) : "");
+    return code ? code : 73;
+}
+
+static int help_launch(void)
+{
+    puts("dspy-mpi launch -n N [--restarts K] [--hostfile F] [--host H] [--map-by M] [--mca K V] "
+         "COMMAND "
+         "...\n"
+         "the command on N ranks; sees to root, oversubscription, mpirun's noise, the terminal and "
+         "the exit code\n\n"
+         "  -n N            ranks; rank 0 coordinates, the others call models\n"
+         "  --restarts K    start again, resumed, up to K times after a rank was lost (0)\n"
+         "The others are handed to mpirun.");
+    return 0;
+}
+
 static int launch(int argc, char **argv)
 {
     int code = 70;
@@ -116,13 +146,19 @@ static int run_alone(int argc, char **argv)
 {
     if (argc < 2)
         return help(stderr);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
-        strcmp(argv[1], "-h") == 0)
-        return help(stdout);
+    const struct command *asked = argc > 2 ? find_command(argv[2]) : NULL;
+    bool helped = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
+                  strcmp(argv[1], "-h") == 0;
+    if (helped && argc > 2 && strcmp(argv[2], "launch") == 0)
+        return help_launch();
+    if (helped)
+        return asked ? help_command(asked) : help(stdout);
     if (strcmp(argv[1], "--version") == 0) {
         puts("dspy-mpi " DM_VERSION);
         return 0;
     }
+    if (strcmp(argv[1], "launch") == 0 && argc > 2 && strcmp(argv[2], "--help") == 0)
+        return help_launch();
     if (strcmp(argv[1], "launch") == 0)
         return launch(argc - 2, argv + 2);
     const struct command *c = find_command(argv[1]);
@@ -143,7 +179,7 @@ static int run_as_rank(int argc, char **argv)
     if (rank > 0) {
         dm_cluster_worker();
     } else {
-        code = run_alone(argc, argv);
+        code = check_stdout(run_alone(argc, argv));
         dm_cluster_dismiss();
         dm_launch_report(code);
     }
@@ -155,5 +191,5 @@ int main(int argc, char **argv)
 {
     dm_set_nomem(out_of_memory);
     dm_signals_install();
-    return dm_cluster_is_rank() ? run_as_rank(argc, argv) : run_alone(argc, argv);
+    return dm_cluster_is_rank() ? run_as_rank(argc, argv) : check_stdout(run_alone(argc, argv));
 }

@@ -138,19 +138,27 @@ static dm_status unknown(unsigned command, const char *word, const char *name, d
 
 /* ---- the command line ---- */
 
+static dm_value *marked(dm_value *v)
+{
+    v->line = DM_LINE_FLAG;
+    for (size_t i = 0; (v->kind == DM_LIST || v->kind == DM_DICT) && i < v->n; i++)
+        marked((dm_value *)(uintptr_t)(v->kind == DM_LIST ? v->items[i] : v->members[i].value));
+    return v;
+}
+
 /* A value that parses as JSON is JSON, else it is a string. */
 static const dm_value *value_of(dm_arena *a, const char *text)
 {
-    const dm_value *v = dm_json_read(a, dm_str_of(text), NULL);
-    return v ? v : dm_value_text(a, text);
+    dm_value *v = dm_json_read(a, dm_str_of(text), NULL);
+    return marked(v ? v : dm_value_text(a, text));
 }
 
 static const dm_value *absolute(dm_arena *a, const char *path)
 {
     char folder[PATH_MAX];
     if (path[0] == '/' || strncmp(path, "${", 2) == 0 || !getcwd(folder, sizeof folder))
-        return dm_value_text(a, path);
-    return dm_value_text(a, dm_arena_printf(a, "%s/%s", folder, path));
+        return marked(dm_value_text(a, path));
+    return marked(dm_value_text(a, dm_arena_printf(a, "%s/%s", folder, path)));
 }
 
 /* Puts v at "a.b.c" of dict d, making objects on the way; a string model becomes an object. */

@@ -67,7 +67,7 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, bool fresh, const dm_value
     const char *path = in_out(a, job, "status.json");
     dm_str text;
     *finished = NULL;
-    if (fresh && access(job->out, F_OK) == 0) {
+    if (fresh && (access(path, F_OK) == 0 || access(in_out(a, job, "journal"), F_OK) == 0)) {
         dm_status st = move_aside(a, job->out, err);
         if (st != DM_OK)
             return st;

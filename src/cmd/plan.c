@@ -1,58 +1,154 @@
 /* dspy-mpi plan: calls before a cent is spent (contract 9). */
+#include "cmd/plan.h"
+#include "base/random.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 
 #include <math.h>
 #include <stdio.h>
 
-typedef struct range {
-    double low, expected, high; /* calls */
-} range;
+#define CALLS_A_RANK 256 /* in flight; ranks do I/O (DESIGN.md §4) */
 
-static void add(range *r, double low, double expected, double high)
+const char *dm_plan_phase_name(dm_plan_phase p)
 {
-    r->low += low;
-    r->expected += expected;
-    r->high += high;
+    static const char *const names[] = {"bootstrap", "search", "score"};
+    return names[p];
 }
 
-/* c calls a run, twice as many if every answer needs the JSON fallback. */
-static void add_runs(range *r, double c, double low, double expected, double high)
+/* Program runs as calls: c a run, twice as many if every answer needs the JSON fallback. */
+static void add_runs(dm_range *r, double c, double low, double expected, double high)
 {
-    add(r, c * low, c * expected, 2 * c * high);
+    r->low += c * low;
+    r->expected += c * expected;
+    r->high += 2 * c * high;
 }
 
-/* One bootstrapping of at most `size` demonstrations from n examples: at least `size` attempts;
- * half of them fail in the expectation that is put here. */
-static void add_bootstrap(range *r, double c, double n, double size, double rounds)
+/* One bootstrapping of at most `size` demonstrations: it stops at the size-th success, so there are
+ * at least that many attempts; that every other one succeeds is an assumption. */
+static void add_bootstrap(dm_plan *p, double c, double n, double size, double rounds)
 {
-    add_runs(r, c, fmin(size, n), fmin(2 * size, n), n * rounds);
+    add_runs(&p->calls[DM_PLAN_BOOTSTRAP], c, fmin(size, n), fmin(2 * size, n),
+             size > 0 ? n * rounds : 0);
+    p->fill[DM_PLAN_BOOTSTRAP] += fmin(size, n); /* looks ahead as far as successes are missing */
 }
 
-static range search_calls(const dm_job *job, double c, double n, double v)
+/* Random search's number of demonstrations for candidate k (contract 8.3). */
+static double candidate_size(const dm_optimizer_params *p, int64_t k)
+{
+    dm_pyrandom rng;
+    if (k == -1 || p->max_bootstrapped_demos == 0)
+        return (double)p->max_bootstrapped_demos;
+    dm_pyrandom_seed(&rng, 1000 * (p->has_seed ? p->seed : 0) + k);
+    return (double)dm_pyrandom_randint(&rng, 1, p->max_bootstrapped_demos);
+}
+
+static bool is_candidate(const dm_optimizer_params *p, int64_t k)
+{
+    for (size_t i = 0; i < p->n_restrict; i++)
+        if (p->restrict_seeds[i] == k)
+            return true;
+    return !p->restrict_seeds;
+}
+
+/* Candidates -3 ... N-1, each on the whole validation set. */
+static void plan_random_search(dm_plan *plan, const dm_job *job, double c, double n, double v)
 {
     const dm_optimizer_params *p = &job->optimizer;
-    double rounds = (double)p->max_rounds, most = (double)p->max_bootstrapped_demos;
-    range r = {0, 0, 0};
-    if (p->name == DM_BOOTSTRAP_FEW_SHOT)
-        add_bootstrap(&r, c, n, most, rounds);
-    if (p->name != DM_RANDOM_SEARCH)
-        return r;
-    add_bootstrap(&r, c, n, most, rounds);
-    for (int64_t k = 0; k < p->num_candidate_programs; k++)
-        add_bootstrap(&r, c, n, (1 + most) / 2, rounds);
-    double candidates = (double)p->num_candidate_programs + 3;
-    add_runs(&r, c, candidates * v, candidates * v, candidates * v);
-    return r;
+    double candidates = 0;
+    dm_plan first = {0}; /* at stop_at_score it may end after the first */
+    for (int64_t k = -3; k < p->num_candidate_programs; k++) {
+        if (!is_candidate(p, k))
+            continue;
+        if (k >= -1)
+            add_bootstrap(plan, c, n, candidate_size(p, k), (double)p->max_rounds);
+        if (++candidates == 1)
+            first = *plan;
+    }
+    double surely = p->has_stop_at_score ? 1 : candidates;
+    if (p->max_bootstrapped_demos == 0 || p->max_labeled_demos == 0) /* some may be the same */
+        surely = fmin(surely, 1);
+    add_runs(&plan->calls[DM_PLAN_SEARCH], c, surely * v, candidates * v, candidates * v);
+    plan->fill[DM_PLAN_SEARCH] = p->has_stop_at_score ? v : candidates * v;
+    if (p->has_stop_at_score)
+        plan->calls[DM_PLAN_BOOTSTRAP].low = first.calls[DM_PLAN_BOOTSTRAP].low;
+    /* Candidates whose teachers are one program ask it the same. */
+    if (p->max_labeled_demos == 0 || job->teacher_compiled)
+        plan->calls[DM_PLAN_BOOTSTRAP].low =
+            fmin(plan->calls[DM_PLAN_BOOTSTRAP].low, c * (p->max_bootstrapped_demos > 0));
 }
 
-static dm_value *range_json(dm_arena *a, const range *r)
+static bool has_demos(const dm_candidate *student)
+{
+    for (size_t i = 0; i < student->program->n; i++)
+        if (student->parts[i].n_demos)
+            return true;
+    return false;
+}
+
+/* Start and winner on validation and test set, but for what the search has scored already. */
+static void plan_score(dm_plan *plan, const dm_job *job, double c, double v)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    double test = job->testset ? (double)job->testset->n : 0;
+    bool search = p->name == DM_RANDOM_SEARCH;
+    bool start_scored = search && !has_demos(job->student) && is_candidate(p, -3);
+    double own = (start_scored ? 0 : v) + (search ? 0 : v);
+    /* The winner may be the start. */
+    double low = search ? (start_scored ? 0 : v) : v;
+    add_runs(&plan->calls[DM_PLAN_SCORE], c, low + test, own + 2 * test, own + 2 * test);
+    plan->fill[DM_PLAN_SCORE] = own + 2 * test;
+}
+
+dm_plan dm_plan_of(const dm_job *job)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    dm_plan plan = {0};
+    double c = (double)job->program->n, v = job->valset ? (double)job->valset->n : 0,
+           n = job->trainset ? (double)job->trainset->n : 0;
+    if (!job->has_optimizer) {
+        double set = job->testset ? (double)job->testset->n : v > 0 ? v : n;
+        add_runs(&plan.calls[DM_PLAN_SCORE], c, set, set, set); /* what eval does */
+        plan.fill[DM_PLAN_SCORE] = set;
+        return plan;
+    }
+    if (p->name == DM_BOOTSTRAP_FEW_SHOT)
+        add_bootstrap(&plan, c, n, (double)p->max_bootstrapped_demos, (double)p->max_rounds);
+    if (p->name == DM_RANDOM_SEARCH)
+        plan_random_search(&plan, job, c, n, v);
+    plan_score(&plan, job, c, v);
+    return plan;
+}
+
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
+{
+    double most = 0, asked = (double)job->concurrency;
+    dm_buf_printf(b, "%.0f calls in flight asked for (lm.concurrency), this job fills at most",
+                  asked);
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        if (plan->fill[i] > 0) {
+            dm_buf_printf(b, "%s %.0f (%s)", most > 0 ? "," : "", plan->fill[i],
+                          dm_plan_phase_name((dm_plan_phase)i));
+            most = fmax(most, plan->fill[i]);
+        }
+    if (most == 0)
+        dm_buf_text(b, " none");
+    double ranks = ceil(fmin(most, asked) / CALLS_A_RANK);
+    dm_buf_printf(b, "; %.0f rank%s beside the coordinator %s plenty", fmax(1, ranks),
+                  ranks > 1 ? "s" : "", ranks > 1 ? "are" : "is");
+}
+
+static dm_value *range_json(dm_arena *a, const dm_range *r)
 {
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("low"), dm_value_int(a, (int64_t)floor(r->low)));
     dm_value_set(a, d, DM_STR("expected"), dm_value_int(a, (int64_t)round(r->expected)));
     dm_value_set(a, d, DM_STR("high"), dm_value_int(a, (int64_t)ceil(r->high)));
     return d;
+}
+
+static void put_row(const char *name, const dm_range *r)
+{
+    fprintf(stderr, "%-10s %10.0f %10.0f %10.0f\n", name, r->low, r->expected, r->high);
 }
 
 int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
@@ -65,18 +161,23 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     if (!metric)
         return dm_say_failure(&err);
     dm_metric_free(metric);
-    double c = (double)job.program->n, v = job.valset ? (double)job.valset->n : 0;
-    double test = job.testset ? (double)job.testset->n : 0,
-           own = job.optimizer.name == DM_RANDOM_SEARCH ? 0 : 2 * v;
-    range search = search_calls(&job, c, (double)job.trainset->n, v), score = {0, 0, 0},
-          all = search;
-    add_runs(&score, c, own + test, own + 2 * test,
-             own + 2 * test); /* the winner may be the start */
-    add(&all, score.low, score.expected, score.high);
+    dm_plan plan = dm_plan_of(&job);
+    dm_range all = {0, 0, 0};
+    dm_buf b;
     fprintf(stderr, "%-10s %10s %10s %10s\n", "calls", "low", "expected", "high");
-    fprintf(stderr, "%-10s %10.0f %10.0f %10.0f\n", "search", search.low, search.expected,
-            search.high);
-    fprintf(stderr, "%-10s %10.0f %10.0f %10.0f\n", "score", score.low, score.expected, score.high);
+    for (int i = 0; i < DM_PLAN_PHASES; i++) {
+        const dm_range *r = &plan.calls[i];
+        if (r->high > 0)
+            put_row(dm_plan_phase_name((dm_plan_phase)i), r);
+        all.low += r->low;
+        all.expected += r->expected;
+        all.high += r->high;
+    }
+    put_row("together", &all);
+    dm_buf_init(&b, 2000);
+    dm_plan_fill_text(&b, &job, &plan);
+    fprintf(stderr, "%s\n", b.data);
+    dm_buf_free(&b);
     dm_value *last = dm_value_dict(a);
     dm_value_set(a, last, DM_STR("status"), dm_value_text(a, "done"));
     dm_value_set(a, last, DM_STR("calls"), range_json(a, &all));

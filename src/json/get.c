@@ -36,6 +36,8 @@ dm_status dm_at_fail(const dm_at *at, dm_error *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (at->v && at->v->line == DM_LINE_FLAG)
+        return dm_fail(err, DM_E_USAGE, "--%s: %s", at->path, text);
     if (at->v && at->v->line)
         snprintf(where, sizeof where, ":%u:%u", at->v->line, at->v->column);
     return dm_fail(err, at->status, "%s%s: %s%s%s", at->file, where, at->path,

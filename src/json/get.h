@@ -15,7 +15,8 @@ typedef struct dm_at {
 dm_at dm_at_root(const dm_value *v, const char *file, dm_status status);
 dm_at dm_at_key(const dm_at *at, const char *key); /* .v NULL if absent */
 dm_at dm_at_item(const dm_at *at, size_t i);
-/* "file:line:column: path: " and the text; returns at->status. */
+/* "file:line:column: path: " and the text; returns at->status. A value that was given on the
+ * command line is called so, and is DM_E_USAGE. */
 dm_status dm_at_fail(const dm_at *at, dm_error *err, const char *fmt, ...) DM_PRINTF(3, 4);
 
 /* Absent values leave *out as it is (the default) and give DM_OK. */

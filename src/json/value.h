@@ -17,6 +17,7 @@
 typedef enum dm_kind { DM_NULL, DM_BOOL, DM_INT, DM_FLOAT, DM_STRING, DM_LIST, DM_DICT } dm_kind;
 
 typedef struct dm_value dm_value;
+#define DM_LINE_FLAG UINT32_MAX
 
 typedef struct dm_member {
     dm_str key; /* NUL-terminated too */
@@ -26,7 +27,8 @@ typedef struct dm_member {
 struct dm_value {
     dm_kind kind;
     bool boolean; /* DM_BOOL */
-    /* Where it began in the text it was read from, from 1; 0: was not read. */
+    /* Where it began in the text it was read from, from 1; 0: was not read; DM_LINE_FLAG: given on
+     * the command line. */
     uint32_t line, column;
     double number; /* DM_FLOAT (nan and inf are possible); DM_INT: nearest double */
     union {

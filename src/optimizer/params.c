@@ -155,6 +155,12 @@ dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p
     for (size_t i = 0; i < N_PARAMS; i++)
         if (params[i].optimizers & (1u << name))
             known[n++] = params[i].name;
+    for (size_t i = 0; i < N_PARAMS; i++) {
+        dm_at value = dm_at_key(at, params[i].name);
+        if (value.v && !(params[i].optimizers & (1u << name)))
+            return dm_at_fail(&value, err, "%s does not read it: leave it out",
+                              dm_optimizer_name(name));
+    }
     st = dm_get_known(at, known, n, err);
     for (size_t i = 0; i < N_PARAMS && st == DM_OK; i++) {
         dm_at value = dm_at_key(at, params[i].name);

@@ -1,0 +1,25 @@
+/* What a job will call, before it calls anything (contract 9). */
+#ifndef DM_CMD_PLAN_H
+#define DM_CMD_PLAN_H
+
+#include "cmd/job.h"
+
+typedef struct dm_range { /* calls */
+    double low, expected, high;
+} dm_range;
+
+typedef enum dm_plan_phase { DM_PLAN_BOOTSTRAP, DM_PLAN_SEARCH, DM_PLAN_SCORE } dm_plan_phase;
+#define DM_PLAN_PHASES 3
+const char *dm_plan_phase_name(dm_plan_phase p);
+
+typedef struct dm_plan {
+    dm_range calls[DM_PLAN_PHASES];
+    double fill[DM_PLAN_PHASES]; /* calls in flight that the phase can keep going; 0: no phase */
+} dm_plan;
+
+/* Without attempts that fail on the way. */
+dm_plan dm_plan_of(const dm_job *job);
+/* "in flight: 512 calls asked for, this job fills at most 192 (search) ..." */
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan);
+
+#endif

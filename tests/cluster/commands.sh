@@ -1,0 +1,114 @@
+# Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
+# its answer could not be written, and none takes an option that nothing reads.
+. tests/lib.sh
+plan 55
+start_mock --rule planted --seed 3
+"$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
+cd "$DIR" || exit 70
+job() { # job MORE
+	cat >job.json <<EOF
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 8} $1}
+EOF
+}
+refused() { # refused NAME CODE WORDS COMMAND...
+	name=$1 code=$2 words=$3
+	shift 3
+	if run "$code" "$PROGRAM" "$@" && said "$words"; then ok "$name: $(tail -1 err | cut -c1-150)"; else not_ok "$name (wanted $code and \"$words\")" err out; fi
+}
+out_has() { grep -qF -- "$1" out; }
+
+# help and version
+check "--version" run 0 "$PROGRAM" --version
+check "says it" out_has "dspy-mpi 0."
+check "--help" run 0 "$PROGRAM" --help
+for command in compile eval run show check plan launch; do
+	check "$command --help" run 0 "$PROGRAM" "$command" --help
+	mv out one
+	run 0 "$PROGRAM" help "$command"
+	check "help $command says the same" cmp -s one out
+done
+check "no command: the help, and 64" run 64 "$PROGRAM"
+
+# options
+job ', "optimizer": "labeled_few_shot"'
+refused "a flag of the wrong type is the command line's fault" 64 "--seed: a whole number" check job.json --seed=abc
+refused "a flag of another optimizer" 64 "--optimizer.max_rounds: labeled_few_shot does not read it" check job.json --optimizer.max_rounds=2
+refused "inside of an object on a flag" 64 "--program.predict" check job.json '--program={"predict": 3}'
+printf '{"instructions": "x"}' >teacher.json
+refused "a teacher that nothing asks" 64 "no teacher" check job.json --teacher=teacher.json
+refused "a model of a role that nothing asks" 64 "asks no model of this role" check job.json '--lms={"teacher": "embedded/stand-in"}'
+refused "max_errors where nothing is counted" 64 "runs nothing" check job.json --max_errors=3
+refused "an optimizer that is not there yet" 64 "not there yet" compile job.json --optimizer=mipro_v2
+check "leaves no OUT behind" [ ! -e job ]
+refused "num_threads and concurrency that differ" 64 "says otherwise" check job.json --optimizer.num_threads=9
+check "num_threads and concurrency that agree" run 0 "$PROGRAM" check job.json --optimizer.num_threads=8
+check "a value behind a blank" run 0 "$PROGRAM" check job.json --lm.concurrency 3
+check "is read" out_has "3 calls in flight asked for"
+
+# check and plan
+job ', "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
+before=$(stat_of requests)
+check "check" run 0 "$PROGRAM" check job.json
+check "counts, columns, labels" grep -q 'answer: [a-z]* [0-9]*, [a-z]* [0-9]*, [a-z]* [0-9]*, [a-z]* [0-9]*$' out
+check "what the job fills" out_has "200 (search)"
+check "plan" run 0 "$PROGRAM" plan job.json
+check "neither calls anything nor makes OUT" [ "$(stat_of requests)$(ls -d job 2>/dev/null)" = "$before" ]
+within() { # within MORE: a compile makes at least as many calls as plan's low, at most its high
+	job "$1"
+	run 0 "$PROGRAM" plan job.json && low=$(json calls.low out) high=$(json calls.high out) || return 1
+	before=$(stat_of requests)
+	run 0 "$PROGRAM" compile job.json --fresh || return 1
+	calls=$(($(stat_of requests) - before))
+	echo "$low to $high: $calls" >told
+	[ "$calls" -ge "$low" ] && [ "$calls" -le "$high" ] && [ "$calls" = "$(json calls out)" ]
+}
+for optimizer in '"labeled_few_shot"' '{"name":"bootstrap_few_shot","max_rounds":2}' '{"name":"BootstrapRS","num_candidate_programs":3}' \
+	'{"name":"BootstrapRS","num_candidate_programs":3,"restrict":[1]}' '{"name":"BootstrapRS","num_candidate_programs":2,"stop_at_score":1}' \
+	'{"name":"BootstrapRS","num_candidate_programs":3,"max_labeled_demos":0}' '{"name":"BootstrapRS","num_candidate_programs":2,"max_bootstrapped_demos":0}'; do
+	within ", \"optimizer\": $optimizer" && ok "plan holds for $optimizer: $(cat told)" || not_ok "plan for $optimizer: $(cat told)" err out
+done
+
+# eval, run, show
+job ', "optimizer": "labeled_few_shot"'
+run 0 "$PROGRAM" compile job.json --fresh
+compiled=$(json valset.compiled.score out)
+mkdir -p elsewhere
+check "eval of a program file, from another folder" sh -c "cd elsewhere && '$PROGRAM' eval ../job.json --program=../job/program.json >../out 2>../err"
+check "is what compile scored" [ "$(json valset.score out)" = "$compiled" ]
+check "run: one object a line, in order" sh -c "'$PROGRAM' run job/program.json --job=job.json --inputs val.jsonl >out 2>err && [ \$(wc -l <out) = 40 ] && head -1 out | grep -q '^{\"answer\": '"
+check "the same on ranks" sh -c "cp out one && mpirun --oversubscribe -n 3 '$PROGRAM' run job/program.json --job=job.json --inputs val.jsonl >out 2>err && cmp -s one out"
+cat >other.json <<EOF
+{"program": {"predict": "question -> answer"}, "teacher": "gone.json", "trainset": "gone.jsonl", "out": "\${NOT_SET_ANYWHERE}/x",
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "optimizer": "mipro_v2"}
+EOF
+check "of --job only program, model and adapter are read" run 0 "$PROGRAM" run job/program.json --job=other.json --input question=x
+check "show warns of a missing input" sh -c "'$PROGRAM' show job/program.json --messages 2>&1 >/dev/null | grep -q 'input \"question\" is missing'"
+
+# OUT
+mkdir mine && echo x >mine/precious
+run 0 "$PROGRAM" compile job.json --fresh --out=mine
+check "--fresh moves no folder that is none of ours" [ -f mine/precious ]
+run 0 "$PROGRAM" compile job.json --fresh --out=mine
+check "but its own" [ -f mine.1/precious ]
+
+# An answer that could not be written is no success.
+full=""
+for words in "compile job.json" "eval job.json" "check job.json" "plan job.json" "show job/program.json" "run job/program.json --job=job.json --input question=x" --version; do
+	"$PROGRAM" $words >/dev/full 2>err
+	[ $? = 73 ] && said "cannot be written" || full="$full $words;"
+done
+check "a full disk behind stdout: 73${full:+, but not $full}" [ -z "$full" ]
+check "a reader that leaves early is none" sh -c "{ '$PROGRAM' run job/program.json --job=job.json --inputs val.jsonl; echo \$? >code; } 2>err | head -1 >/dev/null; [ \$(cat code) = 0 ]"
+
+# Nothing usable is no compilation, with or without a set to score on.
+stop_mock
+cd - >/dev/null || exit 70
+start_mock --rule planted --fault no_parse=1
+cd "$DIR" || exit 70
+sed -i 's/"valset": "val.jsonl", //' job.json
+check "no answer parses, nothing to score on: 69" run 69 "$PROGRAM" compile job.json --lm.api_base="$MOCK_URL" --optimizer=bootstrap_few_shot --fresh
+check "no program is written" [ ! -e job/program.json ]
+printf '#!/bin/sh\nwhile read -r line; do echo "{\\"error\\": \\"no good\\"}"; done\n' >bad && chmod +x bad
+refused "a metric that always fails" 65 "no good" eval job.json --split=trainset --lm=embedded/stand-in '--metric={"command": ["./bad"]}'
