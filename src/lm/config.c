@@ -104,6 +104,12 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
             !dm_str_starts(s, "https://"))
             return dm_at_fail(at, err, "\"%.*s\" has to begin with http:// or https://",
                               DM_STR_ARG(s));
+        if (s.n && memchr(s.p, '@', s.n)) /* a key must not follow a look-alike of its host */
+            return dm_at_fail(
+                at, err,
+                "\"%.*s\": a user in the address is not taken; a key goes into api_key_env or "
+                "api_key_file",
+                DM_STR_ARG(s));
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
     }
     return DM_OK;
