@@ -1,6 +1,7 @@
 #include "lm/config.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "lm/inside.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,17 +101,10 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         dm_str s = list[i];
         while (s.n && s.p[s.n - 1] == '/')
             s.n--;
-        if (c->provider != DM_EMBEDDED && !dm_str_starts(s, "http://") &&
-            !dm_str_starts(s, "https://"))
-            return dm_at_fail(at, err, "\"%.*s\" has to begin with http:// or https://",
-                              DM_STR_ARG(s));
-        if (s.n && memchr(s.p, '@', s.n)) /* a key must not follow a look-alike of its host */
-            return dm_at_fail(
-                at, err,
-                "\"%.*s\": a user in the address is not taken; a key goes into api_key_env or "
-                "api_key_file",
-                DM_STR_ARG(s));
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
+        const char *bad = c->provider == DM_EMBEDDED ? NULL : dm_bad_base(c->api_base[i]);
+        if (bad)
+            return dm_at_fail(at, err, "\"%s\": %s", c->api_base[i], bad);
     }
     return DM_OK;
 }
@@ -139,7 +133,7 @@ static dm_status read_price(const dm_at *at, dm_price *p, dm_error *err)
 /* api.openai.com alone knows max_tokens as max_completion_tokens (DESIGN.md §1). */
 static bool at_openai(const dm_lm_config *c)
 {
-    return c->provider == DM_OPENAI && strncmp(c->api_base[0], "https://api.openai.com", 22) == 0;
+    return c->provider == DM_OPENAI && dm_same_origin(c->api_base[0], DM_OPENAI_HOST);
 }
 
 static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)

@@ -13,15 +13,6 @@
 
 /* ---- keys: where they come from, and where they go ---- */
 
-static bool same_host(const char *base, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    while (n > 0 && prefix[n - 1] == '/')
-        n--;
-    return n > 0 && strncmp(base, prefix, n) == 0 &&
-           (base[n] == 0 || base[n] == '/' || base[n] == ':');
-}
-
 static dm_status read_key_file(const char *path, char **key, dm_error *err)
 {
     dm_arena *a = dm_arena_new(4096);
@@ -63,8 +54,8 @@ static dm_status find_key(const dm_lm_config *c, const char *base, int rank, cha
     if (c->api_key_file)
         return read_key_file(c->api_key_file, key, err);
     const char *own = getenv("OPENAI_BASE_URL"), *name = c->api_key_env;
-    bool openai = same_host(base, "https://api.openai.com");
-    if (!name && (openai || (c->provider == DM_OPENAI && own && same_host(base, own))))
+    bool openai = dm_same_origin(base, DM_OPENAI_HOST);
+    if (!name && (openai || (c->provider == DM_OPENAI && own && dm_same_origin(base, own))))
         name = "OPENAI_API_KEY";
     if (!name)
         return DM_OK;
@@ -81,7 +72,8 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
 {
     char *key;
     dm_buf b;
-    *e = (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now()};
+    *e =
+        (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now(), .requests = 1};
     dm_status st = find_key(c, base, rank, &key, err);
     if (st != DM_OK)
         return st;
@@ -110,26 +102,38 @@ void dm_endpoint_free(dm_endpoint *e)
 
 /* ---- rates ---- */
 
-static void fill(dm_endpoint *e, double now, double share)
+/* A bucket holds what a second brings, and one request at least. What it gives in any minute is no
+ * more than the limit: the rate is lower by what it may hold. */
+static double bucket_size(double per_minute, double least)
 {
-    double requests = e->config->rpm * share / 60, tokens = e->config->tpm * share / 60;
-    double passed = now - e->filled;
-    e->filled = now;
-    e->requests = fmin(e->requests + passed * requests, fmax(1, requests * BURST_SECONDS));
-    e->tokens = fmin(e->tokens + passed * tokens, tokens * BURST_SECONDS);
+    return fmax(least, per_minute / 60 * BURST_SECONDS);
+}
+
+static double per_second(double per_minute, double least)
+{
+    return fmax(per_minute - bucket_size(per_minute, least), per_minute / 2) / 60;
+}
+
+static double drawn(double in, double passed, double per_minute, double least)
+{
+    return fmin(in + passed * per_second(per_minute, least), bucket_size(per_minute, least));
 }
 
 double dm_endpoint_wait(dm_endpoint *e, double now, double share)
 {
+    double rpm = e->config->rpm * share, tpm = e->config->tpm * share;
     if (e->ejected)
         return INFINITY;
-    double wait = fmax(0, e->down_until - now);
-    fill(e, now, share);
-    if (e->config->rpm > 0 && e->requests < 1)
-        wait = fmax(wait, (1 - e->requests) * 60 / (e->config->rpm * share));
-    if (e->config->tpm > 0 && e->tokens < 0)
-        wait = fmax(wait, -e->tokens * 60 / (e->config->tpm * share));
-    if (wait == 0 && (double)e->in_flight >= fmax(1, floor(e->limit)))
+    double wait = fmax(0, e->down_until - now), passed = now - e->filled;
+    e->filled = now;
+    e->requests = drawn(e->requests, passed, rpm, 1);
+    e->tokens = drawn(e->tokens, passed, tpm, 0);
+    if (rpm > 0 && e->requests < 1)
+        wait = fmax(wait, (1 - e->requests) / per_second(rpm, 1));
+    if (tpm > 0 && e->tokens < 0)
+        wait = fmax(wait, -e->tokens / per_second(tpm, 0));
+    double most = e->aside ? 1 : fmax(1, floor(e->limit));
+    if (wait == 0 && (double)e->in_flight >= most)
         wait = 3600; /* until one comes back */
     return wait;
 }

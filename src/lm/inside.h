@@ -2,6 +2,7 @@
 #ifndef DM_LM_INSIDE_H
 #define DM_LM_INSIDE_H
 
+#include "base/log.h"
 #include "lm/lm.h"
 
 #include <curl/curl.h>
@@ -13,10 +14,14 @@ typedef struct dm_endpoint {
     struct curl_slist *headers; /* the key is in here and nowhere else */
     size_t in_flight;
     double limit;      /* calls in flight that it bears; AIMD on 429 */
+    double cut_at;     /* when the limit was last cut */
     double down_until; /* set aside after a failure of the way, or by Retry-After */
     int failures;      /* of the way, in a row */
+    int times_aside;   /* since it last answered */
+    bool aside;        /* it was set aside: one call at a time until one is answered */
+    double aside_at;   /* when */
     bool ejected, answered;
-    char reason[400];        /* why ejected */
+    char reason[1024];       /* why ejected */
     double requests, tokens; /* token buckets; may be negative (STYLE.md: curl's RATELIMITS) */
     double filled;           /* when the buckets were last filled */
 } dm_endpoint;
@@ -24,8 +29,9 @@ typedef struct dm_endpoint {
 typedef struct dm_lm_model { /* one distinct config */
     const dm_lm_config *config;
     dm_endpoint *endpoints; /* [n] */
-    size_t n;
-    char *sampling; /* ",\"temperature\":0.5,..." */
+    size_t n, turn;         /* turn: where the next pick begins */
+    char *sampling;         /* ",\"temperature\":0.5,..." */
+    double share;           /* this process's part of rpm and tpm, (0, 1] */
 } dm_lm_model;
 
 typedef enum dm_verdict {
@@ -49,6 +55,61 @@ typedef struct dm_reply { /* what an attempt gave */
     char text[400]; /* what went wrong, with status and the server's words */
 } dm_reply;
 
+typedef struct dm_call {         /* one that was submitted */
+    struct dm_call *next, *prev; /* ready, waiting, active or idle */
+    uint64_t id;
+    dm_lm *lm;
+    dm_lm_model *model;
+    dm_lm_request request;
+    dm_lm_done *done;
+    void *user;
+    dm_usage usage;
+    int64_t attempts; /* that failed */
+    double not_before;
+    dm_endpoint *endpoint;
+    CURL *easy; /* kept for the next call */
+    dm_buf body, reply;
+    double estimate; /* tokens charged before the answer */
+    double sent_at;
+    int sends; /* requests of this attempt: two when curl had to take another connection */
+} dm_call;
+
+typedef struct dm_call_list {
+    dm_call *first, *last;
+    size_t n;
+} dm_call_list;
+void dm_call_add(dm_call_list *l, dm_call *c);
+void dm_call_take_out(dm_call_list *l, dm_call *c);
+
+struct dm_lm {
+    CURLM *multi;
+    dm_lm_model models[DM_ROLES];
+    dm_lm_model *of_role[DM_ROLES];
+    size_t n_models;
+    size_t slots;
+    double started;
+    uint64_t seed, n_draws, next_id;
+    dm_call_list ready;   /* may be sent, first in first out */
+    dm_call_list waiting; /* for their not_before */
+    dm_call_list active;  /* sent */
+    dm_call_list idle;    /* to be used again */
+    int rank;
+};
+
+/* engine.c: the end of a call; done is called, and the call is idle after it. */
+void dm_call_finish(dm_call *c, const dm_lm_answer *answer);
+void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status);
+
+/* What to say of servers with: all ranks meet the same ones, one of them speaks. */
+dm_level dm_lm_level(const dm_lm *lm);
+
+/* request.c */
+char *dm_sampling_text(const dm_lm_config *c, double temperature); /* owned by the caller */
+void dm_call_send(dm_call *c, dm_endpoint *e);
+
+/* outcome.c: an active call's transfer has ended. */
+void dm_call_attempted(dm_call *c, CURLcode code);
+
 /* The table of DESIGN.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);
 
@@ -59,6 +120,12 @@ void dm_endpoint_free(dm_endpoint *e);
 /* Seconds until the endpoint can take a call (0: now; INFINITY: ejected). */
 double dm_endpoint_wait(dm_endpoint *e, double now, double rate_share);
 void dm_endpoint_charge(dm_endpoint *e, double tokens);
+
+/* origin.c */
+#define DM_OPENAI_HOST "https://api.openai.com"
+bool dm_same_origin(const char *a,
+                    const char *b);        /* scheme, host and port; false: not an address */
+const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
 
 /* What the model is known to support of what JSON mode would like (contract 3.5). */
 dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted);

@@ -57,16 +57,18 @@ typedef struct dm_lm dm_lm;
 
 typedef struct dm_lm_options {
     const dm_lm_config *role[DM_ROLES]; /* roles may share one config (same pointer: one model) */
-    int64_t slots;     /* calls in flight in this process, over all models; more are queued here */
-    double rate_share; /* this process's part of rpm and tpm, (0, 1] */
-    uint64_t seed;     /* of the jitter */
-    int rank;          /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    int64_t slots; /* calls in flight in this process, over all models; more are queued here */
+    uint64_t seed; /* of the jitter */
+    int rank;      /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
 /* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
  * that is asked for is missing. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
+
+/* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */
+void dm_lm_share(dm_lm *lm, dm_role role, double share);
 
 /* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel.
  */

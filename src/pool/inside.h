@@ -35,7 +35,7 @@ typedef struct dm_cell {
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    double not_before; /* after a failure of the way */
+    double failed_at, not_before; /* on the way: the first time; when it may go out again */
     uint32_t state;
     int32_t row; /* its number in the setup; -1: sent whole */
     int32_t worker;

@@ -48,9 +48,8 @@ static void send_setup(dm_pool *p)
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
         dm_writer out;
-        dm_message_begin(&msg, &out, DM_MSG_SETUP, 3);
+        dm_message_begin(&msg, &out, DM_MSG_SETUP, 2);
         dm_write_int(&out, w);
-        dm_write_int(&out, p->link->n_workers);
         dm_write_str(&out, dm_buf_view(&text));
         if (msg.full || text.full) {
             dm_pool_fail(p, DM_E_LIMIT, "the data sets are over %zu bytes", DM_MAX_MESSAGE);

@@ -8,8 +8,14 @@
 #include <string.h>
 
 #define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
-#define MAX_TRIES   6 /* times a cell is sent out before the way's failure stands */
-#define MAX_DELAY   30.0
+/* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
+ * outage has passed since it first failed; a model that answers nobody ends the run by then. The
+ * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
+ * with the default of 2 minutes it is out nine times, each with num_retries + 1 attempts a call.
+ * Only then does the failure stand, and the example is absent. */
+#define MIN_TRIES  6
+#define MAX_DELAY  30.0 /* s */
+#define LAST_DELAY 300.0
 
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
 {
@@ -36,17 +42,28 @@ static void send_slots(dm_pool *p, int worker)
     p->link->ops->send(p->link, worker, &msg);
 }
 
+/* How many ranks a model's places are shared among. A rank's part of rpm goes with its places, and
+ * below a request a second there is nothing to be parted. */
+static size_t n_sharing(const dm_pool *p, const dm_lm_config *c)
+{
+    size_t n = (size_t)p->n_ready;
+    if (c && c->rpm > 0)
+        n = (size_t)fmax(1, fmin((double)n, c->rpm * (double)c->n_base / 60));
+    return n;
+}
+
 /* A model's concurrency is that of the whole job: each rank that is there gets its part. */
 static void share_slots(dm_pool *p)
 {
-    size_t i = 0, n = (size_t)p->n_ready;
+    size_t i = 0;
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_peer *peer = &p->peers[w];
         if (!peer->ready || peer->lost)
             continue;
         for (int m = 0; m < DM_ROLES; m++) {
-            size_t all = p->models[m].config ? (size_t)p->models[m].config->concurrency : 0;
-            peer->slots[m] = all / n + (i < all % n);
+            const dm_lm_config *c = p->models[m].config;
+            size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, c);
+            peer->slots[m] = i < n ? all / n + (i < all % n) : 0;
         }
         send_slots(p, w);
         i++;
@@ -275,10 +292,22 @@ static bool came_from(dm_pool *p, const dm_cell *c, int worker)
     return true;
 }
 
+static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
+{
+    double now = p->link->ops->now(p->link);
+    return c->tries + 1 < MIN_TRIES || now - c->failed_at < m->config->outage;
+}
+
 static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
 {
     dm_cell *c = p->cells[number];
-    double delay = fmin(MAX_DELAY, ldexp(1, c->tries++));
+    const dm_model *m = &p->models[p->states[c->state].model];
+    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
+    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
+    if (c->tries == 0)
+        c->failed_at = p->link->ops->now(p->link);
+    if (c->tries < UINT8_MAX)
+        c->tries++;
     dm_usage_add(&p->usage, usage);
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
            DM_STR_ARG(error));
@@ -309,7 +338,7 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
     } else if (r.fault == DM_FAULT_TRANSPORT && m->phase != DM_MODEL_GOOD) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && c->tries + 1 < MAX_TRIES) {
+    } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
         put_back(p, number, &usage, dm_str_of(error));
     } else {
         if (r.fault != DM_FAULT_TRANSPORT)
@@ -439,7 +468,8 @@ void dm_check_outage(dm_pool *p)
     for (int m = 0; m < DM_ROLES && !p->stop; m++) {
         const dm_model *model = &p->models[m];
         if (!model->config || (model->in_flight == 0 && dm_queue_length(&model->delayed) == 0) ||
-            now - model->last_answer <= model->config->outage)
+            now - model->last_answer <=
+                model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
             continue;
         if (model->phase != DM_MODEL_GOOD) {
             dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %.0f s", model->config->model,

@@ -136,7 +136,8 @@ static void make_result(sim_link *l, const sim_state *s, const dm_value *row, dm
     l->stats->runs++;
     bool probe =
         l->stats->runs == 1; /* a model that does not answer at all ends the run: another story */
-    if (!probe && l->sim.transport > 0 && draw(l) < l->sim.transport) {
+    bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
+    if (!probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
         r.fault = DM_FAULT_TRANSPORT;
         r.error = "simulated failure of the way";
         r.usage.answers = 0;

@@ -12,14 +12,15 @@ typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *r
 
 typedef struct dm_simulation {
     uint64_t seed;
-    int ranks;        /* workers, from 1 on */
-    double latency;   /* mean seconds of a run; each takes 0.2 to 5 times as long */
-    double death;     /* chance that a shard kills its worker */
-    double hang;      /* chance that a shard stops its worker for good */
-    double slow;      /* chance that a worker is taken for lost, and answers after all */
-    double duplicate; /* chance that a message of results comes twice */
-    double transport; /* chance that a run fails on the way */
-    int survivors;    /* workers that nothing happens to; at least 1 */
+    int ranks;                 /* workers, from 1 on */
+    double latency;            /* mean seconds of a run; each takes 0.2 to 5 times as long */
+    double death;              /* chance that a shard kills its worker */
+    double hang;               /* chance that a shard stops its worker for good */
+    double slow;               /* chance that a worker is taken for lost, and answers after all */
+    double duplicate;          /* chance that a message of results comes twice */
+    double transport;          /* chance that a run fails on the way */
+    double down_from, down_to; /* s: all that is asked meanwhile fails on the way */
+    int survivors;             /* workers that nothing happens to; at least 1 */
     dm_simulated_run *run;
     void *user;
 } dm_simulation;

@@ -10,7 +10,7 @@
 
 typedef enum dm_message_type {
     /* coordinator to worker */
-    DM_MSG_SETUP = 1, /* worker number, number of workers, JSON of the setup */
+    DM_MSG_SETUP = 1, /* worker number, JSON of the setup */
     DM_MSG_SHARD,     /* new states: [[id, program JSON or nil (the setup's), candidate JSON, work],
                        * ...],     tasks: [[task, state id, row id or -1, row JSON or nil, [answer
                        * ...]],

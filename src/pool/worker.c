@@ -149,10 +149,9 @@ static void done(void *user, const dm_run_result *r)
 
 /* ---- what comes in ---- */
 
-static dm_status start_models(dm_worker *w, int number, int n_workers, dm_error *err)
+static dm_status start_models(dm_worker *w, int number, dm_error *err)
 {
     dm_lm_options o = {.slots = 1 << 20,
-                       .rate_share = 1.0 / n_workers,
                        .seed = w->setup->seed + (uint64_t)number,
                        .rank = number + 1};
     for (int i = 0; i < DM_ROLES; i++) {
@@ -175,11 +174,11 @@ static dm_status start_models(dm_worker *w, int number, int n_workers, dm_error 
     return w->runner.lm ? DM_OK : err->status;
 }
 
-static dm_status start(dm_worker *w, int number, int n_workers, dm_error *err)
+static dm_status start(dm_worker *w, int number, dm_error *err)
 {
     const dm_setup *s = w->setup;
     w->rows = dm_setup_rows(w->arena, s);
-    dm_status st = start_models(w, number, n_workers, err);
+    dm_status st = start_models(w, number, err);
     if (st != DM_OK || !s->metric)
         return st;
     dm_at at = dm_at_root(s->metric, s->job_file, DM_E_JOB);
@@ -195,7 +194,7 @@ static dm_status start(dm_worker *w, int number, int n_workers, dm_error *err)
 static void take_setup(dm_worker *w, dm_reader *in)
 {
     dm_error err = {DM_OK, ""};
-    int number = (int)dm_read_size(in, 1 << 24), n_workers = (int)dm_read_size(in, 1 << 24);
+    int number = (int)dm_read_size(in, 1 << 24);
     dm_str text = dm_read_str(in);
     dm_status st = DM_OK;
     if (!w->setup) {
@@ -203,7 +202,7 @@ static void take_setup(dm_worker *w, dm_reader *in)
         w->setup = &w->own;
     }
     if (st == DM_OK)
-        st = start(w, number, n_workers > 0 ? n_workers : 1, &err);
+        st = start(w, number, &err);
     if (st != DM_OK) {
         cannot_go_on(w, &err);
         return;
@@ -334,8 +333,14 @@ static void take_shard(dm_worker *w, dm_reader *in)
 static void take_slots(dm_worker *w, dm_reader *in)
 {
     dm_reader list = dm_read_array(in);
-    for (size_t i = 0; i < DM_ROLES; i++)
+    for (int i = 0; i < DM_ROLES; i++) {
         w->slots[i] = dm_read_int(&list);
+        /* Work that is here already goes on with one place, should all be given to others. */
+        if (w->runner.lm && w->config[i] && w->model_of[i] == i)
+            dm_lm_share(w->runner.lm, (dm_role)i,
+                        (double)(w->slots[i] > 0 ? w->slots[i] : 1) /
+                            (double)w->config[i]->concurrency);
+    }
 }
 
 void dm_worker_receive(dm_worker *w, dm_str bytes)
@@ -377,7 +382,7 @@ static bool start_runs(dm_worker *w)
 {
     bool any = false;
     for (int m = 0; m < DM_ROLES; m++)
-        while (w->queue[m].first && w->running[m] < w->slots[m]) {
+        while (w->queue[m].first && (w->running[m] < w->slots[m] || w->running[m] == 0)) {
             task *t = w->queue[m].first;
             list_remove(&w->queue[m], t);
             list_add(&w->active, t);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MOCK_CEILING ((size_t)64 << 20)
 #define HUGE_BODY    ((size_t)100 << 20)
@@ -81,13 +82,17 @@ static const struct error {
     const char *type, *code, *message;
 } errors[] = {
     {"429", 429, "requests", "\"rate_limit_exceeded\"", "Rate limit reached"},
+    {"429_date", 429, "requests", "\"rate_limit_exceeded\"", "Rate limit reached"},
     {"429_plain", 429, "requests", "\"rate_limit_exceeded\"", "Rate limit reached"},
     {"quota", 429, "insufficient_quota", "\"insufficient_quota\"",
      "You exceeded your current quota, please check your plan and billing details."},
     {"500", 500, "server_error", "null", "internal error"},
+    {"502", 502, "server_error", "null", "bad gateway"},
     {"503", 503, "server_error", "null", "overloaded"},
+    {"504", 504, "server_error", "null", "gateway timeout"},
     {"529", 529, "overloaded_error", "null", "Overloaded"},
     {"408", 408, "timeout", "null", "timeout"},
+    {"425", 425, "too_early", "null", "too early"},
     {"400", 400, "invalid_request_error", "\"bad_request\"", "this request is refused"},
     {"422", 422, "invalid_request_error", "null", "this request cannot be processed"},
     {"401", 401, "invalid_request_error", "\"invalid_api_key\"", "Incorrect API key provided"},
@@ -261,12 +266,22 @@ static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double d
 #undef IS
 }
 
+static void put_date(char *headers, size_t room, int after)
+{
+    time_t when = time(NULL) + after;
+    struct tm t;
+    gmtime_r(&when, &t);
+    strftime(headers, room, "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", &t);
+}
+
 int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const mock_out *o)
 {
     const struct error *e = find_error(dm_str_of(kind));
     char headers[64] = "";
     if (strcmp(kind, "429") == 0)
         snprintf(headers, sizeof headers, "Retry-After: %d\r\n", f->retry_after);
+    else if (strcmp(kind, "429_date") == 0)
+        put_date(headers, sizeof headers, f->retry_after);
     else if (strcmp(kind, "redirect") == 0)
         snprintf(headers, sizeof headers, "Location: http://127.0.0.2:9/v1\r\n");
     if (e)

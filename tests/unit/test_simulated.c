@@ -83,3 +83,25 @@ Test(simulated, disasters)
     if (!one)
         cr_expect(deaths > 0 && hangs > 0 && twice > 0, "nothing happened");
 }
+
+/* The model's server is away for a time that is shorter than the outage that ends a run: nothing is
+ * lost, and the program is the same. */
+Test(simulated, a_server_that_restarts)
+{
+    dm_optimizer_params p = search();
+    world calm = world_new(ONE_PREDICTOR);
+    dm_hash wanted = compile(&calm, &p, NULL);
+    dm_arena_free(calm.arena);
+    static const double away[] = {5, 60, 110};
+    for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
+        world w = world_new(ONE_PREDICTOR);
+        dm_value_set(w.arena, (dm_value *)(uintptr_t)w.setup.lm[0], DM_STR("outage"),
+                     dm_value_int(w.arena, 120));
+        w.sim.down_from = 4;
+        w.sim.down_to = 4 + away[i];
+        dm_hash h = compile(&w, &p, NULL);
+        cr_expect(dm_hash_eq(&h, &wanted), "%.0f s: another program", away[i]);
+        cr_expect_gt(w.stats.seconds, away[i]);
+        dm_arena_free(w.arena);
+    }
+}

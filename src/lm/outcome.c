@@ -1,0 +1,221 @@
+/* What an attempt came to, and what follows: an answer, another attempt, another server. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "lm/inside.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define LONGEST_BACKOFF 60.0 /* s */
+#define LONGEST_ASIDE   30.0 /* s */
+#define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
+#define DEAD_RETRIES    3    /* where nobody was ever there; `wait` is for servers that start */
+
+static double jitter(dm_lm *lm)
+{
+    return dm_draw_double(lm->seed, 0x6a69, lm->n_draws++);
+}
+
+static void try_again(dm_call *c, double delay)
+{
+    c->not_before = dm_now() + delay;
+    c->usage.retries++;
+    dm_call_add(delay > 0 ? &c->lm->waiting : &c->lm->ready, c);
+}
+
+static bool another_is_up(const dm_lm_model *m, const dm_endpoint *but, double now)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (&m->endpoints[i] != but && !m->endpoints[i].ejected &&
+            m->endpoints[i].down_until <= now)
+            return true;
+    return false;
+}
+
+static bool ever_answered(const dm_lm_model *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->endpoints[i].answered)
+            return true;
+    return false;
+}
+
+static bool nobody_there(CURLcode code)
+{
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+           code == CURLE_COULDNT_RESOLVE_PROXY;
+}
+
+static void retry(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    double now = dm_now();
+    int64_t most = c->model->config->num_retries;
+    bool known = ever_answered(c->model);
+    /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
+     */
+    bool loading = nobody_there(r->code) || r->status == 502 || r->status == 503;
+    if (!known && loading && now - c->lm->started < e->config->wait) {
+        try_again(c, 0.5);
+        return;
+    }
+    if (!known && nobody_there(r->code) && most > DEAD_RETRIES)
+        most = DEAD_RETRIES;
+    if (++c->attempts > most) {
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "%s: %s, after %lld attempts; is the server up, and is the address right?",
+                 e->base, r->text, (long long)c->attempts);
+        dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
+        return;
+    }
+    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)c->attempts - 1, 10)));
+    double delay = r->retry_after > 0 ? r->retry_after : jitter(c->lm) * longest;
+    try_again(c, another_is_up(c->model, e, now) ? 0 : delay);
+}
+
+/* A server that is not there, or fails several times in a row, is set aside, longer each time, as
+ * long as there are others. Then it is tried with one call at a time until one is answered. */
+static void set_aside(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    double now = dm_now();
+    if (e->aside && c->sent_at < e->aside_at)
+        return; /* it was sent before, and tells nothing new */
+    e->failures++;
+    if ((!nobody_there(r->code) && !e->aside && e->failures < ASIDE_AFTER) ||
+        !another_is_up(c->model, e, now))
+        return;
+    e->times_aside++;
+    e->aside = true;
+    e->aside_at = now;
+    e->down_until =
+        now + fmin(LONGEST_ASIDE, ldexp(1, e->times_aside < 6 ? e->times_aside - 1 : 5));
+    dm_log(dm_lm_level(c->lm), "%s is set aside for %.0f s: %s", e->base, e->down_until - now,
+           r->text);
+}
+
+static void is_well(dm_lm *lm, dm_endpoint *e)
+{
+    if (e->aside)
+        dm_log(dm_lm_level(lm), "%s answers again", e->base);
+    e->answered = true;
+    e->aside = false;
+    e->failures = e->times_aside = 0;
+    e->limit = fmin((double)lm->slots, e->limit + 1 / e->limit);
+}
+
+/* 429 and 529: half as many at once. Of many that were sent together the first one counts. */
+static void slow_down(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    double now = dm_now();
+    if (c->sent_at >= e->cut_at) {
+        e->limit = fmax(1, fmin(e->limit, (double)e->in_flight + 1) / 2);
+        e->cut_at = now;
+    }
+    if (r->retry_after > 0)
+        e->down_until = fmax(e->down_until, now + r->retry_after);
+}
+
+static const char *advice(const dm_reply *r)
+{
+    switch (r->code) {
+    case CURLE_OK:
+        break;
+    case CURLE_SSL_CACERT_BADFILE:
+        return "ca_file has to be a file of certificates in PEM that every rank can read";
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return "if the server is yours, name the certificate of its authority (or its own) with "
+               "ca_file";
+    default:
+        return "check api_base";
+    }
+    switch (r->status) {
+    case 401:
+    case 403:
+        return "check the key (api_key_env, api_key_file)";
+    case 402:
+    case 429:
+        return "raise the quota, or give another key";
+    case 404:
+        return "check api_base and the model's name";
+    default:
+        return "check api_base";
+    }
+}
+
+static void eject(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    char text[1024];
+    snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text, advice(r));
+    if (!e->ejected) {
+        e->ejected = true;
+        snprintf(e->reason, sizeof e->reason, "%s", text);
+        if (c->model->n > 1)
+            dm_log(dm_lm_level(c->lm), "%s is left out: %s", e->base, text);
+    }
+    for (size_t i = 0; i < c->model->n; i++)
+        if (!c->model->endpoints[i].ejected) {
+            try_again(c, 0);
+            return;
+        }
+    char whole[1536];
+    snprintf(whole, sizeof whole, "%s: %s", e->base, text);
+    dm_call_fail(c, DM_FAULT_ENDPOINT, whole, (int)r->status);
+}
+
+/* Requests that a server may have billed: all that went out, but one that it refused. */
+static void count(dm_call *c, const dm_reply *r, dm_verdict v)
+{
+    bool refused = r->code == CURLE_OK && r->status >= 300 && r->status < 500 && r->status != 408;
+    c->usage.requests += c->sends - (refused && c->sends > 0);
+    c->usage.answers += v == DM_GOOD;
+    c->usage.prompt += r->prompt;
+    c->usage.completion += r->completion;
+    c->usage.cached += r->cached;
+    if (c->model->config->tpm > 0)
+        c->endpoint->tokens += c->estimate - (double)(r->prompt + r->completion);
+}
+
+void dm_call_attempted(dm_call *c, CURLcode code)
+{
+    dm_reply r = {.code = code, .body = dm_buf_view(&c->reply)};
+    curl_off_t after = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &r.status);
+    curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &after);
+    r.retry_after = (double)after;
+    dm_endpoint *e = c->endpoint;
+    curl_multi_remove_handle(c->lm->multi, c->easy);
+    dm_call_take_out(&c->lm->active, c);
+    e->in_flight--;
+    dm_verdict v = dm_judge_reply(&r);
+    count(c, &r, v);
+    switch (v) {
+    case DM_GOOD:
+        is_well(c->lm, e);
+        dm_call_finish(c, &(dm_lm_answer){.content = {r.content, r.n},
+                                          .truncated = r.truncated,
+                                          .http_status = 200});
+        break;
+    case DM_FINAL:
+        is_well(c->lm, e);
+        dm_call_fail(c, r.fault, r.text, (int)r.status);
+        break;
+    case DM_SLOW_DOWN:
+        slow_down(c, &r);
+        retry(c, &r);
+        break;
+    case DM_RETRY:
+        set_aside(c, &r);
+        retry(c, &r);
+        break;
+    case DM_EJECT:
+        eject(c, &r);
+        break;
+    }
+    free(r.content);
+}

@@ -1,0 +1,150 @@
+/* One request to a server: its body, its options, its way into curl. */
+#include "base/clock.h"
+#include "json/json.h"
+#include "lm/inside.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+char *dm_sampling_text(const dm_lm_config *c, double temperature)
+{
+    dm_buf b;
+    bool put = isnan(temperature);
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (size_t i = 0; i < c->sampling->n; i++) {
+        const dm_member *m = &c->sampling->members[i];
+        dm_buf_char(&b, ',');
+        dm_json_write_string(&b, m->key);
+        dm_buf_char(&b, ':');
+        if (dm_str_is(m->key, "temperature") && !isnan(temperature)) {
+            dm_py_float(&b, temperature);
+            put = true;
+        } else {
+            dm_json_write(&b, m->value, DM_JSON_COMPACT);
+        }
+    }
+    if (!put) {
+        dm_buf_text(&b, ",\"temperature\":");
+        dm_py_float(&b, temperature);
+    }
+    return dm_buf_take(&b, NULL);
+}
+
+static size_t keep_reply(char *p, size_t size, size_t n, void *user)
+{
+    dm_call *c = user;
+    (void)size;
+    dm_buf_add(&c->reply, p, n);
+    return c->reply.full ? 0 : n; /* 0 of n ends the transfer: the ceiling */
+}
+
+static void write_body(dm_call *c)
+{
+    const dm_lm_request *r = &c->request;
+    dm_buf *b = &c->body;
+    dm_response_format format = dm_supported_format(c->model->config, r->format);
+    dm_buf_text(b, "{\"model\":");
+    dm_json_write_string(b, dm_str_of(c->model->config->name));
+    dm_buf_text(b, ",\"messages\":[");
+    dm_buf_str(b, r->prefix->json);
+    dm_buf_text(b, r->prefix->json.n ? ",{\"role\":\"user\",\"content\":"
+                                     : "{\"role\":\"user\",\"content\":");
+    dm_json_write_string(b, r->user);
+    dm_buf_text(b, "}]");
+    if (isnan(r->temperature)) {
+        dm_buf_text(b, c->model->sampling);
+    } else {
+        char *own = dm_sampling_text(c->model->config, r->temperature);
+        dm_buf_text(b, own);
+        free(own);
+    }
+    if (format == DM_FORMAT_JSON_OBJECT)
+        dm_buf_text(b, ",\"response_format\":{\"type\":\"json_object\"}");
+    else if (format == DM_FORMAT_SCHEMA)
+        dm_buf_printf(b,
+                      ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+                      "\"DSPyProgramOutputs\",\"schema\":%.*s,\"strict\":true}}",
+                      DM_STR_ARG(r->schema));
+    const dm_value *extra = c->model->config->extra_body;
+    for (size_t i = 0; extra && i < extra->n; i++) {
+        dm_buf_char(b, ',');
+        dm_json_write_string(b, extra->members[i].key);
+        dm_buf_char(b, ':');
+        dm_json_write(b, extra->members[i].value, DM_JSON_COMPACT);
+    }
+    dm_buf_char(b, '}');
+}
+
+/* Before each request of the attempt. curl sends again on another connection when a kept one was
+ * closed without a byte; the first may have been billed, so both are counted, and there is no
+ * third. */
+static int before_request(void *user, char *ip, char *local_ip, int port, int local_port)
+{
+    dm_call *c = user;
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    if (c->sends == 2)
+        return CURL_PREREQFUNC_ABORT;
+    c->sends++;
+    return CURL_PREREQFUNC_OK;
+}
+
+static void set_options(dm_call *c)
+{
+    const dm_lm_config *f = c->model->config;
+    CURL *e = c->easy;
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* answers are small, and there are many */
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_PROXY, f->proxy ? f->proxy : "");
+    curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* the environment has no say in it */
+    curl_easy_setopt(e, CURLOPT_CAINFO, f->ca_file);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "dspy-mpi/" DM_VERSION);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(e, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * f->connect_timeout));
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * f->timeout));
+}
+
+static double estimate_tokens(const dm_call *c)
+{
+    const dm_lm_config *f = c->model->config;
+    return (double)c->body.len / 4 + (f->has_max_tokens ? (double)f->max_tokens : 256);
+}
+
+void dm_call_send(dm_call *c, dm_endpoint *e)
+{
+    dm_lm *lm = c->lm;
+    if (c->body.len == 0)
+        write_body(c);
+    if (c->body.full) {
+        dm_call_fail(c, DM_FAULT_OVERFLOW, "the prompt is larger than 64 MiB", 0);
+        return;
+    }
+    if (!c->easy)
+        c->easy = curl_easy_init();
+    else
+        curl_easy_reset(c->easy);
+    set_options(c);
+    dm_buf_reset(&c->reply);
+    curl_easy_setopt(c->easy, CURLOPT_URL, e->url);
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, e->headers);
+    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body.data);
+    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
+    c->endpoint = e;
+    c->sends = 0;
+    c->sent_at = dm_now();
+    c->estimate = estimate_tokens(c);
+    dm_endpoint_charge(e, c->estimate);
+    e->in_flight++;
+    dm_call_add(&lm->active, c);
+    curl_multi_add_handle(lm->multi, c->easy);
+}

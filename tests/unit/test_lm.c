@@ -1,0 +1,249 @@
+/* Where keys go, what an answer means, what a minute may hold. */
+#include "json/json.h"
+#include "lm/inside.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- keys ---- */
+
+Test(lm, same_origin)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"https://api.openai.com/v1", "https://api.openai.com", true},
+        {"https://API.OpenAI.com:443/v1", "https://api.openai.com", true},
+        {"https://api.openai.com:8443/v1", "https://api.openai.com", false},
+        {"http://api.openai.com/v1", "https://api.openai.com", false},
+        {"http://api.openai.com:443/v1", "https://api.openai.com", false},
+        {"https://api.openai.com.evil.org/v1", "https://api.openai.com", false},
+        {"https://api.openai.comx/v1", "https://api.openai.com", false},
+        {"https://evil.org/https://api.openai.com", "https://api.openai.com", false},
+        {"https://api.openai.com@evil.org/v1", "https://api.openai.com", false},
+        {"https://evil.org#@api.openai.com", "https://api.openai.com", false},
+        {"http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/other", true},
+        {"http://127.0.0.1:8000/v1", "http://127.0.0.1:80001/v1", false},
+        {"http://127.0.0.1/v1", "http://127.0.0.1:80/v1", true},
+        {"http://[::1]:8000/v1", "http://[::1]:8000", true},
+        {"nonsense:/", "nonsense:/", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_eq(dm_same_origin(rows[i].a, rows[i].b), rows[i].same, "%s and %s", rows[i].a,
+                     rows[i].b);
+}
+
+Test(lm, bad_base)
+{
+    static const struct {
+        const char *base, *why; /* NULL: a good one */
+    } rows[] = {
+        {"http://node07:8000/v1", NULL},           {"HTTPS://node07/v1", NULL},
+        {"http://[fe80::1]:8000/v1", NULL},        {"node07:8000", "begin with http"},
+        {"ftp://node07", "begin with http"},       {"https://api.openai.com@node07/v1", "a user"},
+        {"https://me:secret@node07/v1", "a user"}, {"http://node07:99999/v1", "no address"},
+        {"http://node 07/v1", "no address"},       {"http://node07/v1?key=1", "before ?"},
+        {"http://node07/v1#x", "before ?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *why = dm_bad_base(rows[i].base);
+        cr_expect(rows[i].why ? why && strstr(why, rows[i].why) : !why, "%s: %s", rows[i].base,
+                  why ? why : "good");
+    }
+}
+
+static dm_lm_config *config(dm_arena *a, const char *json)
+{
+    dm_error err = {DM_OK, ""};
+    const dm_value *v = dm_json_read(a, dm_str_of(json), &err);
+    cr_assert_not_null(v, "%s", err.text);
+    dm_at at = dm_at_root(v, "test", DM_E_JOB);
+    dm_lm_config *c = dm_lm_config_read(a, &at, &err);
+    cr_assert_not_null(c, "%s", err.text);
+    return c;
+}
+
+static bool carries_key(const char *json)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_lm_config *c = config(a, json);
+    dm_error err = {DM_OK, ""};
+    dm_endpoint e;
+    bool carries = false;
+    cr_assert_eq(dm_endpoint_init(&e, c, c->api_base[0], 1, 8, &err), DM_OK, "%s", err.text);
+    for (const struct curl_slist *h = e.headers; h; h = h->next)
+        carries |= strcmp(h->data, "Authorization: Bearer a-secret-of-mine") == 0;
+    dm_endpoint_free(&e);
+    dm_arena_free(a);
+    return carries;
+}
+
+Test(lm, where_a_key_goes)
+{
+    setenv("OPENAI_API_KEY", "a-secret-of-mine", 1);
+    unsetenv("OPENAI_BASE_URL");
+    cr_expect(carries_key("\"openai/gpt-4o\""));
+    cr_expect_not(carries_key("{\"model\": \"openai/x\", \"api_base\": \"http://node07/v1\"}"));
+    cr_expect_not(
+        carries_key("{\"model\": \"openai/x\", \"api_base\": \"http://api.openai.com\"}"));
+    cr_expect_not(
+        carries_key("{\"model\": \"openai/x\", \"api_base\": \"https://api.openai.com.x.org\"}"));
+    cr_expect_not(carries_key("\"hosted_vllm/x\""));
+    setenv("OPENAI_BASE_URL", "http://node07:8000/v1", 1);
+    cr_expect(carries_key("\"openai/x\""));
+    cr_expect(carries_key("{\"model\": \"openai/x\", \"api_base\": \"http://node07:8000\"}"));
+    cr_expect_not(carries_key("{\"model\": \"openai/x\", \"api_base\": \"http://node07:8001\"}"));
+    cr_expect_not(carries_key("{\"model\": \"openai/x\", \"api_base\": \"http://node071:8000\"}"));
+    cr_expect_not(carries_key("{\"model\": \"hosted_vllm/x\", \"api_base\": \"http://n:8000\"}"));
+    cr_expect(carries_key("{\"model\": \"hosted_vllm/x\", \"api_base\": \"http://n:8000\", "
+                          "\"api_key_env\": \"OPENAI_API_KEY\"}"));
+}
+
+Test(lm, who_has_no_key)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    dm_endpoint e;
+    unsetenv("OPENAI_API_KEY");
+    dm_lm_config *c = config(a, "\"openai/gpt-4o\"");
+    cr_expect_eq(dm_endpoint_init(&e, c, c->api_base[0], 12, 8, &err), DM_E_MODEL);
+    cr_expect(strstr(err.text, "rank 12 on ") && strstr(err.text, " has no OPENAI_API_KEY") &&
+                  strstr(err.text, "mpirun -x OPENAI_API_KEY") && strstr(err.text, "api_key_file"),
+              "%s", err.text);
+    dm_arena_free(a);
+}
+
+/* ---- the table of DESIGN.md §5 ---- */
+
+static const char good[] = "{\"choices\": [{\"message\": {\"content\": \"yes\"}, "
+                           "\"finish_reason\": \"stop\"}]}";
+#define WITH(reason, content)                                                                      \
+    "{\"choices\": [{\"message\": {\"content\": " content "}, \"finish_reason\": \"" reason "\"}]" \
+                                                                                            "}"
+#define ERROR(code, message)                                                                       \
+    "{\"error\": {\"message\": \"" message "\", \"type\": \"t\", \"code\": " code "}}"
+
+Test(lm, whose_fault)
+{
+    static const struct {
+        long status;
+        const char *body;
+        dm_verdict verdict;
+        dm_fault fault;
+    } rows[] = {
+        {200, good, DM_GOOD, DM_FAULT_NONE},
+        {200, WITH("length", "\"\""), DM_GOOD, DM_FAULT_NONE},
+        {200, WITH("stop", "[{\"type\": \"text\", \"text\": \"yes\"}]"), DM_GOOD, DM_FAULT_NONE},
+        /* the way */
+        {408, ERROR("null", "late"), DM_RETRY, DM_FAULT_NONE},
+        {425, ERROR("null", "early"), DM_RETRY, DM_FAULT_NONE},
+        {429, ERROR("\"rate_limit_exceeded\"", "slow"), DM_SLOW_DOWN, DM_FAULT_NONE},
+        {429, "slow down", DM_SLOW_DOWN, DM_FAULT_NONE},
+        {500, "", DM_RETRY, DM_FAULT_NONE},
+        {502, "<html>", DM_RETRY, DM_FAULT_NONE},
+        {503, ERROR("null", "loading"), DM_RETRY, DM_FAULT_NONE},
+        {504, "", DM_RETRY, DM_FAULT_NONE},
+        {529, ERROR("null", "overloaded"), DM_SLOW_DOWN, DM_FAULT_NONE},
+        {200, "{\"choices\": [{\"mess", DM_RETRY, DM_FAULT_NONE},
+        {200, "<html>", DM_RETRY, DM_FAULT_NONE},
+        {200, "", DM_RETRY, DM_FAULT_NONE},
+        {200, "null", DM_RETRY, DM_FAULT_NONE},
+        {200, "[]", DM_RETRY, DM_FAULT_NONE},
+        {200, "{\"choices\": [{\"message\": {\"content\": \"\xFF\"}}]}", DM_RETRY, DM_FAULT_NONE},
+        {200, "{\"choices\": []}", DM_RETRY, DM_FAULT_NONE},
+        {200, "{}", DM_RETRY, DM_FAULT_NONE},
+        {200, WITH("stop", "\"\""), DM_RETRY, DM_FAULT_NONE},
+        {200, WITH("stop", "null"), DM_RETRY, DM_FAULT_NONE},
+        {200, ERROR("500", "backend died"), DM_RETRY, DM_FAULT_NONE},
+        {200, ERROR("\"rate_limit_exceeded\"", "slow"), DM_SLOW_DOWN, DM_FAULT_NONE},
+        /* the candidate */
+        {400, ERROR("\"context_length_exceeded\"", "too long"), DM_FINAL, DM_FAULT_OVERFLOW},
+        {400, ERROR("400", "This model's maximum context length is 10 tokens."), DM_FINAL,
+         DM_FAULT_OVERFLOW},
+        /* the example */
+        {400, ERROR("\"bad\"", "no"), DM_FINAL, DM_FAULT_REFUSED},
+        {413, "", DM_FINAL, DM_FAULT_REFUSED},
+        {422, "{\"detail\": \"no\"}", DM_FINAL, DM_FAULT_REFUSED},
+        {400, ERROR("\"content_filter\"", "no"), DM_FINAL, DM_FAULT_FILTER},
+        {200, WITH("content_filter", "null"), DM_FINAL, DM_FAULT_FILTER},
+        /* the endpoint */
+        {301, "", DM_EJECT, DM_FAULT_NONE},
+        {308, good, DM_EJECT, DM_FAULT_NONE},
+        {401, ERROR("\"invalid_api_key\"", "no"), DM_EJECT, DM_FAULT_NONE},
+        {402, "", DM_EJECT, DM_FAULT_NONE},
+        {403, "<html>", DM_EJECT, DM_FAULT_NONE},
+        {404, ERROR("404", "The model `x` does not exist."), DM_EJECT, DM_FAULT_NONE},
+        {429, ERROR("\"insufficient_quota\"", "spent"), DM_EJECT, DM_FAULT_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body)};
+        dm_verdict v = dm_judge_reply(&r);
+        cr_expect(v == rows[i].verdict && r.fault == rows[i].fault, "row %zu (%ld %s): %d %s: %s",
+                  i, rows[i].status, rows[i].body, v, dm_fault_name(r.fault), r.text);
+        cr_expect((v == DM_GOOD) == (r.content != NULL) || v == DM_RETRY, "row %zu", i);
+        cr_expect((v == DM_GOOD) == (*r.text == 0), "row %zu: %s", i, r.text);
+        free(r.content);
+    }
+}
+
+/* ---- rates ---- */
+
+/* Calls as fast as n ranks may, for ten minutes, with a pause at the fifth: the most of any minute.
+ */
+static int most_in_a_minute(double rpm, size_t n, double *mean)
+{
+    dm_lm_config c = {.rpm = rpm};
+    dm_endpoint e[16] = {{NULL}};
+    double sent[20000];
+    size_t count = 0, most = 0, from = 0;
+    for (size_t i = 0; i < n; i++)
+        e[i] = (dm_endpoint){.config = &c, .limit = 1000, .requests = 1};
+    for (int ms = 0; ms < 600000; ms += 10)
+        for (size_t i = 0; i < n; i++)
+            while ((ms < 240000 || ms > 300000) &&
+                   dm_endpoint_wait(&e[i], ms / 1e3, 1.0 / (double)n) == 0 && count < 20000) {
+                dm_endpoint_charge(&e[i], 0);
+                sent[count++] = ms / 1e3;
+            }
+    for (size_t i = 0; i < count; i++) {
+        while (sent[i] - sent[from] >= 60)
+            from++;
+        most = i + 1 - from > most ? i + 1 - from : most;
+    }
+    *mean = (double)count / 9;
+    return (int)most;
+}
+
+Test(lm, requests_a_minute)
+{
+    static const struct {
+        double rpm;
+        size_t ranks;
+    } rows[] = {{600, 1}, {600, 4}, {600, 10}, {60, 1}, {20, 1}, {2, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double mean;
+        int most = most_in_a_minute(rows[i].rpm, rows[i].ranks, &mean);
+        cr_expect(most <= rows[i].rpm, "%.0f a minute on %zu ranks: %d", rows[i].rpm, rows[i].ranks,
+                  most);
+        cr_expect(mean >= 0.9 * rows[i].rpm || rows[i].rpm < 20, "%.0f a minute: %.1f", rows[i].rpm,
+                  mean);
+    }
+}
+
+/* Calls that are thought to take 300 tokens and take 500: what was too little is waited for. */
+Test(lm, tokens_a_minute)
+{
+    dm_lm_config c = {.tpm = 60000};
+    dm_endpoint e = {.config = &c, .limit = 1000};
+    double tokens = 0;
+    for (int ms = 0; ms < 300000; ms += 10)
+        while (dm_endpoint_wait(&e, ms / 1e3, 1) == 0) {
+            dm_endpoint_charge(&e, 300);
+            e.tokens += 300 - 500;
+            tokens += 500;
+        }
+    cr_expect(tokens / 5 <= 60000 + 500 && tokens / 5 >= 0.95 * 60000, "%.0f a minute", tokens / 5);
+}
