@@ -122,7 +122,7 @@ static const char good[] = "{\"choices\": [{\"message\": {\"content\": \"yes\"},
                            "\"finish_reason\": \"stop\"}]}";
 #define WITH(reason, content)                                                                      \
     "{\"choices\": [{\"message\": {\"content\": " content "}, \"finish_reason\": \"" reason "\"}]" \
-                                                                                            "}"
+    "}"
 #define ERROR(code, message)                                                                       \
     "{\"error\": {\"message\": \"" message "\", \"type\": \"t\", \"code\": " code "}}"
 
