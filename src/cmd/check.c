@@ -1,5 +1,6 @@
 /* dspy-mpi check: the job and its data, without a call. */
 #include "cmd/commands.h"
+#include "cmd/metric_trial.h"
 #include "cmd/plan.h"
 #include "cmd/session.h"
 #include "json/json.h"
@@ -7,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MOST_LABELS 40
+#define MOST_LABELS    40
+#define METRIC_SECONDS 20.0 /* of trying the metric */
 
 /* How often each value of a label stands in a set, if they are few. */
 static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
@@ -99,8 +101,9 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     else
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
-    printf("metric    %s\nmodel     %s%s\n", dm_metric_name(metric), job.model,
-           job.stand_in ? " (stand-in, not a language model)" : "");
+    const char *odd = dm_metric_trial(a, &job, metric, METRIC_SECONDS);
+    printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
+           odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.has_optimizer)
         printf("optimizer %s\nout       %s\n", dm_optimizer_name(job.optimizer.name), job.out);
     dm_plan plan = dm_plan_of(&job);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/metric_trial.h"
 #include "cmd/out.h"
 #include "cmd/plan.h"
 #include "json/json.h"
@@ -12,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define METRIC_SECONDS 20.0 /* of trying the metric */
 
 typedef struct compilation {
     dm_arena *arena;
@@ -45,6 +48,14 @@ static void announce(const dm_job *job)
         fprintf(stderr, "%s\n", b.data);
         dm_buf_free(&b);
     }
+}
+
+/* A wrong metric is cheaper to notice now. */
+static void try_metric(dm_arena *a, const dm_job *job, dm_metric *metric)
+{
+    const char *odd = dm_metric_trial(a, job, metric, METRIC_SECONDS);
+    if (odd)
+        fprintf(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
 }
 
 /* ---- after: start and winner on validation and test set ---- */
@@ -306,9 +317,11 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
     if (st == DM_OK && !metric)
         st = err.status;
-    dm_metric_free(metric);
     if (st == DM_OK)
         st = dm_out_open(a, &job, dm_value_get(line->flags, "fresh") != NULL, &finished, &err);
+    if (st == DM_OK && !finished)
+        try_metric(a, &job, metric);
+    dm_metric_free(metric);
     if (st == DM_OK && finished) {
         fprintf(stderr, "%s is finished; --fresh starts anew\n", job.out);
         dm_print_json(finished);

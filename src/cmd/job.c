@@ -375,6 +375,19 @@ static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **o
     return dm_json_error_in(err, DM_E_JOB, path);
 }
 
+/* With a hash of the command's files, which makes it another metric when they change. */
+static const dm_value *metric_of(dm_arena *a, const dm_value *spec, const char *file)
+{
+    dm_hash source;
+    char hex[65];
+    if (!spec || spec->kind != DM_DICT || !dm_metric_source(a, file, spec, &source))
+        return spec;
+    dm_value *d = dm_value_copy(a, spec);
+    dm_hash_hex(&source, hex);
+    dm_value_set(a, d, DM_STR("source"), dm_value_text(a, hex));
+    return d;
+}
+
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
                       dm_error *err)
 {
@@ -413,7 +426,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = read_out(a, &root, job, err);
     job->setup.program = job->program;
     job->setup.out = job->out;
-    job->setup.metric = wants.metric ? dm_value_get(merged, "metric") : NULL;
+    job->setup.metric =
+        wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job->file) : NULL;
     if (st == DM_OK && wants.metric && !job->setup.metric)
         st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
     return st;

@@ -2,9 +2,10 @@
  *
  *     {"example": {...}, "prediction": {...}, "trace": null}  ->  {"score": 0.5} | {"error": "..."}
  *
- * Each child is asked one question at a time and is a process group of its own, so that what it
- * forks ends with it. It gets no key, none of MPI's variables and none of our files. Lines on its
- * stdout that are no answers go to the log; the end of what it wrote to stderr goes into an error.
+ * Each child is asked one question at a time and is a process group of its own under a guard
+ * (guard.c), so that it and what it forks end with this process. It gets no key, none of MPI's
+ * variables and none of our files. Lines on its stdout that are no answers go to the log; the end
+ * of what it wrote to stderr goes into an error.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -34,8 +36,9 @@ typedef struct question {
 } question;
 
 typedef struct child {
-    pid_t pid; /* 0: not running */
+    pid_t pid; /* its guard; 0: not running */
     int in, out, err;
+    int life;        /* the guard's pipe: closed when this process ends */
     question *asked; /* NULL: free */
     size_t sent;
     double look;   /* when to see whether it lives */
@@ -46,7 +49,7 @@ typedef struct child {
 } child;
 
 struct dm_metric_command {
-    char **argv;
+    char **argv;     /* the guard's name, and the words of the command */
     char *folder;    /* "DSPY_MPI_JOB_DIR=...": where scripts/metric-host looks for modules */
     child *children; /* [n] */
     size_t n;
@@ -107,16 +110,31 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* The guard ends the child and what that forked as soon as its pipe ends. One that does not (it was
+ * stopped) is killed, and the system then kills the child. */
+static void end_guard(child *c)
+{
+    const struct timespec moment = {0, 500000};
+    close_fd(&c->life);
+    for (int i = 0; i < 4000; i++) {
+        pid_t got = waitpid(c->pid, NULL, WNOHANG);
+        if (got == c->pid || (got < 0 && errno != EINTR))
+            return;
+        nanosleep(&moment, NULL);
+    }
+    kill(c->pid, SIGKILL);
+    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void end_child(child *c)
 {
     close_fd(&c->in);
     close_fd(&c->out);
     close_fd(&c->err);
-    if (c->pid > 0) {
-        kill(-c->pid, SIGKILL);
-        while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (c->pid > 0)
+        end_guard(c);
+    close_fd(&c->life);
     c->pid = 0;
     c->sent = 0;
     c->answered = false;
@@ -133,7 +151,7 @@ static void not_blocking(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-static int spawn(dm_metric_command *m, child *c, int in, int out, int err)
+static int spawn(dm_metric_command *m, child *c, int in, int out, int err, int life)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
@@ -143,8 +161,10 @@ static int spawn(dm_metric_command *m, child *c, int in, int out, int err)
     posix_spawn_file_actions_adddup2(&files, in, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
+    posix_spawn_file_actions_adddup2(&files, life, DM_GUARD_LIFE);
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-    posix_spawn_file_actions_addclosefrom_np(&files, 3); /* sockets of libcurl and MPI */
+    posix_spawn_file_actions_addclosefrom_np(&files,
+                                             DM_GUARD_LIFE + 1); /* sockets of libcurl and MPI */
 #endif
     posix_spawnattr_init(&attr);
     sigemptyset(&none);
@@ -158,7 +178,7 @@ static int spawn(dm_metric_command *m, child *c, int in, int out, int err)
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                         POSIX_SPAWN_SETSIGDEF);
-    int rc = posix_spawnp(&c->pid, m->argv[0], &files, &attr, m->argv, env);
+    int rc = posix_spawn(&c->pid, "/proc/self/exe", &files, &attr, m->argv, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
     free(env);
@@ -167,24 +187,23 @@ static int spawn(dm_metric_command *m, child *c, int in, int out, int err)
 
 static int start_child(dm_metric_command *m, child *c)
 {
-    int in[2], out[2], err[2];
-    if (!make_pipe(in))
-        return errno;
-    if (!make_pipe(out)) {
-        close(in[0]), close(in[1]);
-        return errno;
-    }
-    if (!make_pipe(err)) {
-        close(in[0]), close(in[1]), close(out[0]), close(out[1]);
-        return errno;
-    }
-    int rc = spawn(m, c, in[0], out[1], err[1]);
-    close(in[0]);
-    close(out[1]);
-    close(err[1]);
-    c->in = in[1];
-    c->out = out[0];
-    c->err = err[0];
+    int pipes[4][2]; /* stdin, stdout, stderr, life */
+    for (int i = 0; i < 4; i++)
+        if (!make_pipe(pipes[i])) {
+            int why = errno;
+            while (i-- > 0)
+                close(pipes[i][0]), close(pipes[i][1]);
+            return why;
+        }
+    int rc = spawn(m, c, pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][0]);
+    close(pipes[0][0]);
+    close(pipes[1][1]);
+    close(pipes[2][1]);
+    close(pipes[3][0]);
+    c->in = pipes[0][1];
+    c->out = pipes[1][0];
+    c->err = pipes[2][0];
+    c->life = pipes[3][1];
     not_blocking(c->in);
     not_blocking(c->out);
     not_blocking(c->err);
@@ -362,7 +381,7 @@ static void ask_next(dm_metric_command *m, child *c)
             return;
         }
         char text[400];
-        snprintf(text, sizeof text, "the metric's program %s cannot be started: %s", m->argv[0],
+        snprintf(text, sizeof text, "the metric's program %s cannot be started: %s", m->argv[1],
                  strerror(rc));
         c->reading = true; /* no deeper: the loop asks the next one */
         answer(c, &(dm_metric_score){.text = text});
@@ -495,7 +514,7 @@ static char *job_folder(dm_arena *a, const char *file)
 
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
 {
-    static const char *const known[] = {"command", "processes", "timeout", "name"};
+    static const char *const known[] = {"command", "processes", "timeout", "name", "source"};
     dm_metric_command *m = dm_arena_alloc(a, sizeof *m);
     dm_str *argv = NULL;
     size_t n = 0;
@@ -515,11 +534,12 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
         st = (k = dm_at_key(at, "timeout"), dm_get_number(&k, 0.001, 86400, &m->timeout, err));
     if (st != DM_OK)
         return NULL;
-    m->argv = dm_arena_alloc_n(a, n + 1, sizeof *m->argv);
+    m->argv = dm_arena_alloc_n(a, n + 2, sizeof *m->argv);
+    m->argv[0] = dm_arena_printf(a, "%s", dm_guard_name);
     for (size_t i = 0; i < n; i++)
-        m->argv[i] = beside_job(a, at->file, argv[i], i == 0);
-    if (!can_run(m->argv[0])) {
-        dm_at_fail(&k_command, err, "there is no program \"%s\" to run here", m->argv[0]);
+        m->argv[i + 1] = beside_job(a, at->file, argv[i], i == 0);
+    if (!can_run(m->argv[1])) {
+        dm_at_fail(&k_command, err, "there is no program \"%s\" to run here", m->argv[1]);
         return NULL;
     }
     m->folder = job_folder(a, at->file);
@@ -528,7 +548,7 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
     m->end = &m->first;
     for (size_t i = 0; i < m->n; i++) {
         child *c = &m->children[i];
-        c->in = c->out = c->err = -1;
+        c->in = c->out = c->err = c->life = -1;
         dm_buf_init(&c->answer, DM_MAX_ANSWER);
         dm_buf_init(&c->said, SAID + 1);
     }

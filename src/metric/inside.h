@@ -35,6 +35,11 @@ dm_status dm_builtin_score(const dm_metric *m, const dm_value *example, const dm
 void *dm_builtin_compile(dm_str pattern, dm_error *err);
 void dm_builtin_free_pattern(void *pattern);
 
+/* guard.c: argv[0] under which this program guards a metric's child, and the descriptor that it
+ * reads to know that the rank lives. */
+extern const char dm_guard_name[];
+#define DM_GUARD_LIFE 3
+
 /* command.c */
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 void dm_command_free(dm_metric_command *c);

@@ -197,11 +197,6 @@ const char *dm_metric_name(const dm_metric *m)
     return m->name;
 }
 
-dm_value *dm_metric_identity(dm_arena *a, const dm_metric *m)
-{
-    return dm_value_copy(a, m->spec);
-}
-
 void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,
                       const dm_step *trace, size_t n_steps, const dm_program *program,
                       dm_metric_done *done, void *user)

@@ -16,7 +16,7 @@
  *
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
- * "timeout": 60} is a program of one's own (command.c). */
+ * "timeout": 60} is a program of one's own (command.c); "source" is put in by src/cmd. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -38,7 +38,9 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
                          const dm_dataset *const *sets, size_t n_sets, dm_error *err) DM_MUST_USE;
 void dm_metric_free(dm_metric *m); /* ends children */
 const char *dm_metric_name(const dm_metric *m);
-dm_value *dm_metric_identity(dm_arena *a, const dm_metric *m); /* for content keys */
+/* Hash of the files that a command's words name (scripts, and modules of scripts/metric-host): it
+ * belongs to the metric's identity. false: there are none. */
+bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out);
 
 typedef struct dm_metric_score {
     bool ok;

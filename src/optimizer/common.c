@@ -1,4 +1,5 @@
 #include "optimizer/inside.h"
+#include "base/log.h"
 #include "json/value.h"
 
 #include <math.h>
@@ -45,6 +46,23 @@ bool dm_overflows(const dm_result *r, size_t n)
     for (size_t i = 0; i < n; i++)
         over += r[i].fault == DM_FAULT_OVERFLOW;
     return 20 * over > n;
+}
+
+void dm_tell_same_scores(const dm_result *start, size_t n)
+{
+    size_t first = 0, same = 0, present = 0;
+    while (first < n && !start[first].present)
+        first++;
+    for (size_t i = first; i < n; i++) {
+        present += start[i].present;
+        same += start[i].present && start[i].score == start[first].score;
+    }
+    if (present >= 8 && same == present)
+        dm_log(
+            DM_WARN,
+            "every score of the start program is the same (%.3g on %zu examples): unless that is "
+            "meant, look at an answer with `run` and at the metric with `check`",
+            start[first].score, present);
 }
 
 dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,

@@ -37,6 +37,8 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);
 /* More than 5 % of the examples overflow the context: the candidate is dropped (DESIGN.md §5). */
 bool dm_overflows(const dm_result *r, size_t n);
+/* Says so when every score of the start program is the same. */
+void dm_tell_same_scores(const dm_result *start, size_t n);
 /* Program and metric errors among r, added to *count; DM_E_DATA when max_errors is reached. */
 dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
                           int64_t *count, dm_error *err) DM_MUST_USE;

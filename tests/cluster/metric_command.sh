@@ -1,19 +1,25 @@
-# One's own metric as a program: right scores, or the documented error; nothing is left behind.
+# One's own metric as a program, as people write them for DSPy: right scores or the documented error, on 4
+# ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 12
+plan 32
 if ! command -v python3 >/dev/null; then
-	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do skip "needs python3"; done
+	for i in $(seq 32); do skip "needs python3"; done
 	exit 0
 fi
-HOST=$PWD/scripts/metric-host
+HOST=$PWD/scripts/metric-host ROOT=$PWD
 "$MOCK" --make-data 40 3 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
 start_mock --rule planted --seed 3
-cat >"$DIR/mine.py" <<'EOF'
-import os, subprocess, sys, time, re
+echo 'def same(a, b): return a.strip() == b.strip()' >"$DIR/helper.py"
+cat >"$DIR/mine.py" <<'END'
+import os, subprocess, sys, time
 def boolean(example, prediction, trace=None): return example.answer == prediction.answer
 def number(example, prediction, trace=None): return 0.5 + 0.5 * (example["answer"] == prediction["answer"])
 def traced(example, prediction, trace=None): return example.answer == prediction.answer if trace is None else trace[0][2].answer == example.answer
+def importing(example, prediction, trace=None):
+    import collections, helper
+    return helper.same(collections.OrderedDict(prediction.toDict())["answer"], example.get("answer"))
 def slow(example, prediction, trace=None): time.sleep(0.02); return boolean(example, prediction)
 def raising(example, prediction, trace=None):
     if "item 7:" in example.question: raise ValueError("odd input")
@@ -29,24 +35,33 @@ def constant(example, prediction, trace=None): return 1
 def dying(example, prediction, trace=None):
     if "item 7:" in example.question: print("last words", file=sys.stderr); os._exit(3)
     return boolean(example, prediction)
-def keys(example, prediction, trace=None): return not any("API_KEY" in k or (k.startswith("OMPI_") and not k.startswith("OMPI_ALLOW")) or k.startswith("PMIX") for k in os.environ)
-EOF
-job() {
-	cat >"$DIR/job.json" <<EOF
-{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "metric": {"command": ["$HOST", "mine:$1"], "timeout": ${2:-10}},
+def keys(example, prediction, trace=None):
+    own = " ".join(f"{k}={v}" for k, v in os.environ.items()) + open("/proc/self/cmdline").read()
+    return "sk-secret-key" not in own and "sk-other" not in own and not any((k.startswith("OMPI_") and not k.startswith("OMPI_ALLOW")) or k.startswith("PMIX") for k in os.environ)
+def wrong(example, prediction, trace=None): return example.question == prediction.answer
+def broken(example, prediction, trace=None): return example.label == prediction.answer
+def stuck(example, prediction, trace=None):
+    subprocess.Popen(["sleep", "78"])
+    open(os.path.join(os.path.dirname(__file__), "stuck"), "a").write(f"{os.getpid()}\n")
+    time.sleep(78)
+END
+job() { # job METRIC [TIMEOUT]
+	cat >"$DIR/job.json" <<END
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": {"command": ["$HOST", "mine:$1"], "timeout": ${2:-10}},
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 4},
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
-EOF
+END
 }
-eval_() { (cd "$DIR" && OPENAI_API_KEY=sk-secret-key timeout 100 mpirun --oversubscribe -n 5 "$PROGRAM" eval job.json --split=trainset >out 2>err); }
+eval_() { (cd "$DIR" && OPENAI_API_KEY=sk-secret-key MY_OTHER=sk-other timeout 100 mpirun --oversubscribe -n 5 "$PROGRAM" eval job.json --split=trainset "$@" >out 2>err); }
 score() { json trainset.score "$DIR/out"; }
 failed() { json trainset.failed "$DIR/out"; }
-cat >"$DIR/builtin.json" <<EOF
+cat >"$DIR/builtin.json" <<END
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "metric": "exact_match",
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
-EOF
+END
 run 0 "$PROGRAM" eval "$DIR/builtin.json" --split=trainset
 right=$(score)
-for m in boolean traced slow printing; do
+for m in boolean traced importing slow printing; do
 	job $m
 	eval_
 	check "$m: $(score)" [ "$(score)" = "$right" ]
@@ -70,6 +85,81 @@ job forking
 eval_
 check "forking: nothing that it started is left" sh -c "[ $(score) = $right ] && ! pgrep -f '[s]leep 77' >/dev/null"
 job keys
-eval_
-check "no key and none of MPI's variables reach it" [ "$(score)" = 1 ]
+eval_ --lm.api_key_env=MY_OTHER
+check "no key (also of another name) and none of MPI's variables reach it" [ "$(score)" = 1 ]
 check "no metric's process is left" sh -c "! pgrep -f '[m]etric-host mine' >/dev/null"
+
+# The errors are where they are documented to be.
+job raising
+run 0 "$PROGRAM" compile "$DIR/job.json" --optimizer=labeled_few_shot --valset="$DIR/train.jsonl"
+check "a metric's exception stands in predictions.jsonl, with its line" grep -q '"error": "metric", "message": ".*ValueError: odd input (mine.py:[0-9]*)' "$DIR/job/predictions.jsonl"
+job dying
+run 0 "$PROGRAM" compile "$DIR/job.json" --optimizer=labeled_few_shot --valset="$DIR/train.jsonl" --fresh
+check "a dead one's last words too" grep -q 'ended before it answered; its last words: last words' "$DIR/job/predictions.jsonl"
+
+# The first two: the winner is DSPy's (recorded from tests/dspy/winner.py, and compared where there is a dspy).
+demos() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["demos"], ensure_ascii=False))' "$1"; }
+for m in boolean number; do
+	job $m
+	run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile "$DIR/job.json" --fresh
+	demos "$DIR/job/program.json" >"$DIR/$m.ours"
+	sum=$(sha256sum <"$DIR/$m.ours" | cut -c1-16)
+	case $m in
+	boolean) known=44fdc1d828dff0fa ;;
+	number) known=44fdc1d828dff0fa ;;
+	esac
+	check "$m: DSPy's winner ($sum)" [ "$sum" = $known ]
+	if [ -n "${DSPY_PYTHON:-}" ]; then
+		"$DSPY_PYTHON" tests/dspy/winner.py "$DIR" $m "$MOCK_URL" >"$DIR/$m.dspy" 2>"$DIR/err"
+		check "$m: the real DSPy's, run now" cmp -s "$DIR/$m.ours" "$DIR/$m.dspy"
+	else
+		skip "set DSPY_PYTHON to a Python that has dspy"
+	fi
+done
+
+# A key reaches nothing that is written: OUT, what is said, what ps shows.
+job keys
+(cd "$DIR" && OPENAI_API_KEY=sk-secret-key MY_OTHER=sk-other timeout 100 mpirun --oversubscribe -n 3 "$PROGRAM" compile job.json --fresh --verbose --lm.api_key_env=MY_OTHER >out 2>err)
+check "the metric saw none in a compile" [ "$(json valset.compiled.score "$DIR/out")" = 1 ]
+check "no key in OUT, on stdout or on stderr" sh -c "! grep -rqa -e sk-secret-key -e sk-other '$DIR/job' '$DIR/out' '$DIR/err'"
+
+# A wrong metric is said before the search starts, and without a call.
+before=$(stat_of requests)
+tried() { # tried METRIC WORDS
+	job "$1"
+	if run 0 "$PROGRAM" check "$DIR/job.json" && grep -qF -- "$2" "$DIR/out"; then ok "$1: $(grep '^metric' "$DIR/out")"; else not_ok "$1 is noticed" "$DIR/out" "$DIR/err"; fi
+}
+tried constant "right and wrong answers score the same (1)"
+tried wrong "score the same (0)"
+tried broken "no field 'label'"
+job boolean
+run 0 "$PROGRAM" check "$DIR/job.json"
+check "a good one gets no remark" grep -qx 'metric    command' "$DIR/out"
+check "no call was made for that" [ "$(stat_of requests)" = "$before" ]
+job constant
+run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
+check "compile says it at its start" said "metric command: right and wrong answers score the same"
+check "and when the start program is scored" said "every score of the start program is the same (1 on 40 examples)"
+
+# Another version of the metric is another metric: its scores are not taken for the old one's.
+job boolean
+run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
+run 0 "$PROGRAM" compile "$DIR/job.json"
+check "the same metric: finished" said "is finished"
+sed -i 's/^def boolean.*/def boolean(example, prediction, trace=None): return 0.9 * (example.answer == prediction.answer)/' "$DIR/mine.py"
+check "a changed one: another job" run 73 "$PROGRAM" compile "$DIR/job.json"
+check "named" said '`metric` differs'
+
+# kill -9 of every rank: no metric is left, though it hangs, nor what it forked.
+job stuck 100
+(cd "$DIR" && exec mpirun --oversubscribe -n 3 "$PROGRAM" eval job.json --split=trainset) >"$DIR/out" 2>"$DIR/err" &
+pid=$!
+for i in $(seq 200); do [ "$(wc -l 2>/dev/null <"$DIR/stuck")" = 2 ] && break; sleep 0.05; done
+pkill -9 -f "^$PROGRAM eval job.json --split=trainset" --parent $pid
+wait $pid 2>/dev/null
+gone=no
+for i in $(seq 100); do
+	pgrep -f '[m]etric-host mine:stuck|[s]leep 78' >"$DIR/left" || { gone=yes; break; }
+	sleep 0.05
+done
+check "kill -9 of the ranks: no metric and nothing that it started is left" [ "$(wc -l <"$DIR/stuck")$gone" = 2yes ]

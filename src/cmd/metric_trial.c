@@ -1,0 +1,128 @@
+#include "cmd/metric_trial.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+
+#define MOST                                                                                       \
+    8 /* examples: enough to see what is wrong with all of them, cheap if it takes seconds */
+
+typedef struct trial {
+    bool done, ok;
+    double score;
+    char text[300]; /* why not ok */
+} trial;
+
+static void take(void *user, const dm_metric_score *s)
+{
+    trial *t = user;
+    t->done = true;
+    t->ok = s->ok;
+    t->score = s->score;
+    if (!s->ok)
+        snprintf(t->text, sizeof t->text, "%s", s->text ? s->text : "");
+}
+
+/* The labels of a row that are outputs of the program; NULL: none. */
+static const dm_value *labels(dm_arena *a, const dm_program *p, const dm_value *row)
+{
+    dm_value *d = dm_value_dict(a);
+    for (size_t k = 0; k < p->n; k++) {
+        const dm_signature *s = p->predictors[k].signature;
+        for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
+            const dm_value *v = dm_value_get_str(row, s->fields[i].name);
+            if (v)
+                dm_value_set(a, d, s->fields[i].name, v);
+        }
+    }
+    return d->n ? d : NULL;
+}
+
+static void wait_for(dm_metric *m, const trial *trials, size_t n, double until)
+{
+    for (;;) {
+        dm_wait_fd fds[64];
+        struct pollfd polls[64];
+        size_t left = 0;
+        dm_metric_poll(m);
+        for (size_t i = 0; i < n; i++)
+            left += !trials[i].done;
+        double now = dm_now();
+        if (left == 0 || now >= until)
+            return;
+        size_t n_fds = dm_metric_fds(m, fds, 64);
+        for (size_t i = 0; i < n_fds; i++)
+            polls[i] = (struct pollfd){.fd = fds[i].fd, .events = POLLIN};
+        double pause = fmax(0, fmin(until, dm_metric_due(m)) - now);
+        (void)poll(polls, (nfds_t)n_fds, (int)ceil(1000 * fmin(pause, 3600)));
+    }
+}
+
+static const char *verdict(dm_arena *a, const trial *right, const trial *wrong, size_t n)
+{
+    size_t answered = 0, failed = 0, not_one = 0, pairs = 0, same = 0;
+    const trial *failure = NULL, *low = NULL;
+    for (size_t i = 0; i < n; i++) {
+        answered += right[i].done;
+        if (right[i].done && !right[i].ok) {
+            failed++;
+            failure = failure ? failure : &right[i];
+        }
+        if (right[i].ok && right[i].score != 1) {
+            not_one++;
+            low = low ? low : &right[i];
+        }
+        if (right[i].ok && wrong[i].ok) {
+            pairs++;
+            same += right[i].score == wrong[i].score;
+        }
+    }
+    if (answered == 0)
+        return NULL;
+    if (2 * failed > answered)
+        return dm_arena_printf(a,
+                               "the labels themselves, given as answers, fail in %zu of %zu "
+                               "examples: %s",
+                               failed, answered, failure->text);
+    if (pairs >= 2 && same == pairs)
+        return dm_arena_printf(a,
+                               "right and wrong answers score the same (%.3g) in all %zu pairs "
+                               "tried: nothing can be learned from that",
+                               right[0].ok ? right[0].score : 0.0, pairs);
+    if (2 * not_one > answered)
+        return dm_arena_printf(a,
+                               "the labels themselves, given as answers, score below 1 in %zu of "
+                               "%zu examples (%.3g): does it look at the right fields?",
+                               not_one, answered, low->score);
+    return NULL;
+}
+
+const char *dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds)
+{
+    const dm_dataset *set = job->valset ? job->valset : job->testset ? job->testset : job->trainset;
+    trial *right = dm_arena_alloc_n(a, MOST, sizeof *right),
+          *wrong = dm_arena_alloc_n(a, MOST, sizeof *wrong);
+    size_t n = 0;
+    for (size_t k = 0; set && k < MOST && k < set->n; k++) {
+        const dm_value *row = set->examples[set->n <= MOST ? k : k * set->n / MOST].row;
+        const dm_value *own = labels(a, job->program, row), *other = NULL;
+        if (!own)
+            continue;
+        for (size_t i = 0; i < set->n && !other; i++) {
+            other = labels(a, job->program, set->examples[i].row);
+            if (other && dm_value_equal(own, other))
+                other = NULL;
+        }
+        dm_metric_submit(metric, row, own, NULL, 0, job->program, take, &right[n]);
+        if (other)
+            dm_metric_submit(metric, row, other, NULL, 0, job->program, take, &wrong[n]);
+        else
+            wrong[n].done = true;
+        n++;
+    }
+    double until = dm_now() + seconds;
+    wait_for(metric, right, n, until);
+    wait_for(metric, wrong, n, until);
+    return verdict(a, right, wrong, n);
+}

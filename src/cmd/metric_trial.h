@@ -1,0 +1,12 @@
+/* What a metric says to answers of which one knows whether they are right. */
+#ifndef DM_CMD_METRIC_TRIAL_H
+#define DM_CMD_METRIC_TRIAL_H
+
+#include "cmd/job.h"
+
+/* Scores some labels as if they were answers, against their own example and against another one's,
+ * for at most seconds. Gives a sentence when a perfect answer does not score 1, when right and
+ * wrong answers score the same, or when the metric fails; else NULL. Calls no model. */
+const char *dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds);
+
+#endif
