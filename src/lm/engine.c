@@ -77,6 +77,20 @@ static void raise_file_limit(void)
     }
 }
 
+/* One rank is enough to learn early that a model is not to be had; of several servers each rank
+ * has to know which it may ask. */
+static void start_probes(dm_lm *lm)
+{
+    for (size_t i = 0; lm->probes && i < lm->n_models; i++) {
+        dm_lm_model *m = &lm->models[i];
+        for (size_t k = 0; k < m->n; k++)
+            if (m->n > 1 || (lm->n_models > 1 && lm->rank <= 1)) {
+                m->endpoints[k].probe.wanted = m->n > 1;
+                dm_probe_start(lm, m, &m->endpoints[k]);
+            }
+    }
+}
+
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
 {
     static bool curl_ready;
@@ -90,6 +104,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->slots = (size_t)o->slots;
     lm->seed = o->seed;
     lm->rank = o->rank;
+    lm->probes = o->probe;
     lm->next_id = 1;
     lm->started = dm_now();
     for (int r = 0; r < DM_ROLES; r++) {
@@ -104,6 +119,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
             return NULL;
         }
     }
+    start_probes(lm);
     return lm;
 }
 
@@ -146,6 +162,9 @@ void dm_lm_free(dm_lm *lm)
     free_calls(lm, &lm->waiting);
     free_calls(lm, &lm->active);
     free_calls(lm, &lm->idle);
+    for (size_t i = 0; i < lm->n_models; i++)
+        for (size_t k = 0; k < lm->models[i].n; k++)
+            dm_probe_free(lm, &lm->models[i].endpoints[k].probe);
     curl_multi_cleanup(lm->multi);
     for (size_t i = 0; i < lm->n_models; i++) {
         for (size_t k = 0; k < lm->models[i].n; k++)
@@ -165,6 +184,7 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
         dm_call_take_out(&lm->idle, c);
     } else {
         c = dm_alloc(sizeof *c);
+        c->transfer.ended = dm_call_attempted;
         dm_buf_init(&c->body, DM_MAX_REQUEST);
         dm_buf_init(&c->reply, DM_MAX_ANSWER);
     }
@@ -250,14 +270,20 @@ static void answer_embedded(dm_call *c)
 /* The endpoint with the fewest calls in flight that can take one now, else when one can. Of equals
  * the one after the last that was taken, and each rank begins at another: ranks with a call or two
  * each must not all ask the first server. */
-static dm_endpoint *pick(dm_lm_model *m, double now, double *wait)
+static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, double now, double *wait)
 {
     dm_endpoint *best = NULL;
-    *wait = INFINITY;
+    *wait = m->n > 1 && lm->probes && !m->settled ? 3600 : INFINITY;
     for (size_t i = 0; i < m->n; i++) {
         dm_endpoint *e = &m->endpoints[(m->turn + i) % m->n];
         double w = dm_endpoint_wait(e, now, m->share);
+        if (w == 0 && e->probe.wanted && m->settled) { /* it was not there, or has come back */
+            dm_probe_start(lm, m, e);
+            w = 3600;
+        }
         *wait = fmin(*wait, w);
+        if (e->probe.wanted)
+            continue;
         if (w == 0 && (!best || e->in_flight < best->in_flight))
             best = e;
     }
@@ -282,9 +308,15 @@ static double send_ready(dm_lm *lm)
             continue;
         }
         double wait;
-        dm_endpoint *e = pick(c->model, now, &wait);
+        char text[1536];
+        if (dm_probes_failed(lm, c->model, now, text, sizeof text)) {
+            dm_call_take_out(&lm->ready, c);
+            dm_call_fail(c, DM_FAULT_TRANSPORT, text, 0);
+            following = lm->ready.first;
+            continue;
+        }
+        dm_endpoint *e = pick(lm, c->model, now, &wait);
         if (!e && isinf(wait)) { /* all were ejected before this call was sent */
-            char text[1536];
             dm_call_take_out(&lm->ready, c);
             snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,
                      c->model->endpoints[0].reason);
@@ -321,12 +353,12 @@ static bool collect(dm_lm *lm)
     int left;
     bool any = false;
     while ((m = curl_multi_info_read(lm->multi, &left))) {
-        dm_call *c;
+        dm_transfer *t;
         CURLcode code = m->data.result;
         if (m->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-        dm_call_attempted(c, code);
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        t->ended(t, code);
         any = true;
     }
     return any;

@@ -7,6 +7,25 @@
 
 #include <curl/curl.h>
 
+typedef struct dm_transfer { /* what curl's handle leads back to; first in its owner */
+    void (*ended)(struct dm_transfer *t, CURLcode code);
+} dm_transfer;
+
+typedef struct dm_probe { /* GET base/models: who is there, and what does it serve? */
+    dm_transfer transfer;
+    dm_lm *lm;
+    struct dm_lm_model *model;
+    CURL *easy; /* NULL: not asking */
+    dm_buf reply;
+    bool wanted;          /* nothing is sent to the server before it has answered this */
+    bool has_list, lists; /* it says what it serves; the model is among it */
+    char serves[128];     /* the first of it */
+    char root[256];       /* of the model: vLLM's path of the weights; "" not said */
+    int64_t max_model_len;
+    char failure[200]; /* of the last try; "": it was not tried, or it answered */
+    double again_at;
+} dm_probe;
+
 typedef struct dm_endpoint {
     const dm_lm_config *config;
     const char *base;           /* "http://node07:8000/v1" */
@@ -24,12 +43,15 @@ typedef struct dm_endpoint {
     char reason[1024];       /* why ejected */
     double requests, tokens; /* token buckets; may be negative (STYLE.md: curl's RATELIMITS) */
     double filled;           /* when the buckets were last filled */
+    dm_probe probe;
 } dm_endpoint;
 
 typedef struct dm_lm_model { /* one distinct config */
     const dm_lm_config *config;
     dm_endpoint *endpoints; /* [n] */
     size_t n, turn;         /* turn: where the next pick begins */
+    size_t asking;          /* probes under way */
+    bool settled;           /* all were asked once, and compared */
     char *sampling;         /* ",\"temperature\":0.5,..." */
     double share;           /* this process's part of rpm and tpm, (0, 1] */
 } dm_lm_model;
@@ -55,7 +77,8 @@ typedef struct dm_reply { /* what an attempt gave */
     char text[400]; /* what went wrong, with status and the server's words */
 } dm_reply;
 
-typedef struct dm_call {         /* one that was submitted */
+typedef struct dm_call { /* one that was submitted */
+    dm_transfer transfer;
     struct dm_call *next, *prev; /* ready, waiting, active or idle */
     uint64_t id;
     dm_lm *lm;
@@ -94,6 +117,8 @@ struct dm_lm {
     dm_call_list active;  /* sent */
     dm_call_list idle;    /* to be used again */
     int rank;
+    bool probes;
+    char trouble[1536];
 };
 
 /* engine.c: the end of a call; done is called, and the call is idle after it. */
@@ -107,8 +132,18 @@ dm_level dm_lm_level(const dm_lm *lm);
 char *dm_sampling_text(const dm_lm_config *c, double temperature); /* owned by the caller */
 void dm_call_send(dm_call *c, dm_endpoint *e);
 
+void dm_easy_defaults(CURL *easy, const dm_lm_config *c);
+
 /* outcome.c: an active call's transfer has ended. */
-void dm_call_attempted(dm_call *c, CURLcode code);
+void dm_call_attempted(dm_transfer *t, CURLcode code);
+bool dm_nobody_there(CURLcode code);
+const char *dm_advice(CURLcode code, long status); /* what the user can do */
+
+/* probe.c */
+void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e);
+void dm_probe_free(dm_lm *lm, dm_probe *p);
+/* Whether the model's servers were all asked in vain, and are not to be waited for any longer. */
+bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room);
 
 /* The table of DESIGN.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);

@@ -59,7 +59,9 @@ typedef struct dm_lm_options {
     const dm_lm_config *role[DM_ROLES]; /* roles may share one config (same pointer: one model) */
     int64_t slots; /* calls in flight in this process, over all models; more are queued here */
     uint64_t seed; /* of the jitter */
-    int rank;      /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    bool probe; /* servers are asked what they serve before they get a call: all where a model has
+                 * several, one of each model where there are several models */
+    int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
 /* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
@@ -83,6 +85,10 @@ typedef struct dm_wait_fd {
 /* Does what can be done, then waits until a call makes progress, a timer is due, one of fds is
  * readable, or timeout (s; 0: do not wait) has passed; calls the callbacks of what is done. */
 void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout);
+
+/* A model that no call has asked yet and whose servers are not there, or refuse us: one sentence;
+ * NULL: nothing of that kind is known. */
+const char *dm_lm_trouble(dm_lm *lm);
 
 /* The stand-in (lm/embedded.c): a pure function of the messages, integer arithmetic. */
 void dm_embedded_answer(dm_buf *out, const dm_message *messages, size_t n, int64_t rollout);

@@ -27,7 +27,7 @@ static void try_again(dm_call *c, double delay)
 static bool another_is_up(const dm_lm_model *m, const dm_endpoint *but, double now)
 {
     for (size_t i = 0; i < m->n; i++)
-        if (&m->endpoints[i] != but && !m->endpoints[i].ejected &&
+        if (&m->endpoints[i] != but && !m->endpoints[i].ejected && !m->endpoints[i].probe.wanted &&
             m->endpoints[i].down_until <= now)
             return true;
     return false;
@@ -41,7 +41,7 @@ static bool ever_answered(const dm_lm_model *m)
     return false;
 }
 
-static bool nobody_there(CURLcode code)
+bool dm_nobody_there(CURLcode code)
 {
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
            code == CURLE_COULDNT_RESOLVE_PROXY;
@@ -55,12 +55,12 @@ static void retry(dm_call *c, const dm_reply *r)
     bool known = ever_answered(c->model);
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
-    bool loading = nobody_there(r->code) || r->status == 502 || r->status == 503;
+    bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
     if (!known && loading && now - c->lm->started < e->config->wait) {
         try_again(c, 0.5);
         return;
     }
-    if (!known && nobody_there(r->code) && most > DEAD_RETRIES)
+    if (!known && dm_nobody_there(r->code) && most > DEAD_RETRIES)
         most = DEAD_RETRIES;
     if (++c->attempts > most) {
         char text[1024];
@@ -84,7 +84,7 @@ static void set_aside(dm_call *c, const dm_reply *r)
     if (e->aside && c->sent_at < e->aside_at)
         return; /* it was sent before, and tells nothing new */
     e->failures++;
-    if ((!nobody_there(r->code) && !e->aside && e->failures < ASIDE_AFTER) ||
+    if ((!dm_nobody_there(r->code) && !e->aside && e->failures < ASIDE_AFTER) ||
         !another_is_up(c->model, e, now))
         return;
     e->times_aside++;
@@ -119,9 +119,9 @@ static void slow_down(dm_call *c, const dm_reply *r)
         e->down_until = fmax(e->down_until, now + r->retry_after);
 }
 
-static const char *advice(const dm_reply *r)
+const char *dm_advice(CURLcode code, long status)
 {
-    switch (r->code) {
+    switch (code) {
     case CURLE_OK:
         break;
     case CURLE_SSL_CACERT_BADFILE:
@@ -133,7 +133,7 @@ static const char *advice(const dm_reply *r)
     default:
         return "check api_base";
     }
-    switch (r->status) {
+    switch (status) {
     case 401:
     case 403:
         return "check the key (api_key_env, api_key_file)";
@@ -151,7 +151,8 @@ static void eject(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     char text[1024];
-    snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text, advice(r));
+    snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text,
+             dm_advice(r->code, r->status));
     if (!e->ejected) {
         e->ejected = true;
         snprintf(e->reason, sizeof e->reason, "%s", text);
@@ -181,8 +182,9 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
         c->endpoint->tokens += c->estimate - (double)(r->prompt + r->completion);
 }
 
-void dm_call_attempted(dm_call *c, CURLcode code)
+void dm_call_attempted(dm_transfer *t, CURLcode code)
 {
+    dm_call *c = (dm_call *)t;
     dm_reply r = {.code = code, .body = dm_buf_view(&c->reply)};
     curl_off_t after = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &r.status);

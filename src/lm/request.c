@@ -91,27 +91,32 @@ static int before_request(void *user, char *ip, char *local_ip, int port, int lo
     return CURL_PREREQFUNC_OK;
 }
 
-static void set_options(dm_call *c)
+void dm_easy_defaults(CURL *e, const dm_lm_config *c)
 {
-    const dm_lm_config *f = c->model->config;
-    CURL *e = c->easy;
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* answers are small, and there are many */
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_PROXY, f->proxy ? f->proxy : "");
+    curl_easy_setopt(e, CURLOPT_PROXY, c->proxy ? c->proxy : "");
     curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* the environment has no say in it */
-    curl_easy_setopt(e, CURLOPT_CAINFO, f->ca_file);
+    if (c->ca_file)
+        curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, "dspy-mpi/" DM_VERSION);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * c->connect_timeout));
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * c->timeout));
+}
+
+static void set_options(dm_call *c)
+{
+    CURL *e = c->easy;
+    dm_easy_defaults(e, c->model->config);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(e, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(e, CURLOPT_PRIVATE, &c->transfer);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * f->connect_timeout));
-    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * f->timeout));
 }
 
 static double estimate_tokens(const dm_call *c)

@@ -153,6 +153,7 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
 {
     dm_lm_options o = {.slots = 1 << 20,
                        .seed = w->setup->seed + (uint64_t)number,
+                       .probe = w->setup->metric != NULL, /* run does not */
                        .rank = number + 1};
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = i;
@@ -426,6 +427,13 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
 {
     if (w->failed || !w->runner.lm)
         return false;
+    const char *trouble = dm_lm_trouble(w->runner.lm);
+    if (trouble) {
+        dm_error err;
+        (void)dm_fail(&err, DM_E_MODEL, "%s", trouble);
+        cannot_go_on(w, &err);
+        return true;
+    }
     if (start_runs(w))
         timeout = 0;
     wait_for_all(w, fds, n, fmin(timeout, until_flush(w, dm_now())));

@@ -1,0 +1,231 @@
+/* Asking servers what they serve, before they get a call: GET base/models. Of several servers of
+ * one model those that are not there are set aside and asked again, and those that serve another
+ * model are left out, by name. What a server does not tell is not held against it. */
+#include "base/clock.h"
+#include "lm/inside.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_SECONDS 5.0
+#define ANSWER_SECONDS  10.0
+#define LONGEST_PAUSE   5.0 /* s, between two tries */
+#define ROLE_TRIES      3   /* of a model that no call has asked yet */
+#define MAX_LIST        ((size_t)4 << 20)
+
+static size_t keep_reply(char *p, size_t size, size_t n, void *user)
+{
+    dm_probe *probe = user;
+    (void)size;
+    dm_buf_add(&probe->reply, p, n);
+    return probe->reply.full ? 0 : n;
+}
+
+static void copy_text(char *out, size_t room, const cJSON *item)
+{
+    snprintf(out, room, "%s", cJSON_IsString(item) ? item->valuestring : "");
+}
+
+static void read_list(dm_probe *p, const char *name)
+{
+    cJSON *root = cJSON_ParseWithLength(p->reply.data ? p->reply.data : "", p->reply.len);
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(root, "data"), *item;
+    p->has_list = cJSON_GetArraySize(data) > 0;
+    cJSON_ArrayForEach(item, data)
+    {
+        const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
+        const cJSON *len = cJSON_GetObjectItemCaseSensitive(item, "max_model_len");
+        bool ours = cJSON_IsString(id) && strcmp(id->valuestring, name) == 0;
+        if (!*p->serves)
+            copy_text(p->serves, sizeof p->serves, id);
+        if (!ours)
+            continue;
+        p->lists = true;
+        copy_text(p->root, sizeof p->root, cJSON_GetObjectItemCaseSensitive(item, "root"));
+        p->max_model_len = cJSON_IsNumber(len) ? (int64_t)len->valuedouble : 0;
+    }
+    cJSON_Delete(root);
+}
+
+/* ---- servers side by side ---- */
+
+static const dm_endpoint *known_other(const dm_lm_model *m, const dm_endpoint *but)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const dm_endpoint *e = &m->endpoints[i];
+        if (e != but && !e->ejected && e->probe.lists)
+            return e;
+    }
+    return NULL;
+}
+
+static void compare(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
+{
+    const dm_endpoint *other = known_other(m, e);
+    dm_level level = dm_lm_level(lm);
+    if (!other || e->ejected || !e->probe.has_list)
+        return;
+    if (!e->probe.lists) {
+        e->ejected = true;
+        snprintf(e->reason, sizeof e->reason, "it serves \"%s\", not \"%s\" as %s does",
+                 e->probe.serves, m->config->name, other->base);
+        dm_log(level, "%s is left out: %s", e->base, e->reason);
+        return;
+    }
+    if (other->probe.max_model_len != e->probe.max_model_len && other < e)
+        dm_log(level,
+               "%s takes %lld tokens (max_model_len), %s takes %lld: what fits one of them may not "
+               "fit the other",
+               other->base, (long long)other->probe.max_model_len, e->base,
+               (long long)e->probe.max_model_len);
+    if (strcmp(other->probe.root, e->probe.root) != 0 && other < e)
+        dm_log(level, "%s serves \"%s\" from %s, %s from %s: are they one model?", other->base,
+               m->config->name, other->probe.root, e->base, e->probe.root);
+}
+
+static void settle(dm_lm *lm, dm_lm_model *m)
+{
+    m->settled = true;
+    for (size_t i = 0; i < m->n; i++)
+        compare(lm, m, &m->endpoints[i]);
+    for (size_t i = 0; i < m->n; i++)
+        if (*m->endpoints[i].probe.failure)
+            dm_log(dm_lm_level(lm), "%s is set aside, and asked again: %s", m->endpoints[i].base,
+                   m->endpoints[i].probe.failure);
+}
+
+/* ---- asking ---- */
+
+static dm_endpoint *endpoint_of(const dm_probe *p)
+{
+    for (size_t i = 0; i < p->model->n; i++)
+        if (&p->model->endpoints[i].probe == p)
+            return &p->model->endpoints[i];
+    return NULL;
+}
+
+static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
+{
+    double now = dm_now();
+    *p->failure = 0;
+    if (code != CURLE_OK)
+        snprintf(p->failure, sizeof p->failure, "%s", curl_easy_strerror(code));
+    else if (status >= 500)
+        snprintf(p->failure, sizeof p->failure, "HTTP %ld", status);
+    else if (!p->wanted && (status == 401 || status == 403))
+        snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));
+    if (!*p->failure) {
+        if (status == 200)
+            read_list(p, e->config->name);
+        p->wanted = false;
+        return;
+    }
+    e->times_aside++;
+    e->aside = p->wanted;
+    e->aside_at = now;
+    p->again_at = now + fmin(LONGEST_PAUSE, ldexp(1, e->times_aside < 4 ? e->times_aside - 1 : 3));
+    if (p->wanted)
+        e->down_until = p->again_at;
+}
+
+static void end_transfer(dm_lm *lm, dm_probe *p)
+{
+    curl_multi_remove_handle(lm->multi, p->easy);
+    curl_easy_cleanup(p->easy);
+    p->easy = NULL;
+}
+
+static void ended(dm_transfer *t, CURLcode code)
+{
+    dm_probe *p = (dm_probe *)t;
+    dm_endpoint *e = endpoint_of(p);
+    dm_lm *lm = p->lm;
+    long status = 0;
+    curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
+    end_transfer(lm, p);
+    p->model->asking--;
+    bool late = p->model->settled;
+    judge(p, e, code, status);
+    dm_buf_free(&p->reply);
+    if (late)
+        compare(lm, p->model, e);
+    else if (p->model->asking == 0)
+        settle(lm, p->model);
+}
+
+void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
+{
+    dm_probe *p = &e->probe;
+    dm_buf url;
+    p->transfer.ended = ended;
+    p->lm = lm;
+    p->model = m;
+    p->easy = curl_easy_init();
+    dm_buf_init(&p->reply, MAX_LIST);
+    dm_buf_init(&url, 65536);
+    dm_buf_printf(&url, "%s/models", e->base);
+    dm_easy_defaults(p->easy, e->config);
+    curl_easy_setopt(p->easy, CURLOPT_URL, url.data);
+    curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, e->headers);
+    curl_easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * CONNECT_SECONDS));
+    curl_easy_setopt(p->easy, CURLOPT_TIMEOUT_MS, (long)(1000 * ANSWER_SECONDS));
+    curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, keep_reply);
+    curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
+    curl_easy_setopt(p->easy, CURLOPT_PRIVATE, &p->transfer);
+    dm_buf_free(&url);
+    m->asking++;
+    curl_multi_add_handle(lm->multi, p->easy);
+}
+
+void dm_probe_free(dm_lm *lm, dm_probe *p)
+{
+    if (p->easy)
+        end_transfer(lm, p);
+    dm_buf_free(&p->reply);
+}
+
+/* ---- what they came to ---- */
+
+bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room)
+{
+    size_t used = 0;
+    if (m->n < 2 || !m->settled || now - lm->started < m->config->wait)
+        return false;
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->endpoints[i].ejected &&
+            (!m->endpoints[i].probe.wanted || !*m->endpoints[i].probe.failure))
+            return false;
+    for (size_t i = 0; i < m->n && used < room; i++) {
+        const dm_endpoint *e = &m->endpoints[i];
+        used += (size_t)snprintf(text + used, room - used, "%s%s: %s", i ? "; " : "", e->base,
+                                 e->ejected ? e->reason : e->probe.failure);
+    }
+    if (used < room)
+        snprintf(text + used, room - used,
+                 "; no server of %s is left; are they up, and are the addresses right?",
+                 m->config->model);
+    return true;
+}
+
+const char *dm_lm_trouble(dm_lm *lm)
+{
+    double now = dm_now();
+    for (size_t i = 0; i < lm->n_models; i++) {
+        dm_lm_model *m = &lm->models[i];
+        dm_endpoint *e = m->endpoints;
+        if (m->n != 1 || e->answered || !*e->probe.failure || e->probe.easy || m->config->wait > 0)
+            continue;
+        if (e->times_aside >= ROLE_TRIES) {
+            snprintf(lm->trouble, sizeof lm->trouble,
+                     "%s: model %s: %s; is the server up, and is the "
+                     "address right?",
+                     e->base, m->config->name, e->probe.failure);
+            return lm->trouble;
+        }
+        if (now >= e->probe.again_at)
+            dm_probe_start(lm, m, e);
+    }
+    return NULL;
+}
