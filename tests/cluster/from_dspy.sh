@@ -80,7 +80,7 @@ cd "$DIR" || exit 70
 # first step answered, as the mock's answers hang on the body's other keys too.
 bodies() {
 	python3 -c 'import json, re, sys
-print("\n".join(sorted(re.sub(r"(\[\[ ## query ## \]\]\\\\n)[a-z]+", r"\1", json.dumps([r["body"][k] for k in ("messages", "temperature", "model")] + [r["body"].get("max_tokens") or r["body"]["max_completion_tokens"]])) for r in map(json.loads, open(sys.argv[1])))))' "$1"
+print("\n".join(sorted(re.sub(r"(\[\[ ## query ## \]\]\\n)[a-z]+", r"\1", json.dumps([r["body"][k] for k in ("messages", "temperature", "model")] + [r["body"].get("max_tokens") or r["body"]["max_completion_tokens"]])) for r in map(json.loads, open(sys.argv[1])))))' "$1"
 }
 for what in typed:messages cot:questions line:questions demos:questions; do
 	name=${what%:*} set=${what#*:} metric=""
