@@ -9,7 +9,6 @@
 #include "program/state_file.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,17 +36,19 @@ static void announce(const dm_job *job)
             job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
             job->testset ? job->testset->n : 0, job->model,
             job->stand_in ? " (stand-in, not a language model)" : "");
+}
+
+/* What -n and concurrency mean for this job; the stand-in keeps nobody waiting. */
+static void announce_fill(const dm_job *job)
+{
     dm_plan plan = dm_plan_of(job);
-    double most = 0;
-    for (int i = 0; i < DM_PLAN_PHASES; i++)
-        most = fmax(most, plan.fill[i]);
-    if (!job->stand_in && most > 0 && most < (double)job->concurrency) {
-        dm_buf b;
-        dm_buf_init(&b, 2000);
-        dm_plan_fill_text(&b, job, &plan);
-        fprintf(stderr, "%s\n", b.data);
-        dm_buf_free(&b);
-    }
+    dm_buf b;
+    if (job->stand_in)
+        return;
+    dm_buf_init(&b, 2000);
+    dm_plan_fill_text(&b, job, &plan, dm_model_ranks);
+    fprintf(stderr, "%s\n", b.data);
+    dm_buf_free(&b);
 }
 
 /* A wrong metric is cheaper to notice now. */
@@ -332,6 +333,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     if (st != DM_OK)
         return dm_say_failure(&err);
     announce(&job);
+    announce_fill(&job);
     compilation c = {.arena = a, .job = &job};
     if (open_journal(a, &job, &err) != DM_OK)
         return dm_say_failure(&err);

@@ -176,6 +176,7 @@ static int run_as_rank(int argc, char **argv)
     if (dm_cluster_start(&argc, &argv, &rank, &size, &err) != DM_OK)
         return dm_say_failure(&err);
     dm_under_mpi = size > 1;
+    dm_model_ranks = size > 1 ? (size_t)size - 1 : 1;
     if (rank > 0) {
         dm_cluster_worker();
     } else {

@@ -119,7 +119,27 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
-void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
+/* Ranks that models are called from: what they can have in flight is no limit, one thread's CPU is.
+ */
+static void put_ranks(dm_buf *b, double fill, size_t ranks)
+{
+    double useful = fmax(1, ceil(fill / CALLS_A_RANK));
+    const char *s = useful > 1 ? "s" : "";
+    if (ranks == 0)
+        dm_buf_printf(b, "; %.0f rank%s beside the coordinator %s plenty (mpirun -n %.0f)", useful,
+                      s, useful > 1 ? "are" : "is", useful + 1);
+    else if ((double)ranks > useful)
+        dm_buf_printf(b, "; %zu ranks run models, %.0f would do, unless the metric needs the CPU",
+                      ranks, useful);
+    else if ((double)ranks < useful)
+        dm_buf_printf(b, "; %zu rank%s model%s, %.0f would be better: mpirun -n %.0f", ranks,
+                      ranks > 1 ? "s run" : " runs", "s", useful, useful + 1);
+    else
+        dm_buf_printf(b, "; %zu rank%s models, which is right", ranks,
+                      ranks > 1 ? "s run" : " runs");
+}
+
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks)
 {
     double most = 0, asked = (double)job->concurrency;
     dm_buf_printf(b, "%.0f calls in flight asked for (lm.concurrency), this job fills at most",
@@ -130,11 +150,15 @@ void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
                           dm_plan_phase_name((dm_plan_phase)i));
             most = fmax(most, plan->fill[i]);
         }
-    if (most == 0)
+    if (most == 0) {
         dm_buf_text(b, " none");
-    double ranks = ceil(fmin(most, asked) / CALLS_A_RANK);
-    dm_buf_printf(b, "; %.0f rank%s beside the coordinator %s plenty", fmax(1, ranks),
-                  ranks > 1 ? "s" : "", ranks > 1 ? "are" : "is");
+        return;
+    }
+    if (most < asked)
+        dm_buf_printf(b, ": the job is the limit, more examples or candidates would fill it");
+    else if (most > asked)
+        dm_buf_text(b, ": concurrency is the limit, raise it as far as the servers go");
+    put_ranks(b, fmin(most, asked), ranks);
 }
 
 static dm_value *range_json(dm_arena *a, const dm_range *r)
@@ -175,7 +199,7 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     }
     put_row("together", &all);
     dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, &job, &plan);
+    dm_plan_fill_text(&b, &job, &plan, 0);
     fprintf(stderr, "%s\n", b.data);
     dm_buf_free(&b);
     dm_value *last = dm_value_dict(a);

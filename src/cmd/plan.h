@@ -19,7 +19,8 @@ typedef struct dm_plan {
 
 /* Without attempts that fail on the way. */
 dm_plan dm_plan_of(const dm_job *job);
-/* "in flight: 512 calls asked for, this job fills at most 192 (search) ..." */
-void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan);
+/* "512 calls in flight asked for (lm.concurrency), this job fills at most 192 (search): ..." and
+ * what to change. ranks: that run models; 0: not known yet. */
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 bool dm_under_mpi;
+size_t dm_model_ranks = 1;
 
 /* ---- signals: the first asks the run to stop, the second ends it; the journal is whole either way
  * ---- */

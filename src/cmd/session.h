@@ -14,7 +14,8 @@ typedef struct dm_session {
     dm_progress progress;
 } dm_session;
 
-extern bool dm_under_mpi; /* this is rank 0 of several */
+extern bool dm_under_mpi;     /* this is rank 0 of several */
+extern size_t dm_model_ranks; /* ranks that run models; 1 where there is one process */
 
 /* Before anything else: so that no signal finds the default action. */
 void dm_signals_install(void);

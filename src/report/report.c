@@ -22,12 +22,15 @@ static void put_score(dm_buf *b, const dm_score *s)
 
 static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
 {
+    double share = 100 / (double)n;
     if (s->failed + s->fallback + s->truncated == 0)
         return;
-    dm_buf_printf(b,
-                  "  %s: %zu of %zu failed (%zu did not parse), %zu in JSON mode, %zu cut off at "
-                  "max_tokens\n",
-                  who, s->failed, n, s->parse, s->fallback, s->truncated);
+    dm_buf_printf(
+        b,
+        "  %s: %.1f %% failed (%zu of %zu; %zu did not parse), %.1f %% in JSON mode, %.1f "
+        "%% cut off at max_tokens\n",
+        who, share * (double)s->failed, s->failed, n, s->parse, share * (double)s->fallback,
+        share * (double)s->truncated);
 }
 
 static void put_split(dm_buf *b, const dm_split_report *s)

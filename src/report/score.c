@@ -74,6 +74,9 @@ dm_value *dm_score_json(dm_arena *a, const dm_score *s)
     dm_value_set(a, d, DM_STR("high"), number(a, s->high));
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
     dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
+    dm_value_set(a, d, DM_STR("parse"), dm_value_int(a, (int64_t)s->parse));
+    dm_value_set(a, d, DM_STR("fallback"), dm_value_int(a, (int64_t)s->fallback));
+    dm_value_set(a, d, DM_STR("truncated"), dm_value_int(a, (int64_t)s->truncated));
     return d;
 }
 

@@ -12,9 +12,9 @@ typedef struct dm_score {
 } dm_score;
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
-dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was scored */
-dm_value *dm_score_json(dm_arena *a,
-                        const dm_score *s); /* {"score", "low", "high", "n", "failed"} */
+dm_score dm_score_of(const dm_result *r, size_t n);      /* r NULL: nothing was scored */
+dm_value *dm_score_json(dm_arena *a, const dm_score *s); /* {"score", "low", "high", "n", "failed",
+                                                          * "parse", "fallback", "truncated"} */
 
 typedef struct dm_difference {
     double mean, low, high; /* b - a over the examples that both answered; 95 %, Student's */

@@ -196,7 +196,7 @@ Test(report, table)
     text = table_of(&r);
     has(text, "optimistic", false);
     has(text, "(stand-in, not a language model)", true);
-    has(text, "compiled: 1 of 100 failed (1 did not parse)", true);
+    has(text, "compiled: 1.0 % failed (1 of 100; 1 did not parse)", true);
     free(text);
 }
 
