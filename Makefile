@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 CC      ?= cc
 MPICC   ?= mpicc
 PKG     ?= pkg-config
-MSGPACK := $(shell $(PKG) --exists msgpack-c && echo msgpack-c || echo msgpack)
+MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS    := libcurl $(MSGPACK) libcjson libutf8proc libpcre2-8
 VERSION := 0.1.0
 
@@ -71,7 +71,7 @@ test: ## install what is needed, build, and run all tests
 
 demo: ## a sample job from start to end, with no key and no download
 	scripts/install-deps
-	$(MAKE) -j2 all
+	$(MAKE) -j2 all mock
 	scripts/demo
 
 check: ## everything that a change has to pass: two compilers, format, lint, sanitizers

@@ -134,11 +134,17 @@ static void become_mpirun(const launch *l, int err)
 
 static bool is_noise(const char *line)
 {
-    static const char *const words[] = {
-        "Forwarding signal",       "mpirun: Forwarding", "mpirun noticed",
-        "mpirun has exited",       "mpirun detected",    "PMIX ERROR",
-        "btl_tcp_endpoint",        "ORTE_ERROR_LOG",     "more process has sent help message",
-        "orte_base_help_aggregate"};
+    static const char *const words[] = {"Forwarding signal",
+                                        "mpirun: Forwarding",
+                                        "mpirun noticed",
+                                        "mpirun has exited",
+                                        "mpirun detected",
+                                        "PMIX ERROR",
+                                        "btl_tcp_endpoint",
+                                        "ORTE_ERROR_LOG",
+                                        "more process has sent help message",
+                                        "orte_base_help_aggregate",
+                                        "[hwloc/"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(line, words[i]))
             return true;

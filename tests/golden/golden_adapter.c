@@ -119,8 +119,9 @@ Test(golden_adapter, parse)
                       "%s: %s: %s, not %s", sig, completion.p,
                       st == DM_OK ? golden_text(a, fields) : err.text, golden_text(a, ok));
         } else {
-            cr_expect(st == DM_E_PARSE, "%s: %s: %s, not an error", sig, completion.p,
-                      st == DM_OK ? golden_text(a, fields) : err.text);
+            const char *class = st == DM_E_PARSE ? "AdapterParseError" : "another";
+            cr_expect_str_eq(class, dm_value_get(e, "error")->text.p, "%s: %s: %s, not an error",
+                             sig, completion.p, st == DM_OK ? golden_text(a, fields) : err.text);
         }
     }
     dm_arena_free(a);

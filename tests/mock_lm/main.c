@@ -10,7 +10,8 @@
  * EVERY:LENGTH]
  *           [--fail-after N] [--stall-after N] [--cached PERCENT] [--record FILE] [--orphan yes]
  *
- * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset. Answers are a pure function
+ * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
+ * --stall-after). Answers are a pure function
  * of the request; whether one is spoilt is one of seed, request and attempt. It ends with the
  * process that started it (not with --orphan yes), on SIGTERM, and after --max-seconds (600). */
 #include "answers.h"
@@ -265,6 +266,9 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
         mock_stats_reset(&m.stats);
         m.arrivals = 0;
         m.bucket = fmax(1, m.rpm / 60);
+        dm_buf_text(&body, "{}");
+    } else if (post && strcmp(r->path, "/go") == 0) {
+        m.stall_after = -1;
         dm_buf_text(&body, "{}");
     } else if (!post && strstr(r->path, "/models")) {
         list_models(&body);

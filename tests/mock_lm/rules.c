@@ -1,6 +1,7 @@
 #include "rules.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "lm/lm.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -382,6 +383,22 @@ static void answer_planted(const mock_rule *rule, const mock_request *r, mock_re
     free(right);
 }
 
+/* ---- the product's own stand-in ---- */
+
+static void answer_stand_in(const mock_request *r, mock_reply *out)
+{
+    size_t n = 0;
+    dm_message *messages = dm_alloc_n(2 * r->n_demos + 2, sizeof *messages);
+    messages[n++] = (dm_message){DM_SYSTEM, dm_str_of(r->system)};
+    for (size_t i = 0; i < r->n_demos; i++) {
+        messages[n++] = (dm_message){DM_USER, dm_str_of(r->demo_users[i])};
+        messages[n++] = (dm_message){DM_ASSISTANT, dm_str_of(r->demo_answers[i])};
+    }
+    messages[n++] = (dm_message){DM_USER, dm_str_of(r->user)};
+    dm_embedded_answer(&out->content, messages, n, 0);
+    free(messages);
+}
+
 /* ---- scripts: {"match": ..., "content": ..., "finish_reason": ..., "status": ...} a line ---- */
 
 static char *text_at(const cJSON *o, const char *key, const char *otherwise)
@@ -449,17 +466,17 @@ static bool set_param(mock_rule *rule, const char *text)
 
 bool mock_rule_parse(mock_rule *rule, char *text)
 {
-    static const char *const names[] = {"echo", "golden", "planted", "script"};
+    static const char *const names[] = {"echo", "golden", "planted", "stand-in", "script"};
     size_t i = 0;
     char *params = strchr(text, ':'), *next;
     if (params)
         *params++ = 0;
-    while (i < 4 && strcmp(text, names[i]) != 0)
+    while (i < 5 && strcmp(text, names[i]) != 0)
         i++;
     rule->name = text;
-    if (i == 3 && params)
+    if (i == 4 && params)
         return load_script(rule, params);
-    bool good = i < 3;
+    bool good = i < 4;
     for (char *p = params; good && p && *p; p = next) {
         next = strchr(p, ',');
         if (next)
@@ -492,6 +509,8 @@ int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out)
         answer_golden(r, out);
     else if (strcmp(rule->name, "planted") == 0)
         answer_planted(rule, r, out);
+    else if (strcmp(rule->name, "stand-in") == 0)
+        answer_stand_in(r, out);
     else
         put_fields(r, out, echo_value, NULL);
     return 200;

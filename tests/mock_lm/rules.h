@@ -28,7 +28,7 @@ typedef struct mock_reply {
 } mock_reply;
 
 typedef struct mock_rule {
-    const char *name; /* echo, golden, planted, script */
+    const char *name; /* echo, golden, planted, stand-in, script */
     uint64_t seed;
     int base, mix; /* of the planted world, per mille */
     struct mock_line {
@@ -43,15 +43,18 @@ bool mock_request_read(mock_request *r, dm_str body);
 void mock_request_free(mock_request *r);
 
 void mock_rule_init(mock_rule *rule); /* echo */
-/* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M) or script:FILE, JSON Lines
- * of {"match", "content", "finish_reason", "status"}, the first line whose match is part of the
- * system message or of the last one. The text is kept and written to. False: said on stderr. */
+/* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M, stand-in) or script:FILE,
+ * JSON Lines of {"match", "content", "finish_reason", "status"}, the first line whose match is part
+ * of the system message or of the last one. The text is kept and written to. False: said on stderr.
+ */
 bool mock_rule_parse(mock_rule *rule, char *text);
 void mock_rule_free(mock_rule *rule);
 /* Returns the status (200, or what a script says). */
 int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out);
 
-/* echo answers each field with its name (str), or the least value of its type.
+/* stand-in: what provider `embedded` answers (rollout 0).
+ *
+ * echo answers each field with its name (str), or the least value of its type.
  *
  * golden: the model of the recorded optimizer runs: question qN gets reasoning rN and the answer
  * yes iff N % 3 != 0, or N % 6 == 0 and at least 6 demo turns are shown; else no.
