@@ -350,7 +350,7 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
     dm_reader in;
     dm_message_type type;
     bool ok = dm_message_open(&rec, bytes, &type, &in);
-    if (ok && !w->failed) {
+    if (ok && (!w->failed || type == DM_MSG_BYE)) {
         switch (type) {
         case DM_MSG_SETUP:
             take_setup(w, &in);

@@ -1,0 +1,75 @@
+# A key goes where it is meant to go, and nowhere else: not to another host, not through the environment's
+# proxy, not into arguments, OUT, logs, or the children of ranks.
+LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
+. tests/lib.sh
+plan 14
+KEY=sk-tests-0123456789abcdef
+unset OPENAI_BASE_URL OPENAI_API_BASE
+"$MOCK" --make-data 30 3 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 200 3 1000 >"$DIR/val.jsonl"
+cat >"$DIR/metric.sh" <<'EOF'
+env >>"$1"
+cat /proc/$$/cmdline /proc/$PPID/cmdline >>"$1"
+while read -r line; do echo '{"score": 1}'; done
+EOF
+cat >"$DIR/job.json" <<EOF
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl",
+ "metric": {"command": ["sh", "$DIR/metric.sh", "$DIR/children"]},
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 1}, "out": "o"}
+EOF
+compile() { # compile CODE LMS MORE...: on three ranks
+	code=$1 lms=$2
+	shift 2
+	SECONDS_LIMIT=60 run "$code" mpirun --oversubscribe -n 3 "$PROGRAM" compile "$DIR/job.json" --fresh --lms="$lms" "$@"
+}
+keys_at() { "$MOCK" --fetch "$1" /stats | "$MOCK" --json-get authorized; }
+requests_at() { "$MOCK" --fetch "$1" /stats | "$MOCK" --json-get requests; }
+
+start_mock --rule planted --seed 3 --record "$DIR/seen.a"
+a=$(host_of "$MOCK_URL")
+start_mock --rule planted --seed 3 --record "$DIR/seen.b"
+b=$(host_of "$MOCK_URL")
+export OPENAI_API_KEY=$KEY
+check "a server of one's own under the name of openai" compile 0 "{\"task\": {\"model\": \"openai/x\", \"api_base\": \"http://$a/v1\"}}"
+check "gets no key ($(keys_at "$a") of $(requests_at "$a"))" [ "$(keys_at "$a")" = 0 ]
+export OPENAI_BASE_URL="http://$a/v1"
+compile 0 "{\"task\": \"openai/x\", \"teacher\": {\"model\": \"openai/x\", \"api_base\": \"http://$b/v1\"}}"
+check "OPENAI_BASE_URL gets it" grep -q "\"Authorization\": \"Bearer $KEY\"" "$DIR/seen.a"
+check "another host of the same job does not ($(keys_at "$b") of $(requests_at "$b"))" [ "$(keys_at "$b")" = 0 ]
+unset OPENAI_BASE_URL
+compile 0 "{\"task\": {\"model\": \"hosted_vllm/x\", \"api_base\": \"http://$b/v1\", \"api_key_env\": \"OPENAI_API_KEY\"}}"
+check "so does a server whose model names it ($(keys_at "$b") of $(requests_at "$b"))" [ "$(keys_at "$b")" -gt 100 ]
+stop_mock
+
+# While a run is going on: arguments, and then what it leaves
+start_mock --rule planted --seed 3 --latency 100 --record "$DIR/seen.b"
+b=$(host_of "$MOCK_URL")
+before=$(requests_at "$a")
+rm -f "$DIR/children"
+http_proxy="http://$a" HTTP_PROXY="http://$a" all_proxy="http://$a" setsid mpirun --oversubscribe -n 3 "$PROGRAM" compile "$DIR/job.json" --fresh \
+	--lms="{\"task\": {\"model\": \"hosted_vllm/x\", \"api_base\": \"http://$b/v1\", \"api_key_env\": \"OPENAI_API_KEY\", \"concurrency\": 8}}" >"$DIR/out" 2>"$DIR/err" &
+pid=$!
+until [ "$(requests_at "$b")" -gt 50 ]; do sleep 0.05; done
+found=0 looked=0
+for p in $(pgrep -s $pid); do
+	looked=$((looked + 1))
+	tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -q "$KEY" && found=$((found + 1))
+done
+check "in the arguments of none of $looked processes" [ "$found" = 0 ]
+check "which are the ranks and what they started" [ "$looked" -ge 6 ]
+wait $pid
+check "the run: exit $?" [ -s "$DIR/o/program.json" ]
+check "sent its key to its server" grep -q "Bearer $KEY" "$DIR/seen.b"
+check "and nothing to the environment's proxy" [ "$(requests_at "$a")" = "$before" ]
+check "not in OUT, not in what was said" sh -c "! grep -rqF '$KEY' $DIR/o $DIR/out $DIR/err"
+check "not in the environment or arguments of a child" sh -c "[ -s $DIR/children ] && ! grep -qaF '$KEY' $DIR/children"
+stop_mock
+
+# A server that sends us elsewhere
+start_mock --rule planted --fault redirect=1
+compile 69 "{\"task\": {\"model\": \"hosted_vllm/x\", \"api_base\": \"$MOCK_URL\", \"api_key_env\": \"OPENAI_API_KEY\"}}"
+check "a redirect is not followed" said "not followed"
+stop_mock
+unset OPENAI_API_KEY
+compile 69 '{"task": "openai/gpt-4o-mini"}'
+check "a rank without a key: $(grep 'has no' "$DIR/err" | cut -c1-140)" sh -c "grep -q 'rank [12] on .* has no OPENAI_API_KEY.*mpirun -x OPENAI_API_KEY.*api_key_file' $DIR/err"
