@@ -1,0 +1,41 @@
+/* Types beyond the golden files: the schema of each as pydantic 2.14 makes it and DSPy sorts it. */
+#include "program/type.h"
+
+#include <criterion/criterion.h>
+
+Test(program, schemas)
+{
+    static const struct {
+        const char *type, *schema;
+    } rows[] = {
+        {"None | str", "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}"},
+        {"Union[int, None, list[str]]",
+         "{\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"array\", \"items\": {\"type\": "
+         "\"string\"}}, {\"type\": \"null\"}]}"},
+        {"Union[dict, dict[str, Any]]", "{\"type\": \"object\", \"additionalProperties\": true}"},
+        {"Optional[dict | dict[str, Any]]",
+         "{\"anyOf\": [{\"type\": \"object\", \"additionalProperties\": true}, {\"type\": "
+         "\"null\"}]}"},
+        {"dict[Literal['a'], int]", "{\"type\": \"object\", \"additionalProperties\": {\"type\": "
+                                    "\"integer\"}, \"propertyNames\": {\"const\": \"a\"}}"},
+        {"dict[Literal['a', 'b'], Any]",
+         "{\"type\": \"object\", \"additionalProperties\": true, \"propertyNames\": {\"enum\": "
+         "[\"a\", \"b\"]}}"},
+        {"dict[Literal[1, 'b'], int]",
+         "{\"type\": \"object\", \"additionalProperties\": {\"type\": \"integer\"}}"},
+        {"list[Literal[1, True, None, 'x']]",
+         "{\"type\": \"array\", \"items\": {\"enum\": [1, true, null, \"x\"]}}"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_arena *a = dm_arena_new(0);
+        dm_error err = {DM_OK, ""};
+        dm_str rest = dm_str_of(rows[i].type);
+        const dm_type *t = dm_type_parse(a, &rest, &err);
+        dm_buf b;
+        cr_assert_not_null(t, "%s: %s", rows[i].type, err.text);
+        dm_buf_init(&b, DM_MAX_TEXT);
+        dm_type_schema(&b, t);
+        cr_expect_str_eq(b.data, rows[i].schema, "%s: %s", rows[i].type, b.data);
+        dm_buf_free(&b);
+        dm_arena_free(a);
+    }
+}
