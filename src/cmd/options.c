@@ -36,9 +36,7 @@ const dm_option dm_options[] = {
     {"max_errors", DM_OPT_JOB, C, "N", "program and metric errors that end the run (none)"},
     /* models */
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
-    {"lm.*", DM_OPT_JOB, R, "...",
-     "model api_base api_key_env api_key_file concurrency rpm tpm timeout num_retries wait "
-     "outage price ca_file proxy cache_tag extra_body, and sampling keys by their names"},
+    {"lm.*", DM_OPT_JOB, R, "...", "one key of the model (the list is at the end)"},
     {"lms", DM_OPT_JOB, R, "JSON", "models by role: task, teacher, prompt, judge"},
     {"lms.task.*", DM_OPT_JOB, R, "...", "as lm.*, of one role"},
     {"lms.teacher.*", DM_OPT_JOB, R, "...", "likewise"},
@@ -298,16 +296,36 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
 
 /* ---- help ---- */
 
+static void put_model_keys(dm_buf *b)
+{
+    size_t column = 200;
+    dm_buf_text(b, "\nKeys of a model:");
+    for (size_t i = 0; i < dm_n_lm_keys; i++) {
+        size_t n = strlen(dm_lm_keys[i]) + 1;
+        if (column + n > 96) {
+            dm_buf_text(b, "\n ");
+            column = 1;
+        }
+        dm_buf_printf(b, " %s", dm_lm_keys[i]);
+        column += n;
+    }
+    dm_buf_char(b, '\n');
+}
+
 void dm_options_help(dm_buf *b, unsigned command)
 {
+    bool models = false;
     for (size_t i = 0; i < dm_n_options; i++) {
         const dm_option *o = &dm_options[i];
         char left[80];
         if (!(o->commands & command))
             continue;
+        models |= strcmp(o->name, "lm.*") == 0;
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? "=" : "",
                  o->value ? o->value : "");
         dm_buf_printf(b, strlen(left) > 36 ? "  %s\n%40s%s\n" : "  %-36s  %s%s\n", left,
                       strlen(left) > 36 ? "" : o->help, strlen(left) > 36 ? o->help : "");
     }
+    if (models)
+        put_model_keys(b);
 }

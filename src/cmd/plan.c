@@ -150,10 +150,10 @@ void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t
                           dm_plan_phase_name((dm_plan_phase)i));
             most = fmax(most, plan->fill[i]);
         }
-    if (most == 0) {
+    if (most == 0)
         dm_buf_text(b, " none");
+    if (most == 0 || job->stand_in)
         return;
-    }
     if (most < asked)
         dm_buf_printf(b, ": the job is the limit, more examples or candidates would fill it");
     else if (most > asked)

@@ -3,9 +3,11 @@
 #include "base/utf8.h"
 #include "lm/inside.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const dm_lm_keys[] = {
     "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
@@ -189,6 +191,9 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
         st = read_text(at, "api_key_file", &c->api_key_file, err);
     if (st == DM_OK)
         st = read_text(at, "ca_file", &c->ca_file, err);
+    if (st == DM_OK && c->ca_file && access(c->ca_file, R_OK) != 0)
+        st = (k = dm_at_key(at, "ca_file"),
+              dm_at_fail(&k, err, "%s cannot be read: %s", c->ca_file, strerror(errno)));
     if (st == DM_OK)
         st = read_text(at, "proxy", &c->proxy, err);
     if (st == DM_OK)
@@ -244,6 +249,8 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c)
     dm_value_set(a, d, DM_STR("sampling"), c->sampling);
     if (c->extra_body)
         dm_value_set(a, d, DM_STR("extra_body"), c->extra_body);
+    if (c->cache_tag) /* answers of another tag are other answers */
+        dm_value_set(a, d, DM_STR("cache_tag"), dm_value_text(a, c->cache_tag));
     return d;
 }
 

@@ -1,0 +1,174 @@
+# Every option changes something that can be seen, or is refused: walks the table that --help prints, and
+# fails for a row that has no line below.
+. tests/lib.sh
+"$MOCK" --make-data 30 3 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 12 3 1000 >"$DIR/val.jsonl"
+"$MOCK" --make-data 8 3 5000 >"$DIR/test.jsonl"
+cat >"$DIR/json_val.jsonl" <<'END'
+{"question": "item 1000: what is its label?", "answer": "nonesuch"}
+END
+start_mock --rule planted --seed 3 --record "$DIR/record"
+FIRST=$MOCK_URL
+start_mock --rule planted --seed 3 --record "$DIR/other"
+OTHER=$MOCK_URL
+start_mock --rule planted --seed 3 --latency 300
+SLOW=$MOCK_URL
+start_mock --rule planted --seed 3 --fault 500=1 --record "$DIR/faulty.record"
+FAULTY=$MOCK_URL
+start_mock --rule planted --seed 3 --fault no_parse=1
+GARBLED=$MOCK_URL
+GONE=http://127.0.0.1:9/v1
+cd "$DIR" || exit 70
+cat >job.json <<END
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
+ "optimizer": {"name": "bootstrap_few_shot", "max_labeled_demos": 6}, "lm": {"model": "hosted_vllm/any", "api_base": "$FIRST", "concurrency": 8}}
+END
+sed 's/"optimizer": {[^}]*}, //' job.json >bare.json
+printf 'sk-from-a-file\n' >key && chmod 600 key
+printf '{"program": {"steps": [{"name": "a", "predict": "question -> answer"}]}}' >steps.json
+"$PROGRAM" compile job.json --out=first >/dev/null 2>&1
+"$PROGRAM" compile job.json --out=labeled --optimizer=labeled_few_shot >/dev/null 2>&1
+
+# What a command leaves behind, in files named $1.*: exit code, stdout and stderr, demonstrations, what was asked
+see() {
+	name=$1
+	shift
+	from=$(wc -l <record)
+	rm -rf out.d
+	case $1 in
+	compile) timeout -k 5 60 "$PROGRAM" "$@" --out=out.d >"$name.out" 2>"$name.err" ;;
+	*) timeout -k 5 60 "$PROGRAM" "$@" >"$name.out" 2>"$name.err" ;;
+	esac
+	echo $? >"$name.code"
+	sed -E 's/"seconds": [0-9.]+/"seconds"/; s/[0-9.]+ s$//; /^(\/|out\.d)/d' "$name.out" >"$name.says"
+	sed -E '/calls, .* tokens/d' "$name.err" >>"$name.says"
+	[ -f out.d/program.json ] && sed '/"metadata"/,$d' out.d/program.json >"$name.demos" || : >"$name.demos"
+	tail -n +$((from + 1)) record >"$name.record"
+	grep -o '"body":.*' "$name.record" | sort >"$name.asks"
+}
+# changes WHAT BASE... -- OPTIONS: both exit with 0, and WHAT (says, demos, asks) differs
+changes() {
+	what=$1
+	shift
+	base=""
+	while [ "$1" != -- ]; do base="$base $1" && shift; done
+	shift
+	# shellcheck disable=SC2086
+	see base $base
+	# shellcheck disable=SC2086
+	see with $base "$@"
+	[ "$(cat base.code with.code | tr '\n' ' ')" = "0 0 " ] && ! cmp -s base.$what with.$what
+}
+# exits CODE WORDS COMMAND...: with the words on stderr or stdout
+exits() {
+	code=$1 words=$2
+	shift 2
+	see with "$@"
+	[ "$(cat with.code)" = "$code" ] && cat with.err with.out | grep -qF -- "$words"
+}
+# lasts MILLISECONDS COMMAND...: takes at least so long
+lasts() {
+	least=$1
+	shift
+	began=$(now_ms)
+	see with "$@"
+	[ $(($(now_ms) - began)) -ge "$least" ]
+}
+C="compile job.json" RS="compile job.json --optimizer=BootstrapRS --optimizer.num_candidate_programs=1" E="eval bare.json"
+row() {
+	case $1 in
+	program) changes asks $E -- '--program={"chain_of_thought": "question -> answer"}' ;;
+	student) changes asks $E -- --student=first/program.json ;;
+	teacher) changes asks $C -- --teacher=first/program.json ;;
+	adapter) changes asks $E -- --adapter=json ;;
+	trainset) changes demos $C -- --trainset=val.jsonl ;;
+	valset) changes asks $E -- --valset=test.jsonl ;;
+	testset) changes asks $E -- --testset=test.jsonl ;;
+	valset_size) exits 0 'valset    6 examples' check cut.json --valset_size=0.2 ;;
+	testset_size) exits 0 'testset   5 examples' check cut.json --testset_size=5 ;;
+	inputs) exits 64 'is not among them' check job.json '--inputs=["answer"]' ;;
+	metric) changes says $E -- '--metric={"name": "regex", "field": "answer", "pattern": "r"}' ;;
+	failure_score) exits 69 '"score": 0.0' $E --lm.api_base="$GARBLED" && exits 69 '"score": 0.5' $E --lm.api_base="$GARBLED" --$1=0.5 ;;
+	max_errors) exits 65 'max_errors' $RS --lm.api_base="$GARBLED" --max_errors=3 ;;
+	lm) changes asks $E -- "--lm={\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}" ;;
+	'lm.*') return 0 ;; # each of its keys has a line below
+	lms) changes asks $C -- "--lms={\"teacher\": {\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}}" ;;
+	'lms.task.*') changes asks $E -- --lms.task.model=hosted_vllm/other --lms.task.api_base="$FIRST" ;;
+	'lms.teacher.*') changes asks $C -- --lms.teacher.model=hosted_vllm/other --lms.teacher.api_base="$FIRST" ;;
+	'lms.prompt.*') exits 78 'asks no model of this role' $C --lms.prompt.model=hosted_vllm/other ;;
+	'lms.judge.*') exits 78 'asks no model of this role' $C --lms.judge.model=hosted_vllm/other ;;
+	optimizer | optimizer.name) changes demos $C --optimizer=bootstrap_few_shot -- --$1=labeled_few_shot ;;
+	optimizer.seed | seed) changes demos $C -- --$1=4 ;;
+	optimizer.k) changes demos compile bare.json --optimizer=labeled_few_shot -- --optimizer.k=2 ;;
+	optimizer.sample) changes demos compile bare.json --optimizer=labeled_few_shot -- --optimizer.sample=false ;;
+	optimizer.max_bootstrapped_demos) changes demos $C -- --$1=2 ;;
+	optimizer.max_labeled_demos) changes demos $C -- --$1=9 ;;
+	optimizer.max_rounds) changes asks $C --optimizer.max_bootstrapped_demos=40 -- --$1=2 ;;
+	optimizer.metric_threshold) changes demos $C -- --$1=2 ;;
+	optimizer.max_errors) exits 65 'max_errors' $RS --lm.api_base="$GARBLED" --$1=3 ;;
+	optimizer.num_candidate_programs) changes asks $RS -- --$1=2 ;;
+	optimizer.stop_at_score) changes asks $RS -- --$1=1 ;;
+	optimizer.labeled_sample) changes asks $RS -- --$1=false ;;
+	optimizer.restrict) changes asks $RS -- '--optimizer.restrict=[-3]' ;;
+	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
+	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
+	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
+	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
+	deadline) exits 75 '"reason": "deadline"' eval bare.json --lm.api_base="$SLOW" --lm.concurrency=1 --deadline=0.5s ;;
+	split) changes asks $E -- --split=trainset ;;
+	job) exits 65 '--job' show theirs.json && exits 0 '' show theirs.json --job=job.json ;;
+	input) changes says show first/program.json --messages --input=question=a -- --input=question=b ;;
+	input-json) changes says show first/program.json --messages -- '--input-json={"question": "b"}' ;;
+	inputs-file) see with run first/program.json --job=job.json --inputs-file val.jsonl && [ "$(wc -l <with.out)" = 12 ] ;;
+	messages) changes says show first/program.json --input=question=a -- --messages ;;
+	verbose) changes says eval bare.json --metric="$TALKING" -- --verbose ;;
+	lm.model) changes asks $E -- --$1=hosted_vllm/other ;;
+	lm.api_base) before=$(wc -l <other) && see with $E --$1="$OTHER" && [ ! -s with.asks ] && [ "$(wc -l <other)" = $((before + 12)) ] ;;
+	lm.api_key_env) MY_KEY=sk-mine && export MY_KEY && see with $E --$1=MY_KEY && grep -q '"Authorization": "Bearer sk-mine"' with.record ;;
+	lm.api_key_file) see with $E --$1="$DIR/key" && grep -q '"Authorization": "Bearer sk-from-a-file"' with.record ;;
+	lm.concurrency) exits 0 '3 calls in flight' check job.json --$1=3 ;;
+	lm.rpm) lasts 1500 $E --$1=240 ;;
+	lm.tpm) lasts 1500 $E --$1=60000 ;;
+	lm.timeout) exits 69 'Timeout' $E --lm.api_base="$SLOW" --$1=0.1 --lm.outage=0.5 --lm.num_retries=0 ;;
+	lm.num_retries) see with $E --lm.api_base="$FAULTY" --lm.outage=0.6 --$1=0; few=$(tries) && see with $E --lm.api_base="$FAULTY" --lm.outage=0.6 --$1=9 && [ "$few" != "$(tries)" ] ;;
+	lm.wait) lasts 1200 $E --lm.api_base=$GONE --lm.outage=0.1 --$1=1.2 ;;
+	lm.outage) exits 69 'has not answered' $E --lm.api_base="$FAULTY" --$1=0.5 ;;
+	lm.price) exits 0 '"cost": 0.0,' $E && exits 0 '"cost": 2.' $E '--lm.price={"prompt": 1000, "completion": 1000}' ;;
+	lm.ca_file) exits 64 'cannot be read' $E --$1=nowhere.pem ;;
+	lm.proxy) before=$(wc -l <other) && see with $E --$1="http://$(host_of "$OTHER")" && [ ! -s with.asks ] && [ "$(wc -l <other)" -gt "$before" ] ;;
+	lm.cache_tag) "$PROGRAM" compile job.json --out=first --$1=x 2>&1 | grep -q 'another job' ;;
+	lm.extra_body) changes asks $E -- '--lm.extra_body={"guided_choice": ["red"]}' ;;
+	lm.stop) changes asks $E -- '--lm.stop=["\n\n"]' ;;
+	lm.user | lm.reasoning_effort | lm.service_tier | lm.verbosity) changes asks $E -- --$1=low ;;
+	lm.logit_bias) changes asks $E -- '--lm.logit_bias={"5": 1}' ;;
+	lm.stop_token_ids) changes asks $E -- '--lm.stop_token_ids=[7]' ;;
+	lm.ignore_eos | lm.skip_special_tokens | lm.include_stop_str_in_output) changes asks $E -- --$1=true ;;
+	lm.max_tokens | lm.max_completion_tokens) changes asks $E -- --$1=50 ;;
+	lm.temperature | lm.top_p | lm.seed | lm.frequency_penalty | lm.presence_penalty | lm.top_k | lm.min_p | lm.repetition_penalty | lm.length_penalty | lm.min_tokens)
+		changes asks $E -- --$1=1 ;;
+	*)
+		echo "no line for $1 in tests/cluster/options.sh" >with.err
+		return 1
+		;;
+	esac
+}
+tries() { get_from "$FAULTY" /stats | "$MOCK" --json-get requests; }
+get_from() { "$MOCK" --fetch "$(host_of "$1")" "$2"; }
+cat >talk <<'END'
+#!/bin/sh
+while read -r line; do echo "it says a word"; echo '{"score": 1}'; done
+END
+chmod +x talk
+TALKING='{"command":["./talk"]}'
+sed 's/"valset": "val.jsonl", //' job.json >cut.json
+sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json
+for c in compile eval run show check plan; do "$PROGRAM" $c --help; done >help
+rows=$(grep -o '^  --[^ =]*' help | cut -c5- | sort -u)
+keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d' | tr -s ' \n' '  ')
+for k in $keys; do rows="$rows lm.$k"; done
+# shellcheck disable=SC2086
+plan "$(echo $rows | wc -w)"
+set -f
+for r in $rows; do
+	if row "$r"; then ok "$r"; else not_ok "$r" with.says with.err base.says; fi
+done
