@@ -87,8 +87,9 @@ static dm_status parse_error(const char *message, const char *adapter, const dm_
     dm_buf_init(&b, DM_MAX_TEXT);
     if (*message)
         dm_buf_printf(&b, "%s\n\n", message);
+    completion = dm_utf8_head(completion, 600);
     dm_buf_printf(&b, "Adapter %s failed to parse the LM response. \n\nLM Response: %.*s \n\n",
-                  adapter, (int)(completion.n < 600 ? completion.n : 600), completion.p);
+                  adapter, DM_STR_ARG(completion));
     dm_buf_text(&b, "Expected to find output fields in the LM response: ");
     put_names(&b, s, NULL);
     dm_buf_text(&b, " \n\n");
@@ -110,10 +111,10 @@ static dm_status coercion_error(const char *adapter, const dm_signature *s, cons
     dm_buf_init(&value, DM_MAX_TEXT);
     dm_py_str(&value, v);
     dm_buf_init(&b, 1000);
-    size_t n = value.len < 300 ? value.len : 300;
+    dm_str shown = dm_utf8_head(dm_buf_view(&value), 300);
     dm_buf_printf(
         &b, "Failed to parse field %.*s with value %.*s from the LM response. Error message: %s",
-        DM_STR_ARG(f->name), (int)n, value.data ? value.data : "", why->text);
+        DM_STR_ARG(f->name), DM_STR_ARG(shown), why->text);
     dm_status st = parse_error(b.data ? b.data : "", adapter, s, completion, found, err);
     dm_buf_free(&value);
     dm_buf_free(&b);

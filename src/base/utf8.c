@@ -86,6 +86,14 @@ size_t dm_utf8_length(dm_str s)
     return n;
 }
 
+dm_str dm_utf8_head(dm_str s, size_t most)
+{
+    size_t n = s.n < most ? s.n : most;
+    while (n < s.n && n && ((unsigned char)s.p[n] & 0xC0) == 0x80)
+        n--;
+    return (dm_str){s.p, n};
+}
+
 /* ---- Python's text ---- */
 
 bool dm_py_isspace(uint32_t cp)

@@ -11,7 +11,8 @@ size_t dm_utf8_valid(dm_str s);
 /* Decodes one code point at *pos (s is valid UTF-8 or bytes decode to U+FFFD); advances *pos. */
 uint32_t dm_utf8_next(dm_str s, size_t *pos);
 void dm_utf8_put(dm_buf *b, uint32_t cp);
-size_t dm_utf8_length(dm_str s); /* in code points */
+size_t dm_utf8_length(dm_str s);            /* in code points */
+dm_str dm_utf8_head(dm_str s, size_t most); /* at most so many bytes, no character cut */
 
 bool dm_py_isspace(uint32_t cp); /* str.isspace's set, contract 0.1 */
 bool dm_py_isword(uint32_t cp);  /* \w of Python's re: isalnum() or '_' */

@@ -1,4 +1,5 @@
 /* dspy-mpi check: the job and its data, without a call. */
+#include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/metric_trial.h"
 #include "cmd/plan.h"
@@ -37,9 +38,10 @@ static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
     if (2 * n > set->n)
         return;
     printf("  %.*s:", DM_STR_ARG(field));
-    for (size_t k = 0; k < n; k++)
-        printf(" %.*s %zu%s", (int)(values[k].n < 40 ? values[k].n : 40), values[k].p, counts[k],
-               k + 1 < n ? "," : "\n");
+    for (size_t k = 0; k < n; k++) {
+        dm_str shown = dm_utf8_head(values[k], 40);
+        printf(" %.*s %zu%s", DM_STR_ARG(shown), counts[k], k + 1 < n ? "," : "\n");
+    }
 }
 
 static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_dataset *set)

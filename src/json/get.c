@@ -51,11 +51,9 @@ static dm_status not_this(const dm_at *at, dm_error *err, const char *wanted)
     dm_buf_init(&b, 4096);
     dm_py_repr(&b, at->v);
     dm_str s = dm_buf_view(&b);
-    size_t shown = s.n < 60 ? s.n : 60;
-    while (shown < s.n && shown && ((unsigned char)s.p[shown] & 0xC0) == 0x80)
-        shown--; /* not in the middle of a character */
-    dm_status st = dm_at_fail(at, err, "%s, not %.*s%s", wanted, (int)shown, s.p,
-                              s.n > shown || b.full ? "..." : "");
+    dm_str shown = dm_utf8_head(s, 60);
+    dm_status st = dm_at_fail(at, err, "%s, not %.*s%s", wanted, DM_STR_ARG(shown),
+                              s.n > shown.n || b.full ? "..." : "");
     dm_buf_free(&b);
     return st;
 }

@@ -142,7 +142,7 @@ static int64_t sum(reader *r)
 static bool expression(dm_str text, int64_t *result)
 {
     size_t longest = 0;
-    text.n = text.n < 4000 ? text.n : 4000;
+    text = dm_utf8_head(text, 4000);
     for (size_t i = 0; i < text.n;) {
         dm_str rest = {text.p + i, text.n - i};
         bool begins = is_digit(rest) || rest.p[0] == '(' ||
@@ -326,7 +326,8 @@ static void put_standing_out(const dm_conversation *c, dm_buf *b, uint64_t seed,
         for (k = 0; dm_next_word(&rest, &word);)
             if (word.n >= 5 && k++ == wanted)
                 break;
-        dm_buf_printf(b, "%s%.*s", i ? ", " : "", (int)(word.n < 24 ? word.n : 24), word.p);
+        word = dm_utf8_head(word, 24);
+        dm_buf_printf(b, "%s%.*s", i ? ", " : "", DM_STR_ARG(word));
     }
 }
 

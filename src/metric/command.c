@@ -267,7 +267,8 @@ static void take_line(child *c, dm_str line)
         s.text = s.ok ? NULL : "the metric gave a score that is no number from 0 to 1";
         answer(c, &s);
     } else {
-        dm_log(DM_INFO, "metric: %.*s", (int)(line.n < 500 ? line.n : 500), line.p);
+        line = dm_utf8_head(line, 500);
+        dm_log(DM_INFO, "metric: %.*s", DM_STR_ARG(line));
     }
     dm_arena_free(a);
 }

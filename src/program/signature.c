@@ -305,9 +305,10 @@ dm_signature *dm_signature_parse(dm_arena *a, dm_str text, dm_error *err)
         return NULL;
     }
     if (count_arrows(text) != 1) {
+        dm_str shown = dm_utf8_head(text, 200);
         dm_fail(err, DM_E_JOB,
                 "a signature has exactly one ->, as in \"question -> answer\"; this is \"%.*s\"",
-                (int)(text.n < 200 ? text.n : 200), text.p);
+                DM_STR_ARG(shown));
         return NULL;
     }
     for (size_t i = 0; i < text.n; i++)

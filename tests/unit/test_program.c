@@ -1,7 +1,10 @@
 /* Types beyond the golden files: the schema of each as pydantic 2.14 makes it and DSPy sorts it. */
+#include "adapter/adapter.h"
+#include "base/utf8.h"
 #include "program/type.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(program, schemas)
 {
@@ -35,6 +38,27 @@ Test(program, schemas)
         dm_buf_init(&b, DM_MAX_TEXT);
         dm_type_schema(&b, t);
         cr_expect_str_eq(b.data, rows[i].schema, "%s: %s", rows[i].type, b.data);
+        dm_buf_free(&b);
+        dm_arena_free(a);
+    }
+}
+
+/* What is quoted of an answer is cut between characters: it goes to files and between ranks. */
+Test(program, errors_cut_no_character)
+{
+    for (size_t shift = 0; shift < 2; shift++) {
+        dm_arena *a = dm_arena_new(0);
+        dm_error err = {DM_OK, ""};
+        const dm_value *fields;
+        dm_buf b;
+        dm_buf_init(&b, DM_MAX_TEXT);
+        dm_buf_text(&b, shift ? "x[[ ## a ## ]]\n" : "[[ ## a ## ]]\n");
+        for (int i = 0; i < 1000; i++)
+            dm_buf_text(&b, "\xC3\xA9");
+        const dm_signature *s = dm_signature_parse(a, DM_STR("q -> a: int"), &err);
+        cr_assert_not_null(s);
+        cr_expect_eq(dm_adapter_parse(a, DM_CHAT, s, dm_buf_view(&b), &fields, &err), DM_E_PARSE);
+        cr_expect_eq(dm_utf8_valid(dm_str_of(err.text)), strlen(err.text), "%s", err.text);
         dm_buf_free(&b);
         dm_arena_free(a);
     }
