@@ -14,8 +14,8 @@ static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
     return id->text.p;
 }
 
-/* Rows are copied, so that what read them may go. */
-static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
+/* Rows are copied, so that what read them may go, unless they are in the arena already. */
+static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows, bool here)
 {
     dm_dataset *d = dm_arena_alloc(a, sizeof *d);
     dm_sha256 s;
@@ -24,8 +24,9 @@ static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
     d->n = rows->n;
     d->examples = dm_arena_alloc_n(a, d->n, sizeof *d->examples);
     for (size_t i = 0; i < d->n; i++) {
-        const dm_value *row =
-            dm_value_copy_like(a, rows->items[i], i ? d->examples[i - 1].row : NULL);
+        const dm_value *row = rows->items[i];
+        if (!here)
+            row = dm_value_copy_like(a, row, i ? d->examples[i - 1].row : NULL);
         d->examples[i] = (dm_example){row, dm_json_hash(row), id_of(a, row, i + 1)};
         dm_sha256_add(&s, d->examples[i].fingerprint.b, sizeof(dm_hash));
     }
@@ -35,7 +36,7 @@ static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows)
 
 dm_dataset *dm_dataset_of(dm_arena *a, const char *name, const dm_value *rows)
 {
-    return make_set(a, dm_arena_printf(a, "%s", name), rows);
+    return make_set(a, dm_arena_printf(a, "%s", name), rows, false);
 }
 
 /* ---- reading ---- */
@@ -56,35 +57,51 @@ static dm_status check_utf8(const char *name, dm_str text, dm_error *err)
                    line, column, (unsigned char)text.p[bad]);
 }
 
-static dm_status parse_lines(dm_arena *a, const char *name, dm_str text, dm_value *rows,
-                             dm_error *err)
+/* One line, read into `reading`; NULL in *row: it is empty. */
+static dm_status parse_line(dm_arena *reading, const char *name, dm_str line, uint32_t number,
+                            const dm_value **row, dm_error *err)
 {
-    uint32_t number = 0;
-    while (text.n > 0) {
+    *row = NULL;
+    if (line.n > DM_MAX_LINE)
+        return dm_fail(err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", name, number,
+                       DM_MAX_LINE >> 20);
+    if (dm_py_strip(line).n == 0)
+        return DM_OK;
+    dm_str rest = line;
+    uint32_t at = number;
+    *row = dm_json_read_next(reading, &rest, &at, err);
+    if (!*row)
+        return dm_json_error_in(err, DM_E_DATA, name);
+    size_t column = dm_utf8_length((dm_str){line.p, line.n - rest.n}) + 1;
+    if (dm_py_strip(rest).n > 0)
+        return dm_fail(err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object", name,
+                       number, column);
+    if ((*row)->kind != DM_DICT)
+        return dm_fail(err, DM_E_DATA, "%s:%u:1: each line has to be an object {...}", name,
+                       number);
+    return DM_OK;
+}
+
+/* Each row is copied into `keep` at once: a large file is in memory once, not twice. */
+static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
+                             dm_value *rows, dm_error *err)
+{
+    dm_arena *reading = dm_arena_new(0);
+    const dm_value *row, *last = NULL;
+    dm_status st = DM_OK;
+    for (uint32_t number = 1; text.n > 0 && st == DM_OK; number++) {
         const char *end = memchr(text.p, '\n', text.n);
         dm_str line = {text.p, end ? (size_t)(end - text.p) : text.n};
         text = (dm_str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
-        number++;
-        if (line.n > DM_MAX_LINE)
-            return dm_fail(err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", name, number,
-                           DM_MAX_LINE >> 20);
-        if (dm_py_strip(line).n == 0)
-            continue;
-        dm_str rest = line;
-        uint32_t at = number;
-        dm_value *row = dm_json_read_next(a, &rest, &at, err);
-        if (!row)
-            return dm_json_error_in(err, DM_E_DATA, name);
-        size_t column = dm_utf8_length((dm_str){line.p, line.n - rest.n}) + 1;
-        if (dm_py_strip(rest).n > 0)
-            return dm_fail(err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object", name,
-                           number, column);
-        if (row->kind != DM_DICT)
-            return dm_fail(err, DM_E_DATA, "%s:%u:1: each line has to be an object {...}", name,
-                           number);
-        dm_value_append(a, rows, row);
+        st = parse_line(reading, name, line, number, &row, err);
+        if (st == DM_OK && row) {
+            last = dm_value_copy_like(keep, row, last);
+            dm_value_append(a, rows, last);
+        }
+        dm_arena_reset(reading);
     }
-    return DM_OK;
+    dm_arena_free(reading);
+    return st;
 }
 
 static dm_status parse_array(dm_arena *a, const char *name, dm_str text, dm_value *rows,
@@ -126,13 +143,12 @@ static dm_format guess(const char *name, dm_str text)
     return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
 }
 
-static dm_status parse_rows(dm_arena *a, const char *name, dm_str text, dm_format format,
-                            dm_value *rows, dm_error *err)
+/* Into rows, which lives in a; what a row holds lives in keep for JSON Lines, else in a. */
+static dm_status parse_rows(dm_arena *a, dm_arena *keep, const char *name, dm_str text,
+                            dm_format format, dm_value *rows, dm_error *err)
 {
-    if (format == DM_FORMAT_GUESS)
-        format = guess(name, text);
     if (format == DM_JSON_LINES)
-        return parse_lines(a, name, text, rows, err);
+        return parse_lines(keep, name, text, a, rows, err);
     if (format == DM_JSON_ARRAY)
         return parse_array(a, name, text, rows, err);
     return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
@@ -144,13 +160,15 @@ dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format
     dm_status st = check_utf8(name, text, err);
     if (st != DM_OK)
         return st;
+    if (format == DM_FORMAT_GUESS)
+        format = guess(name, text);
     dm_arena *reading = dm_arena_new(0);
     dm_value *rows = dm_value_list(reading);
-    st = parse_rows(reading, name, text, format, rows, err);
+    st = parse_rows(reading, a, name, text, format, rows, err);
     if (st == DM_OK && rows->n == 0)
         st = dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
     if (st == DM_OK)
-        *out = make_set(a, dm_arena_printf(a, "%s", name), rows);
+        *out = make_set(a, dm_arena_printf(a, "%s", name), rows, format == DM_JSON_LINES);
     dm_arena_free(reading);
     return st;
 }

@@ -5,9 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Only lists and dicts have what is behind the text; for the others, which are many, it is not
+ * allocated. */
+static size_t size_of(dm_kind kind)
+{
+    bool all = kind == DM_LIST || kind == DM_DICT;
+    return all ? sizeof(dm_value) : offsetof(dm_value, text) + sizeof(dm_str);
+}
+
 static dm_value *make(dm_arena *a, dm_kind kind)
 {
-    dm_value *v = dm_arena_alloc(a, sizeof *v);
+    dm_value *v = dm_arena_alloc(a, size_of(kind));
     v->kind = kind;
     return v;
 }
@@ -125,7 +133,7 @@ void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value
 dm_value *dm_value_copy_like(dm_arena *a, const dm_value *v, const dm_value *like)
 {
     dm_value *c = make(a, v->kind);
-    *c = *v;
+    memcpy(c, v, size_of(v->kind));
     if (v->kind == DM_INT || v->kind == DM_STRING)
         c->text.p = dm_arena_string(a, v->text.p, v->text.n);
     if (v->kind != DM_LIST && v->kind != DM_DICT)

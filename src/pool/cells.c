@@ -196,7 +196,10 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
     dm_cell *c = p->cells[number];
     dm_model *m = &p->models[p->states[c->state].model];
     c->phase = DM_CELL_QUEUED;
-    c->not_before = not_before;
+    if (not_before > 0 && !c->way)
+        c->way = dm_arena_alloc(p->arena, sizeof *c->way);
+    if (c->way)
+        c->way->not_before = not_before;
     /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
     const dm_work *w = &p->states[c->state].work;
     dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;

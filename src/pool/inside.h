@@ -35,7 +35,9 @@ typedef struct dm_cell {
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    double failed_at, not_before; /* on the way: the first time; when it may go out again */
+    struct dm_cell_way { /* of one that failed on the way, else NULL: there are many cells */
+        double failed_at, not_before; /* the first time; when it may go out again */
+    } * way;
     uint32_t state;
     int32_t row; /* its number in the setup; -1: sent whole */
     int32_t worker;

@@ -295,7 +295,7 @@ static bool came_from(dm_pool *p, const dm_cell *c, int worker)
 static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
 {
     double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->failed_at < m->config->outage;
+    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage;
 }
 
 static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
@@ -304,14 +304,15 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
     const dm_model *m = &p->models[p->states[c->state].model];
     double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
-    if (c->tries == 0)
-        c->failed_at = p->link->ops->now(p->link);
-    if (c->tries < UINT8_MAX)
-        c->tries++;
+    double now = p->link->ops->now(p->link);
     dm_usage_add(&p->usage, usage);
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
            DM_STR_ARG(error));
-    dm_cell_requeue(p, number, p->link->ops->now(p->link) + delay);
+    dm_cell_requeue(p, number, now + delay);
+    if (c->tries == 0)
+        c->way->failed_at = now;
+    if (c->tries < UINT8_MAX)
+        c->tries++;
 }
 
 static void take_result(dm_pool *p, int worker, dm_reader *in)
@@ -456,7 +457,7 @@ void dm_release_delayed(dm_pool *p)
             uint32_t number;
             if (!dm_queue_pop(&model->delayed, &number))
                 break;
-            double due = p->cells[number]->not_before;
+            double due = p->cells[number]->way->not_before;
             dm_cell_requeue(p, number, due <= now ? 0 : due);
         }
     }
@@ -488,7 +489,7 @@ double dm_pool_next_due(dm_pool *p)
     for (int m = 0; m < DM_ROLES; m++) {
         const dm_queue *q = &p->models[m].delayed;
         for (size_t i = q->head; i < q->tail; i++)
-            due = fmin(due, p->cells[q->items[i % q->cap]]->not_before);
+            due = fmin(due, p->cells[q->items[i % q->cap]]->way->not_before);
     }
     if (p->tick)
         due = fmin(due, p->last_tick + p->tick_every);
