@@ -153,8 +153,8 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
 {
     dm_lm_options o = {.slots = 1 << 20,
                        .seed = w->setup->seed + (uint64_t)number,
-                       .probe = w->setup->metric != NULL, /* run does not */
-                       .rank = number + 1};
+                       .probe = w->setup->metric != NULL,             /* run does not */
+                       .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = i;
         for (int j = 0; j < i; j++)

@@ -28,7 +28,7 @@ fails "no key where one is needed" 69 "401"
 job "$MOCK_URL" ', "api_key_env": "TEST_KEY"'
 TEST_KEY=wrong-key-123 fails "a wrong key" 69 "check the key"
 check "the key is not in what was said" sh -c "! grep -q wrong-key $DIR/err $DIR/out"
-fails "a key that is named and not there" 69 "TEST_KEY"
+fails "a key that is named and not there" 69 "there is no TEST_KEY in the environment"
 echo right-key-123 >"$DIR/key"
 job "$MOCK_URL" ", \"api_key_file\": \"$DIR/key\""
 check "a key from a file" run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
