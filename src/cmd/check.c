@@ -111,8 +111,11 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     dm_plan plan = dm_plan_of(&job);
     dm_buf b;
     dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, &job, &plan, 0);
-    printf("calls     %s\n", b.data);
+    dm_buf_text(&b, "calls     ");
+    dm_plan_fill_text(&b, &job, &plan);
+    dm_buf_text(&b, "\nranks     ");
+    dm_plan_ranks_text(&b, &job, &plan, 0);
+    puts(b.data);
     dm_buf_free(&b);
     dm_metric_free(metric);
     return 0;

@@ -46,7 +46,9 @@ static void announce_fill(const dm_job *job)
     if (job->stand_in)
         return;
     dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, job, &plan, dm_model_ranks);
+    dm_plan_fill_text(&b, job, &plan);
+    dm_buf_text(&b, "\nranks: ");
+    dm_plan_ranks_text(&b, job, &plan, dm_model_ranks);
     fprintf(stderr, "%s\n", b.data);
     dm_buf_free(&b);
 }

@@ -119,46 +119,52 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
-/* Ranks that models are called from: what they can have in flight is no limit, one thread's CPU is.
- */
-static void put_ranks(dm_buf *b, double fill, size_t ranks)
+static double most_in_flight(const dm_plan *plan)
 {
-    double useful = fmax(1, ceil(fill / CALLS_A_RANK));
-    const char *s = useful > 1 ? "s" : "";
-    if (ranks == 0)
-        dm_buf_printf(b, "; %.0f rank%s beside the coordinator %s plenty (mpirun -n %.0f)", useful,
-                      s, useful > 1 ? "are" : "is", useful + 1);
-    else if ((double)ranks > useful)
-        dm_buf_printf(b, "; %zu ranks run models, %.0f would do, unless the metric needs the CPU",
-                      ranks, useful);
-    else if ((double)ranks < useful)
-        dm_buf_printf(b, "; %zu rank%s model%s, %.0f would be better: mpirun -n %.0f", ranks,
-                      ranks > 1 ? "s run" : " runs", "s", useful, useful + 1);
-    else
-        dm_buf_printf(b, "; %zu rank%s models, which is right", ranks,
-                      ranks > 1 ? "s run" : " runs");
+    double most = 0;
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        most = fmax(most, plan->fill[i]);
+    return most;
 }
 
-void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks)
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
 {
-    double most = 0, asked = (double)job->concurrency;
+    double most = most_in_flight(plan), asked = (double)job->concurrency;
+    const char *comma = "";
     dm_buf_printf(b, "%.0f calls in flight asked for (lm.concurrency), this job fills at most",
                   asked);
     for (int i = 0; i < DM_PLAN_PHASES; i++)
         if (plan->fill[i] > 0) {
-            dm_buf_printf(b, "%s %.0f (%s)", most > 0 ? "," : "", plan->fill[i],
+            dm_buf_printf(b, "%s %.0f (%s)", comma, plan->fill[i],
                           dm_plan_phase_name((dm_plan_phase)i));
-            most = fmax(most, plan->fill[i]);
+            comma = ",";
         }
     if (most == 0)
         dm_buf_text(b, " none");
-    if (most == 0 || job->stand_in)
+    else if (job->stand_in)
         return;
-    if (most < asked)
-        dm_buf_printf(b, ": the job is the limit, more examples or candidates would fill it");
+    else if (most < asked)
+        dm_buf_text(b, ": more examples or candidates would fill it");
     else if (most > asked)
-        dm_buf_text(b, ": concurrency is the limit, raise it as far as the servers go");
-    put_ranks(b, fmin(most, asked), ranks);
+        dm_buf_text(b, ": raise concurrency as far as the servers go");
+}
+
+void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks)
+{
+    double useful =
+        fmax(1, ceil(fmin(most_in_flight(plan), (double)job->concurrency) / CALLS_A_RANK));
+    const char *s = useful > 1 ? "s" : "", *are = useful > 1 ? "are" : "is";
+    if (ranks == 0)
+        dm_buf_printf(b, "%.0f beside the coordinator %s plenty (mpirun -n %.0f)", useful, are,
+                      useful + 1);
+    else if ((double)ranks > useful)
+        dm_buf_printf(b, "%zu for models; %.0f would do, unless the metric needs the CPU", ranks,
+                      useful);
+    else if ((double)ranks < useful)
+        dm_buf_printf(b, "%zu for models; %.0f rank%s would be better: mpirun -n %.0f", ranks,
+                      useful, s, useful + 1);
+    else
+        dm_buf_printf(b, "%zu for models, which is right", ranks);
 }
 
 static dm_value *range_json(dm_arena *a, const dm_range *r)
@@ -199,7 +205,7 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     }
     put_row("together", &all);
     dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, &job, &plan, 0);
+    dm_plan_fill_text(&b, &job, &plan);
     fprintf(stderr, "%s\n", b.data);
     dm_buf_free(&b);
     dm_value *last = dm_value_dict(a);

@@ -19,8 +19,11 @@ typedef struct dm_plan {
 
 /* Without attempts that fail on the way. */
 dm_plan dm_plan_of(const dm_job *job);
-/* "512 calls in flight asked for (lm.concurrency), this job fills at most 192 (search): ..." and
- * what to change. ranks: that run models; 0: not known yet. */
-void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks);
+/* "512 calls in flight asked for (lm.concurrency), this job fills at most 192 (search): ...", and
+ * what to change. */
+void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan);
+/* "1 beside the coordinator is plenty ...". ranks: that run models; 0: not known yet. What they can
+ * have in flight is no limit, one thread's CPU is. */
+void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks);
 
 #endif
