@@ -35,7 +35,7 @@ size_t dm_queue_length(const dm_queue *q)
 
 static const dm_hash *row_key(const dm_pool *p, uint32_t value)
 {
-    return &p->rows.examples[value]->fingerprint;
+    return &dm_row(&p->rows, value)->fingerprint;
 }
 
 static const dm_hash *cell_key(const dm_pool *p, uint32_t value)

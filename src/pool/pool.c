@@ -74,10 +74,10 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
         dm_buf_init(&p->peers[w].tasks, DM_MAX_MESSAGE);
     }
     dm_tables_init(p);
-    p->rows = dm_setup_rows(p->arena, setup);
+    p->rows = dm_setup_rows(setup);
     for (size_t i = 0; i < p->rows.n; i++) {
         uint32_t known;
-        if (!dm_table_get(p, &p->row_table, &p->rows.examples[i]->fingerprint, &known))
+        if (!dm_table_get(p, &p->row_table, &dm_row(&p->rows, i)->fingerprint, &known))
             dm_table_put(p, &p->row_table, (uint32_t)i);
     }
     dm_strands_init(p);

@@ -29,15 +29,15 @@ typedef struct dm_result {
     double score;         /* 0 to 1 as the metric says, failure_score, or NAN */
     dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
     const dm_step *steps; /* [n_steps], when work.trace */
-    size_t n_steps;
-    const char *error; /* NULL, or what went wrong */
-    dm_fault fault;
+    const char *error;    /* NULL, or what went wrong */
+    uint32_t n_steps;
+    dm_fault fault : 8;
     /* Whether the example counts for this candidate. False where it could not be had (DESIGN.md §5:
      * the way, the example, the endpoint); then score is NAN. A fault of the candidate counts, with
      * failure_score. */
-    bool present;
-    bool fallback, truncated,
-        replayed; /* JSON fallback used; finish_reason length; from the journal */
+    bool present : 1;
+    /* JSON fallback used; finish_reason length; from the journal */
+    bool fallback : 1, truncated : 1, replayed : 1;
 } dm_result;
 
 /* Runs work on n examples. Equal work on an equal example is done once in a run. The future and its

@@ -122,19 +122,25 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
     return DM_OK;
 }
 
-dm_rows dm_setup_rows(dm_arena *a, const dm_setup *s)
+dm_rows dm_setup_rows(const dm_setup *s)
 {
-    dm_rows rows = {NULL, 0};
-    size_t n = 0;
-    for (size_t i = 0; i < 3; i++)
-        n += s->sets[i] ? s->sets[i]->n : 0;
-    rows.examples = dm_arena_alloc_n(a, n, sizeof *rows.examples);
+    dm_rows rows = {{NULL}, 0, 0};
     for (size_t i = 0; i < 3; i++) {
-        bool again = false;
+        bool again = !s->sets[i];
         for (size_t j = 0; j < i; j++)
             again |= s->sets[j] == s->sets[i];
-        for (size_t k = 0; s->sets[i] && !again && k < s->sets[i]->n; k++)
-            rows.examples[rows.n++] = &s->sets[i]->examples[k];
+        if (again)
+            continue;
+        rows.sets[rows.n_sets++] = s->sets[i];
+        rows.n += s->sets[i]->n;
     }
     return rows;
+}
+
+const dm_example *dm_row(const dm_rows *r, size_t i)
+{
+    size_t k = 0;
+    while (i >= r->sets[k]->n)
+        i -= r->sets[k++]->n;
+    return &r->sets[k]->examples[i];
 }

@@ -160,7 +160,7 @@ static void do_task(sim_link *l, int worker, dm_reader *task, bool lost, bool la
     size_t state = dm_read_size(task, l->n_states ? l->n_states - 1 : 0);
     int64_t row = dm_read_int(task);
     dm_str json = dm_read_str(task);
-    const dm_value *v = row >= 0 && (size_t)row < l->rows.n ? l->rows.examples[row]->row
+    const dm_value *v = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
                                                             : dm_json_read(a, json, NULL);
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
@@ -323,7 +323,7 @@ dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
     l->stats = stats;
     l->setup = s;
     l->arena = dm_arena_new(0);
-    l->rows = dm_setup_rows(l->arena, s);
+    l->rows = dm_setup_rows(s);
     l->workers = dm_alloc_n((size_t)sim->ranks, sizeof *l->workers);
     for (int i = 0; i < sim->ranks; i++)
         l->workers[i].slots = 1;

@@ -149,7 +149,7 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
         steps[i].outputs = read_value(a, dm_read_str(&s), in->bad);
     }
     out->steps = steps;
-    out->n_steps = list.n;
+    out->n_steps = (uint32_t)list.n;
 }
 
 /* DESIGN.md §5: a fault of the candidate counts as failure_score, one of the way, the example or

@@ -36,10 +36,11 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err) 
 /* Rows that every rank knows by number: those of the sets in order, sets given twice counted once.
  */
 typedef struct dm_rows {
-    const dm_example **examples;
-    size_t n;
+    const dm_dataset *sets[3]; /* [n_sets] */
+    size_t n_sets, n;
 } dm_rows;
-dm_rows dm_setup_rows(dm_arena *a, const dm_setup *s);
+dm_rows dm_setup_rows(const dm_setup *s);
+const dm_example *dm_row(const dm_rows *r, size_t i); /* i < n */
 
 void dm_write_work(dm_writer *w, const dm_work *work); /* one item; without the candidate */
 dm_work dm_read_work(dm_reader *r);

@@ -178,7 +178,7 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
 static dm_status start(dm_worker *w, int number, dm_error *err)
 {
     const dm_setup *s = w->setup;
-    w->rows = dm_setup_rows(w->arena, s);
+    w->rows = dm_setup_rows(s);
     dm_status st = start_models(w, number, err);
     if (st != DM_OK || !s->metric)
         return st;
@@ -275,8 +275,9 @@ static bool take_state(dm_worker *w, dm_reader *in)
 static bool read_row(dm_worker *w, task *t, int64_t row, dm_str json)
 {
     if (row >= 0 && (size_t)row < w->rows.n) {
-        t->row = w->rows.examples[row]->row;
-        t->fingerprint = w->rows.examples[row]->fingerprint;
+        const dm_example *e = dm_row(&w->rows, (size_t)row);
+        t->row = e->row;
+        t->fingerprint = e->fingerprint;
         return true;
     }
     t->arena = dm_arena_new(4096);
