@@ -10,7 +10,6 @@
 #include <sys/resource.h>
 
 #define EMBEDDED_AT_ONCE 16 /* answers of the stand-in in one turn, so that other work goes on */
-#define MAX_FDS          80
 
 const char *dm_fault_name(dm_fault f)
 {
@@ -101,6 +100,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     }
     dm_lm *lm = dm_alloc(sizeof *lm);
     lm->multi = curl_multi_init();
+    dm_sockets_open(lm);
     lm->slots = (size_t)o->slots;
     lm->seed = o->seed;
     lm->rank = o->rank;
@@ -166,6 +166,7 @@ void dm_lm_free(dm_lm *lm)
         for (size_t k = 0; k < lm->models[i].n; k++)
             dm_probe_free(lm, &lm->models[i].endpoints[k].probe);
     curl_multi_cleanup(lm->multi);
+    dm_sockets_close(lm);
     for (size_t i = 0; i < lm->n_models; i++) {
         for (size_t k = 0; k < lm->models[i].n; k++)
             dm_endpoint_free(&lm->models[i].endpoints[k]);
@@ -366,25 +367,13 @@ static bool collect(dm_lm *lm)
 
 void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
 {
-    struct curl_waitfd wait[MAX_FDS];
-    int running;
     timeout = fmin(timeout, release_waiting(lm));
     timeout = fmin(timeout, send_ready(lm));
-    curl_multi_perform(lm->multi, &running);
+    dm_sockets_turn(lm);
     if (collect(lm))
         timeout = 0; /* somebody may have more to ask now */
     if (lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
         timeout = 0;
-    n = n < MAX_FDS ? n : MAX_FDS;
-    for (size_t i = 0; i < n; i++)
-        wait[i] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};
-    double ms = ceil(1000 * fmin(timeout, 3600));
-    if (n || ms > 0)
-        curl_multi_poll(lm->multi, wait, (unsigned)n, (int)ms, NULL);
-    for (size_t i = 0; i < n; i++)
-        fds[i].readable = wait[i].revents != 0;
-    if (ms > 0) {
-        curl_multi_perform(lm->multi, &running);
-        collect(lm);
-    }
+    dm_sockets_wait(lm, fds, n, timeout);
+    collect(lm);
 }

@@ -106,6 +106,8 @@ void dm_call_take_out(dm_call_list *l, dm_call *c);
 
 struct dm_lm {
     CURLM *multi;
+    int epoll;    /* curl's sockets */
+    double timer; /* when curl wants to be called, by dm_now(); INFINITY: not */
     dm_lm_model models[DM_ROLES];
     dm_lm_model *of_role[DM_ROLES];
     size_t n_models;
@@ -138,6 +140,12 @@ void dm_easy_defaults(CURL *easy, const dm_lm_config *c);
 void dm_call_attempted(dm_transfer *t, CURLcode code);
 bool dm_nobody_there(CURLcode code);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
+
+/* sockets.c */
+void dm_sockets_open(dm_lm *lm);
+void dm_sockets_close(dm_lm *lm);
+void dm_sockets_turn(dm_lm *lm); /* curl's timers, the sending of what was added among them */
+void dm_sockets_wait(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout); /* as dm_lm_poll */
 
 /* probe.c */
 void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e);
