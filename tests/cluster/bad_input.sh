@@ -1,7 +1,6 @@
 # Bad input gets one clear sentence - what, where, what to do - and a documented exit code.
 . tests/lib.sh
 cd "$DIR" || exit 70
-LEAKS=0
 good='{"question": "1+1", "answer": "2"}'
 printf '%s\n%s\n%s\n' "$good" '{"question": "2+2", "answer": "4"}' '{"question": "3+3", "answer": "6"}' >train.jsonl
 job() { printf '{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "metric": "answer_exact_match", "optimizer": "labeled_few_shot", "lm": "embedded/stand-in", "out": "o"%s}' "$1" >job.json; }
