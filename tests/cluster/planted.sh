@@ -2,7 +2,7 @@
 # are shown, in a known way (tests/mock_lm/rules.h). An optimizer that ignored demonstrations or scores
 # would fail here. Calls are counted against DSPy's loops.
 . tests/lib.sh
-plan 10
+plan 18
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 80 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 60 3 1000 >"$DIR/val.jsonl"
@@ -51,3 +51,29 @@ winner_is_start=$(cmp -s "$DIR/d/candidates/000.json" "$DIR/d/program.json" && e
 distinct=$(for f in "$DIR"/d/candidates/*.json; do sed '/"metadata"/,$d' "$f" | sha256sum; done | sort -u | wc -l)
 expected=$((distinct * 60 + winner_is_start * 200))
 check "random search: $(stat_of requests) calls, $distinct programs on 60 and $winner_is_start on 200 examples" [ "$(stat_of requests)" = $expected ]
+
+# The calls that DSPy 3.4.1 made on this world (scripts/check-dspy-runs compares the programs too).
+stop_mock
+one='{"predict": "question -> answer"}'
+two='{"steps": [{"name": "think", "chain_of_thought": "question -> answer"}, {"name": "say", "predict": "question, reasoning -> answer"}]}'
+cat >"$DIR/counted.json" <<EOF
+{"program": $one, "trainset": "train.jsonl", "inputs": ["question"], "metric": "answer_exact_match", "optimizer": {"name": "labeled_few_shot"},
+ "lm": {"model": "hosted_vllm/any"}}
+EOF
+counts() { # counts PROGRAM OPTIMIZER CALLS [FLAG]
+	start_mock --rule planted --seed 3
+	run 0 "$PROGRAM" compile "$DIR/counted.json" --program="$1" --optimizer="$2" --lm.api_base="$MOCK_URL" --out="$DIR/n" --fresh ${4:+"$4"}
+	check "$2, $(echo "$1" | grep -o '"predict"\|"chain_of_thought"' | grep -c .) predictor(s): $(stat_of requests) calls, DSPy's $3" [ "$(stat_of requests)" = "$3" ]
+	stop_mock
+}
+bootstrap='{"name": "bootstrap_few_shot", "max_bootstrapped_demos": 3, "max_labeled_demos": 6}'
+rounds='{"name": "bootstrap_few_shot", "max_bootstrapped_demos": 12, "max_labeled_demos": 12, "max_rounds": 2}'
+search='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 5}'
+counts "$one" '{"name": "labeled_few_shot", "k": 5}' 0
+counts "$one" "$bootstrap" 4
+counts "$one" "$rounds" 25
+counts "$one" "$search" 497 --valset="$DIR/val.jsonl"
+counts "$two" '{"name": "labeled_few_shot", "k": 5}' 0
+counts "$two" "$bootstrap" 8
+counts "$two" "$rounds" 38
+counts "$two" "$search" 994 --valset="$DIR/val.jsonl"
