@@ -105,6 +105,8 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->seed = o->seed;
     lm->rank = o->rank;
     lm->probes = o->probe;
+    lm->slowed = o->slowed;
+    lm->slowed_user = o->slowed_user;
     lm->next_id = 1;
     lm->started = dm_now();
     for (int r = 0; r < DM_ROLES; r++) {

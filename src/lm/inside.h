@@ -120,6 +120,8 @@ struct dm_lm {
     dm_call_list idle;    /* to be used again */
     int rank;
     bool probes;
+    void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
+    void *slowed_user;
     char trouble[1536];
 };
 

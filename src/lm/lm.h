@@ -61,7 +61,11 @@ typedef struct dm_lm_options {
     uint64_t seed; /* of the jitter */
     bool probe; /* servers are asked what they serve before they get a call: all where a model has
                  * several, one of each model where there are several models */
-    int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    /* A server asked for fewer calls (429, 529), and for a pause of seconds (0: none): told so that
+     * other processes hear of it by dm_lm_slow. NULL: nobody wants to know. */
+    void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
+    void *slowed_user;
+    int rank; /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
 /* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
@@ -71,6 +75,9 @@ void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
 
 /* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */
 void dm_lm_share(dm_lm *lm, dm_role role, double share);
+
+/* What another process was told by the server: half as many calls at once, and a pause. */
+void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds);
 
 /* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel.
  */

@@ -9,6 +9,7 @@
 
 #define LONGEST_BACKOFF 60.0 /* s */
 #define LONGEST_ASIDE   30.0 /* s */
+#define NEWS            0.5  /* s: what a server says within it again is known */
 #define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
 #define DEAD_RETRIES    3    /* where nobody was ever there; `wait` is for servers that start */
 
@@ -106,17 +107,47 @@ static void is_well(dm_lm *lm, dm_endpoint *e)
     e->limit = fmin((double)lm->slots, e->limit + 1 / e->limit);
 }
 
+static void cut(dm_endpoint *e, double now)
+{
+    e->limit = fmax(1, fmin(e->limit, (double)e->in_flight + 1) / 2);
+    e->cut_at = now;
+}
+
+static dm_role role_of(const dm_lm *lm, const dm_lm_model *m)
+{
+    int r = 0;
+    while (lm->of_role[r] != m)
+        r++;
+    return (dm_role)r;
+}
+
 /* 429 and 529: half as many at once. Of many that were sent together the first one counts. */
 static void slow_down(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
-    double now = dm_now();
-    if (c->sent_at >= e->cut_at) {
-        e->limit = fmax(1, fmin(e->limit, (double)e->in_flight + 1) / 2);
-        e->cut_at = now;
-    }
+    double now = dm_now(), until = now + r->retry_after;
+    bool news = c->sent_at >= e->cut_at || until > e->down_until + NEWS;
+    if (c->sent_at >= e->cut_at)
+        cut(e, now);
     if (r->retry_after > 0)
-        e->down_until = fmax(e->down_until, now + r->retry_after);
+        e->down_until = fmax(e->down_until, until);
+    if (news && c->lm->slowed)
+        c->lm->slowed(c->lm->slowed_user, role_of(c->lm, c->model),
+                      (size_t)(e - c->model->endpoints), r->retry_after);
+}
+
+/* One overload is told by each process that met it, and is to be answered once. */
+void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds)
+{
+    dm_lm_model *m = lm->of_role[role];
+    if (!m || endpoint >= m->n)
+        return;
+    dm_endpoint *e = &m->endpoints[endpoint];
+    double now = dm_now();
+    if (now > e->cut_at + NEWS)
+        cut(e, now);
+    if (seconds > 0)
+        e->down_until = fmax(e->down_until, now + seconds);
 }
 
 const char *dm_advice(CURLcode code, long status)

@@ -389,6 +389,19 @@ static void take_log(dm_reader *in)
         dm_log(level, "%.*s", DM_STR_ARG(line));
 }
 
+/* What a server told one rank holds for all. */
+static void hand_on(dm_pool *p, int from, dm_str bytes)
+{
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf copy;
+        if (w == from || !p->peers[w].ready || p->peers[w].lost)
+            continue;
+        dm_buf_init(&copy, DM_MAX_MESSAGE);
+        dm_buf_str(&copy, bytes);
+        p->link->ops->send(p->link, w, &copy);
+    }
+}
+
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
 {
     dm_record rec;
@@ -408,6 +421,9 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
             break;
         case DM_MSG_LOG:
             take_log(&in);
+            break;
+        case DM_MSG_SLOW:
+            hand_on(p, worker, bytes);
             break;
         default:
             rec.bad = true;

@@ -17,7 +17,7 @@ bool dm_message_open(dm_record *r, dm_str bytes, dm_message_type *type, dm_reade
     if (!dm_record_open(r, bytes, NULL, items))
         return false;
     int64_t version = dm_read_int(items);
-    *type = (dm_message_type)dm_read_size(items, DM_MSG_LOG);
+    *type = (dm_message_type)dm_read_size(items, DM_MSG_SLOW);
     return version == DM_WIRE_VERSION && *type >= DM_MSG_SETUP && !r->bad;
 }
 

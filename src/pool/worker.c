@@ -147,13 +147,36 @@ static void done(void *user, const dm_run_result *r)
     task_free(t);
 }
 
+static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
+{
+    dm_worker *w = user;
+    dm_buf msg;
+    dm_writer out;
+    dm_message_begin(&msg, &out, DM_MSG_SLOW, 3);
+    dm_write_int(&out, role);
+    dm_write_int(&out, (int64_t)endpoint);
+    dm_write_double(&out, seconds);
+    w->port.send(w->port.user, &msg);
+}
+
 /* ---- what comes in ---- */
+
+static void take_slow(dm_worker *w, dm_reader *in)
+{
+    dm_role role = (dm_role)dm_read_size(in, DM_ROLES - 1);
+    size_t endpoint = dm_read_size(in, 1 << 20);
+    double seconds = dm_read_double(in);
+    if (!*in->bad && w->runner.lm)
+        dm_lm_slow(w->runner.lm, role, endpoint, seconds);
+}
 
 static dm_status start_models(dm_worker *w, int number, dm_error *err)
 {
     dm_lm_options o = {.slots = 1 << 20,
                        .seed = w->setup->seed + (uint64_t)number,
-                       .probe = w->setup->metric != NULL,             /* run does not */
+                       .probe = w->setup->metric != NULL, /* run does not */
+                       .slowed = slowed,
+                       .slowed_user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = i;
@@ -361,6 +384,9 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
             break;
         case DM_MSG_SLOTS:
             take_slots(w, &in);
+            break;
+        case DM_MSG_SLOW:
+            take_slow(w, &in);
             break;
         case DM_MSG_BYE:
             w->told_to_end = true;

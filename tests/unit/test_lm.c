@@ -189,6 +189,16 @@ Test(lm, whose_fault)
     }
 }
 
+/* Servers like to quote the key that they refuse. */
+Test(lm, a_key_in_an_answer_is_not_said)
+{
+    dm_log_secret("sk-a-secret-of-mine");
+    dm_reply r = {.status = 401,
+                  .body = DM_STR(ERROR("null", "Incorrect API key: sk-a-secret-of-mine."))};
+    cr_expect_eq(dm_judge_reply(&r), DM_EJECT);
+    cr_expect(strstr(r.text, "Incorrect API key: ***"), "%s", r.text);
+}
+
 /* ---- rates ---- */
 
 /* Calls as fast as n ranks may, for ten minutes, with a pause at the fifth: the most of any minute.
