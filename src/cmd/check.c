@@ -103,7 +103,11 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     else
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
-    const char *odd = dm_metric_trial(a, &job, metric, METRIC_SECONDS);
+    const char *odd = NULL;
+    if (dm_metric_trial(a, &job, metric, METRIC_SECONDS, &odd, &err) != DM_OK) {
+        dm_metric_free(metric);
+        return dm_say_failure(&err);
+    }
     printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
            odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.has_optimizer)

@@ -54,11 +54,13 @@ static void announce_fill(const dm_job *job)
 }
 
 /* A wrong metric is cheaper to notice now. */
-static void try_metric(dm_arena *a, const dm_job *job, dm_metric *metric)
+static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, dm_error *err)
 {
-    const char *odd = dm_metric_trial(a, job, metric, METRIC_SECONDS);
+    const char *odd = NULL;
+    dm_status st = dm_metric_trial(a, job, metric, METRIC_SECONDS, &odd, err);
     if (odd)
         fprintf(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
+    return st;
 }
 
 /* ---- after: start and winner on validation and test set ---- */
@@ -323,7 +325,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK)
         st = dm_out_open(a, &job, dm_value_get(line->flags, "fresh") != NULL, &finished, &err);
     if (st == DM_OK && !finished)
-        try_metric(a, &job, metric);
+        st = try_metric(a, &job, metric, &err);
     dm_metric_free(metric);
     if (st == DM_OK && finished) {
         fprintf(stderr, "%s is finished; --fresh starts anew\n", job.out);

@@ -9,9 +9,9 @@
     8 /* examples: enough to see what is wrong with all of them, cheap if it takes seconds */
 
 typedef struct trial {
-    bool done, ok;
+    bool done, ok, ended;
     double score;
-    char text[300]; /* why not ok */
+    char text[700]; /* why not ok */
 } trial;
 
 static void take(void *user, const dm_metric_score *s)
@@ -20,6 +20,7 @@ static void take(void *user, const dm_metric_score *s)
     t->done = true;
     t->ok = s->ok;
     t->score = s->score;
+    t->ended = s->ended;
     if (!s->ok)
         snprintf(t->text, sizeof t->text, "%s", s->text ? s->text : "");
 }
@@ -98,7 +99,16 @@ static const char *verdict(dm_arena *a, const trial *right, const trial *wrong, 
     return NULL;
 }
 
-const char *dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds)
+static const trial *never_ran(const trial *trials, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!trials[i].done || !trials[i].ended)
+            return NULL;
+    return n ? trials : NULL;
+}
+
+dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds,
+                          const char **odd, dm_error *err)
 {
     const dm_dataset *set = job->valset ? job->valset : job->testset ? job->testset : job->trainset;
     trial *right = dm_arena_alloc_n(a, MOST, sizeof *right),
@@ -124,5 +134,9 @@ const char *dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, d
     double until = dm_now() + seconds;
     wait_for(metric, right, n, until);
     wait_for(metric, wrong, n, until);
-    return verdict(a, right, wrong, n);
+    const trial *dead = never_ran(right, n);
+    if (dead)
+        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, dead->text);
+    *odd = verdict(a, right, wrong, n);
+    return DM_OK;
 }

@@ -5,8 +5,10 @@
 #include "cmd/job.h"
 
 /* Scores some labels as if they were answers, against their own example and against another one's,
- * for at most seconds. Gives a sentence when a perfect answer does not score 1, when right and
- * wrong answers score the same, or when the metric fails; else NULL. Calls no model. */
-const char *dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds);
+ * for at most seconds. *odd gets a sentence when a perfect answer does not score 1, when right and
+ * wrong answers score the same, or when the metric fails; else NULL. DM_E_DATA: its program does
+ * not run. Calls no model. */
+dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds,
+                          const char **odd, dm_error *err) DM_MUST_USE;
 
 #endif

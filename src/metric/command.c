@@ -58,7 +58,8 @@ struct dm_metric_command {
 };
 
 #define SAID    2000
-#define LOOK_AT 1.0 /* s between looks at a child that says nothing: it may have died */
+#define START   30.0 /* s more for the first answer of a child: it has to load what it imports */
+#define LOOK_AT 1.0  /* s between looks at a child that says nothing: it may have died */
 
 /* ---- starting and ending children ---- */
 
@@ -241,14 +242,14 @@ static char *last_words(const child *c)
 }
 
 /* The child is lost with its question: what it said last goes into the error. */
-static void fail(child *c, const char *what)
+static void fail(child *c, const char *what, bool ended)
 {
     char text[SAID + 200], *said = last_words(c);
     snprintf(text, sizeof text, "%s%s%s", what, *said ? "; its last words: " : "", said);
     free(said);
     dm_buf_reset(&c->said);
     end_child(c);
-    answer(c, &(dm_metric_score){.text = text});
+    answer(c, &(dm_metric_score){.text = text, .ended = ended});
 }
 
 static void take_line(child *c, dm_str line)
@@ -334,11 +335,11 @@ static void ended_early(dm_metric_command *m, child *c)
         again = start_child(m, c) == 0;
     }
     if (!again) {
-        fail(c, "the metric's program ended before it answered");
+        fail(c, "the metric's program ended before it answered", true);
         return;
     }
     dm_buf_reset(&c->said);
-    c->due = dm_now() + m->timeout;
+    c->due = dm_now() + m->timeout + START;
     write_question(c);
 }
 
@@ -357,7 +358,7 @@ static void read_answer(dm_metric_command *m, child *c)
         ended = has_died(c);
     }
     if (c->answer.full && c->asked)
-        fail(c, "the metric wrote a line that does not end");
+        fail(c, "the metric wrote a line that does not end", false);
     else if (ended && c->asked)
         ended_early(m, c);
     else if (ended)
@@ -374,7 +375,7 @@ static void ask_next(dm_metric_command *m, child *c)
             m->end = &m->first;
         c->sent = 0;
         c->look = dm_now() + LOOK_AT;
-        c->due = dm_now() + m->timeout;
+        c->due = dm_now() + m->timeout + (c->answered ? 0 : START);
         dm_buf_reset(&c->said);
         int rc = c->pid == 0 ? start_child(m, c) : 0;
         if (rc == 0) {
@@ -385,7 +386,7 @@ static void ask_next(dm_metric_command *m, child *c)
         snprintf(text, sizeof text, "the metric's program %s cannot be started: %s", m->argv[1],
                  strerror(rc));
         c->reading = true; /* no deeper: the loop asks the next one */
-        answer(c, &(dm_metric_score){.text = text});
+        answer(c, &(dm_metric_score){.text = text, .ended = true});
         c->reading = false;
     }
 }
@@ -402,7 +403,7 @@ void dm_command_poll(dm_metric_command *m)
         if (c->asked && dm_now() >= c->due) {
             char text[100];
             snprintf(text, sizeof text, "the metric did not answer within %.3g s", m->timeout);
-            fail(c, text);
+            fail(c, text, false);
         }
         ask_next(m, c);
     }

@@ -16,7 +16,8 @@
  *
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
- * "timeout": 60} is a program of one's own (command.c); "source" is put in by src/cmd. */
+ * "timeout": 60} (s an example; 30 more for a child's first) is a program of one's own (command.c);
+ * "source" is put in by src/cmd. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -46,6 +47,7 @@ typedef struct dm_metric_score {
     bool ok;
     double score;     /* 0 to 1; booleans 0 or 1 */
     const char *text; /* why not ok */
+    bool ended;       /* not ok since the command ended, or could not be started */
 } dm_metric_score;
 
 typedef void dm_metric_done(void *user, const dm_metric_score *s);

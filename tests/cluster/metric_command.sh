@@ -2,9 +2,9 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 32
+plan 33
 if ! command -v python3 >/dev/null; then
-	for i in $(seq 32); do skip "needs python3"; done
+	for i in $(seq 33); do skip "needs python3"; done
 	exit 0
 fi
 HOST=$PWD/scripts/metric-host ROOT=$PWD
@@ -75,7 +75,7 @@ check "constant: $(score)" [ "$(score)" = 1 ]
 job raising
 eval_
 check "raising: $(failed) failed, the others scored" [ "$(failed)" = 1 ]
-job hanging 1
+job hanging 3
 eval_
 check "hanging: $(failed) failed, the others scored" [ "$(failed)" = 1 ]
 job dying
@@ -132,6 +132,13 @@ tried() { # tried METRIC WORDS
 tried constant "right and wrong answers score the same (1)"
 tried wrong "score the same (0)"
 tried broken "no field 'label'"
+refused() { # refused METRIC WORDS: it does not run, so nothing else does
+	job "$1"
+	if run 65 "$PROGRAM" check "$DIR/job.json" && said "$2" && run 65 "$PROGRAM" compile "$DIR/job.json" --fresh && said "$2"; then
+		ok "$1 is refused: $(tail -1 "$DIR/err" | cut -c1-200)"
+	else not_ok "$1 is refused" "$DIR/out" "$DIR/err"; fi
+}
+refused nonesuch "mine:nonesuch cannot be loaded: AttributeError"
 job boolean
 run 0 "$PROGRAM" check "$DIR/job.json"
 check "a good one gets no remark" grep -qx 'metric    command' "$DIR/out"
@@ -154,11 +161,11 @@ check "named" said '`metric` differs'
 job stuck 100
 (cd "$DIR" && exec mpirun --oversubscribe -n 3 "$PROGRAM" eval job.json --split=trainset) >"$DIR/out" 2>"$DIR/err" &
 pid=$!
-for i in $(seq 200); do [ "$(wc -l 2>/dev/null <"$DIR/stuck")" = 2 ] && break; sleep 0.05; done
+for i in $(seq 600); do [ "$(wc -l 2>/dev/null <"$DIR/stuck")" = 2 ] && break; sleep 0.05; done
 pkill -9 -f "^$PROGRAM eval job.json --split=trainset" --parent $pid
 wait $pid 2>/dev/null
 gone=no
-for i in $(seq 100); do
+for i in $(seq 400); do
 	pgrep -f '[m]etric-host mine:stuck|[s]leep 78' >"$DIR/left" || { gone=yes; break; }
 	sleep 0.05
 done
