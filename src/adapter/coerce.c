@@ -144,7 +144,7 @@ static const dm_value *validate_list(dm_arena *a, const dm_type *t, const dm_val
         const dm_value *item =
             t->n ? validate(a, t->args[fixed ? i : 0], v->items[i], strict) : v->items[i];
         bool again = false;
-        if (!item)
+        if (!item || (set && out->n >= DM_SET_MEMBERS))
             return NULL;
         for (size_t k = 0; set && k < out->n; k++)
             again |= dm_value_equal(out->items[k], item);

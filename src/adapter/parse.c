@@ -147,9 +147,7 @@ static dm_status parse_chat(dm_arena *a, const dm_signature *s, dm_str completio
         dm_error why = {DM_OK, ""};
         if (!sections[i].p)
             continue;
-        dm_value *text = dm_arena_alloc(a, sizeof *text);
-        text->kind = DM_STRING;
-        text->text = sections[i];
+        const dm_value *text = dm_value_string_kept(a, sections[i]);
         if (dm_coerce(a, f->type, text, &v, &why) != DM_OK)
             return coercion_error("ChatAdapter", s, f, text, &why, completion, NULL, err);
         dm_value_set(a, found, f->name, v);

@@ -4,7 +4,8 @@
 
 #include "json/value.h"
 
-#define DM_JSON_DEPTH 512 /* deeper nesting is an error (readers) */
+#define DM_JSON_DEPTH  512   /* deeper nesting is an error (readers) */
+#define DM_SET_MEMBERS 16384 /* a set with more is none: members are compared with each other */
 
 /* Reads one JSON text, surrounding white space allowed, nothing after it. RFC 8259, and NaN,
  * Infinity, -Infinity as Python's json reads them. Invalid UTF-8, unpaired surrogate escapes and

@@ -330,7 +330,7 @@ static dm_value *braces(scanner *s)
         if (!key)
             return NULL;
         bool pair = take(s, ':');
-        if (pair ? set->n : dict->n)
+        if ((pair ? set->n : dict->n) || set->n >= DM_SET_MEMBERS)
             return NULL;
         if (pair) {
             v = expression(s);

@@ -81,6 +81,13 @@ dm_value *dm_value_string(dm_arena *a, dm_str s)
     return v;
 }
 
+dm_value *dm_value_string_kept(dm_arena *a, dm_str s)
+{
+    dm_value *v = make(a, DM_STRING);
+    v->text = s;
+    return v;
+}
+
 dm_value *dm_value_text(dm_arena *a, const char *s)
 {
     return dm_value_string(a, dm_str_of(s));
@@ -112,16 +119,64 @@ void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item)
     list->items[list->n++] = item;
 }
 
+/* ---- keys: one by one while they are few, by hash when they are many ---- */
+
+#define FEW 64
+
+static uint64_t hash_of_key(dm_str key) /* FNV-1a */
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (unsigned char)key.p[i]) * 0x100000001b3u;
+    return h ^ (h >> 32);
+}
+
+/* The slot of the key, or the free one where it belongs. */
+static size_t slot_of(const dm_value *dict, dm_str key)
+{
+    size_t k = hash_of_key(key) & (dict->slots - 1);
+    while (dict->index[k] && !dm_str_eq(dict->members[dict->index[k] - 1].key, key))
+        k = (k + 1) & (dict->slots - 1);
+    return k;
+}
+
+/* SIZE_MAX: it has none. */
+static size_t place_of(const dm_value *dict, dm_str key)
+{
+    if (dict->slots)
+        return (size_t)dict->index[slot_of(dict, key)] - 1;
+    for (size_t i = 0; i < dict->n; i++)
+        if (dm_str_eq(dict->members[i].key, key))
+            return i;
+    return SIZE_MAX;
+}
+
+static void add_to_index(dm_arena *a, dm_value *dict)
+{
+    if (dict->n <= FEW || dict->n > UINT32_MAX / 2)
+        return;
+    if (2 * dict->n <= dict->slots) {
+        dict->index[slot_of(dict, dict->members[dict->n - 1].key)] = (uint32_t)dict->n;
+        return;
+    }
+    for (dict->slots = 4 * FEW; dict->slots < 4 * dict->n;)
+        dict->slots *= 2;
+    dict->index = dm_arena_alloc_n(a, dict->slots, sizeof *dict->index);
+    for (size_t i = 0; i < dict->n; i++)
+        dict->index[slot_of(dict, dict->members[i].key)] = (uint32_t)(i + 1);
+}
+
 void dm_value_set_kept(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
 {
-    for (size_t i = 0; i < dict->n; i++)
-        if (dm_str_eq(dict->members[i].key, key)) {
-            dict->members[i].value = value;
-            return;
-        }
+    size_t i = place_of(dict, key);
+    if (i != SIZE_MAX) {
+        dict->members[i].value = value;
+        return;
+    }
     if (dict->n == dict->cap)
         dict->members = bigger(a, dict->members, dict->n, &dict->cap, sizeof *dict->members);
     dict->members[dict->n++] = (dm_member){key, value};
+    add_to_index(a, dict);
 }
 
 void dm_value_set(dm_arena *a, dm_value *dict, dm_str key, const dm_value *value)
@@ -139,6 +194,10 @@ dm_value *dm_value_copy_like(dm_arena *a, const dm_value *v, const dm_value *lik
     if (v->kind != DM_LIST && v->kind != DM_DICT)
         return c;
     c->cap = c->n;
+    if (v->slots) {
+        c->index = dm_arena_alloc_n(a, v->slots, sizeof *c->index);
+        memcpy(c->index, v->index, v->slots * sizeof *c->index);
+    }
     if (v->kind == DM_LIST) {
         c->items = dm_arena_alloc_n(a, v->n, sizeof *c->items);
         for (size_t i = 0; i < v->n; i++)
@@ -166,10 +225,8 @@ const dm_value *dm_value_get_str(const dm_value *dict, dm_str key)
 {
     if (!dict || dict->kind != DM_DICT)
         return NULL;
-    for (size_t i = 0; i < dict->n; i++)
-        if (dm_str_eq(dict->members[i].key, key))
-            return dict->members[i].value;
-    return NULL;
+    size_t i = place_of(dict, key);
+    return i == SIZE_MAX ? NULL : dict->members[i].value;
 }
 
 const dm_value *dm_value_get(const dm_value *dict, const char *key)

@@ -40,6 +40,8 @@ struct dm_value {
                 dm_member *members;     /* DM_DICT: [n] */
             };
             size_t n, cap;
+            uint32_t *index; /* DM_DICT of many: member number + 1 by hash of the key, [slots] */
+            size_t slots;    /* a power of two; 0: looked up one by one */
         };
     };
 };
@@ -52,6 +54,7 @@ dm_value *dm_value_digits(dm_arena *a, dm_str digits); /* "-017" becomes -17 */
 dm_value *dm_value_float(dm_arena *a, double v);
 dm_value *dm_value_string(dm_arena *a, dm_str s);
 dm_value *dm_value_text(dm_arena *a, const char *s);
+dm_value *dm_value_string_kept(dm_arena *a, dm_str s); /* s lives in the arena, with its NUL */
 dm_value *dm_value_list(dm_arena *a);
 void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item);
 dm_value *dm_value_dict(dm_arena *a);
