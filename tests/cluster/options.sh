@@ -75,6 +75,8 @@ lasts() {
 	[ $(($(now_ms) - began)) -ge "$least" ]
 }
 C="compile job.json" RS="compile job.json --optimizer=BootstrapRS --optimizer.num_candidate_programs=1" E="eval bare.json"
+MI="compile job.json --optimizer={\"name\":\"mipro_v2\"}" # without a blank: see cuts at blanks
+MINE="compile job.json --optimizer={\"name\":\"mipro_v2\",\"auto\":null,\"num_candidates\":3,\"num_trials\":4,\"minibatch_size\":6}"
 row() {
 	case $1 in
 	program) changes asks $E -- '--program={"chain_of_thought": "question -> answer"}' ;;
@@ -112,6 +114,17 @@ row() {
 	optimizer.race_alpha) changes says $RS --optimizer.race=true -- --$1=0.3 && exits 64 "only race = true reads it" $RS --$1=0.3 ;;
 	optimizer.labeled_sample) changes asks $RS -- --$1=false ;;
 	optimizer.restrict) changes asks $RS -- '--optimizer.restrict=[-3]' ;;
+	# MIPROv2's
+	optimizer.auto) changes asks $MI -- --$1=medium ;;
+	optimizer.num_candidates | optimizer.num_trials) changes asks $MINE -- --$1=5 ;;
+	optimizer.minibatch) changes asks $MINE -- --$1=false ;;
+	optimizer.minibatch_size | optimizer.minibatch_full_eval_steps) changes asks $MINE --optimizer.search=mipro -- --$1=2 ;;
+	optimizer.program_aware_proposer | optimizer.data_aware_proposer | optimizer.tip_aware_proposer | optimizer.fewshot_aware_proposer) changes asks $MI -- --$1=false ;;
+	optimizer.view_data_batch_size) changes asks $MI -- --$1=3 ;;
+	optimizer.init_temperature) changes asks $MI -- --$1=0.3 ;;
+	optimizer.search) changes asks $MI -- --$1=mipro ;;
+	optimizer.runs | optimizer.in_flight) changes asks $MI -- --$1=40 ;;
+	optimizer.patience) changes asks $MI -- --$1=1 ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
