@@ -40,7 +40,9 @@ static void put_blob(dm_buf *b, dm_str s)
         plain = cp != '\n' && cp != 0xAB && cp != 0xBB;
     }
     if (plain) {
-        dm_buf_printf(b, "«%.*s»", DM_STR_ARG(s));
+        dm_buf_text(b, "«");
+        dm_buf_str(b, s); /* text may hold U+0000: no printf */
+        dm_buf_text(b, "»");
         return;
     }
     dm_buf_text(b, "«««\n    ");
@@ -200,8 +202,10 @@ static void put_objective(dm_buf *b, dm_str instructions)
     }
     dm_buf_text(b, "In adhering to this structure, your objective is: ");
     dm_str rest = dm_buf_view(&dedented), line;
-    while (dm_py_next_line(&rest, &line))
-        dm_buf_printf(b, "\n" INDENT "%.*s", DM_STR_ARG(line));
+    while (dm_py_next_line(&rest, &line)) {
+        dm_buf_text(b, "\n" INDENT);
+        dm_buf_str(b, line);
+    }
     dm_buf_free(&dedented);
 }
 

@@ -63,3 +63,25 @@ Test(program, errors_cut_no_character)
         dm_arena_free(a);
     }
 }
+
+/* U+0000 is a character like others: in a value, in an item of a list, in an instruction. */
+Test(program, prompts_hold_nul)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    dm_value *inputs = dm_value_dict(a), *list = dm_value_list(a);
+    dm_prefix prefix;
+    dm_str user, nul = {"x\0y", 3};
+    const dm_signature *s = dm_signature_parse(a, DM_STR("context, q -> a"), &err);
+    cr_assert_not_null(s);
+    dm_value_append(a, list, dm_value_string(a, nul));
+    dm_value_set(a, inputs, DM_STR("context"), list);
+    dm_value_set(a, inputs, DM_STR("q"), dm_value_string(a, nul));
+    cr_assert_eq(dm_adapter_prefix(a, DM_CHAT, s, nul, NULL, 0, &prefix, &err), DM_OK);
+    cr_assert_eq(dm_adapter_user(a, DM_CHAT, s, inputs, &user, &err), DM_OK);
+    cr_expect(memmem(user.p, user.n, "\xC2\xABx\0y\xC2\xBB", 7));
+    cr_expect(memmem(user.p, user.n, "## q ## ]]\nx\0y\n", 15));
+    dm_str system = prefix.messages[0].content;
+    cr_expect(system.n > 3 && memcmp(system.p + system.n - 3, "x\0y", 3) == 0);
+    dm_arena_free(a);
+}
