@@ -270,6 +270,11 @@ Test(metric, commands)
          "{\"timeout\": 0.4}",
          {1, NAN, 1},
          "did not answer within 0.4 s"},
+        /* takes longer than that to load what it imports, and is not blamed for it */
+        {"sleep 0.6; while read -r l; do echo '{\"score\": 1}'; done",
+         "{\"timeout\": 0.3}",
+         {1, 1, 1},
+         NULL},
         /* a fork holds the pipes when the child itself is gone */
         {"sleep 100 & exit 3", "{}", {NAN, NAN, NAN}, "ended before it answered"},
         /* answers twice at once: the second one is nobody's */
