@@ -27,7 +27,11 @@ CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
-UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(B)/tests/mock_lm/rules.o
+# A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
+JOB_OBJ  := $(B)/src/cmd/job.o $(B)/src/cmd/options.o
+FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
+FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/tests/mock_lm/rules.o
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)
@@ -123,11 +127,23 @@ bench-search: $(B)/tests/bench-search ## how good the samplers are (about 40 min
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
 
+$(B)/tests/%.o: CPPFLAGS += -Itests
+
+$(FUZZERS): $(B)/tests/fuzz/%: $(FUZZ_OBJ) $(LIB) tests/fuzz/main.c
+	$(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -DFUZZ=fuzz_$* tests/fuzz/main.c $(FUZZ_OBJ) $(LIB) $(LDLIBS) -o $@
+
+fuzz-build: $(FUZZERS)
+
+SECONDS ?= 60
+fuzz: ## run each fuzz target for SECONDS (clang); FUZZ="json http" for some
+	$(MAKE) -j2 B=build-fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-build
+	scripts/fuzz build-fuzz/tests/fuzz $(SECONDS) $(FUZZ)
+
 clean: ## remove what was built
 	rm -rf $(B)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search bench-bare unit-build unit clean help
+.PHONY: all bench test demo check tidy install mock example bench-search bench-bare unit-build unit fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

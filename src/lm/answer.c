@@ -85,7 +85,8 @@ static dm_verdict judge_error(dm_reply *r, const cJSON *root)
     if (!*code)
         code = type;
     long status = r->status;
-    if (status == 200 && cJSON_IsNumber(code_item))
+    if (status == 200 && cJSON_IsNumber(code_item) && code_item->valuedouble > 0 &&
+        code_item->valuedouble < 1000)
         status = (long)code_item->valuedouble;
     snprintf(what, sizeof what, "HTTP %ld", r->status);
     if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0 ||
@@ -111,18 +112,19 @@ static char *join_parts(const cJSON *content, size_t *n)
     return dm_buf_take(&b, n);
 }
 
+/* Tokens, as the server counts: what cannot be a count is none. */
+static int64_t count_of(const cJSON *o, const char *key)
+{
+    const cJSON *v = get(o, key);
+    bool good = cJSON_IsNumber(v) && v->valuedouble > 0 && v->valuedouble < 1e15;
+    return good ? (int64_t)v->valuedouble : 0;
+}
+
 static void take_usage(dm_reply *r, const cJSON *usage)
 {
-    const cJSON *prompt = get(usage, "prompt_tokens"),
-                *completion = get(usage, "completion_tokens");
-    const cJSON *cached = get(get(usage, "prompt_tokens_details"), "cached_tokens");
-    r->prompt =
-        cJSON_IsNumber(prompt) && prompt->valuedouble > 0 ? (int64_t)prompt->valuedouble : 0;
-    r->completion = cJSON_IsNumber(completion) && completion->valuedouble > 0
-                        ? (int64_t)completion->valuedouble
-                        : 0;
-    r->cached =
-        cJSON_IsNumber(cached) && cached->valuedouble > 0 ? (int64_t)cached->valuedouble : 0;
+    r->prompt = count_of(usage, "prompt_tokens");
+    r->completion = count_of(usage, "completion_tokens");
+    r->cached = count_of(get(usage, "prompt_tokens_details"), "cached_tokens");
 }
 
 static dm_verdict judge_choice(dm_reply *r, cJSON *root)

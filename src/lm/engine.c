@@ -106,8 +106,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->rank = o->rank;
     lm->probes = o->probe;
     lm->slowed = o->slowed;
-    lm->failing = o->failing;
-    lm->user = o->user;
+    lm->slowed_user = o->slowed_user;
     lm->next_id = 1;
     lm->started = dm_now();
     for (int r = 0; r < DM_ROLES; r++) {

@@ -252,20 +252,29 @@ static void fail(child *c, const char *what, bool ended)
     answer(c, &(dm_metric_score){.text = text, .ended = ended});
 }
 
+bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s)
+{
+    const dm_value *v = dm_json_read(a, line, NULL);
+    const dm_value *score = dm_value_get(v, "score"), *error = dm_value_get(v, "error");
+    *s = (dm_metric_score){.score = NAN};
+    if (error && error->kind != DM_NULL) {
+        s->text = error->kind == DM_STRING ? error->text.p : "the metric says error";
+    } else if (score) {
+        bool number = score->kind == DM_INT || score->kind == DM_FLOAT || score->kind == DM_BOOL;
+        s->score = score->kind == DM_BOOL ? score->boolean : score->number;
+        s->ok = number && s->score >= 0 && s->score <= 1;
+        s->text = s->ok ? NULL : "the metric gave a score that is no number from 0 to 1";
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void take_line(child *c, dm_str line)
 {
     dm_arena *a = dm_arena_new(4096);
-    const dm_value *v = dm_json_read(a, line, NULL);
-    const dm_value *score = dm_value_get(v, "score"), *error = dm_value_get(v, "error");
-    dm_metric_score s = {.score = NAN};
-    if (c->asked && error && error->kind != DM_NULL) {
-        s.text = error->kind == DM_STRING ? error->text.p : "the metric says error";
-        answer(c, &s);
-    } else if (c->asked && score) {
-        bool number = score->kind == DM_INT || score->kind == DM_FLOAT || score->kind == DM_BOOL;
-        s.score = score->kind == DM_BOOL ? score->boolean : score->number;
-        s.ok = number && s.score >= 0 && s.score <= 1;
-        s.text = s.ok ? NULL : "the metric gave a score that is no number from 0 to 1";
+    dm_metric_score s;
+    if (c->asked && dm_command_answer(a, line, &s)) {
         answer(c, &s);
     } else {
         line = dm_utf8_head(line, 500);

@@ -147,16 +147,6 @@ static void done(void *user, const dm_run_result *r)
     task_free(t);
 }
 
-static void failing(void *user, dm_role role)
-{
-    dm_worker *w = user;
-    dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_FAILING, 1);
-    dm_write_int(&out, role);
-    w->port.send(w->port.user, &msg);
-}
-
 static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
 {
     dm_worker *w = user;
@@ -186,8 +176,7 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
                        .seed = w->setup->seed + (uint64_t)number,
                        .probe = w->setup->metric != NULL, /* run does not */
                        .slowed = slowed,
-                       .failing = failing,
-                       .user = w,
+                       .slowed_user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = i;
@@ -388,7 +377,10 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
     if (ok && (!w->failed || type == DM_MSG_BYE)) {
         switch (type) {
         case DM_MSG_SETUP:
-            take_setup(w, &in);
+            if (w->runner.lm)
+                rec.bad = true; /* it has one */
+            else
+                take_setup(w, &in);
             break;
         case DM_MSG_SHARD:
             take_shard(w, &in);

@@ -51,13 +51,82 @@ void dm_write_hash(dm_writer *w, const dm_hash *h)
     dm_write_str(w, (dm_str){(const char *)h->b, sizeof h->b});
 }
 
+static uint64_t big_endian(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++)
+        v = v << 8 | (unsigned char)p[i];
+    return v;
+}
+
+/* How many bytes of head and content an item has, and how many items follow that belong to it (the
+ * format: github.com/msgpack, spec.md). False: its head is not whole, or it is no item. */
+static bool item_size(const char *p, size_t left, uint64_t *size, uint64_t *items)
+{
+    static const uint8_t number[] = {4, 8, 1, 2, 4, 8, 1, 2,
+                                     4, 8, 2, 3, 5, 9, 17}; /* from 0xca on */
+    unsigned char c = (unsigned char)*p;
+    uint64_t length = 0;
+    size_t head = 0; /* bytes of a length */
+    *items = 0;
+    *size = 1;
+    if (c <= 0x7f || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3)
+        return true;
+    if (c <= 0x9f) {
+        *items = (c & 0x0f) * (c <= 0x8f ? 2u : 1u);
+        return true;
+    }
+    if (c <= 0xbf) {
+        *size = 1 + (c & 0x1f);
+        return true;
+    }
+    if (c >= 0xca && c <= 0xd8) {
+        *size = 1 + number[c - 0xca];
+        return true;
+    }
+    if (c == 0xc1)
+        return false;
+    head = c <= 0xc9   ? (size_t)1 << (c - 0xc4) % 3
+           : c <= 0xdb ? (size_t)1 << (c - 0xd9)
+           : c & 1     ? 4
+                       : 2;
+    if (left < 1 + head)
+        return false;
+    length = big_endian(p + 1, head);
+    *size = 1 + head;
+    if (c >= 0xdc)
+        *items = length * (c >= 0xde ? 2 : 1);
+    else
+        *size += length + (c >= 0xc7 && c <= 0xc9);
+    return true;
+}
+
+/* Whether the first object's items are all there: the unpacker takes memory for as many as an array
+ * claims to have before it looks for them. */
+static bool is_whole(dm_str bytes)
+{
+    uint64_t wanted = 1, size, items;
+    size_t at = 0;
+    while (wanted > 0) {
+        size_t left = bytes.n - at;
+        if (left == 0 || !item_size(bytes.p + at, left, &size, &items) || size > left ||
+            items > left - size)
+            return false;
+        at += (size_t)size;
+        wanted += items - 1;
+    }
+    return true;
+}
+
 bool dm_record_open(dm_record *r, dm_str bytes, size_t *used, dm_reader *top)
 {
     size_t off = 0;
     msgpack_unpacked_init(&r->unpacked);
     r->bad = false;
     *top = (dm_reader){.bad = &r->bad};
-    msgpack_unpack_return rc = msgpack_unpack_next(&r->unpacked, bytes.p, bytes.n, &off);
+    msgpack_unpack_return rc = MSGPACK_UNPACK_PARSE_ERROR;
+    if (is_whole(bytes))
+        rc = msgpack_unpack_next(&r->unpacked, bytes.p, bytes.n, &off);
     if ((rc != MSGPACK_UNPACK_SUCCESS && rc != MSGPACK_UNPACK_EXTRA_BYTES) ||
         r->unpacked.data.type != MSGPACK_OBJECT_ARRAY) {
         r->bad = true;

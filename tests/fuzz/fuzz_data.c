@@ -1,13 +1,12 @@
 /* Data files: the first byte chooses the format, the rest is the file. */
+#include "fuzz.h"
 #include "data/dataset.h"
 #include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int fuzz_data(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;

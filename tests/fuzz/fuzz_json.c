@@ -1,11 +1,9 @@
-/* The strict reader and the writers: what was read is written and read back as the same value.
- * clang -fsanitize=fuzzer,address,undefined with the sources of src/base and src/json. */
+/* The strict reader and the writers: what was read is written and read back as the same value. */
+#include "fuzz.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void same_again(dm_arena *a, const dm_value *v, dm_json_style style)
 {
@@ -20,7 +18,7 @@ static void same_again(dm_arena *a, const dm_value *v, dm_json_style style)
     dm_buf_free(&b);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int fuzz_json(const uint8_t *data, size_t size)
 {
     dm_arena *a = dm_arena_new(0);
     dm_str text = {(const char *)data, size}, rest = text;

@@ -1,11 +1,10 @@
-/* What reads a model's answer: repair, Python literals, and Python's text functions. The answer is
+/* What reads a model's answer: repair and Python's text functions. The answer is
  * valid UTF-8 by then (an HTTP answer that is not is refused), so is what comes out. */
+#include "fuzz.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const dm_value *v)
 {
@@ -17,15 +16,12 @@ static void check(const dm_value *v)
     dm_buf_free(&b);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int fuzz_repair(const uint8_t *data, size_t size)
 {
     dm_arena *a = dm_arena_new(0);
     dm_str text = {(const char *)data, size}, rest = text, line;
     if (dm_utf8_valid(text) == size) {
-        const dm_value *v = dm_py_literal(a, text);
         check(dm_json_repair(a, text));
-        if (v)
-            check(v);
         dm_py_cleandoc(a, text);
         dm_py_lower(a, text);
         dm_nfd(a, dm_py_strip(text));

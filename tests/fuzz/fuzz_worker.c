@@ -1,0 +1,61 @@
+/* Messages from the coordinator, as a worker reads them: [length in two bytes, message] over and
+ * over. An even first byte gives it a setup before. */
+#include "fuzz.h"
+#include "unit/world.h"
+
+#include "pool/worker.h"
+
+#include <stdlib.h>
+
+static void drop(void *user, dm_buf *msg)
+{
+    dm_record rec;
+    dm_reader in;
+    dm_message_type type;
+    (void)user;
+    if (!dm_message_open(&rec, dm_buf_view(msg), &type, &in) || type < DM_MSG_HELLO)
+        abort();
+    dm_record_free(&rec);
+    dm_buf_free(msg);
+}
+
+static void give_setup(dm_worker *w, const dm_setup *setup)
+{
+    dm_buf msg, text;
+    dm_writer out;
+    dm_buf_init(&text, DM_MAX_TEXT);
+    dm_setup_write(&text, setup);
+    dm_message_begin(&msg, &out, DM_MSG_SETUP, 2);
+    dm_write_int(&out, 0);
+    dm_write_str(&out, dm_buf_view(&text));
+    dm_worker_receive(w, dm_buf_view(&msg));
+    dm_buf_free(&text);
+    dm_buf_free(&msg);
+}
+
+int fuzz_worker(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    world given = world_new(ONE_PREDICTOR);
+    dm_worker *w = dm_worker_new((dm_worker_port){drop, NULL}, NULL);
+    if (!(data[0] & 1))
+        give_setup(w, &given.setup);
+    data++;
+    size--;
+    while (size >= 2) {
+        size_t n = (size_t)data[0] | (size_t)data[1] << 8;
+        data += 2;
+        size -= 2;
+        n = n < size ? n : size;
+        char *copy = malloc(n + 1); /* of its own size: what is read beyond it is seen */
+        memcpy(copy, data, n);
+        dm_worker_receive(w, (dm_str){copy, n});
+        free(copy);
+        data += n;
+        size -= n;
+    }
+    dm_worker_free(w);
+    dm_arena_free(given.arena);
+    return 0;
+}
