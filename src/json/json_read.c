@@ -343,6 +343,8 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
 
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
 {
+    if (!text.p)
+        text = DM_STR("");
     reader r = {.arena = a,
                 .p = text.p,
                 .end = text.p + text.n,

@@ -49,7 +49,8 @@ void dm_command_submit(dm_metric_command *c, const dm_value *example, const dm_v
 size_t dm_command_fds(dm_metric_command *c, dm_wait_fd *fds, size_t max);
 double dm_command_due(const dm_metric_command *c);
 void dm_command_poll(dm_metric_command *c);
-/* Whether the line, which a child wrote, is an answer; then *s is what it says (its text is a's). */
+/* Whether the line, which a child wrote, is an answer; then *s is what it says (its text is a's).
+ */
 bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s) DM_MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
 #include "program/type.h"
 #include "base/utf8.h"
+#include "json/json.h"
 
 #include <string.h>
 
@@ -82,27 +83,21 @@ static bool find_kind(dm_str name, dm_type_kind *kind)
 
 static const dm_value *take_quoted(dm_arena *a, dm_str *s, dm_error *err)
 {
-    char quote = s->p[0];
-    dm_buf b;
-    dm_buf_init(&b, 65536);
     size_t i = 1;
-    for (; i < s->n && s->p[i] != quote; i++) {
-        char c = s->p[i];
-        if (c == '\\' && i + 1 < s->n) {
-            c = s->p[++i];
-            if (!strchr("\\'\"nt", c)) /* Python keeps the backslash of an unknown escape */
-                dm_buf_char(&b, '\\');
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
-        }
-        dm_buf_char(&b, c);
-    }
-    const dm_value *v = NULL;
-    if (i >= s->n)
+    while (i < s->n && s->p[i] != s->p[0])
+        i += s->p[i] == '\\' ? 2 : 1;
+    dm_str text = {s->p, i + 1};
+    if (i >= s->n) {
         dm_fail(err, DM_E_JOB, "a string in Literal[...] does not end");
-    else
-        v = dm_value_string(a, dm_buf_view(&b));
-    dm_buf_free(&b);
-    *s = i < s->n ? (dm_str){s->p + i + 1, s->n - i - 1} : (dm_str){s->p + s->n, 0};
+        *s = (dm_str){s->p + s->n, 0};
+        return NULL;
+    }
+    *s = (dm_str){s->p + text.n, s->n - text.n};
+    const dm_value *v = dm_py_literal(a, text);
+    if (!v || v->kind != DM_STRING) {
+        dm_fail(err, DM_E_JOB, "a string in Literal[...] is none in Python");
+        return NULL;
+    }
     return v;
 }
 
