@@ -57,6 +57,11 @@ static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_
     for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
         if (dm_value_get_str(row, s->fields[i].name))
             show_labels(a, set, s->fields[i].name);
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_label_trial(&b, job, set);
+    fputs(b.data ? b.data : "", stdout);
+    dm_buf_free(&b);
 }
 
 static void show_program(const dm_job *job)

@@ -1,5 +1,6 @@
 #include "cmd/metric_trial.h"
 #include "base/clock.h"
+#include "json/json.h"
 
 #include <math.h>
 #include <poll.h>
@@ -139,4 +140,40 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, dou
         return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, dead->text);
     *odd = verdict(a, right, wrong, n);
     return DM_OK;
+}
+
+/* Several answers may be right: a list of labels stands for any one of them. */
+static bool fits(const dm_type *t, const dm_value *label)
+{
+    const dm_value *out;
+    dm_arena *a = dm_arena_new(4096);
+    bool list = label->kind == DM_LIST && (t->kind == DM_T_STR || t->kind == DM_T_LITERAL);
+    bool ok = list || dm_coerce(a, t, label, &out, NULL) == DM_OK;
+    dm_arena_free(a);
+    return ok;
+}
+
+static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
+{
+    size_t n = 0, first = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const dm_value *v = dm_value_get_str(set->examples[i].row, f->name);
+        if (!v || fits(f->type, v))
+            continue;
+        first = n++ ? first : i;
+    }
+    if (n == 0)
+        return;
+    dm_buf_printf(b, "  %.*s: %zu of %zu labels are no ", DM_STR_ARG(f->name), n, set->n);
+    dm_type_python(b, f->type);
+    dm_buf_printf(b, " (example %zu: ", first + 1);
+    dm_py_str(b, dm_value_get_str(set->examples[first].row, f->name));
+    dm_buf_text(b, "): no answer can be right there\n");
+}
+
+void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set)
+{
+    const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+        put_misfits(b, &s->fields[i], set);
 }

@@ -11,4 +11,8 @@
 dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds,
                           const char **odd, dm_error *err) DM_MUST_USE;
 
+/* Labels that the type of their output cannot take: no answer can be right there. A line for each
+ * output field that has some; nothing if all is well. */
+void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set);
+
 #endif

@@ -143,6 +143,14 @@ static dm_format guess(const char *name, dm_str text)
     return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
 }
 
+/* Office programs write semicolons where the comma is the decimal sign. */
+static char csv_separator(dm_str text)
+{
+    const char *end = memchr(text.p, '\n', text.n);
+    size_t n = end ? (size_t)(end - text.p) : text.n;
+    return n && !memchr(text.p, ',', n) && memchr(text.p, ';', n) ? ';' : ',';
+}
+
 /* Into rows, which lives in a; what a row holds lives in keep for JSON Lines, else in a. */
 static dm_status parse_rows(dm_arena *a, dm_arena *keep, const char *name, dm_str text,
                             dm_format format, dm_value *rows, dm_error *err)
@@ -151,7 +159,7 @@ static dm_status parse_rows(dm_arena *a, dm_arena *keep, const char *name, dm_st
         return parse_lines(keep, name, text, a, rows, err);
     if (format == DM_JSON_ARRAY)
         return parse_array(a, name, text, rows, err);
-    return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
+    return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : csv_separator(text), rows, err);
 }
 
 dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format format,

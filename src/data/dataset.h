@@ -18,7 +18,8 @@ typedef struct dm_dataset {
 } dm_dataset;
 
 /* The format follows the name (.json, .jsonl, .ndjson, .csv, .tsv), else the first byte. CSV cells
- * are strings. Errors: file:line:column. An empty data set is an error. */
+ * are strings, between commas, or semicolons where the header row has these alone. Errors:
+ * file:line:column. An empty data set is an error. */
 dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out,
                           dm_error *err) DM_MUST_USE;
 typedef enum dm_format { DM_FORMAT_GUESS, DM_JSON_LINES, DM_JSON_ARRAY, DM_CSV, DM_TSV } dm_format;

@@ -2,9 +2,9 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 33
+plan 34
 if ! command -v python3 >/dev/null; then
-	for i in $(seq 33); do skip "needs python3"; done
+	for i in $(seq 34); do skip "needs python3"; done
 	exit 0
 fi
 HOST=$PWD/scripts/metric-host ROOT=$PWD
@@ -39,6 +39,7 @@ def keys(example, prediction, trace=None):
     own = " ".join(f"{k}={v}" for k, v in os.environ.items()) + open("/proc/self/cmdline").read()
     return "sk-secret-key" not in own and "sk-other" not in own and not any((k.startswith("OMPI_") and not k.startswith("OMPI_ALLOW")) or k.startswith("PMIX") for k in os.environ)
 def wrong(example, prediction, trace=None): return example.question == prediction.answer
+def half(example, prediction, trace=None): return 0.5 * (example.answer == prediction.answer)
 def broken(example, prediction, trace=None): return example.label == prediction.answer
 def stuck(example, prediction, trace=None):
     subprocess.Popen(["sleep", "78"])
@@ -131,6 +132,7 @@ tried() { # tried METRIC WORDS
 }
 tried constant "right and wrong answers score the same (1)"
 tried wrong "score the same (0)"
+tried half "score below 1 in 8 of 8 examples (0.5)"
 tried broken "no field 'label'"
 refused() { # refused METRIC WORDS: it does not run, so nothing else does
 	job "$1"

@@ -65,7 +65,9 @@ Test(data, formats)
                   "{\"q\":\"x\"}\n{\"q\":\"\"}\n"}, /* empty is not blank */
                  {"d.csv", "a,b\n,\n x ,5\" tall\n",
                   "{\"a\":\"\",\"b\":\"\"}\n{\"a\":\" x \",\"b\":\"5\\\" tall\"}\n"},
-                 {"d.csv", "a,b\n1,x\ry\n", "{\"a\":\"1\",\"b\":\"x\\ry\"}\n"}};
+                 {"d.csv", "a,b\n1,x\ry\n", "{\"a\":\"1\",\"b\":\"x\\ry\"}\n"},
+                 {"d.csv", "a;b\r\n\"x; y\";1,5\r\n", "{\"a\":\"x; y\",\"b\":\"1,5\"}\n"},
+                 {"d.csv", "a;b,c\n1;2,3\n", "{\"a;b\":\"1;2\",\"c\":\"3\"}\n"}};
     for (size_t i = 0; i < COUNT(table); i++)
         cr_expect_str_eq(rows_of(parse(table[i].name, table[i].text)), table[i].want, "row %zu: %s",
                          i, rows_of(parse(table[i].name, table[i].text)));
