@@ -424,6 +424,14 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
+    dm_at cache = dm_at_key(&root, "cache");
+    if (st == DM_OK)
+        st = read_path(a, &cache, &job->cache, err);
+    job->setup.keeps_answers = job->cache != NULL;
+    job->setup.offline = dm_value_get(line->flags, "offline") != NULL;
+    if (st == DM_OK && job->setup.offline && !job->cache)
+        st = dm_fail(err, DM_E_USAGE,
+                     "--offline needs a cache to take the answers from: give --cache=FOLDER");
     job->setup.program = job->program;
     job->setup.out = job->out;
     job->setup.metric =

@@ -18,6 +18,7 @@ typedef struct dm_job {
     dm_optimizer_params optimizer;
     const dm_dataset *trainset, *valset, *testset;
     const char *out;     /* folder */
+    const char *cache;   /* folder of answers across runs; NULL: none */
     bool stand_in;       /* one of the models is the embedded one */
     int64_t concurrency; /* calls in flight asked for, of the task model */
     const char *model;   /* the task model's name as given */

@@ -57,6 +57,8 @@ static int help(FILE *to)
         fprintf(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
     fputs("  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
           "what mpirun needs seen to\n"
+          "  dspy-mpi cache stats|prune FOLDER                    answers kept across runs: how "
+          "much, and less\n"
           "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
           "  dspy-mpi COMMAND --help                      the options of a command\n",
           to);
@@ -161,6 +163,8 @@ static int run_alone(int argc, char **argv)
         return help_launch();
     if (strcmp(argv[1], "launch") == 0)
         return launch(argc - 2, argv + 2);
+    if (strcmp(argv[1], "cache") == 0)
+        return dm_cmd_cache(argc - 2, argv + 2);
     const struct command *c = find_command(argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);

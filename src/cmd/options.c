@@ -70,6 +70,10 @@ const dm_option dm_options[] = {
     /* the run */
     {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},
     {"out", DM_OPT_PATH, J, "FOLDER", "where results go (the job file's name without .json)"},
+    {"cache", DM_OPT_PATH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN, "FOLDER",
+     "answers kept across runs; runs may share it (none)"},
+    {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,
+     "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "move an earlier OUT aside and start anew"},
     {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},
     {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL, "TIME",

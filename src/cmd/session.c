@@ -87,10 +87,14 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
 {
     *s = (dm_session){.job = job, .started = dm_now(), .terminal = has_terminal()};
     s->progress.started = s->started;
+    if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, err)))
+        return err->status;
     s->pool =
         dm_under_mpi ? dm_cluster_pool_new(&job->setup, err) : dm_pool_local_new(&job->setup, err);
-    if (!s->pool)
+    if (!s->pool) {
+        (void)dm_cache_close(job->setup.cache, NULL);
         return err->status;
+    }
     dm_pool_on_tick(s->pool, s->terminal ? 0.2 : 60, show_progress, s);
     running = s->pool;
     if (caught)
@@ -104,6 +108,8 @@ void dm_session_close(dm_session *s)
     dm_session_clear_line(s);
     dm_pool_free(s->pool);
     s->pool = NULL;
+    (void)dm_cache_close(s->job->setup.cache, NULL); /* said when it happened */
+    s->job->setup.cache = NULL;
 }
 
 /* ---- words ---- */

@@ -101,6 +101,8 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     size_t slots[DM_ROLES];     /* [model] */
     dm_buf states, tasks;       /* the shard that is being put together */
     size_t n_states, n_tasks;
+    dm_buf found; /* what is known of the keys it asked for, to be sent */
+    size_t n_found;
 } dm_peer;
 
 struct dm_strand {
@@ -118,6 +120,18 @@ struct dm_strand {
     dm_error error;
 };
 
+typedef struct dm_asker { /* a task that wants to know an answer */
+    struct dm_asker *next;
+    int worker;
+    int64_t task;
+} dm_asker;
+
+typedef struct dm_asked { /* a request that a worker is making: others wait for its answer */
+    dm_hash key;
+    int worker;
+    dm_asker *waiting; /* in their order */
+} dm_asked;
+
 struct dm_pool {
     dm_link *link;
     const dm_setup *setup;
@@ -132,7 +146,9 @@ struct dm_pool {
     size_t n_cells, cap_cells;
     dm_state *states; /* [n_states] */
     size_t n_states, cap_states;
-    size_t n_sent; /* cells at workers */
+    size_t n_sent;   /* cells at workers */
+    dm_asked *asked; /* [n_asked] */
+    size_t n_asked, cap_asked;
 
     dm_status failed; /* < 0: the run is over */
     dm_error error;
@@ -170,6 +186,13 @@ void dm_pool_lost(dm_pool *p, int worker);
 void dm_release_delayed(dm_pool *p);
 void dm_check_outage(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
+
+/* known.c: answers across runs */
+void dm_known_find(dm_pool *p, int worker, dm_reader *in);
+void dm_known_keep(dm_pool *p, dm_reader *in);
+void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
+void dm_known_send(dm_pool *p);             /* what was found since the last time */
+void dm_known_free(dm_pool *p);
 
 /* pool.c */
 dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err); /* takes the link */

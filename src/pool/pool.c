@@ -72,6 +72,7 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
     for (int w = 0; w < link->n_workers; w++) {
         dm_buf_init(&p->peers[w].states, DM_MAX_MESSAGE);
         dm_buf_init(&p->peers[w].tasks, DM_MAX_MESSAGE);
+        dm_buf_init(&p->peers[w].found, DM_MAX_MESSAGE);
     }
     dm_tables_init(p);
     p->rows = dm_setup_rows(setup);
@@ -114,6 +115,7 @@ void dm_pool_free(dm_pool *p)
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf_free(&p->peers[w].states);
         dm_buf_free(&p->peers[w].tasks);
+        dm_buf_free(&p->peers[w].found);
     }
     p->link->ops->close(p->link);
     for (int m = 0; m < DM_ROLES; m++) {
@@ -121,6 +123,7 @@ void dm_pool_free(dm_pool *p)
         free(p->models[m].queue.items);
         free(p->models[m].delayed.items);
     }
+    dm_known_free(p);
     free(p->cells);
     free(p->states);
     free(p->row_table.slots);
@@ -163,6 +166,7 @@ void dm_pool_pump(dm_pool *p, double timeout)
         dm_pool_receive(p, worker, bytes);
     while ((worker = p->link->ops->lost(p->link)) >= 0)
         dm_pool_lost(p, worker);
+    dm_known_send(p);
     dm_check_outage(p);
     flush_journal(p);
     tick(p);

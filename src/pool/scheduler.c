@@ -365,10 +365,22 @@ static void take_results(dm_pool *p, int worker, dm_reader *in)
     dm_reader list = dm_read_array(in);
     while (list.at < list.n && !*in->bad) {
         dm_reader it = dm_read_array(&list);
-        if (dm_read_int(&it) == 0)
+        switch (dm_read_int(&it)) {
+        case 0:
             take_answer(p, &it);
-        else
+            break;
+        case 1:
             take_result(p, worker, &it);
+            break;
+        case 2:
+            dm_known_find(p, worker, &it);
+            break;
+        case 3:
+            dm_known_keep(p, &it);
+            break;
+        default:
+            *in->bad = true;
+        }
     }
 }
 
@@ -466,6 +478,7 @@ void dm_pool_lost(dm_pool *p, int worker)
     }
     peer->lost = true;
     p->n_ready -= peer->ready;
+    dm_known_lost(p, worker);
     dm_log(DM_WARN, "worker %d is lost; its work goes to others", worker);
     if (p->n_ready == 0)
         dm_pool_fail(p, DM_E_INTERNAL, "all workers are lost");

@@ -3,6 +3,7 @@
 #define DM_POOL_SETUP_H
 
 #include "pool/pool.h"
+#include "study/cache.h"
 #include "study/replay.h"
 
 typedef struct dm_setup {
@@ -21,6 +22,9 @@ typedef struct dm_setup {
     const char *out;      /* folder for journal, status and stop file; NULL: none */
     dm_journal *journal;  /* NULL: none; results are in it before anybody acts on them */
     dm_replay *replay;    /* what it knew when it was opened; NULL: nothing */
+    dm_cache *cache;      /* answers across runs, the coordinator's alone; NULL: none */
+    bool keeps_answers;   /* there is a cache: workers ask the coordinator before a model */
+    bool offline;         /* no model is asked: what the cache does not know ends the run */
 } dm_setup;
 
 /* Progress, for the live line and the end's table. */

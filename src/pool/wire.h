@@ -17,9 +17,12 @@ typedef enum dm_message_type {
                        * ...] */
     DM_MSG_SLOTS,     /* [runs at once of each role's model] */
     DM_MSG_BYE,
+    DM_MSG_FOUND, /* [[task, content or nil, truncated] ...]: what is known of the keys asked for */
     /* worker to coordinator */
     DM_MSG_HELLO,   /* host name, pid */
-    DM_MSG_RESULTS, /* [[0, task, answer ...] or [1, task, result ...], ...] */
+    DM_MSG_RESULTS, /* [item ...]: [0, task, answer], [1, task, result]; with a cache also [2, task,
+                     * key]: is its answer known? and [3, task, [key, content or nil, truncated]]:
+                     * what the model said */
     DM_MSG_FAILED,  /* status, sentence: this rank cannot go on */
     DM_MSG_LOG,     /* level, line */
     /* either way: a worker to the coordinator, which hands it on to the others */

@@ -53,6 +53,9 @@ struct dm_worker {
     size_t n_states;
     bool told_to_end, failed;
 
+    dm_hash scope[DM_ROLES]; /* of the models whose answers are kept */
+    bool asked;              /* an item waits that is to leave at once */
+
     dm_buf result; /* one result, being written */
     dm_buf items;  /* results that have not left */
     size_t n_items;
@@ -95,6 +98,7 @@ static void flush(dm_worker *w)
     dm_buf_str(&msg, dm_buf_view(&w->items));
     dm_buf_reset(&w->items);
     w->n_items = 0;
+    w->asked = false;
     w->port.send(w->port.user, &msg);
 }
 
@@ -159,6 +163,84 @@ static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
     w->port.send(w->port.user, &msg);
 }
 
+/* ---- answers that may be known from another run ---- */
+
+static void find(void *user, const dm_hash *key)
+{
+    task *t = user;
+    dm_writer out;
+    item_begin(t->worker, &out);
+    dm_write_int(&out, 2);
+    dm_write_int(&out, t->id);
+    dm_write_hash(&out, key);
+    t->worker->asked = true;
+}
+
+static void keep(void *user, const dm_hash *key, dm_str content, bool truncated)
+{
+    task *t = user;
+    dm_writer out;
+    item_begin(t->worker, &out);
+    dm_write_int(&out, 3);
+    dm_write_int(&out, t->id);
+    dm_write_array(&out, 3);
+    dm_write_hash(&out, key);
+    dm_write_str(&out, content);
+    dm_write_bool(&out, truncated);
+}
+
+/* A slot's answers belong to the model, its sampling, and the servers, unless it has a tag. */
+static dm_hash scope_of(const dm_lm_config *c)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_value *d = dm_lm_identity(a, c), *bases = dm_value_list(a);
+    const char **sorted = dm_arena_alloc_n(a, c->n_base, sizeof *sorted);
+    for (size_t i = 0; i < c->n_base; i++) {
+        size_t k = i;
+        for (; k > 0 && strcmp(sorted[k - 1], c->api_base[i]) > 0; k--)
+            sorted[k] = sorted[k - 1];
+        sorted[k] = c->api_base[i];
+    }
+    for (size_t i = 0; i < c->n_base && !c->cache_tag; i++)
+        dm_value_append(a, bases, dm_value_text(a, sorted[i]));
+    dm_value_set(a, d, DM_STR("servers"), bases);
+    dm_hash h = dm_json_hash(d);
+    dm_arena_free(a);
+    return h;
+}
+
+static void know_answers(dm_worker *w)
+{
+    w->runner.known.find = find;
+    w->runner.known.keep = keep;
+    for (int i = 0; i < DM_ROLES && w->setup->keeps_answers; i++)
+        if (w->config[i] && w->config[i]->provider != DM_EMBEDDED) {
+            w->scope[i] = scope_of(w->config[i]);
+            w->runner.known.scope[i] = &w->scope[i];
+        }
+}
+
+static task *running_task(const dm_worker *w, int64_t id)
+{
+    task *t = w->active.first;
+    while (t && t->id != id)
+        t = t->next;
+    return t;
+}
+
+static void take_found(dm_worker *w, dm_reader *in)
+{
+    dm_reader list = dm_read_array(in);
+    while (list.at < list.n && !*in->bad) {
+        dm_reader it = dm_read_array(&list);
+        task *t = running_task(w, dm_read_int(&it));
+        dm_str content = dm_read_str(&it);
+        bool truncated = dm_read_bool(&it);
+        if (t && !*in->bad)
+            dm_run_found(t->run, content, truncated);
+    }
+}
+
 /* ---- what comes in ---- */
 
 static void take_slow(dm_worker *w, dm_reader *in)
@@ -174,7 +256,7 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
 {
     dm_lm_options o = {.slots = 1 << 20,
                        .seed = w->setup->seed + (uint64_t)number,
-                       .probe = w->setup->metric != NULL, /* run does not */
+                       .probe = w->setup->metric && !w->setup->offline, /* run does not */
                        .slowed = slowed,
                        .slowed_user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
@@ -203,6 +285,8 @@ static dm_status start(dm_worker *w, int number, dm_error *err)
     const dm_setup *s = w->setup;
     w->rows = dm_setup_rows(s);
     dm_status st = start_models(w, number, err);
+    if (st == DM_OK)
+        know_answers(w);
     if (st != DM_OK || !s->metric)
         return st;
     dm_at at = dm_at_root(s->metric, s->job_file, DM_E_JOB);
@@ -394,6 +478,9 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
         case DM_MSG_BYE:
             w->told_to_end = true;
             break;
+        case DM_MSG_FOUND:
+            take_found(w, &in);
+            break;
         default:
             rec.bad = true;
         }
@@ -430,7 +517,7 @@ static double until_flush(const dm_worker *w, double now)
 {
     if (w->n_items == 0)
         return INFINITY;
-    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0)
+    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0 || w->asked)
         return 0;
     return fmax(0, w->oldest + FLUSH_AFTER - now);
 }

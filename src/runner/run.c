@@ -21,7 +21,10 @@ struct dm_run {
     uint32_t call;
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
-    bool scoring;   /* the metric has the prediction */
+    dm_lm_request request;
+    dm_hash key;  /* of the request, where answers are kept */
+    bool finding; /* whether its answer is known already */
+    bool scoring; /* the metric has the prediction */
     bool cancelled;
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
@@ -168,25 +171,71 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
     }
 }
 
+static bool keeps_answers(const dm_run *run)
+{
+    return run->runner->known.scope[run->prepared->spec.role] != NULL;
+}
+
+static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
+{
+    dm_str content = {dm_arena_string(run->arena, text.p, text.n), text.n};
+    run->newest = (dm_answer){.call = run->call,
+                              .asked = run->asked,
+                              .content = content,
+                              .truncated = truncated,
+                              .usage = usage};
+    run->untold = true;
+    run->call++;
+    take_answer(run, content, truncated);
+}
+
 static void called(void *user, const dm_lm_answer *answer)
 {
     dm_run *run = user;
+    bool good = answer->fault == DM_FAULT_NONE;
     run->lm_id = 0;
     dm_usage_add(&run->result.usage, &answer->usage);
+    if (keeps_answers(run))
+        run->runner->known.keep(run->user, &run->key, good ? answer->content : (dm_str){NULL, 0},
+                                answer->truncated);
     if (answer->fault != DM_FAULT_NONE) {
         fail(run, answer->fault, answer->text);
         return;
     }
-    dm_str content = {dm_arena_string(run->arena, answer->content.p, answer->content.n),
-                      answer->content.n};
-    run->newest = (dm_answer){.call = run->call,
-                              .asked = run->asked,
-                              .content = content,
-                              .truncated = answer->truncated,
-                              .usage = answer->usage};
-    run->untold = true;
-    run->call++;
-    take_answer(run, content, answer->truncated);
+    new_answer(run, answer->content, answer->truncated, answer->usage);
+}
+
+static void call(dm_run *run)
+{
+    run->lm_id = dm_lm_submit(run->runner->lm, &run->request, called, run);
+}
+
+void dm_run_found(dm_run *run, dm_str content, bool truncated)
+{
+    run->finding = false;
+    if (content.p)
+        new_answer(run, content, truncated, (dm_usage){0});
+    else
+        call(run);
+}
+
+/* All that the answer depends on; no address and no key of a server. */
+static dm_hash key_of_request(const dm_run *run)
+{
+    const dm_lm_request *r = &run->request;
+    dm_sha256 s;
+    dm_sha256_init(&s);
+    dm_sha256_add(&s, run->runner->known.scope[r->role]->b, sizeof(dm_hash));
+    double temperature = isnan(r->temperature) ? -1 : r->temperature;
+    dm_sha256_add(&s, &temperature, sizeof temperature);
+    dm_sha256_add(&s, &r->rollout, sizeof r->rollout);
+    dm_sha256_add(&s, &r->format, sizeof r->format);
+    dm_str parts[] = {r->schema, r->prefix->json, r->user};
+    for (size_t i = 0; i < 3; i++) {
+        dm_sha256_add(&s, &parts[i].n, sizeof parts[i].n);
+        dm_sha256_add(&s, parts[i].p ? parts[i].p : "", parts[i].n);
+    }
+    return dm_sha256_end(&s);
 }
 
 /* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
@@ -227,18 +276,25 @@ static void ask(dm_run *run)
         take_answer(run, given->content, given->truncated);
         return;
     }
-    dm_lm_request r = {.role = spec->role,
-                       .prefix = &rendered->prefix,
-                       .user = user,
-                       .temperature = spec->temperature,
-                       .rollout = spec->rollout};
+    dm_lm_request *r = &run->request;
+    *r = (dm_lm_request){.role = spec->role,
+                         .prefix = &rendered->prefix,
+                         .user = user,
+                         .temperature = spec->temperature,
+                         .rollout = spec->rollout};
     if (run->mode == DM_JSON) {
-        r.format = dm_adapter_format(signature(run));
-        if (r.format == DM_FORMAT_SCHEMA)
-            r.schema = dm_prepared_schema(run->prepared, run->predictor);
+        r->format = dm_adapter_format(signature(run));
+        if (r->format == DM_FORMAT_SCHEMA)
+            r->schema = dm_prepared_schema(run->prepared, run->predictor);
     }
     tell_answer(run);
-    run->lm_id = dm_lm_submit(run->runner->lm, &r, called, run);
+    if (!keeps_answers(run)) {
+        call(run);
+        return;
+    }
+    run->finding = true;
+    run->key = key_of_request(run);
+    run->runner->known.find(run->user, &run->key);
 }
 
 static const dm_answer *copy_given(dm_arena *a, const dm_answer *given, size_t n)

@@ -43,9 +43,20 @@ typedef struct dm_run_result { /* valid during the callback */
     const char *error; /* NULL: none */
 } dm_run_result;
 
+/* Where answers may be known from elsewhere. user is the run's. */
+typedef struct dm_known_answers {
+    /* Before a call is made; dm_run_found goes on with it, later. */
+    void (*find)(void *user, const dm_hash *key);
+    /* A call that was made has ended; content.p NULL: without an answer. */
+    void (*keep)(void *user, const dm_hash *key, dm_str content, bool truncated);
+    /* [role] what of the model its answers depend on; NULL: its answers are not kept. */
+    const dm_hash *scope[DM_ROLES];
+} dm_known_answers;
+
 typedef struct dm_runner {
     dm_lm *lm;
-    dm_metric *metric; /* NULL: nothing is scored */
+    dm_metric *metric;      /* NULL: nothing is scored */
+    dm_known_answers known; /* all NULL: no cache */
 } dm_runner;
 
 typedef struct dm_run dm_run;
@@ -60,6 +71,8 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
                    const dm_answer *given, size_t n_given, dm_run_answered *answered,
                    dm_run_done *done, void *user);
 void dm_run_go(dm_run *run);
+/* What find came to; content.p NULL: not known, the model is asked. */
+void dm_run_found(dm_run *run, dm_str content, bool truncated);
 void dm_run_cancel(dm_run *run); /* frees it; no callback */
 
 #endif

@@ -227,15 +227,20 @@ dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *he
 
 /* ---- writing ---- */
 
-void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload)
+void dm_journal_frame(dm_buf *b, dm_journal_type type, dm_str payload)
 {
     char head[HEAD];
     memcpy(head, MARK, 4);
     put_u32(head + 4, (uint32_t)payload.n);
     put_u32(head + 8, (uint32_t)type);
     put_u32(head + 12, dm_crc32c(dm_crc32c(0, head + 4, 8), payload.p, payload.n));
-    dm_buf_add(&j->buffer, head, HEAD);
-    dm_buf_str(&j->buffer, payload);
+    dm_buf_add(b, head, HEAD);
+    dm_buf_str(b, payload);
+}
+
+void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload)
+{
+    dm_journal_frame(&j->buffer, type, payload);
 }
 
 static dm_status write_all(dm_journal *j, dm_error *err)

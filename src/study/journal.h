@@ -47,9 +47,11 @@ dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
 uint64_t dm_journal_size(const dm_journal *j);
 
-/* The same over bytes, for tests and fuzzers: calls visit for each whole record and returns how
- * many bytes are good; *damaged tells whether a whole record follows after that (damage in the
- * middle). */
+/* Appends one record to b: for files that are framed alike. */
+void dm_journal_frame(dm_buf *b, dm_journal_type type, dm_str payload);
+/* The same over bytes, for tests, fuzzers and such files: calls visit for each whole record and
+ * returns how many bytes are good; *damaged tells whether a whole record follows after that (damage
+ * in the middle). */
 size_t dm_journal_scan(dm_str bytes, dm_journal_visit *visit, void *user, bool *damaged,
                        dm_status *status, dm_error *err);
 

@@ -125,6 +125,8 @@ row() {
 	optimizer.patience) changes asks $MI -- --$1=1 ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
+	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
+	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
 	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
 	deadline) exits 75 '"reason": "deadline"' eval bare.json --lm.api_base="$SLOW" --lm.concurrency=1 --deadline=0.5s ;;
