@@ -89,8 +89,9 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 	$(MAKE) -j2 B=build-asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all mock unit
 	PROGRAM=$$PWD/build-asan/dspy-mpi MOCK=$$PWD/build-asan/mock-lm SANITIZED=1 tests/run $(SCRIPTS)
 
+tidy: export TIDY_FLAGS = $(subst ',,$(CPPFLAGS)) -std=c17 $(shell $(MPICC) --showme:compile 2>/dev/null)
 tidy: ## clang-tidy
-	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- $(CPPFLAGS) -std=c17 $$($(MPICC) --showme:compile)
+	printf '%s\n' $(LIB_SRC) $(CMD_SRC) $(MPI_SRC) | xargs -P 2 -n 6 sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS' _
 
 install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
