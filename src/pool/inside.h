@@ -138,6 +138,7 @@ struct dm_pool {
     dm_arena *arena;
     dm_peer *peers; /* [link->n_workers] */
     int n_ready, cursor;
+    bool slots_stale; /* ranks have come or gone since the places were shared out */
     dm_model models[DM_ROLES];
     int model_of[DM_ROLES];
     dm_rows rows;

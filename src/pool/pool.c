@@ -149,7 +149,8 @@ static void tick(dm_pool *p)
 static void flush_journal(dm_pool *p)
 {
     dm_error err = {DM_OK, ""};
-    if (p->setup->journal && dm_journal_flush(p->setup->journal, dm_now(), &err) != DM_OK)
+    if (p->setup->journal &&
+        dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
         dm_pool_fail(p, err.status, "%s", err.text);
 }
 

@@ -52,20 +52,26 @@ static size_t n_sharing(const dm_pool *p, const dm_lm_config *c)
     return n;
 }
 
-/* A model's concurrency is that of the whole job: each rank that is there gets its part. */
+/* A model's concurrency is that of the whole job: each rank that is there gets its part. Ranks come
+ * and go in crowds, so the places are shared out once a turn, and only what changed is told. */
 static void share_slots(dm_pool *p)
 {
     size_t i = 0;
+    p->slots_stale = false;
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_peer *peer = &p->peers[w];
         if (!peer->ready || peer->lost)
             continue;
+        bool changed = false;
         for (int m = 0; m < DM_ROLES; m++) {
             const dm_lm_config *c = p->models[m].config;
             size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, c);
-            peer->slots[m] = i < n ? all / n + (i < all % n) : 0;
+            size_t slots = i < n ? all / n + (i < all % n) : 0;
+            changed |= slots != peer->slots[m];
+            peer->slots[m] = slots;
         }
-        send_slots(p, w);
+        if (changed)
+            send_slots(p, w);
         i++;
     }
 }
@@ -229,6 +235,8 @@ void dm_schedule(dm_pool *p)
 {
     if (p->failed || p->stop || p->n_ready == 0)
         return;
+    if (p->slots_stale)
+        share_slots(p);
     for (int m = 0; m < DM_ROLES; m++)
         if (p->models[m].config)
             schedule_model(p, m);
@@ -393,7 +401,7 @@ static void take_hello(dm_pool *p, int worker, dm_reader *in)
     dm_log(DM_DEBUG, "worker %d is on %.*s", worker, DM_STR_ARG(host));
     p->peers[worker].ready = true;
     p->n_ready++;
-    share_slots(p);
+    p->slots_stale = true;
 }
 
 static void take_failed(dm_pool *p, dm_reader *in)
@@ -476,6 +484,9 @@ void dm_pool_lost(dm_pool *p, int worker)
         }
         dm_cell_requeue(p, (uint32_t)i, 0);
     }
+    for (int m = 0; m < DM_ROLES; m++)
+        if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)
+            p->models[m].phase = DM_MODEL_UNTRIED; /* its first piece of work was lost */
     peer->lost = true;
     p->n_ready -= peer->ready;
     dm_known_lost(p, worker);
@@ -483,7 +494,7 @@ void dm_pool_lost(dm_pool *p, int worker)
     if (p->n_ready == 0)
         dm_pool_fail(p, DM_E_INTERNAL, "all workers are lost");
     else
-        share_slots(p);
+        p->slots_stale = true;
 }
 
 /* ---- time ---- */
@@ -497,6 +508,8 @@ void dm_release_delayed(dm_pool *p)
             uint32_t number;
             if (!dm_queue_pop(&model->delayed, &number))
                 break;
+            if (p->cells[number]->phase != DM_CELL_QUEUED)
+                continue; /* a worker that was lost had it after all */
             double due = p->cells[number]->way->not_before;
             dm_cell_requeue(p, number, due <= now ? 0 : due);
         }

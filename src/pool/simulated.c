@@ -24,6 +24,7 @@ typedef struct sim_state { /* a program state as a virtual worker knows it */
 
 typedef struct sim_worker {
     bool dead, reported;
+    bool deaf, mute;    /* what is sent to it, what it sends, gets lost */
     double free_at[64]; /* when each place of the worker is free */
     size_t slots;
 } sim_worker;
@@ -33,6 +34,7 @@ typedef struct sim_link {
     dm_simulation sim;
     dm_simulated_stats *stats;
     const dm_setup *setup;
+    dm_pool *pool; /* NULL: not made yet */
     dm_arena *arena;
     dm_rows rows;
     double now;
@@ -91,6 +93,45 @@ static event pop(sim_link *l)
 
 /* ---- virtual workers ---- */
 
+static bool spared(const sim_link *l, int worker)
+{
+    return worker < l->sim.survivors;
+}
+
+static void lose_worker(sim_link *l, int worker)
+{
+    if (!l->workers[worker].reported)
+        push(l, l->now + NOTICED, worker, true, NULL);
+    l->workers[worker].reported = true;
+}
+
+static bool gets_lost(sim_link *l, int worker, double chance, bool *all)
+{
+    if (!*all && !spared(l, worker) && chance > 0 && draw(l) < chance) {
+        *all = true;
+        lose_worker(l, worker);
+    }
+    l->stats->lost_messages += *all;
+    return *all;
+}
+
+/* Takes the bytes of msg. */
+static void post(sim_link *l, double due, int worker, dm_buf *msg)
+{
+    if (gets_lost(l, worker, l->sim.lost_from, &l->workers[worker].mute)) {
+        dm_buf_free(msg);
+        return;
+    }
+    if (draw(l) < l->sim.duplicate) {
+        dm_buf copy;
+        dm_buf_init(&copy, DM_MAX_MESSAGE);
+        dm_buf_str(&copy, dm_buf_view(msg));
+        push(l, due + 10 * draw(l), worker, false, &copy);
+        l->stats->duplicates++;
+    }
+    push(l, due, worker, false, msg);
+}
+
 static void send_hello(sim_link *l, int worker)
 {
     dm_buf msg;
@@ -98,12 +139,7 @@ static void send_hello(sim_link *l, int worker)
     dm_message_begin(&msg, &out, DM_MSG_HELLO, 2);
     dm_write_str(&out, DM_STR("simulated"));
     dm_write_int(&out, worker);
-    push(l, l->now + 0.001, worker, false, &msg);
-}
-
-static bool spared(const sim_link *l, int worker)
-{
-    return worker < (l->sim.survivors > 1 ? l->sim.survivors : 1);
+    post(l, l->now + 0.001, worker, &msg);
 }
 
 /* Whether the worker is lost with this shard; what it would have said is lost too, or comes late.
@@ -122,74 +158,150 @@ static bool strike(sim_link *l, int worker, bool *late)
     l->stats->hangs += hangs;
     w->dead = dies || hangs;
     *late = !w->dead;
-    w->reported = true;
-    push(l, l->now + NOTICED, worker, true, NULL);
+    lose_worker(l, worker);
     return w->dead;
 }
 
-static void make_result(sim_link *l, const sim_state *s, const dm_value *row, dm_arena *a,
-                        dm_buf *out)
+/* What a run comes to, of which n_calls calls were made here. */
+static void make_result(sim_link *l, const sim_state *s, const dm_value *row, int64_t n_calls,
+                        dm_arena *a, dm_buf *out)
 {
-    dm_run_result r = {.score = NAN,
-                       .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
+    dm_run_result r = {.score = NAN};
     dm_writer w;
     l->stats->runs++;
-    bool probe =
-        l->stats->runs == 1; /* a model that does not answer at all ends the run: another story */
+    /* a model that does not answer at all ends the run: another story */
+    bool probe = l->pool->models[l->pool->model_of[s->work.role]].phase != DM_MODEL_GOOD;
     bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
     if (!probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
         r.fault = DM_FAULT_TRANSPORT;
         r.error = "simulated failure of the way";
-        r.usage.answers = 0;
     } else {
         l->sim.run(l->sim.user, &s->work, row, a, &r);
     }
+    r.usage = (dm_usage){.requests = n_calls,
+                         .answers = n_calls - (r.fault != DM_FAULT_NONE && n_calls > 0),
+                         .prompt = 100 * n_calls,
+                         .completion = 10 * n_calls};
     dm_writer_init(&w, out);
     dm_write_result(&w, &r);
 }
 
-/* The result of one task as a message of its own, at the time at which it is done. */
-static void do_task(sim_link *l, int worker, dm_reader *task, bool lost, bool late)
+typedef struct sim_task { /* one that a worker was given */
+    int64_t id;
+    const sim_state *state;
+    const dm_value *row;
+    dm_answer given[8]; /* [n_given] */
+    size_t n_given;
+} sim_task;
+
+static uint64_t asked_of(const sim_task *t, size_t call)
+{
+    dm_hash row = dm_json_hash(t->row);
+    return (dm_hash_u64(&t->state->candidate->hash) ^ dm_hash_u64(&row) ^ call) & INT64_MAX;
+}
+
+static bool is_given(const sim_task *t, size_t call)
+{
+    for (size_t i = 0; i < t->n_given; i++)
+        if (t->given[i].call == call && t->given[i].asked == asked_of(t, call))
+            return true;
+    return false;
+}
+
+/* What was done before may not be done again: what the coordinator has, and what stood in the
+ * journal when it was opened. */
+static bool was_done(const sim_link *l, const sim_task *t, size_t call)
+{
+    const dm_cell *c = l->pool->cells[t->id];
+    dm_replay *replay = l->setup->replay;
+    if (c->phase == DM_CELL_DONE || (replay && dm_replay_result(replay, &c->key).p))
+        return true;
+    dm_str bytes;
+    for (size_t i = 0; replay && (bytes = dm_replay_answer(replay, &c->key, i)).p; i++) {
+        dm_record rec;
+        dm_reader in;
+        bool same =
+            dm_record_open(&rec, bytes, NULL, &in) && dm_read_answer_fields(&in).call == call;
+        dm_record_free(&rec);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+static void begin_item(dm_buf *msg, dm_writer *out, int kind, int64_t id)
+{
+    dm_message_begin(msg, out, DM_MSG_RESULTS, 1);
+    dm_write_array(out, 1);
+    dm_write_array(out, 3);
+    dm_write_int(out, kind);
+    dm_write_int(out, id);
+}
+
+static void send_answer(sim_link *l, int worker, const sim_task *t, size_t call, double at)
+{
+    dm_buf msg;
+    dm_writer out;
+    dm_answer a = {.call = (uint32_t)call,
+                   .asked = asked_of(t, call),
+                   .content = DM_STR("simulated"),
+                   .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
+    begin_item(&msg, &out, 0, t->id);
+    dm_write_answer(&out, &a);
+    post(l, at, worker, &msg);
+}
+
+/* Makes the calls that are not given, one after another on the place that is free first; tells the
+ * answers as they come, and the result. */
+static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool late)
 {
     sim_worker *w = &l->workers[worker];
-    dm_arena *a = dm_arena_new(4096);
-    dm_buf msg, result;
-    dm_writer out;
-    size_t best = 0;
-    int64_t id = dm_read_int(task);
-    size_t state = dm_read_size(task, l->n_states ? l->n_states - 1 : 0);
-    int64_t row = dm_read_int(task);
-    dm_str json = dm_read_str(task);
-    const dm_value *v = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
-                                                            : dm_json_read(a, json, NULL);
+    size_t best = 0, n = t->state->candidate->program->n;
+    int64_t made = 0;
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
             best = i;
-    double length = l->sim.latency * (0.2 + 4.8 * pow(draw(l), 3));
-    w->free_at[best] = fmax(w->free_at[best], l->now) + length;
+    double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
+    for (size_t call = 0; call < n; call++) {
+        if (is_given(t, call))
+            continue;
+        at += l->sim.latency / (double)n * (0.2 + 4.8 * pow(draw(l), 3));
+        made++;
+        l->stats->calls++;
+        l->stats->repeated += was_done(l, t, call);
+        if (call + 1 < n && !lost)
+            send_answer(l, worker, t, call, at + after);
+    }
+    w->free_at[best] = at;
+    dm_arena *a = dm_arena_new(4096);
+    dm_buf msg, result;
+    dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, &l->states[state], v, a, &result);
-    dm_message_begin(&msg, &out, DM_MSG_RESULTS, 1);
-    dm_write_array(&out, 1);
-    dm_write_array(&out, 3);
-    dm_write_int(&out, 1);
-    dm_write_int(&out, id);
+    make_result(l, t->state, t->row, made, a, &result);
+    begin_item(&msg, &out, 1, t->id);
     dm_write_str(&out, dm_buf_view(&result));
     dm_buf_free(&result);
     dm_arena_free(a);
-    double due = w->free_at[best] + (late ? 4 * NOTICED : 0);
-    if (lost) {
+    if (lost)
         dm_buf_free(&msg);
-        return;
-    }
-    if (draw(l) < l->sim.duplicate) {
-        dm_buf copy;
-        dm_buf_init(&copy, DM_MAX_MESSAGE);
-        dm_buf_str(&copy, dm_buf_view(&msg));
-        push(l, due + 10 * draw(l), worker, false, &copy);
-        l->stats->duplicates++;
-    }
-    push(l, due, worker, false, &msg);
+    else
+        post(l, at + after, worker, &msg);
+}
+
+static void take_task(sim_link *l, int worker, dm_reader *task, bool lost, bool late)
+{
+    sim_task t = {.id = dm_read_int(task)};
+    dm_arena *a = dm_arena_new(1024);
+    t.state = &l->states[dm_read_size(task, l->n_states ? l->n_states - 1 : 0)];
+    int64_t row = dm_read_int(task);
+    dm_str json = dm_read_str(task);
+    t.row = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
+                                                : dm_json_read(a, json, NULL);
+    dm_reader given = dm_read_array(task);
+    while (given.at < given.n && t.n_given < 8)
+        t.given[t.n_given++] = dm_read_answer(&given);
+    do_task(l, worker, &t, lost, late);
+    dm_arena_free(a);
 }
 
 static void learn_state(sim_link *l, dm_reader *s)
@@ -225,7 +337,7 @@ static void take_shard(sim_link *l, int worker, dm_reader *in)
     bool late, lost = strike(l, worker, &late);
     while (tasks.at < tasks.n) {
         dm_reader t = dm_read_array(&tasks);
-        do_task(l, worker, &t, lost, late);
+        take_task(l, worker, &t, lost, late);
     }
 }
 
@@ -235,7 +347,8 @@ static void sim_send(dm_link *link, int worker, dm_buf *msg)
     dm_record rec;
     dm_reader in;
     dm_message_type type;
-    if (dm_message_open(&rec, dm_buf_view(msg), &type, &in) && !l->workers[worker].dead) {
+    if (dm_message_open(&rec, dm_buf_view(msg), &type, &in) && !l->workers[worker].dead &&
+        !gets_lost(l, worker, l->sim.lost_to, &l->workers[worker].deaf)) {
         if (type == DM_MSG_SETUP)
             send_hello(l, worker);
         else if (type == DM_MSG_SHARD)
@@ -264,11 +377,22 @@ static bool due(const sim_link *l, bool loss)
     return l->n_events && l->events[0].due <= l->now && l->events[0].loss == loss;
 }
 
+/* The coordinator is killed: all that it does from here on is to unwind. What it has in its
+ * journal's buffer may be in the file or not, or torn: the caller cuts it. */
+static void kill_coordinator(sim_link *l)
+{
+    l->stats->died = true;
+    l->stats->journal_bytes = l->setup->journal ? dm_journal_size(l->setup->journal) : 0;
+    dm_pool_fail(l->pool, DM_E_INTERNAL, "the coordinator is killed");
+}
+
 static bool sim_receive(dm_link *link, int *worker, dm_str *bytes)
 {
     sim_link *l = (sim_link *)link;
     dm_buf_free(&l->current);
-    if (!due(l, false))
+    if (++l->stats->turns == l->sim.dies_at)
+        kill_coordinator(l);
+    if (l->stats->died || !due(l, false))
         return false;
     event e = pop(l);
     l->current = e.bytes;
@@ -289,6 +413,8 @@ static void sim_wait(dm_link *link, double timeout)
     double until = l->now + timeout;
     l->now = l->n_events && l->events[0].due < until ? fmax(l->now, l->events[0].due) : until;
     l->stats->seconds = l->now;
+    if (l->sim.limit > 0 && l->now > l->sim.limit)
+        dm_pool_fail(l->pool, DM_E_INTERNAL, "no end after %.0f virtual seconds", l->now);
 }
 
 static double sim_now(dm_link *link)
@@ -327,5 +453,5 @@ dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
     l->workers = dm_alloc_n((size_t)sim->ranks, sizeof *l->workers);
     for (int i = 0; i < sim->ranks; i++)
         l->workers[i].slots = 1;
-    return dm_pool_new(&l->link, s, err);
+    return l->pool = dm_pool_new(&l->link, s, err);
 }

@@ -20,7 +20,12 @@ typedef struct dm_simulation {
     double duplicate;          /* chance that a message of results comes twice */
     double transport;          /* chance that a run fails on the way */
     double down_from, down_to; /* s: all that is asked meanwhile fails on the way */
-    int survivors;             /* workers that nothing happens to; at least 1 */
+    /* Chances that a message to or from a worker gets lost. As on the real way that is no silence
+     * for ever: nothing of that worker comes through any more, and its heartbeats are missed. */
+    double lost_to, lost_from;
+    int survivors;    /* workers that nothing happens to; 0: all may be lost, which ends the run */
+    uint64_t dies_at; /* the turn at which the coordinator is killed; 0: never */
+    double limit;     /* virtual s after which the run fails: it would never end; 0: none */
     dm_simulated_run *run;
     void *user;
 } dm_simulation;
@@ -28,7 +33,12 @@ typedef struct dm_simulation {
 typedef struct dm_simulated_stats {
     double seconds; /* virtual */
     size_t runs;    /* done by workers, also those whose results were lost */
-    size_t deaths, hangs, duplicates;
+    size_t calls;   /* of them */
+    size_t deaths, hangs, duplicates, lost_messages;
+    uint64_t turns;
+    bool died;              /* the coordinator, at dies_at */
+    uint64_t journal_bytes; /* in the file at that moment */
+    size_t repeated;        /* calls that were made again though the journal had them: a fault */
 } dm_simulated_stats;
 
 dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,

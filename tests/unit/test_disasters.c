@@ -1,0 +1,289 @@
+/* Every disaster at once, by seed: ranks that die, hang, come back or answer twice, messages that
+ * get lost, failures of the way, and a coordinator that is killed at any turn or whose disk is
+ * full; then a fresh one, with another number of ranks, on what is left of the journal. The program
+ * is the one of a run without disasters, and nothing in the journal is paid for again.
+ *
+ *     SIMULATED_SEED=123   that run alone        SIMULATED_RUNS=10000   so many, from seed 1 on
+ *
+ * The journal is a file in memory (/dev/shm), written by the journal's own code; a full disk is the
+ * system's limit on the size of files. */
+#include "world.h"
+
+#include "base/random.h"
+#include "study/record.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ATTEMPTS 12    /* that disasters may end; the next one is spared */
+#define LIMIT    40000 /* virtual seconds of an attempt */
+#define N_KINDS  5
+
+typedef struct tally {
+    size_t attempts, kills, full_disks, all_lost, torn, deaths, hangs, twice, lost, replayed;
+} tally;
+
+typedef struct disaster {
+    uint64_t seed, draws;
+    int kind; /* optimizer and program */
+    char path[80];
+    dm_hash wanted;
+    tally *tally;
+    size_t calls;
+} disaster;
+
+static double draw(disaster *d)
+{
+    return dm_draw_double(d->seed, 0xd15, d->draws++);
+}
+
+/* From low to high, each order of magnitude as likely. */
+static double draw_log(disaster *d, double low, double high)
+{
+    return low * pow(high / low, draw(d));
+}
+
+static dm_optimizer_params params_of(int kind)
+{
+    static const dm_optimizer names[N_KINDS] = {DM_LABELED_FEW_SHOT, DM_BOOTSTRAP_FEW_SHOT,
+                                                DM_RANDOM_SEARCH, DM_RANDOM_SEARCH,
+                                                DM_RANDOM_SEARCH};
+    dm_optimizer_params p;
+    dm_optimizer_defaults(&p, names[kind]);
+    p.max_labeled_demos = 8;
+    p.max_rounds = kind == 1 ? 2 : 1;
+    p.num_candidate_programs = 4;
+    if (kind == 4) {
+        p.has_stop_at_score = true; /* one candidate after another */
+        p.stop_at_score = 101;
+    }
+    return p;
+}
+
+static world world_of(int kind)
+{
+    world w = world_new(kind == 1 || kind == 3 ? TWO_PREDICTORS : ONE_PREDICTOR);
+    w.val = questions(w.arena, 100, 15);
+    w.setup.sets[1] = w.val;
+    return w;
+}
+
+/* As dspy-mpi compile does it: optimize, then score the start and the winner. */
+static dm_status compile(world *w, int kind, dm_hash *program, dm_error *err)
+{
+    dm_optimizer_params params = params_of(kind);
+    dm_pool *pool = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, err);
+    cr_assert_not_null(pool, "%s", err->text);
+    const dm_candidate *student = dm_candidate_seal(dm_candidate_new(w->arena, w->program));
+    dm_compile_input in = {.params = &params,
+                           .student = student,
+                           .trainset = w->train,
+                           .valset = w->val};
+    dm_compile_output out;
+    dm_status st = dm_compile(pool, &in, &out, err);
+    const dm_result *r = NULL;
+    for (int i = 0; i < 2 && st == DM_OK; i++) {
+        dm_work work = dm_work_of(i ? out.best : student);
+        st = dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w->val), &r, err);
+        for (size_t k = 0; st == DM_OK && k < w->val->n; k++)
+            cr_assert(r[k].present, "an example is lost");
+    }
+    for (size_t i = 0; st == DM_OK && i < out.n_scored; i++)
+        for (size_t k = 0; k < w->val->n; k++)
+            cr_assert(out.scored[i].results[k].present, "an example is lost");
+    if (st == DM_OK)
+        *program = out.best->hash;
+    dm_pool_free(pool);
+    return st;
+}
+
+static dm_hash calm(int kind)
+{
+    world w = world_of(kind);
+    dm_error err = {DM_OK, ""};
+    dm_hash h;
+    cr_assert_eq(compile(&w, kind, &h, &err), DM_OK, "%s", err.text);
+    dm_arena_free(w.arena);
+    return h;
+}
+
+/* ---- one attempt ---- */
+
+static uint64_t size_of(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 ? (uint64_t)s.st_size : 0;
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit r;
+    getrlimit(RLIMIT_FSIZE, &r);
+    r.rlim_cur = bytes < r.rlim_max ? bytes : r.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &r);
+}
+
+static void all_faults(disaster *d, world *w)
+{
+    dm_simulation *s = &w->sim;
+    s->seed = dm_draw(d->seed, 0xd16, d->draws++);
+    s->death = 0.03 * draw(d);
+    s->hang = 0.02 * draw(d);
+    s->slow = 0.03 * draw(d);
+    s->duplicate = 0.1;
+    s->transport = 0.05;
+    s->lost_to = 0.01 * draw(d);
+    s->lost_from = 0.01 * draw(d);
+    s->limit = LIMIT;
+}
+
+/* The journal as a crash leaves it. A killed process leaves what it had written, and a part of what
+ * it was writing; a machine that goes down may lose what was not synced. */
+static void tear(disaster *d, const world *w)
+{
+    uint64_t all = size_of(d->path), from = w->stats.journal_bytes;
+    if (draw(d) < 0.3)
+        from = from > 20000 ? from - 20000 : 0;
+    uint64_t cut = from + (uint64_t)(draw(d) * (double)(all - from + 1));
+    d->tally->torn += cut < all;
+    cr_assert_eq(truncate(d->path, (off_t)(cut < all ? cut : all)), 0);
+}
+
+/* True: it is done. */
+static bool attempt(disaster *d, int number)
+{
+    bool spare = number >= ATTEMPTS;
+    double what = spare ? 1 : draw(d);
+    bool kill = what < 0.55, full = what >= 0.55 && what < 0.7;
+    world w = world_of(d->kind);
+    dm_error err = {DM_OK, ""};
+    dm_hash program = {{0}};
+    dm_value *header = dm_value_dict(w.arena), *lm = (dm_value *)(uintptr_t)w.setup.lm[0];
+    dm_value_set(w.arena, header, DM_STR("kind"), dm_value_int(w.arena, d->kind));
+    dm_value_set(w.arena, lm, DM_STR("concurrency"),
+                 dm_value_int(w.arena, (int64_t)draw_log(d, 4, 400)));
+    w.sim.ranks = (int)draw_log(d, 3, 1001);
+    w.sim.survivors = spare || draw(d) < 0.8 ? 1 : 0;
+    all_faults(d, &w);
+    if (kill)
+        w.sim.dies_at = (uint64_t)draw_log(d, 1, 800);
+    if (full)
+        limit_files(size_of(d->path) + (rlim_t)draw_log(d, 1, 100000));
+    w.setup.replay = dm_replay_new();
+    w.setup.journal =
+        dm_journal_open(d->path, DM_FSYNC_1S, header, NULL, dm_replay_visit, w.setup.replay, &err);
+    cr_assert(w.setup.journal || full, "seed %llu: %s", (unsigned long long)d->seed, err.text);
+    dm_status st = w.setup.journal ? compile(&w, d->kind, &program, &err) : err.status;
+    (void)dm_journal_close(w.setup.journal, NULL);
+    limit_files(RLIM_INFINITY);
+    bool died = w.stats.died, lost = !died && strstr(err.text, "all workers are lost");
+    cr_assert(st == DM_OK || died || (full && st == DM_E_OUTPUT) || (lost && !w.sim.survivors),
+              "seed %llu, attempt %d: %s", (unsigned long long)d->seed, number, err.text);
+    if (died)
+        tear(d, &w);
+    cr_assert_eq(w.stats.repeated, 0, "seed %llu, attempt %d: %zu calls were made again",
+                 (unsigned long long)d->seed, number, w.stats.repeated);
+    if (st == DM_OK)
+        cr_assert(dm_hash_eq(&program, &d->wanted), "seed %llu: another program",
+                  (unsigned long long)d->seed);
+    tally *t = d->tally;
+    t->attempts++;
+    t->kills += died;
+    t->full_disks += st == DM_E_OUTPUT;
+    t->all_lost += lost;
+    t->deaths += w.stats.deaths;
+    t->hangs += w.stats.hangs;
+    t->twice += w.stats.duplicates;
+    t->lost += w.stats.lost_messages;
+    t->replayed += dm_replay_results(w.setup.replay);
+    d->calls += w.stats.calls;
+    dm_replay_free(w.setup.replay);
+    dm_arena_free(w.arena);
+    return st == DM_OK && !died; /* one that is killed as it ends is started again */
+}
+
+/* ---- the journal of the whole: each cell once ---- */
+
+typedef struct keys {
+    dm_hash key[4096];
+    size_t n;
+} keys;
+
+static dm_status each_once(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+{
+    keys *k = user;
+    dm_record rec;
+    dm_reader in;
+    if (type != DM_JOURNAL_RESULT)
+        return DM_OK;
+    bool ok = dm_record_open(&rec, payload, NULL, &in);
+    dm_hash key = dm_read_hash(&in);
+    dm_record_free(&rec);
+    for (size_t i = 0; i < k->n; i++)
+        if (dm_hash_eq(&k->key[i], &key))
+            return dm_fail(err, DM_E_DATA, "a cell is counted twice");
+    if (!ok || k->n == 4096)
+        return dm_fail(err, DM_E_DATA, "a record cannot be read");
+    k->key[k->n++] = key;
+    return DM_OK;
+}
+
+static void check_journal(const disaster *d)
+{
+    dm_arena *a = dm_arena_new(0);
+    static keys k;
+    dm_str bytes;
+    dm_error err = {DM_OK, ""};
+    dm_status st = dm_read_file(a, d->path, DM_MAX_FILE, &bytes, &err);
+    bool damaged = false;
+    k.n = 0;
+    size_t good = st == DM_OK ? dm_journal_scan(bytes, each_once, &k, &damaged, &st, &err) : 0;
+    cr_assert(st == DM_OK && !damaged && good == bytes.n, "seed %llu: the journal: %s",
+              (unsigned long long)d->seed, err.text);
+    cr_assert_geq(d->calls, k.n);
+    dm_arena_free(a);
+}
+
+static void survive(uint64_t seed, const dm_hash *wanted, tally *t)
+{
+    disaster d = {.seed = seed, .kind = (int)(seed % N_KINDS), .tally = t};
+    snprintf(d.path, sizeof d.path, "%s/disaster-%ld-%llu",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid(),
+             (unsigned long long)seed);
+    d.wanted = wanted[d.kind];
+    int n = 0;
+    unlink(d.path);
+    while (!attempt(&d, n))
+        n++;
+    check_journal(&d);
+    unlink(d.path);
+}
+
+Test(simulated, every_disaster, .timeout = 3600)
+{
+    const char *one = getenv("SIMULATED_SEED"), *many = getenv("SIMULATED_RUNS");
+    uint64_t from = one ? strtoull(one, NULL, 10) : 1, runs = one    ? 1
+                                                              : many ? strtoull(many, NULL, 10)
+                                                                     : 300;
+    dm_hash wanted[N_KINDS];
+    tally t = {0};
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit fails, as on a full disk */
+    for (int kind = 0; kind < N_KINDS; kind++)
+        wanted[kind] = calm(kind);
+    for (uint64_t seed = from; seed < from + runs; seed++)
+        survive(seed, wanted, &t);
+    fprintf(stderr,
+            "%llu runs, %zu attempts: %zu coordinators killed, %zu journals torn, %zu disks full, "
+            "%zu times all ranks lost, %zu ranks dead, %zu hung, %zu messages twice, %zu lost; "
+            "%zu results replayed\n",
+            (unsigned long long)runs, t.attempts, t.kills, t.torn, t.full_disks, t.all_lost,
+            t.deaths, t.hangs, t.twice, t.lost, t.replayed);
+    if (!one)
+        cr_expect(t.kills && t.torn && t.full_disks && t.all_lost && t.deaths && t.hangs &&
+                      t.twice && t.lost && t.replayed,
+                  "a disaster did not happen");
+}
