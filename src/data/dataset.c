@@ -14,11 +14,51 @@ static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
     return id->text.p;
 }
 
+/* Labels repeat: what a column had a few rows ago is not copied again. */
+#define KEPT_COLUMNS 16
+#define KEPT_VALUES  8
+typedef struct kept {
+    const dm_value *values[KEPT_COLUMNS][KEPT_VALUES];
+    unsigned next[KEPT_COLUMNS];
+} kept;
+
+static const dm_value *copy_value(dm_arena *a, kept *k, size_t column, const dm_value *v)
+{
+    if (v->kind != DM_STRING)
+        return dm_value_copy(a, v);
+    for (size_t i = 0; i < KEPT_VALUES; i++)
+        if (k->values[column][i] && dm_str_eq(k->values[column][i]->text, v->text))
+            return k->values[column][i];
+    return k->values[column][k->next[column]++ % KEPT_VALUES] = dm_value_copy(a, v);
+}
+
+/* A row that outlives what it was read from; keys are shared with the row before where they are the
+ * same. */
+static const dm_value *copy_row(dm_arena *a, kept *k, const dm_value *row, const dm_value *last)
+{
+    if (row->n > KEPT_COLUMNS) /* it has an index too */
+        return dm_value_copy_like(a, row, last);
+    dm_value *copy = dm_value_dict(a);
+    copy->line = row->line;
+    copy->column = row->column;
+    copy->n = copy->cap = row->n;
+    copy->members = dm_arena_alloc_n(a, row->n, sizeof *copy->members);
+    for (size_t i = 0; i < row->n; i++) {
+        dm_str key = row->members[i].key;
+        bool same = last && i < last->n && dm_str_eq(last->members[i].key, key);
+        copy->members[i].key =
+            same ? last->members[i].key : (dm_str){dm_arena_string(a, key.p, key.n), key.n};
+        copy->members[i].value = copy_value(a, k, i, row->members[i].value);
+    }
+    return copy;
+}
+
 /* Rows are copied, so that what read them may go, unless they are in the arena already. */
 static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows, bool here)
 {
     dm_dataset *d = dm_arena_alloc(a, sizeof *d);
     dm_sha256 s;
+    kept k = {0};
     dm_sha256_init(&s);
     d->path = path;
     d->n = rows->n;
@@ -26,7 +66,7 @@ static dm_dataset *make_set(dm_arena *a, const char *path, const dm_value *rows,
     for (size_t i = 0; i < d->n; i++) {
         const dm_value *row = rows->items[i];
         if (!here)
-            row = dm_value_copy_like(a, row, i ? d->examples[i - 1].row : NULL);
+            row = copy_row(a, &k, row, i ? d->examples[i - 1].row : NULL);
         d->examples[i] = (dm_example){row, dm_json_hash(row), id_of(a, row, i + 1)};
         dm_sha256_add(&s, d->examples[i].fingerprint.b, sizeof(dm_hash));
     }
@@ -88,6 +128,7 @@ static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_a
 {
     dm_arena *reading = dm_arena_new(0);
     const dm_value *row, *last = NULL;
+    kept k = {0};
     dm_status st = DM_OK;
     for (uint32_t number = 1; text.n > 0 && st == DM_OK; number++) {
         const char *end = memchr(text.p, '\n', text.n);
@@ -95,7 +136,7 @@ static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_a
         text = (dm_str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
         st = parse_line(reading, name, line, number, &row, err);
         if (st == DM_OK && row) {
-            last = dm_value_copy_like(keep, row, last);
+            last = copy_row(keep, &k, row, last);
             dm_value_append(a, rows, last);
         }
         dm_arena_reset(reading);

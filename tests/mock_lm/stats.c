@@ -66,6 +66,8 @@ uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash)
         s->busy_at = s->first;
     }
     integrate(s, now);
+    s->asked = now;
+    s->busy_asked = s->busy;
     s->in_flight++;
     s->peak = s->in_flight > s->peak ? s->in_flight : s->peak;
     note_headers(s, http);
@@ -128,6 +130,8 @@ void mock_stats_print(mock_stats *s, dm_buf *b)
                   "\"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, \"mean_in_flight\": %.3f",
                   s->requests, s->good, s->faulted, s->n_seen, s->repeats, s->unsent, s->authorized,
                   s->in_flight, s->peak, span, s->busy, span > 0 ? s->busy / span : 0);
+    dm_buf_printf(b, ", \"mean_while_asked\": %.3f",
+                  s->asked > s->first ? s->busy_asked / (s->asked - s->first) : 0);
     dm_buf_text(b, ", \"per_second\": [");
     for (size_t k = 0; k < MOCK_SECONDS && (double)k < span; k++)
         dm_buf_printf(b, "%s%.3f", k ? ", " : "", s->seconds[k]);

@@ -17,6 +17,7 @@ typedef struct mock_stats {
     long requests, good, unsent, repeats, authorized, faulted, in_flight, peak;
     long statuses[600];
     double first, last, busy, busy_at; /* busy: integral of in_flight over time */
+    double asked, busy_asked;          /* when the last request came, and busy until then */
     double seconds[MOCK_SECONDS];      /* the same for each second since the first request */
     char hosts[8][64], authorization[128], agent[128];
     size_t n_hosts;

@@ -175,3 +175,36 @@ Test(data, inputs)
     cr_expect(in->n == 2 && dm_str_is(in->members[0].key, "q") &&
               dm_str_is(in->members[1].key, "c"));
 }
+
+/* Labels repeat, and take no place of their own; whatever the columns do from row to row, the rows
+ * are what was read. */
+Test(data, many_rows)
+{
+    dm_buf text;
+    dm_buf_init(&text, DM_MAX_TEXT);
+    for (int i = 0; i < 2000; i++)
+        dm_buf_printf(&text,
+                      i % 3 ? "{\"q\":\"item %d\",\"label\":\"label-%d\"}\n"
+                      : i % 2
+                          ? "{\"label\":\"item %d\",\"q\":\"label-%d\"}\n"
+                          : "{\"q\":\"item %d\",\"n\":[1,{\"a\":null}],\"label\":\"label-%d\"}\n",
+                      i, i % 5);
+    dm_arena *own = dm_arena_new(0);
+    dm_dataset *lines = NULL, *again = NULL;
+    dm_error err = {DM_OK, ""};
+    cr_assert_eq(dm_dataset_parse(own, "d.jsonl", dm_buf_view(&text), DM_JSON_LINES, &lines, &err),
+                 DM_OK, "%s", err.text);
+    cr_expect_str_eq(rows_of(lines), text.data);
+    cr_expect_lt(dm_arena_used(own) / lines->n, 400, "%zu bytes a row",
+                 dm_arena_used(own) / lines->n);
+    const dm_value *a = dm_value_get(lines->examples[1].row, "label"),
+                   *b = dm_value_get(lines->examples[11].row, "label");
+    cr_expect_eq(a, b, "the same label is the same value");
+    dm_value *rows = dm_value_list(arena);
+    for (size_t i = 0; i < lines->n; i++)
+        dm_value_append(arena, rows, lines->examples[i].row);
+    again = dm_dataset_of(own, "again", rows);
+    cr_expect(dm_hash_eq(&lines->fingerprint, &again->fingerprint));
+    dm_arena_free(own);
+    dm_buf_free(&text);
+}
