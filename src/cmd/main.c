@@ -57,7 +57,7 @@ static int help(FILE *to)
         fprintf(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
     fputs("  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
           "what mpirun needs seen to\n"
-          "  dspy-mpi cache stats|prune FOLDER                    answers kept across runs: how "
+          "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
           "much, and less\n"
           "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
           "  dspy-mpi COMMAND --help                      the options of a command\n",
