@@ -66,6 +66,10 @@ const dm_option dm_options[] = {
      "random search: candidate -2 draws at random (true)"},
     {"optimizer.restrict", DM_OPT_JOB, C, "LIST",
      "random search: only the candidates of these numbers"},
+    {"optimizer.race", DM_OPT_JOB, C, "true|halving",
+     "random search: drop candidates that cannot win any more (false, which is DSPy's)"},
+    {"optimizer.race_alpha", DM_OPT_JOB, C, "P",
+     "race = true: chance of losing full evaluation's winner (0.05)"},
     {"optimizer.num_threads", DM_OPT_JOB, C, "N", "DSPy's name for lm.concurrency"},
     /* the run */
     {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},

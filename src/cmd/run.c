@@ -6,6 +6,23 @@
 
 #include <stdio.h>
 
+/* They render as DSPy's do; but it is said. */
+static void warn_of_missing(const dm_program *p, const dm_dataset *d)
+{
+    for (size_t k = 0; k < p->n_inputs; k++) {
+        size_t missing = 0, first = 0;
+        for (size_t i = d->n; i-- > 0;)
+            if (!dm_value_get_str(d->examples[i].row, p->inputs[k])) {
+                missing++;
+                first = i;
+            }
+        if (missing)
+            fprintf(stderr,
+                    "dspy-mpi: the input \"%.*s\" is missing in %zu of %zu, first in number %zu\n",
+                    DM_STR_ARG(p->inputs[k]), missing, d->n, first + 1);
+    }
+}
+
 static dm_status read_examples(dm_arena *a, const dm_command_line *line, const dm_job *job,
                                dm_dataset **out, dm_error *err)
 {
@@ -17,8 +34,12 @@ static dm_status read_examples(dm_arena *a, const dm_command_line *line, const d
         return st;
     if (file && given)
         return dm_fail(err, DM_E_USAGE, "--inputs, or --input and --input-json: not both");
-    if (file)
-        return dm_dataset_read(a, file->text.p, out, err);
+    if (file) {
+        st = dm_dataset_read(a, file->text.p, out, err);
+        if (st == DM_OK)
+            warn_of_missing(job->program, *out);
+        return st;
+    }
     if (!given && job->program->n_inputs)
         return dm_fail(err, DM_E_USAGE,
                        "inputs are missing: --input %.*s='...' or --inputs FILE.jsonl",

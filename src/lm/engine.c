@@ -106,7 +106,8 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->rank = o->rank;
     lm->probes = o->probe;
     lm->slowed = o->slowed;
-    lm->slowed_user = o->slowed_user;
+    lm->failing = o->failing;
+    lm->user = o->user;
     lm->next_id = 1;
     lm->started = dm_now();
     for (int r = 0; r < DM_ROLES; r++) {

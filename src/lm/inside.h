@@ -51,6 +51,7 @@ typedef struct dm_lm_model { /* one distinct config */
     dm_endpoint *endpoints; /* [n] */
     size_t n, turn;         /* turn: where the next pick begins */
     size_t asking;          /* probes under way */
+    double told_failing;    /* when it was told last */
     bool settled;           /* all were asked once, and compared */
     char *sampling;         /* ",\"temperature\":0.5,..." */
     double share;           /* this process's part of rpm and tpm, (0, 1] */
@@ -121,7 +122,8 @@ struct dm_lm {
     int rank;
     bool probes;
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
-    void *slowed_user;
+    void (*failing)(void *user, dm_role role);
+    void *user;
     char trouble[1536];
 };
 

@@ -64,8 +64,11 @@ typedef struct dm_lm_options {
     /* A server asked for fewer calls (429, 529), and for a pause of seconds (0: none): told so that
      * other processes hear of it by dm_lm_slow. NULL: nobody wants to know. */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
-    void *slowed_user;
-    int rank; /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    /* An attempt failed on the way, and none was answered since the last time this was told: about
+     * once a second at most. NULL: nobody wants to know. */
+    void (*failing)(void *user, dm_role role);
+    void *user; /* of both */
+    int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
 /* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one

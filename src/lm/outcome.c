@@ -10,6 +10,7 @@
 #define LONGEST_BACKOFF 60.0 /* s */
 #define LONGEST_ASIDE   30.0 /* s */
 #define NEWS            0.5  /* s: what a server says within it again is known */
+#define TELL_EVERY      1.0  /* s */
 #define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
 #define DEAD_RETRIES    3    /* where nobody was ever there; `wait` is for servers that start */
 
@@ -48,12 +49,29 @@ bool dm_nobody_there(CURLcode code)
            code == CURLE_COULDNT_RESOLVE_PROXY;
 }
 
+static dm_role role_of(const dm_lm *lm, const dm_lm_model *m)
+{
+    int r = 0;
+    while (lm->of_role[r] != m)
+        r++;
+    return (dm_role)r;
+}
+
+static void tell_failing(dm_call *c, double now)
+{
+    if (!c->lm->failing || now < c->model->told_failing + TELL_EVERY)
+        return;
+    c->model->told_failing = now;
+    c->lm->failing(c->lm->user, role_of(c->lm, c->model));
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     double now = dm_now();
     int64_t most = c->model->config->num_retries;
     bool known = ever_answered(c->model);
+    tell_failing(c, now);
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
     bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
@@ -113,14 +131,6 @@ static void cut(dm_endpoint *e, double now)
     e->cut_at = now;
 }
 
-static dm_role role_of(const dm_lm *lm, const dm_lm_model *m)
-{
-    int r = 0;
-    while (lm->of_role[r] != m)
-        r++;
-    return (dm_role)r;
-}
-
 /* 429 and 529: half as many at once. Of many that were sent together the first one counts. */
 static void slow_down(dm_call *c, const dm_reply *r)
 {
@@ -132,8 +142,8 @@ static void slow_down(dm_call *c, const dm_reply *r)
     if (r->retry_after > 0)
         e->down_until = fmax(e->down_until, until);
     if (news && c->lm->slowed)
-        c->lm->slowed(c->lm->slowed_user, role_of(c->lm, c->model),
-                      (size_t)(e - c->model->endpoints), r->retry_after);
+        c->lm->slowed(c->lm->user, role_of(c->lm, c->model), (size_t)(e - c->model->endpoints),
+                      r->retry_after);
 }
 
 /* One overload is told by each process that met it, and is to be answered once. */

@@ -32,6 +32,14 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
 dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
                            dm_error *err) DM_MUST_USE;
 
+/* Races out->scored's candidates, named already; sets their results (present where they ran), the
+ * best, and why it stopped. */
+dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
+                             const dm_candidate *const *candidates, dm_compile_output *out,
+                             dm_error *err) DM_MUST_USE;
+/* Leak guard: a demonstration of c was made from this example, as far as its inputs tell. */
+bool dm_stands_in_demos(const dm_candidate *c, const dm_example *e);
+
 /* Whether challenger's results beat champion's: DSPy's percentage over the examples that both
  * answered, strictly greater (DESIGN.md §5). champion NULL: anything with a score does. */
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);

@@ -11,6 +11,8 @@ typedef enum dm_optimizer {
     DM_MIPRO_V2
 } dm_optimizer;
 
+typedef enum dm_races { DM_RACES_OFF, DM_RACES_BETTING, DM_RACES_HALVING } dm_races;
+
 /* Parameters with DSPy's names, units and defaults. Which of them an optimizer has: the option
  * table. */
 typedef struct dm_optimizer_params {
@@ -32,6 +34,9 @@ typedef struct dm_optimizer_params {
     bool labeled_sample;           /* true */
     const int64_t *restrict_seeds; /* [n_restrict] DSPy's `restrict`; NULL: all */
     size_t n_restrict;
+    dm_races race; /* random search, ours: true or "halving"; off is DSPy's */
+    bool has_race_alpha;
+    double race_alpha; /* .05; chance that race = true loses full evaluation's winner */
 } dm_optimizer_params;
 
 /* Sets the defaults of the optimizer named. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 
-typedef enum param_kind { P_BOOL, P_INT, P_NUMBER, P_LIST } param_kind;
+typedef enum param_kind { P_BOOL, P_INT, P_NUMBER, P_LIST, P_RACE } param_kind;
 
 #define L (1u << DM_LABELED_FEW_SHOT)
 #define B (1u << DM_BOOTSTRAP_FEW_SHOT)
@@ -36,6 +36,8 @@ static const struct param {
     {"stop_at_score", R, P_NUMBER, 0, 100, AT(stop_at_score), AT(has_stop_at_score)},
     {"labeled_sample", R, P_BOOL, 0, 0, AT(labeled_sample), NONE},
     {"restrict", R, P_LIST, 0, 0, 0, NONE},
+    {"race", R, P_RACE, 0, 0, 0, NONE},
+    {"race_alpha", R, P_NUMBER, 1e-6, .5, AT(race_alpha), AT(has_race_alpha)},
     {"seed", L | B | R | M, P_INT, FROM(0), AT(seed), AT(has_seed)},
 };
 #define N_PARAMS (sizeof params / sizeof *params)
@@ -70,7 +72,8 @@ void dm_optimizer_defaults(dm_optimizer_params *p, dm_optimizer name)
                                .max_labeled_demos = name == DM_MIPRO_V2 ? 4 : 16,
                                .max_rounds = 1,
                                .num_candidate_programs = 16,
-                               .labeled_sample = true};
+                               .labeled_sample = true,
+                               .race_alpha = .05};
 }
 
 static dm_status read_name(const dm_at *at, dm_optimizer *out, dm_error *err)
@@ -116,6 +119,33 @@ static dm_status read_restrict(dm_arena *a, const dm_at *at, dm_optimizer_params
     return DM_OK;
 }
 
+static dm_status read_race(const dm_at *at, dm_optimizer_params *p, dm_error *err)
+{
+    bool on = false;
+    if (at->v && at->v->kind == DM_STRING && dm_str_is(at->v->text, "halving")) {
+        p->race = DM_RACES_HALVING;
+        return DM_OK;
+    }
+    if (at->v && at->v->kind == DM_STRING)
+        return dm_at_fail(at, err, "true, false or \"halving\"");
+    dm_status st = dm_get_bool(at, &on, err);
+    p->race = on ? DM_RACES_BETTING : DM_RACES_OFF;
+    return st;
+}
+
+/* What has no reader beside the other. */
+static dm_status check_race(const dm_at *at, const dm_optimizer_params *p, dm_error *err)
+{
+    dm_at stop = dm_at_key(at, "stop_at_score"), alpha = dm_at_key(at, "race_alpha");
+    if (p->race != DM_RACES_OFF && p->has_stop_at_score)
+        return dm_at_fail(&stop, err,
+                          "it needs whole scores one after another, and a race has none before its "
+                          "end: leave out race or stop_at_score");
+    if (p->race != DM_RACES_BETTING && p->has_race_alpha)
+        return dm_at_fail(&alpha, err, "only race = true reads it");
+    return DM_OK;
+}
+
 static dm_status read_param(dm_arena *a, const struct param *param, const dm_at *at,
                             dm_optimizer_params *p, dm_error *err)
 {
@@ -134,9 +164,11 @@ static dm_status read_param(dm_arena *a, const struct param *param, const dm_at 
         return dm_get_number(at, param->low, param->high, (double *)(void *)(base + param->value),
                              err);
     case P_LIST:
+        return read_restrict(a, at, p, err);
+    case P_RACE:
         break;
     }
-    return read_restrict(a, at, p, err);
+    return read_race(at, p, err);
 }
 
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p, dm_error *err)
@@ -167,5 +199,5 @@ dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p
         if (params[i].optimizers & (1u << name))
             st = read_param(a, &params[i], &value, p, err);
     }
-    return st;
+    return st == DM_OK ? check_race(at, p, err) : st;
 }

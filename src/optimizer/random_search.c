@@ -4,7 +4,8 @@
  *
  * Each candidate is a strand: nothing it does depends on another. With stop_at_score DSPy's loop
  * may end early, so there they run one after another and no call is made that DSPy would not make.
- */
+ *
+ * With `race` (ours) the candidates are made first, then raced (race.c). */
 #include "base/log.h"
 #include "base/random.h"
 #include "optimizer/inside.h"
@@ -63,7 +64,7 @@ static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
     return bootstrap(t, shuffled, size, err);
 }
 
-static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
+static dm_status make_candidate(dm_pool *pool, void *arg, dm_error *err)
 {
     trial *t = arg;
     const dm_optimizer_params *p = t->in->params;
@@ -79,6 +80,14 @@ static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
         st = bootstrap(t, train, p->max_bootstrapped_demos, err);
     else
         st = bootstrap_shuffled(t, train, err);
+    return st;
+}
+
+static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
+{
+    trial *t = arg;
+    const dm_optimizer_params *p = t->in->params;
+    dm_status st = make_candidate(pool, t, err);
     if (st != DM_OK)
         return st;
     dm_work w = dm_work_of(t->candidate);
@@ -97,13 +106,18 @@ static bool restricted_to(const dm_optimizer_params *p, int64_t number)
     return !p->restrict_seeds;
 }
 
+static void name_trial(dm_scored *s, const trial *t)
+{
+    snprintf(s->name, sizeof s->name, "seed %lld", (long long)t->number);
+}
+
 /* Records a finished trial; the best is the earliest of the highest. */
 static void record(dm_compile_output *out, const trial *t)
 {
     dm_scored *s = &out->scored[out->n_scored];
     size_t n = t->in->valset->n;
     *s = (dm_scored){.candidate = t->candidate, .results = t->results};
-    snprintf(s->name, sizeof s->name, "seed %lld", (long long)t->number);
+    name_trial(s, t);
     s->score = dm_mean_score(t->results, n);
     const dm_result *best =
         out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
@@ -115,6 +129,30 @@ static void record(dm_compile_output *out, const trial *t)
         out->best = t->candidate;
     }
     out->n_scored++;
+}
+
+static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, size_t n,
+                      dm_compile_output *out, dm_error *err)
+{
+    const dm_candidate **candidates = dm_arena_alloc_n(dm_pool_arena(p), n, sizeof *candidates);
+    for (size_t i = 0; i < n; i++)
+        trials[i].strand = dm_strand_start(p, "candidate", make_candidate, &trials[i]);
+    for (size_t i = 0; i < n; i++) {
+        dm_status st = dm_strand_join(p, trials[i].strand, err);
+        if (st < 0)
+            return st;
+        if (st > 0) {
+            out->stopped = st; /* nothing is scored yet: the start program is the best known */
+            continue;
+        }
+        candidates[i] = trials[i].candidate;
+        out->scored[i] = (dm_scored){.candidate = candidates[i], .score = NAN};
+        name_trial(&out->scored[i], &trials[i]);
+    }
+    if (out->stopped)
+        return out->stopped;
+    out->n_scored = n;
+    return dm_race_candidates(p, in, candidates, out, err);
 }
 
 dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
@@ -133,6 +171,8 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
                        (long long)params->num_candidate_programs - 1);
     out->scored = dm_arena_alloc_n(a, n, sizeof *out->scored);
     dm_pool_phase(p, "search", n * in->valset->n);
+    if (params->race != DM_RACES_OFF)
+        return race(p, in, trials, n, out, err);
     for (size_t i = 0; i < n && !params->has_stop_at_score; i++)
         trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
     for (size_t i = 0; i < n; i++) {

@@ -93,6 +93,8 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
     double last_answer;
+    bool failing; /* something failed on the way since then: a slow model does not, a dead one does
+                   */
 } dm_model;
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */

@@ -136,8 +136,11 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     c->worker = worker;
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
-    if (p->models[m].in_flight++ == 0)
+    if (p->models[m].in_flight++ == 0 && dm_queue_length(&p->models[m].delayed) == 0 &&
+        c->tries == 0) {
         p->models[m].last_answer = p->link->ops->now(p->link);
+        p->models[m].failing = false;
+    }
     p->n_sent++;
 }
 
@@ -258,6 +261,7 @@ static void answer_came(dm_pool *p, const dm_cell *c)
 {
     dm_model *m = &p->models[p->states[c->state].model];
     m->phase = DM_MODEL_GOOD;
+    m->failing = false;
     m->last_answer = p->link->ops->now(p->link);
 }
 
@@ -303,13 +307,15 @@ static bool came_from(dm_pool *p, const dm_cell *c, int worker)
 static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
 {
     double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage;
+    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
+           now - m->last_answer >= m->config->outage; /* then the run stops */
 }
 
 static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
 {
     dm_cell *c = p->cells[number];
     const dm_model *m = &p->models[p->states[c->state].model];
+    p->models[p->states[c->state].model].failing = true;
     double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
     double now = p->link->ops->now(p->link);
@@ -453,6 +459,9 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
         case DM_MSG_LOG:
             take_log(&in);
             break;
+        case DM_MSG_FAILING:
+            p->models[p->model_of[dm_read_size(&in, DM_ROLES - 1)]].failing = true;
+            break;
         case DM_MSG_SLOW:
             hand_on(p, worker, bytes);
             break;
@@ -521,7 +530,8 @@ void dm_check_outage(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES && !p->stop; m++) {
         const dm_model *model = &p->models[m];
-        if (!model->config || (model->in_flight == 0 && dm_queue_length(&model->delayed) == 0) ||
+        bool waits = model->in_flight > 0 || dm_queue_length(&model->delayed) > 0;
+        if (!model->config || !waits || !model->failing ||
             now - model->last_answer <=
                 model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
             continue;

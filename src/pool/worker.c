@@ -151,6 +151,16 @@ static void done(void *user, const dm_run_result *r)
     task_free(t);
 }
 
+static void failing(void *user, dm_role role)
+{
+    dm_worker *w = user;
+    dm_buf msg;
+    dm_writer out;
+    dm_message_begin(&msg, &out, DM_MSG_FAILING, 1);
+    dm_write_int(&out, role);
+    w->port.send(w->port.user, &msg);
+}
+
 static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
 {
     dm_worker *w = user;
@@ -258,7 +268,8 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
                        .seed = w->setup->seed + (uint64_t)number,
                        .probe = w->setup->metric && !w->setup->offline, /* run does not */
                        .slowed = slowed,
-                       .slowed_user = w,
+                       .failing = failing,
+                       .user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = i;

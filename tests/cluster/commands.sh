@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 56
+plan 59
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -67,6 +67,7 @@ within() { # within MORE: a compile makes at least as many calls as plan's low, 
 	[ "$calls" -ge "$low" ] && [ "$calls" -le "$high" ] && [ "$calls" = "$(json calls out)" ]
 }
 for optimizer in '"labeled_few_shot"' '{"name":"bootstrap_few_shot","max_rounds":2}' '{"name":"BootstrapRS","num_candidate_programs":3}' \
+	'{"name":"BootstrapRS","num_candidate_programs":3,"race":true}' '{"name":"BootstrapRS","num_candidate_programs":3,"race":"halving"}' \
 	'{"name":"BootstrapRS","num_candidate_programs":3,"restrict":[1]}' '{"name":"BootstrapRS","num_candidate_programs":2,"stop_at_score":1}' \
 	'{"name":"BootstrapRS","num_candidate_programs":3,"max_labeled_demos":0}' '{"name":"BootstrapRS","num_candidate_programs":2,"max_bootstrapped_demos":0}'; do
 	within ", \"optimizer\": $optimizer" && ok "plan holds for $optimizer: $(cat told)" || not_ok "plan for $optimizer: $(cat told)" err out
@@ -86,6 +87,8 @@ cat >other.json <<EOF
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "optimizer": "mipro_v2"}
 EOF
 check "of --job only program, model and adapter are read" run 0 "$PROGRAM" run job/program.json --job=other.json --input question=x
+printf '{"question": "item 1: what is its label?"}\n{"x": 1}\n{}\n' >some.jsonl
+check "run warns of missing inputs" sh -c "'$PROGRAM' run job/program.json --job=job.json --inputs some.jsonl 2>&1 >/dev/null | grep -q 'input \"question\" is missing in 2 of 3, first in number 2'"
 check "show warns of a missing input" sh -c "'$PROGRAM' show job/program.json --messages 2>&1 >/dev/null | grep -q 'input \"question\" is missing'"
 
 # OUT

@@ -2,7 +2,7 @@
 # the answers come in another order each time.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 8
+plan 10
 start_mock --rule planted --seed 7 --latency-arrival 0:6
 "$MOCK" --make-data 60 7 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 24 7 1000 >"$DIR/val.jsonl"
@@ -28,6 +28,24 @@ for optimizer in '{"name":"labeled_few_shot"}' '{"name":"bootstrap_few_shot","ma
 		done
 		check "$optimizer, seed $seed, one process and 1 to 16 ranks: $same" [ "$same" = yes ]
 	done
+done
+# A race decides in mid-run, from block to block, and cancels: the same decisions, and some are made.
+"$MOCK" --make-data 90 7 2000 >"$DIR/long.jsonl"
+for race in true '"halving"'; do
+	first="" same=yes
+	for ranks in 0 1 2 3 5 16; do
+		start=""
+		[ $ranks -gt 0 ] && start="mpirun --oversubscribe -n $ranks"
+		# shellcheck disable=SC2086
+		run 0 $start "$PROGRAM" compile "$DIR/job.json" --valset="$DIR/long.jsonl" --optimizer=BootstrapRS --optimizer.num_candidate_programs=4 \
+			--optimizer.race="$race" --out="$DIR/o" --fresh || same="no: exit with $ranks ranks"
+		said "candidates left" || same="no: nothing said of the race with $ranks ranks"
+		sum=$(cat "$DIR/o/program.json" "$DIR/o/trials.csv" | sha256sum)
+		[ "${first:=$sum}" = "$sum" ] || same="no: another program or trials.csv with $ranks ranks"
+		[ "$(grep -c '^[0-9].*,90,' "$DIR/o/trials.csv")" -lt 7 ] || same="no: nobody was dropped"
+		rm -rf "$DIR"/o*
+	done
+	check "race $race, one process and 1 to 16 ranks: $same" [ "$same" = yes ]
 done
 # Another seed gives another program, so that the equality above says something.
 run 0 "$PROGRAM" compile "$DIR/job.json" --optimizer=labeled_few_shot --seed=0 --out="$DIR/a"

@@ -110,6 +110,8 @@ row() {
 	optimizer.max_errors) exits 65 'max_errors' $RS --lm.api_base="$GARBLED" --$1=3 ;;
 	optimizer.num_candidate_programs) changes asks $RS -- --$1=2 ;;
 	optimizer.stop_at_score) changes asks $RS -- --$1=1 ;;
+	optimizer.race) changes says $RS -- --$1=true && exits 64 "true, false or" $RS --$1=fast ;;
+	optimizer.race_alpha) changes says $RS --optimizer.race=true -- --$1=0.3 && exits 64 "only race = true reads it" $RS --$1=0.3 ;;
 	optimizer.labeled_sample) changes asks $RS -- --$1=false ;;
 	optimizer.restrict) changes asks $RS -- '--optimizer.restrict=[-3]' ;;
 	# MIPROv2's

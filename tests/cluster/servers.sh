@@ -2,7 +2,7 @@
 # tried again, one that serves another model is left out by name; nothing of it is seen in the program.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 18
+plan 20
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 300 3 1000 >"$DIR/val.jsonl"
 "$MOCK" --make-data 1200 3 5000 >"$DIR/test.jsonl"
@@ -81,6 +81,24 @@ URLS='"http://127.0.0.1:9/v1", "http://127.0.0.1:19/v1"'
 job
 SECONDS_LIMIT=30 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
 check "none of two is there: both named after $TOOK ms" grep -q '127.0.0.1:9/v1.*127.0.0.1:19/v1' "$DIR/err"
+
+start_mock --rule planted --seed 3
+URLS="\"$MOCK_URL\""
+job
+for teacher in http://127.0.0.1:9/v1 http://127.0.0.1:19/v1; do
+	[ $teacher = http://127.0.0.1:9/v1 ] || {
+		start_mock --key right-key --rule planted
+		teacher=$MOCK_URL
+	}
+	SECONDS_LIMIT=30 run_timed 69 mpirun --oversubscribe -n 3 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer=bootstrap_few_shot \
+		--lms="{\"task\": {\"model\": \"hosted_vllm/any\", \"api_base\": [$URLS]}, \"teacher\": {\"model\": \"hosted_vllm/other\", \"api_base\": \"$teacher\"}}"
+	if [ $timed = 0 ] && said "$teacher: model other: "; then
+		ok "a teacher that is not to be had ends the run at its start ($TOOK ms): $(grep -o 'model other: .*' "$DIR/err")"
+	else
+		not_ok "a teacher that is not to be had" "$DIR/err"
+	fi
+done
+gone
 
 # Servers that differ
 servers 2 --latency-random 20:60 --model any --max-model-len 32768

@@ -1,7 +1,7 @@
 # Whose fault it is that there is no score, row by row of DESIGN.md §5: what the example or the way causes is
 # absent and never scored, what the candidate causes counts, what the server refuses ends the run.
 . tests/lib.sh
-plan 24
+plan 26
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 job() { # job URLS MORE: start and one labelled program on 60 examples
 	cat >"$DIR/job.json" <<EOF
@@ -76,6 +76,16 @@ sleep 6 # longer than the retries of a call
 start_mock --rule planted --seed 3 --port "$port"
 wait $pid
 check "a server that restarts: the run goes on, exit $?" cmp -s "$DIR/o/predictions.jsonl" "$DIR/whole/predictions.jsonl"
+stop_mock
+
+start_mock --rule planted --seed 3 --latency 2500
+job "\"$MOCK_URL\"" ', "outage": 1, "concurrency": 64'
+check "a server that is only slow is waited for" run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
+stop_mock
+start_mock --rule planted --seed 3 --stall-after 0
+job "\"$MOCK_URL\"" ', "outage": 1, "timeout": 2'
+SECONDS_LIMIT=30 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
+check "one that takes calls and never answers is given up after timeout and outage ($TOOK ms)" [ "$TOOK" -lt 8000 ]
 stop_mock
 
 # The endpoint: one sentence within seconds; left out if there are others

@@ -1,0 +1,245 @@
+/* Racing random search's candidates (dspy_mpi/search.h, search-study §5): all run the next block of
+ * validation examples, then those that can no longer be the best are dropped and what they still
+ * have in flight is cancelled. Blocks are submitted ahead, results enter in the order of
+ * submission, so the course depends on the answers alone.
+ *
+ * An example that stands in a candidate's demonstrations is not scored for it. */
+#include "base/log.h"
+#include "dspy_mpi/search.h"
+#include "optimizer/inside.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BLOCKS_AHEAD 2 /* one is being answered while the one before it is decided on */
+
+/* ---- examples in demonstrations ---- */
+
+/* A demonstration made from this row shows the same inputs, as far as its step has any of the
+ * program's. */
+static bool shows(const dm_predictor *step, const dm_value *demo, const dm_value *row)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < step->signature->n_inputs; i++) {
+        dm_str name = step->signature->fields[i].name;
+        const dm_value *there = dm_value_get_str(row, name), *here = dm_value_get_str(demo, name);
+        if (!there || !here)
+            continue;
+        if (!dm_value_equal(there, here))
+            return false;
+        same++;
+    }
+    return same > 0;
+}
+
+bool dm_stands_in_demos(const dm_candidate *c, const dm_example *e)
+{
+    for (size_t k = 0; k < c->program->n; k++)
+        for (size_t d = 0; d < c->parts[k].n_demos; d++)
+            if (shows(&c->program->predictors[k], c->parts[k].demos[d], e->row))
+                return true;
+    return false;
+}
+
+/* ---- the race ---- */
+
+typedef struct runner {
+    dm_result *results; /* [valset->n] present where it ran and has a score */
+    int64_t errors;
+} runner;
+
+typedef struct block {
+    dm_race_unit unit;
+    dm_future *future;
+} block;
+
+typedef struct racing {
+    dm_pool *pool;
+    const dm_compile_input *in;
+    const dm_candidate *const *candidates; /* [n] */
+    size_t n;
+    dm_race *race;
+    runner *runners;            /* [n] */
+    block *blocks;              /* [n_blocks] in the order of submission */
+    size_t n_blocks, cap, next; /* next: the first that was not waited for */
+    size_t runs, barred;
+} racing;
+
+static dm_status open_race(racing *r, dm_error *err)
+{
+    const dm_optimizer_params *params = r->in->params;
+    size_t n_examples = r->in->valset->n;
+    bool halving = params->race == DM_RACES_HALVING;
+    char why[120];
+    dm_race_options o;
+    dm_race_defaults(&o, r->n, n_examples);
+    o.rule = halving ? DM_RACE_HALVING : DM_RACE_BETTING;
+    o.alpha = params->race_alpha;
+    o.window = halving ? 1 : BLOCKS_AHEAD;
+    o.seed = params->has_seed ? (uint64_t)params->seed : 0;
+    r->race = dm_race_new(&o, why, sizeof why);
+    if (!r->race)
+        return dm_fail(err, DM_E_JOB, "optimizer.race: %s", why);
+    r->runners = dm_arena_alloc_n(dm_pool_arena(r->pool), r->n, sizeof *r->runners);
+    for (size_t c = 0; c < r->n; c++) {
+        r->runners[c].results =
+            dm_arena_alloc_n(dm_pool_arena(r->pool), n_examples, sizeof(dm_result));
+        for (size_t i = 0; i < n_examples; i++) {
+            r->runners[c].results[i].score = NAN;
+            if (!dm_stands_in_demos(r->candidates[c], &r->in->valset->examples[i]))
+                continue;
+            dm_race_leak(r->race, c, i);
+            r->barred++;
+        }
+    }
+    return DM_OK;
+}
+
+static void submit(racing *r, const dm_race_unit *u)
+{
+    dm_work w = dm_work_of(r->candidates[u->candidate]);
+    const dm_example **examples = dm_alloc_n(u->n, sizeof *examples);
+    for (size_t i = 0; i < u->n; i++)
+        examples[i] = &r->in->valset->examples[u->examples[i]];
+    if (r->n_blocks == r->cap) {
+        r->cap = r->cap ? 2 * r->cap : 64;
+        r->blocks = dm_grow(r->blocks, r->cap, sizeof *r->blocks);
+    }
+    r->blocks[r->n_blocks++] = (block){*u, dm_pool_submit(r->pool, &w, examples, u->n)};
+    r->runs += u->n;
+    free(examples);
+}
+
+/* Nobody waits for what a dropped candidate still has in flight. */
+static void cancel_dropped(racing *r)
+{
+    for (size_t k = r->next; k < r->n_blocks; k++)
+        if (r->blocks[k].future && !dm_race_alive(r->race, r->blocks[k].unit.candidate)) {
+            dm_pool_cancel(r->pool, r->blocks[k].future);
+            r->blocks[k].future = NULL;
+        }
+}
+
+static dm_status take(racing *r, const block *b, dm_error *err)
+{
+    const dm_result *results;
+    runner *c = &r->runners[b->unit.candidate];
+    dm_status st = dm_pool_wait(r->pool, b->future, &results, err);
+    if (st == DM_OK)
+        st = dm_count_errors(r->in->params, results, b->unit.n, &c->errors, err);
+    if (st != DM_OK)
+        return st;
+    double *scores = dm_alloc_n(b->unit.n, sizeof *scores);
+    for (size_t i = 0; i < b->unit.n; i++) {
+        c->results[b->unit.examples[i]] = results[i];
+        scores[i] = results[i].present ? fmin(1, fmax(0, results[i].score)) : NAN;
+    }
+    if (!dm_race_tell(r->race, b->unit.id, scores, NULL))
+        st = dm_fail(err, DM_E_INTERNAL, "a block of the race came twice");
+    free(scores);
+    return st;
+}
+
+/* Until the race is over and all that counts is there, or the run is stopping. */
+static dm_status run_race(racing *r, dm_error *err)
+{
+    for (;;) {
+        dm_race_unit u;
+        dm_search_answer a = dm_race_ask(r->race, &u);
+        cancel_dropped(r);
+        if (a == DM_SEARCH_UNIT) {
+            submit(r, &u);
+            continue;
+        }
+        while (r->next < r->n_blocks && !r->blocks[r->next].future)
+            r->next++;
+        if (r->next == r->n_blocks)
+            return DM_OK;
+        dm_status st = take(r, &r->blocks[r->next], err);
+        if (st != DM_OK)
+            return st;
+        r->next++;
+    }
+}
+
+/* ---- the end ---- */
+
+/* Of those that reached the end the earliest of the highest, on the examples that both were scored
+ * on; of a race that was stopped, the one that leads. */
+static void name_winner(const racing *r, dm_compile_output *out)
+{
+    size_t n = r->in->valset->n;
+    if (out->stopped)
+        out->best_index = dm_race_winner(r->race);
+    for (size_t c = 0; c < r->n && !out->stopped; c++) {
+        const dm_result *best =
+            out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
+        if (!dm_race_alive(r->race, c))
+            continue;
+        if (c > 0 && dm_overflows(out->scored[c].results, n))
+            dm_log(DM_WARN,
+                   "%s is dropped: more than 5 %% of its prompts are too long for the model",
+                   out->scored[c].name);
+        else if (dm_beats(out->scored[c].results, best, n))
+            out->best_index = c;
+    }
+    if (out->best_index != SIZE_MAX)
+        out->best = r->candidates[out->best_index];
+}
+
+static void tell(const racing *r, const dm_compile_output *out)
+{
+    const dm_optimizer_params *params = r->in->params;
+    size_t full = r->n * r->in->valset->n, left = 0;
+    for (size_t c = 0; c < r->n; c++)
+        left += dm_race_alive(r->race, c);
+    char rule[80] = "halving, without a claim";
+    if (params->race == DM_RACES_BETTING)
+        snprintf(rule, sizeof rule, "full evaluation's winner lost with a chance of at most %g",
+                 params->race_alpha);
+    dm_log(DM_WARN,
+           "race: %zu of %zu candidates left; at most %zu of %zu program runs, %.0f %% saved (%s)",
+           left, r->n, r->runs, full, 100 * (1 - (double)r->runs / (double)full), rule);
+    if (!r->barred)
+        return;
+    dm_log(
+        DM_INFO,
+        "race: %zu program runs left out, on validation examples that stand in the candidate's own "
+        "demonstrations",
+        r->barred);
+    if (out->best_index == SIZE_MAX)
+        return;
+    size_t own = 0;
+    for (size_t i = 0; i < r->in->valset->n; i++)
+        own += dm_stands_in_demos(out->best, &r->in->valset->examples[i]);
+    if (own)
+        dm_log(
+            DM_WARN,
+            "%zu validation examples stand in the winner's demonstrations; its score without them "
+            "is %.1f %%",
+            own, 100 * out->scored[out->best_index].score);
+}
+
+dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
+                             const dm_candidate *const *candidates, dm_compile_output *out,
+                             dm_error *err)
+{
+    racing r = {.pool = p, .in = in, .candidates = candidates, .n = out->n_scored};
+    dm_status st = open_race(&r, err);
+    if (st == DM_OK)
+        st = run_race(&r, err);
+    if (st >= 0) {
+        out->stopped = st;
+        for (size_t c = 0; c < r.n; c++) {
+            out->scored[c].results = r.runners[c].results;
+            out->scored[c].score = dm_mean_score(r.runners[c].results, in->valset->n);
+        }
+        name_winner(&r, out);
+        tell(&r, out);
+    }
+    dm_race_free(r.race);
+    free(r.blocks);
+    return st;
+}
