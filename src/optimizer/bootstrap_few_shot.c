@@ -146,6 +146,8 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
         if (st != DM_OK)
             return st;
     }
+    for (size_t i = 0; b->used && i < b->train.n; i++)
+        b->used[i] = s.bootstrapped[i];
     *out = fill(&s);
     return DM_OK;
 }

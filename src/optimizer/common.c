@@ -12,6 +12,14 @@ dm_train dm_train_of(dm_arena *a, const dm_dataset *d)
     return t;
 }
 
+dm_train dm_train_in_order(dm_arena *a, dm_train t, const size_t *order)
+{
+    dm_train o = {dm_arena_alloc_n(a, t.n, sizeof *o.examples), t.n};
+    for (size_t i = 0; i < t.n; i++)
+        o.examples[i] = t.examples[order ? order[i] : i];
+    return o;
+}
+
 dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c)
 {
     dm_candidate *copy = dm_candidate_copy(a, c);

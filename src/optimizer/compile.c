@@ -1,4 +1,4 @@
-#include "optimizer/inside.h"
+#include "optimizer/mipro.h"
 
 #include <stdint.h>
 
@@ -27,8 +27,7 @@ dm_status dm_compile(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     } else if (params->name == DM_RANDOM_SEARCH) {
         st = dm_random_search(p, in, out, err);
     } else {
-        st = dm_fail(err, DM_E_USAGE, "optimizer %s is not there yet",
-                     dm_optimizer_name(params->name));
+        st = dm_mipro_v2(p, in, out, err);
     }
     if (st > 0)
         out->stopped = st;

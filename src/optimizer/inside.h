@@ -10,6 +10,7 @@ typedef struct dm_train {
     size_t n;
 } dm_train;
 dm_train dm_train_of(dm_arena *a, const dm_dataset *d);
+dm_train dm_train_in_order(dm_arena *a, dm_train t, const size_t *order); /* NULL: as it is */
 
 /* DSPy's reset_copy: the instructions stay, the demonstrations go. Not sealed. */
 dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c);
@@ -25,6 +26,7 @@ typedef struct dm_bootstrap { /* BootstrapFewShot (contract 8.2) */
     dm_train train;
     int64_t max_bootstrapped_demos, max_labeled_demos, max_rounds; /* instead of params' */
     int64_t seed;                                                  /* Random(seed), 0 in DSPy */
+    bool *used; /* [train.n] out: which became bootstrapped demonstrations; NULL: not asked */
 } dm_bootstrap;
 dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_candidate **out,
                                 dm_error *err) DM_MUST_USE;

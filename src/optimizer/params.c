@@ -4,8 +4,10 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
-typedef enum param_kind { P_BOOL, P_INT, P_NUMBER, P_LIST, P_RACE } param_kind;
+typedef enum param_kind { P_BOOL, P_INT, P_NUMBER, P_RACE, P_OWN } param_kind;
 
 #define L (1u << DM_LABELED_FEW_SHOT)
 #define B (1u << DM_BOOTSTRAP_FEW_SHOT)
@@ -33,11 +35,29 @@ static const struct param {
      AT(has_metric_threshold)},
     {"max_errors", B | R | M, P_INT, FROM(1), AT(max_errors), AT(has_max_errors)},
     {"num_candidate_programs", R, P_INT, FROM(0), AT(num_candidate_programs), NONE},
-    {"stop_at_score", R, P_NUMBER, 0, 100, AT(stop_at_score), AT(has_stop_at_score)},
+    {"stop_at_score", R | M, P_NUMBER, 0, 100, AT(stop_at_score), AT(has_stop_at_score)},
     {"labeled_sample", R, P_BOOL, 0, 0, AT(labeled_sample), NONE},
-    {"restrict", R, P_LIST, 0, 0, 0, NONE},
+    {"restrict", R, P_OWN, 0, 0, 0, NONE},
     {"race", R, P_RACE, 0, 0, 0, NONE},
     {"race_alpha", R, P_NUMBER, 1e-6, .5, AT(race_alpha), AT(has_race_alpha)},
+    {"auto", M, P_OWN, 0, 0, 0, NONE},
+    {"num_candidates", M, P_INT, 1, 60000, AT(num_candidates), AT(has_num_candidates)},
+    {"num_trials", M, P_INT, 1, 1e6, AT(num_trials), AT(has_num_trials)},
+    {"minibatch", M, P_BOOL, 0, 0, AT(minibatch), AT(has_minibatch)},
+    {"minibatch_size", M, P_INT, FROM(1), AT(minibatch_size), NONE},
+    {"minibatch_full_eval_steps", M, P_INT, FROM(1), AT(minibatch_full_eval_steps), NONE},
+    {"program_aware_proposer", M, P_BOOL, 0, 0, AT(program_aware_proposer), NONE},
+    {"data_aware_proposer", M, P_BOOL, 0, 0, AT(data_aware_proposer), NONE},
+    {"tip_aware_proposer", M, P_BOOL, 0, 0, AT(tip_aware_proposer), NONE},
+    {"fewshot_aware_proposer", M, P_BOOL, 0, 0, AT(fewshot_aware_proposer), NONE},
+    {"view_data_batch_size", M, P_INT, FROM(1), AT(view_data_batch_size), NONE},
+    {"init_temperature", M, P_NUMBER, 0, 10, AT(init_temperature), NONE},
+    {"search", M, P_OWN, 0, 0, 0, NONE},
+    {"runs", M, P_INT, FROM(1), AT(runs), AT(has_runs)},
+    {"in_flight", M, P_INT, 1, 1e6, AT(in_flight), AT(has_in_flight)},
+    {"patience", M, P_INT, FROM(1), AT(patience), AT(has_patience)},
+    {"leak_guard", M, P_BOOL, 0, 0, AT(leak_guard), AT(has_leak_guard)},
+    {"proposals", M, P_OWN, 0, 0, 0, NONE},
     {"seed", L | B | R | M, P_INT, FROM(0), AT(seed), AT(has_seed)},
 };
 #define N_PARAMS (sizeof params / sizeof *params)
@@ -63,6 +83,14 @@ const char *dm_optimizer_name(dm_optimizer o)
     return names[o].name;
 }
 
+static const char *const autos[] = {NULL, "light", "medium", "heavy"};
+static const char *const searches[] = {"factor", "mipro", "tpe", "random", "halving"};
+
+const char *dm_mipro_search_name(dm_mipro_search s)
+{
+    return searches[s];
+}
+
 void dm_optimizer_defaults(dm_optimizer_params *p, dm_optimizer name)
 {
     *p = (dm_optimizer_params){.name = name,
@@ -73,7 +101,17 @@ void dm_optimizer_defaults(dm_optimizer_params *p, dm_optimizer name)
                                .max_rounds = 1,
                                .num_candidate_programs = 16,
                                .labeled_sample = true,
-                               .race_alpha = .05};
+                               .race_alpha = .05,
+                               .auto_mode = DM_AUTO_LIGHT,
+                               .minibatch = true,
+                               .minibatch_size = 35,
+                               .minibatch_full_eval_steps = 5,
+                               .program_aware_proposer = true,
+                               .data_aware_proposer = true,
+                               .tip_aware_proposer = true,
+                               .fewshot_aware_proposer = true,
+                               .view_data_batch_size = 10,
+                               .init_temperature = 1.0};
 }
 
 static dm_status read_name(const dm_at *at, dm_optimizer *out, dm_error *err)
@@ -146,10 +184,91 @@ static dm_status check_race(const dm_at *at, const dm_optimizer_params *p, dm_er
     return DM_OK;
 }
 
+/* One of the words from `first` on; *out is its place. */
+static dm_status read_word(const dm_at *at, const char *const *words, size_t first, size_t n,
+                           size_t *out, dm_error *err)
+{
+    dm_str word = {NULL, 0};
+    dm_status st = dm_get_string(at, &word, err);
+    if (st != DM_OK || !word.p)
+        return st;
+    for (*out = first; *out < n; ++*out)
+        if (dm_str_is(word, words[*out]))
+            return DM_OK;
+    char text[200] = "";
+    size_t used = 0;
+    for (size_t i = first; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > first ? ", " : "",
+                                 words[i]);
+    return dm_at_fail(at, err, "one of %s, not \"%.*s\"", text, DM_STR_ARG(word));
+}
+
+/* What is neither a number nor a boolean. */
+static dm_status read_own(dm_arena *a, const struct param *param, const dm_at *at,
+                          dm_optimizer_params *p, dm_error *err)
+{
+    size_t word = 0;
+    dm_str text = {NULL, 0};
+    dm_status st = DM_OK;
+    if (strcmp(param->name, "restrict") == 0)
+        return read_restrict(a, at, p, err);
+    if (!at->v)
+        return DM_OK;
+    if (strcmp(param->name, "auto") == 0) {
+        if (at->v->kind != DM_NULL) /* Python's None: the two numbers are given */
+            st = read_word(at, autos, DM_AUTO_LIGHT, sizeof autos / sizeof *autos, &word, err);
+        p->auto_mode = (dm_auto)word;
+    } else if (strcmp(param->name, "search") == 0) {
+        st = read_word(at, searches, 0, sizeof searches / sizeof *searches, &word, err);
+        p->search = (dm_mipro_search)word;
+    } else {
+        st = dm_get_string(at, &text, err);
+        p->proposals_file = text.p;
+    }
+    return st;
+}
+
+/* What goes together (contract 8.4 b), and what has a reader with the search that was chosen. */
+static dm_status check_mipro(const dm_at *at, const dm_optimizer_params *p, dm_error *err)
+{
+    const char *search = searches[p->search];
+    bool schedule = p->search == DM_MIPRO_SCHEDULE, model = p->search == DM_MIPRO_FACTOR,
+         automatic = p->auto_mode != DM_AUTO_NONE;
+    const struct {
+        const char *key;
+        bool wrong;
+        const char *why;
+    } rules[] = {
+        {"num_candidates", automatic && p->has_num_candidates,
+         "auto sets it; say \"auto\": null to give num_candidates and num_trials yourself"},
+        {"num_trials", automatic && p->has_num_trials,
+         "auto sets it; say \"auto\": null to give num_candidates and num_trials yourself"},
+        {"auto", !automatic && !(p->has_num_candidates && p->has_num_trials),
+         "null needs both num_candidates and num_trials"},
+        {"minibatch", automatic && p->has_minibatch && !p->minibatch,
+         "auto uses minibatches where there are more than 50 validation examples: leave it out, "
+         "or set auto to null"},
+        {"runs", schedule && p->has_runs, "search = mipro runs what its trials need"},
+        {"in_flight", (schedule || p->search == DM_MIPRO_HALVING) && p->has_in_flight,
+         "this search decides nothing while results are under way"},
+        {"patience", !model && p->has_patience, "only search = factor reads it"},
+        {"stop_at_score", p->search == DM_MIPRO_HALVING && p->has_stop_at_score,
+         "search = halving has no complete rows before its end"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        dm_at key = dm_at_key(at, rules[i].key);
+        if (rules[i].wrong)
+            return dm_at_fail(&key, err, "%s (search is %s)", rules[i].why, search);
+    }
+    return DM_OK;
+}
+
 static dm_status read_param(dm_arena *a, const struct param *param, const dm_at *at,
                             dm_optimizer_params *p, dm_error *err)
 {
     char *base = (char *)p;
+    if (param->kind == P_OWN)
+        return read_own(a, param, at, p, err);
     if (!at->v || at->v->kind == DM_NULL)
         return DM_OK; /* Python's None: not given */
     if (param->given != NONE)
@@ -163,12 +282,12 @@ static dm_status read_param(dm_arena *a, const struct param *param, const dm_at 
     case P_NUMBER:
         return dm_get_number(at, param->low, param->high, (double *)(void *)(base + param->value),
                              err);
-    case P_LIST:
-        return read_restrict(a, at, p, err);
     case P_RACE:
+        return read_race(at, p, err);
+    case P_OWN:
         break;
     }
-    return read_race(at, p, err);
+    return DM_OK;
 }
 
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p, dm_error *err)
@@ -199,5 +318,7 @@ dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p
         if (params[i].optimizers & (1u << name))
             st = read_param(a, &params[i], &value, p, err);
     }
-    return st == DM_OK ? check_race(at, p, err) : st;
+    if (st == DM_OK)
+        st = check_race(at, p, err);
+    return st == DM_OK && name == DM_MIPRO_V2 ? check_mipro(at, p, err) : st;
 }

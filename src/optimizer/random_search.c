@@ -49,15 +49,13 @@ static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
     const dm_optimizer_params *p = t->in->params;
     dm_arena *a = dm_pool_arena(t->pool);
     size_t *order = dm_arena_alloc_n(a, train.n, sizeof *order);
-    dm_train shuffled = {dm_arena_alloc_n(a, train.n, sizeof *shuffled.examples), train.n};
     int64_t seed = 1000 * seed_of(p) + t->number, size = 0;
     dm_pyrandom rng;
     for (size_t i = 0; i < train.n; i++)
         order[i] = i;
     dm_pyrandom_seed(&rng, seed);
     dm_pyrandom_shuffle(&rng, order, train.n);
-    for (size_t i = 0; i < train.n; i++)
-        shuffled.examples[i] = train.examples[order[i]];
+    dm_train shuffled = dm_train_in_order(a, train, order);
     dm_pyrandom_seed(&rng, seed);
     if (p->max_bootstrapped_demos > 0) /* DSPy raises on 0 (contract 10.6, trap 5) */
         size = dm_pyrandom_randint(&rng, 1, p->max_bootstrapped_demos);

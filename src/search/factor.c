@@ -175,8 +175,10 @@ static size_t choose_arm(dm_search *s, dm_factor *f, dm_stream *r, dm_search_kin
     size_t j = DM_NONE;
     if (f->start_units < f->c->start || !f->fits) {
         *kind = DM_SEARCH_START;
-        j = start_arm(s, f);
-        return dm_search_left(s, j) ? j : any_arm(s, r);
+        for (int k = 0; k < TRIES; k++) /* what was known before is passed over */
+            if (dm_search_left(s, j = start_arm(s, f)))
+                return j;
+        return any_arm(s, r);
     }
     if (f->completing != DM_NONE && dm_search_left(s, f->completing)) {
         *kind = DM_SEARCH_COMPLETE;

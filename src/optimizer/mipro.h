@@ -1,0 +1,128 @@
+/* MIPROv2 (contract 8.4): what is decided before the first call, demo sets, instructions. */
+#ifndef DM_OPTIMIZER_MIPRO_H
+#define DM_OPTIMIZER_MIPRO_H
+
+#include "base/random.h"
+#include "optimizer/inside.h"
+
+/* ---- mipro_plan.c: all that is drawn from DSPy's stream, a pure function of the settings ---- */
+
+typedef enum dm_set_kind {
+    DM_SET_OWN,         /* the program's own demonstrations: none, for a program as written */
+    DM_SET_LABELED,     /* needs no call */
+    DM_SET_BOOTSTRAPPED /* from the training set in an order of its own */
+} dm_set_kind;
+
+typedef struct dm_set_plan {
+    dm_set_kind kind;
+    const size_t *order; /* [n_train]; NULL: as it is */
+    int64_t size;        /* demonstrations to bootstrap at most */
+} dm_set_plan;
+
+typedef struct dm_proposal_plan {
+    size_t tip; /* 0: none, below DM_TIPS */
+    int64_t rollout;
+} dm_proposal_plan;
+#define DM_TIPS 6
+
+typedef struct dm_mipro_plan {
+    bool zero_shot;                        /* no demonstrations: sets only inform instructions */
+    int64_t max_bootstrapped, max_labeled; /* of the sets: 3 and 0 when zero_shot */
+    const size_t *val;                     /* [n_val] of the validation set, in this order */
+    size_t n_val;
+    dm_set_plan *sets; /* [n_sets] */
+    size_t n_sets;
+    size_t n_instructions;       /* of each predictor, the program's own first */
+    dm_proposal_plan *proposals; /* [predictor][n_instructions]; those of number 0 are not used */
+    size_t trials;
+    bool minibatch;
+    size_t minibatch_size, full_eval_steps;
+    size_t runs;             /* program runs of the search, the start's n_val among them */
+    size_t in_flight;        /* examples in flight, as far as decisions go */
+    size_t block, window;    /* a first unit's examples; units in flight */
+    dm_pyrandom minibatches; /* the stream where the search begins */
+} dm_mipro_plan;
+
+/* Everything lives in a. DM_E_JOB: the settings do not fit the data, in one sentence. */
+dm_status dm_mipro_plan_make(dm_arena *a, const dm_optimizer_params *p, size_t predictors,
+                             size_t n_train, size_t n_val, dm_mipro_plan *out,
+                             dm_error *err) DM_MUST_USE;
+
+/* Calls of the proposer, one predictor call each. low: no duplicate; high: all are asked again. */
+typedef struct dm_proposer_calls {
+    double low, expected, high;
+} dm_proposer_calls;
+dm_proposer_calls dm_mipro_proposer_calls(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+                                          const dm_program *program, size_t n_train);
+/* Whether demo sets are made at all: for the search, or to be shown to the proposer. */
+bool dm_mipro_needs_sets(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+                         const dm_program *program);
+
+/* ---- proposals of the user's own: {"query.predict": ["Answer ...", ...], ...} by the predictors'
+ * names in DSPy's files ("self" for a bare one), or {"query.predict": {"instead": [...]}}. They
+ * stand behind the program's own instruction; a list is filled up by the model to the number that
+ * the settings say, "instead" is not. ---- */
+dm_status dm_proposals_check(const dm_value *file, const char *name, const dm_program *program,
+                             dm_error *err) DM_MUST_USE;
+const dm_value *dm_proposals_of(const dm_value *file, const dm_predictor *p,
+                                bool *instead); /* a list, or NULL */
+/* Instructions that the model is asked for. */
+size_t dm_proposals_asked(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+                          const dm_predictor *predictor);
+
+/* ---- demo_sets.c ---- */
+
+typedef struct dm_demo_set {
+    const dm_candidate *candidate; /* demonstrations of each predictor */
+    bool *used; /* [n_train] examples behind bootstrapped ones; NULL: none bootstrapped */
+} dm_demo_set;
+typedef struct dm_demo_sets dm_demo_sets;
+/* A strand for each set that calls; the others are there at once. */
+dm_demo_sets *dm_demo_sets_start(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan);
+/* From any strand, any number of times. */
+dm_status dm_demo_sets_join(dm_pool *p, dm_demo_sets *s, dm_error *err) DM_MUST_USE;
+const dm_demo_set *dm_demo_sets_get(const dm_demo_sets *s, size_t set); /* set 0: the student's */
+
+/* ---- propose.c ---- */
+
+typedef struct dm_instructions { /* of one predictor */
+    dm_str *text;                /* [n] the program's own first; .p NULL: could not be had */
+    size_t n;
+    size_t ready; /* the first so many need no call */
+} dm_instructions;
+typedef struct dm_proposer dm_proposer;
+/* sets NULL: not shown. n and ready are right at once, the texts after the join. */
+dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan,
+                              dm_demo_sets *sets);
+dm_status dm_propose_join(dm_pool *p, dm_proposer *r, dm_error *err) DM_MUST_USE;
+const dm_instructions *dm_propose_get(const dm_proposer *r, size_t predictor);
+
+/* ---- propose_text.c: what the proposer is shown, and how its answers are cleaned ---- */
+
+const char *dm_tip(size_t tip);                              /* "" for 0 */
+dm_str dm_program_outline(dm_arena *a, const dm_program *p); /* pseudo-code */
+dm_str dm_module_line(dm_arena *a, const dm_predictor *p);   /* "Predict(question) -> answer" */
+dm_str dm_rows_text(dm_arena *a, const dm_dataset *d, size_t from, size_t n); /* JSON Lines */
+/* Up to three demonstrations, bootstrapped ones from set `from` on, wrapping; "" without any. */
+dm_str dm_task_demos(dm_arena *a, const dm_program *program, size_t predictor,
+                     const dm_demo_sets *sets, size_t n_sets, size_t from);
+/* Without "Instruction:" or the like at the start and quotes around it (contract 8.4). */
+dm_str dm_strip_prefix(dm_str s);
+
+/* ---- mipro_search.c ---- */
+
+typedef struct dm_mipro {
+    dm_pool *pool;
+    const dm_compile_input *in;
+    const dm_mipro_plan *plan;
+    const dm_dataset *valset;
+    dm_demo_sets *sets; /* NULL: none are made */
+    dm_proposer *proposer;
+    dm_future *start; /* the program as written on valset */
+} dm_mipro;
+dm_status dm_mipro_search_run(dm_mipro *m, dm_compile_output *out, dm_error *err) DM_MUST_USE;
+
+dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
+                      dm_error *err) DM_MUST_USE;
+
+#endif

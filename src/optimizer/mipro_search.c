@@ -1,0 +1,539 @@
+/* The search of MIPROv2 over futures: units are submitted ahead as far as the sampler decides
+ * ahead, and waited for oldest first, so what it decides depends on scores alone.
+ *
+ * A candidate is a level for each slot: instruction and demo set of predictor 0, of predictor 1,
+ * ... (without demo slots when zero-shot). Where enough candidates need no call, `factor` begins
+ * with those while demo sets and proposals are still made. */
+#include "base/log.h"
+#include "json/json.h"
+#include "optimizer/mipro.h"
+#include "search/schedule.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_CONTENDERS 40 /* candidates without a complete row that are kept as evidence */
+
+typedef struct unit { /* as it was handed out */
+    size_t candidate, n, *examples;
+    dm_search_kind kind;
+    size_t trial;
+    dm_future *future;
+    const dm_result *results; /* [n] once told */
+} unit;
+
+typedef struct search {
+    dm_mipro *m;
+    dm_arena *a;
+    dm_search *s;
+    size_t n_slots, per_predictor; /* slots of a predictor: 2, or 1 when zero-shot */
+    size_t *levels;                /* [n_slots] */
+    bool guard;
+    bool ready;   /* all levels are there */
+    size_t early; /* units that go out before */
+    unit *units;  /* [n_units] */
+    size_t n_units, cap, told;
+    const dm_candidate **candidates; /* [n_candidates] made so far, by number */
+    size_t n_candidates;
+    const dm_result *start; /* [valset->n] */
+    size_t asked;           /* cells, the start's among them */
+    int64_t errors;
+} search;
+
+/* ---- levels ---- */
+
+static bool has_demo_slot(const search *x)
+{
+    return x->per_predictor == 2;
+}
+
+/* Demonstrations stand as rows, or as what the teacher made of one. Marks the validation examples
+ * that stand in one predictor's demonstrations of a set. */
+static void mark_leaks(const search *x, size_t set, size_t predictor, bool *leaks)
+{
+    const dm_demo_set *d = dm_demo_sets_get(x->m->sets, set);
+    const dm_candidate_part *part = &d->candidate->parts[predictor];
+    const dm_dataset *val = x->m->valset, *train = x->m->in->trainset;
+    for (size_t k = 0; k < part->n_demos; k++) {
+        dm_hash h = dm_json_hash(part->demos[k]);
+        for (size_t i = 0; i < val->n; i++)
+            leaks[i] |= dm_hash_eq(&h, &val->examples[i].fingerprint);
+    }
+    for (size_t k = 0; d->used && k < train->n; k++)
+        for (size_t i = 0; d->used[k] && i < val->n; i++)
+            leaks[i] |= dm_hash_eq(&train->examples[k].fingerprint, &val->examples[i].fingerprint);
+}
+
+static void declare_leaks(search *x, size_t set)
+{
+    bool *leaks = dm_alloc_n(x->m->valset->n, sizeof *leaks);
+    for (size_t p = 0; x->guard && has_demo_slot(x) && p < x->m->in->student->program->n; p++) {
+        memset(leaks, 0, x->m->valset->n * sizeof *leaks);
+        mark_leaks(x, set, p, leaks);
+        for (size_t i = 0; i < x->m->valset->n; i++)
+            if (leaks[i])
+                dm_search_leak(x->s, 2 * p + 1, set, i);
+    }
+    free(leaks);
+}
+
+static bool is_ready_set(const search *x, size_t set)
+{
+    return x->m->plan->sets[set].kind != DM_SET_BOOTSTRAPPED;
+}
+
+/* Waits for demo sets and instructions, and says what of them cannot be used. */
+static dm_status await_levels(search *x, dm_error *err)
+{
+    if (x->ready)
+        return DM_OK;
+    dm_status st = x->m->sets ? dm_demo_sets_join(x->m->pool, x->m->sets, err) : DM_OK;
+    if (st == DM_OK)
+        st = dm_propose_join(x->m->pool, x->m->proposer, err);
+    if (st != DM_OK)
+        return st;
+    x->ready = true;
+    for (size_t set = 0; has_demo_slot(x) && set < x->m->plan->n_sets; set++)
+        if (x->early == 0 || !is_ready_set(x, set))
+            declare_leaks(x, set);
+    for (size_t p = 0; p < x->m->in->student->program->n; p++) {
+        const dm_instructions *list = dm_propose_get(x->m->proposer, p);
+        for (size_t i = 1; i < list->n; i++)
+            if (!list->text[i].p)
+                dm_search_drop_level(x->s, p * x->per_predictor, i);
+    }
+    dm_pool_phase(x->m->pool, "search", x->m->plan->runs);
+    return DM_OK;
+}
+
+/* Declares the levels that need no call, if they can carry the start of the search. */
+static void declare_early(search *x, const dm_search_options *o)
+{
+    size_t start = o->constants.start, sets = 0;
+    double candidates = 1;
+    for (size_t i = 0; has_demo_slot(x) && i < x->m->plan->n_sets; i++)
+        sets += is_ready_set(x, i);
+    for (size_t p = 0; p < x->m->in->student->program->n; p++)
+        candidates *= (double)(dm_propose_get(x->m->proposer, p)->ready * (sets ? sets : 1));
+    double cells = (candidates - 1) * (double)x->m->valset->n;
+    if (o->method != DM_SEARCH_FACTOR || cells < (double)(2 * start * 2 * x->m->plan->block))
+        return;
+    x->early = start;
+    for (size_t p = 0; p < x->m->in->student->program->n; p++)
+        for (size_t i = 0; i < dm_propose_get(x->m->proposer, p)->ready; i++)
+            dm_search_early(x->s, p * x->per_predictor, i);
+    for (size_t set = 0; has_demo_slot(x) && set < x->m->plan->n_sets; set++) {
+        if (!is_ready_set(x, set))
+            continue;
+        for (size_t p = 0; p < x->m->in->student->program->n; p++)
+            dm_search_early(x->s, 2 * p + 1, set);
+        declare_leaks(x, set);
+    }
+}
+
+/* ---- candidates ---- */
+
+static const dm_candidate *make_candidate(const search *x, const uint16_t *levels)
+{
+    const dm_mipro *m = x->m;
+    dm_candidate *c = dm_candidate_copy(x->a, m->in->student);
+    for (size_t p = 0; p < c->program->n; p++) {
+        c->parts[p].instructions =
+            dm_propose_get(m->proposer, p)->text[levels[p * x->per_predictor]];
+        if (!has_demo_slot(x))
+            continue;
+        const dm_candidate_part *part =
+            &dm_demo_sets_get(m->sets, levels[2 * p + 1])->candidate->parts[p];
+        c->parts[p].demos = part->demos;
+        c->parts[p].n_demos = part->n_demos;
+    }
+    return dm_candidate_seal(c);
+}
+
+static bool is_early(const search *x, const uint16_t *levels)
+{
+    for (size_t p = 0; p < x->m->in->student->program->n; p++) {
+        if (levels[p * x->per_predictor] >= dm_propose_get(x->m->proposer, p)->ready)
+            return false;
+        if (has_demo_slot(x) && !is_ready_set(x, levels[2 * p + 1]))
+            return false;
+    }
+    return true;
+}
+
+static dm_status candidate_of(search *x, size_t number, const uint16_t *levels,
+                              const dm_candidate **out, dm_error *err)
+{
+    dm_status st = is_early(x, levels) ? DM_OK : await_levels(x, err);
+    if (st != DM_OK)
+        return st;
+    if (number >= x->n_candidates) {
+        x->candidates = dm_grow(x->candidates, number + 1, sizeof *x->candidates);
+        for (; x->n_candidates <= number; x->n_candidates++)
+            x->candidates[x->n_candidates] = NULL;
+    }
+    if (!x->candidates[number])
+        x->candidates[number] = make_candidate(x, levels);
+    *out = x->candidates[number];
+    return DM_OK;
+}
+
+/* ---- units ---- */
+
+static dm_status submit(search *x, const dm_search_unit *u, dm_error *err)
+{
+    const dm_candidate *c;
+    const dm_example **examples = dm_alloc_n(u->n, sizeof *examples);
+    if (x->n_units == x->cap) {
+        x->cap = x->cap ? 2 * x->cap : 64;
+        x->units = dm_grow(x->units, x->cap, sizeof *x->units);
+    }
+    unit *v = &x->units[x->n_units++];
+    *v = (unit){.candidate = u->candidate, .n = u->n, .kind = u->kind, .trial = u->trial};
+    v->examples = dm_arena_alloc_n(x->a, u->n, sizeof *v->examples);
+    for (size_t i = 0; i < u->n; i++) {
+        v->examples[i] = u->examples[i];
+        examples[i] = &x->m->valset->examples[u->examples[i]];
+    }
+    dm_status st = candidate_of(x, u->candidate, u->levels, &c, err);
+    if (st == DM_OK) {
+        dm_work w = dm_work_of(c);
+        v->future = dm_pool_submit(x->m->pool, &w, examples, u->n);
+        x->asked += u->n;
+    }
+    free(examples);
+    return st;
+}
+
+static bool whole_evaluations(const search *x)
+{
+    dm_mipro_search s = x->m->in->params->search;
+    return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
+}
+
+static dm_status tell_oldest(search *x, dm_error *err)
+{
+    unit *u = &x->units[x->told];
+    dm_status st = dm_pool_wait(x->m->pool, u->future, &u->results, err);
+    if (st != DM_OK)
+        return st;
+    double *scores = dm_alloc_n(u->n, sizeof *scores);
+    bool *absent = dm_alloc_n(u->n, sizeof *absent);
+    for (size_t i = 0; i < u->n; i++) {
+        absent[i] = !u->results[i].present;
+        scores[i] = u->results[i].score;
+    }
+    if (!dm_search_tell(x->s, x->told, scores, absent))
+        st = dm_fail(err, DM_E_INTERNAL, "search: unit %zu is not in flight", x->told);
+    free(scores);
+    free(absent);
+    x->told++;
+    if (whole_evaluations(x)) /* DSPy counts by evaluation */
+        x->errors = 0;
+    return st == DM_OK ? dm_count_errors(x->m->in->params, u->results, u->n, &x->errors, err) : st;
+}
+
+static dm_status go_on(search *x, dm_error *err)
+{
+    for (;;) {
+        dm_search_unit u;
+        dm_status st = x->n_units >= x->early ? await_levels(x, err) : DM_OK;
+        if (st != DM_OK)
+            return st;
+        switch (dm_search_ask(x->s, &u)) {
+        case DM_SEARCH_UNIT:
+            st = submit(x, &u, err);
+            break;
+        case DM_SEARCH_TELL:
+            st = tell_oldest(x, err);
+            break;
+        case DM_SEARCH_DONE:
+            while (x->told < x->n_units && st == DM_OK)
+                st = tell_oldest(x, err);
+            if (st != DM_OK || dm_search_why(x->s) != DM_SEARCH_GOES_ON)
+                return st;
+            break;
+        }
+        if (st != DM_OK)
+            return st;
+    }
+}
+
+/* ---- options ---- */
+
+static void name_slots(search *x, const char **names)
+{
+    static const char *const what[] = {"instruction", "demos"};
+    for (size_t i = 0; i < x->n_slots; i++)
+        names[i] = dm_arena_printf(x->a, "%zu_predictor_%s", i / x->per_predictor,
+                                   what[i % x->per_predictor]);
+}
+
+static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
+{
+    const dm_optimizer_params *p = x->m->in->params;
+    const dm_mipro_plan *plan = x->m->plan;
+    const char **names = dm_arena_alloc_n(x->a, x->n_slots, sizeof *names);
+    char why[200] = "";
+    name_slots(x, names);
+    *o = (dm_search_options){.n_slots = x->n_slots, .levels = x->levels, .names = names};
+    bool own = p->search == DM_MIPRO_FACTOR || p->search == DM_MIPRO_HALVING;
+    dm_search_defaults(o, (dm_search_method)p->search, plan->n_val,
+                       plan->runs - (own ? plan->n_val : 0));
+    o->window = plan->window;
+    o->seed = p->has_seed ? (uint64_t)p->seed : 9;
+    o->trials = plan->trials;
+    o->minibatch = plan->minibatch;
+    o->minibatch_size = plan->minibatch_size;
+    o->full_eval_steps = plan->full_eval_steps;
+    o->constants.block = plan->block;
+    o->constants.block_max = 2 * plan->block;
+    if (p->has_stop_at_score)
+        o->stop_at_score = p->stop_at_score / 100;
+    if (p->has_patience)
+        o->patience = (size_t)p->patience;
+    x->s = dm_search_new(o, why, sizeof why);
+    if (!x->s)
+        return dm_fail(err, DM_E_JOB, "optimizer: %s", why);
+    if (p->search == DM_MIPRO_SCHEDULE)
+        dm_search_use_random(x->s, &plan->minibatches);
+    return DM_OK;
+}
+
+static void set_up(search *x)
+{
+    const dm_optimizer_params *p = x->m->in->params;
+    size_t n = x->m->in->student->program->n;
+    x->per_predictor = x->m->plan->zero_shot ? 1 : 2;
+    x->n_slots = n * x->per_predictor;
+    x->levels = dm_arena_alloc_n(x->a, x->n_slots, sizeof *x->levels);
+    for (size_t i = 0; i < n; i++) {
+        x->levels[i * x->per_predictor] = dm_propose_get(x->m->proposer, i)->n;
+        if (has_demo_slot(x))
+            x->levels[2 * i + 1] = x->m->plan->n_sets;
+    }
+    x->guard = p->has_leak_guard ? p->leak_guard
+                                 : p->search != DM_MIPRO_SCHEDULE && p->search != DM_MIPRO_TPE;
+}
+
+static dm_status score_start(search *x, dm_error *err)
+{
+    static const uint16_t written[512];
+    dm_status st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
+    if (st != DM_OK)
+        return st;
+    dm_tell_same_scores(x->start, x->m->valset->n);
+    x->asked = whole_evaluations(x) ? 0 : x->m->valset->n; /* there it is the first unit */
+    for (size_t i = 0; i < x->m->valset->n; i++)
+        if (x->start[i].present)
+            dm_search_known(x->s, written, i, x->start[i].score);
+    return DM_OK;
+}
+
+/* ---- the result ---- */
+
+/* What is known of a candidate: [valset->n], what was not run is absent. */
+static dm_result *row_of(const search *x, size_t candidate)
+{
+    dm_result *row = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *row);
+    for (size_t i = 0; i < x->m->valset->n; i++)
+        row[i] = candidate == 0 && x->start ? x->start[i] : (dm_result){.score = NAN};
+    for (size_t k = 0; k < x->told; k++)
+        for (size_t i = 0; x->units[k].candidate == candidate && i < x->units[k].n; i++)
+            row[x->units[k].examples[i]] = x->units[k].results[i];
+    return row;
+}
+
+/* Runs what the candidate's row still misses. */
+static dm_status complete_row(search *x, size_t candidate, dm_error *err)
+{
+    dm_search_estimate e;
+    size_t *missing = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *missing);
+    dm_search_unit u = {.candidate = candidate, .kind = DM_SEARCH_COMPLETE, .examples = missing};
+    dm_search_estimate_of(x->s, candidate, &e);
+    u.levels = e.levels;
+    u.trial = x->n_units;
+    u.n = candidate == 0 ? 0 : dm_search_missing(x->s, candidate, missing);
+    if (u.n == 0)
+        return DM_OK;
+    dm_status st = submit(x, &u, err);
+    unit *v = &x->units[x->n_units - 1];
+    if (st == DM_OK)
+        st = dm_pool_wait(x->m->pool, v->future, &v->results, err);
+    x->told += st == DM_OK;
+    return st;
+}
+
+static void put_levels(const search *x, dm_scored *s, const uint16_t *levels)
+{
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    for (size_t i = 0; i < x->n_slots; i++)
+        dm_buf_printf(&b, "%s%u",
+                      i == 0                 ? ""
+                      : i % x->per_predictor ? "."
+                                             : " ",
+                      (unsigned)levels[i]);
+    s->levels = dm_arena_string(x->a, b.data ? b.data : "", b.len);
+    dm_buf_free(&b);
+}
+
+static dm_scored *add_scored(const search *x, dm_compile_output *out, size_t candidate,
+                             const dm_result *row)
+{
+    dm_search_estimate e;
+    dm_scored *s = &out->scored[out->n_scored++];
+    dm_search_estimate_of(x->s, candidate, &e);
+    *s = (dm_scored){.candidate = candidate ? x->candidates[candidate] : x->m->in->student,
+                     .results = row,
+                     .score = dm_mean_score(row, x->m->valset->n)};
+    put_levels(x, s, e.levels);
+    return s;
+}
+
+/* DSPy's schedules: a row for each trial, under the number of DSPy's log. */
+static void list_trials(const search *x, dm_compile_output *out, size_t best)
+{
+    size_t n;
+    const dm_trial *trials = dm_search_trials(x->s, &n);
+    static const char *const kinds[] = {"start", "minibatch", "full", "full"};
+    out->scored = dm_arena_alloc_n(x->a, n, sizeof *out->scored);
+    for (size_t t = 0; t < n; t++) {
+        const unit *u = NULL;
+        for (size_t k = 0; k < x->told && !u; k++)
+            if (x->units[k].trial == trials[t].number)
+                u = &x->units[k];
+        dm_result *row = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *row);
+        for (size_t i = 0; i < x->m->valset->n; i++)
+            row[i] = (dm_result){.score = NAN};
+        for (size_t i = 0; u && i < u->n; i++)
+            row[u->examples[i]] = u->results[i];
+        if (!u) /* a candidate that was drawn again: its score was told again, unpaid */
+            row = row_of(x, trials[t].candidate);
+        dm_scored *s = add_scored(x, out, trials[t].candidate, row);
+        snprintf(s->name, sizeof s->name, "trial %zu %s", trials[t].number + 1,
+                 kinds[trials[t].kind]);
+        if (trials[t].improved && trials[t].candidate == best)
+            out->best_index = t;
+    }
+}
+
+/* Others: the start, every complete row, and the candidates that the most is known of. */
+static void list_candidates(const search *x, dm_compile_output *out, size_t best)
+{
+    size_t n = dm_search_candidates(x->s), listed = 0, contenders = 0;
+    bool *list = dm_alloc_n(n, sizeof *list);
+    dm_search_estimate e;
+    for (size_t c = 0; c < n; c++) {
+        dm_search_estimate_of(x->s, c, &e);
+        list[c] = c == 0 || c == best || (e.complete && e.known);
+    }
+    for (size_t least = x->m->valset->n; least > 0 && contenders < MOST_CONTENDERS; least--)
+        for (size_t c = 0; c < n && contenders < MOST_CONTENDERS; c++) {
+            dm_search_estimate_of(x->s, c, &e);
+            if (e.known != least || list[c])
+                continue;
+            list[c] = true;
+            contenders++;
+        }
+    for (size_t c = 0; c < n; c++)
+        listed += list[c];
+    out->scored = dm_arena_alloc_n(x->a, listed, sizeof *out->scored);
+    for (size_t c = 0; c < n; c++) {
+        if (!list[c] || (c && (c >= x->n_candidates || !x->candidates[c])))
+            continue;
+        dm_scored *s = add_scored(x, out, c, row_of(x, c));
+        snprintf(s->name, sizeof s->name, c ? "candidate %zu" : "start", c);
+        if (c == best)
+            out->best_index = out->n_scored - 1;
+    }
+    free(list);
+}
+
+static void mark_demos(const search *x, size_t candidate, dm_compile_output *out)
+{
+    dm_search_estimate e;
+    size_t n = x->m->in->student->program->n;
+    if (!has_demo_slot(x) || !x->ready)
+        return;
+    bool *in_demos = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *in_demos);
+    dm_search_estimate_of(x->s, candidate, &e);
+    for (size_t p = 0; p < n; p++)
+        mark_leaks(x, e.levels[2 * p + 1], p, in_demos);
+    out->searched.in_demos = in_demos;
+}
+
+static size_t count_barred(const search *x)
+{
+    size_t n = 0;
+    for (size_t c = 1; x->guard && c < dm_search_candidates(x->s); c++) {
+        dm_search_estimate e;
+        bool any = false;
+        dm_search_estimate_of(x->s, c, &e);
+        bool *leaks = dm_alloc_n(x->m->valset->n, sizeof *leaks);
+        for (size_t p = 0; has_demo_slot(x) && x->ready && p < x->m->in->student->program->n; p++)
+            mark_leaks(x, e.levels[2 * p + 1], p, leaks);
+        for (size_t i = 0; i < x->m->valset->n; i++)
+            any |= leaks[i];
+        for (size_t i = 0; any && e.known && i < x->m->valset->n; i++)
+            n += leaks[i];
+        free(leaks);
+    }
+    return n;
+}
+
+static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_error *err)
+{
+    const dm_optimizer_params *p = x->m->in->params;
+    size_t best, n = x->m->valset->n;
+    if (st > 0)
+        dm_search_stop(x->s);
+    best = dm_search_best(x->s);
+    if (st == DM_OK)
+        st = complete_row(x, best, err);
+    if (st < 0)
+        return st;
+    if (x->start && best && !whole_evaluations(x) && st == DM_OK &&
+        !dm_beats(row_of(x, best), x->start, n))
+        best = 0; /* the model thought better of it than the examples do */
+    out->best = best && best < x->n_candidates && x->candidates[best] ? x->candidates[best]
+                                                                      : x->m->in->student;
+    if (whole_evaluations(x))
+        list_trials(x, out, best);
+    else
+        list_candidates(x, out, best);
+    if (st == DM_OK) {
+        out->start = row_of(x, 0);
+        out->winner = row_of(x, best);
+        mark_demos(x, best, out);
+    }
+    out->searched.method = dm_mipro_search_name(p->search);
+    out->searched.end = dm_search_end_name(dm_search_why(x->s));
+    out->searched.runs = x->asked;
+    out->searched.candidates = dm_search_candidates(x->s);
+    out->searched.barred = count_barred(x);
+    out->searched.optimism = best == 0 ? 0 : p->search == DM_MIPRO_SCHEDULE ? .45 : .65;
+    return st;
+}
+
+dm_status dm_mipro_search_run(dm_mipro *m, dm_compile_output *out, dm_error *err)
+{
+    search x = {.m = m, .a = dm_pool_arena(m->pool)};
+    dm_search_options o;
+    set_up(&x);
+    dm_status st = open_search(&x, &o, err);
+    if (st != DM_OK)
+        return st;
+    declare_early(&x, &o);
+    st = score_start(&x, err);
+    if (st == DM_OK)
+        st = go_on(&x, err);
+    if (st >= 0)
+        st = finish(&x, st, out, err);
+    dm_search_free(x.s);
+    free(x.units);
+    free(x.candidates);
+    return st;
+}
