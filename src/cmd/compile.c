@@ -6,6 +6,7 @@
 #include "cmd/out.h"
 #include "cmd/plan.h"
 #include "json/json.h"
+#include "optimizer/mipro.h"
 #include "program/state_file.h"
 
 #include <limits.h>
@@ -36,6 +37,24 @@ static void announce(const dm_job *job)
             job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
             job->testset ? job->testset->n : 0, job->model,
             job->stand_in ? " (stand-in, not a language model)" : "");
+}
+
+/* Which search runs, how to have the other, and how far ahead it decides. */
+static void announce_search(const dm_job *job, const dm_mipro_plan *plan)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    bool schedule = p->search == DM_MIPRO_SCHEDULE;
+    fprintf(stderr, "search = %s%s: %zu program runs on %zu validation examples; %s\n",
+            dm_mipro_search_name(p->search), schedule ? " (DSPy's schedule)" : "", plan->runs,
+            plan->n_val,
+            schedule ? "optimizer.search = factor uses every score that is paid for"
+                     : "optimizer.search = mipro is DSPy's own schedule");
+    if (p->search == DM_MIPRO_FACTOR && !job->stand_in &&
+        (double)plan->in_flight < (double)job->concurrency)
+        fprintf(stderr,
+                "the search keeps %zu to %zu examples in flight, %lld calls are asked for: raise "
+                "optimizer.in_flight (early results then decide less)\n",
+                plan->in_flight, 2 * plan->in_flight, (long long)job->concurrency);
 }
 
 /* What -n and concurrency mean for this job; the stand-in keeps nobody waiting. */
@@ -70,15 +89,25 @@ static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, d
 
 /* ---- after: start and winner on validation and test set ---- */
 
+/* The set that validation scores are on: the optimizer's own choice of it, if it made one. */
+static const dm_dataset *valset_of(const compilation *c)
+{
+    return c->result.valset ? c->result.valset : c->job->valset;
+}
+
 static dm_status score_splits(compilation *c, dm_error *err)
 {
     const dm_job *job = c->job;
+    bool scored = c->result.start && c->result.winner;
     const struct {
         const char *name;
         const dm_dataset *set;
-    } sets[] = {{"valset", job->valset}, {"testset", job->testset}};
+    } sets[] = {{"valset", scored ? NULL : valset_of(c)}, {"testset", job->testset}};
     dm_future *futures[2][2];
     size_t total = 0;
+    if (scored)
+        c->splits[c->n_splits++] =
+            (dm_split_report){"valset", valset_of(c), c->result.start, c->result.winner};
     for (int i = 0; i < 2; i++)
         total += sets[i].set ? 2 * sets[i].set->n : 0;
     dm_pool_phase(c->session.pool, "score", total);
@@ -115,6 +144,8 @@ static dm_value *scores_json(const compilation *c)
         dm_value *pair = dm_value_dict(a);
         dm_score baseline = dm_score_of(s->baseline, s->set->n),
                  compiled = dm_score_of(s->compiled, s->set->n);
+        if (s->compiled == c->result.winner)
+            dm_score_selected(&compiled, c->result.searched.optimism);
         dm_value_set(a, pair, DM_STR("baseline"), dm_score_json(a, &baseline));
         dm_value_set(a, pair, DM_STR("compiled"), dm_score_json(a, &compiled));
         dm_value_set(a, d, dm_str_of(s->name), pair);
@@ -153,13 +184,14 @@ static dm_status write_trials(const compilation *c, dm_error *err)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
-    dm_buf_text(&b, "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file\n");
+    dm_buf_text(&b,
+                "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file,levels\n");
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
-        dm_score s = dm_score_of(t->results, c->job->valset->n);
-        dm_buf_printf(&b, "%zu,%s,%.6f,%.6f,%.6f,%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json\n", i,
-                      t->name, s.score, s.low, s.high, s.n, s.failed, s.fallback, s.truncated,
-                      s.parse, i == c->result.best_index, i);
+        dm_score s = dm_score_of(t->results, valset_of(c)->n);
+        dm_buf_printf(&b, "%zu,%s,%.6f,%.6f,%.6f,%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json,%s\n",
+                      i, t->name, s.score, s.low, s.high, s.n, s.failed, s.fallback, s.truncated,
+                      s.parse, i == c->result.best_index, i, t->levels ? t->levels : "");
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
     dm_buf_free(&b);
@@ -173,7 +205,7 @@ static dm_status write_candidates(const compilation *c, dm_error *err)
     if (c->result.n_scored)
         (void)mkdir(dm_arena_printf(c->arena, "%s/candidates", c->job->out), 0777);
     for (size_t i = 0; i < c->result.n_scored && st == DM_OK; i++) {
-        dm_score s = dm_score_of(c->result.scored[i].results, c->job->valset->n);
+        dm_score s = dm_score_of(c->result.scored[i].results, valset_of(c)->n);
         dm_value *score = dm_value_dict(c->arena);
         dm_value_set(c->arena, score, DM_STR("valset"), dm_score_json(c->arena, &s));
         snprintf(name, sizeof name, "candidates/%03zu.json", i);
@@ -198,12 +230,55 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
     return st;
 }
 
+/* What the search did, and what its score is worth (search-study §7.4). */
+static dm_value *search_json(const compilation *c)
+{
+    const dm_searched *s = &c->result.searched;
+    dm_arena *a = c->arena;
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("method"), dm_value_text(a, s->method));
+    dm_value_set(a, d, DM_STR("end"), dm_value_text(a, s->end));
+    dm_value_set(a, d, DM_STR("runs"), dm_value_int(a, (int64_t)s->runs));
+    dm_value_set(a, d, DM_STR("candidates"), dm_value_int(a, (int64_t)s->candidates));
+    dm_value_set(a, d, DM_STR("barred"), dm_value_int(a, (int64_t)s->barred));
+    return d;
+}
+
+static void print_search(const compilation *c)
+{
+    const dm_searched *s = &c->result.searched;
+    const dm_dataset *set = valset_of(c);
+    size_t overlap = 0;
+    if (!s->method)
+        return;
+    fprintf(stderr, "search = %s ended by %s: %zu program runs, %zu candidates", s->method, s->end,
+            s->runs, s->candidates);
+    if (s->barred)
+        fprintf(stderr, ", %zu not scored for standing in their demonstrations", s->barred);
+    fprintf(stderr, "\n");
+    for (size_t i = 0; s->in_demos && i < set->n; i++)
+        overlap += s->in_demos[i] && c->result.winner[i].present;
+    if (overlap) {
+        dm_result *outside = dm_arena_alloc_n(c->arena, set->n, sizeof *outside);
+        size_t n = 0;
+        for (size_t i = 0; i < set->n; i++)
+            if (!s->in_demos[i])
+                outside[n++] = c->result.winner[i];
+        dm_score rest = dm_score_of(outside, n);
+        fprintf(stderr,
+                "%zu validation examples stand in the winner's demonstrations; on the %zu others "
+                "it scores %.1f %%\n",
+                overlap, rest.n, 100 * rest.score);
+    }
+}
+
 static void print_table(const compilation *c, const char *program)
 {
     dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
     dm_report r = {.splits = c->splits,
                    .n_splits = c->n_splits,
                    .selected = c->result.n_scored > 0,
+                   .optimism = c->result.searched.optimism,
                    .stand_in = c->job->stand_in,
                    .usage = stats.usage,
                    .cost = stats.cost,
@@ -264,10 +339,13 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
     if (st != DM_OK)
         return dm_say_failure(err);
     dm_session_clear_line(&c->session);
+    print_search(c);
     print_table(c, program);
     dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
     for (size_t i = 0; i < scores->n; i++)
         dm_value_set(c->arena, last, scores->members[i].key, scores->members[i].value);
+    if (c->result.searched.method)
+        dm_value_set(c->arena, last, DM_STR("search"), search_json(c));
     int code = dm_exit_code(stopped);
     st = dm_out_status(c->arena, c->job, stopped ? "stopped" : "done",
                        stopped ? dm_status_name(stopped) : NULL, code, last, err);
@@ -327,6 +405,10 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
     if (st == DM_OK && !metric)
         st = err.status;
+    dm_mipro_plan plan;
+    if (st == DM_OK && job.optimizer.name == DM_MIPRO_V2)
+        st = dm_mipro_plan_make(a, &job.optimizer, job.program->n, job.trainset->n, job.valset->n,
+                                &plan, &err);
     if (st == DM_OK)
         st = dm_out_open(a, &job, dm_value_get(line->flags, "fresh") != NULL, &finished, &err);
     if (st == DM_OK && !finished)
@@ -342,6 +424,8 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     if (st != DM_OK)
         return dm_say_failure(&err);
     announce(&job);
+    if (job.optimizer.name == DM_MIPRO_V2)
+        announce_search(&job, &plan);
     announce_fill(&job);
     compilation c = {.arena = a, .job = &job};
     if (open_journal(a, &job, &err) != DM_OK)

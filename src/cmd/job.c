@@ -1,6 +1,7 @@
 #include "cmd/job.h"
 #include "base/utf8.h"
 #include "json/json.h"
+#include "optimizer/mipro.h"
 #include "program/state_file.h"
 
 #include <limits.h>
@@ -199,6 +200,22 @@ static dm_status read_inputs(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     return DM_OK;
 }
 
+/* DSPy's rule for MIPROv2: without a validation set the last four fifths of the training set are
+ * one, 1000 at most (contract 8.4 a). */
+static dm_status split_for_mipro(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    if (!job->has_optimizer || job->optimizer.name != DM_MIPRO_V2 || job->valset || !job->trainset)
+        return DM_OK;
+    size_t n = job->trainset->n, val = (size_t)(0.8 * (double)n);
+    dm_at at = dm_at_key(root, "trainset");
+    if (n < 2)
+        return dm_at_fail(&at, err, "mipro_v2 needs two examples, or a validation set");
+    val = val < 1 ? 1 : val > 1000 ? 1000 : val;
+    job->valset = dm_dataset_slice(a, job->trainset, n - val, val);
+    job->trainset = dm_dataset_slice(a, job->trainset, 0, n - val);
+    return DM_OK;
+}
+
 static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
     dm_status st = read_set(a, root, "trainset", &job->trainset, err);
@@ -215,6 +232,7 @@ static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error
         job->valset = job->trainset;
         job->valset_is_trainset = true;
     }
+    st = split_for_mipro(a, root, job, err);
     const dm_dataset *sets[] = {job->trainset, job->valset, job->testset};
     for (int i = 0; i < 3 && st == DM_OK; i++)
         if (sets[i])
@@ -248,7 +266,8 @@ static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm
 static bool role_is_read(const dm_job *job, int role)
 {
     bool bootstraps = job->optimizer.name != DM_LABELED_FEW_SHOT;
-    return role == DM_TASK || !job->has_optimizer || (role == DM_TEACHER && bootstraps);
+    return role == DM_TASK || !job->has_optimizer || (role == DM_TEACHER && bootstraps) ||
+           (role == DM_PROMPT && job->optimizer.name == DM_MIPRO_V2);
 }
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
@@ -337,14 +356,30 @@ static dm_status refuse_later(const dm_at *root, dm_error *err)
     return DM_OK;
 }
 
+/* The user's own instructions; a file, as it stands beside the job. */
+static dm_status read_proposals(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_at optimizer = dm_at_key(root, "optimizer"), at = dm_at_key(&optimizer, "proposals");
+    const char *path = NULL;
+    dm_str text;
+    if (!job->has_optimizer || !job->optimizer.proposals_file)
+        return DM_OK;
+    dm_status st = read_path(a, &at, &path, err);
+    if (st == DM_OK)
+        st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
+    if (st != DM_OK)
+        return dm_error_wrap(err, st, "optimizer.proposals");
+    const dm_value *file = dm_json_read(a, text, err);
+    if (!file)
+        return dm_json_error_in(err, DM_E_JOB, path);
+    job->optimizer.proposals = file;
+    return dm_proposals_check(file, path, job->program, err);
+}
+
 /* What has no reader with the optimizer that was chosen. */
 static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
 {
-    dm_at optimizer = dm_at_key(root, "optimizer"), teacher = dm_at_key(root, "teacher");
-    if (job->has_optimizer && job->optimizer.name == DM_MIPRO_V2)
-        return dm_at_fail(&optimizer, err,
-                          "mipro_v2 is not there yet; there are labeled_few_shot, "
-                          "bootstrap_few_shot and bootstrap_few_shot_with_random_search");
+    dm_at teacher = dm_at_key(root, "teacher");
     if (job->has_optimizer && job->optimizer.name == DM_LABELED_FEW_SHOT && teacher.v)
         return dm_at_fail(&teacher, err, "labeled_few_shot has no teacher: leave it out");
     return DM_OK;
@@ -359,6 +394,16 @@ static dm_value *program_only(dm_arena *a, const dm_value *job)
         if (dm_value_get(job, keys[i]))
             dm_value_set(a, d, dm_str_of(keys[i]), dm_value_get(job, keys[i]));
     return d;
+}
+
+/* Whether its numbers fit the data. */
+static dm_status check_mipro(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    dm_mipro_plan plan;
+    return job->optimizer.name != DM_MIPRO_V2
+               ? DM_OK
+               : dm_mipro_plan_make(a, &job->optimizer, job->program->n, job->trainset->n,
+                                    job->valset->n, &plan, err);
 }
 
 static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **out, dm_error *err)
@@ -414,6 +459,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = refuse_unread(&root, job, err);
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
+    if (st == DM_OK && wants.data)
+        st = read_proposals(a, &root, job, err);
     if (st == DM_OK)
         st = read_inputs(a, &root, job, err);
     if (st == DM_OK && wants.model)
@@ -422,6 +469,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = read_data(a, &root, job, err);
     if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
+    if (st == DM_OK && wants.data && wants.optimizer)
+        st = check_mipro(a, job, err);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");
@@ -472,6 +521,10 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
             !dm_str_is(given->members[i].key, "num_threads") &&
             !dm_str_is(given->members[i].key, "seed"))
             dm_value_set(a, d, given->members[i].key, given->members[i].value);
+    if (job->optimizer.proposals) { /* what it says, not where it is */
+        dm_hash h = dm_json_hash(job->optimizer.proposals);
+        put_hash(a, d, "proposals", &h);
+    }
     return d;
 }
 

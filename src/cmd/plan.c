@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
+#include "optimizer/mipro.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 const char *dm_plan_phase_name(dm_plan_phase p)
 {
-    static const char *const names[] = {"bootstrap", "search", "score"};
+    static const char *const names[] = {"bootstrap", "propose", "search", "score"};
     return names[p];
 }
 
@@ -103,6 +104,32 @@ static void plan_random_search(dm_plan *plan, const dm_job *job, double c, doubl
             fmin(plan->calls[DM_PLAN_BOOTSTRAP].low, c * (p->max_bootstrapped_demos > 0));
 }
 
+/* Demo sets, proposals, and the search with the start's score in it; the winner's row may be
+ * completed beyond that. */
+static void plan_mipro(dm_plan *plan, const dm_job *job, double c, double n)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    dm_mipro_plan m;
+    if (dm_mipro_plan_make(job->arena, p, job->program->n, job->trainset->n, job->valset->n, &m,
+                           NULL) != DM_OK)
+        return; /* said when the job was read */
+    double v = (double)m.n_val, runs = (double)m.runs;
+    for (size_t i = 0; i < m.n_sets && dm_mipro_needs_sets(p, &m, job->program); i++)
+        if (m.sets[i].kind == DM_SET_BOOTSTRAPPED)
+            add_bootstrap(plan, c, n, (double)m.sets[i].size, 1);
+    dm_proposer_calls calls = dm_mipro_proposer_calls(p, &m, job->program, job->trainset->n);
+    add_runs(&plan->calls[DM_PLAN_PROPOSE], 1, calls.low, calls.expected, calls.high);
+    plan->fill[DM_PLAN_PROPOSE] = calls.high > 0 ? (double)(job->program->n * m.n_instructions) : 0;
+    /* A draw that comes again costs nothing, and the best may be certain early. */
+    bool schedule = p->search == DM_MIPRO_SCHEDULE;
+    add_runs(&plan->calls[DM_PLAN_SEARCH], c, schedule ? v : fmin(2 * v, runs), runs,
+             schedule ? runs : runs + v);
+    double fill = p->search == DM_MIPRO_HALVING  ? runs - v
+                  : p->search == DM_MIPRO_FACTOR ? (double)(m.window * 2 * m.block)
+                                                 : (double)m.window * v;
+    plan->fill[DM_PLAN_SEARCH] = fmax(v, fill);
+}
+
 static bool has_demos(const dm_candidate *student)
 {
     for (size_t i = 0; i < student->program->n; i++)
@@ -144,6 +171,10 @@ dm_plan dm_plan_of(const dm_job *job)
         add_bootstrap(&plan, c, n, (double)p->max_bootstrapped_demos, (double)p->max_rounds);
     if (p->name == DM_RANDOM_SEARCH)
         plan_random_search(&plan, job, c, n, v);
+    if (p->name == DM_MIPRO_V2) {
+        plan_mipro(&plan, job, c, n);
+        v = 0; /* start and winner are scored by the search */
+    }
     plan_score(&plan, job, c, v);
     return plan;
 }

@@ -8,8 +8,13 @@ typedef struct dm_range { /* calls */
     double low, expected, high;
 } dm_range;
 
-typedef enum dm_plan_phase { DM_PLAN_BOOTSTRAP, DM_PLAN_SEARCH, DM_PLAN_SCORE } dm_plan_phase;
-#define DM_PLAN_PHASES 3
+typedef enum dm_plan_phase {
+    DM_PLAN_BOOTSTRAP,
+    DM_PLAN_PROPOSE,
+    DM_PLAN_SEARCH,
+    DM_PLAN_SCORE
+} dm_plan_phase;
+#define DM_PLAN_PHASES 4
 const char *dm_plan_phase_name(dm_plan_phase p);
 
 typedef struct dm_plan {

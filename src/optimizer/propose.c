@@ -79,14 +79,14 @@ static dm_future *want(question *q, const char *name, const char *desc, int64_t 
                        double temperature)
 {
     dm_arena *a = dm_pool_arena(q->r->pool);
-    dm_value *module = dm_value_dict(a), *program = dm_value_dict(a), *rows = dm_value_list(a);
+    dm_value *step = dm_value_dict(a), *program = dm_value_dict(a), *rows = dm_value_list(a);
     dm_error err = {DM_OK, ""};
     describe(q, name, desc);
     dm_buf_printf(&q->signature, " -> %s", name);
-    dm_value_set(a, module, DM_STR("signature"), dm_value_string(a, dm_buf_view(&q->signature)));
-    dm_value_set(a, module, DM_STR("instructions"), dm_value_text(a, q->instructions));
-    dm_value_set(a, module, DM_STR("fields"), q->fields);
-    dm_value_set(a, program, DM_STR("predict"), module);
+    dm_value_set(a, step, DM_STR("signature"), dm_value_string(a, dm_buf_view(&q->signature)));
+    dm_value_set(a, step, DM_STR("instructions"), dm_value_text(a, q->instructions));
+    dm_value_set(a, step, DM_STR("fields"), q->fields);
+    dm_value_set(a, program, DM_STR("predict"), step);
     dm_buf_free(&q->signature);
     dm_value_append(a, rows, q->row);
     dm_at at = dm_at_root(program, "proposer", DM_E_INTERNAL);

@@ -33,13 +33,14 @@ static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
         share * (double)s->truncated);
 }
 
-static void put_split(dm_buf *b, const dm_split_report *s)
+static void put_split(dm_buf *b, const dm_split_report *s, double optimism)
 {
     dm_score start = dm_score_of(s->baseline, s->set->n);
     dm_buf_printf(b, "%-8s %6zu ", s->name, s->set->n);
     put_score(b, &start);
     if (s->compiled) {
         dm_score end = dm_score_of(s->compiled, s->set->n);
+        dm_score_selected(&end, optimism);
         dm_difference d = dm_paired(s->baseline, s->compiled, s->set->n);
         dm_buf_char(b, ' ');
         put_score(b, &end);
@@ -61,8 +62,9 @@ void dm_report_table(dm_buf *b, const dm_report *r)
         dm_buf_printf(b, "%-8s %6s %25s%s\n", "", "n", two ? "start (95 %)" : "score (95 %)",
                       two ? "              compiled (95 %)  diff" : "");
     for (size_t i = 0; i < r->n_splits; i++) {
-        put_split(b, &r->splits[i]);
-        test |= strcmp(r->splits[i].name, "testset") == 0;
+        bool is_test = strcmp(r->splits[i].name, "testset") == 0;
+        put_split(b, &r->splits[i], is_test ? 0 : r->optimism);
+        test |= is_test;
     }
     dm_buf_printf(b, "%lld calls, ", (long long)r->usage.requests);
     dm_print_count(b, (double)r->usage.prompt);

@@ -14,8 +14,9 @@ typedef struct dm_split_report { /* one data set */
 typedef struct dm_report {
     const dm_split_report *splits; /* [n_splits] */
     size_t n_splits;
-    bool selected; /* the winner was chosen by the validation score */
-    bool stand_in; /* the embedded model ran */
+    bool selected;   /* the winner was chosen by the validation score */
+    double optimism; /* standard errors by which that is too high in the mean; 0: not known */
+    bool stand_in;   /* the embedded model ran */
     dm_usage usage;
     double cost, seconds; /* cost NAN: not known */
     const char *program;  /* path; NULL: none */

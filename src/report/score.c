@@ -61,6 +61,13 @@ dm_score dm_score_of(const dm_result *r, size_t n)
     return s;
 }
 
+void dm_score_selected(dm_score *s, double se)
+{
+    double by = s->n ? se * (s->high - s->low) / (2 * Z) : 0;
+    s->low = fmax(0, s->low - by);
+    s->high = fmax(s->low, s->high - by);
+}
+
 static const dm_value *number(dm_arena *a, double v)
 {
     return isnan(v) ? dm_value_null(a) : dm_value_float(a, v);

@@ -12,7 +12,10 @@ typedef struct dm_score {
 } dm_score;
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
-dm_score dm_score_of(const dm_result *r, size_t n);      /* r NULL: nothing was scored */
+dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was scored */
+/* The interval of a winner that was selected by this score, which is then se standard errors too
+ * high in the mean; the score stays. */
+void dm_score_selected(dm_score *s, double se);
 dm_value *dm_score_json(dm_arena *a, const dm_score *s); /* {"score", "low", "high", "n", "failed",
                                                           * "parse", "fallback", "truncated"} */
 

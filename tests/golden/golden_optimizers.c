@@ -1,5 +1,6 @@
 /* The optimizers choose what DSPy's choose: the runs of optimizers.json, whole. */
 #include "../unit/world.h"
+#include "optimizer/mipro.h"
 #include "golden.h"
 
 static dm_compile_output compile(world *w, dm_pool *pool, const dm_optimizer_params *params)
@@ -106,4 +107,196 @@ Test(golden_optimizers, random_search)
     }
     dm_pool_free(pool);
     dm_arena_free(w.arena);
+}
+
+/* ---- MIPROv2: demo sets, trials, scores and winner, with search = mipro ---- */
+
+/* The rule of the file for the program; the proposer gets a text of its own for each rollout. */
+static void golden_rule_and_proposals(void *user, const dm_work *work, const dm_value *row,
+                                      dm_arena *a, dm_run_result *out)
+{
+    const world *w = user;
+    if (work->candidate->program == w->program) {
+        golden_rule(NULL, work, row, a, out);
+        return;
+    }
+    const dm_signature *s = work->candidate->program->predictors[0].signature;
+    dm_value *outputs = dm_value_dict(a);
+    dm_value_set(a, outputs, s->fields[s->n_inputs].name,
+                 dm_value_text(a, dm_arena_printf(a, "Answer, number %lld.",
+                                                  (long long)work->rollout)));
+    out->outputs = outputs;
+    out->usage.requests = out->usage.answers = 1;
+}
+
+static double number_of(const dm_value *log, const char *key)
+{
+    const dm_value *v = dm_value_get(log, key);
+    return v ? v->number : NAN;
+}
+
+/* The levels as "i.d i.d" from DSPy's parameters, or "" where the log does not name them. */
+static void logged_levels(dm_buf *b, const dm_value *log, size_t predictors)
+{
+    for (size_t p = 0; p < predictors; p++) {
+        char key[64];
+        snprintf(key, sizeof key, "%zu_predictor_instruction", p);
+        if (!dm_value_get(log, key))
+            return;
+        dm_buf_printf(b, "%s%.0f", p ? " " : "", number_of(log, key));
+        snprintf(key, sizeof key, "%zu_predictor_demos", p);
+        if (dm_value_get(log, key))
+            dm_buf_printf(b, ".%.0f", number_of(log, key));
+    }
+}
+
+static void check_trial(const char *name, const dm_value *logs, const dm_scored *s, size_t n_val,
+                        size_t predictors)
+{
+    char number[20];
+    dm_buf levels;
+    unsigned long trial = strtoul(s->name + strlen("trial "), NULL, 10);
+    snprintf(number, sizeof number, "%lu", trial);
+    const dm_value *log = dm_value_get(logs, number);
+    cr_assert_not_null(log, "%s: %s is not in DSPy's log", name, s->name);
+    double want = dm_value_get(log, "mb_score") ? number_of(log, "mb_score")
+                                                : number_of(log, "full_eval_score");
+    cr_expect_eq(dm_percent_score(s->results, n_val), want, "%s: %s: %g, not %g", name, s->name,
+                 dm_percent_score(s->results, n_val), want);
+    dm_buf_init(&levels, 1000);
+    logged_levels(&levels, log, predictors);
+    if (levels.len)
+        cr_expect_str_eq(s->levels, levels.data, "%s: %s: %s, not %s", name, s->name, s->levels,
+                         levels.data);
+    dm_buf_free(&levels);
+}
+
+static void check_mipro(const char *name, const char *program, dm_optimizer_params params,
+                        bool more_than_dspy)
+{
+    world w = world_new(program);
+    w.sim.run = golden_rule_and_proposals;
+    w.sim.user = &w;
+    const dm_value *want = dm_value_get(golden(w.arena, "optimizers.json"), name),
+                   *logs = dm_value_get(want, "trial_logs");
+    dm_error err = {DM_OK, ""};
+    dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+    cr_assert_not_null(pool, "%s", err.text);
+    dm_compile_output out = compile(&w, pool, &params);
+    if (!more_than_dspy)
+        cr_expect_eq(out.n_scored, logs->n, "%s: %zu trials, not %zu", name, out.n_scored, logs->n);
+    for (size_t i = 0; i < out.n_scored && i < logs->n; i++)
+        check_trial(name, logs, &out.scored[i], w.val->n, w.program->n);
+    expect_demos(name, out.best, dm_value_get(want, "best_demos"));
+    cr_expect_eq(dm_percent_score(out.winner, w.val->n), number_of(want, "score"), "%s", name);
+    dm_pool_free(pool);
+    dm_arena_free(w.arena);
+}
+
+static dm_optimizer_params mipro(int candidates, int trials, int size, int steps, int seed)
+{
+    dm_optimizer_params p = params_of(DM_MIPRO_V2);
+    p.auto_mode = DM_AUTO_NONE;
+    p.num_candidates = candidates;
+    p.num_trials = trials;
+    p.minibatch_size = size;
+    p.minibatch_full_eval_steps = steps;
+    p.has_seed = seed >= 0;
+    p.seed = seed;
+    p.search = DM_MIPRO_SCHEDULE;
+    return p;
+}
+
+Test(golden_optimizers, mipro)
+{
+    check_mipro("mipro_auto_none_k4_T7_mb10_s3_seed9", ONE_PREDICTOR, mipro(4, 7, 10, 3, -1),
+                false);
+    check_mipro("mipro_auto_none_k5_T24_mb10_s4_seed3", ONE_PREDICTOR, mipro(5, 24, 10, 4, 3),
+                false);
+    check_mipro("mipro_two_predictors_auto_none_k4_T14_mb12_s5_seed9", TWO_PREDICTORS,
+                mipro(4, 14, 12, 5, 9), false);
+}
+
+/* Without minibatches DSPy's schedule is TPE on full evaluations; `tpe` goes on with its budget. */
+Test(golden_optimizers, mipro_without_minibatches)
+{
+    dm_optimizer_params p = mipro(6, 15, 35, 5, 9);
+    p.max_bootstrapped_demos = p.max_labeled_demos = 0;
+    p.minibatch = false;
+    check_mipro("mipro_zeroshot_auto_none_k6_T15_full_seed9", ONE_PREDICTOR, p, false);
+    p.search = DM_MIPRO_TPE;
+    check_mipro("mipro_zeroshot_auto_none_k6_T15_full_seed9", ONE_PREDICTOR, p, true);
+}
+
+Test(golden_optimizers, mipro_demo_sets)
+{
+    world w = world_new(ONE_PREDICTOR);
+    const dm_value *want =
+        dm_value_get(golden(w.arena, "optimizers.json"), "mipro_demo_sets_n6_rng9_fresh");
+    dm_optimizer_params p = mipro(6, 1, 10, 5, 9);
+    dm_mipro_plan plan;
+    dm_error err = {DM_OK, ""};
+    dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+    dm_compile_input in = {.params = &p,
+                           .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
+                           .trainset = w.train,
+                           .valset = w.val};
+    cr_assert_eq(dm_mipro_plan_make(w.arena, &p, 1, w.train->n, w.val->n, &plan, &err), DM_OK);
+    dm_demo_sets *sets = dm_demo_sets_start(pool, &in, &plan);
+    cr_assert_eq(dm_demo_sets_join(pool, sets, &err), DM_OK);
+    for (size_t i = 0; i < want->n; i++) {
+        dm_value *one = dm_value_list(w.arena);
+        dm_value_append(w.arena, one, want->items[i]);
+        expect_demos("demo set", dm_demo_sets_get(sets, i)->candidate, one);
+    }
+    dm_pool_free(pool);
+    dm_arena_free(w.arena);
+}
+
+/* The plan draws what rng.json says MIPROv2 draws: subset, orders, sizes, tips, rollouts. */
+static void check_plan(const char *name, dm_auto mode, size_t n, size_t predictors, bool zero_shot)
+{
+    dm_arena *a = dm_arena_new(0);
+    const dm_value *e = dm_value_get(golden(a, "rng.json"), name);
+    dm_optimizer_params p = params_of(DM_MIPRO_V2);
+    dm_mipro_plan plan;
+    dm_error err = {DM_OK, ""};
+    size_t val = (size_t)(0.8 * (double)n), batch[1000];
+    p.auto_mode = mode;
+    if (zero_shot)
+        p.max_bootstrapped_demos = p.max_labeled_demos = 0;
+    cr_assert_eq(dm_mipro_plan_make(a, &p, predictors, n - val, val, &plan, &err), DM_OK, "%s",
+                 err.text);
+    cr_expect_eq((double)plan.n_val, number_of(e, "valset_len"), "%s", name);
+    const dm_value *first = dm_value_get(e, "valset_first10"), *sets = dm_value_get(e, "sets"),
+                   *proposals = dm_value_get(e, "proposals");
+    for (size_t i = 0; i < first->n; i++)
+        cr_expect_eq((double)(n - val + plan.val[i]), first->items[i]->number, "%s", name);
+    size_t drawn = 0;
+    for (size_t i = 0; i < plan.n_sets; i++) {
+        if (!plan.sets[i].order)
+            continue;
+        const dm_value *want = sets->items[drawn++];
+        for (size_t k = 0; k < want->items[1]->n; k++)
+            cr_expect_eq((double)plan.sets[i].order[k], want->items[1]->items[k]->number);
+        cr_expect_eq((double)plan.sets[i].size, want->items[2]->number, "%s: set %zu", name, i);
+    }
+    cr_expect_eq(drawn, sets->n);
+    cr_expect_eq(predictors * plan.n_instructions, proposals->n, "%s", name);
+    for (size_t i = 0; i < proposals->n; i++)
+        cr_expect_eq((double)plan.proposals[i].rollout, proposals->items[i]->items[3]->number);
+    const dm_value *minibatch = dm_value_get(e, "minibatch1_idx");
+    if (minibatch)
+        dm_pyrandom_sample(&plan.minibatches, plan.n_val, 35, batch);
+    for (size_t i = 0; minibatch && i < minibatch->n; i++)
+        cr_expect_eq((double)batch[i], minibatch->items[i]->number);
+    dm_arena_free(a);
+}
+
+Test(golden_optimizers, mipro_plan)
+{
+    check_plan("mipro_light_130", DM_AUTO_LIGHT, 130, 1, false);
+    check_plan("mipro_light_30", DM_AUTO_LIGHT, 30, 1, false);
+    check_plan("mipro_medium_600_2preds", DM_AUTO_MEDIUM, 600, 2, false);
+    check_plan("mipro_zeroshot_130", DM_AUTO_LIGHT, 130, 1, true);
 }
