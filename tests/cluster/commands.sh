@@ -40,7 +40,7 @@ printf '{"instructions": "x"}' >teacher.json
 refused "a teacher that nothing asks" 64 "no teacher" check job.json --teacher=teacher.json
 refused "a model of a role that nothing asks" 64 "asks no model of this role" check job.json '--lms={"teacher": "embedded/stand-in"}'
 refused "max_errors where nothing is counted" 64 "runs nothing" check job.json --max_errors=3
-refused "an optimizer that is not there yet" 64 "not there yet" compile job.json --optimizer=mipro_v2
+refused "an optimizer that is not there" 64 "no optimizer is called" compile job.json --optimizer=mipro_v9
 check "leaves no OUT behind" [ ! -e job ]
 refused "num_threads and concurrency that differ" 64 "says otherwise" check job.json --optimizer.num_threads=9
 check "num_threads and concurrency that agree" run 0 "$PROGRAM" check job.json --optimizer.num_threads=8

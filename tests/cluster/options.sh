@@ -125,6 +125,8 @@ row() {
 	optimizer.search) changes asks $MI -- --$1=mipro ;;
 	optimizer.runs | optimizer.in_flight) changes asks $MI -- --$1=40 ;;
 	optimizer.patience) changes asks $MI -- --$1=1 ;;
+	optimizer.leak_guard) changes asks $MI --valset=train.jsonl -- --$1=false ;;
+	optimizer.proposals) printf '{"self": ["Look twice."]}' >own.json && changes asks $MI -- --$1=own.json ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
 	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
