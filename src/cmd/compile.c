@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/history.h"
 #include "cmd/metric_trial.h"
 #include "cmd/out.h"
 #include "cmd/plan.h"
@@ -379,20 +380,6 @@ static int run(compilation *c, dm_error *err)
     return finish(c, st, err);
 }
 
-static dm_status open_journal(dm_arena *a, dm_job *job, dm_error *err)
-{
-    const char *path = dm_arena_printf(a, "%s/journal", job->out);
-    job->setup.replay = dm_replay_new();
-    job->setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_job_identity(a, job), NULL,
-                                         dm_replay_visit, job->setup.replay, err);
-    if (!job->setup.journal)
-        return err->status;
-    if (dm_replay_results(job->setup.replay))
-        fprintf(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
-                dm_replay_results(job->setup.replay), path);
-    return DM_OK;
-}
-
 int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -402,6 +389,9 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_status st = dm_job_read(a, line, wants, &job, &err);
     if (st == DM_OK)
         st = dm_session_deadline(line, &job, &err);
+    dm_fsync sync;
+    if (st == DM_OK)
+        st = dm_history_fsync(line, &sync, &err);
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
     if (st == DM_OK && !metric)
         st = err.status;
@@ -420,17 +410,17 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         return 0;
     }
     if (st == DM_OK)
+        st = dm_history_open(a, &job, line, sync, &err);
+    if (st == DM_OK)
         st = dm_out_status(a, &job, "running", NULL, -1, NULL, &err);
-    if (st != DM_OK)
-        return dm_say_failure(&err);
-    announce(&job);
-    if (job.optimizer.name == DM_MIPRO_V2)
-        announce_search(&job, &plan);
-    announce_fill(&job);
     compilation c = {.arena = a, .job = &job};
-    if (open_journal(a, &job, &err) != DM_OK)
-        return dm_say_failure(&err);
-    st = dm_session_open(&c.session, &job, &err);
+    if (st == DM_OK) {
+        announce(&job);
+        if (job.optimizer.name == DM_MIPRO_V2)
+            announce_search(&job, &plan);
+        announce_fill(&job);
+        st = dm_session_open(&c.session, &job, &err);
+    }
     int code = st == DM_OK ? run(&c, &err) : dm_say_failure(&err);
     if (st == DM_OK)
         dm_session_close(&c.session);

@@ -519,6 +519,7 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
     for (size_t i = 0; given && given->kind == DM_DICT && i < given->n; i++)
         if (!dm_str_is(given->members[i].key, "name") &&
             !dm_str_is(given->members[i].key, "num_threads") &&
+            !dm_str_is(given->members[i].key, "in_flight") &&
             !dm_str_is(given->members[i].key, "seed"))
             dm_value_set(a, d, given->members[i].key, given->members[i].value);
     if (job->optimizer.proposals) { /* what it says, not where it is */
@@ -551,6 +552,9 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, job->setup.failure_score));
     if (job->has_optimizer)
         dm_value_set(a, d, DM_STR("optimizer"), optimizer_json(a, job));
+    const dm_value *in_flight = dm_value_get(dm_value_get(job->json, "optimizer"), "in_flight");
+    if (in_flight)
+        dm_value_set(a, d, DM_STR("in_flight"), in_flight);
     dm_value_set(a, d, DM_STR("seed"),
                  job->optimizer.has_seed ? dm_value_int(a, job->optimizer.seed) : dm_value_null(a));
     return d;

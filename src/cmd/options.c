@@ -113,6 +113,11 @@ const dm_option dm_options[] = {
      "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "move an earlier OUT aside and start anew"},
     {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},
+    {"fsync", DM_OPT_FLAG, DM_FOR_COMPILE, "each|1s|none",
+     "what the journal may lose when the machine goes down (a killed run loses nothing): each: "
+     "no result; 1s: a second's (the default); none: some 30 s"},
+    {"accept-model-change", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL,
+     "go on although the server now serves another model than this OUT was begun with"},
     {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL, "TIME",
      "stop, resumable, after so long: 3h50m"},
     {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",

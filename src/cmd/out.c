@@ -1,5 +1,6 @@
 #include "cmd/out.h"
 #include "json/json.h"
+#include "study/lock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -68,7 +69,9 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, bool fresh, const dm_value
     dm_str text;
     *finished = NULL;
     if (fresh && (access(path, F_OK) == 0 || access(in_out(a, job, "journal"), F_OK) == 0)) {
-        dm_status st = move_aside(a, job->out, err);
+        dm_lock *lock = dm_lock_take(in_out(a, job, "journal.lock"), err); /* not under a run */
+        dm_lock_free(lock);
+        dm_status st = lock ? move_aside(a, job->out, err) : err->status;
         if (st != DM_OK)
             return st;
     }

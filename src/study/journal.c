@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "json/json.h"
+#include "study/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 struct dm_journal {
     int fd;
     char *path;
+    dm_lock *lock;
     dm_fsync fsync;
     dm_buf buffer;
     uint64_t size; /* bytes of whole records in the file */
@@ -177,18 +179,21 @@ static void add_header(dm_journal *j, const dm_value *header, const dm_value *fr
     dm_arena_free(a);
 }
 
+static dm_status take_lock(dm_journal *j, dm_error *err)
+{
+    dm_buf path;
+    dm_buf_init(&path, 65536);
+    dm_buf_printf(&path, "%s.lock", j->path);
+    j->lock = dm_lock_take(path.data, err);
+    dm_buf_free(&path);
+    return j->lock ? DM_OK : err->status;
+}
+
 static dm_status open_file(dm_journal *j, opening *o, const dm_value *free_keys, dm_error *err)
 {
     j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (j->fd < 0)
         return dm_fail(err, DM_E_OUTPUT, "%s: %s", j->path, strerror(errno));
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(j->fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) {
-        (void)fcntl(j->fd, F_GETLK, &lock);
-        return dm_fail(err, DM_E_OUTPUT,
-                       "%s: process %ld is writing it: one run of a job at a time", j->path,
-                       (long)lock.l_pid);
-    }
     dm_arena *a = dm_arena_new(0);
     dm_str bytes = {"", 0};
     struct stat s;
@@ -213,12 +218,16 @@ dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *he
     opening o = {header, visit, user, 0};
     j->path = dm_copy_string(path);
     j->fsync = fsync;
+    j->fd = -1;
+    dm_error local = {DM_OK, ""};
+    if (!err)
+        err = &local;
     dm_buf_init(&j->buffer, (size_t)1 << 31);
-    if (open_file(j, &o, free_keys, err) == DM_OK)
+    if (take_lock(j, err) == DM_OK && open_file(j, &o, free_keys, err) == DM_OK)
         return j;
     if (j->fd >= 0)
         close(j->fd);
-    j->fd = -1;
+    dm_lock_free(j->lock);
     dm_buf_free(&j->buffer);
     free(j->path);
     free(j);
@@ -246,6 +255,11 @@ void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload)
 static dm_status write_all(dm_journal *j, dm_error *err)
 {
     size_t at = 0;
+    if (dm_lock_lost(j->lock))
+        return dm_fail(err, DM_E_OUTPUT,
+                       "%s: another run has taken it over, since this one had stood still for too "
+                       "long; nothing more is written here",
+                       j->path);
     while (at < j->buffer.len) {
         ssize_t n = write(j->fd, j->buffer.data + at, j->buffer.len - at);
         if (n < 0 && errno == EINTR)
@@ -295,6 +309,7 @@ dm_status dm_journal_close(dm_journal *j, dm_error *err)
         st = dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", j->path, strerror(errno));
     if (close(j->fd) != 0 && st == DM_OK)
         st = dm_fail(err, DM_E_OUTPUT, "%s: %s", j->path, strerror(errno));
+    dm_lock_free(j->lock);
     dm_buf_free(&j->buffer);
     free(j->path);
     free(j);

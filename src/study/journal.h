@@ -5,7 +5,8 @@
  *     payload
  * with little-endian numbers; the first record is the header. A tail that was torn by a crash is
  * cut when the journal is opened, and said; damage in the middle is refused, with its offset.
- * Written with write(2) alone: no mmap, so NFS and Lustre are fine. */
+ * Written with write(2) alone: no mmap, so NFS and Lustre are fine. While it is open the file
+ * path.lock says who writes (lock.h). */
 #ifndef DM_STUDY_JOURNAL_H
 #define DM_STUDY_JOURNAL_H
 
@@ -20,11 +21,11 @@ typedef enum dm_fsync {
 
 typedef enum dm_journal_type {
     DM_JOURNAL_HEADER = 1, /* JSON text: what the run is about */
-    DM_JOURNAL_ATTEMPT,    /* a process began to write: host, pid, wall time */
-    DM_JOURNAL_ANSWER,     /* cell key, dm_answer */
-    DM_JOURNAL_RESULT,     /* cell key, result bytes */
-    DM_JOURNAL_USAGE,      /* usage of an attempt that gave no result */
-    DM_JOURNAL_END         /* the run is finished: its last line */
+    DM_JOURNAL_ATTEMPT, /* a process began to write; JSON text: version, and what servers serve */
+    DM_JOURNAL_ANSWER,  /* cell key, dm_answer */
+    DM_JOURNAL_RESULT,  /* cell key, result bytes */
+    DM_JOURNAL_USAGE,   /* usage of an attempt that gave no result */
+    DM_JOURNAL_END      /* the run is finished: its last line */
 } dm_journal_type;
 
 typedef struct dm_journal dm_journal;

@@ -1,0 +1,145 @@
+#include "cmd/history.h"
+#include "json/json.h"
+#include "lm/serves.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SERVES_SECONDS 5.0
+
+typedef struct history {
+    dm_arena *arena;
+    dm_replay *replay;
+    dm_value *serves; /* role -> what its server said last, in any attempt */
+} history;
+
+dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error *err)
+{
+    static const char *const names[] = {"each", "1s", "none"};
+    const dm_value *v = dm_value_get(line->flags, "fsync");
+    *out = DM_FSYNC_1S;
+    for (int i = 0; v && i < 3; i++)
+        if (dm_str_is(v->text, names[i])) {
+            *out = (dm_fsync)i;
+            return DM_OK;
+        }
+    return v ? dm_fail(err, DM_E_USAGE, "--fsync is each, 1s or none, not \"%s\"", v->text.p)
+             : DM_OK;
+}
+
+/* ---- what servers serve ---- */
+
+static void remember(history *h, const dm_value *serves)
+{
+    for (size_t i = 0; serves && serves->kind == DM_DICT && i < serves->n; i++)
+        dm_value_set(h->arena, h->serves, serves->members[i].key,
+                     dm_value_copy(h->arena, serves->members[i].value));
+}
+
+static dm_status visit(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+{
+    history *h = user;
+    if (type == DM_JOURNAL_ATTEMPT) {
+        dm_arena *a = dm_arena_new(0);
+        const dm_value *v = dm_json_read(a, payload, NULL);
+        remember(h, v && v->kind == DM_DICT ? dm_value_get(v, "serves") : NULL);
+        dm_arena_free(a);
+    }
+    return dm_replay_visit(h->replay, type, payload, err);
+}
+
+static dm_value *ask_servers(dm_arena *a, const dm_job *job)
+{
+    dm_value *d = dm_value_dict(a);
+    for (int i = 0; i < DM_ROLES; i++) {
+        bool again = !job->setup.lm[i];
+        for (int k = 0; k < i; k++)
+            again |= job->setup.lm[i] == job->setup.lm[k];
+        if (again)
+            continue;
+        dm_at at = dm_at_root(job->setup.lm[i], job->file, DM_E_JOB);
+        const dm_lm_config *c = dm_lm_config_read(a, &at, NULL);
+        const dm_value *said = c ? dm_lm_serves(a, c, SERVES_SECONDS) : NULL;
+        if (said)
+            dm_value_set(a, d, dm_str_of(dm_role_name((dm_role)i)), said);
+    }
+    return d;
+}
+
+static void put_json(dm_buf *b, const dm_value *v)
+{
+    if (v)
+        dm_json_write(b, v, DM_JSON_PYTHON);
+    else
+        dm_buf_text(b, "not told");
+}
+
+/* Answers of two models in one compilation compare nothing. */
+static dm_status compare_servers(const dm_value *before, const dm_value *now, dm_error *err)
+{
+    for (size_t i = 0; i < now->n; i++) {
+        const dm_member *m = &now->members[i];
+        const dm_value *old = dm_value_get_str(before, m->key);
+        for (size_t k = 0; old && k < m->value->n; k++) {
+            const dm_member *said = &m->value->members[k];
+            const dm_value *then = dm_value_get_str(old, said->key);
+            dm_buf b;
+            if (then && dm_value_equal(then, said->value))
+                continue;
+            dm_buf_init(&b, 4096);
+            put_json(&b, then);
+            dm_buf_text(&b, " then, ");
+            put_json(&b, said->value);
+            dm_status st = dm_fail(
+                err, DM_E_OUTPUT,
+                "the server of the %s model serves something else than when this OUT was begun "
+                "(`%s`: %s now): --accept-model-change goes on all the same, --fresh begins anew",
+                m->key.p, said->key.p, b.data);
+            dm_buf_free(&b);
+            return st;
+        }
+    }
+    return DM_OK;
+}
+
+static dm_status begin_attempt(history *h, dm_job *job, bool accept, dm_error *err)
+{
+    dm_value *now = ask_servers(h->arena, job), *d = dm_value_dict(h->arena);
+    dm_status st = accept ? DM_OK : compare_servers(h->serves, now, err);
+    dm_buf b;
+    if (st != DM_OK)
+        return st;
+    dm_value_set(h->arena, d, DM_STR("version"), dm_value_text(h->arena, DM_VERSION));
+    dm_value_set(h->arena, d, DM_STR("serves"), now);
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, d, DM_JSON_PYTHON);
+    dm_journal_add(job->setup.journal, DM_JOURNAL_ATTEMPT, dm_buf_view(&b));
+    dm_buf_free(&b);
+    return DM_OK;
+}
+
+/* ---- the whole ---- */
+
+dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line, dm_fsync sync,
+                          dm_error *err)
+{
+    const char *path = dm_arena_printf(a, "%s/journal", job->out);
+    history h = {a, dm_replay_new(), dm_value_dict(a)};
+    dm_value *more = dm_value_dict(a);
+    dm_value_set(a, more, DM_STR("version"), dm_value_text(a, DM_VERSION));
+    job->setup.journal = dm_journal_open(path, sync, dm_job_identity(a, job), more, visit, &h, err);
+    dm_status st = job->setup.journal ? DM_OK : err->status;
+    if (st == DM_OK)
+        st = begin_attempt(&h, job, dm_value_get(line->flags, "accept-model-change") != NULL, err);
+    if (st != DM_OK) {
+        (void)dm_journal_close(job->setup.journal, NULL);
+        dm_replay_free(h.replay);
+        job->setup.journal = NULL;
+        return st;
+    }
+    job->setup.replay = h.replay;
+    if (dm_replay_results(h.replay))
+        fprintf(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
+                dm_replay_results(h.replay), path);
+    return DM_OK;
+}

@@ -1,0 +1,16 @@
+/* What an OUT remembers: its journal, opened and replayed. */
+#ifndef DM_CMD_HISTORY_H
+#define DM_CMD_HISTORY_H
+
+#include "cmd/job.h"
+
+/* --fsync of the flags. */
+dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error *err) DM_MUST_USE;
+/* Opens OUT/journal for the job, and fills job->setup.journal and .replay. Refused with
+ * DM_E_OUTPUT: another run writes there, it is another job's (the key that differs is named), it is
+ * damaged, or a server now serves something else than before (--accept-model-change allows that).
+ */
+dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line, dm_fsync sync,
+                          dm_error *err) DM_MUST_USE;
+
+#endif

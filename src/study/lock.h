@@ -1,0 +1,20 @@
+/* One writer at a time, also where fcntl locks do not reach other hosts: a lock that the file
+ * system keeps, where it has any, and a file that says who writes, with a counter that a thread
+ * rewrites every 2 s (DESIGN.md §2; issue 6). */
+#ifndef DM_STUDY_LOCK_H
+#define DM_STUDY_LOCK_H
+
+#include "base/status.h"
+
+typedef struct dm_lock dm_lock;
+
+/* Takes the lock file at path. Of a process of this host it is taken over unless pid and start
+ * time are those of one that lives; of another host when its counter stands still for 15 s of our
+ * own clock, which is waited for, and said. DM_E_OUTPUT names who holds it. */
+dm_lock *dm_lock_take(const char *path, dm_error *err) DM_MUST_USE;
+/* Whether somebody else has taken it over since (this process had stood still for too long): then
+ * nothing may be written any more. */
+bool dm_lock_lost(const dm_lock *l);
+void dm_lock_free(dm_lock *l); /* removes the file; NULL is fine */
+
+#endif
