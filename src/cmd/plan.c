@@ -56,10 +56,10 @@ static bool is_candidate(const dm_optimizer_params *p, int64_t k)
  * (search-study §5: 40-74 %); at most all. Halving: the better half at v / 2^r examples. */
 static dm_range race_runs(dm_races race, double k, double v)
 {
-    double first = fmin(20, v), runs = 0, from = 0;
+    double first = fmin(20, v), runs = 0, from = 0, alive = k;
     if (race == DM_RACES_BETTING)
         return (dm_range){k * first + v - first, .6 * k * v, k * v};
-    for (double rounds = ceil(log2(k)), alive = k; rounds > 0; rounds--) {
+    for (int rounds = (int)ceil(log2(k)); rounds > 0; rounds--) {
         double to = fmin(v, fmax(4, ceil(v / exp2(rounds - 1))));
         runs += alive * (to - from);
         alive = ceil(alive / 2);
