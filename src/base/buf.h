@@ -16,6 +16,7 @@
 #define DM_MAX_REQUEST ((size_t)64 << 20)  /* an HTTP request */
 #define DM_MAX_MESSAGE ((size_t)256 << 20) /* a message between ranks */
 #define DM_MAX_FILE    ((size_t)1 << 30)   /* a file that is read whole */
+#define DM_MAX_DATA    ((size_t)256 << 20) /* a data file: ranks get the sets in one message */
 #define DM_MAX_TEXT    ((size_t)64 << 20)  /* a rendered prompt, a table, a program file */
 
 typedef struct dm_str {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct command {
@@ -192,8 +193,20 @@ static int run_as_rank(int argc, char **argv)
     return code;
 }
 
+/* A core would hold the keys and the environment. A limit of 1 byte is below any core, and makes
+ * the system give none to its own handler either (core(5)). */
+static void leave_no_core(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_CORE, &r) != 0)
+        return;
+    r.rlim_cur = r.rlim_max < 1 ? r.rlim_max : 1;
+    (void)setrlimit(RLIMIT_CORE, &r);
+}
+
 int main(int argc, char **argv)
 {
+    leave_no_core();
     dm_set_nomem(out_of_memory);
     dm_signals_install();
     return dm_cluster_is_rank() ? run_as_rank(argc, argv) : check_stdout(run_alone(argc, argv));

@@ -39,6 +39,7 @@ void dm_signals_install(void)
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGUSR1, &a, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at the system's limit is a disk that is full */
 }
 
 dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err)

@@ -226,7 +226,7 @@ dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_er
 {
     dm_str text;
     dm_arena *file = dm_arena_new(0); /* rows are copies: the text goes when they are made */
-    dm_status st = dm_read_file(file, path, DM_MAX_FILE, &text, err);
+    dm_status st = dm_read_file(file, path, DM_MAX_DATA, &text, err);
     if (st == DM_OK)
         st = dm_dataset_parse(a, path, text, DM_FORMAT_GUESS, out, err);
     dm_arena_free(file);

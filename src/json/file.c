@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 dm_status dm_json_error_in(dm_error *err, dm_status status, const char *name)
@@ -23,9 +24,12 @@ dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, 
     if (fd < 0)
         return dm_fail(err, DM_E_DATA, "%s: cannot be opened: %s", path, strerror(errno));
     dm_buf b;
+    struct stat s;
     dm_buf_init(&b, max + 65536);
     dm_status st = DM_OK;
     ssize_t n = 1;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && (uint64_t)s.st_size > max)
+        n = 0, st = dm_fail(err, DM_E_LIMIT, "%s: larger than %zu bytes", path, max);
     while (n > 0 && b.len <= max) {
         char *to = dm_buf_room(&b, 65536);
         n = read(fd, to, 65536);

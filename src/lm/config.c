@@ -1,5 +1,6 @@
 #include "lm/config.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "lm/inside.h"
 
@@ -189,6 +190,10 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
         st = read_text(at, "api_key_env", &c->api_key_env, err);
     if (st == DM_OK)
         st = read_text(at, "api_key_file", &c->api_key_file, err);
+    /* Known as a secret from here on: a metric's program may be started before any server is. */
+    const char *secret = c->api_key_env ? getenv(c->api_key_env) : NULL;
+    if (secret)
+        dm_log_secret(secret);
     if (st == DM_OK)
         st = read_text(at, "ca_file", &c->ca_file, err);
     if (st == DM_OK && c->ca_file && access(c->ca_file, R_OK) != 0)

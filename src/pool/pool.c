@@ -182,11 +182,12 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
     f->cells = dm_arena_alloc_n(p->arena, n, sizeof *f->cells);
     f->state = dm_pool_state(p, w);
     for (size_t i = 0; i < n; i++) {
+        size_t known = p->n_cells;
         uint32_t number = f->cells[i] = dm_pool_cell(p, f->state, examples[i]);
         dm_cell *c = p->cells[number];
         if (c->phase == DM_CELL_DONE) {
             f->n_done++;
-            p->phase_done++;
+            p->phase_done += number < known; /* one that is replayed was counted as it was made */
             continue;
         }
         dm_waiter *waiter = dm_arena_alloc(p->arena, sizeof *waiter);

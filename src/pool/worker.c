@@ -478,7 +478,10 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
                 take_setup(w, &in);
             break;
         case DM_MSG_SHARD:
-            take_shard(w, &in);
+            if (w->runner.lm)
+                take_shard(w, &in);
+            else
+                rec.bad = true; /* work before the setup */
             break;
         case DM_MSG_SLOTS:
             take_slots(w, &in);

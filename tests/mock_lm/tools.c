@@ -145,6 +145,10 @@ int mock_tool(int argc, char **argv)
                                     argc == 6 ? strtol(argv[5], NULL, 10) : 30)
                    ? 0
                    : 69;
+    if (strcmp(name, "--list-journal") == 0)
+        return argc == 3 ? mock_list_journal(argv[2]) : 64;
+    if (strcmp(name, "--kill-at") == 0)
+        return argc == 5 ? mock_kill_at(argv[2], argv[3], argv[4]) : 64;
     if (strcmp(name, "--faults") == 0) {
         mock_faults_list();
         return 0;

@@ -8,7 +8,13 @@
  *   --post HOST:PORT PATH [FILE]   POST of a file's bytes (none: empty)
  *   --make-data N [SEED FROM] [--seed S] [--from F]   the planted world's data set
  *   --make-cert HOST CERT KEY [DAYS]    a self-signed certificate; exit 69: built without OpenSSL
+ *   --list-journal FILE        a line a record: the byte behind it, and the calls known by then
+ *   --kill-at FILE BYTES PID   kill -9 for the process group when the file has so many bytes
  *   --faults                   the kinds of faults */
 int mock_tool(int argc, char **argv);
+
+/* journal.c */
+int mock_list_journal(const char *path);
+int mock_kill_at(const char *path, const char *bytes, const char *pid);
 
 #endif
