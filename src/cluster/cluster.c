@@ -2,21 +2,32 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cluster/transport.h"
+#include "cluster/watchdog.h"
 #include "pool/inside.h"
 #include "pool/worker.h"
 
 #include <math.h>
 #include <mpi.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define LEAVE_SECONDS 5 /* for the last messages, and for MPI_Finalize */
+/* Silence after which a worker is lost; one that has not yet said anything (it reads the data); and
+ * after which a worker takes the coordinator for lost, which may have work of its own. */
+#define LOST_SECONDS  6.0
+#define START_SECONDS 120.0
+#define LEASE_SECONDS 900.0
 
 static struct {
     dm_transport *transport;
     int rank, size;
     bool dismissed; /* the other ranks were told that it is over */
+    bool *heard_of; /* [size] a message came from it */
+    bool *lost;     /* [size] */
+    int n_lost;
 } here;
 
 bool dm_cluster_is_rank(void)
@@ -27,6 +38,7 @@ bool dm_cluster_is_rank(void)
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
 {
     int provided;
+    dm_watchdog_start();
     signal(SIGPIPE, SIG_IGN); /* tcp writes to ranks that are gone */
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
@@ -35,6 +47,13 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     *rank = here.rank;
     *size = here.size;
+    here.heard_of = dm_alloc_n((size_t)here.size, sizeof *here.heard_of);
+    here.lost = dm_alloc_n((size_t)here.size, sizeof *here.lost);
+    if (here.rank > 0) { /* rank 0 ends the run in order; the others serve it until then */
+        signal(SIGUSR1, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
+    }
     here.transport = dm_transport_new(here.rank, here.size, err);
     return here.transport ? DM_OK : DM_E_INTERNAL;
 }
@@ -44,7 +63,9 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
 static void link_send(dm_link *l, int worker, dm_buf *msg)
 {
     (void)l;
+    dm_watchdog_expect(DM_TURN_SECONDS);
     dm_transport_send(here.transport, worker + 1, msg);
+    dm_watchdog_expect(DM_WORK_SECONDS);
 }
 
 static size_t link_pending(dm_link *l, int worker)
@@ -56,9 +77,16 @@ static size_t link_pending(dm_link *l, int worker)
 static bool link_receive(dm_link *l, int *worker, dm_str *bytes)
 {
     int rank;
+    bool got;
     (void)l;
-    if (!dm_transport_receive(here.transport, &rank, bytes))
+    dm_watchdog_expect(DM_TURN_SECONDS);
+    do /* what a lost one still says comes too late: its work went to others */
+        got = dm_transport_receive(here.transport, &rank, bytes);
+    while (got && here.lost[rank]);
+    dm_watchdog_expect(DM_WORK_SECONDS);
+    if (!got)
         return false;
+    here.heard_of[rank] = true;
     *worker = rank - 1;
     return true;
 }
@@ -66,6 +94,16 @@ static bool link_receive(dm_link *l, int *worker, dm_str *bytes)
 static int link_lost(dm_link *l)
 {
     (void)l;
+    for (int rank = 1; rank < here.size; rank++) {
+        double limit = here.heard_of[rank] ? LOST_SECONDS : START_SECONDS;
+        if (here.lost[rank] || (dm_transport_heartbeat(here.transport, rank) &&
+                                dm_transport_silence(here.transport, rank) <= limit))
+            continue;
+        here.lost[rank] = true;
+        here.n_lost++;
+        dm_transport_forget(here.transport, rank);
+        return rank - 1;
+    }
     return -1;
 }
 
@@ -116,6 +154,11 @@ void dm_cluster_dismiss(void)
     dm_transport_drain(here.transport, LEAVE_SECONDS);
 }
 
+bool dm_cluster_alone(void)
+{
+    return here.size > 1 && here.n_lost == here.size - 1;
+}
+
 /* ---- other ranks ---- */
 
 static void to_coordinator(void *user, dm_buf *msg)
@@ -144,6 +187,11 @@ void dm_cluster_worker(void)
     while (!told) {
         int rank;
         dm_str bytes;
+        double silent = dm_transport_silence(here.transport, 0);
+        if (silent > LEASE_SECONDS ||
+            (!dm_transport_heartbeat(here.transport, 0) && silent > LOST_SECONDS))
+            _exit(0); /* the coordinator is gone; what it had is in its journal */
+        dm_watchdog_expect(DM_WORK_SECONDS);
         while (dm_transport_receive(here.transport, &rank, &bytes) && !told) {
             dm_worker_receive(w, bytes);
             told = dm_worker_told_to_end(w);
@@ -165,6 +213,11 @@ void dm_cluster_worker(void)
 
 void dm_cluster_end(int code)
 {
+    /* MPI_Finalize would wait for the lost; under the launcher's recovery nobody needs it. */
+    if (here.n_lost || getenv("DM_RECOVERY")) {
+        fflush(NULL);
+        _exit(code);
+    }
     /* MPI_Finalize hangs when a rank is stopped or gone (cluster-notes §7.2): SIGALRM ends that. */
     if (here.rank == 0 && code != 0)
         signal(SIGALRM, SIG_DFL);

@@ -17,6 +17,8 @@ dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err) DM_MUST_USE;
 /* Other ranks: works until rank 0 says that it is over. */
 void dm_cluster_worker(void);
 
+/* Rank 0: whether all the others are lost, so that another attempt may do better. */
+bool dm_cluster_alone(void);
 /* Rank 0 without a pool: tells the other ranks that it is over. */
 void dm_cluster_dismiss(void);
 /* Leaves MPI; bounded in time. Does not return if that fails: then it exits with code. */

@@ -27,7 +27,13 @@ struct dm_doorbell {
     address own;
     address *peers; /* [n] */
     int n;
+    uint64_t token;
 };
+
+typedef struct beat { /* a ring is one byte */
+    uint64_t token;
+    int32_t rank;
+} beat;
 
 /* Not by the host's name: Debian resolves it to 127.0.1.1. */
 static struct in_addr own_address(const char *wanted)
@@ -115,11 +121,32 @@ int dm_doorbell_fd(const dm_doorbell *b)
     return b->fd;
 }
 
-bool dm_doorbell_hush(dm_doorbell *b)
+bool dm_doorbell_hush(dm_doorbell *b, double *heard, double now)
 {
-    char bytes[16];
+    beat it;
     bool rang = false;
-    while (recv(b->fd, bytes, sizeof bytes, MSG_DONTWAIT) >= 0)
-        rang = true;
+    ssize_t n;
+    while ((n = recv(b->fd, &it, sizeof it, MSG_DONTWAIT)) >= 0)
+        if (n < (ssize_t)sizeof it)
+            rang = true;
+        else if (heard && it.token == b->token && it.rank >= 0 && it.rank < b->n)
+            heard[it.rank] = now;
     return rang;
+}
+
+dm_beat dm_doorbell_beat(dm_doorbell *b, int peer, int rank)
+{
+    beat it;
+    memset(&it, 0, sizeof it);
+    it.token = b->token;
+    it.rank = rank;
+    if (peer < 0 || peer >= b->n || b->peers[peer].len == 0 ||
+        sendto(b->fd, &it, sizeof it, MSG_DONTWAIT, &b->peers[peer].a.any, b->peers[peer].len) >= 0)
+        return DM_BEAT_SENT;
+    return errno == ECONNREFUSED ? DM_BEAT_GONE : DM_BEAT_FULL;
+}
+
+void dm_doorbell_token(dm_doorbell *b, uint64_t token)
+{
+    b->token = token;
 }

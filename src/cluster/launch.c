@@ -1,21 +1,32 @@
 #include "cluster/launch.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
+#include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define KEPT                                                                                       \
     16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
 #define MAX_WORDS 512
+/* s. mpirun may never return by itself (cluster-notes §7.2): ended when the result is there for
+ * SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN. */
+#define SETTLE     3.0
+#define SILENT     12.0
+#define BEGIN      180.0
+#define KILL_AFTER 5.0
+#define RESTARTS   3 /* of a compile, which resumes */
 
 typedef struct launch {
     char program[PATH_MAX], status[PATH_MAX];
@@ -25,8 +36,10 @@ typedef struct launch {
     size_t n_passed;
     char **command; /* NULL-terminated */
     pid_t pid;
-    int err;       /* mpirun's stderr */
-    bool in_block; /* between two lines of dashes: mpirun speaks */
+    int err;             /* mpirun's stderr */
+    bool far;            /* other hosts are named: rank 0 may be there, out of our sight */
+    bool in_block;       /* between two lines of dashes: mpirun speaks */
+    double over, ending; /* see end_mpirun */
     dm_buf line, kept;
 } launch;
 
@@ -56,6 +69,7 @@ static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
         for (size_t k = 0; k < 4 && pair && !known; k++)
             known = strcmp(argv[i], with_value[k]) == 0;
         if (known && l->n_passed + 3 < 16) {
+            l->far |= strncmp(argv[i], "--host", 6) == 0;
             bool mca = strcmp(argv[i], "--mca") == 0;
             l->passed[l->n_passed++] = argv[i];
             l->passed[l->n_passed++] = argv[++i];
@@ -106,6 +120,11 @@ static void become_mpirun(const launch *l, int err)
     words[n++] = "mpirun";
     if (l->n > sysconf(_SC_NPROCESSORS_ONLN) && !getenv("SLURM_JOB_ID"))
         words[n++] = "--oversubscribe";
+#ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
+    words[n++] = "--enable-recovery";
+    setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
+    setenv("DM_RECOVERY", "1", 1);
+#endif
     words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
     words[n++] = "none";
     for (size_t i = 0; i < l->n_passed; i++)
@@ -207,14 +226,56 @@ static void hand_on_signals(launch *l, int *handed)
     }
 }
 
+/* Since when there is nothing to wait for any more; INFINITY: there is. */
+static double over_since(const launch *l, double began, double before)
+{
+    char alive[PATH_MAX + 8];
+    struct stat s;
+    double now = dm_now();
+    snprintf(alive, sizeof alive, "%s.alive", l->status);
+    bool there = stat(alive, &s) == 0;
+    bool ended = stat(l->status, &s) == 0 && s.st_size > 0;
+    if (ended)
+        return isinf(before) ? now : before;
+    if (there && stat(alive, &s) == 0 && dm_wall() - (double)s.st_mtime > SILENT)
+        return now - SETTLE;
+    if (!there && !l->far && now - began > BEGIN)
+        return now - SETTLE;
+    return INFINITY;
+}
+
+/* Ends an mpirun that does not end by itself. */
+static void end_mpirun(launch *l, double began)
+{
+    double now = dm_now();
+    if (!l->ending) {
+        l->over = over_since(l, began, l->over);
+        if (now - l->over < SETTLE)
+            return;
+        l->ending = now;
+        kill(l->pid, SIGTERM);
+    } else if (now - l->ending > KILL_AFTER) {
+        kill(l->pid, SIGKILL);
+        l->ending = now;
+    }
+}
+
 static int attend(launch *l)
 {
     char bytes[8192];
     int status = 0, handed = 0;
+    double began = dm_now();
+    l->over = INFINITY;
+    l->ending = 0;
     for (;;) {
         struct pollfd fd = {l->err, POLLIN, 0};
         poll(&fd, 1, 200);
         hand_on_signals(l, &handed);
+        end_mpirun(l, began);
+        if (l->ending && waitpid(l->pid, &status, WNOHANG) == l->pid) {
+            close(l->err);
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
         if (!fd.revents)
             continue;
         ssize_t n = read(l->err, bytes, sizeof bytes);
@@ -256,10 +317,14 @@ static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
 
 static dm_status run(launch *l, int *code, dm_error *err)
 {
+    char alive[PATH_MAX + 8];
+    snprintf(alive, sizeof alive, "%s.alive", l->status);
     for (long attempt = 0;; attempt++) {
+        unlink(alive);
         if (truncate(l->status, 0) != 0 || !start(l))
             return dm_fail(err, DM_E_INTERNAL, "launch: %s", strerror(errno));
         int rc = attend(l);
+        unlink(alive);
         if (read_status(l, code))
             return DM_OK;
         if (attempt >= l->restarts || asked || rc == 127)
@@ -271,7 +336,7 @@ static dm_status run(launch *l, int *code, dm_error *err)
 
 dm_status dm_launch(int argc, char **argv, int *code, dm_error *err)
 {
-    launch l = {.ranks = NULL};
+    launch l = {.restarts = -1};
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);
@@ -284,6 +349,8 @@ dm_status dm_launch(int argc, char **argv, int *code, dm_error *err)
     sigaction(SIGUSR1, &a, NULL);
     dm_buf_init(&l.line, 1 << 20);
     dm_buf_init(&l.kept, 2 * KEPT + 65536);
+    if (l.restarts < 0)
+        l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);
     unlink(l.status);
     dm_buf_free(&l.line);

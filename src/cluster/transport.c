@@ -4,12 +4,14 @@
 #include "base/mem.h"
 
 #include <mpi.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TAG    1
-#define PROBES 4 /* a fresh message shows only in the next probe (cluster-notes §2) */
+#define BEAT_SECONDS 1.0 /* a machine may be busy: 4 times what cluster-notes §7.2 says */
+#define TAG          1
+#define PROBES       4 /* a fresh message shows only in the next probe (cluster-notes §2) */
 
 typedef struct parcel { /* one message, under way */
     struct parcel *next;
@@ -29,10 +31,13 @@ struct dm_transport {
     MPI_Comm comm;
     int rank, size;
     dm_doorbell *bell;
-    parcels out, in; /* in: in the order in which they were matched */
-    size_t *pending; /* [size] */
-    parcel *current; /* what receive gave last */
-    int idle;        /* turns without a message */
+    parcels out, in;         /* in: in the order in which they were matched */
+    size_t *pending;         /* [size] */
+    parcel *current;         /* what receive gave last */
+    int idle;                /* turns without a message */
+    parcels dead;            /* sends to ranks that are lost: MPI may still look at the bytes */
+    double *heard, *beaten;  /* [size] when; heard by the listening clock */
+    double listened, looked; /* the listening clock, and when it was last moved */
 };
 
 static void add(parcels *l, parcel *p)
@@ -81,6 +86,9 @@ static dm_status exchange_bells(dm_transport *t, dm_error *err)
     dm_doorbell_peers(t->bell, all, (size_t)longest, t->size);
     free(own);
     free(all);
+    uint64_t token = t->rank == 0 ? (uint64_t)(1e6 * dm_wall()) : 0;
+    MPI_Bcast(&token, 1, MPI_UINT64_T, 0, t->comm);
+    dm_doorbell_token(t->bell, token);
     return DM_OK;
 }
 
@@ -91,6 +99,9 @@ dm_transport *dm_transport_new(int rank, int size, dm_error *err)
     t->rank = rank;
     t->size = size;
     t->pending = dm_alloc_n((size_t)size, sizeof *t->pending);
+    t->heard = dm_alloc_n((size_t)size, sizeof *t->heard);
+    t->beaten = dm_alloc_n((size_t)size, sizeof *t->beaten);
+    t->looked = dm_now();
     MPI_Comm_dup(MPI_COMM_WORLD, &t->comm);
     MPI_Comm_set_errhandler(t->comm, MPI_ERRORS_RETURN);
     if (exchange_bells(t, &local) != DM_OK) {
@@ -110,6 +121,8 @@ void dm_transport_free(dm_transport *t)
     if (t->bell)
         dm_doorbell_free(t->bell);
     free(t->pending);
+    free(t->heard);
+    free(t->beaten);
     free(t);
 }
 
@@ -204,6 +217,7 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
     t->in.n--;
     t->current = p;
     t->idle = 0;
+    t->heard[p->rank] = t->listened;
     *rank = p->rank;
     *bytes = (dm_str){p->bytes, p->n};
     return true;
@@ -224,9 +238,53 @@ int dm_transport_bell(const dm_transport *t)
     return dm_doorbell_fd(t->bell);
 }
 
+/* ---- signs of life ---- */
+
+/* Time in which we were away ourselves says nothing of the others. */
+static void move_clock(dm_transport *t)
+{
+    double now = dm_now();
+    t->listened += fmin(now - t->looked, 0.5);
+    t->looked = now;
+}
+
+bool dm_transport_heartbeat(dm_transport *t, int other)
+{
+    if (t->looked - t->beaten[other] < BEAT_SECONDS)
+        return true;
+    dm_beat b = dm_doorbell_beat(t->bell, other, t->rank);
+    if (b == DM_BEAT_SENT)
+        t->beaten[other] = t->looked;
+    return b != DM_BEAT_GONE;
+}
+
+double dm_transport_silence(const dm_transport *t, int other)
+{
+    return t->listened - t->heard[other];
+}
+
+void dm_transport_forget(dm_transport *t, int rank)
+{
+    parcel **at = &t->out.first;
+    while (*at) {
+        parcel *p = *at;
+        if (p->rank != rank) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        t->out.n--;
+        p->next = NULL;
+        add(&t->dead, p);
+    }
+    t->out.end = at;
+    t->pending[rank] = 0;
+}
+
 void dm_transport_hear(dm_transport *t, bool rang)
 {
-    if (rang && dm_doorbell_hush(t->bell))
+    move_clock(t);
+    if (rang && dm_doorbell_hush(t->bell, t->heard, t->listened))
         t->idle = 0;
     else if (t->idle < 10)
         t->idle++;

@@ -17,7 +17,14 @@ size_t dm_transport_pending(const dm_transport *t, int rank);   /* sends that MP
 bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes);
 /* How long one may sleep on the bell (s) without missing what MPI moves only when asked. */
 double dm_transport_patience(const dm_transport *t);
-int dm_transport_bell(const dm_transport *t);       /* its file descriptor */
+int dm_transport_bell(const dm_transport *t); /* its file descriptor */
+/* Signs of life go to and from rank `other`, on the bell. heartbeat sends one when it is time;
+ * false: nobody is there any more. silence: s since it was last heard, not counting the time in
+ * which we did not listen ourselves. */
+bool dm_transport_heartbeat(dm_transport *t, int other);
+double dm_transport_silence(const dm_transport *t, int other);
+/* Nobody waits for what was sent to it any more. */
+void dm_transport_forget(dm_transport *t, int rank);
 void dm_transport_hear(dm_transport *t, bool rang); /* after a sleep */
 /* Moves what is under way until all sends have left, at most seconds. */
 void dm_transport_drain(dm_transport *t, double seconds);

@@ -129,7 +129,8 @@ static int help_launch(void)
          "the command on N ranks; sees to root, oversubscription, mpirun's noise, the terminal and "
          "the exit code\n\n"
          "  -n N            ranks; rank 0 coordinates, the others call models\n"
-         "  --restarts K    start again, resumed, up to K times after a rank was lost (0)\n"
+         "  --restarts K    start again, resumed, up to K times when the run was lost (compile: 3, "
+         "else 0)\n"
          "The others are handed to mpirun.");
     return 0;
 }
@@ -187,7 +188,8 @@ static int run_as_rank(int argc, char **argv)
     } else {
         code = check_stdout(run_alone(argc, argv));
         dm_cluster_dismiss();
-        dm_launch_report(code);
+        if (!dm_cluster_alone() || code == 0)
+            dm_launch_report(code);
     }
     dm_cluster_end(code);
     return code;

@@ -1,0 +1,56 @@
+# launch -n 8: workers that are killed or stopped are noticed, their work goes to others, and the run
+# finishes in the same attempt; a coordinator that is killed or stopped costs one restart. The program is
+# that of the undisturbed run, and nothing that is in the journal is asked for again (counted at the server).
+LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
+. tests/lib.sh
+RUNS=${RUNS:-2}
+plan $((3 * RUNS + 1))
+start_mock --rule planted --seed 9 --latency 30 --latency-jitter 120
+"$MOCK" --make-data 80 9 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 80 9 1000 >"$DIR/val.jsonl"
+cat >"$DIR/job.json" <<END
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 8},
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 14}}
+END
+run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/whole"
+calls=$(stat_of requests)
+check "the undisturbed run, $calls calls" [ "$rc" = 0 ]
+rank_pid() { # of rank $1 below mpirun
+	for p in $(pgrep -P "$mpirun"); do
+		tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$p" && return
+	done
+}
+begin() {
+	rm -rf "$DIR/o"
+	before=$(stat_of requests)
+	timeout -k 5 150 "$PROGRAM" launch -n 8 compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+	pid=$!
+	until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt "$1" ]; do sleep 0.02; done
+	launcher=$(pgrep -P $pid)
+	mpirun=$(pgrep -P "$launcher")
+}
+# finish WHAT UNFINISHED: the same program, and no more calls again than the lost ranks had and nobody had
+# journaled: 14 in flight, and one ahead for each of the seven
+finish() {
+	wait $pid
+	rc=$?
+	spent=$(($(stat_of requests) - before))
+	if [ $rc = 0 ] && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" && [ $spent -le $((calls + $2)) ]; then
+		ok "$1: the same program, $spent calls for $calls"
+	else
+		not_ok "$1: exit $rc, $spent calls for $calls" "$DIR/err"
+	fi
+}
+i=0
+while [ $i -lt "$RUNS" ]; do
+	i=$((i + 1))
+	begin $((i * 7919 % 20000 + 4000))
+	kill -9 "$(rank_pid 2)" "$(rank_pid 5)"
+	kill -STOP "$(rank_pid 7)"
+	finish "two workers killed, one stopped" 14
+	check "in the same attempt" [ "$(grep -c 'is lost; its work' "$DIR/err") $(grep -c 'attempt' "$DIR/err")" = "3 0" ]
+	begin $((i * 6101 % 20000 + 4000))
+	if [ $((i % 2)) = 1 ]; then kill -9 "$(rank_pid 0)"; else kill -STOP "$(rank_pid 0)"; fi
+	finish "the coordinator killed or stopped" 21
+done
