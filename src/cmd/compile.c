@@ -377,6 +377,8 @@ static int run(compilation *c, dm_error *err)
             dm_say_failure(&second);
         return dm_say_failure(err);
     }
+    if (st > 0)
+        dm_session_drain(&c->session, st);
     return finish(c, st, err);
 }
 

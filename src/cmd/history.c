@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SERVES_SECONDS 5.0
 
@@ -137,6 +138,7 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
         job->setup.journal = NULL;
         return st;
     }
+    (void)unlink(dm_arena_printf(a, "%s/stop", job->out)); /* of an earlier run */
     job->setup.replay = h.replay;
     if (dm_replay_results(h.replay))
         fprintf(stderr, "resumed: %zu results stand in %s and are not asked for again\n",

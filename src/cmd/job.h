@@ -17,6 +17,7 @@ typedef struct dm_job {
     bool has_optimizer, valset_is_trainset;
     dm_optimizer_params optimizer;
     const dm_dataset *trainset, *valset, *testset;
+    double drain;        /* s, for calls in flight when the run stops */
     const char *out;     /* folder */
     const char *cache;   /* folder of answers across runs; NULL: none */
     bool stand_in;       /* one of the models is the embedded one */

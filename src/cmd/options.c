@@ -120,6 +120,8 @@ const dm_option dm_options[] = {
      "go on although the server now serves another model than this OUT was begun with"},
     {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL, "TIME",
      "stop, resumable, after so long: 3h50m"},
+    {"drain", DM_OPT_FLAG, DM_FOR_COMPILE, "TIME",
+     "how long calls in flight may still take when the run is asked to stop (20s)"},
     {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",
      "trainset, valset or testset (testset if there is one)"},
     {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "FILE",

@@ -12,6 +12,7 @@
 #define DM_FOR_CHECK   16u
 #define DM_FOR_PLAN    32u
 #define DM_FOR_JOB     (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN)
+#define DM_FOR_STOP    64u
 #define DM_FOR_ALL     63u
 
 typedef enum dm_option_kind {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 bool dm_under_mpi;
@@ -17,16 +18,40 @@ size_t dm_model_ranks = 1;
 /* ---- signals: the first asks the run to stop, the second ends it; the journal is whole either way
  * ---- */
 
-static volatile sig_atomic_t caught;
+#define SAME_SIGNAL_MS                                                                             \
+    500 /* the system may deliver one twice: mpirun passes it on, the group has it */
+#define TERM_DRAIN    1.0 /* s: mpirun leaves its ranks 1.9 s after TERM and INT */
+#define DRAIN_SECONDS 20.0
+
+static volatile sig_atomic_t caught, soon; /* soon: by TERM or INT */
+static long long first_ms;
 static dm_pool *volatile running;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    _exit(75);
+}
 
 static void on_signal(int number)
 {
-    (void)number;
-    if (caught++) /* the system may deliver one signal twice: mpirun passes it on, the group has it
-                     too */
-        if (caught > 3)
-            _exit(75);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    long long ms = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+    soon |= number != SIGUSR1;
+    if (!caught) {
+        caught = 1;
+        first_ms = ms;
+    } else if (ms - first_ms < SAME_SIGNAL_MS) {
+        return;
+    } else if (caught++ == 1) { /* no drain; what is best is saved */
+        signal(SIGALRM, on_alarm);
+        alarm(2);
+        if (running)
+            dm_pool_hurry(running);
+    } else {
+        _exit(75);
+    }
     if (running)
         dm_pool_stop(running, DM_STOP_SIGNAL);
 }
@@ -44,8 +69,12 @@ void dm_signals_install(void)
 
 dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err)
 {
-    const dm_value *v = dm_value_get(line->flags, "deadline");
+    const dm_value *v = dm_value_get(line->flags, "drain");
     double seconds;
+    job->drain = DRAIN_SECONDS;
+    if (v && dm_parse_seconds(v->text.p, &job->drain, err) != DM_OK)
+        return dm_error_wrap(err, DM_E_USAGE, "--drain");
+    v = dm_value_get(line->flags, "deadline");
     if (!v)
         return DM_OK;
     dm_status st = dm_parse_seconds(v->text.p, &seconds, err);
@@ -101,6 +130,15 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
     if (caught)
         dm_pool_stop(s->pool, DM_STOP_SIGNAL);
     return DM_OK;
+}
+
+void dm_session_drain(dm_session *s, dm_status stopped)
+{
+    double seconds = s->job->drain;
+    if (soon && dm_under_mpi)
+        seconds = fmin(seconds, TERM_DRAIN);
+    if (caught < 2 && stopped != DM_STOP_BUDGET && stopped != DM_STOP_OUTAGE)
+        dm_pool_drain(s->pool, seconds);
 }
 
 void dm_session_close(dm_session *s)

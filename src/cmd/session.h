@@ -19,9 +19,11 @@ extern size_t dm_model_ranks; /* ranks that run models; 1 where there is one pro
 
 /* Before anything else: so that no signal finds the default action. */
 void dm_signals_install(void);
-/* "--deadline 3h50m" of the flags. */
+/* "--deadline 3h50m" and "--drain 20s" of the flags. */
 dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err) DM_MUST_USE;
 dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err) DM_MUST_USE;
+/* After a stop: calls in flight may end, and what they give is journaled. */
+void dm_session_drain(dm_session *s, dm_status stopped);
 void dm_session_close(dm_session *s);
 void dm_session_clear_line(dm_session *s);
 

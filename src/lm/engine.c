@@ -301,6 +301,8 @@ static double send_ready(dm_lm *lm)
 {
     double now = dm_now(), next = INFINITY;
     size_t embedded = 0;
+    if (lm->draining)
+        return INFINITY;
     for (dm_call *c = lm->ready.first, *following; c && lm->active.n < lm->slots; c = following) {
         following = c->next;
         if (c->model->config->provider == DM_EMBEDDED) {
@@ -368,6 +370,16 @@ static bool collect(dm_lm *lm)
     return any;
 }
 
+void dm_lm_drain(dm_lm *lm)
+{
+    lm->draining = true;
+}
+
+size_t dm_lm_in_flight(const dm_lm *lm)
+{
+    return lm->active.n;
+}
+
 void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
 {
     timeout = fmin(timeout, release_waiting(lm));
@@ -375,7 +387,7 @@ void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
     dm_sockets_turn(lm);
     if (collect(lm))
         timeout = 0; /* somebody may have more to ask now */
-    if (lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
+    if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
         timeout = 0;
     dm_sockets_wait(lm, fds, n, timeout);
     collect(lm);

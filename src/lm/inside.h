@@ -121,6 +121,7 @@ struct dm_lm {
     dm_call_list idle;    /* to be used again */
     int rank;
     bool probes;
+    bool draining; /* nothing is sent any more */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
     void (*failing)(void *user, dm_role role);
     void *user;

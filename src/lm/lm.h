@@ -87,6 +87,10 @@ void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds);
 uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void *user);
 void dm_lm_cancel(dm_lm *lm, uint64_t id); /* no callback; what was sent may still be billed */
 
+/* From now on nothing is sent any more; what is in flight goes on. */
+void dm_lm_drain(dm_lm *lm);
+size_t dm_lm_in_flight(const dm_lm *lm);
+
 typedef struct dm_wait_fd {
     int fd;
     bool readable; /* out */

@@ -98,7 +98,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
 } dm_model;
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */
-    bool ready, lost;
+    bool ready, lost, drained;
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
     size_t slots[DM_ROLES];     /* [model] */
     dm_buf states, tasks;       /* the shard that is being put together */
@@ -155,7 +155,9 @@ struct dm_pool {
 
     dm_status failed; /* < 0: the run is over */
     dm_error error;
-    volatile sig_atomic_t stop; /* > 0: why the run is stopping */
+    volatile sig_atomic_t hurry; /* no drain */
+    double looked_for_file;      /* the stop file */
+    volatile sig_atomic_t stop;  /* > 0: why the run is stopping */
 
     /* strands: one thread at a time has the baton */
     pthread_mutex_t baton;

@@ -4,9 +4,14 @@
 #include "base/log.h"
 #include "json/json.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define STOP_FILE_SECONDS 0.5
 
 dm_work dm_work_of(const dm_candidate *c)
 {
@@ -154,12 +159,27 @@ static void flush_journal(dm_pool *p)
         dm_pool_fail(p, err.status, "%s", err.text);
 }
 
+/* dspy-mpi stop OUT leaves a file there. */
+static void look_for_stop_file(dm_pool *p)
+{
+    char path[PATH_MAX];
+    double now = p->link->ops->now(p->link);
+    if (p->stop || !p->setup->journal || !p->setup->out ||
+        now - p->looked_for_file < STOP_FILE_SECONDS)
+        return;
+    p->looked_for_file = now;
+    snprintf(path, sizeof path, "%s/stop", p->setup->out);
+    if (access(path, F_OK) == 0)
+        p->stop = DM_STOP_FILE;
+}
+
 void dm_pool_pump(dm_pool *p, double timeout)
 {
     int worker;
     dm_str bytes;
     if (!p->stop && p->link->ops->now(p->link) >= p->setup->deadline)
         p->stop = DM_STOP_DEADLINE;
+    look_for_stop_file(p);
     dm_release_delayed(p);
     dm_schedule(p);
     p->link->ops->wait(p->link, fmin(timeout, dm_pool_next_due(p)));
@@ -245,6 +265,34 @@ void dm_pool_cancel(dm_pool *p, dm_future *f)
 {
     (void)p;
     f->cancelled = true;
+}
+
+static bool drained(const dm_pool *p)
+{
+    for (int w = 0; w < p->link->n_workers; w++)
+        if (p->peers[w].ready && !p->peers[w].lost && !p->peers[w].drained)
+            return false;
+    return true;
+}
+
+void dm_pool_drain(dm_pool *p, double seconds)
+{
+    double until = p->link->ops->now(p->link) + seconds;
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf msg;
+        dm_writer out;
+        if (!p->peers[w].ready || p->peers[w].lost)
+            continue;
+        dm_message_begin(&msg, &out, DM_MSG_DRAIN, 0);
+        p->link->ops->send(p->link, w, &msg);
+    }
+    while (!drained(p) && !p->failed && !p->hurry && p->link->ops->now(p->link) < until)
+        dm_pool_pump(p, 0.1);
+}
+
+void dm_pool_hurry(dm_pool *p)
+{
+    p->hurry = 1;
 }
 
 void dm_pool_stop(dm_pool *p, dm_status reason)

@@ -462,6 +462,9 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
         case DM_MSG_FAILING:
             p->models[p->model_of[dm_read_size(&in, DM_ROLES - 1)]].failing = true;
             break;
+        case DM_MSG_DRAIN:
+            p->peers[worker].drained = true;
+            break;
         case DM_MSG_SLOW:
             hand_on(p, worker, bytes);
             break;

@@ -48,6 +48,10 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p);
 /* fn is called about every seconds, from within dm_pool_wait. */
 void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s),
                      void *user);
+/* After a stop: nothing new goes out; what is in flight is waited for, at most seconds, and what it
+ * gives is journaled. */
+void dm_pool_drain(dm_pool *p, double seconds);
+void dm_pool_hurry(dm_pool *p); /* a drain ends at once. Async-signal-safe */
 /* Asks the run to stop: waits in progress and later ones return reason (> 0). Async-signal-safe. */
 void dm_pool_stop(dm_pool *p, dm_status reason);
 

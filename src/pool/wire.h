@@ -26,6 +26,7 @@ typedef enum dm_message_type {
     DM_MSG_FAILED,  /* status, sentence: this rank cannot go on */
     DM_MSG_LOG,     /* level, line */
     DM_MSG_FAILING, /* role: a call of it failed on the way and goes on trying */
+    DM_MSG_DRAIN,   /* to a worker: no new calls; back, empty: none is in flight any more */
     /* either way: a worker to the coordinator, which hands it on to the others */
     DM_MSG_SLOW /* role, server's number, seconds: it asked for fewer calls, and for a pause */
 } dm_message_type;

@@ -52,6 +52,7 @@ struct dm_worker {
     state **states; /* [n_states] by id; NULL where there is none */
     size_t n_states;
     bool told_to_end, failed;
+    bool draining, drained; /* no new calls; that none is in flight was said */
 
     dm_hash scope[DM_ROLES]; /* of the models whose answers are kept */
     bool asked;              /* an item waits that is to leave at once */
@@ -489,6 +490,11 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
         case DM_MSG_SLOW:
             take_slow(w, &in);
             break;
+        case DM_MSG_DRAIN:
+            w->draining = true;
+            if (w->runner.lm)
+                dm_lm_drain(w->runner.lm);
+            break;
         case DM_MSG_BYE:
             w->told_to_end = true;
             break;
@@ -513,7 +519,7 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
 static bool start_runs(dm_worker *w)
 {
     bool any = false;
-    for (int m = 0; m < DM_ROLES; m++)
+    for (int m = 0; m < DM_ROLES && !w->draining; m++)
         while (w->queue[m].first && (w->running[m] < w->slots[m] || w->running[m] == 0)) {
             task *t = w->queue[m].first;
             list_remove(&w->queue[m], t);
@@ -554,6 +560,19 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
         dm_metric_poll(w->runner.metric);
 }
 
+static void say_drained(dm_worker *w)
+{
+    dm_buf msg;
+    dm_writer out;
+    if (!w->draining || w->drained || dm_lm_in_flight(w->runner.lm) > 0 ||
+        (w->runner.metric && !isinf(dm_metric_due(w->runner.metric))))
+        return;
+    flush(w);
+    w->drained = true;
+    dm_message_begin(&msg, &out, DM_MSG_DRAIN, 0);
+    w->port.send(w->port.user, &msg);
+}
+
 bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
 {
     if (w->failed || !w->runner.lm)
@@ -571,6 +590,7 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     start_runs(w);
     if (until_flush(w, dm_now()) <= 0)
         flush(w);
+    say_drained(w);
     return true;
 }
 

@@ -133,6 +133,7 @@ row() {
 	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
 	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
+	drain) exits 64 "" compile job.json --out=again --drain=soon || exits 65 "" compile job.json --out=again --drain=soon ;; # stop.sh drains
 	fsync) exits 64 'is each, 1s or none' compile job.json --out=again --fsync=often && exits 0 done compile job.json --out=synced --fsync=each ;;
 	accept-model-change) [ -x "$PROGRAM" ] && exits 0 done compile job.json --out=accepted --accept-model-change ;; # lock.sh changes the model
 	deadline) exits 75 '"reason": "deadline"' eval bare.json --lm.api_base="$SLOW" --lm.concurrency=1 --deadline=0.5s ;;

@@ -1,8 +1,8 @@
-# Asked to stop - by USR1, TERM, INT, a deadline - a compile saves what it has, exits 75, and goes on from
+# Asked to stop - by USR1, TERM, INT, a deadline, a stop file - a compile saves what it has, exits 75, and goes on from
 # there when it is started again; under mpirun and the launcher too.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 12
+plan 18
 start_mock --rule planted --seed 9 --latency 60
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
@@ -45,3 +45,33 @@ rc=$?
 check "the launcher hands it on: exit $rc" [ $rc = 75 ]
 check "resumed by one process to the same program" resumed
 check "no process of it is left" sh -c "! pgrep -s $pid >/dev/null"
+
+# A stop file is seen within a second; calls in flight end, and are journaled
+rm -rf "$DIR/o"
+check "stop: nothing is running" run 0 "$PROGRAM" stop "$DIR"
+check "said" said "nothing is running"
+before=$(stat_of requests)
+"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out.1" 2>"$DIR/err.1" &
+pid=$!
+until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
+sleep 0.4
+"$PROGRAM" stop "$DIR/o" 2>/dev/null
+began=$(now_ms)
+wait $pid
+rc=$?
+took=$(($(now_ms) - began))
+check "stop OUT: exit $rc after $took ms" [ "$rc $(json reason "$DIR/o/status.json")" = "75 stop file" ] && [ $took -lt 2000 ]
+run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"
+spent=$(($(stat_of requests) - before))
+check "nothing in flight was lost: $spent calls for $calls" [ $spent = "$calls" ]
+check "the same program" cmp -s "$DIR/o/program.json" "$DIR/whole/program.json"
+rm -rf "$DIR/o"
+"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" --lm.concurrency=1 >"$DIR/out" 2>"$DIR/err" &
+pid=$!
+until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
+kill -USR1 $pid
+sleep 0.6
+kill -USR1 $pid 2>/dev/null
+wait $pid
+rc=$?
+check "a second signal ends it, exit $rc" [ "$rc $(json status "$DIR/o/status.json")" = "75 stopped" ]

@@ -1,0 +1,39 @@
+/* dspy-mpi stop: asks the compile that writes an OUT to stop, from anywhere that sees the folder.
+ */
+#include "cmd/commands.h"
+#include "cmd/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
+{
+    dm_error err = {DM_OK, ""};
+    const char *out = line->job_file;
+    if (!out) {
+        (void)dm_fail(&err, DM_E_USAGE, "stop needs the folder OUT of the run: dspy-mpi stop OUT");
+        return dm_say_failure(&err);
+    }
+    if (access(out, F_OK) != 0) {
+        (void)dm_fail(&err, DM_E_USAGE, "stop: %s: %s", out, strerror(errno));
+        return dm_say_failure(&err);
+    }
+    if (access(dm_arena_printf(a, "%s/journal.lock", out), F_OK) != 0) {
+        fprintf(stderr, "nothing is running in %s\n", out);
+        return 0;
+    }
+    const char *path = dm_arena_printf(a, "%s/stop", out);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        (void)dm_fail(&err, DM_E_OUTPUT, "%s: %s", path, strerror(errno));
+        return dm_say_failure(&err);
+    }
+    close(fd);
+    fprintf(stderr,
+            "asked to stop; it ends when the calls in flight have, after 20 s at the latest "
+            "(--drain), and the same command goes on from there\n");
+    return 0;
+}
