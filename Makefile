@@ -125,6 +125,9 @@ $(B)/tests/bench-search: $(BENCH_OBJ) $(LIB)
 bench-search: $(B)/tests/bench-search ## how good the samplers are (about 40 minutes on one core)
 	nice -n 10 $<
 
+bench-recorded: $(B)/tests/bench-search ## the samplers on recorded score matrices (FOLDER=../shared/recorded)
+	nice -n 10 $< recorded folder=$(or $(FOLDER),../shared/recorded)
+
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
 	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
 
@@ -146,5 +149,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search bench-bare unit-build unit fuzz fuzz-build clean help
+.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -25,12 +25,21 @@
  *       effect^2 and rest * effect^2
  *   (4) the cells of candidate j are one Gaussian observation z_j of f_j with variance D_j (a
  * Newton step at the mode), so given z the levels are a ridge regression, whatever the number of
- * candidates (5) f_j = p_j + (z_j - p_j) w / (w + D_j),  p_j = beta_0 + sum beta: known cells pull
- * a candidate away from the sum of its parts as far as they are worth it (6) exploring: the best
- * candidate under one draw of beta from its posterior (Thompson 1933) (7) deciding among
- * contenders: the knowledge gradient E max(gain of candidate j from `block_max` more cells, 0)
- * (Frazier, Powell, Dayanik 2008) (8) examples for candidate j: those whose outcome has the largest
- * p(1 - p) / (1 + p(1 - p) var b_i) Fractional scores enter the same formulas (quasi-likelihood).
+ *       candidates
+ *
+ *   (5) f_j = p_j + (z_j - p_j) w / (w + D_j),  p_j = beta_0 + sum beta: known cells pull a
+ * candidate away from the sum of its parts as far as they are worth it
+ *
+ *   (6) exploring: the best candidate under one draw of beta and of the known candidates' delta
+ * from their posterior (Thompson 1933), a new one or a known one: where levels have no effects,
+ *       exploring goes on with what is known to be good
+ *
+ *   (7) deciding among contenders: the knowledge gradient E max(gain of candidate j from
+ * `block_max` more cells, 0) (Frazier, Powell, Dayanik 2008)
+ *
+ *   (8) examples for candidate j: those with the largest p(1 - p) / (1 + p(1 - p) var b_i)
+ *
+ * Fractional scores enter the same formulas (quasi-likelihood).
  */
 #ifndef DSPY_MPI_SEARCH_H
 #define DSPY_MPI_SEARCH_H

@@ -22,6 +22,7 @@ static void *make(dm_search *s)
     f->c = c;
     f->M = 1 + s->offset[slots];
     f->A = dm_alloc_n(f->M * f->M, sizeof *f->A);
+    f->P = dm_alloc_n(f->M * f->M, sizeof *f->P);
     f->beta = dm_alloc_n(f->M, sizeof *f->beta);
     f->rhs = dm_alloc_n(f->M, sizeof *f->rhs);
     f->slot_var = dm_alloc_n(slots, sizeof *f->slot_var);
@@ -50,8 +51,8 @@ static void *make(dm_search *s)
 static void free_state(void *state)
 {
     dm_factor *f = state;
-    double *column[] = {f->A,     f->beta,    f->rhs,  f->slot_var, f->b,
-                        f->b_var, f->b_scale, f->grad, f->hess,     f->worth};
+    double *column[] = {f->A,     f->P,       f->beta, f->rhs,  f->slot_var, f->b,
+                        f->b_var, f->b_scale, f->grad, f->hess, f->worth};
     for (size_t k = 0; k < sizeof column / sizeof *column; k++)
         free(column[k]);
     free(f->belief);
@@ -98,6 +99,33 @@ static size_t start_arm(dm_search *s, dm_factor *f)
     return dm_search_arm(s, x);
 }
 
+/* The known candidate that beats `fresh` under the same draw of beta, its delta drawn too; DM_NONE
+ * if none does. Where levels have effects, the sum of the best ones is hard to beat; where they
+ * have none, exploring goes on with what is known to be good. */
+static size_t best_of_draw(const dm_search *s, const dm_factor *f, const double *b, double fresh,
+                           dm_stream *r)
+{
+    size_t top = DM_NONE;
+    for (size_t j = 0; j < s->n_arms; j++) {
+        const dm_arm *a = &s->arms[j];
+        const dm_belief *t = &f->belief[j];
+        if (!a->known || !dm_search_left(s, j))
+            continue;
+        double k = f->rest_var / (f->rest_var + t->D), part = b[0];
+        for (size_t i = 0; i < s->o.n_slots; i++)
+            part += b[1 + s->offset[i] + a->x[i]];
+        double v = part + k * (t->z - part), sd = f->c->temperature * sqrt(k * t->D);
+        if (v + 6 * sd < fresh) /* no draw will do: a normal one costs more than all else here */
+            continue;
+        v += sd * dm_stream_normal(r);
+        if (v > fresh) {
+            fresh = v;
+            top = j;
+        }
+    }
+    return top;
+}
+
 /* (6): slot by slot the best level of one draw beta + T L'^-1 xi; the lowest level wins ties. */
 static size_t thompson(dm_search *s, dm_factor *f, dm_stream *r)
 {
@@ -108,11 +136,15 @@ static size_t thompson(dm_search *s, dm_factor *f, dm_stream *r)
     dm_factor_backward(f, b);
     for (size_t i = 0; i < f->M; i++)
         b[i] += f->beta[i];
+    double fresh = b[0];
     for (size_t i = 0; i < s->o.n_slots; i++)
         for (size_t l = 1, q = s->offset[i] + 1; l < s->o.levels[i]; l++, q++)
             if (!s->dropped[q] && b[1 + q] > b[1 + s->offset[i] + x[i]])
                 x[i] = (uint16_t)l;
-    return dm_search_arm(s, x);
+    for (size_t i = 0; i < s->o.n_slots; i++)
+        fresh += b[1 + s->offset[i] + x[i]];
+    size_t known = best_of_draw(s, f, b, fresh, r);
+    return known == DM_NONE ? dm_search_arm(s, x) : known;
 }
 
 /* (7): expected gain of the best from `info` more precision on a candidate `gap` behind it. */

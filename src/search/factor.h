@@ -15,6 +15,7 @@ typedef struct dm_factor {
     const dm_search_constants *c;
     size_t M;          /* 1 + all levels: beta_0, then slot by slot */
     double *A;         /* [M][M] its Cholesky factor, lower */
+    double *P;         /* [M][M] its inverse A^-1, lower */
     double *beta;      /* [M] */
     double *rhs;       /* [M] scratch */
     double *slot_var;  /* [n_slots] v_s of (3) */

@@ -13,15 +13,19 @@
 #define FIRST     4   /* fits that start from far away: */
 #define FIRST_RUN 8   /* passes they get at least */
 
-double dm_sigma(double t)
+static double clamp(double v, double most)
 {
-    /* exp(-t) = 2^k exp(r), |r| <= ln 2 / 2; Taylor to r^10 is exact to 1e-13 */
-    double x = t > 700 ? -700 : t < -700 ? 700 : -t;
-    double k = floor(x * 1.4426950408889634 + .5);
+    return v > most ? most : v < -most ? -most : v;
+}
+
+/* exp(-t) = 2^k exp(r), |r| <= ln 2 / 2; Taylor to r^8 is exact to 3e-10, far below what scores can
+ * tell. No call and no branch, so that a fixed number of them is done side by side. */
+static inline double sigma(double t) /* -700 <= t <= 700 */
+{
+    double x = -t;
+    double k = (x * 1.4426950408889634 + 0x1.8p52) - 0x1.8p52; /* the nearest whole number */
     double r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
-    double p = 1 + r * (1.0 / 10);
-    p = 1 + r * (1.0 / 9) * p;
-    p = 1 + r * (1.0 / 8) * p;
+    double p = 1 + r * (1.0 / 8);
     p = 1 + r * (1.0 / 7) * p;
     p = 1 + r * (1.0 / 6) * p;
     p = 1 + r * (1.0 / 5) * p;
@@ -30,15 +34,30 @@ double dm_sigma(double t)
     p = 1 + r * (1.0 / 2) * p;
     p = 1 + r * p;
     union {
-        uint64_t u;
         double d;
-    } two = {(uint64_t)(1023 + (int)k) << 52};
+        uint64_t u;
+    } two = {.d = k + (1023 + 0x1p52)}; /* k + 1023 in the low bits, shifted to the exponent */
+    two.u <<= 52;
     return 1 / (1 + p * two.d);
 }
 
-static double clamp(double v, double most)
+double dm_sigma(double t)
 {
-    return v > most ? most : v < -most ? -most : v;
+    return sigma(clamp(t, 700));
+}
+
+#define SIDE 8 /* cells side by side */
+
+/* p[i] = sigma(f - b of the arm's cell from + i), for the cells that there are. */
+static size_t side(const dm_factor *f, const dm_arm *a, double fj, size_t from, double p[SIDE])
+{
+    double t[SIDE] = {0};
+    size_t n = a->known - from < SIDE ? a->known - from : SIDE;
+    for (size_t i = 0; i < n; i++)
+        t[i] = clamp(fj - f->b[a->example[from + i]], 700);
+    for (size_t i = 0; i < SIDE; i++)
+        p[i] = sigma(t[i]);
+    return n;
 }
 
 /* Four partial sums: faster, and still one fixed order. */
@@ -111,12 +130,14 @@ static void step_examples(dm_search *s, dm_factor *f)
     memset(f->hess, 0, n * sizeof *f->hess);
     for (size_t j = 0; j < s->n_arms; j++) {
         const dm_arm *a = &s->arms[j];
-        double fj = f->belief[j].f;
-        for (size_t k = 0; k < a->known; k++) {
-            size_t i = a->example[k];
-            double p = dm_sigma(fj - f->b[i]);
-            f->grad[i] += p - a->score[k];
-            f->hess[i] += p * (1 - p);
+        double fj = f->belief[j].f, p[SIDE];
+        for (size_t k = 0, m; k < a->known; k += m) {
+            m = side(f, a, fj, k, p);
+            for (size_t q = 0; q < m; q++) {
+                size_t i = a->example[k + q];
+                f->grad[i] += p[q] - a->score[k + q];
+                f->hess[i] += p[q] * (1 - p[q]);
+            }
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -129,12 +150,18 @@ static void step_examples(dm_search *s, dm_factor *f)
 /* (4); an example whose difficulty is uncertain says less (u). */
 static void observe(const dm_factor *f, const dm_arm *a, dm_belief *t)
 {
-    double gain = 0, info = 0;
-    for (size_t k = 0; k < a->known; k++) {
-        size_t i = a->example[k];
-        double p = dm_sigma(t->f - f->b[i]), v = p * (1 - p), u = 1 / (1 + v * f->b_var[i]);
-        gain += (a->score[k] - p) * u;
-        info += v * u;
+    double gain = 0, info = 0, p[SIDE], u[SIDE];
+    for (size_t k = 0, n; k < a->known; k += n) {
+        double b_var[SIDE] = {0};
+        n = side(f, a, t->f, k, p);
+        for (size_t q = 0; q < n; q++)
+            b_var[q] = f->b_var[a->example[k + q]];
+        for (size_t q = 0; q < SIDE; q++)
+            u[q] = 1 / (1 + p[q] * (1 - p[q]) * b_var[q]);
+        for (size_t q = 0; q < n; q++) {
+            gain += (a->score[k + q] - p[q]) * u[q];
+            info += p[q] * (1 - p[q]) * u[q];
+        }
     }
     if (info < LEAST)
         info = LEAST;
@@ -185,16 +212,60 @@ static void update_beliefs(dm_search *s, dm_factor *f)
     }
 }
 
+/* P = A^-1 from the Cholesky factor: columns of L^-1 first (kept as rows, upper), then P = L'^-1
+ * L^-1; the lower half of P. */
+static void invert(dm_factor *f)
+{
+    size_t M = f->M;
+    double *P = f->P;
+    for (size_t c = 0; c < M; c++) { /* row c of P: column c of L^-1, from c on */
+        double *x = P + c * M;
+        x[c] = 1 / f->A[c * M + c];
+        for (size_t i = c + 1; i < M; i++)
+            x[i] = -dot(f->A + i * M + c, x + c, i - c) / f->A[i * M + i];
+    }
+    for (size_t i = 0; i < M; i++)
+        for (size_t k = 0; k <= i; k++) /* entries before i are not read again but as P */
+            P[i * M + k] = dot(P + i * M + i, P + k * M + i, M - i);
+}
+
 /* phi' A^-1 phi */
 static double additive_variance(const dm_search *s, const dm_factor *f, const uint16_t *x)
 {
-    double *v = f->rhs;
-    memset(v, 0, f->M * sizeof *v);
-    v[0] = 1;
-    for (size_t i = 0; i < s->o.n_slots; i++)
-        v[1 + s->offset[i] + x[i]] = 1;
-    forward(f->A, v, f->M);
-    return dot(v, v, f->M);
+    double sum = f->P[0];
+    for (size_t i = 0; i < s->o.n_slots; i++) {
+        const double *row = f->P + (1 + s->offset[i] + x[i]) * f->M;
+        double cross = row[0];
+        for (size_t k = 0; k < i; k++)
+            cross += row[1 + s->offset[k] + x[k]];
+        sum += 2 * cross + row[1 + s->offset[i] + x[i]];
+    }
+    return sum;
+}
+
+/* One EM step for (3)'s variances: v_s from what its levels turned out to be, w from the
+ * candidates' deviations from the sum of their parts. */
+static void learn_scales(dm_search *s, dm_factor *f)
+{
+    const dm_search_constants *c = f->c;
+    for (size_t i = 0; i < s->o.n_slots && c->trust_effect > 0; i++) {
+        double sum = c->trust_effect * c->effect * c->effect;
+        for (size_t q = 1 + s->offset[i]; q < 1 + s->offset[i + 1]; q++)
+            sum += f->beta[q] * f->beta[q] + f->P[q * f->M + q];
+        f->slot_var[i] = sum / (c->trust_effect + (double)s->o.levels[i]);
+    }
+    if (c->trust_rest <= 0)
+        return;
+    double n = c->trust_rest, sum = n * c->rest * c->effect * c->effect;
+    for (size_t j = 0; j < s->n_arms; j++) {
+        const dm_belief *t = &f->belief[j];
+        if (!s->arms[j].known)
+            continue;
+        double k = f->rest_var / (f->rest_var + t->D), d = k * (t->z - t->part);
+        sum += d * d + k * t->D + k * k * additive_variance(s, f, s->arms[j].x);
+        n++;
+    }
+    f->rest_var = sum / n;
 }
 
 double dm_factor_variance(const dm_search *s, const dm_factor *f, size_t arm)
@@ -220,6 +291,8 @@ void dm_factor_fit(dm_search *s, dm_factor *f)
     for (size_t i = 0; i < s->o.n_examples; i++)
         f->b_scale[i] = 1 / sqrt(1 + .39 * f->b_var[i]);
     f->fitted = s->known_told;
+    invert(f);
+    learn_scales(s, f);
     f->best = DM_NONE;
     for (size_t j = 0; j < s->n_arms; j++)
         if (s->arms[j].known && (f->best == DM_NONE || f->belief[j].f > f->belief[f->best].f))

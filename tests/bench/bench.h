@@ -49,6 +49,7 @@ typedef struct settings {
 
 /* "mipro", "random", "tpe", "halving", "factor:W", "factor:W@33" (told 33 % of B). */
 bool method_read(method *m, const char *text, const settings *o);
+size_t methods_read(const settings *o, const char *def, method *m); /* o->methods or def */
 void search_once(const problem *p, const method *m, uint64_t seed, double regret[LOOKS]);
 void tally_add(tally *t, const double regret[LOOKS]);
 double tally_mean(const tally *t, int look); /* points */

@@ -104,8 +104,9 @@ static void priors(const matrix *z)
 
 static void replay(matrix *z, const settings *o)
 {
-    static const char *const list[] = {"mipro",    "random",    "halving",     "factor:1",
-                                       "factor:8", "factor:16", "factor:16@33"};
+    method m[MAX_METHODS];
+    size_t n_methods =
+        methods_read(o, "mipro,random,halving,factor:1,factor:8,factor:16,factor:16@33", m);
     size_t trials = (size_t)fmax(4 * log2((double)z->sets), 1.5 * (double)z->sets);
     size_t runs = dm_search_mipro_runs(trials, z->n, z->n > 50, 35, 5);
     size_t levels[2] = {z->instructions, z->sets}, seeds = o->n ? o->n : 200;
@@ -118,17 +119,14 @@ static void replay(matrix *z, const settings *o)
         z->name, z->instructions, z->sets, z->n, 100 * best, 100 * z->mean[0], runs);
     priors(z);
     problem p = {2, z->n, levels, runs, trials, best, z, matrix_cell, matrix_mean, matrix_forget};
-    for (size_t k = 0; k < sizeof list / sizeof *list; k++) {
-        method m;
+    for (size_t k = 0; k < n_methods; k++) {
         tally t = {0};
-        if (!method_read(&m, list[k], o))
-            continue;
         for (size_t s = 0; s < seeds; s++) {
             double regret[LOOKS];
-            search_once(&p, &m, 1000 * o->run_seed + s, regret);
+            search_once(&p, &m[k], 1000 * o->run_seed + s, regret);
             tally_add(&t, regret);
         }
-        printf("  %-13s at 20, 33, 50, 100 %%:", m.name);
+        printf("  %-13s at 20, 33, 50, 100 %%:", m[k].name);
         for (int i = 2; i < LOOKS; i++)
             printf("  %5.2f +-%.2f", tally_mean(&t, i), tally_error(&t, i));
         printf("\n");

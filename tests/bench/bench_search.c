@@ -241,7 +241,7 @@ static void one_family(const family *g, const size *z, const settings *o, const 
     }
 }
 
-static size_t read_methods(const settings *o, const char *def, method *m)
+size_t methods_read(const settings *o, const char *def, method *m)
 {
     char list[256];
     size_t n = 0;
@@ -263,7 +263,7 @@ static size_t read_methods(const settings *o, const char *def, method *m)
 static void table(const size *z, const settings *o, const char *families, const char *def)
 {
     method m[MAX_METHODS];
-    size_t n = read_methods(o, def, m), rows = 0;
+    size_t n = methods_read(o, def, m), rows = 0;
     tally all[MAX_METHODS] = {0};
     double final[MAX_METHODS][16] = {{0}}, third[MAX_METHODS][16] = {{0}};
     const char *wanted = o->families ? o->families : families;
