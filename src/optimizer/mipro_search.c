@@ -425,19 +425,19 @@ static void list_candidates(const search *x, dm_compile_output *out, size_t best
 {
     size_t n = dm_search_candidates(x->s), listed = 0, contenders = 0;
     bool *list = dm_alloc_n(n, sizeof *list);
-    dm_search_estimate e;
+    size_t *known = dm_alloc_n(n, sizeof *known);
     for (size_t c = 0; c < n; c++) {
+        dm_search_estimate e;
         dm_search_estimate_of(x->s, c, &e);
+        known[c] = e.known;
         list[c] = c == 0 || c == best || (e.complete && e.known);
     }
     for (size_t least = x->m->valset->n; least > 0 && contenders < MOST_CONTENDERS; least--)
-        for (size_t c = 0; c < n && contenders < MOST_CONTENDERS; c++) {
-            dm_search_estimate_of(x->s, c, &e);
-            if (e.known != least || list[c])
-                continue;
-            list[c] = true;
-            contenders++;
-        }
+        for (size_t c = 0; c < n && contenders < MOST_CONTENDERS; c++)
+            if (known[c] == least && !list[c]) {
+                list[c] = true;
+                contenders++;
+            }
     for (size_t c = 0; c < n; c++)
         listed += list[c];
     out->scored = dm_arena_alloc_n(x->a, listed, sizeof *out->scored);
@@ -450,6 +450,7 @@ static void list_candidates(const search *x, dm_compile_output *out, size_t best
             out->best_index = out->n_scored - 1;
     }
     free(list);
+    free(known);
 }
 
 static void mark_demos(const search *x, size_t candidate, dm_compile_output *out)

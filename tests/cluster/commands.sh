@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 59
+plan 61
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -68,6 +68,7 @@ within() { # within MORE: a compile makes at least as many calls as plan's low, 
 }
 for optimizer in '"labeled_few_shot"' '{"name":"bootstrap_few_shot","max_rounds":2}' '{"name":"BootstrapRS","num_candidate_programs":3}' \
 	'{"name":"BootstrapRS","num_candidate_programs":3,"race":true}' '{"name":"BootstrapRS","num_candidate_programs":3,"race":"halving"}' \
+	'"mipro_v2"' '{"name":"MIPROv2","search":"mipro"}' \
 	'{"name":"BootstrapRS","num_candidate_programs":3,"restrict":[1]}' '{"name":"BootstrapRS","num_candidate_programs":2,"stop_at_score":1}' \
 	'{"name":"BootstrapRS","num_candidate_programs":3,"max_labeled_demos":0}' '{"name":"BootstrapRS","num_candidate_programs":2,"max_bootstrapped_demos":0}'; do
 	within ", \"optimizer\": $optimizer" && ok "plan holds for $optimizer: $(cat told)" || not_ok "plan for $optimizer: $(cat told)" err out
