@@ -248,7 +248,7 @@ static double over_since(const launch *l, double began, double before)
 static void end_mpirun(launch *l, double began)
 {
     double now = dm_now();
-    if (!l->ending) {
+    if (l->ending == 0) {
         l->over = over_since(l, began, l->over);
         if (now - l->over < SETTLE)
             return;
@@ -272,7 +272,7 @@ static int attend(launch *l)
         poll(&fd, 1, 200);
         hand_on_signals(l, &handed);
         end_mpirun(l, began);
-        if (l->ending && waitpid(l->pid, &status, WNOHANG) == l->pid) {
+        if (l->ending > 0 && waitpid(l->pid, &status, WNOHANG) == l->pid) {
             close(l->err);
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }

@@ -30,6 +30,51 @@ dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c)
     return copy;
 }
 
+/* ---- the leak guard ---- */
+
+typedef enum match { NOT_THERE, SAME, OTHER } match;
+
+static match compare_field(const dm_value *a, const dm_value *b, dm_str name)
+{
+    const dm_value *x = dm_value_get_str(a, name), *y = dm_value_get_str(b, name);
+    if (!x || !y)
+        return NOT_THERE;
+    return dm_value_equal(x, y) ? SAME : OTHER;
+}
+
+bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b)
+{
+    for (size_t i = 0; i < p->n_inputs; i++)
+        if (compare_field(a, b, p->inputs[i]) == OTHER)
+            return false;
+    return true;
+}
+
+/* A demonstration made from this row shows the same inputs, as far as its step has any of the
+ * program's. */
+static bool shows(const dm_predictor *step, const dm_value *demo, const dm_value *row)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < step->signature->n_inputs; i++) {
+        match m = compare_field(row, demo, step->signature->fields[i].name);
+        if (m == OTHER)
+            return false;
+        same += m == SAME;
+    }
+    return same > 0;
+}
+
+bool dm_stands_in_demos(const dm_candidate *c, size_t predictor, const dm_example *e)
+{
+    const dm_candidate_part *part = &c->parts[predictor];
+    for (size_t d = 0; d < part->n_demos; d++)
+        if (shows(&c->program->predictors[predictor], part->demos[d], e->row))
+            return true;
+    return false;
+}
+
+/* ---- scores ---- */
+
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n)
 {
     double a = 0, b = 0;

@@ -39,8 +39,11 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
 dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
                              const dm_candidate *const *candidates, dm_compile_output *out,
                              dm_error *err) DM_MUST_USE;
-/* Leak guard: a demonstration of c was made from this example, as far as its inputs tell. */
-bool dm_stands_in_demos(const dm_candidate *c, const dm_example *e);
+/* Leak guard: a demonstration of this predictor of c was made from the example, as far as its
+ * inputs tell; a step that has none of the program's inputs tells nothing. */
+bool dm_stands_in_demos(const dm_candidate *c, size_t predictor, const dm_example *e);
+/* Two rows are one example to the program. */
+bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b);
 
 /* Whether challenger's results beat champion's: DSPy's percentage over the examples that both
  * answered, strictly greater (DESIGN.md §5). champion NULL: anything with a score does. */

@@ -31,6 +31,7 @@ typedef struct search {
     size_t n_slots, per_predictor; /* slots of a predictor: 2, or 1 when zero-shot */
     size_t *levels;                /* [n_slots] */
     bool guard;
+    bool **leaks; /* [n_sets][predictor][valset->n], see leaks_of */
     bool ready;   /* all levels are there */
     size_t early; /* units that go out before */
     unit *units;  /* [n_units] */
@@ -49,34 +50,34 @@ static bool has_demo_slot(const search *x)
     return x->per_predictor == 2;
 }
 
-/* Demonstrations stand as rows, or as what the teacher made of one. Marks the validation examples
- * that stand in one predictor's demonstrations of a set. */
-static void mark_leaks(const search *x, size_t set, size_t predictor, bool *leaks)
+/* Validation examples that stand in one predictor's demonstrations of a set: as they are shown
+ * there, and those that bootstrapped ones of the set were made from, which a later step does not
+ * show. The set has to be there. [valset->n] */
+static const bool *leaks_of(const search *x, size_t set, size_t predictor)
 {
     const dm_demo_set *d = dm_demo_sets_get(x->m->sets, set);
-    const dm_candidate_part *part = &d->candidate->parts[predictor];
     const dm_dataset *val = x->m->valset, *train = x->m->in->trainset;
-    for (size_t k = 0; k < part->n_demos; k++) {
-        dm_hash h = dm_json_hash(part->demos[k]);
-        for (size_t i = 0; i < val->n; i++)
-            leaks[i] |= dm_hash_eq(&h, &val->examples[i].fingerprint);
-    }
+    bool **known = &x->leaks[set * x->m->in->student->program->n + predictor];
+    if (*known)
+        return *known;
+    *known = dm_arena_alloc_n(x->a, val->n, sizeof **known);
+    for (size_t i = 0; i < val->n; i++)
+        (*known)[i] = dm_stands_in_demos(d->candidate, predictor, &val->examples[i]);
     for (size_t k = 0; d->used && k < train->n; k++)
         for (size_t i = 0; d->used[k] && i < val->n; i++)
-            leaks[i] |= dm_hash_eq(&train->examples[k].fingerprint, &val->examples[i].fingerprint);
+            (*known)[i] |= dm_same_inputs(x->m->in->student->program, train->examples[k].row,
+                                          val->examples[i].row);
+    return *known;
 }
 
 static void declare_leaks(search *x, size_t set)
 {
-    bool *leaks = dm_alloc_n(x->m->valset->n, sizeof *leaks);
     for (size_t p = 0; x->guard && has_demo_slot(x) && p < x->m->in->student->program->n; p++) {
-        memset(leaks, 0, x->m->valset->n * sizeof *leaks);
-        mark_leaks(x, set, p, leaks);
+        const bool *leaks = leaks_of(x, set, p);
         for (size_t i = 0; i < x->m->valset->n; i++)
             if (leaks[i])
                 dm_search_leak(x->s, 2 * p + 1, set, i);
     }
-    free(leaks);
 }
 
 static bool is_ready_set(const search *x, size_t set)
@@ -314,6 +315,7 @@ static void set_up(search *x)
         if (has_demo_slot(x))
             x->levels[2 * i + 1] = x->m->plan->n_sets;
     }
+    x->leaks = dm_arena_alloc_n(x->a, n * x->m->plan->n_sets, sizeof *x->leaks);
     x->guard = p->has_leak_guard ? p->leak_guard
                                  : p->search != DM_MIPRO_SCHEDULE && p->search != DM_MIPRO_TPE;
 }
@@ -461,26 +463,28 @@ static void mark_demos(const search *x, size_t candidate, dm_compile_output *out
         return;
     bool *in_demos = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *in_demos);
     dm_search_estimate_of(x->s, candidate, &e);
-    for (size_t p = 0; p < n; p++)
-        mark_leaks(x, e.levels[2 * p + 1], p, in_demos);
+    for (size_t p = 0; p < n; p++) {
+        const bool *leaks = leaks_of(x, e.levels[2 * p + 1], p);
+        for (size_t i = 0; i < x->m->valset->n; i++)
+            in_demos[i] |= leaks[i];
+    }
     out->searched.in_demos = in_demos;
 }
 
 static size_t count_barred(const search *x)
 {
-    size_t n = 0;
-    for (size_t c = 1; x->guard && c < dm_search_candidates(x->s); c++) {
+    size_t n = 0, predictors = x->m->in->student->program->n;
+    if (!x->guard || !has_demo_slot(x) || !x->ready)
+        return 0;
+    for (size_t c = 1; c < dm_search_candidates(x->s); c++) {
         dm_search_estimate e;
-        bool any = false;
         dm_search_estimate_of(x->s, c, &e);
-        bool *leaks = dm_alloc_n(x->m->valset->n, sizeof *leaks);
-        for (size_t p = 0; has_demo_slot(x) && x->ready && p < x->m->in->student->program->n; p++)
-            mark_leaks(x, e.levels[2 * p + 1], p, leaks);
-        for (size_t i = 0; i < x->m->valset->n; i++)
-            any |= leaks[i];
-        for (size_t i = 0; any && e.known && i < x->m->valset->n; i++)
-            n += leaks[i];
-        free(leaks);
+        for (size_t i = 0; e.known && i < x->m->valset->n; i++) {
+            bool leaks = false;
+            for (size_t p = 0; p < predictors; p++)
+                leaks |= leaks_of(x, e.levels[2 * p + 1], p)[i];
+            n += leaks;
+        }
     }
     return n;
 }

@@ -15,34 +15,6 @@
 
 #define BLOCKS_AHEAD 2 /* one is being answered while the one before it is decided on */
 
-/* ---- examples in demonstrations ---- */
-
-/* A demonstration made from this row shows the same inputs, as far as its step has any of the
- * program's. */
-static bool shows(const dm_predictor *step, const dm_value *demo, const dm_value *row)
-{
-    size_t same = 0;
-    for (size_t i = 0; i < step->signature->n_inputs; i++) {
-        dm_str name = step->signature->fields[i].name;
-        const dm_value *there = dm_value_get_str(row, name), *here = dm_value_get_str(demo, name);
-        if (!there || !here)
-            continue;
-        if (!dm_value_equal(there, here))
-            return false;
-        same++;
-    }
-    return same > 0;
-}
-
-bool dm_stands_in_demos(const dm_candidate *c, const dm_example *e)
-{
-    for (size_t k = 0; k < c->program->n; k++)
-        for (size_t d = 0; d < c->parts[k].n_demos; d++)
-            if (shows(&c->program->predictors[k], c->parts[k].demos[d], e->row))
-                return true;
-    return false;
-}
-
 /* ---- the race ---- */
 
 typedef struct runner {
@@ -67,6 +39,14 @@ typedef struct racing {
     size_t runs, barred;
 } racing;
 
+static bool is_shown(const racing *r, const dm_candidate *c, size_t example)
+{
+    bool shown = false;
+    for (size_t k = 0; k < c->program->n && !shown; k++)
+        shown = dm_stands_in_demos(c, k, &r->in->valset->examples[example]);
+    return shown;
+}
+
 static dm_status open_race(racing *r, dm_error *err)
 {
     const dm_optimizer_params *params = r->in->params;
@@ -88,7 +68,7 @@ static dm_status open_race(racing *r, dm_error *err)
             dm_arena_alloc_n(dm_pool_arena(r->pool), n_examples, sizeof(dm_result));
         for (size_t i = 0; i < n_examples; i++) {
             r->runners[c].results[i].score = NAN;
-            if (!dm_stands_in_demos(r->candidates[c], &r->in->valset->examples[i]))
+            if (!is_shown(r, r->candidates[c], i))
                 continue;
             dm_race_leak(r->race, c, i);
             r->barred++;
@@ -213,7 +193,7 @@ static void tell(const racing *r, const dm_compile_output *out)
         return;
     size_t own = 0;
     for (size_t i = 0; i < r->in->valset->n; i++)
-        own += dm_stands_in_demos(out->best, &r->in->valset->examples[i]);
+        own += is_shown(r, out->best, i);
     if (own)
         dm_log(
             DM_WARN,

@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REPEATS                                                                                    \
-    1000 /* plain schedule: so many draws in a row of candidates known already end it              \
-          */
+/* Plain schedule: so many draws in a row of candidates known already end it. */
+#define REPEATS 1000
 
 typedef struct pending {
     size_t optuna, candidate;
@@ -34,8 +33,8 @@ typedef struct schedule {
     double best_score; /* per cent */
 } schedule;
 
-static double
-round2(double v) /* Python's round(v, 2): printf rounds the exact value half to even */
+/* Python's round(v, 2): printf rounds the exact value half to even. */
+static double round2(double v)
 {
     char text[400];
     snprintf(text, sizeof text, "%.2f", v);
@@ -152,18 +151,22 @@ static dm_search_answer hand_out(schedule *z, dm_unit *u, dm_trial_kind kind)
     return DM_SEARCH_UNIT;
 }
 
-static void whole_row(dm_search *s, dm_unit *u)
+/* Hands out one cell, new or known, unless it leaks into the candidate. */
+static void give(dm_search *s, dm_unit *u, size_t example)
 {
     uint64_t *const *leak = s->leak;
-    for (size_t i = 0; i < s->o.n_examples; i++) {
-        bool barred = false;
-        for (size_t k = 0; k < s->o.n_slots; k++) {
-            const uint64_t *b = leak[s->offset[k] + s->arms[u->u.candidate].x[k]];
-            barred |= b && dm_bit(b, i);
-        }
-        if (!barred)
-            dm_search_repeat(s, u, i);
+    for (size_t k = 0; k < s->o.n_slots; k++) {
+        const uint64_t *b = leak[s->offset[k] + s->arms[u->u.candidate].x[k]];
+        if (b && dm_bit(b, example))
+            return;
     }
+    dm_search_repeat(s, u, example);
+}
+
+static void whole_row(dm_search *s, dm_unit *u)
+{
+    for (size_t i = 0; i < s->o.n_examples; i++)
+        give(s, u, i);
 }
 
 static dm_search_answer start(dm_search *s, schedule *z, dm_unit *u)
@@ -201,7 +204,7 @@ static void take_minibatch(dm_search *s, schedule *z, dm_unit *u)
     size_t *sample = dm_alloc_n(m, sizeof *sample);
     dm_pyrandom_sample(&z->minibatches, n, m, sample);
     for (size_t i = 0; i < m; i++)
-        dm_search_repeat(s, u, sample[i]);
+        give(s, u, sample[i]);
     free(sample);
 }
 
@@ -255,7 +258,9 @@ static void commit(dm_search *s, const dm_unit *u)
             t = &z->trials[i];
     size_t arm = u->u.candidate;
     t->score = percent(u, &t->n);
-    if (t->kind == DM_TRIAL_MINIBATCH) {
+    if (t->kind == DM_TRIAL_MINIBATCH && t->n == 0) {
+        ; /* all of it barred or absent: it says nothing of the candidate */
+    } else if (t->kind == DM_TRIAL_MINIBATCH) {
         if (z->batch_n[arm]++ == 0)
             z->seen[z->n_seen++] = arm;
         z->batch_sum[arm] += t->score;
@@ -290,8 +295,7 @@ static dm_search_answer decide_full(dm_search *s, dm_unit *u)
             return hand_out(z, u, DM_TRIAL_WHOLE);
         }
         size_t arm = u->u.candidate;
-        for (size_t i = 0; i < z->n_trials;
-             i++) /* known already: its score is told again, unpaid */
+        for (size_t i = 0; i < z->n_trials; i++) /* known: its score is told again, unpaid */
             if (z->trials[i].candidate == arm && !isnan(z->trials[i].score)) {
                 double score = z->trials[i].score;
                 dm_trial *t = new_trial(z, DM_TRIAL_WHOLE, arm);

@@ -179,8 +179,8 @@ Test(embedded, odd_conversations)
         "[[ ## a ## ]]",
         "Respond with a JSON object in the following order of fields: ",
         "Respond with the corresponding output fields, starting with the field `[[ ## ",
-        "Respond with a JSON object in the following order of fields: `a` (must be formatted as a "
-        "valid Python ",
+        ("Respond with a JSON object in the following order of fields: `a` (must be formatted as a "
+         "valid Python "),
         "((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1",
         "\xff\xfe",
         "- - -",

@@ -243,9 +243,9 @@ Test(search, mipro_in_a_space_of_one)
 
 Test(search, leaked_examples_are_never_asked)
 {
-    static const dm_search_method method[] = {DM_SEARCH_FACTOR, DM_SEARCH_RANDOM,
-                                              DM_SEARCH_HALVING};
-    for (size_t m = 0; m < 3; m++) {
+    static const dm_search_method method[] = {DM_SEARCH_FACTOR, DM_SEARCH_RANDOM, DM_SEARCH_HALVING,
+                                              DM_SEARCH_MIPRO};
+    for (size_t m = 0; m < 4; m++) {
         dm_search_options o = options(method[m], 1500, 4);
         dm_search *s = dm_search_new(&o, NULL, 0);
         for (size_t l = 1; l < 6; l++)
