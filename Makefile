@@ -10,10 +10,10 @@ VERSION := 0.1.0
 
 OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
-CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DDM_VERSION='"$(VERSION)"' $(shell $(PKG) --cflags $(PKGS))
+CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DDM_VERSION='"$(VERSION)"' $(shell command -v $(PKG) >/dev/null && $(PKG) --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
 LDFLAGS  += $(SAN)
-LDLIBS   += $(shell $(PKG) --libs $(PKGS)) -lm -lpthread
+LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
 ROOMS   := base json data program adapter lm metric runner search study pool optimizer report

@@ -34,6 +34,8 @@ typedef struct launch {
     long n, restarts;
     const char *passed[16]; /* [n_passed] options for mpirun itself */
     size_t n_passed;
+    const char *const *exported; /* [n_exported] names of variables that every rank needs */
+    size_t n_exported;
     char **command; /* NULL-terminated */
     pid_t pid;
     int err;             /* mpirun's stderr */
@@ -83,6 +85,8 @@ static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
         l->command = argv + i;
         break;
     }
+    if ((size_t)argc + 2 * l->n_exported + 32 > MAX_WORDS) /* 32: our own and mpirun's */
+        return dm_fail(err, DM_E_USAGE, "launch: over %d words are too many", MAX_WORDS - 32);
     char *end = NULL;
     l->n = l->ranks ? strtol(l->ranks, &end, 10) : 0;
     if (!l->ranks || *end || l->n < 1 || l->n > 1000000)
@@ -124,6 +128,11 @@ static void become_mpirun(const launch *l, int err)
     words[n++] = "--enable-recovery";
     setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
     setenv("DM_RECOVERY", "1", 1);
+    for (size_t i = 0; i < l->n_exported; i++)
+        if (getenv(l->exported[i])) { /* by name: no value is on a command line */
+            words[n++] = "-x";
+            words[n++] = l->exported[i];
+        }
 #endif
     words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
     words[n++] = "none";
@@ -334,9 +343,10 @@ static dm_status run(launch *l, int *code, dm_error *err)
     }
 }
 
-dm_status dm_launch(int argc, char **argv, int *code, dm_error *err)
+dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n_exported,
+                    int *code, dm_error *err)
 {
-    launch l = {.restarts = -1};
+    launch l = {.restarts = -1, .exported = exported, .n_exported = n_exported};
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);

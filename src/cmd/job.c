@@ -9,8 +9,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- paths ---- */
+
+/* Length of folder[0 ... n-1] without its last part, if ".." leads back from there (a link may lead
+ * elsewhere); else n. */
+static size_t parent(const char *folder, size_t n)
+{
+    char path[PATH_MAX];
+    struct stat s;
+    size_t start = n;
+    while (start > 0 && folder[start - 1] != '/')
+        start--;
+    if (n - start == 0 || n >= sizeof path || folder[start] == '.')
+        return n;
+    snprintf(path, sizeof path, "%.*s", (int)n, folder);
+    return lstat(path, &s) == 0 && S_ISDIR(s.st_mode) ? start - (start > 0) : n;
+}
 
 /* Paths in the file are relative to it. */
 static const char *beside(dm_arena *a, const char *file, const char *path)
@@ -18,7 +34,17 @@ static const char *beside(dm_arena *a, const char *file, const char *path)
     const char *slash = strrchr(file, '/');
     if (path[0] == '/' || !slash)
         return dm_arena_printf(a, "%s", path);
-    return dm_arena_printf(a, "%.*s/%s", (int)(slash - file), file, path);
+    size_t n = (size_t)(slash - file);
+    while (strncmp(path, "../", 3) == 0 && path[3] && path[3] != '/' && n > 0) {
+        size_t less = parent(file, n);
+        if (less == n)
+            break;
+        n = less;
+        path += 3;
+    }
+    bool bare = n == 0 && file[0] != '/';
+    return bare ? dm_arena_printf(a, "%s", path)
+                : dm_arena_printf(a, "%.*s/%s", (int)n, file, path);
 }
 
 static dm_status read_path(dm_arena *a, const dm_at *at, const char **out, dm_error *err)
@@ -488,6 +514,30 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK && wants.metric && !job->setup.metric)
         st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
     return st;
+}
+
+static size_t add_key_name(const dm_value *model, const char **names, size_t n, size_t room)
+{
+    const dm_value *name = dm_value_get(model, "api_key_env");
+    if (name && name->kind == DM_STRING && n < room)
+        names[n++] = name->text.p;
+    return n;
+}
+
+size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **names, size_t room)
+{
+    const dm_value *file = NULL;
+    dm_value *merged = NULL;
+    dm_error err = {DM_OK, ""};
+    if ((line->job_file && read_job_file(a, line->job_file, &file, &err) != DM_OK) ||
+        dm_options_merge(a, file, line->job_file ? line->job_file : "command line", line->keys,
+                         &merged, &err) != DM_OK)
+        return 0;
+    const dm_value *lms = dm_value_get(merged, "lms");
+    size_t n = add_key_name(dm_value_get(merged, "lm"), names, 0, room);
+    for (size_t i = 0; lms && lms->kind == DM_DICT && i < lms->n; i++)
+        n = add_key_name(lms->members[i].value, names, n, room);
+    return n;
 }
 
 dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err)

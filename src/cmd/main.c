@@ -137,15 +137,37 @@ static int help_launch(void)
     return 0;
 }
 
+/* Names of the variables that a model's key or address is read from, on every rank. What is wrong
+ * with the command's words, the command will say. */
+static size_t names_for_ranks(dm_arena *a, int argc, char **argv, const char **names, size_t room)
+{
+    const struct command *c = NULL;
+    dm_command_line line;
+    size_t n = 0;
+    names[n++] = "OPENAI_API_KEY";
+    names[n++] = "OPENAI_BASE_URL";
+    while (argc > 0 && !(c = find_command(*argv)))
+        argc--, argv++;
+    if (c && dm_command_line_read(a, c->bit, argc - 1, argv + 1, &line, NULL) == DM_OK)
+        n += dm_job_key_names(a, &line, names + n, room - n);
+    return n;
+}
+
 static int launch(int argc, char **argv)
 {
     int code = 70;
     dm_error err = {DM_OK, ""};
+    const char *names[16];
     if (dm_cluster_is_rank()) {
         fputs("dspy-mpi: this is a rank already: launch starts mpirun itself\n", stderr);
         return 64;
     }
-    return dm_launch(argc, argv, &code, &err) == DM_OK ? code : dm_say_failure(&err);
+    dm_arena *a = dm_arena_new(0);
+    size_t n = names_for_ranks(a, argc, argv, names, sizeof names / sizeof *names);
+    if (dm_launch(argc, argv, names, n, &code, &err) != DM_OK)
+        code = dm_say_failure(&err);
+    dm_arena_free(a);
+    return code;
 }
 
 static int run_alone(int argc, char **argv)

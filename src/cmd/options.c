@@ -38,9 +38,13 @@ const dm_option dm_options[] = {
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
     {"lm.*", DM_OPT_JOB, R, "...", "one key of the model (the list is at the end)"},
     {"lms", DM_OPT_JOB, R, "JSON", "models by role: task, teacher, prompt, judge"},
+    {"lms.task", DM_OPT_JOB, R, "MODEL", "as lm, of one role"},
     {"lms.task.*", DM_OPT_JOB, R, "...", "as lm.*, of one role"},
+    {"lms.teacher", DM_OPT_JOB, R, "MODEL", "likewise"},
     {"lms.teacher.*", DM_OPT_JOB, R, "...", "likewise"},
+    {"lms.prompt", DM_OPT_JOB, R, "MODEL", "likewise"},
     {"lms.prompt.*", DM_OPT_JOB, R, "...", "likewise"},
+    {"lms.judge", DM_OPT_JOB, R, "MODEL", "likewise"},
     {"lms.judge.*", DM_OPT_JOB, R, "...", "likewise"},
     /* optimizer */
     {"optimizer", DM_OPT_JOB, J, "NAME",

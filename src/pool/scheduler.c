@@ -539,11 +539,11 @@ void dm_check_outage(dm_pool *p)
                 model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
             continue;
         if (model->phase != DM_MODEL_GOOD) {
-            dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %.0f s", model->config->model,
+            dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %g s", model->config->model,
                          model->config->outage);
             return;
         }
-        dm_log(DM_WARN, "%s has not answered for %.0f s: stopping", model->config->model,
+        dm_log(DM_WARN, "%s has not answered for %g s: stopping", model->config->model,
                model->config->outage);
         p->stop = DM_STOP_OUTAGE;
     }

@@ -136,7 +136,11 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
     dm_at instructions = dm_at_key(&signature, "instructions"),
           fields = dm_at_key(&signature, "fields");
     dm_str text = {NULL, 0};
-    dm_status st = dm_get_string(&instructions, &text, err);
+    dm_status st = DM_OK;
+    if (instructions.v && instructions.v->kind == DM_STRING)
+        text = instructions.v->text; /* a model's words may have U+0000, which is DSPy's too */
+    else
+        st = dm_get_string(&instructions, &text, err);
     if (st == DM_OK && !text.p)
         st = dm_at_fail(&instructions, err,
                         "no instructions: this is no state file of a DSPy program");

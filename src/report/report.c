@@ -14,8 +14,10 @@ static void put_score(dm_buf *b, const dm_score *s)
         dm_buf_printf(b, "%25s", "no answer");
         return;
     }
-    char text[40];
-    snprintf(text, sizeof text, "%.1f %% (%.1f to %.1f)", 100 * s->score, 100 * s->low,
+    char text[80], corrected[40] = "";
+    if (!isnan(s->corrected)) /* the interval lies around this */
+        snprintf(corrected, sizeof corrected, ", corrected %.1f", 100 * s->corrected);
+    snprintf(text, sizeof text, "%.1f %%%s (%.1f to %.1f)", 100 * s->score, corrected, 100 * s->low,
              100 * s->high);
     dm_buf_printf(b, "%25s", text);
 }

@@ -31,7 +31,7 @@ static void wilson(double p, double n, double *low, double *high)
 
 dm_score dm_score_of(const dm_result *r, size_t n)
 {
-    dm_score s = {NAN, NAN, NAN, 0, 0, 0, 0, 0};
+    dm_score s = {NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0};
     double sum = 0, squares = 0;
     bool binary = true;
     for (size_t i = 0; r && i < n; i++) {
@@ -64,6 +64,9 @@ dm_score dm_score_of(const dm_result *r, size_t n)
 void dm_score_selected(dm_score *s, double se)
 {
     double by = s->n ? se * (s->high - s->low) / (2 * Z) : 0;
+    if (by == 0)
+        return;
+    s->corrected = fmax(0, s->score - by);
     s->low = fmax(0, s->low - by);
     s->high = fmax(s->low, s->high - by);
 }
@@ -79,6 +82,8 @@ dm_value *dm_score_json(dm_arena *a, const dm_score *s)
     dm_value_set(a, d, DM_STR("score"), number(a, s->score));
     dm_value_set(a, d, DM_STR("low"), number(a, s->low));
     dm_value_set(a, d, DM_STR("high"), number(a, s->high));
+    if (!isnan(s->corrected))
+        dm_value_set(a, d, DM_STR("corrected"), number(a, s->corrected));
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
     dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
     dm_value_set(a, d, DM_STR("parse"), dm_value_int(a, (int64_t)s->parse));

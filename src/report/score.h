@@ -6,6 +6,7 @@
 
 typedef struct dm_score {
     double score, low, high; /* 0 to 1; NAN when n is 0 */
+    double corrected;        /* of a selected winner: what low and high lie around; else NAN */
     size_t n;                /* examples that count */
     size_t failed;           /* examples with an error: absent, or counted with failure_score */
     size_t fallback, truncated, parse; /* of all examples (DESIGN.md §5) */
@@ -13,11 +14,13 @@ typedef struct dm_score {
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
 dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was scored */
-/* The interval of a winner that was selected by this score, which is then se standard errors too
- * high in the mean; the score stays. */
+/* A winner that was selected by this score: it is then se standard errors too high in the mean.
+ * Sets corrected and moves the interval, which need not contain the score any more; the score
+ * stays. Does nothing where se is 0. */
 void dm_score_selected(dm_score *s, double se);
 dm_value *dm_score_json(dm_arena *a, const dm_score *s); /* {"score", "low", "high", "n", "failed",
-                                                          * "parse", "fallback", "truncated"} */
+                                                          * "parse", "fallback", "truncated"}, and
+                                                          * "corrected" where there is one */
 
 typedef struct dm_difference {
     double mean, low, high; /* b - a over the examples that both answered; 95 %, Student's */

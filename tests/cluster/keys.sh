@@ -2,7 +2,7 @@
 # proxy, not into arguments, OUT, logs, or the children of ranks.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 14
+plan 16
 KEY=sk-tests-0123456789abcdef
 unset OPENAI_BASE_URL OPENAI_API_BASE
 "$MOCK" --make-data 30 3 0 >"$DIR/train.jsonl"
@@ -73,3 +73,12 @@ stop_mock
 unset OPENAI_API_KEY
 compile 69 '{"task": "openai/gpt-4o-mini"}'
 check "a rank without a key: $(grep 'has no' "$DIR/err" | cut -c1-140)" sh -c "grep -q 'rank [12] on .* has no OPENAI_API_KEY.*mpirun -x OPENAI_API_KEY.*api_key_file' $DIR/err"
+
+# The launcher takes keys to other hosts by name. mpirun is one that writes down what it was asked for.
+mkdir "$DIR/bin"
+printf '#!/bin/sh\nprintf "%%s\\n" "$*" >"%s"\nexit 3\n' "$DIR/words" >"$DIR/bin/mpirun"
+chmod +x "$DIR/bin/mpirun"
+OPENAI_API_KEY=$KEY MY_KEY=$KEY-2 PATH="$DIR/bin:$PATH" run 70 "$PROGRAM" launch -n 2 --restarts 0 compile "$DIR/job.json" \
+	--lms='{"task": "openai/x", "teacher": {"model": "openai/y", "api_key_env": "MY_KEY"}, "prompt": {"model": "openai/z", "api_key_env": "NOT_SET"}}'
+check "launch: every rank gets the keys that the job names" grep -q -e ' -x OPENAI_API_KEY -x MY_KEY --' "$DIR/words"
+check "by name: no key is an argument" sh -c "! grep -qF '$KEY' $DIR/words"

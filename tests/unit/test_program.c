@@ -1,6 +1,8 @@
 /* Types beyond the golden files: the schema of each as pydantic 2.14 makes it and DSPy sorts it. */
 #include "adapter/adapter.h"
 #include "base/utf8.h"
+#include "json/json.h"
+#include "program/state_file.h"
 #include "program/type.h"
 
 #include <criterion/criterion.h>
@@ -83,5 +85,28 @@ Test(program, prompts_hold_nul)
     cr_expect(memmem(user.p, user.n, "## q ## ]]\nx\0y\n", 15));
     dm_str system = prefix.messages[0].content;
     cr_expect(system.n > 3 && memcmp(system.p + system.n - 3, "x\0y", 3) == 0);
+    dm_arena_free(a);
+}
+
+/* A program file with such an instruction is read back as it was written. */
+Test(program, state_file_holds_nul)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    const dm_value *spec = dm_json_read(a, DM_STR("{\"predict\": \"q -> a\"}"), &err), *provenance;
+    dm_at at = dm_at_root(spec, "job.json", DM_E_JOB);
+    dm_program *p = dm_program_read(a, &at, &err);
+    const dm_candidate *back = NULL;
+    dm_buf b;
+    cr_assert_not_null(p, "%s", err.text);
+    dm_candidate *c = dm_candidate_new(a, p);
+    c->parts[0].instructions = (dm_str){"x\0y", 3};
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_state_write(&b, a, dm_candidate_seal(c), NULL);
+    cr_assert_eq(dm_state_read(a, dm_buf_view(&b), "p.json", p, &back, &provenance, &err), DM_OK,
+                 "%s", err.text);
+    cr_expect(dm_str_eq(back->parts[0].instructions, c->parts[0].instructions));
+    cr_expect(dm_hash_eq(&back->hash, &c->hash));
+    dm_buf_free(&b);
     dm_arena_free(a);
 }
