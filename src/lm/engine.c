@@ -4,6 +4,7 @@
 #include "json/json.h"
 #include "lm/inside.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,12 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     }
     dm_lm *lm = dm_alloc(sizeof *lm);
     lm->multi = curl_multi_init();
-    dm_sockets_open(lm);
+    if (!lm->multi || !dm_sockets_open(lm)) {
+        (void)dm_fail(err, DM_E_INTERNAL, "no way to wait for connections: %s", strerror(errno));
+        curl_multi_cleanup(lm->multi);
+        free(lm);
+        return NULL;
+    }
     lm->slots = (size_t)o->slots;
     lm->seed = o->seed;
     lm->rank = o->rank;

@@ -147,7 +147,7 @@ bool dm_nobody_there(CURLcode code);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
 
 /* sockets.c */
-void dm_sockets_open(dm_lm *lm);
+bool dm_sockets_open(dm_lm *lm); /* false: errno says why */
 void dm_sockets_close(dm_lm *lm);
 void dm_sockets_turn(dm_lm *lm); /* curl's timers, the sending of what was added among them */
 void dm_sockets_wait(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout); /* as dm_lm_poll */

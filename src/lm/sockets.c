@@ -37,14 +37,17 @@ static int on_timer(CURLM *multi, long ms, void *user)
     return 0;
 }
 
-void dm_sockets_open(dm_lm *lm)
+bool dm_sockets_open(dm_lm *lm)
 {
     lm->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (lm->epoll < 0)
+        return false;
     lm->timer = INFINITY;
     curl_multi_setopt(lm->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(lm->multi, CURLMOPT_SOCKETDATA, lm);
     curl_multi_setopt(lm->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(lm->multi, CURLMOPT_TIMERDATA, lm);
+    return true;
 }
 
 void dm_sockets_close(dm_lm *lm)

@@ -97,7 +97,7 @@ row() {
 	lms) changes asks $C -- "--lms={\"teacher\": {\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}}" ;;
 	lms.task) changes asks $E -- --lms.task=hosted_vllm/other --lms.task.api_base="$FIRST" ;;
 	lms.teacher) changes asks $C -- "--lms.teacher={\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}" ;;
-	lms.prompt | lms.judge) exits 78 'asks no model of this role' $C --$1=hosted_vllm/other ;;
+	lms.prompt | lms.judge) exits 64 'asks no model of this role' $C --$1=hosted_vllm/other ;;
 	'lms.task.*') changes asks $E -- --lms.task.model=hosted_vllm/other --lms.task.api_base="$FIRST" ;;
 	'lms.teacher.*') changes asks $C -- --lms.teacher.model=hosted_vllm/other --lms.teacher.api_base="$FIRST" ;;
 	'lms.prompt.*') exits 78 'asks no model of this role' $C --lms.prompt.model=hosted_vllm/other ;;

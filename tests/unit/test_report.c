@@ -192,7 +192,7 @@ Test(report, table)
     free(text);
     r.optimism = .65; /* the interval is moved, and does not stand beside the raw score alone */
     text = table_of(&r);
-    has(text, "70.0 %, corrected 67.1 (57.4 to 75.1)  +30.0  better", true);
+    has(text, "70.0 %, corrected 67.1 (57.5 to 75.2)  +30.0  better", true);
     free(text);
     r.optimism = 0;
     r.n_splits = 2;
