@@ -1,4 +1,5 @@
 #include "cmd/job.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
@@ -374,14 +375,6 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
     return st;
 }
 
-static dm_status refuse_later(const dm_at *root, dm_error *err)
-{
-    dm_at budget = dm_at_key(root, "budget");
-    if (budget.v)
-        return dm_at_fail(&budget, err, "caps are not there yet; leave it out");
-    return DM_OK;
-}
-
 /* The user's own instructions; a file, as it stands beside the job. */
 static dm_status read_proposals(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
@@ -459,6 +452,70 @@ static const dm_value *metric_of(dm_arena *a, const dm_value *spec, const char *
     return d;
 }
 
+/* ---- budget ---- */
+
+typedef dm_status parse_unit(const char *s, double *out, dm_error *err);
+
+/* A number, or a text in human units; absent: out stays as it is. */
+static dm_status read_cap(const dm_at *budget, const char *key, parse_unit *parse, double *out,
+                          dm_error *err)
+{
+    dm_at at = dm_at_key(budget, key);
+    dm_error local = {DM_OK, ""};
+    if (!at.v || at.v->kind == DM_NULL)
+        return DM_OK;
+    if (at.v->kind == DM_STRING) {
+        if (parse(at.v->text.p, out, &local) != DM_OK)
+            return dm_at_fail(&at, err, "%s", local.text);
+        return *out > 0 ? DM_OK : dm_at_fail(&at, err, "more than nothing");
+    }
+    return dm_get_number(&at, 1e-9, 1e18, out, err);
+}
+
+/* Tokens and money are reserved before a call: what it may write at the most has to be known. */
+static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_error *err)
+{
+    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
+    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
+    bool tokens = !isinf(job->cap.tokens), cost = !isinf(job->cap.cost);
+    if (!c || c->provider == DM_EMBEDDED || !role_is_read(job, role))
+        return DM_OK;
+    dm_price_default(c);
+    if (cost && !c->price.known)
+        return dm_at_fail(root, err,
+                          "budget.cost: %s has no price here: give one, such as \"price\": "
+                          "{\"prompt\": 3, \"completion\": 15} (per million tokens)",
+                          c->model);
+    if ((tokens || cost) && !c->has_max_tokens)
+        return dm_at_fail(root, err,
+                          "budget.%s: %s needs max_tokens, so that no answer can pass the cap",
+                          tokens ? "tokens" : "cost", c->model);
+    return DM_OK;
+}
+
+static dm_status read_budget(const dm_at *root, dm_job *job, dm_error *err)
+{
+    static const char *const keys[] = {"calls", "tokens", "cost", "time"};
+    dm_at at = dm_at_key(root, "budget");
+    job->cap = DM_NO_CAP;
+    if (!at.v)
+        return DM_OK;
+    if (at.v->kind != DM_DICT)
+        return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
+    dm_status st = dm_get_known(&at, keys, 4, err);
+    if (st == DM_OK)
+        st = read_cap(&at, "calls", dm_parse_count, &job->cap.calls, err);
+    if (st == DM_OK)
+        st = read_cap(&at, "tokens", dm_parse_count, &job->cap.tokens, err);
+    if (st == DM_OK)
+        st = read_cap(&at, "cost", dm_parse_money, &job->cap.cost, err);
+    if (st == DM_OK)
+        st = read_cap(&at, "time", dm_parse_seconds, &job->time_cap, err);
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++)
+        st = check_role(job, root, i, err);
+    return st;
+}
+
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
                       dm_error *err)
 {
@@ -478,7 +535,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         merged = program_only(a, merged);
     job->json = merged;
     dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
-    st = refuse_later(&root, err);
     if (st == DM_OK)
         st = read_rest(a, &root, wants, job, err);
     if (st == DM_OK)
@@ -491,6 +547,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = read_inputs(a, &root, job, err);
     if (st == DM_OK && wants.model)
         st = read_models(a, &root, job, err);
+    if (st == DM_OK && wants.model)
+        st = read_budget(&root, job, err);
     if (st == DM_OK && wants.data)
         st = read_data(a, &root, job, err);
     if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)

@@ -23,6 +23,8 @@ typedef struct dm_job {
     bool stand_in;       /* one of the models is the embedded one */
     int64_t concurrency; /* calls in flight asked for, of the task model */
     const char *model;   /* the task model's name as given */
+    dm_amount cap;       /* setup.cap points here */
+    double time_cap;     /* s; 0: none */
     dm_setup setup;
 } dm_job;
 

@@ -111,6 +111,13 @@ const dm_option dm_options[] = {
     /* the run */
     {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},
     {"out", DM_OPT_PATH, J, "FOLDER", "where results go (the job file's name without .json)"},
+    {"budget", DM_OPT_JOB, DM_FOR_JOB, "JSON",
+     "caps on the whole job, over all its attempts (none)"},
+    {"budget.calls", DM_OPT_JOB, DM_FOR_JOB, "N", "requests that a server may bill: 5000, 20k"},
+    {"budget.tokens", DM_OPT_JOB, DM_FOR_JOB, "N", "prompt and completion tokens: 50M"},
+    {"budget.cost", DM_OPT_JOB, DM_FOR_JOB, "MONEY", "by the prices of the models: $20"},
+    {"budget.time", DM_OPT_JOB, DM_FOR_JOB, "TIME",
+     "of this attempt: 3h50m; the cut differs from run to run"},
     {"cache", DM_OPT_PATH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN, "FOLDER",
      "answers kept across runs; runs may share it (none)"},
     {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,
@@ -167,9 +174,9 @@ static const dm_option *find(unsigned command, const char *name)
 
 static dm_status unknown(unsigned command, const char *word, const char *name, dm_error *err)
 {
-    const char *names[128];
+    const char *names[192];
     size_t n = 0;
-    for (size_t i = 0; i < dm_n_options && n < 128; i++)
+    for (size_t i = 0; i < dm_n_options && n < 192; i++)
         if ((dm_options[i].commands & command) && !strchr(dm_options[i].name, '*'))
             names[n++] = dm_options[i].name;
     for (size_t i = 0; i < dm_n_options; i++)
@@ -334,7 +341,6 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
     for (size_t i = 0; i < dm_n_options && n < 60; i++)
         if (dm_options[i].kind <= DM_OPT_PATH && !strchr(dm_options[i].name, '.'))
             names[n++] = dm_options[i].name;
-    names[n++] = "budget";
     dm_status st = dm_get_known(&at, names, n, err);
     if (st != DM_OK)
         return st;

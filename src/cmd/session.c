@@ -117,6 +117,9 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
 {
     *s = (dm_session){.job = job, .started = dm_now(), .terminal = has_terminal()};
     s->progress.started = s->started;
+    bool capped = !isinf(job->cap.calls) || !isinf(job->cap.tokens) || !isinf(job->cap.cost);
+    job->setup.cap = capped ? &job->cap : NULL;
+    job->setup.time_cap = job->time_cap > 0 ? s->started + job->time_cap : 0;
     if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, err)))
         return err->status;
     s->pool =

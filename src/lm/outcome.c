@@ -75,13 +75,15 @@ static void retry(dm_call *c, const dm_reply *r)
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
     bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
-    if (!known && loading && now - c->lm->started < e->config->wait) {
+    bool sent = /* all that the budget set aside for it */
+        c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
+    if (!known && loading && now - c->lm->started < e->config->wait && !sent) {
         try_again(c, 0.5);
         return;
     }
     if (!known && dm_nobody_there(r->code) && most > DEAD_RETRIES)
         most = DEAD_RETRIES;
-    if (++c->attempts > most) {
+    if (++c->attempts > most || sent) {
         char text[1024];
         snprintf(text, sizeof text,
                  "%s: %s, after %lld attempts; is the server up, and is the address right?",

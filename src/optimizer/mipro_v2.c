@@ -25,6 +25,8 @@ dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output 
     dm_pool_phase(p, "start, demos, proposals", 0);
     dm_work start = dm_work_of(in->student);
     m.start = dm_pool_evaluate(p, &start, m.valset);
+    /* What the strands have at the most; what they leave is the search's. */
+    dm_pool_split(p, plan->n_sets + program->n + 2, .5);
     if (dm_mipro_needs_sets(in->params, plan, program))
         m.sets = dm_demo_sets_start(p, kept, plan);
     m.proposer = dm_propose_start(p, kept, plan, m.sets);

@@ -327,17 +327,23 @@ static dm_status ask_all(const asking *x, size_t from, dm_error *err)
     return st;
 }
 
+/* At a cap the proposer goes on with what it has. */
+static dm_status unless_cut(const dm_pool *p, dm_status st)
+{
+    return st == DM_STOP_BUDGET && dm_pool_capped(p) ? DM_OK : st;
+}
+
 static dm_status propose(dm_pool *p, void *arg, dm_error *err)
 {
     module *m = arg;
     dm_proposer *r = m->all;
     const dm_predictor *predictor = &r->in->student->program->predictors[m->predictor];
     asking x = {m, dm_module_line(dm_pool_arena(p), predictor), {NULL, 0}};
-    dm_status st = r->describing ? dm_strand_join(p, r->describing, err) : DM_OK;
+    dm_status st = r->describing ? unless_cut(p, dm_strand_join(p, r->describing, err)) : DM_OK;
     if (st == DM_OK && r->description.p)
-        st = describe_module(m, x.line, &x.description, err);
+        st = unless_cut(p, describe_module(m, x.line, &x.description, err));
     if (st == DM_OK && r->summarizing)
-        st = dm_strand_join(p, r->summarizing, err);
+        st = unless_cut(p, dm_strand_join(p, r->summarizing, err));
     if (st == DM_OK && r->sets)
         st = dm_demo_sets_join(p, r->sets, err);
     return st == DM_OK ? ask_all(&x, m->instructions.ready, err) : st;
@@ -394,7 +400,7 @@ dm_status dm_propose_join(dm_pool *p, dm_proposer *r, dm_error *err)
     size_t asked = 0, none = 0, way = 0;
     for (size_t i = 0; i < r->in->student->program->n; i++) {
         module *m = &r->modules[i];
-        dm_status st = m->strand ? dm_strand_join(p, m->strand, err) : DM_OK;
+        dm_status st = m->strand ? unless_cut(p, dm_strand_join(p, m->strand, err)) : DM_OK;
         if (st != DM_OK)
             return st;
         for (size_t k = m->instructions.ready; k < m->instructions.n; k++) {

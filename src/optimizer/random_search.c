@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define SHARE_OF_MAKING .5 /* of what a cap leaves: for bootstrapping; the rest passes on */
+
 typedef struct trial {
     dm_pool *pool;
     const dm_compile_input *in;
@@ -81,19 +83,26 @@ static dm_status make_candidate(dm_pool *pool, void *arg, dm_error *err)
     return st;
 }
 
-static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
+static dm_future *evaluate(dm_pool *pool, const trial *t)
 {
-    trial *t = arg;
-    const dm_optimizer_params *p = t->in->params;
-    dm_status st = make_candidate(pool, t, err);
-    if (st != DM_OK)
-        return st;
     dm_work w = dm_work_of(t->candidate);
+    return dm_pool_evaluate(pool, &w, t->in->valset);
+}
+
+static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *err)
+{
+    const dm_optimizer_params *p = t->in->params;
     int64_t errors = 0;
-    st = dm_pool_wait(pool, dm_pool_evaluate(pool, &w, t->in->valset), &t->results, err);
+    dm_status st = dm_pool_wait(pool, f, &t->results, err);
     if (st == DM_OK && t->number == -3)
         dm_tell_same_scores(t->results, t->in->valset->n);
     return st == DM_OK ? dm_count_errors(p, t->results, t->in->valset->n, &errors, err) : st;
+}
+
+static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
+{
+    dm_status st = make_candidate(pool, arg, err);
+    return st == DM_OK ? take_results(pool, arg, evaluate(pool, arg), err) : st;
 }
 
 static bool restricted_to(const dm_optimizer_params *p, int64_t number)
@@ -129,26 +138,59 @@ static void record(dm_compile_output *out, const trial *t)
     out->n_scored++;
 }
 
-static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, size_t n,
-                      dm_compile_output *out, dm_error *err)
+/* > 0: nothing is scored yet, the start program is the best known. */
+static dm_status make_all(dm_pool *p, trial *trials, size_t n, dm_error *err)
 {
-    const dm_candidate **candidates = dm_arena_alloc_n(dm_pool_arena(p), n, sizeof *candidates);
+    dm_status stopped = DM_OK;
+    dm_pool_split(p, n, SHARE_OF_MAKING);
     for (size_t i = 0; i < n; i++)
         trials[i].strand = dm_strand_start(p, "candidate", make_candidate, &trials[i]);
     for (size_t i = 0; i < n; i++) {
         dm_status st = dm_strand_join(p, trials[i].strand, err);
         if (st < 0)
             return st;
-        if (st > 0) {
-            out->stopped = st; /* nothing is scored yet: the start program is the best known */
-            continue;
+        stopped = stopped ? stopped : st;
+    }
+    dm_pool_merge(p);
+    return stopped;
+}
+
+/* Under a cap candidates are scored one after another in their order, so that the same ones are
+ * however many ranks there are; the one that the cap cuts off is dropped. */
+static dm_status search_capped(dm_pool *p, trial *trials, size_t n, dm_compile_output *out,
+                               dm_error *err)
+{
+    const dm_optimizer_params *params = trials[0].in->params;
+    dm_future **f = dm_arena_alloc_n(dm_pool_arena(p), n, sizeof(dm_future *));
+    size_t at_once = params->has_stop_at_score ? 1 : n;
+    for (size_t from = 0; from < n; from += at_once) {
+        out->stopped = make_all(p, trials + from, at_once, err);
+        for (size_t i = from; i < from + at_once && out->stopped == DM_OK; i++)
+            f[i] = evaluate(p, &trials[i]);
+        for (size_t i = from; i < from + at_once && out->stopped == DM_OK; i++) {
+            out->stopped = take_results(p, &trials[i], f[i], err);
+            if (out->stopped == DM_OK)
+                record(out, &trials[i]);
         }
+        if (out->stopped || (params->has_stop_at_score &&
+                             100 * out->scored[out->n_scored - 1].score >= params->stop_at_score))
+            break;
+    }
+    return out->stopped;
+}
+
+static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, size_t n,
+                      dm_compile_output *out, dm_error *err)
+{
+    const dm_candidate **candidates = dm_arena_alloc_n(dm_pool_arena(p), n, sizeof *candidates);
+    out->stopped = make_all(p, trials, n, err);
+    if (out->stopped)
+        return out->stopped;
+    for (size_t i = 0; i < n; i++) {
         candidates[i] = trials[i].candidate;
         out->scored[i] = (dm_scored){.candidate = candidates[i], .score = NAN};
         name_trial(&out->scored[i], &trials[i]);
     }
-    if (out->stopped)
-        return out->stopped;
     out->n_scored = n;
     return dm_race_candidates(p, in, candidates, out, err);
 }
@@ -171,6 +213,8 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
     dm_pool_phase(p, "search", n * in->valset->n);
     if (params->race != DM_RACES_OFF)
         return race(p, in, trials, n, out, err);
+    if (dm_pool_capped(p))
+        return search_capped(p, trials, n, out, err);
     for (size_t i = 0; i < n && !params->has_stop_at_score; i++)
         trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
     for (size_t i = 0; i < n; i++) {

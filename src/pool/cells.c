@@ -156,6 +156,7 @@ static void replay_cell(dm_pool *p, uint32_t number)
             dm_answer a = dm_read_answer_fields(&in);
             if (!rec.bad) {
                 dm_usage_add(&p->usage, &a.usage);
+                dm_budget_before(p, c, &a.usage);
                 a.usage = (dm_usage){0}; /* counted */
                 dm_cell_keep_answer(p, number, &a);
             }
@@ -240,6 +241,10 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
     count_progress(p, c);
+    if (p->setup->cap) {
+        dm_budget_done(p, c);
+        return;
+    }
     for (dm_waiter *w = c->waiters; w; w = w->next)
         w->future->n_done++;
     c->waiters = NULL;

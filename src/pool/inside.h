@@ -29,13 +29,17 @@ typedef struct dm_kept_answer { /* of a cell that is not done: where it goes on 
     dm_answer answer;
 } dm_kept_answer;
 
+struct dm_bill;
+typedef struct dm_account dm_account;
+
 typedef struct dm_cell {
     dm_hash key;
     const dm_example *example;
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    struct dm_cell_way { /* of one that failed on the way, else NULL: there are many cells */
+    struct dm_bill *bill; /* under a cap, else NULL */
+    struct dm_cell_way {  /* of one that failed on the way, else NULL: there are many cells */
         double failed_at, not_before; /* the first time; when it may go out again */
     } * way;
     uint32_t state;
@@ -50,6 +54,7 @@ typedef struct dm_state { /* a candidate with how it is run */
     dm_work work;
     int model;
     uint8_t *sent; /* [n_workers] bits: the worker knows it */
+    double bytes;  /* of a prompt, about, without the example; 0: not reckoned yet */
 } dm_state;
 
 struct dm_future {
@@ -58,6 +63,7 @@ struct dm_future {
     dm_result *results; /* [n], made at the first wait */
     uint32_t state;
     bool cancelled;
+    dm_account *account; /* under a cap, else NULL */
 };
 
 /* A growing array of cell numbers, first in first out. */
@@ -92,6 +98,8 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     dm_queue delayed; /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
+    double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
+    size_t measured;
     double last_answer;
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
@@ -117,6 +125,7 @@ struct dm_strand {
     pthread_cond_t wake;
     dm_future *awaits; /* NULL: ready to go on (or awaits_strand) */
     dm_strand *awaits_strand;
+    dm_account *account; /* under a cap, else NULL */
     bool started, finished;
     dm_status status;
     dm_error error;
@@ -152,6 +161,19 @@ struct dm_pool {
     size_t n_sent;   /* cells at workers */
     dm_asked *asked; /* [n_asked] */
     size_t n_asked, cap_asked;
+
+    struct {                  /* budget.c */
+        dm_account *accounts; /* main first, in the order they were opened */
+        dm_account *main;     /* the optimizer's own; NULL: no cap */
+        dm_amount cap;
+        dm_amount lost;    /* that earlier attempts may have spent without a result */
+        dm_amount spent;   /* of results and answers, all attempts */
+        dm_amount out;     /* reserved for what is at workers */
+        dm_amount charged; /* of what this run has asked for so far, once each */
+        dm_amount mark;    /* in the journal */
+        dm_amount each;    /* share of the next n_each strands */
+        size_t n_each;
+    } budget;
 
     dm_status failed; /* < 0: the run is over */
     dm_error error;
@@ -198,6 +220,21 @@ void dm_known_keep(dm_pool *p, dm_reader *in);
 void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
 void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);
+
+/* budget.c */
+void dm_budget_begin(dm_pool *p);
+void dm_budget_end(dm_pool *p);
+void dm_budget_strand(dm_pool *p, dm_strand *s); /* opens its account */
+void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f);
+bool dm_budget_release(dm_pool *p); /* what may go out is queued; true: somebody can go on */
+void dm_budget_done(dm_pool *p, dm_cell *c);
+/* Answers that the cell has when it goes out again: paid before. */
+void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed);
+ * false: there is nothing left to try again with. */
+bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+bool dm_budget_cut(const dm_account *a);
+int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
 
 /* pool.c */
 dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err); /* takes the link */

@@ -93,6 +93,7 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
         dm_pool_free(p);
         return NULL;
     }
+    dm_budget_begin(p);
     send_setup(p);
     return p;
 }
@@ -116,6 +117,7 @@ void dm_pool_free(dm_pool *p)
     if (!p->failed)
         p->failed = dm_fail(&p->error, DM_E_INTERNAL, "the pool is closed");
     dm_strands_end(p);
+    dm_budget_end(p);
     say_bye(p);
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf_free(&p->peers[w].states);
@@ -180,7 +182,11 @@ void dm_pool_pump(dm_pool *p, double timeout)
     if (!p->stop && p->link->ops->now(p->link) >= p->setup->deadline)
         p->stop = DM_STOP_DEADLINE;
     look_for_stop_file(p);
+    if (!p->stop && p->setup->time_cap > 0 && p->link->ops->now(p->link) >= p->setup->time_cap)
+        p->stop = DM_STOP_BUDGET;
     dm_release_delayed(p);
+    if (dm_budget_release(p))
+        timeout = 0;
     dm_schedule(p);
     p->link->ops->wait(p->link, fmin(timeout, dm_pool_next_due(p)));
     while (p->link->ops->receive(p->link, &worker, &bytes))
@@ -205,6 +211,10 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
         size_t known = p->n_cells;
         uint32_t number = f->cells[i] = dm_pool_cell(p, f->state, examples[i]);
         dm_cell *c = p->cells[number];
+        if (dm_pool_capped(p)) {
+            dm_budget_want(p, number, f);
+            continue;
+        }
         if (c->phase == DM_CELL_DONE) {
             f->n_done++;
             p->phase_done += number < known; /* one that is replayed was counted as it was made */
@@ -241,7 +251,7 @@ static void make_results(dm_pool *p, dm_future *f)
 
 dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)
 {
-    while (f->n_done < f->n && !p->failed && !p->stop) {
+    while (f->n_done < f->n && !p->failed && !p->stop && !dm_budget_cut(f->account)) {
         if (p->running)
             dm_strand_yield(p, f, NULL);
         else if (!dm_strands_run(p))
@@ -258,13 +268,13 @@ dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_e
             *err = p->error;
         return p->failed;
     }
-    return (dm_status)p->stop;
+    return p->stop ? (dm_status)p->stop : DM_STOP_BUDGET;
 }
 
 void dm_pool_cancel(dm_pool *p, dm_future *f)
 {
-    (void)p;
-    f->cancelled = true;
+    /* Under a cap it runs to its end: whether it was still in time would decide what is left. */
+    f->cancelled = !dm_pool_capped(p);
 }
 
 static bool drained(const dm_pool *p)

@@ -59,6 +59,15 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
 dm_status dm_strand_join(dm_pool *p, dm_strand *s,
                          dm_error *err) DM_MUST_USE; /* its return value */
 
+/* Under a cap on calls, tokens or money (DESIGN.md §4) strands have shares of what is left, so that
+ * where each is cut depends on no other. Without a cap these do nothing.
+ * dm_pool_split: the next n strands that are started have part (0 to 1) of it in equal shares.
+ * dm_pool_merge: they have been joined; what they did not use is the caller's again. A wait on what
+ * a share does not cover is DM_STOP_BUDGET. */
+bool dm_pool_capped(const dm_pool *p);
+void dm_pool_split(dm_pool *p, size_t n, double part);
+void dm_pool_merge(dm_pool *p);
+
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
 /* Mean over the present examples, in their order; NAN if there is none. */

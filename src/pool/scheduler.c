@@ -113,9 +113,10 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     size_t n = 0;
     add_state(p, peer, worker, c->state);
     dm_writer_init(&out, &peer->tasks);
-    dm_write_array(&out, 5);
+    dm_write_array(&out, 6);
     dm_write_int(&out, number);
     dm_write_int(&out, c->state);
+    dm_write_int(&out, dm_budget_allowance(p, c));
     dm_write_int(&out, c->row);
     if (c->row < 0) {
         dm_buf row;
@@ -320,6 +321,10 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
     double now = p->link->ops->now(p->link);
     dm_usage_add(&p->usage, usage);
+    if (dm_pool_capped(p) && !dm_budget_again(p, c, usage)) {
+        c->phase = DM_CELL_IDLE;
+        return;
+    }
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
            DM_STR_ARG(error));
     dm_cell_requeue(p, number, now + delay);
@@ -494,7 +499,9 @@ void dm_pool_lost(dm_pool *p, int worker)
             dm_usage_add(&p->usage, &k->answer.usage);
             k->answer.usage = (dm_usage){0}; /* counted */
         }
-        dm_cell_requeue(p, (uint32_t)i, 0);
+        c->phase = DM_CELL_IDLE;
+        if (!dm_pool_capped(p) || dm_budget_again(p, c, NULL))
+            dm_cell_requeue(p, (uint32_t)i, 0);
     }
     for (int m = 0; m < DM_ROLES; m++)
         if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)

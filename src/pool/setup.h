@@ -3,6 +3,7 @@
 #define DM_POOL_SETUP_H
 
 #include "pool/pool.h"
+#include "study/amount.h"
 #include "study/cache.h"
 #include "study/replay.h"
 
@@ -24,6 +25,8 @@ typedef struct dm_setup {
     dm_replay *replay;    /* what it knew when it was opened; NULL: nothing */
     dm_cache *cache;      /* answers across runs, the coordinator's alone; NULL: none */
     bool keeps_answers;   /* there is a cache: workers ask the coordinator before a model */
+    const dm_amount *cap; /* on all that the job may spend; NULL: none */
+    double time_cap;      /* dm_now() time at which the budget's time is over; 0: none */
     bool offline;         /* no model is asked: what the cache does not know ends the run */
 } dm_setup;
 

@@ -48,7 +48,7 @@ static bool can_go_on(const dm_pool *p, const dm_strand *s)
     if (p->failed || p->stop)
         return true;
     if (s->awaits)
-        return s->awaits->n_done == s->awaits->n;
+        return s->awaits->n_done == s->awaits->n || dm_budget_cut(s->awaits->account);
     return !s->awaits_strand || s->awaits_strand->finished;
 }
 
@@ -112,6 +112,7 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
     s->arg = arg;
     snprintf(s->name, sizeof s->name, "%s", name);
     pthread_cond_init(&s->wake, NULL);
+    dm_budget_strand(p, s);
     while (*end)
         end = &(*end)->next;
     *end = s;

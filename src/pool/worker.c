@@ -26,6 +26,7 @@ typedef struct task {
     const dm_value *row;
     dm_hash fingerprint;
     dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
+    int64_t most;    /* requests; 0: any number */
     dm_answer *given;
     size_t n_given;
     dm_run *run;
@@ -437,6 +438,7 @@ static void take_shard(dm_worker *w, dm_reader *in)
         t->worker = w;
         t->id = dm_read_int(&it);
         size_t st = dm_read_size(&it, 1 << 24);
+        t->most = dm_read_int(&it);
         int64_t row = dm_read_int(&it);
         bool ok = read_row(w, t, row, dm_read_str(&it));
         read_given(t, &it);
@@ -528,6 +530,7 @@ static bool start_runs(dm_worker *w)
             any = true;
             t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
                                 t->n_given, answered, done, t);
+            dm_run_limit(t->run, t->most);
             dm_run_go(t->run);
         }
     return any;

@@ -23,6 +23,7 @@ struct dm_run {
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
     dm_hash key;  /* of the request, where answers are kept */
+    int64_t most; /* requests; 0: any number */
     bool finding; /* whether its answer is known already */
     bool scoring; /* the metric has the prediction */
     bool cancelled;
@@ -207,6 +208,11 @@ static void called(void *user, const dm_lm_answer *answer)
 
 static void call(dm_run *run)
 {
+    run->request.most_sends = run->most ? run->most - run->result.usage.requests : 0;
+    if (run->most && run->request.most_sends <= 0) {
+        fail(run, DM_FAULT_TRANSPORT, "the requests that were set aside for the example are used");
+        return;
+    }
     run->lm_id = dm_lm_submit(run->runner->lm, &run->request, called, run);
 }
 
@@ -328,6 +334,11 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
     run->result.score = NAN;
     run->steps = dm_arena_alloc_n(a, p->spec.candidate->program->n, sizeof *run->steps);
     return run;
+}
+
+void dm_run_limit(dm_run *run, int64_t requests)
+{
+    run->most = requests;
 }
 
 void dm_run_go(dm_run *run)

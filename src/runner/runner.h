@@ -70,6 +70,9 @@ typedef void dm_run_answered(void *user, const dm_answer *answer);
 dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
                    const dm_answer *given, size_t n_given, dm_run_answered *answered,
                    dm_run_done *done, void *user);
+/* So many requests at most, all attempts counted (0: any number); then it ends with
+ * DM_FAULT_TRANSPORT, to be gone on with. Before dm_run_go. */
+void dm_run_limit(dm_run *run, int64_t requests);
 void dm_run_go(dm_run *run);
 /* What find came to; content.p NULL: not known, the model is asked. */
 void dm_run_found(dm_run *run, dm_str content, bool truncated);

@@ -16,6 +16,7 @@ struct dm_replay {
     entry *entries; /* [n], sorted by key, results first, then in order */
     size_t n, cap, results;
     bool sorted;
+    dm_amount mark; /* the last */
 };
 
 dm_replay *dm_replay_new(void)
@@ -34,11 +35,34 @@ void dm_replay_free(dm_replay *r)
     free(r);
 }
 
+static dm_status read_mark(dm_replay *r, dm_str payload, dm_error *err)
+{
+    dm_record rec;
+    dm_reader in;
+    bool ok = dm_record_open(&rec, payload, NULL, &in);
+    dm_amount mark = {dm_read_double(&in), 0, 0};
+    mark.tokens = dm_read_double(&in);
+    mark.cost = dm_read_double(&in);
+    ok = ok && !rec.bad;
+    dm_record_free(&rec);
+    if (!ok)
+        return dm_fail(err, DM_E_OUTPUT, "a record that cannot be read");
+    r->mark = mark;
+    return DM_OK;
+}
+
+dm_amount dm_replay_mark(const dm_replay *r)
+{
+    return r->mark;
+}
+
 dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err)
 {
     dm_replay *r = user;
     dm_record rec;
     dm_reader in;
+    if (type == DM_JOURNAL_USAGE)
+        return read_mark(r, payload, err);
     if (type != DM_JOURNAL_RESULT && type != DM_JOURNAL_ANSWER)
         return DM_OK;
     bool ok = dm_record_open(&rec, payload, NULL, &in);
@@ -85,6 +109,22 @@ static const entry *find(dm_replay *r, const dm_hash *key)
             high = middle;
     }
     return low < r->n && dm_hash_eq(&r->entries[low].key, key) ? &r->entries[low] : NULL;
+}
+
+void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
+                    void *user)
+{
+    const entry *done = NULL;
+    if (!r->sorted && r->n)
+        qsort(r->entries, r->n, sizeof *r->entries, by_key);
+    r->sorted = true;
+    for (const entry *e = r->entries; e && e < r->entries + r->n; e++) {
+        bool repeated = done && dm_hash_eq(&done->key, &e->key);
+        if (!repeated)
+            visit(user, e->type, e->bytes);
+        if (e->type == DM_JOURNAL_RESULT)
+            done = e;
+    }
 }
 
 size_t dm_replay_results(const dm_replay *r)

@@ -3,6 +3,7 @@
 #ifndef DM_STUDY_REPLAY_H
 #define DM_STUDY_REPLAY_H
 
+#include "study/amount.h"
 #include "study/journal.h"
 
 typedef struct dm_replay dm_replay;
@@ -17,6 +18,12 @@ size_t dm_replay_results(const dm_replay *r); /* how many cells are done */
 dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
 /* The i-th kept answer of a cell that is not done, as bytes; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
+
+/* Each result, and each answer of a cell that has no result yet. */
+void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
+                    void *user);
+/* What the attempts so far may have spent at the most; zeros where no cap was set. */
+dm_amount dm_replay_mark(const dm_replay *r);
 
 /* Records: [key, bytes]. */
 void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes);
