@@ -293,6 +293,7 @@ static void take_task(sim_link *l, int worker, dm_reader *task, bool lost, bool 
     sim_task t = {.id = dm_read_int(task)};
     dm_arena *a = dm_arena_new(1024);
     t.state = &l->states[dm_read_size(task, l->n_states ? l->n_states - 1 : 0)];
+    (void)dm_read_int(task); /* requests at most: a run takes what it takes */
     int64_t row = dm_read_int(task);
     dm_str json = dm_read_str(task);
     t.row = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
