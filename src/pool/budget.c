@@ -18,9 +18,10 @@
 
 #include <stdlib.h>
 
-#define BYTES_AROUND 4096 /* of a prompt beside candidate and example: structure, types, schema */
-#define SURE_RATIO   1.3  /* over the largest measured ratio of tokens to bytes */
-#define MEASURED     8    /* cells that it takes */
+#define BYTES_AROUND                                                                               \
+    600                /* of a prompt beside its prefix and the example: marks, what is asked for */
+#define SURE_RATIO 1.3 /* over the largest measured ratio of tokens to bytes */
+#define MEASURED   8   /* cells that it takes */
 
 typedef struct entry {
     uint32_t cell;
@@ -44,8 +45,9 @@ typedef struct charge { /* a cell stands in this account */
 
 struct dm_bill { /* of a cell */
     charge *charges;
-    dm_amount out;   /* reserved while it is at a worker */
+    dm_amount out;   /* reserved while it is released */
     dm_usage before; /* of answers that it had before it was sent out the last time */
+    bool sent;       /* it is at a worker */
     bool counted;    /* among what the run has spent */
 };
 
@@ -103,31 +105,46 @@ static double bytes_of_json(const dm_value *v)
     return n;
 }
 
+/* Of the prompts of all predictors together, without the example. */
 static double bytes_of_state(dm_pool *p, dm_state *s)
 {
+    const dm_candidate *c = s->work.candidate;
     if (s->bytes > 0)
         return s->bytes;
     dm_arena *a = dm_arena_new(0);
-    s->bytes = BYTES_AROUND + bytes_of_json(dm_candidate_write(a, s->work.candidate)) +
-               bytes_of_json(dm_program_write(a, s->work.candidate->program));
+    for (size_t i = 0; i < c->program->n; i++) {
+        dm_prefix prefix = {NULL, 0, {NULL, 0}};
+        dm_error err;
+        if (dm_adapter_prefix(a, p->setup->adapter, c->program->predictors[i].signature,
+                              c->parts[i].instructions, c->parts[i].demos, c->parts[i].n_demos,
+                              &prefix, &err) == DM_OK)
+            s->bytes += (double)prefix.json.n;
+        s->bytes += BYTES_AROUND;
+    }
     dm_arena_free(a);
-    (void)p;
     return s->bytes;
+}
+
+static double bytes_of_run(dm_pool *p, const dm_cell *c)
+{
+    dm_state *s = &p->states[c->state];
+    return bytes_of_state(p, s) +
+           (double)s->work.candidate->program->n * bytes_of_json(c->example->row);
 }
 
 /* The most that a run of the cell can cost. */
 static dm_amount reserve_of(dm_pool *p, const dm_cell *c)
 {
-    dm_state *s = &p->states[c->state];
-    dm_model *m = &p->models[s->model];
+    const dm_state *s = &p->states[c->state];
+    const dm_model *m = &p->models[s->model];
     dm_amount r = {.calls = calls_of(p, s)};
     if (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost))
         return r;
-    double most = (double)m->config->max_tokens,
-           bytes = bytes_of_state(p, s) + bytes_of_json(c->example->row) +
-                   most * 8 * (double)s->work.candidate->program->n;
+    double n = (double)s->work.candidate->program->n, most = (double)m->config->max_tokens;
     double ratio = m->measured >= MEASURED ? fmin(1, SURE_RATIO * m->ratio) : 1;
-    double prompt = r.calls * bytes * ratio, completion = r.calls * most;
+    /* a later step may be shown what the earlier ones wrote */
+    double prompt = r.calls / n * (ratio * bytes_of_run(p, c) + most * n * (n - 1) / 2);
+    double completion = r.calls * most;
     r.tokens = prompt + completion;
     if (m->config->price.known)
         r.cost = dm_price_of(&m->config->price, (int64_t)ceil(prompt), (int64_t)completion, 0);
@@ -141,17 +158,18 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
     if (u->answers <= 0 || u->prompt <= 0 ||
         (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost)))
         return;
-    double bytes = bytes_of_state(p, s) + bytes_of_json(c->example->row);
-    m->ratio = fmax(m->ratio, (double)u->prompt / ((double)u->answers * bytes));
+    double calls = (double)u->answers / (double)s->work.candidate->program->n;
+    m->ratio = fmax(m->ratio, (double)u->prompt / (calls * bytes_of_run(p, c)));
     m->measured++;
 }
 
 /* ---- the mark in the journal ---- */
 
+/* What may be billed by now, all attempts. */
 static dm_amount committed(const dm_pool *p)
 {
     dm_amount sum = dm_amount_plus(p->budget.lost, p->budget.spent);
-    return dm_amount_plus(sum, p->budget.out);
+    return dm_amount_plus(sum, p->budget.sent);
 }
 
 static void write_mark(dm_pool *p, dm_amount mark)
@@ -281,8 +299,9 @@ static bool fits(const dm_account *a, dm_amount more)
 /* Where an earlier attempt spent on what this one does not ask for. */
 static bool may_go_out(const dm_pool *p, const dm_cell *c, dm_amount reserve)
 {
-    return c->phase != DM_CELL_IDLE ||
-           dm_amount_within(dm_amount_plus(committed(p), reserve), p->budget.cap);
+    dm_amount sum = dm_amount_plus(p->budget.lost, p->budget.spent);
+    sum = dm_amount_plus(dm_amount_plus(sum, p->budget.out), reserve);
+    return c->phase != DM_CELL_IDLE || dm_amount_within(sum, p->budget.cap);
 }
 
 static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
@@ -320,16 +339,26 @@ bool dm_budget_release(dm_pool *p)
             news |= e->settled;
         }
     }
-    if (dm_pool_capped(p))
-        keep_ahead(p);
     return news;
+}
+
+void dm_budget_sent(dm_pool *p, dm_cell *c)
+{
+    if (!dm_pool_capped(p))
+        return;
+    c->bill->sent = true;
+    p->budget.sent = dm_amount_plus(p->budget.sent, c->bill->out);
+    keep_ahead(p);
 }
 
 static void take_off(dm_pool *p, dm_cell *c)
 {
     struct dm_bill *bill = bill_of(p, c);
     p->budget.out = dm_amount_minus(p->budget.out, bill->out);
+    if (bill->sent)
+        p->budget.sent = dm_amount_minus(p->budget.sent, bill->out);
     bill->out = (dm_amount){0, 0, 0};
+    bill->sent = false;
 }
 
 void dm_budget_done(dm_pool *p, dm_cell *c)
@@ -492,9 +521,6 @@ void dm_budget_end(dm_pool *p)
 {
     if (!dm_pool_capped(p))
         return;
-    for (size_t i = 0; i < p->n_cells; i++) /* what never left */
-        if (p->cells[i]->bill && p->cells[i]->phase == DM_CELL_QUEUED)
-            take_off(p, p->cells[i]);
     /* What is still out may be billed all the same. */
     write_mark(p, committed(p));
 }

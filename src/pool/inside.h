@@ -168,7 +168,8 @@ struct dm_pool {
         dm_amount cap;
         dm_amount lost;    /* that earlier attempts may have spent without a result */
         dm_amount spent;   /* of results and answers, all attempts */
-        dm_amount out;     /* reserved for what is at workers */
+        dm_amount out;     /* reserved for what is released */
+        dm_amount sent;    /* of it, what is at workers */
         dm_amount charged; /* of what this run has asked for so far, once each */
         dm_amount mark;    /* in the journal */
         dm_amount each;    /* share of the next n_each strands */
@@ -227,6 +228,7 @@ void dm_budget_end(dm_pool *p);
 void dm_budget_strand(dm_pool *p, dm_strand *s); /* opens its account */
 void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f);
 bool dm_budget_release(dm_pool *p); /* what may go out is queued; true: somebody can go on */
+void dm_budget_sent(dm_pool *p, dm_cell *c);
 void dm_budget_done(dm_pool *p, dm_cell *c);
 /* Answers that the cell has when it goes out again: paid before. */
 void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);

@@ -132,6 +132,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     dm_write_array(&out, n);
     for (dm_kept_answer *k = c->answers; k; k = k->next)
         dm_write_answer(&out, &k->answer);
+    dm_budget_sent(p, c);
     peer->n_tasks++;
     c->phase = DM_CELL_SENT;
     c->worker = worker;

@@ -62,8 +62,8 @@ job ', "valset_size": 3'
 bad "no example left to train on" 78 "leave none"
 job ', "out": "${NOT_SET_ANYWHERE}/o"'
 bad "variable that is not set" 78 "NOT_SET_ANYWHERE"
-job ', "budget": {"calls": 3}'
-bad "cap that is not there yet" 78 "budget"
+job ', "budget": {"call": 3}'
+bad "unknown cap" 78 "calls"
 job ""
 data() { printf "$1" >train.jsonl; }
 data '{"question": "1"\n'

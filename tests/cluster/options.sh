@@ -132,6 +132,11 @@ row() {
 	optimizer.proposals) printf '{"self": ["Look twice."]}' >own.json && changes asks $MI -- --$1=own.json ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
+	budget) exits 0 '"reason": "budget"' compile job.json '--budget={"calls": 5}' --out=b.json ;;
+	budget.calls) exits 0 '"reason": "budget"' compile job.json --$1=5 ;;
+	budget.tokens) exits 0 '"reason": "budget"' compile job.json --$1=9k --lm.max_tokens=50 && exits 78 'needs max_tokens' compile job.json --$1=3k ;;
+	budget.cost) exits 0 '"reason": "budget"' compile job.json --$1=0.1 --lm.max_tokens=50 '--lm.price={"prompt": 10, "completion": 10}' && exits 78 'has no price' compile bare.json --optimizer=bootstrap_few_shot --lm=openai/unheard-of --$1=1 ;;
+	budget.time) exits 0 '"reason": "budget"' compile job.json --lm.api_base="$SLOW" --lm.concurrency=1 --$1=0.5s ;;
 	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
 	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
