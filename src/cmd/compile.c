@@ -397,6 +397,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
     if (st == DM_OK && !metric)
         st = err.status;
+    job.optimizer.runs_that_fit = st == DM_OK ? dm_plan_runs_that_fit(&job) : 0;
     dm_mipro_plan plan;
     if (st == DM_OK && job.optimizer.name == DM_MIPRO_V2)
         st = dm_mipro_plan_make(a, &job.optimizer, job.program->n, job.trainset->n, job.valset->n,

@@ -179,6 +179,19 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
+int64_t dm_plan_runs_that_fit(const dm_job *job)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    if (p->name != DM_MIPRO_V2 || p->has_runs || isinf(job->cap.calls))
+        return 0;
+    dm_plan plan = dm_plan_of(job);
+    double left = job->cap.calls;
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        if (i != DM_PLAN_SEARCH)
+            left -= plan.calls[i].expected;
+    return (int64_t)fmax(1, floor(left / (double)job->program->n));
+}
+
 static double most_in_flight(const dm_plan *plan)
 {
     double most = 0;

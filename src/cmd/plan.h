@@ -24,6 +24,9 @@ typedef struct dm_plan {
 
 /* Without attempts that fail on the way. */
 dm_plan dm_plan_of(const dm_job *job);
+/* Under a cap on calls: the program runs that MIPROv2's search has left by the expected figures of
+ * the other phases, 1 at least. 0: no cap, or runs are given. */
+int64_t dm_plan_runs_that_fit(const dm_job *job);
 /* "512 calls in flight asked for (lm.concurrency), this job fills at most 192 (search): ...", and
  * what to change. */
 void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan);

@@ -143,7 +143,9 @@ dm_status dm_mipro_plan_make(dm_arena *a, const dm_optimizer_params *p, size_t p
     dm_status st = check_sizes(out, err);
     if (st != DM_OK)
         return st;
-    set_window(p, out);
+    set_window(p, out); /* by the whole job: a raised cap leaves it as it is */
+    if (p->runs_that_fit > 0 && p->search != DM_MIPRO_SCHEDULE)
+        out->runs = between((size_t)p->runs_that_fit, out->n_val + 1, out->runs);
     draw_sets(a, &rng, n_train, out);
     draw_proposals(a, &rng, p, predictors, out);
     out->minibatches = rng;

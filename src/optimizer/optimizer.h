@@ -60,11 +60,12 @@ typedef struct dm_optimizer_params {
     double init_temperature;      /* 1.0; of proposals */
     dm_mipro_search search;       /* ours from here on: factor */
     bool has_runs, has_in_flight, has_patience, has_leak_guard;
-    int64_t runs;      /* program runs of the search with the start's; those of DSPy's schedule */
-    int64_t in_flight; /* examples in flight; a twentieth of the runs, 32 to 256 */
-    int64_t patience;  /* runs without another best candidate after which it ends; never */
-    bool leak_guard;   /* examples in a candidate's demos are not scored for it: true, but for
-                          DSPy's schedules */
+    int64_t runs; /* program runs of the search with the start's; those of DSPy's schedule */
+    int64_t runs_that_fit; /* under a cap on calls, by the plan's estimate; 0: all */
+    int64_t in_flight;     /* examples in flight; a twentieth of the runs, 32 to 256 */
+    int64_t patience;      /* runs without another best candidate after which it ends; never */
+    bool leak_guard;       /* examples in a candidate's demos are not scored for it: true, but for
+                              DSPy's schedules */
     const char *proposals_file; /* as written; NULL: none */
     const dm_value *proposals;  /* what stands in it (optimizer/mipro.h), set by the caller */
 } dm_optimizer_params;

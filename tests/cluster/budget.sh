@@ -2,7 +2,7 @@
 # what cannot be capped is refused before a call.
 LEAKS=0
 . tests/lib.sh
-plan 21
+plan 26
 start_mock --rule planted --seed 6 --latency 2
 "$MOCK" --make-data 60 6 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 6 1000 >"$DIR/val.jsonl"
@@ -58,5 +58,13 @@ run 0 "$PROGRAM" compile job.json --out=crash --budget.calls=300
 CALLS=$(($(requests) - before))
 # each may have billed what was out: 16 and those handed out ahead, with their fallbacks
 check "three kill -9 under the cap: $CALLS of 300" [ $CALLS -le 300 -a $CALLS -ge 160 ]
+
+# MIPROv2 under a cap: its search has the runs that fit
+sed 's/"optimizer": {[^}]*}/"optimizer": {"name": "mipro_v2", "max_labeled_demos": 2, "max_bootstrapped_demos": 2}/' job.json >mipro.json
+check "MIPROv2 under a cap" spent "$PROGRAM" compile mipro.json --out=m1 --budget.calls=400
+check "not passed: $CALLS of 400" [ "$CALLS" -le 400 -a "$CALLS" -ge 280 ]
+check "on 5 ranks" run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile mipro.json --out=m5 --budget.calls=400
+check "the same program" [ "$(sum m1)" = "$(sum m5)" ]
+check "a cap that lets nothing be searched" run 0 "$PROGRAM" compile mipro.json --out=m0 --budget.calls=30
 
 check "money without a price is refused" run 78 "$PROGRAM" compile job.json --out=no --lm=openai/unheard-of '--budget.cost=$5'
