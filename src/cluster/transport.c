@@ -76,10 +76,13 @@ static dm_status exchange_bells(dm_transport *t, dm_error *err)
     t->bell = dm_doorbell_new(on_one_host(t->comm, t->size), getenv("DM_INTERFACE"), err);
     size_t len = 0;
     const void *mine = t->bell ? dm_doorbell_address(t->bell, &len) : NULL;
-    int n = (int)len, longest = 0;
+    int n = (int)len, longest = 0, shortest = 0;
     MPI_Allreduce(&n, &longest, 1, MPI_INT, MPI_MAX, t->comm);
+    MPI_Allreduce(&n, &shortest, 1, MPI_INT, MPI_MIN, t->comm);
     if (!t->bell)
         return err->status;
+    if (shortest == 0) /* all end, or those that have one would wait for the others */
+        return dm_fail(err, DM_E_INTERNAL, "the ranks' bell: another rank has none");
     char *all = dm_alloc_n((size_t)t->size, (size_t)longest), *own = dm_alloc((size_t)longest);
     memcpy(own, mine, len);
     MPI_Allgather(own, longest, MPI_BYTE, all, longest, MPI_BYTE, t->comm);

@@ -1,6 +1,7 @@
 #include "cmd/job.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "cmd/paths.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
 #include "program/state_file.h"
@@ -10,78 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* ---- paths ---- */
-
-/* Length of folder[0 ... n-1] without its last part, if ".." leads back from there (a link may lead
- * elsewhere); else n. */
-static size_t parent(const char *folder, size_t n)
-{
-    char path[PATH_MAX];
-    struct stat s;
-    size_t start = n;
-    while (start > 0 && folder[start - 1] != '/')
-        start--;
-    if (n - start == 0 || n >= sizeof path || folder[start] == '.')
-        return n;
-    snprintf(path, sizeof path, "%.*s", (int)n, folder);
-    return lstat(path, &s) == 0 && S_ISDIR(s.st_mode) ? start - (start > 0) : n;
-}
-
-/* Paths in the file are relative to it. */
-static const char *beside(dm_arena *a, const char *file, const char *path)
-{
-    const char *slash = strrchr(file, '/');
-    if (path[0] == '/' || !slash)
-        return dm_arena_printf(a, "%s", path);
-    size_t n = (size_t)(slash - file);
-    while (strncmp(path, "../", 3) == 0 && path[3] && path[3] != '/' && n > 0) {
-        size_t less = parent(file, n);
-        if (less == n)
-            break;
-        n = less;
-        path += 3;
-    }
-    bool bare = n == 0 && file[0] != '/';
-    return bare ? dm_arena_printf(a, "%s", path)
-                : dm_arena_printf(a, "%.*s/%s", (int)n, file, path);
-}
-
-static dm_status read_path(dm_arena *a, const dm_at *at, const char **out, dm_error *err)
-{
-    dm_str s = {NULL, 0};
-    dm_status st = dm_get_string(at, &s, err);
-    if (st == DM_OK && s.p)
-        *out = beside(a, at->file, s.p);
-    return st;
-}
-
-/* ${VAR} in `out`. */
-static dm_status expand(dm_arena *a, const dm_at *at, const char *text, const char **out,
-                        dm_error *err)
-{
-    dm_buf b;
-    dm_status st = DM_OK;
-    dm_buf_init(&b, PATH_MAX);
-    while (*text && st == DM_OK) {
-        const char *end = strncmp(text, "${", 2) == 0 ? strchr(text, '}') : NULL;
-        if (!end) {
-            dm_buf_char(&b, *text++);
-            continue;
-        }
-        char *name = dm_arena_string(a, text + 2, (size_t)(end - text - 2));
-        const char *value = getenv(name);
-        if (!value)
-            st = dm_at_fail(at, err, "there is no %s in the environment", name);
-        else
-            dm_buf_text(&b, value);
-        text = end + 1;
-    }
-    *out = dm_arena_printf(a, "%s", b.data ? b.data : "");
-    dm_buf_free(&b);
-    return st;
-}
+/* ---- out ---- */
 
 static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
@@ -94,14 +25,14 @@ static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error 
         const char *slash = strrchr(job->file, '/'), *name = slash ? slash + 1 : job->file;
         size_t n = strlen(name);
         if (n > 5 && strcmp(name + n - 5, ".json") == 0)
-            job->out = beside(a, job->file, dm_arena_string(a, name, n - 5));
+            job->out = dm_path_beside(a, job->file, dm_arena_string(a, name, n - 5));
         else
-            job->out = beside(a, job->file, dm_arena_printf(a, "%s.out", name));
+            job->out = dm_path_beside(a, job->file, dm_arena_printf(a, "%s.out", name));
         return DM_OK;
     }
-    st = expand(a, &at, s.p, &job->out, err);
+    st = dm_path_expand(a, &at, s.p, &job->out, err);
     if (st == DM_OK)
-        job->out = beside(a, job->file, job->out);
+        job->out = dm_path_beside(a, job->file, job->out);
     return st;
 }
 
@@ -124,13 +55,13 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
     const dm_value *provenance = NULL;
     dm_status st = DM_OK;
     if (at.v && at.v->kind == DM_STRING) /* a program file under `program` */
-        st = read_path(a, &at, &path, err);
+        st = dm_path_read(a, &at, &path, err);
     else if (at.v)
         job->program = dm_program_read(a, &at, err);
     if (st == DM_OK && student.v)
-        st = read_path(a, &student, &path, err);
+        st = dm_path_read(a, &student, &path, err);
     if (st == DM_OK)
-        st = read_path(a, &teacher, &teacher_path, err);
+        st = dm_path_read(a, &teacher, &teacher_path, err);
     if (st != DM_OK || (at.v && at.v->kind != DM_STRING && !job->program))
         return st != DM_OK ? st : DM_E_JOB;
     if (!job->program && !path)
@@ -159,7 +90,7 @@ static dm_status read_set(dm_arena *a, const dm_at *root, const char *key, const
     dm_at at = dm_at_key(root, key);
     const char *path = NULL;
     dm_dataset *set = NULL;
-    dm_status st = read_path(a, &at, &path, err);
+    dm_status st = dm_path_read(a, &at, &path, err);
     if (st == DM_OK && path)
         st = dm_dataset_read(a, path, &set, err);
     *out = set;
@@ -383,7 +314,7 @@ static dm_status read_proposals(dm_arena *a, const dm_at *root, dm_job *job, dm_
     dm_str text;
     if (!job->has_optimizer || !job->optimizer.proposals_file)
         return DM_OK;
-    dm_status st = read_path(a, &at, &path, err);
+    dm_status st = dm_path_read(a, &at, &path, err);
     if (st == DM_OK)
         st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
@@ -559,7 +490,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");
     if (st == DM_OK)
-        st = read_path(a, &cache, &job->cache, err);
+        st = dm_path_read(a, &cache, &job->cache, err);
     job->setup.keeps_answers = job->cache != NULL;
     job->setup.offline = dm_value_get(line->flags, "offline") != NULL;
     if (st == DM_OK && job->setup.offline && !job->cache)

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "json/json.h"
 #include "lm/inside.h"
 
 #include <errno.h>
@@ -257,6 +258,25 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c)
     if (c->cache_tag) /* answers of another tag are other answers */
         dm_value_set(a, d, DM_STR("cache_tag"), dm_value_text(a, c->cache_tag));
     return d;
+}
+
+dm_hash dm_lm_scope(const dm_lm_config *c)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_value *d = dm_lm_identity(a, c), *bases = dm_value_list(a);
+    const char **sorted = dm_arena_alloc_n(a, c->n_base, sizeof *sorted);
+    for (size_t i = 0; i < c->n_base; i++) {
+        size_t k = i;
+        for (; k > 0 && strcmp(sorted[k - 1], c->api_base[i]) > 0; k--)
+            sorted[k] = sorted[k - 1];
+        sorted[k] = c->api_base[i];
+    }
+    for (size_t i = 0; i < c->n_base && !c->cache_tag; i++)
+        dm_value_append(a, bases, dm_value_text(a, sorted[i]));
+    dm_value_set(a, d, DM_STR("servers"), bases);
+    dm_hash h = dm_json_hash(d);
+    dm_arena_free(a);
+    return h;
 }
 
 /* ---- prices: per million tokens, US dollars, as the providers list them in 2025; a job's own wins

@@ -50,6 +50,9 @@ extern const char *const dm_lm_keys[];
 extern const size_t dm_n_lm_keys;
 /* What an answer depends on: model and sampling, never addresses or keys. For content keys. */
 dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
+/* Whose answers may be kept for whom across runs: identity and servers in any order, or the tag
+ * instead of the servers. */
+dm_hash dm_lm_scope(const dm_lm_config *c);
 /* Fills c->price from the built-in table where the job gives none and the model is known. */
 void dm_price_default(dm_lm_config *c);
 double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached);

@@ -86,8 +86,9 @@ static void retry(dm_call *c, const dm_reply *r)
     if (++c->attempts > most || sent) {
         char text[1024];
         snprintf(text, sizeof text,
-                 "%s: %s, after %lld attempts; is the server up, and is the address right?",
-                 e->base, r->text, (long long)c->attempts);
+                 "%s: model %s: %s, after %lld attempts; is the server up, and is the address "
+                 "right?",
+                 e->base, c->model->config->name, r->text, (long long)c->attempts);
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }

@@ -25,12 +25,7 @@ static dm_status read_models(dm_pool *p, dm_error *err)
 {
     for (int i = 0; i < DM_ROLES; i++) {
         const dm_value *lm = p->setup->lm[i];
-        p->model_of[i] = i;
-        for (int j = 0; j < i; j++)
-            if (lm == p->setup->lm[j]) {
-                p->model_of[i] = p->model_of[j];
-                break;
-            }
+        p->model_of[i] = dm_setup_model_of(p->setup, i);
         if (!lm || p->model_of[i] != i)
             continue;
         dm_at at = dm_at_root(lm, p->setup->job_file, DM_E_JOB);

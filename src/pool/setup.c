@@ -4,6 +4,14 @@
 
 #include <math.h>
 
+int dm_setup_model_of(const dm_setup *s, int role)
+{
+    int first = 0;
+    while (s->lm[first] != s->lm[role])
+        first++;
+    return first;
+}
+
 static dm_value *write_set(dm_arena *a, const dm_setup *s, size_t i)
 {
     for (size_t j = 0; j < i; j++)

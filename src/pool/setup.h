@@ -30,6 +30,9 @@ typedef struct dm_setup {
     bool offline;         /* no model is asked: what the cache does not know ends the run */
 } dm_setup;
 
+/* Roles with one model share its places: the first role that has this one's. */
+int dm_setup_model_of(const dm_setup *s, int role);
+
 /* Progress, for the live line and the end's table. */
 typedef struct dm_pool_stats {
     const char *phase;

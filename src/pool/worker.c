@@ -201,33 +201,13 @@ static void keep(void *user, const dm_hash *key, dm_str content, bool truncated)
     dm_write_bool(&out, truncated);
 }
 
-/* A slot's answers belong to the model, its sampling, and the servers, unless it has a tag. */
-static dm_hash scope_of(const dm_lm_config *c)
-{
-    dm_arena *a = dm_arena_new(0);
-    dm_value *d = dm_lm_identity(a, c), *bases = dm_value_list(a);
-    const char **sorted = dm_arena_alloc_n(a, c->n_base, sizeof *sorted);
-    for (size_t i = 0; i < c->n_base; i++) {
-        size_t k = i;
-        for (; k > 0 && strcmp(sorted[k - 1], c->api_base[i]) > 0; k--)
-            sorted[k] = sorted[k - 1];
-        sorted[k] = c->api_base[i];
-    }
-    for (size_t i = 0; i < c->n_base && !c->cache_tag; i++)
-        dm_value_append(a, bases, dm_value_text(a, sorted[i]));
-    dm_value_set(a, d, DM_STR("servers"), bases);
-    dm_hash h = dm_json_hash(d);
-    dm_arena_free(a);
-    return h;
-}
-
 static void know_answers(dm_worker *w)
 {
     w->runner.known.find = find;
     w->runner.known.keep = keep;
     for (int i = 0; i < DM_ROLES && w->setup->keeps_answers; i++)
         if (w->config[i] && w->config[i]->provider != DM_EMBEDDED) {
-            w->scope[i] = scope_of(w->config[i]);
+            w->scope[i] = dm_lm_scope(w->config[i]);
             w->runner.known.scope[i] = &w->scope[i];
         }
 }
@@ -274,12 +254,7 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
                        .user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
     for (int i = 0; i < DM_ROLES; i++) {
-        w->model_of[i] = i;
-        for (int j = 0; j < i; j++)
-            if (w->setup->lm[i] == w->setup->lm[j]) {
-                w->model_of[i] = j;
-                break;
-            }
+        w->model_of[i] = dm_setup_model_of(w->setup, i);
         if (!w->setup->lm[i])
             continue;
         dm_at at = dm_at_root(w->setup->lm[i], w->setup->job_file, DM_E_JOB);

@@ -214,8 +214,9 @@ static dm_search_answer decide_mipro(dm_search *s, dm_unit *u)
     if (z->n_trials == 0)
         return start(s, z, u);
     const dm_trial *last = &z->trials[z->n_trials - 1];
-    bool due = z->drawn % s->o.full_eval_steps == 0 || z->drawn == s->o.trials;
-    if (s->o.minibatch && last->kind == DM_TRIAL_MINIBATCH && due) {
+    bool due = s->o.minibatch && last->kind == DM_TRIAL_MINIBATCH &&
+               (z->drawn % s->o.full_eval_steps == 0 || z->drawn == s->o.trials);
+    if (due) {
         size_t arm = best_unevaluated(z); /* none: DSPy raises here, we go on (contract 10.6) */
         if (arm != DM_NONE) {
             u->u.candidate = arm;
