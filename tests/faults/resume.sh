@@ -4,7 +4,7 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 ROUNDS=${ROUNDS:-6}
-plan $((ROUNDS + 6))
+plan $((ROUNDS + 7))
 start_mock --rule planted --seed 9 --latency 15
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
@@ -18,7 +18,7 @@ EOF
 check "the undisturbed run" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/whole"
 calls=$(stat_of requests)
 repeats=$(stat_of repeats)
-round=0
+round=0 hits=0
 while [ $round -lt "$ROUNDS" ]; do
 	round=$((round + 1))
 	rm -rf "$DIR/o"
@@ -35,8 +35,10 @@ while [ $round -lt "$ROUNDS" ]; do
 		[ $kills -lt 3 ] || break
 		# the moment differs from round to round
 		sleep "0.$(((round * 37 + kills * 23) % 60 + 15))"
-		kill -9 -- -$pid 2>/dev/null
+		kill -0 $pid 2>/dev/null && [ -s "$DIR/o/journal" ] && hits=$((hits + 1))
+		pkill -KILL -s $pid # mpirun and its ranks, at once
 		wait $pid 2>/dev/null
+		while pgrep -s $pid >/dev/null; do sleep 0.02; done
 		kills=$((kills + 1))
 	done
 	wait $pid
@@ -48,6 +50,7 @@ while [ $round -lt "$ROUNDS" ]; do
 		not_ok "killed three times: exit $rc, $spent calls for $calls" "$DIR/err"
 	fi
 done
+check "$hits of $((3 * ROUNDS)) kills hit a run that had begun" [ $hits -gt $((ROUNDS / 2)) ]
 before=$(stat_of requests)
 sed -i 's/"status": "done"/"status": "running"/' "$DIR/o/status.json"
 check "a finished journal replays without a call" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"
