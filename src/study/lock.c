@@ -19,6 +19,7 @@
 #define BEAT_SECONDS  2
 #define STILL_SECONDS 15.0
 #define LOOK_MS       250
+#define MARK          "dspy-mpi "
 #define TEXT          512 /* bytes of the file, padded with spaces: one write replaces all */
 
 typedef struct holder {
@@ -99,14 +100,24 @@ static bool read_holder(int fd, holder *h)
     if (n <= 0)
         return false;
     text[n] = 0;
-    return sscanf(text, "dspy-mpi %255s %ld %llu %" SCNu64, h->host, &h->pid, &h->started,
-                  &h->counter) == 4;
+    if (strncmp(text, MARK, sizeof MARK - 1) != 0)
+        return false;
+    const char *p = text + sizeof MARK - 1;
+    size_t room = strcspn(p, " ");
+    char *end;
+    if (room == 0 || room >= sizeof h->host)
+        return false;
+    memcpy(h->host, p, room);
+    h->pid = strtol(p + room, &end, 10);
+    h->started = strtoull(end, &end, 10);
+    h->counter = strtoull(end, &end, 10);
+    return h->pid > 0;
 }
 
 static bool write_holder(const dm_lock *l)
 {
     char text[TEXT + 1];
-    int n = snprintf(text, sizeof text, "dspy-mpi %s %ld %llu %" PRIu64, l->own.host, l->own.pid,
+    int n = snprintf(text, sizeof text, MARK "%s %ld %llu %" PRIu64, l->own.host, l->own.pid,
                      l->own.started, l->own.counter);
     memset(text + n, ' ', (size_t)(TEXT - n));
     text[TEXT - 1] = '\n';

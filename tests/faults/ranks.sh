@@ -18,7 +18,7 @@ calls=$(stat_of requests)
 check "the undisturbed run, $calls calls" [ "$rc" = 0 ]
 rank_pid() { # of rank $1 below mpirun
 	for p in $(pgrep -P "$mpirun"); do
-		tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$p" && return
+		cat "/proc/$p/environ" 2>/dev/null | tr "\0" "\n" | grep -qx "OMPI_COMM_WORLD_RANK=$1" && echo "$p" && return
 	done
 }
 begin() {
