@@ -49,11 +49,16 @@ static bool read_matrix(dm_arena *a, const char *path, matrix *z)
     z->n = cells->items[0]->n;
     z->cell = dm_arena_alloc_n(a, cells->n * z->n, sizeof *z->cell);
     z->mean = dm_arena_alloc_n(a, cells->n, sizeof *z->mean);
-    for (size_t j = 0; j < cells->n; j++)
-        for (size_t i = 0; i < z->n; i++) {
-            z->cell[j * z->n + i] = cells->items[j]->items[i]->number;
-            z->mean[j] += z->cell[j * z->n + i] / (double)z->n;
+    for (size_t j = 0; j < cells->n; j++) {
+        size_t there = 0;
+        for (size_t i = 0; i < z->n; i++) { /* null: never answered */
+            const dm_value *c = cells->items[j]->items[i];
+            z->cell[j * z->n + i] = c->kind == DM_NULL ? NAN : c->number;
+            z->mean[j] += c->kind == DM_NULL ? 0 : c->number;
+            there += c->kind != DM_NULL;
         }
+        z->mean[j] /= there ? (double)there : 1;
+    }
     return true;
 }
 
@@ -89,7 +94,7 @@ static void priors(const matrix *z)
     for (size_t i = 0; i < z->n; i++) {
         double sum = 0;
         for (size_t j = 0; j < m; j++)
-            sum += z->cell[j * z->n + i];
+            sum += isnan(z->cell[j * z->n + i]) ? z->mean[j] : z->cell[j * z->n + i];
         double p = (sum + .5) / ((double)m + 1);
         logit[m + i] = log(p / (1 - p));
     }

@@ -2,11 +2,13 @@
 #include "dspy_mpi/search.h"
 
 #include "base/random.h"
+#include "search/factor.h"
 #include "search/schedule.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SLOTS = 4, N = 90 };
 static const size_t LEVELS[SLOTS] = {3, 5, 4, 6};
@@ -308,6 +310,77 @@ Test(search, reasons_for_stopping)
         if (row[i].why != DM_SEARCH_BUDGET)
             cr_expect_lt(c.runs, row[i].budget, "row %zu", i);
     }
+}
+
+/* Only slot 1 matters: its levels lie far apart, those of the others are alike. */
+static double one_slot(const uint16_t *x, size_t i)
+{
+    double f = 1.2 * (x[1] - 2.0), b = 4 * dm_draw_double(6, 0, i) - 2;
+    double u = dm_draw_double(8, x[0] + 7 * x[1] + 49 * x[2] + 343 * x[3], i);
+    return f - b + log((u + 1e-9) / (1 - u)) > 0;
+}
+
+typedef struct scales {
+    double slot[SLOTS], rest;
+} scales;
+
+/* What a search with this window has learned; with `backwards` the last unit in flight is told
+ * first. */
+static scales learned(const dm_search_options *o, bool backwards)
+{
+    dm_search *s = dm_search_new(o, NULL, 0);
+    dm_search_unit air[64], u;
+    double scores[N];
+    size_t n = 0;
+    dm_search_answer a;
+    while ((a = dm_search_ask(s, &u)) != DM_SEARCH_DONE || n) {
+        if (a == DM_SEARCH_UNIT) {
+            air[n++] = u;
+            continue;
+        }
+        for (size_t k = 0; k < n; k++) {
+            const dm_search_unit *t = &air[backwards ? n - 1 - k : k];
+            for (size_t i = 0; i < t->n; i++)
+                scores[i] = one_slot(t->levels, t->examples[i]);
+            cr_assert(dm_search_tell(s, t->id, scores, NULL));
+        }
+        n = 0;
+    }
+    const dm_factor *f = s->state;
+    scales c = {.rest = f->rest_var};
+    for (size_t i = 0; i < SLOTS; i++)
+        c.slot[i] = f->slot_var[i];
+    dm_search_free(s);
+    return c;
+}
+
+Test(search, a_slot_that_matters_gets_the_larger_scale)
+{
+    dm_search_options o = options(DM_SEARCH_FACTOR, 1500, 8);
+    scales c = learned(&o, false);
+    double prior = o.constants.effect * o.constants.effect;
+    cr_expect_gt(c.slot[1], prior, "%g", c.slot[1]);
+    for (size_t i = 0; i < SLOTS; i++)
+        if (i != 1) {
+            cr_expect_lt(c.slot[i], prior, "slot %zu: %g", i, c.slot[i]);
+            cr_expect_gt(c.slot[i], 0);
+        }
+    cr_expect_lt(c.rest, prior, "nothing beside the parts was there: %g", c.rest);
+    o.constants.trust_effect = o.constants.trust_rest = 0;
+    c = learned(&o, false);
+    for (size_t i = 0; i < SLOTS; i++)
+        cr_expect_eq(c.slot[i], prior, "nothing is learned when that is asked");
+    cr_expect_eq(c.rest, o.constants.rest * prior);
+}
+
+Test(search, learned_scales_are_the_same_whatever_is_told_first)
+{
+    dm_search_options o = options(DM_SEARCH_FACTOR, 900, 16);
+    scales a = learned(&o, false), b = learned(&o, true);
+    cr_expect_eq(memcmp(&a, &b, sizeof a), 0);
+    o.seed++;
+    b = learned(&o, false);
+    cr_expect_neq(memcmp(&a, &b, sizeof a), 0, "another search learns other numbers");
 }
 
 Test(search, known_cells_are_free_and_not_asked_again)
