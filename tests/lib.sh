@@ -84,3 +84,38 @@ get() { "$MOCK" --fetch "$(host_of "$MOCK_URL")" "$1"; }           # get URL-PAT
 post() { "$MOCK" --post "$(host_of "$MOCK_URL")" "$1" ${2:+"$2"}; } # post URL-PATH [FILE]
 stat_of() { get /stats | "$MOCK" --json-get "$1"; }
 json() { "$MOCK" --json-get "$1" <"$2"; } # json PATH FILE
+
+# killed_and_resumed ROUND CALLS: the compile of $DIR/job.json, killed three times and resumed at other rank
+# counts, ends with the program of $DIR/whole, and pays again at most what was in flight: 32 calls a kill.
+# It is killed when so many further calls were made: the moment does not depend on the machine.
+killed_and_resumed() {
+	round=$1 calls=$2 kills=0 hits=0 before=$(stat_of requests)
+	rm -rf "$DIR/o"
+	while :; do
+		ranks=$(((round + kills) % 4 + 1))
+		start="mpirun --oversubscribe -n $ranks"
+		[ $ranks = 1 ] && start=""
+		# shellcheck disable=SC2086
+		setsid $start "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+		pid=$!
+		[ $kills -lt 3 ] || break
+		until_calls=$(($(stat_of requests) + calls * (8 + (round * 5 + kills * 7) % 17) / 100))
+		for _ in $(seq 400); do
+			[ "$(stat_of requests)" -lt $until_calls ] && kill -0 $pid 2>/dev/null || break
+			sleep 0.02
+		done
+		pkill -KILL -s $pid # mpirun and its ranks, at once
+		wait $pid 2>/dev/null
+		[ $? = 137 ] && hits=$((hits + 1))
+		while pgrep -s $pid >/dev/null; do sleep 0.02; done
+		kills=$((kills + 1))
+	done
+	wait $pid
+	rc=$?
+	spent=$(($(stat_of requests) - before))
+	if [ $rc = 0 ] && [ $hits -gt 0 ] && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" && [ $spent -le $((calls + 3 * 32)) ]; then
+		ok "killed $hits times in mid-run, resumed at other rank counts: the same program, $spent calls for $calls"
+	else
+		not_ok "killed $hits times: exit $rc, $spent calls for $calls" "$DIR/err"
+	fi
+}

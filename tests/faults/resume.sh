@@ -4,8 +4,8 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 ROUNDS=${ROUNDS:-6}
-plan $((ROUNDS + 7))
-start_mock --rule planted --seed 9 --latency 15
+plan $((ROUNDS + 6))
+start_mock --rule planted --seed 9 --latency 40
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
 cat >"$DIR/job.json" <<EOF
@@ -17,40 +17,9 @@ cat >"$DIR/job.json" <<EOF
 EOF
 check "the undisturbed run" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/whole"
 calls=$(stat_of requests)
-repeats=$(stat_of repeats)
-round=0 hits=0
-while [ $round -lt "$ROUNDS" ]; do
-	round=$((round + 1))
-	rm -rf "$DIR/o"
-	before=$(stat_of requests)
-	kills=0
-	while :; do
-		ranks=$(((round + kills) % 4 + 1))
-		if [ $ranks = 1 ]; then
-			setsid "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
-		else
-			setsid mpirun --oversubscribe -n $ranks "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
-		fi
-		pid=$!
-		[ $kills -lt 3 ] || break
-		# the moment differs from round to round
-		sleep "0.$(((round * 37 + kills * 23) % 60 + 15))"
-		kill -0 $pid 2>/dev/null && [ -s "$DIR/o/journal" ] && hits=$((hits + 1))
-		pkill -KILL -s $pid # mpirun and its ranks, at once
-		wait $pid 2>/dev/null
-		while pgrep -s $pid >/dev/null; do sleep 0.02; done
-		kills=$((kills + 1))
-	done
-	wait $pid
-	rc=$?
-	spent=$(($(stat_of requests) - before))
-	if [ $rc = 0 ] && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" && [ $spent -le $((calls + 3 * 32)) ]; then
-		ok "killed three times, resumed at other rank counts: the same program, $spent calls for $calls"
-	else
-		not_ok "killed three times: exit $rc, $spent calls for $calls" "$DIR/err"
-	fi
+for round in $(seq "$ROUNDS"); do
+	killed_and_resumed "$round" "$calls"
 done
-check "$hits of $((3 * ROUNDS)) kills hit a run that had begun" [ $hits -gt $((ROUNDS / 2)) ]
 before=$(stat_of requests)
 sed -i 's/"status": "done"/"status": "running"/' "$DIR/o/status.json"
 check "a finished journal replays without a call" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o"

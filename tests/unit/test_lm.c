@@ -206,7 +206,7 @@ Test(lm, a_key_in_an_answer_is_not_said)
 static int most_in_a_minute(double rpm, size_t n, double *mean)
 {
     dm_lm_config c = {.rpm = rpm};
-    dm_endpoint e[16] = {{NULL}};
+    dm_endpoint e[16] = {0};
     double sent[20000];
     size_t count = 0, most = 0, from = 0;
     for (size_t i = 0; i < n; i++)
