@@ -65,7 +65,10 @@ static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
             continue;
         }
         if (pair && strcmp(argv[i], "--restarts") == 0) {
-            l->restarts = strtol(argv[++i], NULL, 10);
+            char *rest;
+            l->restarts = strtol(argv[++i], &rest, 10);
+            if (*rest || rest == argv[i] || l->restarts < 0 || l->restarts > 1000)
+                return dm_fail(err, DM_E_USAGE, "launch: --restarts takes a number from 0 to 1000");
             continue;
         }
         for (size_t k = 0; k < 4 && pair && !known; k++)

@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 61
+plan 62
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -30,6 +30,7 @@ for command in compile eval run show check plan launch; do
 	check "help $command says the same" cmp -s one out
 done
 check "no command: the help, and 64" run 64 "$PROGRAM"
+refused "a number of restarts that is none" 64 "--restarts takes a number" launch -n 2 --restarts x compile job.json
 
 # options
 job ', "optimizer": "labeled_few_shot"'

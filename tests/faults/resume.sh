@@ -3,7 +3,7 @@
 # what a crash costs is at most what was in flight.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-ROUNDS=${ROUNDS:-6}
+ROUNDS=${ROUNDS:-4}
 plan $((ROUNDS + 6))
 start_mock --rule planted --seed 9 --latency 40
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
