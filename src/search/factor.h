@@ -9,6 +9,7 @@ typedef struct dm_belief { /* about one candidate; logits */
     double z, D;           /* its cells as one Gaussian observation (4) and its variance */
     double f, part;        /* posterior mean (5) and its additive part p_j */
     double var;            /* posterior variance of f at the last fit; contenders only */
+    bool moved;            /* f, by the last pass of a fit */
 } dm_belief;
 
 typedef struct dm_factor {

@@ -1,6 +1,7 @@
 /* Fits the model of (1)-(5): block Newton steps to the mode, alternating between the examples'
- * difficulties and the candidates; then a Gaussian around it. delta is integrated out, so the
- * matrix is M x M whatever the number of candidates. All sums run in a fixed order. */
+ * difficulties and the candidates, new cells far more often than old ones; then a Gaussian around
+ * it. delta is integrated out, so the matrix is M x M whatever the number of candidates. All sums
+ * run in a fixed order. */
 #include "search/factor.h"
 
 #include <math.h>
@@ -11,6 +12,8 @@
 #define STEP_F    3.0 /* of a candidate */
 #define LEAST     .05 /* least information of a candidate's cells */
 #define FIRST     4   /* fits that start from far away: */
+#define SETTLED   .02 /* a candidate that moved by less is not looked at again in this fit */
+#define FEW       .1  /* of all cells: where those that moved have fewer, difficulties stand */
 #define FIRST_RUN 8   /* passes they get at least */
 
 static double clamp(double v, double most)
@@ -118,7 +121,7 @@ void dm_factor_beliefs(dm_search *s, dm_factor *f)
     f->belief = dm_grow(f->belief, s->n_arms, sizeof *f->belief);
     for (; f->n_belief < s->n_arms; f->n_belief++) {
         double part = additive(s, f, s->arms[f->n_belief].x);
-        f->belief[f->n_belief] = (dm_belief){0, 1 / LEAST, part, part, 0};
+        f->belief[f->n_belief] = (dm_belief){0, 1 / LEAST, part, part, 0, false};
     }
 }
 
@@ -169,8 +172,9 @@ static void observe(const dm_factor *f, const dm_arm *a, dm_belief *t)
     t->D = 1 / info;
 }
 
-/* Ridge regression of z on levels: A = diag(1 / prior) + sum phi phi' / (w + D). */
-static void regress(dm_search *s, dm_factor *f)
+/* Ridge regression of z on levels: A = diag(1 / prior) + sum phi phi' / (w + D). all: every
+ * candidate's cells are looked at anew, else those of candidates that moved. */
+static void regress(dm_search *s, dm_factor *f, bool all)
 {
     size_t M = f->M, S = s->o.n_slots;
     memset(f->A, 0, M * M * sizeof *f->A);
@@ -185,7 +189,8 @@ static void regress(dm_search *s, dm_factor *f)
         dm_belief *t = &f->belief[j];
         if (!a->known)
             continue;
-        observe(f, a, t);
+        if (all || t->moved)
+            observe(f, a, t);
         double q = 1 / (f->rest_var + t->D);
         for (size_t i = 0; i < S; i++)
             row[i + 1] = 1 + s->offset[i] + a->x[i];
@@ -201,15 +206,21 @@ static void regress(dm_search *s, dm_factor *f)
     memcpy(f->beta, f->rhs, M * sizeof *f->beta);
 }
 
-static void update_beliefs(dm_search *s, dm_factor *f)
+/* Returns how many cells the candidates have that moved. */
+static size_t update_beliefs(dm_search *s, dm_factor *f)
 {
+    size_t cells = 0;
     for (size_t j = 0; j < s->n_arms; j++) {
         dm_belief *t = &f->belief[j];
+        double before = t->f;
         t->part = additive(s, f, s->arms[j].x);
         t->f = t->part; /* (5) */
         if (s->arms[j].known)
             t->f += (t->z - t->part) * f->rest_var / (f->rest_var + t->D);
+        t->moved = fabs(t->f - before) > SETTLED;
+        cells += t->moved ? s->arms[j].known : 0;
     }
+    return cells;
 }
 
 /* P = A^-1 from the Cholesky factor: columns of L^-1 first (kept as rows, upper), then P = L'^-1
@@ -283,10 +294,12 @@ void dm_factor_fit(dm_search *s, dm_factor *f)
     size_t passes = f->c->passes;
     if (f->fits++ < FIRST && passes < FIRST_RUN)
         passes = FIRST_RUN;
+    bool all = true;
     for (size_t k = 0; k < passes; k++) {
-        step_examples(s, f);
-        regress(s, f);
-        update_beliefs(s, f);
+        if (all)
+            step_examples(s, f);
+        regress(s, f, all);
+        all = (double)update_beliefs(s, f) > FEW * (double)s->known_told;
     }
     for (size_t i = 0; i < s->o.n_examples; i++)
         f->b_scale[i] = 1 / sqrt(1 + .39 * f->b_var[i]);
