@@ -5,6 +5,7 @@
 #include "cmd/history.h"
 #include "cmd/metric_trial.h"
 #include "cmd/out.h"
+#include "cmd/estimate.h"
 #include "cmd/plan.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define METRIC_SECONDS 20.0 /* of trying the metric */
 
@@ -59,6 +61,41 @@ static void announce_search(const dm_job *job, const dm_mipro_plan *plan)
 }
 
 /* What -n and concurrency mean for this job; the stand-in keeps nobody waiting. */
+/* What it will come to; above --confirm-above a person on a terminal is asked. */
+static dm_status announce_plan(const dm_job *job, const dm_command_line *line, dm_error *err)
+{
+    const dm_value *limit = dm_value_get(line->flags, "confirm-above");
+    dm_plan plan = dm_plan_of(job);
+    dm_calibration c = dm_calibration_assumed();
+    dm_estimate e = dm_estimate_of(job, &plan, &c);
+    double most = INFINITY, expected = e.all.cost.expected;
+    dm_status st = DM_OK;
+    dm_buf b;
+    if (limit && limit->text.p[0] == '$') {
+        st = dm_parse_money(limit->text.p, &most, err);
+    } else if (limit) {
+        st = dm_parse_count(limit->text.p, &most, err);
+        expected = 0;
+        for (int i = 0; i < DM_PLAN_PHASES; i++)
+            expected += plan.calls[i].expected;
+    }
+    if (st != DM_OK)
+        return dm_error_wrap(err, st, "--confirm-above");
+    dm_buf_init(&b, 4096);
+    dm_estimate_line(&b, &plan, &e);
+    dm_buf_char(&b, '\n');
+    dm_plan_advice(&b, job, &plan, NAN);
+    fwrite(b.data, 1, b.len, stderr);
+    dm_buf_free(&b);
+    if (expected <= most || !isatty(0) || !isatty(2))
+        return DM_OK;
+    char answer[16] = "";
+    fputs("that is above --confirm-above; go on? [y/N] ", stderr);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return DM_OK;
+    return dm_fail(err, DM_E_USAGE, "not confirmed; nothing was called");
+}
+
 static void announce_fill(const dm_job *job)
 {
     dm_plan plan = dm_plan_of(job);
@@ -421,7 +458,11 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         announce(&job);
         if (job.optimizer.name == DM_MIPRO_V2)
             announce_search(&job, &plan);
-        announce_fill(&job);
+        st = announce_plan(&job, line, &err);
+        if (st == DM_OK)
+            announce_fill(&job);
+    }
+    if (st == DM_OK) {
         st = dm_session_open(&c.session, &job, &err);
     }
     int code = st == DM_OK ? run(&c, &err) : dm_say_failure(&err);

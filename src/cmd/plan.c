@@ -1,7 +1,9 @@
 /* dspy-mpi plan: calls before a cent is spent (contract 9). */
 #include "cmd/plan.h"
 #include "base/random.h"
+#include "base/clock.h"
 #include "cmd/commands.h"
+#include "cmd/estimate.h"
 #include "cmd/session.h"
 #include "optimizer/mipro.h"
 
@@ -122,7 +124,15 @@ static void plan_mipro(dm_plan *plan, const dm_job *job, double c, double n)
     plan->fill[DM_PLAN_PROPOSE] = calls.high > 0 ? (double)(job->program->n * m.n_instructions) : 0;
     /* A draw that comes again costs nothing, and the best may be certain early. */
     bool schedule = p->search == DM_MIPRO_SCHEDULE;
-    add_runs(&plan->calls[DM_PLAN_SEARCH], c, schedule ? v : fmin(2 * v, runs), runs,
+    double space = 1, expected = runs;
+    for (size_t i = 0; i < job->program->n; i++)
+        space *= (double)m.n_instructions * (m.zero_shot ? 1 : (double)m.n_sets);
+    if (schedule) /* the share that is not asked a second time, search-study 7.1 */
+        expected = runs * (p->auto_mode == DM_AUTO_HEAVY    ? .97
+                           : p->auto_mode == DM_AUTO_MEDIUM ? .93
+                                                            : .78);
+    expected = fmin(expected, .75 * space * v);
+    add_runs(&plan->calls[DM_PLAN_SEARCH], c, schedule ? v : fmin(2 * v, runs), expected,
              schedule ? runs : runs + v);
     double fill = p->search == DM_MIPRO_HALVING  ? runs - v
                   : p->search == DM_MIPRO_FACTOR ? (double)(m.window * 2 * m.block)
@@ -240,18 +250,105 @@ void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_
         dm_buf_printf(b, "%zu for models, which is right", ranks);
 }
 
-static dm_value *range_json(dm_arena *a, const dm_range *r)
+/* ---- the command ---- */
+
+static dm_value *range_json(dm_arena *a, const dm_range *r, bool whole)
 {
     dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("low"), dm_value_int(a, (int64_t)floor(r->low)));
-    dm_value_set(a, d, DM_STR("expected"), dm_value_int(a, (int64_t)round(r->expected)));
-    dm_value_set(a, d, DM_STR("high"), dm_value_int(a, (int64_t)ceil(r->high)));
+    const double v[] = {whole ? floor(r->low) : r->low, whole ? round(r->expected) : r->expected,
+                        whole ? ceil(r->high) : r->high};
+    static const char *const names[] = {"low", "expected", "high"};
+    for (int i = 0; i < 3; i++)
+        dm_value_set(a, d, dm_str_of(names[i]),
+                     whole ? dm_value_int(a, (int64_t)v[i])
+                           : dm_value_float(a, round(1e4 * v[i]) / 1e4));
     return d;
 }
 
-static void put_row(const char *name, const dm_range *r)
+/* Runs the start program on the first n examples of the training set, and one with demonstrations
+ * on a few. */
+static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err)
 {
-    fprintf(stderr, "%-10s %10.0f %10.0f %10.0f\n", name, r->low, r->expected, r->high);
+    dm_session s;
+    const dm_result *r[2];
+    size_t few = n < 5 ? n : 5, most = job->trainset->n;
+    const dm_dataset *set[] = {dm_dataset_slice(job->arena, job->trainset, 0, n < most ? n : most),
+                               dm_dataset_slice(job->arena, job->trainset, most - few, few)};
+    dm_usage u[2] = {{0}, {0}};
+    dm_status st = dm_session_open(&s, job, err);
+    if (st != DM_OK)
+        return st;
+    *c = dm_calibration_assumed();
+    c->demos = dm_estimate_demos(job);
+    double began = dm_now(), took = 0;
+    dm_pool_phase(s.pool, "measure", set[0]->n + few);
+    for (int i = 0; i < 2 && st == DM_OK; i++) {
+        dm_work w = dm_work_of(i ? dm_estimate_candidate(job->arena, job, c->demos) : job->student);
+        st = dm_pool_wait(s.pool, dm_pool_evaluate(s.pool, &w, set[i]), &r[i], err);
+        u[i] = dm_pool_stats_of(s.pool).usage;
+        took = i ? took : dm_now() - began;
+    }
+    double first = (double)u[0].answers, second = (double)(u[1].answers - u[0].answers);
+    if (st == DM_OK && first > 0 && second > 0) {
+        c->n = set[0]->n;
+        c->prompt[0] = (double)u[0].prompt / first;
+        c->prompt[1] = (double)(u[1].prompt - u[0].prompt) / second;
+        c->completion = (double)u[1].completion / (double)u[1].answers;
+        c->seconds = took * fmin((double)job->concurrency, first) / first;
+        c->score = dm_mean_score(r[0], set[0]->n);
+    }
+    dm_session_close(&s);
+    return st;
+}
+
+static void suggest(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e)
+{
+    double most = most_in_flight(plan);
+    double ranks = fmax(1, ceil(fmin(most, (double)job->concurrency) / CALLS_A_RANK)) + 1;
+    double hours = ceil(e->all.seconds.high * 1.5 / 60) / 60;
+    dm_buf_printf(
+        b, "suggested: mpirun -n %.0f, lm.concurrency up to %.0f, SLURM --time=%02d:%02d:00\n",
+        ranks, most, (int)hours, (int)fmax(1, round(60 * (hours - floor(hours)))));
+}
+
+static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate *e,
+                       const dm_calibration *c)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_estimate_table(&b, plan, e);
+    if (c->n)
+        dm_buf_printf(
+            &b,
+            "measured on %zu examples: %.0f tokens a prompt, %.0f with %zu demonstrations, %.0f an "
+            "answer, %.2f s a call\n",
+            c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, c->seconds);
+    dm_plan_fill_text(&b, job, plan);
+    dm_buf_char(&b, '\n');
+    dm_plan_advice(&b, job, plan, c->score);
+    suggest(&b, job, plan, e);
+    fwrite(b.data, 1, b.len, stderr);
+    dm_buf_free(&b);
+}
+
+static void print_line(dm_arena *a, const dm_plan *plan, const dm_estimate *e)
+{
+    dm_value *last = dm_value_dict(a), *tokens = dm_value_dict(a);
+    dm_range all = {0, 0, 0};
+    for (int i = 0; i < DM_PLAN_PHASES; i++) {
+        all.low += plan->calls[i].low;
+        all.expected += plan->calls[i].expected;
+        all.high += plan->calls[i].high;
+    }
+    dm_value_set(a, tokens, DM_STR("prompt"), range_json(a, &e->all.prompt, true));
+    dm_value_set(a, tokens, DM_STR("completion"), range_json(a, &e->all.completion, true));
+    dm_value_set(a, last, DM_STR("status"), dm_value_text(a, "done"));
+    dm_value_set(a, last, DM_STR("calls"), range_json(a, &all, true));
+    dm_value_set(a, last, DM_STR("tokens"), tokens);
+    dm_value_set(a, last, DM_STR("cost"),
+                 e->has_cost ? range_json(a, &e->all.cost, false) : dm_value_null(a));
+    dm_value_set(a, last, DM_STR("seconds"), range_json(a, &e->all.seconds, false));
+    dm_print_json(last);
 }
 
 int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
@@ -264,26 +361,23 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     if (!metric)
         return dm_say_failure(&err);
     dm_metric_free(metric);
+    dm_calibration c = dm_calibration_assumed();
+    const dm_value *n = dm_value_get(line->flags, "measure");
+    double count = 0;
+    if (n)
+        st = dm_parse_count(n->text.p, &count, &err);
+    if (st == DM_OK && n && count < 1)
+        st = dm_fail(&err, DM_E_USAGE, "--measure needs a number of examples");
+    if (st == DM_OK && n)
+        st = measure(&job, (size_t)count, &c, &err);
+    if (st < 0)
+        return dm_say_failure(&err);
+    if (st > 0)
+        return dm_exit_code(st);
+    job.optimizer.runs_that_fit = dm_plan_runs_that_fit(&job);
     dm_plan plan = dm_plan_of(&job);
-    dm_range all = {0, 0, 0};
-    dm_buf b;
-    fprintf(stderr, "%-10s %10s %10s %10s\n", "calls", "low", "expected", "high");
-    for (int i = 0; i < DM_PLAN_PHASES; i++) {
-        const dm_range *r = &plan.calls[i];
-        if (r->high > 0)
-            put_row(dm_plan_phase_name((dm_plan_phase)i), r);
-        all.low += r->low;
-        all.expected += r->expected;
-        all.high += r->high;
-    }
-    put_row("together", &all);
-    dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, &job, &plan);
-    fprintf(stderr, "%s\n", b.data);
-    dm_buf_free(&b);
-    dm_value *last = dm_value_dict(a);
-    dm_value_set(a, last, DM_STR("status"), dm_value_text(a, "done"));
-    dm_value_set(a, last, DM_STR("calls"), range_json(a, &all));
-    dm_print_json(last);
+    dm_estimate e = dm_estimate_of(&job, &plan, &c);
+    print_plan(&job, &plan, &e, &c);
+    print_line(a, &plan, &e);
     return 0;
 }

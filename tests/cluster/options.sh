@@ -132,6 +132,8 @@ row() {
 	optimizer.proposals) printf '{"self": ["Look twice."]}' >own.json && changes asks $MI -- --$1=own.json ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
+	measure) exits 0 'measured on 3 examples' plan job.json --$1=3 && exits 64 'a number of examples' plan job.json --$1=0 ;;
+	confirm-above) exits 64 'confirm-above' compile job.json --$1=soon ;;
 	budget) exits 0 '"reason": "budget"' compile job.json '--budget={"calls": 5}' --out=b.json ;;
 	budget.calls) exits 0 '"reason": "budget"' compile job.json --$1=5 ;;
 	budget.tokens) exits 0 '"reason": "budget"' compile job.json --$1=9k --lm.max_tokens=50 && exits 78 'needs max_tokens' compile job.json --$1=3k ;;

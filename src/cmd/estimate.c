@@ -1,0 +1,314 @@
+#include "cmd/estimate.h"
+#include "base/clock.h"
+#include "lm/config.h"
+
+#include <math.h>
+
+#define SHOWN        8     /* examples that are rendered */
+#define ASSUMED      .4    /* low and high without a calibration: this far from expected */
+#define MEASURED     .1    /* with one */
+#define REASONING    60.0  /* tokens of a chain of thought, about */
+#define MARKS        12.0  /* tokens around each field of an answer */
+#define PROPOSAL     120.0 /* tokens of an answer of the proposer */
+#define PROPOSAL_ASK 2500  /* bytes of its prompts beside the rows that it is shown */
+
+dm_calibration dm_calibration_assumed(void)
+{
+    return (dm_calibration){.tokens_per_byte = .25, .completion = NAN, .seconds = 2, .score = NAN};
+}
+
+/* ---- bytes of prompts, tokens of answers: means over the predictors ---- */
+
+static dm_candidate *with_demos(dm_arena *a, const dm_job *job, size_t n)
+{
+    dm_candidate *c = dm_candidate_copy(a, job->student);
+    const dm_dataset *train = job->trainset;
+    n = train && n > train->n ? train->n : n;
+    for (size_t i = 0; i < c->program->n && n > c->parts[i].n_demos; i++) {
+        c->parts[i].demos = dm_arena_alloc_n(a, n, sizeof *c->parts[i].demos);
+        for (size_t k = 0; k < n; k++)
+            c->parts[i].demos[k] = train->examples[k].row;
+        c->parts[i].n_demos = n;
+    }
+    return c;
+}
+
+static double bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, size_t most)
+{
+    dm_arena *a = dm_arena_new(0);
+    const dm_candidate *c = with_demos(a, job, demos);
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < c->program->n; i++) {
+        const dm_signature *s = c->program->predictors[i].signature;
+        dm_prefix prefix = {NULL, 0, {NULL, 0}};
+        if (dm_adapter_prefix(a, job->setup.adapter, s, c->parts[i].instructions, c->parts[i].demos,
+                              c->parts[i].n_demos, &prefix, NULL) != DM_OK)
+            continue;
+        for (size_t k = 0; set && k < set->n && k < most; k++) {
+            dm_str user = {NULL, 0};
+            if (dm_adapter_user(a, job->setup.adapter, s, set->examples[k].row, &user, NULL) !=
+                DM_OK)
+                continue;
+            sum += (double)user.n;
+            for (size_t m = 0; m < prefix.n; m++)
+                sum += (double)prefix.messages[m].content.n;
+            n++;
+        }
+    }
+    dm_arena_free(a);
+    return n > 0 ? sum / n : 1000;
+}
+
+static double prompt_bytes(const dm_job *job, size_t demos)
+{
+    return bytes_on(job, demos, job->trainset ? job->trainset : job->valset, SHOWN);
+}
+
+const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n)
+{
+    return dm_candidate_seal(with_demos(a, job, n));
+}
+
+size_t dm_estimate_demos(const dm_job *job)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    if (p->name == DM_LABELED_FEW_SHOT)
+        return (size_t)p->k;
+    return (size_t)fmax((double)p->max_bootstrapped_demos, (double)p->max_labeled_demos);
+}
+
+/* Tokens of a prompt with so many demonstrations: on the line between what was measured, else by
+ * its bytes. */
+static double prompt_tokens(const dm_job *job, const dm_calibration *c, double demos)
+{
+    if (c->n == 0)
+        return c->tokens_per_byte * prompt_bytes(job, (size_t)round(demos));
+    double slope = c->demos ? (c->prompt[1] - c->prompt[0]) / (double)c->demos : 0;
+    return c->prompt[0] + slope * demos;
+}
+
+static double label_tokens(const dm_dataset *set, dm_str field)
+{
+    double sum = 0, n = 0;
+    for (size_t k = 0; set && k < set->n && k < SHOWN; k++) {
+        const dm_value *v = dm_value_get_str(set->examples[k].row, field);
+        dm_buf b;
+        if (!v)
+            continue;
+        dm_buf_init(&b, DM_MAX_TEXT);
+        dm_py_str(&b, v);
+        sum += (double)b.len / 4 + 1;
+        n++;
+        dm_buf_free(&b);
+    }
+    return n > 0 ? sum / n : REASONING;
+}
+
+static double answer_tokens(const dm_job *job)
+{
+    double sum = 0;
+    const dm_dataset *set = job->trainset ? job->trainset : job->valset;
+    for (size_t i = 0; i < job->program->n; i++) {
+        const dm_signature *s = job->program->predictors[i].signature;
+        for (size_t k = 0; k < s->n_outputs; k++)
+            sum += MARKS + label_tokens(set, s->fields[s->n_inputs + k].name);
+    }
+    return sum / (double)job->program->n;
+}
+
+/* Share of the searched candidates that show demonstrations: all but one of a random search, of
+ * MIPROv2's sets all but one. */
+static double candidates_with_demos(const dm_optimizer_params *p)
+{
+    if (p->name == DM_RANDOM_SEARCH)
+        return ((double)p->num_candidate_programs + 2) / ((double)p->num_candidate_programs + 3);
+    /* some sets have only as many as are labelled */
+    double most = fmax((double)p->max_bootstrapped_demos, (double)p->max_labeled_demos);
+    return most > 0 ? .75 * (most + (double)p->max_labeled_demos) / (2 * most) : 0;
+}
+
+/* Demonstrations that a phase's prompts show: at least, about, at most. */
+static void demos_of(const dm_job *job, dm_plan_phase phase, double out[3])
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    double most = (double)dm_estimate_demos(job);
+    out[0] = out[1] = out[2] = 0;
+    if (!job->has_optimizer)
+        return;
+    switch (phase) {
+    case DM_PLAN_BOOTSTRAP: /* a teacher shows labelled ones */
+        out[0] = out[1] = out[2] = (double)p->max_labeled_demos;
+        break;
+    case DM_PLAN_SEARCH: /* one candidate of some shows none */
+        out[1] = candidates_with_demos(p) * most;
+        out[2] = most;
+        break;
+    case DM_PLAN_SCORE: /* start and winner */
+        out[1] = job->optimizer.name == DM_MIPRO_V2 ? .4 * most : .5 * most;
+        out[2] = most;
+        break;
+    case DM_PLAN_PROPOSE:
+        break;
+    }
+}
+
+static dm_range times(const dm_range *calls, double low, double expected, double high)
+{
+    return (dm_range){calls->low * low, calls->expected * expected, calls->high * high};
+}
+
+static void add(dm_range *to, const dm_range *r)
+{
+    to->low += r->low;
+    to->expected += r->expected;
+    to->high += r->high;
+}
+
+static bool price_of(const dm_job *job, dm_plan_phase phase, dm_price *out)
+{
+    dm_role role = phase == DM_PLAN_BOOTSTRAP ? DM_TEACHER
+                   : phase == DM_PLAN_PROPOSE ? DM_PROMPT
+                                              : DM_TASK;
+    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
+    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
+    if (!c)
+        return false;
+    dm_price_default(c);
+    *out = c->price;
+    return c->price.known;
+}
+
+static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan *plan,
+                           dm_plan_phase phase, const dm_calibration *c)
+{
+    struct dm_estimate_phase *x = &e->phase[phase];
+    const dm_range *calls = &plan->calls[phase];
+    double off = c->n ? MEASURED : ASSUMED, demos[3], tokens[3];
+    demos_of(job, phase, demos);
+    for (int i = 0; i < 3; i++)
+        tokens[i] = prompt_tokens(job, c, demos[i]);
+    double answer = isnan(c->completion) ? answer_tokens(job) : c->completion;
+    if (phase == DM_PLAN_PROPOSE) {
+        double rows = prompt_bytes(job, 0) / 2 * (double)job->optimizer.view_data_batch_size;
+        for (int i = 0; i < 3; i++)
+            tokens[i] = c->tokens_per_byte * (PROPOSAL_ASK + rows);
+        answer = PROPOSAL;
+        off = .6;
+    }
+    x->prompt = times(calls, tokens[0] * (1 - off), tokens[1], tokens[2] * (1 + off));
+    x->completion = times(calls, answer * (1 - off), answer, answer * (1 + off));
+    dm_price price = {0};
+    if (calls->high > 0) {
+        e->has_cost &= price_of(job, phase, &price);
+        x->cost.low = (x->prompt.low * price.prompt + x->completion.low * price.completion) / 1e6;
+        x->cost.expected =
+            (x->prompt.expected * price.prompt + x->completion.expected * price.completion) / 1e6;
+        x->cost.high =
+            (x->prompt.high * price.prompt + x->completion.high * price.completion) / 1e6;
+    }
+    double flight = fmax(1, fmin(plan->fill[phase], (double)job->concurrency));
+    double call = job->stand_in ? 1e-4 : c->seconds;
+    x->seconds = times(calls, call * (1 - off) / flight, call / flight, call * (1 + off) / flight);
+}
+
+dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_calibration *c)
+{
+    dm_estimate e = {.has_cost = true};
+    for (int i = 0; i < DM_PLAN_PHASES; i++) {
+        estimate_phase(&e, job, plan, (dm_plan_phase)i, c);
+        add(&e.all.prompt, &e.phase[i].prompt);
+        add(&e.all.completion, &e.phase[i].completion);
+        add(&e.all.cost, &e.phase[i].cost);
+        add(&e.all.seconds, &e.phase[i].seconds);
+    }
+    return e;
+}
+
+/* ---- words ---- */
+
+static void put_count(dm_buf *b, double n, int width)
+{
+    dm_buf t;
+    dm_buf_init(&t, 64);
+    dm_print_count(&t, round(n));
+    dm_buf_printf(b, " %*.*s", width, (int)t.len, t.data);
+    dm_buf_free(&t);
+}
+
+static void put_row(dm_buf *b, const char *name, const dm_range *calls,
+                    const struct dm_estimate_phase *x, bool cost)
+{
+    dm_buf_printf(b, "%-10s %8.0f %8.0f %8.0f ", name, calls->low, calls->expected, calls->high);
+    put_count(b, x->prompt.expected, 8);
+    put_count(b, x->completion.expected, 8);
+    if (cost)
+        dm_buf_printf(b, " %8.2f", x->cost.expected);
+    dm_buf_text(b, "   ");
+    dm_print_seconds(b, x->seconds.expected);
+    dm_buf_char(b, '\n');
+}
+
+static dm_range together(const dm_plan *plan)
+{
+    dm_range all = {0, 0, 0};
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        add(&all, &plan->calls[i]);
+    return all;
+}
+
+void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
+{
+    bool cost = e->has_cost && e->all.cost.high > 0;
+    dm_range all = together(plan);
+    dm_buf_printf(b, "%-10s %8s %8s %8s  %8s %8s%s   %s\n", "calls", "low", "expected", "high",
+                  "prompt", "answers", cost ? "     cost" : "", "time, expected");
+    for (int i = 0; i < DM_PLAN_PHASES; i++)
+        if (plan->calls[i].high > 0)
+            put_row(b, dm_plan_phase_name((dm_plan_phase)i), &plan->calls[i], &e->phase[i], cost);
+    put_row(b, "together", &all, &e->all, cost);
+}
+
+void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
+{
+    dm_range all = together(plan);
+    dm_buf_printf(b, "plan: %.0f calls (%.0f to %.0f),", all.expected, all.low, all.high);
+    put_count(b, e->all.prompt.expected, 0);
+    dm_buf_text(b, " prompt and");
+    put_count(b, e->all.completion.expected, 0);
+    dm_buf_text(b, " completion tokens");
+    if (e->has_cost && e->all.cost.high > 0)
+        dm_buf_printf(b, ", cost %.2f (%.2f to %.2f)", e->all.cost.expected, e->all.cost.low,
+                      e->all.cost.high);
+}
+
+void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, double start)
+{
+    size_t train = job->trainset ? job->trainset->n : 0, val = job->valset ? job->valset->n : 0;
+    bool mipro = job->optimizer.name == DM_MIPRO_V2;
+    size_t want = mipro ? 100 : 20;
+    if (!job->has_optimizer)
+        return;
+    if (job->optimizer.name != DM_LABELED_FEW_SHOT && train < want)
+        dm_buf_printf(b, "%zu examples to train on: from %zu on the choice gets better\n", train,
+                      want);
+    if (job->optimizer.name != DM_LABELED_FEW_SHOT && val > 0 && val < 50)
+        dm_buf_printf(b,
+                      "%zu examples to validate: from 50 on candidates can be told apart better\n",
+                      val);
+    dm_range all = together(plan);
+    if (job->cap.calls < all.low)
+        dm_buf_printf(b,
+                      "budget.calls: %.0f do not hold one round of the optimizer, which takes %.0f "
+                      "at least: the best program that they find is written\n",
+                      job->cap.calls, all.low);
+    if (isnan(start))
+        return;
+    if (start > .9)
+        dm_buf_printf(b, "the start scores %.0f %% already: there is little to gain\n",
+                      100 * start);
+    else if (start < .8 && train >= 20)
+        dm_buf_printf(b, "the start scores %.0f %%: worth it\n", 100 * start);
+    else if (train < 20)
+        dm_buf_printf(b, "the start scores %.0f %%, with %zu examples: more examples first\n",
+                      100 * start, train);
+}

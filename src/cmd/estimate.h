@@ -1,0 +1,43 @@
+/* What the calls of a plan come to: tokens, money, time. */
+#ifndef DM_CMD_ESTIMATE_H
+#define DM_CMD_ESTIMATE_H
+
+#include "cmd/plan.h"
+
+/* What was seen on some examples (plan --measure), or what is assumed without. */
+typedef struct dm_calibration {
+    size_t n;               /* examples; 0: assumed */
+    double tokens_per_byte; /* of a prompt: 0.25, as English has */
+    double prompt[2];       /* with n: tokens of a prompt without and with `demos` demonstrations */
+    size_t demos;
+    double completion; /* tokens of an answer; NAN: from the labels' lengths */
+    double seconds;    /* of a call: 2 */
+    double score;      /* of the start program, 0 to 1; NAN */
+} dm_calibration;
+dm_calibration dm_calibration_assumed(void);
+
+typedef struct dm_estimate {
+    struct dm_estimate_phase {
+        dm_range prompt, completion, cost, seconds;
+    } phase[DM_PLAN_PHASES], all;
+    bool has_cost; /* every model has a price */
+} dm_estimate;
+
+/* The start program with the first n rows of the training set as demonstrations; and how many of
+ * them the job's candidates show at the most. */
+const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n);
+size_t dm_estimate_demos(const dm_job *job);
+
+/* Prompts are rendered from the job's own examples, with as many demonstrations as the phase shows;
+ * low and high are off by a tenth with a calibration, by two fifths without. Times are those of the
+ * calls over as many as are in flight, without waiting for each other. */
+dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_calibration *c);
+
+/* The table of plan and, short, of compile. */
+void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
+void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
+/* Fewer examples than are recommended, a budget that does not hold one round, whether it is worth
+ * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */
+void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, double start);
+
+#endif

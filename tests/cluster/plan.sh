@@ -1,0 +1,43 @@
+# What plan says before a call, beside what finished runs came to: evaluation calls exact, all calls within a
+# tenth of what is expected and always between low and high, prompt tokens within a tenth after --measure 20.
+. tests/lib.sh
+start_mock --rule planted --seed 3
+"$MOCK" --make-data 200 3 0 >"$DIR/train.jsonl"
+"$MOCK" --make-data 60 3 1000 >"$DIR/val.jsonl"
+"$MOCK" --make-data 100 3 5000 >"$DIR/test.jsonl"
+cd "$DIR" || exit 70
+one='{"predict": "question -> answer"}'
+two='{"steps": [{"name": "think", "chain_of_thought": "question -> answer"}, {"name": "say", "predict": "question, reasoning -> answer"}]}'
+near() { awk -v a="$1" -v b="$2" -v by="$3" 'BEGIN { exit !(a >= (1 - by) * b && a <= (1 + by) * b) }'; }
+compare() { # NAME PROGRAM OPTIMIZER [KEYS]
+	echo "{\"program\": $2, \"trainset\": \"train.jsonl\", \"valset\": \"val.jsonl\", \"testset\": \"test.jsonl\", \"metric\": \"answer_exact_match\", \"inputs\": [\"question\"],
+ \"optimizer\": $3, \"lm\": {\"model\": \"hosted_vllm/any\", \"api_base\": \"$MOCK_URL\", \"concurrency\": 32}$4}" >job.json
+	rm -rf o
+	"$PROGRAM" plan job.json --measure 20 >planned 2>err || { not_ok "$1: plan" err; return; }
+	"$PROGRAM" compile job.json --out=o >out 2>err || { not_ok "$1: compile" err; return; }
+	calls=$(json calls out) tokens=$(json tokens.prompt out)
+	low=$(json calls.low planned) expected=$(json calls.expected planned) high=$(json calls.high planned)
+	t=$(json tokens.prompt.expected planned) t_low=$(json tokens.prompt.low planned) t_high=$(json tokens.prompt.high planned)
+	if [ "$calls" -ge "$low" ] && [ "$calls" -le "$high" ] && near "$calls" "$expected" 0.1 && near "$tokens" "$t" 0.1 &&
+		[ "$tokens" -ge "$t_low" ] && [ "$tokens" -le "$t_high" ]; then
+		ok "$1: $calls calls, $expected expected ($low to $high); $tokens prompt tokens, $t expected"
+	else
+		not_ok "$1: $calls calls, $expected expected ($low to $high); $tokens prompt tokens, $t expected"
+	fi
+}
+plan 14
+compare "labeled_few_shot" "$one" '"labeled_few_shot"'
+compare "labeled_few_shot, two predictors" "$two" '{"name": "labeled_few_shot", "k": 4}'
+compare "bootstrap_few_shot" "$one" '"bootstrap_few_shot"'
+compare "bootstrap_few_shot, JSON adapter" "$one" '{"name": "bootstrap_few_shot", "max_labeled_demos": 4}' ', "adapter": "json"'
+compare "random search" "$one" '{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 8}'
+compare "random search, two predictors" "$two" '{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 5, "max_labeled_demos": 8}'
+compare "mipro_v2, DSPy's schedule" "$one" '{"name": "mipro_v2", "search": "mipro"}'
+compare "mipro_v2" "$one" '{"name": "mipro_v2"}'
+compare "mipro_v2, two predictors" "$two" '{"name": "mipro_v2", "max_labeled_demos": 3}'
+compare "mipro_v2, no demonstrations" "$one" '{"name": "mipro_v2", "max_labeled_demos": 0, "max_bootstrapped_demos": 0}'
+before=$(stat_of requests)
+check "plan alone calls nothing" run 0 "$PROGRAM" plan job.json
+check "and leaves nothing" [ "$(stat_of requests)" = "$before" -a ! -e job ]
+check "a budget that holds no round is said" sh -c "'$PROGRAM' plan job.json --budget.calls=20 2>&1 | grep -q 'do not hold one round'"
+check "and what money it takes, with a price" sh -c "'$PROGRAM' plan job.json '--lm.price={\"prompt\": 3, \"completion\": 15}' | grep -q '\"cost\": {\"low\": 0.[0-9]*, \"expected\": 0.[1-9]'"
