@@ -84,14 +84,14 @@ refused() { # refused KEY FLAG
 head -30 "$DIR/train.jsonl" >"$DIR/short.jsonl"
 all() {
 	for pair in program=--program='{"predict": "question -> answer, note"}' trainset=--trainset="$DIR/short.jsonl" metric=--metric=contains \
-		seed=--seed=5 optimizer=--optimizer.num_candidate_programs=2 lm=--lm.temperature=0.5; do
+		seed=--seed=5 optimizer=--optimizer.num_candidate_programs=2 lm=--lm.temperature=0.5 inputs='--inputs=["question", "answer"]'; do
 		refused "${pair%%=*}" "${pair#*=}" || {
 			echo "$pair" >>"$DIR/err"
 			return 1
 		}
 	done
 }
-check "program, data, metric, seed, optimizer, model: refused by name" all
+check "program, data, metric, seed, optimizer, model, inputs: refused by name" all
 mv "$DIR/o/status.json" "$DIR/status.json"
 check "by the journal alone too" all
 mv "$DIR/status.json" "$DIR/o/status.json"
