@@ -21,7 +21,10 @@ for optimizer in '{"name":"labeled_few_shot"}' '{"name":"bootstrap_few_shot","ma
 			start=""
 			[ $ranks -gt 0 ] && start="mpirun --oversubscribe -n $ranks"
 			# shellcheck disable=SC2086
-			run 0 $start "$PROGRAM" compile "$DIR/job.json" --optimizer="$optimizer" --seed=$seed --out="$DIR/o" --fresh || same="no: exit with $ranks ranks"
+			run 0 $start "$PROGRAM" compile "$DIR/job.json" --optimizer="$optimizer" --seed=$seed --out="$DIR/o" --fresh || {
+				same="no: exit $rc with $ranks ranks"
+				break
+			}
 			sum=$(sha256sum <"$DIR/o/program.json")
 			[ "${first:=$sum}" = "$sum" ] || same="no: another program with $ranks ranks"
 			rm -rf "$DIR"/o*
@@ -38,7 +41,10 @@ for race in true '"halving"'; do
 		[ $ranks -gt 0 ] && start="mpirun --oversubscribe -n $ranks"
 		# shellcheck disable=SC2086
 		run 0 $start "$PROGRAM" compile "$DIR/job.json" --valset="$DIR/long.jsonl" --optimizer=BootstrapRS --optimizer.num_candidate_programs=4 \
-			--optimizer.race="$race" --out="$DIR/o" --fresh || same="no: exit with $ranks ranks"
+			--optimizer.race="$race" --out="$DIR/o" --fresh || {
+			same="no: exit $rc with $ranks ranks"
+			break
+		}
 		said "candidates left" || same="no: nothing said of the race with $ranks ranks"
 		sum=$(cat "$DIR/o/program.json" "$DIR/o/trials.csv" | sha256sum)
 		[ "${first:=$sum}" = "$sum" ] || same="no: another program or trials.csv with $ranks ranks"
