@@ -60,14 +60,13 @@ static void announce_search(const dm_job *job, const dm_mipro_plan *plan)
                 plan->in_flight, 2 * plan->in_flight, (long long)job->concurrency);
 }
 
-/* What -n and concurrency mean for this job; the stand-in keeps nobody waiting. */
 /* What it will come to; above --confirm-above a person on a terminal is asked. */
-static dm_status announce_plan(const dm_job *job, const dm_command_line *line, dm_error *err)
+static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_command_line *line,
+                               dm_error *err)
 {
     const dm_value *limit = dm_value_get(line->flags, "confirm-above");
-    dm_plan plan = dm_plan_of(job);
     dm_calibration c = dm_calibration_assumed();
-    dm_estimate e = dm_estimate_of(job, &plan, &c);
+    dm_estimate e = dm_estimate_of(job, plan, &c);
     double most = INFINITY, expected = e.all.cost.expected;
     dm_status st = DM_OK;
     dm_buf b;
@@ -77,14 +76,14 @@ static dm_status announce_plan(const dm_job *job, const dm_command_line *line, d
         st = dm_parse_count(limit->text.p, &most, err);
         expected = 0;
         for (int i = 0; i < DM_PLAN_PHASES; i++)
-            expected += plan.calls[i].expected;
+            expected += plan->calls[i].expected;
     }
     if (st != DM_OK)
         return dm_error_wrap(err, st, "--confirm-above");
     dm_buf_init(&b, 4096);
-    dm_estimate_line(&b, &plan, &e);
+    dm_estimate_line(&b, plan, &e);
     dm_buf_char(&b, '\n');
-    dm_plan_advice(&b, job, &plan, NAN);
+    dm_plan_advice(&b, job, plan, NAN);
     fwrite(b.data, 1, b.len, stderr);
     dm_buf_free(&b);
     if (expected <= most || !isatty(0) || !isatty(2))
@@ -96,16 +95,16 @@ static dm_status announce_plan(const dm_job *job, const dm_command_line *line, d
     return dm_fail(err, DM_E_USAGE, "not confirmed; nothing was called");
 }
 
-static void announce_fill(const dm_job *job)
+/* What -n and concurrency mean for this job; the stand-in keeps nobody waiting. */
+static void announce_fill(const dm_job *job, const dm_plan *plan)
 {
-    dm_plan plan = dm_plan_of(job);
     dm_buf b;
     if (job->stand_in)
         return;
     dm_buf_init(&b, 2000);
-    dm_plan_fill_text(&b, job, &plan);
+    dm_plan_fill_text(&b, job, plan);
     dm_buf_text(&b, "\nranks: ");
-    dm_plan_ranks_text(&b, job, &plan, dm_model_ranks);
+    dm_plan_ranks_text(&b, job, plan, dm_model_ranks);
     fprintf(stderr, "%s\n", b.data);
     dm_buf_free(&b);
 }
@@ -458,13 +457,13 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         announce(&job);
         if (job.optimizer.name == DM_MIPRO_V2)
             announce_search(&job, &plan);
-        st = announce_plan(&job, line, &err);
+        dm_plan calls = dm_plan_of(&job);
+        st = announce_plan(&job, &calls, line, &err);
         if (st == DM_OK)
-            announce_fill(&job);
+            announce_fill(&job, &calls);
     }
-    if (st == DM_OK) {
+    if (st == DM_OK)
         st = dm_session_open(&c.session, &job, &err);
-    }
     int code = st == DM_OK ? run(&c, &err) : dm_say_failure(&err);
     if (st == DM_OK)
         dm_session_close(&c.session);
