@@ -234,8 +234,10 @@ static void put_requirements(dm_buf *b, dm_adapter kind, const dm_signature *s)
                        : "Respond with the corresponding output fields, starting with the field ");
     for (size_t i = 0; i < s->n_outputs; i++) {
         const dm_field *f = output(s, i);
-        dm_buf_printf(b, kind == DM_JSON ? "%s`%.*s`" : "%s`[[ ## %.*s ## ]]`", i ? ", then " : "",
-                      DM_STR_ARG(f->name));
+        dm_buf_text(b, i ? ", then `" : "`");
+        dm_buf_text(b, kind == DM_JSON ? "" : "[[ ## ");
+        dm_buf_str(b, f->name);
+        dm_buf_text(b, kind == DM_JSON ? "`" : " ## ]]`");
         if (f->type->kind == DM_T_STR)
             continue;
         dm_buf_text(b, " (must be formatted as a valid Python ");
@@ -257,8 +259,9 @@ static dm_status put_user(dm_buf *b, dm_adapter kind, const dm_signature *s, con
         const dm_value *v = dm_value_get_str(values, input(s, i)->name);
         if (!v)
             continue;
-        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n", first ? "" : "\n\n",
-                      DM_STR_ARG(input(s, i)->name));
+        dm_buf_text(b, first ? "[[ ## " : "\n\n[[ ## ");
+        dm_buf_str(b, input(s, i)->name);
+        dm_buf_text(b, " ## ]]\n");
         first = false;
         dm_status st = dm_format_value(b, input(s, i), v, err);
         if (st != DM_OK)

@@ -69,7 +69,7 @@ char *dm_buf_room(dm_buf *b, size_t n)
     }
     size_t need = b->len + n + 1;
     if (need > b->cap) {
-        size_t cap = b->cap ? b->cap : 64;
+        size_t cap = b->cap ? b->cap : 192;
         while (cap < need)
             cap += cap / 2 + 64;
         b->data = dm_grow(b->data, cap, 1);

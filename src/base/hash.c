@@ -36,9 +36,18 @@ static uint64_t ror64(uint64_t x, int n)
     return (x >> n) | (x << (64 - n));
 }
 
+#define ROUND256(a, b, c, d, e, f, g, h, i)                                                        \
+    do {                                                                                           \
+        uint32_t t = h + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + (g ^ (e & (f ^ g))) +       \
+                     (uint32_t)(K[i] >> 32) + w[i]; /* K of SHA-256 is its upper half */           \
+        d += t;                                                                                    \
+        h = t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + ((a & b) | (c & (a | b)));           \
+    } while (0)
+
+/* The eight words stay where they are and their names turn: moving them is most of the time. */
 static void block256(uint32_t h[8], const uint8_t *p)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64];
     for (int i = 0; i < 16; i++)
         w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
                (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
@@ -47,18 +56,18 @@ static void block256(uint32_t h[8], const uint8_t *p)
         uint32_t s1 = ror32(w[i - 2], 17) ^ ror32(w[i - 2], 19) ^ (w[i - 2] >> 10);
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    memcpy(v, h, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = ror32(v[4], 6) ^ ror32(v[4], 11) ^ ror32(v[4], 25);
-        uint32_t ch = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 =
-            v[7] + s1 + ch + (uint32_t)(K[i] >> 32) + w[i]; /* K of SHA-256 is its upper half */
-        uint32_t s0 = ror32(v[0], 2) ^ ror32(v[0], 13) ^ ror32(v[0], 22);
-        uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + t2;
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
+    for (int i = 0; i < 64; i += 8) {
+        ROUND256(a, b, c, d, e, f, g, k, i);
+        ROUND256(k, a, b, c, d, e, f, g, i + 1);
+        ROUND256(g, k, a, b, c, d, e, f, i + 2);
+        ROUND256(f, g, k, a, b, c, d, e, i + 3);
+        ROUND256(e, f, g, k, a, b, c, d, i + 4);
+        ROUND256(d, e, f, g, k, a, b, c, i + 5);
+        ROUND256(c, d, e, f, g, k, a, b, i + 6);
+        ROUND256(b, c, d, e, f, g, k, a, i + 7);
     }
+    uint32_t v[8] = {a, b, c, d, e, f, g, k};
     for (int i = 0; i < 8; i++)
         h[i] += v[i];
 }

@@ -29,22 +29,33 @@ static size_t decode(const unsigned char *p, size_t n, uint32_t *cp)
     return len;
 }
 
+/* How many bytes of s are ASCII before the first that is not. Eight at a time. */
+static size_t ascii_start(dm_str s)
+{
+    size_t i = 0;
+    uint64_t eight;
+    for (; i + sizeof eight <= s.n; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        if (eight & 0x8080808080808080)
+            break;
+    }
+    while (i < s.n && (unsigned char)s.p[i] < 0x80)
+        i++;
+    return i;
+}
+
 size_t dm_utf8_valid(dm_str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
     uint32_t cp;
-    while (i < s.n) {
-        if (p[i] < 0x80) {
-            i++;
-            continue;
-        }
-        size_t len = decode(p + i, s.n - i, &cp);
+    for (;;) {
+        i += ascii_start((dm_str){s.p + i, s.n - i});
+        size_t len = i < s.n ? decode(p + i, s.n - i, &cp) : 0;
         if (len == 0)
-            break;
+            return i;
         i += len;
     }
-    return i;
 }
 
 uint32_t dm_utf8_next(dm_str s, size_t *pos)
@@ -330,16 +341,16 @@ static bool is_final_sigma(dm_str s, size_t at, size_t after)
 
 dm_str dm_py_lower(dm_arena *a, dm_str s)
 {
+    if (ascii_start(s) == s.n) {
+        char *lower = dm_arena_string(a, s.p, s.n);
+        for (size_t i = 0; i < s.n; i++)
+            lower[i] = (char)(lower[i] >= 'A' && lower[i] <= 'Z' ? lower[i] + 32 : lower[i]);
+        return (dm_str){lower, s.n};
+    }
     dm_buf b;
     dm_buf_init(&b, DM_MAX_FILE);
     for (size_t pos = 0; pos < s.n;) {
         size_t at = pos;
-        unsigned char c = (unsigned char)s.p[pos];
-        if (c < 0x80) {
-            dm_buf_char(&b, (char)(c >= 'A' && c <= 'Z' ? c + 32 : c));
-            pos++;
-            continue;
-        }
         uint32_t cp = dm_utf8_next(s, &pos);
         if (cp == 0x130)
             dm_buf_text(&b, "i\xCC\x87");
@@ -355,13 +366,11 @@ dm_str dm_py_lower(dm_arena *a, dm_str s)
 
 dm_str dm_nfd(dm_arena *a, dm_str s)
 {
-    bool ascii = true;
-    for (size_t i = 0; i < s.n && ascii; i++)
-        ascii = (unsigned char)s.p[i] < 0x80;
+    if (ascii_start(s) == s.n)
+        return s;
     utf8proc_uint8_t *out = NULL;
-    utf8proc_ssize_t n = ascii ? -1
-                               : utf8proc_map((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.n,
-                                              &out, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.n, &out,
+                                      UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
     if (n < 0)
         return (dm_str){dm_arena_string(a, s.p, s.n), s.n};
     dm_str r = {dm_arena_string(a, (const char *)out, (size_t)n), (size_t)n};

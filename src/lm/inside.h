@@ -91,7 +91,8 @@ typedef struct dm_call { /* one that was submitted */
     int64_t attempts; /* that failed */
     double not_before;
     dm_endpoint *endpoint;
-    CURL *easy; /* kept for the next call */
+    CURL *easy;                 /* kept for the next call */
+    const dm_endpoint *set_for; /* the one its options are set for; NULL: none yet */
     dm_buf body, reply;
     double estimate; /* tokens charged before the answer */
     double sent_at;

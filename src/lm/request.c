@@ -108,10 +108,18 @@ void dm_easy_defaults(CURL *e, const dm_lm_config *c)
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * c->timeout));
 }
 
-static void set_options(dm_call *c)
+/* What stays the same as long as the handle's calls go to one endpoint. */
+static void set_options(dm_call *c, const dm_endpoint *to)
 {
+    if (!c->easy)
+        c->easy = curl_easy_init();
+    else
+        curl_easy_reset(c->easy);
     CURL *e = c->easy;
-    dm_easy_defaults(e, c->model->config);
+    c->set_for = to;
+    dm_easy_defaults(e, to->config);
+    curl_easy_setopt(e, CURLOPT_URL, to->url);
+    curl_easy_setopt(e, CURLOPT_HTTPHEADER, to->headers);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(e, CURLOPT_PRIVATE, &c->transfer);
@@ -134,14 +142,9 @@ void dm_call_send(dm_call *c, dm_endpoint *e)
         dm_call_fail(c, DM_FAULT_OVERFLOW, "the prompt is larger than 64 MiB", 0);
         return;
     }
-    if (!c->easy)
-        c->easy = curl_easy_init();
-    else
-        curl_easy_reset(c->easy);
-    set_options(c);
+    if (c->set_for != e)
+        set_options(c, e);
     dm_buf_reset(&c->reply);
-    curl_easy_setopt(c->easy, CURLOPT_URL, e->url);
-    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, e->headers);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body.data);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
     c->endpoint = e;

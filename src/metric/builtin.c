@@ -223,7 +223,7 @@ static dm_status json_fields(const dm_metric *m, dm_arena *a, const dm_value *la
     return DM_OK;
 }
 
-dm_status dm_builtin_score(const dm_metric *m, const dm_value *example, const dm_value *prediction,
+dm_status dm_builtin_score(dm_metric *m, const dm_value *example, const dm_value *prediction,
                            double *score, dm_error *err)
 {
     const dm_value *label = dm_value_get_str(example, m->field),
@@ -232,8 +232,11 @@ dm_status dm_builtin_score(const dm_metric *m, const dm_value *example, const dm
         return dm_fail(err, DM_E_DATA, "the example has no `%.*s`", DM_STR_ARG(m->field));
     if (!given && m->kind != DM_ANSWER_PASSAGE_MATCH)
         return dm_fail(err, DM_E_DATA, "the prediction has no `%.*s`", DM_STR_ARG(m->field));
-    dm_arena *a = dm_arena_new(8192);
+    if (!m->scratch)
+        m->scratch = dm_arena_new(8192);
+    dm_arena *a = m->scratch;
     dm_status st = DM_OK;
+    dm_arena_reset(a);
     switch (m->kind) {
     case DM_ANSWER_EXACT_MATCH:
         st = answer_exact_match(m, a, label, given, score, err);
@@ -264,6 +267,5 @@ dm_status dm_builtin_score(const dm_metric *m, const dm_value *example, const dm
         *score = one_of(a, label, given);
         break;
     }
-    dm_arena_free(a);
     return st;
 }

@@ -27,10 +27,11 @@ struct dm_metric {
     double frac, tolerance;
     void *pattern;              /* pcre2_code of a pattern that is given */
     dm_metric_command *command; /* NULL: built in */
+    dm_arena *scratch;          /* of one score */
 };
 
 /* One score; DM_E_DATA with a sentence when label or prediction is not what the metric takes. */
-dm_status dm_builtin_score(const dm_metric *m, const dm_value *example, const dm_value *prediction,
+dm_status dm_builtin_score(dm_metric *m, const dm_value *example, const dm_value *prediction,
                            double *score, dm_error *err) DM_MUST_USE;
 void *dm_builtin_compile(dm_str pattern, dm_error *err);
 void dm_builtin_free_pattern(void *pattern);

@@ -190,6 +190,7 @@ void dm_metric_free(dm_metric *m)
         dm_builtin_free_pattern(m->pattern);
     if (m->command)
         dm_command_free(m->command);
+    dm_arena_free(m->scratch);
 }
 
 const char *dm_metric_name(const dm_metric *m)

@@ -11,32 +11,43 @@ static bool is_ascii_punctuation(uint32_t cp)
     return cp < 0x80 && cp > 0x20 && strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", (int)cp);
 }
 
-static dm_str keep(dm_arena *a, dm_buf *b)
+/* A text that is written into room for as much as it is made from: none of the steps adds. */
+typedef struct shorter {
+    char *p;
+    size_t n;
+} shorter;
+
+static shorter room_for(dm_arena *a, dm_str s)
 {
-    dm_str s = {dm_arena_string(a, b->data ? b->data : "", b->len), b->len};
-    dm_buf_free(b);
-    return s;
+    return (shorter){dm_arena_alloc(a, s.n + 1), 0};
+}
+
+static void copy(shorter *to, const char *p, size_t n)
+{
+    if (n == 1)
+        to->p[to->n] = *p;
+    else
+        memcpy(to->p + to->n, p, n);
+    to->n += n;
 }
 
 static dm_str without_punctuation(dm_arena *a, dm_str s)
 {
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_FILE);
+    shorter out = room_for(a, s);
     for (size_t pos = 0; pos < s.n;) {
         size_t at = pos;
         if (!is_ascii_punctuation(dm_utf8_next(s, &pos)))
-            dm_buf_add(&b, s.p + at, pos - at);
+            copy(&out, s.p + at, pos - at);
     }
-    return keep(a, &b);
+    return (dm_str){out.p, out.n};
 }
 
 /* \b(a|an|the)\b becomes a space; \b is Unicode's, so a combining mark ends a word. */
 static dm_str without_articles(dm_arena *a, dm_str s)
 {
     static const char *const articles[] = {"an", "a", "the"};
-    dm_buf b;
     bool in_word = false;
-    dm_buf_init(&b, DM_MAX_FILE);
+    shorter out = room_for(a, s);
     for (size_t pos = 0; pos < s.n;) {
         size_t skip = 0, after;
         for (size_t i = 0; i < 3 && !in_word && !skip; i++) {
@@ -48,35 +59,34 @@ static dm_str without_articles(dm_arena *a, dm_str s)
                 skip = n;
         }
         if (skip) {
-            dm_buf_char(&b, ' ');
+            copy(&out, " ", 1);
             pos += skip;
             in_word = true; /* as the article's last letter is: no article begins right behind it */
             continue;
         }
         size_t at = pos;
         in_word = dm_py_isword(dm_utf8_next(s, &pos));
-        dm_buf_add(&b, s.p + at, pos - at);
+        copy(&out, s.p + at, pos - at);
     }
-    return keep(a, &b);
+    return (dm_str){out.p, out.n};
 }
 
 static dm_str joined_by_spaces(dm_arena *a, dm_str s)
 {
-    dm_buf b;
     bool gap = false;
-    dm_buf_init(&b, DM_MAX_FILE);
+    shorter out = room_for(a, s);
     for (size_t pos = 0; pos < s.n;) {
         size_t at = pos;
         if (dm_py_isspace(dm_utf8_next(s, &pos))) {
             gap = true;
             continue;
         }
-        if (gap && b.len)
-            dm_buf_char(&b, ' ');
+        if (gap && out.n)
+            copy(&out, " ", 1);
         gap = false;
-        dm_buf_add(&b, s.p + at, pos - at);
+        copy(&out, s.p + at, pos - at);
     }
-    return keep(a, &b);
+    return (dm_str){out.p, out.n};
 }
 
 dm_str dm_normalize_text(dm_arena *a, dm_str s)

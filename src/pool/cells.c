@@ -139,14 +139,25 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     return number;
 }
 
+static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usage *usage)
+{
+    dm_result r = {0};
+    *usage = (dm_usage){0};
+    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, usage))
+        r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
+    return r;
+}
+
 /* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. */
 static void replay_cell(dm_pool *p, uint32_t number)
 {
     dm_cell *c = p->cells[number];
     dm_str bytes = dm_replay_result(p->setup->replay, &c->key);
     if (bytes.p) {
+        dm_usage usage;
+        dm_result r = read_result(p, bytes, NULL, &usage);
         c->replayed = true;
-        dm_cell_done(p, number, bytes);
+        dm_cell_done(p, number, bytes, &r, &usage);
         return;
     }
     for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
@@ -207,15 +218,13 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
     dm_queue_push(not_before > 0 ? &m->delayed : ready, number);
 }
 
-static void count_progress(dm_pool *p, const dm_cell *c)
+static void count_progress(dm_pool *p, const dm_cell *c, const dm_result *r, const dm_usage *usage)
 {
-    dm_usage usage;
-    dm_result r = dm_cell_result(p, c, NULL, &usage);
     p->phase_done++;
-    dm_usage_add(&p->usage, &usage);
-    p->n_errors += r.fault != DM_FAULT_NONE;
-    if (r.present && !isnan(r.score) && p->states[c->state].work.scored) {
-        p->mean_sum += r.score;
+    dm_usage_add(&p->usage, usage);
+    p->n_errors += r->fault != DM_FAULT_NONE;
+    if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
+        p->mean_sum += r->score;
         p->mean_n++;
     }
 }
@@ -230,17 +239,18 @@ void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a)
     *end = k;
 }
 
-void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
+void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                  const dm_usage *usage)
 {
     dm_cell *c = p->cells[number];
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
-    c->result = (dm_str){dm_arena_string(p->arena, result.p, result.n), result.n};
+    c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
-    count_progress(p, c);
+    count_progress(p, c, r, usage);
     if (p->setup->cap) {
         dm_budget_done(p, c);
         return;
@@ -252,9 +262,7 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str result)
 
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage)
 {
-    dm_result r = {0};
-    if (!dm_read_result(c->result, p->setup->failure_score, a, &r, usage))
-        r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
+    dm_result r = read_result(p, c->result, a, usage);
     r.replayed = c->replayed;
     return r;
 }

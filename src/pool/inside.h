@@ -201,7 +201,9 @@ struct dm_pool {
 uint32_t dm_pool_state(dm_pool *p, const dm_work *w); /* number of the state, made if new */
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e);
 void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* copies it */
-void dm_cell_done(dm_pool *p, uint32_t number, dm_str result);             /* copies the bytes */
+/* bytes are copied; r and usage are what dm_read_result read there. */
+void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                  const dm_usage *usage);
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);

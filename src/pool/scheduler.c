@@ -375,7 +375,7 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     } else {
         if (r.fault != DM_FAULT_TRANSPORT)
             answer_came(p, c);
-        dm_cell_done(p, number, bytes);
+        dm_cell_done(p, number, bytes, &r, &usage);
     }
     dm_arena_free(a);
 }
