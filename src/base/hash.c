@@ -36,13 +36,14 @@ static uint64_t ror64(uint64_t x, int n)
     return (x >> n) | (x << (64 - n));
 }
 
-#define ROUND256(a, b, c, d, e, f, g, h, i)                                                        \
-    do {                                                                                           \
-        uint32_t t = h + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + (g ^ (e & (f ^ g))) +       \
-                     (uint32_t)(K[i] >> 32) + w[i]; /* K of SHA-256 is its upper half */           \
-        d += t;                                                                                    \
-        h = t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + ((a & b) | (c & (a | b)));           \
-    } while (0)
+/* A round changes two of the eight words; kw is the constant and the word of the message. */
+static inline void round256(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f,
+                            uint32_t g, uint32_t *h, uint32_t kw)
+{
+    uint32_t t = *h + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + (g ^ (e & (f ^ g))) + kw;
+    *d += t;
+    *h = t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + ((a & b) | (c & (a | b)));
+}
 
 /* The eight words stay where they are and their names turn: moving them is most of the time. */
 static void block256(uint32_t h[8], const uint8_t *p)
@@ -56,16 +57,18 @@ static void block256(uint32_t h[8], const uint8_t *p)
         uint32_t s1 = ror32(w[i - 2], 17) ^ ror32(w[i - 2], 19) ^ (w[i - 2] >> 10);
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
+    for (int i = 0; i < 64; i++)
+        w[i] += (uint32_t)(K[i] >> 32); /* K of SHA-256 is its upper half */
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
     for (int i = 0; i < 64; i += 8) {
-        ROUND256(a, b, c, d, e, f, g, k, i);
-        ROUND256(k, a, b, c, d, e, f, g, i + 1);
-        ROUND256(g, k, a, b, c, d, e, f, i + 2);
-        ROUND256(f, g, k, a, b, c, d, e, i + 3);
-        ROUND256(e, f, g, k, a, b, c, d, i + 4);
-        ROUND256(d, e, f, g, k, a, b, c, i + 5);
-        ROUND256(c, d, e, f, g, k, a, b, i + 6);
-        ROUND256(b, c, d, e, f, g, k, a, i + 7);
+        round256(a, b, c, &d, e, f, g, &k, w[i]);
+        round256(k, a, b, &c, d, e, f, &g, w[i + 1]);
+        round256(g, k, a, &b, c, d, e, &f, w[i + 2]);
+        round256(f, g, k, &a, b, c, d, &e, w[i + 3]);
+        round256(e, f, g, &k, a, b, c, &d, w[i + 4]);
+        round256(d, e, f, &g, k, a, b, &c, w[i + 5]);
+        round256(c, d, e, &f, g, k, a, &b, w[i + 6]);
+        round256(b, c, d, &e, f, g, k, &a, w[i + 7]);
     }
     uint32_t v[8] = {a, b, c, d, e, f, g, k};
     for (int i = 0; i < 8; i++)
