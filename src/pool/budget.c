@@ -11,7 +11,7 @@
  * A cell that two accounts want is run once and charged to both; what that leaves over passes on
  * when the phase ends (dm_pool_merge). Released is what may be billed at the most, so the sum of
  * the shares, and with it the cap, is never passed. Before that sum grows, a mark goes into the
- * journal: after a crash all up to the mark counts as spent. */
+ * journal, and onto the disk: after a crash all up to the mark counts as spent. */
 #include "pool/inside.h"
 #include "base/log.h"
 #include "json/json.h"
@@ -188,7 +188,7 @@ static void write_mark(dm_pool *p, dm_amount mark)
     dm_journal_add(p->setup->journal, DM_JOURNAL_USAGE, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_error err = {DM_OK, ""};
-    if (dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
+    if (dm_journal_sync(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
         dm_pool_fail(p, err.status, "%s", err.text);
 }
 

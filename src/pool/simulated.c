@@ -162,9 +162,10 @@ static bool strike(sim_link *l, int worker, bool *late)
     return w->dead;
 }
 
-/* What a run comes to, of which n_calls calls were made here. */
+/* What a run comes to, of which n_calls calls were made here; more calls when the rule says that it
+ * takes more than one a predictor. spent: the calls that were set aside for it did not do. */
 static void make_result(sim_link *l, const sim_state *s, const dm_value *row, int64_t n_calls,
-                        dm_arena *a, dm_buf *out)
+                        int64_t most, bool spent, dm_arena *a, dm_buf *out)
 {
     dm_run_result r = {.score = NAN};
     dm_writer w;
@@ -177,6 +178,16 @@ static void make_result(sim_link *l, const sim_state *s, const dm_value *row, in
         r.error = "simulated failure of the way";
     } else {
         l->sim.run(l->sim.user, &s->work, row, a, &r);
+        int64_t more = r.usage.requests - (int64_t)s->candidate->program->n;
+        spent = spent || (most > 0 && n_calls + more > most);
+        if (n_calls > 0 && more > 0 && !spent) {
+            n_calls += more;
+            l->stats->calls += (size_t)more;
+        }
+    }
+    if (spent) {
+        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
+        r.error = "the requests that were set aside are used";
     }
     r.usage = (dm_usage){.requests = n_calls,
                          .answers = n_calls - (r.fault != DM_FAULT_NONE && n_calls > 0),
@@ -192,6 +203,7 @@ typedef struct sim_task { /* one that a worker was given */
     const dm_value *row;
     dm_answer given[8]; /* [n_given] */
     size_t n_given;
+    int64_t most; /* requests; 0: any number */
 } sim_task;
 
 static uint64_t asked_of(const sim_task *t, size_t call)
@@ -262,8 +274,12 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
         if (w->free_at[i] < w->free_at[best])
             best = i;
     double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
-    for (size_t call = 0; call < n; call++) {
+    bool spent = false;
+    for (size_t call = 0; call < n && !spent; call++) {
         if (is_given(t, call))
+            continue;
+        spent = t->most > 0 && made == t->most;
+        if (spent)
             continue;
         at += l->sim.latency / (double)n * (0.2 + 4.8 * pow(draw(l), 3));
         made++;
@@ -277,7 +293,7 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
     dm_buf msg, result;
     dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, t->state, t->row, made, a, &result);
+    make_result(l, t->state, t->row, made, t->most, spent, a, &result);
     begin_item(&msg, &out, 1, t->id);
     dm_write_str(&out, dm_buf_view(&result));
     dm_buf_free(&result);
@@ -293,7 +309,7 @@ static void take_task(sim_link *l, int worker, dm_reader *task, bool lost, bool 
     sim_task t = {.id = dm_read_int(task)};
     dm_arena *a = dm_arena_new(1024);
     t.state = &l->states[dm_read_size(task, l->n_states ? l->n_states - 1 : 0)];
-    (void)dm_read_int(task); /* requests at most: a run takes what it takes */
+    t.most = dm_read_int(task);
     int64_t row = dm_read_int(task);
     dm_str json = dm_read_str(task);
     t.row = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
@@ -384,6 +400,7 @@ static void kill_coordinator(sim_link *l)
 {
     l->stats->died = true;
     l->stats->journal_bytes = l->setup->journal ? dm_journal_size(l->setup->journal) : 0;
+    l->stats->journal_safe = l->setup->journal ? dm_journal_safe(l->setup->journal) : 0;
     dm_pool_fail(l->pool, DM_E_INTERNAL, "the coordinator is killed");
 }
 

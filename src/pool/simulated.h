@@ -38,6 +38,7 @@ typedef struct dm_simulated_stats {
     uint64_t turns;
     bool died;              /* the coordinator, at dies_at */
     uint64_t journal_bytes; /* in the file at that moment */
+    uint64_t journal_safe;  /* of them synced */
     size_t repeated;        /* calls that were made again though the journal had them: a fault */
 } dm_simulated_stats;
 

@@ -21,9 +21,8 @@ struct dm_journal {
     dm_lock *lock;
     dm_fsync fsync;
     dm_buf buffer;
-    uint64_t size; /* bytes of whole records in the file */
-    double synced; /* when */
-    bool unsynced;
+    uint64_t size, safe; /* bytes of whole records in the file; of them synced */
+    double synced;       /* when */
 };
 
 static void put_u32(char *p, uint32_t v)
@@ -203,11 +202,9 @@ static dm_status open_file(dm_journal *j, opening *o, const dm_value *free_keys,
     if (st == DM_OK)
         st = replay(j, bytes, o, err);
     dm_arena_free(a);
-    if (st == DM_OK && j->size == 0) {
+    if (st == DM_OK && j->size == 0)
         add_header(j, o->header, free_keys);
-        st = dm_journal_flush(j, dm_now(), err);
-    }
-    return st;
+    return st == DM_OK ? dm_journal_sync(j, 0, err) : st;
 }
 
 dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *header,
@@ -281,32 +278,41 @@ static dm_status write_all(dm_journal *j, dm_error *err)
     return DM_OK;
 }
 
+static dm_status sync_file(dm_journal *j, dm_error *err)
+{
+    if (j->safe == j->size || j->fsync == DM_FSYNC_NONE)
+        return DM_OK;
+    if (fdatasync(j->fd) != 0 && errno != EINVAL) /* EINVAL: a pipe or the like */
+        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", j->path, strerror(errno));
+    j->safe = j->size;
+    return DM_OK;
+}
+
 dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err)
 {
     if (j->buffer.len > 0) {
         dm_status st = write_all(j, err);
         if (st != DM_OK)
             return st;
-        j->unsynced = true;
     }
     bool due = j->fsync == DM_FSYNC_EACH || (j->fsync == DM_FSYNC_1S && now - j->synced >= 1);
-    if (!j->unsynced || !due)
+    if (!due)
         return DM_OK;
     j->synced = now;
-    j->unsynced = false;
-    if (fdatasync(j->fd) != 0 && errno != EINVAL)
-        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", j->path, strerror(errno));
-    return DM_OK;
+    return sync_file(j, err);
+}
+
+dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err)
+{
+    dm_status st = dm_journal_flush(j, now, err);
+    return st == DM_OK ? sync_file(j, err) : st;
 }
 
 dm_status dm_journal_close(dm_journal *j, dm_error *err)
 {
     if (!j)
         return DM_OK;
-    dm_status st = dm_journal_flush(j, dm_now(), err);
-    if (st == DM_OK && j->unsynced && j->fsync != DM_FSYNC_NONE && fdatasync(j->fd) != 0 &&
-        errno != EINVAL)
-        st = dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", j->path, strerror(errno));
+    dm_status st = dm_journal_sync(j, dm_now(), err);
     if (close(j->fd) != 0 && st == DM_OK)
         st = dm_fail(err, DM_E_OUTPUT, "%s: %s", j->path, strerror(errno));
     dm_lock_free(j->lock);
@@ -319,4 +325,9 @@ dm_status dm_journal_close(dm_journal *j, dm_error *err)
 uint64_t dm_journal_size(const dm_journal *j)
 {
     return j->size;
+}
+
+uint64_t dm_journal_safe(const dm_journal *j)
+{
+    return j->safe;
 }

@@ -16,7 +16,7 @@
 typedef enum dm_fsync {
     DM_FSYNC_EACH, /* nothing that was acted on */
     DM_FSYNC_1S,   /* a second's results */
-    DM_FSYNC_NONE  /* what the system had not written yet, some 30 s */
+    DM_FSYNC_NONE  /* what the system had not written yet, some 30 s; a cap may be passed by that */
 } dm_fsync;
 
 typedef enum dm_journal_type {
@@ -45,8 +45,12 @@ void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload);
 /* Writes what is buffered, and syncs as asked for. DM_E_OUTPUT when the disk is full or broken:
  * then nothing that was added since the last good flush may be acted on. */
 dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
+/* The same, and synced now, but for DM_FSYNC_NONE. */
+dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
-uint64_t dm_journal_size(const dm_journal *j);
+uint64_t dm_journal_size(const dm_journal *j);            /* bytes in the file */
+uint64_t
+dm_journal_safe(const dm_journal *j); /* of them those that stay if the machine goes down */
 
 /* Appends one record to b: for files that are framed alike. */
 void dm_journal_frame(dm_buf *b, dm_journal_type type, dm_str payload);

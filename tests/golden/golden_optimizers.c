@@ -111,24 +111,6 @@ Test(golden_optimizers, random_search)
 
 /* ---- MIPROv2: demo sets, trials, scores and winner, with search = mipro ---- */
 
-/* The rule of the file for the program; the proposer gets a text of its own for each rollout. */
-static void golden_rule_and_proposals(void *user, const dm_work *work, const dm_value *row,
-                                      dm_arena *a, dm_run_result *out)
-{
-    const world *w = user;
-    if (work->candidate->program == w->program) {
-        golden_rule(NULL, work, row, a, out);
-        return;
-    }
-    const dm_signature *s = work->candidate->program->predictors[0].signature;
-    dm_value *outputs = dm_value_dict(a);
-    dm_value_set(a, outputs, s->fields[s->n_inputs].name,
-                 dm_value_text(a, dm_arena_printf(a, "Answer, number %lld.",
-                                                  (long long)work->rollout)));
-    out->outputs = outputs;
-    out->usage.requests = out->usage.answers = 1;
-}
-
 static double number_of(const dm_value *log, const char *key)
 {
     const dm_value *v = dm_value_get(log, key);

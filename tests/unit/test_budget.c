@@ -59,7 +59,6 @@ static dm_optimizer_params draw(uint64_t seed)
     p.race = dm_draw(7, seed, 4) % 4 == 0 ? DM_RACES_BETTING : DM_RACES_OFF;
     if (p.race == DM_RACES_OFF && dm_draw(7, seed, 5) % 5 == 0) {
         p.has_stop_at_score = true;
-        p.stop_at_score = 101;
         p.stop_at_score = 100;
     }
     return p;

@@ -1,7 +1,8 @@
 /* Every disaster at once, by seed: ranks that die, hang, come back or answer twice, messages that
  * get lost, failures of the way, and a coordinator that is killed at any turn or whose disk is
  * full; then a fresh one, with another number of ranks, on what is left of the journal. The program
- * is the one of a run without disasters, and nothing in the journal is paid for again.
+ * is the one of a run without disasters, and nothing in the journal is paid for again. Every fifth
+ * run has a cap on calls: then all attempts together, lost calls included, stay within it.
  *
  *     SIMULATED_SEED=123   that run alone        SIMULATED_RUNS=10000   so many, from seed 1 on
  *
@@ -21,17 +22,35 @@
 
 #define ATTEMPTS 12    /* that disasters may end; the next one is spared */
 #define LIMIT    40000 /* virtual seconds of an attempt */
-#define N_KINDS  5
+
+enum kind {
+    LABELED,
+    BOOTSTRAP,
+    RANDOM_SEARCH,
+    TWO_STEPS,
+    ONE_BY_ONE,
+    RACE,
+    MIPRO,
+    MIPRO_DSPY,
+    N_KINDS
+};
 
 typedef struct tally {
-    size_t attempts, kills, full_disks, all_lost, torn, deaths, hangs, twice, lost, replayed;
+    size_t attempts, kills, full_disks, all_lost, torn, deaths, hangs, twice, lost, replayed,
+        capped, cut;
 } tally;
+
+typedef struct outcome {
+    dm_hash program;
+    double calls;
+} outcome;
 
 typedef struct disaster {
     uint64_t seed, draws;
-    int kind; /* optimizer and program */
+    enum kind kind; /* optimizer and program */
     char path[80];
-    dm_hash wanted;
+    outcome wanted;
+    dm_amount cap; /* calls may be INFINITY */
     tally *tally;
     size_t calls;
 } disaster;
@@ -47,35 +66,58 @@ static double draw_log(disaster *d, double low, double high)
     return low * pow(high / low, draw(d));
 }
 
-static dm_optimizer_params params_of(int kind)
+static dm_optimizer_params params_of(enum kind kind)
 {
-    static const dm_optimizer names[N_KINDS] = {DM_LABELED_FEW_SHOT, DM_BOOTSTRAP_FEW_SHOT,
-                                                DM_RANDOM_SEARCH, DM_RANDOM_SEARCH,
-                                                DM_RANDOM_SEARCH};
+    static const dm_optimizer names[N_KINDS] = {[LABELED] = DM_LABELED_FEW_SHOT,
+                                                [BOOTSTRAP] = DM_BOOTSTRAP_FEW_SHOT,
+                                                [RANDOM_SEARCH] = DM_RANDOM_SEARCH,
+                                                [TWO_STEPS] = DM_RANDOM_SEARCH,
+                                                [ONE_BY_ONE] = DM_RANDOM_SEARCH,
+                                                [RACE] = DM_RANDOM_SEARCH,
+                                                [MIPRO] = DM_MIPRO_V2,
+                                                [MIPRO_DSPY] = DM_MIPRO_V2};
     dm_optimizer_params p;
     dm_optimizer_defaults(&p, names[kind]);
-    p.max_labeled_demos = 8;
-    p.max_rounds = kind == 1 ? 2 : 1;
+    p.max_labeled_demos = kind < MIPRO ? 8 : 4;
+    p.max_rounds = kind == BOOTSTRAP ? 2 : 1;
     p.num_candidate_programs = 4;
-    if (kind == 4) {
-        p.has_stop_at_score = true; /* one candidate after another */
-        p.stop_at_score = 101;
+    p.race = kind == RACE ? DM_RACES_BETTING : DM_RACES_OFF;
+    p.has_stop_at_score = kind == ONE_BY_ONE; /* one candidate after another */
+    p.stop_at_score = 101;
+    if (names[kind] == DM_MIPRO_V2) {
+        p.auto_mode = DM_AUTO_NONE;
+        p.has_num_candidates = p.has_num_trials = true;
+        p.num_candidates = 4;
+        p.num_trials = 6;
+        p.minibatch_size = 10;
+        p.minibatch_full_eval_steps = 3;
+        p.search = kind == MIPRO ? DM_MIPRO_FACTOR : DM_MIPRO_SCHEDULE;
     }
     return p;
 }
 
-static world world_of(int kind)
+static world world_of(enum kind kind)
 {
-    world w = world_new(kind == 1 || kind == 3 ? TWO_PREDICTORS : ONE_PREDICTOR);
+    bool two = kind == BOOTSTRAP || kind == TWO_STEPS || kind == MIPRO;
+    world w = world_new(two ? TWO_PREDICTORS : ONE_PREDICTOR);
     w.val = questions(w.arena, 100, 15);
     w.setup.sets[1] = w.val;
+    w.sim.run = golden_rule_and_proposals;
     return w;
 }
 
+/* Every result of a candidate that was asked for is there; a search asks for some only. */
+static void expect_whole(const dm_result *r, size_t n)
+{
+    for (size_t k = 0; r && k < n; k++)
+        cr_assert(r[k].present || r[k].fault == DM_FAULT_NONE, "an example is lost");
+}
+
 /* As dspy-mpi compile does it: optimize, then score the start and the winner. */
-static dm_status compile(world *w, int kind, dm_hash *program, dm_error *err)
+static dm_status compile(world *w, enum kind kind, outcome *o, dm_error *err)
 {
     dm_optimizer_params params = params_of(kind);
+    w->sim.user = w;
     dm_pool *pool = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, err);
     cr_assert_not_null(pool, "%s", err->text);
     const dm_candidate *student = dm_candidate_seal(dm_candidate_new(w->arena, w->program));
@@ -93,22 +135,22 @@ static dm_status compile(world *w, int kind, dm_hash *program, dm_error *err)
             cr_assert(r[k].present, "an example is lost");
     }
     for (size_t i = 0; st == DM_OK && i < out.n_scored; i++)
-        for (size_t k = 0; k < w->val->n; k++)
-            cr_assert(out.scored[i].results[k].present, "an example is lost");
-    if (st == DM_OK)
-        *program = out.best->hash;
+        expect_whole(out.scored[i].results, w->val->n);
+    if (st >= DM_OK)
+        o->program = out.best->hash;
+    o->calls = (double)dm_pool_stats_of(pool).usage.requests;
     dm_pool_free(pool);
     return st;
 }
 
-static dm_hash calm(int kind)
+static outcome calm(enum kind kind)
 {
     world w = world_of(kind);
     dm_error err = {DM_OK, ""};
-    dm_hash h;
-    cr_assert_eq(compile(&w, kind, &h, &err), DM_OK, "%s", err.text);
+    outcome o;
+    cr_assert_eq(compile(&w, kind, &o, &err), DM_OK, "%s", err.text);
     dm_arena_free(w.arena);
-    return h;
+    return o;
 }
 
 /* ---- one attempt ---- */
@@ -142,12 +184,13 @@ static void all_faults(disaster *d, world *w)
 }
 
 /* The journal as a crash leaves it. A killed process leaves what it had written, and a part of what
- * it was writing; a machine that goes down may lose what was not synced. */
+ * it was writing; a machine that goes down may lose what was not synced, and more than that where a
+ * user asks for no syncs, which a cap does not go with. */
 static void tear(disaster *d, const world *w)
 {
     uint64_t all = size_of(d->path), from = w->stats.journal_bytes;
     if (draw(d) < 0.3)
-        from = from > 20000 ? from - 20000 : 0;
+        from = !isinf(d->cap.calls) ? w->stats.journal_safe : from > 20000 ? from - 20000 : 0;
     uint64_t cut = from + (uint64_t)(draw(d) * (double)(all - from + 1));
     d->tally->torn += cut < all;
     cr_assert_eq(truncate(d->path, (off_t)(cut < all ? cut : all)), 0);
@@ -161,9 +204,9 @@ static bool attempt(disaster *d, int number)
     bool kill = what < 0.55, full = what >= 0.55 && what < 0.7;
     world w = world_of(d->kind);
     dm_error err = {DM_OK, ""};
-    dm_hash program = {{0}};
+    outcome o = {0};
     dm_value *header = dm_value_dict(w.arena), *lm = (dm_value *)(uintptr_t)w.setup.lm[0];
-    dm_value_set(w.arena, header, DM_STR("kind"), dm_value_int(w.arena, d->kind));
+    dm_value_set(w.arena, header, DM_STR("kind"), dm_value_int(w.arena, (int64_t)d->kind));
     dm_value_set(w.arena, lm, DM_STR("concurrency"),
                  dm_value_int(w.arena, (int64_t)draw_log(d, 4, 400)));
     w.sim.ranks = (int)draw_log(d, 3, 1001);
@@ -173,22 +216,25 @@ static bool attempt(disaster *d, int number)
         w.sim.dies_at = (uint64_t)draw_log(d, 1, 800);
     if (full)
         limit_files(size_of(d->path) + (rlim_t)draw_log(d, 1, 100000));
+    w.setup.cap = isinf(d->cap.calls) ? NULL : &d->cap;
     w.setup.replay = dm_replay_new();
     w.setup.journal =
         dm_journal_open(d->path, DM_FSYNC_1S, header, NULL, dm_replay_visit, w.setup.replay, &err);
     cr_assert(w.setup.journal || full, "seed %llu: %s", (unsigned long long)d->seed, err.text);
-    dm_status st = w.setup.journal ? compile(&w, d->kind, &program, &err) : err.status;
+    dm_status st = w.setup.journal ? compile(&w, d->kind, &o, &err) : err.status;
     (void)dm_journal_close(w.setup.journal, NULL);
     limit_files(RLIM_INFINITY);
     bool died = w.stats.died, lost = !died && strstr(err.text, "all workers are lost");
-    cr_assert(st == DM_OK || died || (full && st == DM_E_OUTPUT) || (lost && !w.sim.survivors),
+    bool cut = st == DM_STOP_BUDGET && w.setup.cap;
+    cr_assert(st == DM_OK || cut || died || (full && st == DM_E_OUTPUT) ||
+                  (lost && !w.sim.survivors),
               "seed %llu, attempt %d: %s", (unsigned long long)d->seed, number, err.text);
     if (died)
         tear(d, &w);
     cr_assert_eq(w.stats.repeated, 0, "seed %llu, attempt %d: %zu calls were made again",
                  (unsigned long long)d->seed, number, w.stats.repeated);
-    if (st == DM_OK)
-        cr_assert(dm_hash_eq(&program, &d->wanted), "seed %llu: another program",
+    if (st == DM_OK && !w.setup.cap)
+        cr_assert(dm_hash_eq(&o.program, &d->wanted.program), "seed %llu: another program",
                   (unsigned long long)d->seed);
     tally *t = d->tally;
     t->attempts++;
@@ -201,9 +247,12 @@ static bool attempt(disaster *d, int number)
     t->lost += w.stats.lost_messages;
     t->replayed += dm_replay_results(w.setup.replay);
     d->calls += w.stats.calls;
+    cr_assert((double)d->calls <= d->cap.calls, "seed %llu, attempt %d: %zu calls of %.0f",
+              (unsigned long long)d->seed, number, d->calls, d->cap.calls);
+    t->cut += cut && !died;
     dm_replay_free(w.setup.replay);
     dm_arena_free(w.arena);
-    return st == DM_OK && !died; /* one that is killed as it ends is started again */
+    return (st == DM_OK || cut) && !died; /* one that is killed as it ends is started again */
 }
 
 /* ---- the journal of the whole: each cell once ---- */
@@ -248,13 +297,17 @@ static void check_journal(const disaster *d)
     dm_arena_free(a);
 }
 
-static void survive(uint64_t seed, const dm_hash *wanted, tally *t)
+static void survive(uint64_t seed, const outcome *wanted, tally *t)
 {
-    disaster d = {.seed = seed, .kind = (int)(seed % N_KINDS), .tally = t};
+    disaster d = {.seed = seed, .kind = seed % N_KINDS, .cap = DM_NO_CAP, .tally = t};
     snprintf(d.path, sizeof d.path, "%s/disaster-%ld-%llu",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid(),
              (unsigned long long)seed);
     d.wanted = wanted[d.kind];
+    if (draw(&d) < 0.2) {
+        d.cap.calls = floor(d.wanted.calls * (0.5 + 1.5 * draw(&d)));
+        t->capped++;
+    }
     int n = 0;
     unlink(d.path);
     while (!attempt(&d, n))
@@ -269,21 +322,21 @@ Test(simulated, every_disaster, .timeout = 3600)
     uint64_t from = one ? strtoull(one, NULL, 10) : 1, runs = one    ? 1
                                                               : many ? strtoull(many, NULL, 10)
                                                                      : 300;
-    dm_hash wanted[N_KINDS];
+    outcome wanted[N_KINDS];
     tally t = {0};
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit fails, as on a full disk */
-    for (int kind = 0; kind < N_KINDS; kind++)
+    for (enum kind kind = 0; kind < N_KINDS; kind++)
         wanted[kind] = calm(kind);
     for (uint64_t seed = from; seed < from + runs; seed++)
         survive(seed, wanted, &t);
     fprintf(stderr,
             "%llu runs, %zu attempts: %zu coordinators killed, %zu journals torn, %zu disks full, "
             "%zu times all ranks lost, %zu ranks dead, %zu hung, %zu messages twice, %zu lost; "
-            "%zu results replayed\n",
+            "%zu results replayed; %zu runs with a cap, %zu of them cut\n",
             (unsigned long long)runs, t.attempts, t.kills, t.torn, t.full_disks, t.all_lost,
-            t.deaths, t.hangs, t.twice, t.lost, t.replayed);
+            t.deaths, t.hangs, t.twice, t.lost, t.replayed, t.capped, t.cut);
     if (!one)
         cr_expect(t.kills && t.torn && t.full_disks && t.all_lost && t.deaths && t.hangs &&
-                      t.twice && t.lost && t.replayed,
+                      t.twice && t.lost && t.replayed && t.capped && t.cut,
                   "a disaster did not happen");
 }

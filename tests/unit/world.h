@@ -60,6 +60,25 @@ static inline void golden_rule(void *user, const dm_work *work, const dm_value *
     }
 }
 
+/* The rule for the program of the world that user is; the proposer of instructions gets a text of
+ * its own for each rollout. */
+static inline void golden_rule_and_proposals(void *user, const dm_work *work, const dm_value *row,
+                                             dm_arena *a, dm_run_result *out)
+{
+    const world *w = user;
+    if (work->candidate->program == w->program) {
+        golden_rule(NULL, work, row, a, out);
+        return;
+    }
+    const dm_signature *s = work->candidate->program->predictors[0].signature;
+    dm_value *outputs = dm_value_dict(a);
+    dm_value_set(a, outputs, s->fields[s->n_inputs].name,
+                 dm_value_text(a, dm_arena_printf(a, "Answer, number %lld.",
+                                                  (long long)work->rollout)));
+    out->outputs = outputs;
+    out->usage.requests = out->usage.answers = 1;
+}
+
 static inline dm_dataset *questions(dm_arena *a, int from, int n)
 {
     dm_value *rows = dm_value_list(a);
