@@ -8,10 +8,13 @@
 
 /* ---- the table ---- */
 
-static void put_score(dm_buf *b, const dm_score *s)
+#define COLUMN      25 /* "57.0 % (47.2 to 66.3)" */
+#define WIDE_COLUMN 37 /* "61.7 %, corrected 57.7 (45.1 to 68.9)" */
+
+static void put_score(dm_buf *b, const dm_score *s, int width)
 {
     if (s->n == 0) {
-        dm_buf_printf(b, "%25s", "no answer");
+        dm_buf_printf(b, "%*s", width, "no answer");
         return;
     }
     char text[80], corrected[40] = "";
@@ -19,7 +22,7 @@ static void put_score(dm_buf *b, const dm_score *s)
         snprintf(corrected, sizeof corrected, ", corrected %.1f", 100 * s->corrected);
     snprintf(text, sizeof text, "%.1f %%%s (%.1f to %.1f)", 100 * s->score, corrected, 100 * s->low,
              100 * s->high);
-    dm_buf_printf(b, "%25s", text);
+    dm_buf_printf(b, "%*s", width, text);
 }
 
 static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
@@ -35,17 +38,17 @@ static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
         share * (double)s->truncated);
 }
 
-static void put_split(dm_buf *b, const dm_split_report *s, double optimism)
+static void put_split(dm_buf *b, const dm_split_report *s, double optimism, int width)
 {
     dm_score start = dm_score_of(s->baseline, s->set->n);
     dm_buf_printf(b, "%-8s %6zu ", s->name, s->set->n);
-    put_score(b, &start);
+    put_score(b, &start, COLUMN);
     if (s->compiled) {
         dm_score end = dm_score_of(s->compiled, s->set->n);
         dm_score_selected(&end, optimism);
         dm_difference d = dm_paired(s->baseline, s->compiled, s->set->n);
         dm_buf_char(b, ' ');
-        put_score(b, &end);
+        put_score(b, &end, width);
         dm_buf_printf(b, "  %+.1f  %s\n", 100 * d.mean, dm_verdict_text(&d));
         put_rates(b, "start", &start, s->set->n);
         put_rates(b, "compiled", &end, s->set->n);
@@ -60,12 +63,16 @@ void dm_report_table(dm_buf *b, const dm_report *r)
     bool two = r->n_splits && r->splits[0].compiled, test = false;
     if (r->stand_in)
         dm_buf_text(b, "(stand-in, not a language model)\n");
+    int width = r->optimism > 0 ? WIDE_COLUMN : COLUMN;
     if (r->n_splits)
-        dm_buf_printf(b, "%-8s %6s %25s%s\n", "", "n", two ? "start (95 %)" : "score (95 %)",
-                      two ? "              compiled (95 %)  diff" : "");
+        dm_buf_printf(b, "%-8s %6s %*s", "", "n", COLUMN, two ? "start (95 %)" : "score (95 %)");
+    if (two)
+        dm_buf_printf(b, " %*s  diff", width, "compiled (95 %)");
+    if (r->n_splits)
+        dm_buf_char(b, '\n');
     for (size_t i = 0; i < r->n_splits; i++) {
         bool is_test = strcmp(r->splits[i].name, "testset") == 0;
-        put_split(b, &r->splits[i], is_test ? 0 : r->optimism);
+        put_split(b, &r->splits[i], is_test ? 0 : r->optimism, width);
         test |= is_test;
     }
     dm_buf_printf(b, "%lld calls, ", (long long)r->usage.requests);
