@@ -106,6 +106,7 @@ static dm_status await_levels(search *x, dm_error *err)
             if (!list->text[i].p)
                 dm_search_drop_level(x->s, p * x->per_predictor, i);
     }
+    dm_log(DM_DEBUG, "search: all instructions and demo sets are there");
     dm_pool_phase(x->m->pool, "search", x->m->plan->runs);
     return DM_OK;
 }
