@@ -420,8 +420,10 @@ static void take_failed(dm_pool *p, dm_reader *in)
 {
     dm_status status = (dm_status)dm_read_int(in);
     dm_str text = dm_read_str(in);
+    if (text.n == 0)
+        text = DM_STR("a rank failed, and did not say why");
     if (!*in->bad)
-        dm_pool_fail(p, status, "%.*s", DM_STR_ARG(text));
+        dm_pool_fail(p, status < DM_OK ? status : DM_E_INTERNAL, "%.*s", DM_STR_ARG(text));
 }
 
 static void take_log(dm_reader *in)

@@ -6,7 +6,7 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 EVERY=${EVERY:-3} # 1: behind every single one, a minute and a half
-plan 12
+plan 15
 start_mock --rule planted --seed 9 --latency 0
 "$MOCK" --make-data 10 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 6 9 1000 >"$DIR/val.jsonl"
@@ -34,6 +34,7 @@ resumed() {
 }
 for optimizer in '{"name":"labeled_few_shot","k":2}' '{"name":"bootstrap_few_shot","max_bootstrapped_demos":2,"max_rounds":2}' \
 	'{"name":"bootstrap_few_shot_with_random_search","num_candidate_programs":1,"max_bootstrapped_demos":2,"max_labeled_demos":2}' \
+	'{"name":"bootstrap_few_shot_with_random_search","num_candidate_programs":2,"max_bootstrapped_demos":2,"max_labeled_demos":2,"race":true}' \
 	'{"name":"mipro_v2","auto":null,"num_candidates":2,"num_trials":3,"minibatch":false,"max_bootstrapped_demos":1,"max_labeled_demos":1}'; do
 	rm -rf "$DIR/whole"
 	before=$(stat_of requests)

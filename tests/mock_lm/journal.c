@@ -12,21 +12,41 @@
 
 typedef struct listing {
     const char *start;
-    dm_hash *answered; /* [n] cells of the answers so far */
+    bool marks;
+    struct answer { /* the answers so far: cell, prompt tokens */
+        dm_hash cell;
+        int64_t prompt;
+    } * answers; /* [n] */
     size_t n;
     int64_t calls;
 } listing;
 
-static int64_t answers_of(const listing *l, const dm_hash *key)
+static void put_call(listing *l, int64_t mark)
 {
-    int64_t n = 0;
-    for (size_t i = 0; i < l->n; i++)
-        n += dm_hash_eq(&l->answered[i], key);
-    return n;
+    l->calls++;
+    if (l->marks)
+        printf("%lld\n", (long long)mark);
 }
 
-/* One line a record: where it ends, and the calls that are known by then. A result counts all calls
- * of its cell, also those whose answers stand in the journal already. */
+/* A result counts the calls of its attempt at the cell, also those whose answers stand in the
+ * journal already, but not the answers that an earlier attempt left: so at most its last call is
+ * new. Which it is, is told by the marks alone; without, a journal of one attempt is taken. */
+static void put_result(listing *l, const dm_hash *cell, const dm_usage *u)
+{
+    int64_t left = u->requests, prompt = u->prompt;
+    for (size_t i = l->n; i-- > 0 && left > 0;) {
+        const struct answer *a = &l->answers[i];
+        if (!dm_hash_eq(&a->cell, cell) || (l->marks && a->prompt > prompt))
+            continue;
+        if (l->marks && left == 1 && a->prompt != prompt)
+            break; /* of an earlier attempt */
+        left--;
+        prompt -= a->prompt;
+    }
+    for (; left > 0; left--)
+        put_call(l, left == 1 ? prompt : 0);
+}
+
 static dm_status list_record(void *user, dm_journal_type type, dm_str payload, dm_error *err)
 {
     listing *l = user;
@@ -40,29 +60,35 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
         dm_hash key = dm_read_hash(&in);
         dm_str bytes = dm_read_str(&in);
         if (ok && type == DM_JOURNAL_ANSWER) {
-            l->answered = dm_grow(l->answered, l->n + 1, sizeof *l->answered);
-            l->answered[l->n++] = key;
-            l->calls++;
+            dm_record inner;
+            dm_reader fields;
+            bool good = dm_record_open(&inner, bytes, NULL, &fields);
+            dm_answer a = good ? dm_read_answer_fields(&fields) : (dm_answer){0};
+            dm_record_free(&inner);
+            l->answers = dm_grow(l->answers, l->n + 1, sizeof *l->answers);
+            l->answers[l->n++] = (struct answer){key, a.usage.prompt};
+            put_call(l, a.usage.prompt);
         } else if (ok && dm_read_result(bytes, 0, NULL, &r, &usage)) {
-            l->calls += usage.requests - answers_of(l, &key);
+            put_result(l, &key, &usage);
         }
         dm_record_free(&rec);
     }
-    printf("%zu %lld\n", (size_t)(payload.p + payload.n - l->start), (long long)l->calls);
+    if (!l->marks)
+        printf("%zu %lld\n", (size_t)(payload.p + payload.n - l->start), (long long)l->calls);
     return DM_OK;
 }
 
-int mock_list_journal(const char *path)
+int mock_list_journal(const char *path, bool marks)
 {
     dm_arena *a = dm_arena_new(0);
     dm_str bytes;
     dm_error err = {DM_OK, ""};
     dm_status st = dm_read_file(a, path, DM_MAX_FILE, &bytes, &err);
     if (st == DM_OK) {
-        listing l = {.start = bytes.p};
+        listing l = {.start = bytes.p, .marks = marks};
         bool damaged;
         (void)dm_journal_scan(bytes, list_record, &l, &damaged, &st, &err);
-        free(l.answered);
+        free(l.answers);
     }
     dm_arena_free(a);
     return st == DM_OK ? 0 : 65;

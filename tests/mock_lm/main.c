@@ -9,9 +9,10 @@
  *           [--fault KIND=RATE,...] [--retry-after S] [--slow MS] [--rpm N] [--burst-429
  * EVERY:LENGTH]
  *           [--fail-after N] [--stall-after N] [--cached PERCENT] [--record FILE] [--orphan yes]
+ *           [--mark yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
- * --stall-after). Answers are a pure function
+ * --stall-after), POST /whole and /known (see stats.h). Answers are a pure function
  * of the request; whether one is spoilt is one of seed, request and attempt. It ends with the
  * process that started it (not with --orphan yes), on SIGTERM, and after --max-seconds (600). */
 #include "answers.h"
@@ -36,6 +37,7 @@ static struct {
     uint64_t seed;
     double latency, low, high, jitter; /* s; high > 0: random between low and high */
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
+    bool mark;                         /* prompt tokens are the request's mark */
     const char *models, *key, *root, *cert, *cert_key, *port_file;
     long max_model_len, fail_after, stall_after, cached, burst_every, burst_length, arrivals;
     double rpm, bucket, filled, seconds, start;
@@ -188,7 +190,7 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
         int said = mock_answer(&m.rule, r, &reply);
         mock_out o = {.request = r,
                       .finish = reply.finish,
-                      .prompt_tokens = tokens,
+                      .prompt_tokens = m.mark ? (size_t)mock_stats_mark(r->hash) : tokens,
                       .cached_tokens = tokens * (size_t)m.cached / 100,
                       .delay = delay_of(r->hash)};
         o.content = reply.content.len ? dm_buf_view(&reply.content) : DM_STR("");
@@ -270,6 +272,11 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
     } else if (post && strcmp(r->path, "/go") == 0) {
         m.stall_after = -1;
         dm_buf_text(&body, "{}");
+    } else if (post && strcmp(r->path, "/whole") == 0) {
+        mock_stats_whole(&m.stats);
+        dm_buf_text(&body, "{}");
+    } else if (post && strcmp(r->path, "/known") == 0) {
+        mock_stats_known(&m.stats, r->body, &body);
     } else if (!post && strstr(r->path, "/models")) {
         list_models(&body);
     } else {
@@ -345,6 +352,8 @@ static int option(const char *name, char *v)
         return sscanf(v, "%ld:%ld", &m.burst_every, &m.burst_length) == 2 ? 0 : 64;
     else if (strcmp(name, "--orphan") == 0)
         m.orphan = strcmp(v, "yes") == 0;
+    else if (strcmp(name, "--mark") == 0)
+        m.mark = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--record") == 0)
         return (m.record = fopen(v, "w")) ? 0 : 73;
     else

@@ -5,26 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+static mock_seen *slot(mock_seen *seen, size_t cap, uint64_t hash)
+{
+    size_t k = hash & (cap - 1);
+    while (seen[k].used && seen[k].hash != hash)
+        k = (k + 1) & (cap - 1);
+    return &seen[k];
+}
+
 static mock_seen *find(mock_stats *s, uint64_t hash)
 {
-    if (2 * (s->n_seen + 1) > s->cap_seen) {
+    if (2 * (s->n_used + 1) > s->cap_seen) {
         size_t cap = s->cap_seen ? 2 * s->cap_seen : 1024;
         mock_seen *bigger = dm_alloc_n(cap, sizeof *bigger);
         for (size_t i = 0; i < s->cap_seen; i++)
-            if (s->seen[i].attempts) {
-                size_t k = s->seen[i].hash & (cap - 1);
-                while (bigger[k].attempts)
-                    k = (k + 1) & (cap - 1);
-                bigger[k] = s->seen[i];
-            }
+            if (s->seen[i].used)
+                *slot(bigger, cap, s->seen[i].hash) = s->seen[i];
         free(s->seen);
         s->seen = bigger;
         s->cap_seen = cap;
     }
-    size_t k = hash & (s->cap_seen - 1);
-    while (s->seen[k].attempts && s->seen[k].hash != hash)
-        k = (k + 1) & (s->cap_seen - 1);
-    return &s->seen[k];
+    mock_seen *seen = slot(s->seen, s->cap_seen, hash);
+    s->n_used += !seen->used;
+    seen->used = true;
+    seen->hash = hash;
+    return seen;
 }
 
 /* Adds what was in flight since the last change to the integrals. */
@@ -74,7 +79,9 @@ uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash)
     mock_seen *seen = find(s, hash);
     s->n_seen += seen->attempts == 0;
     s->repeats += seen->answered > 0;
-    seen->hash = hash;
+    seen->since++;
+    s->known_again +=
+        seen->known && seen->since + seen->known > (seen->whole ? seen->whole : seen->known);
     return seen->attempts++;
 }
 
@@ -100,10 +107,56 @@ void mock_stats_free(mock_stats *s)
 
 void mock_stats_reset(mock_stats *s)
 {
-    long in_flight = s->in_flight;
+    mock_stats next = {.in_flight = s->in_flight};
+    next.first = next.busy_at = mock_now();
+    for (size_t i = 0; i < s->cap_seen; i++)
+        if (s->seen[i].whole)
+            find(&next, s->seen[i].hash)->whole = s->seen[i].whole;
     mock_stats_free(s);
-    s->in_flight = in_flight;
-    s->first = s->busy_at = mock_now();
+    *s = next;
+}
+
+void mock_stats_whole(mock_stats *s)
+{
+    for (size_t i = 0; i < s->cap_seen; i++)
+        s->seen[i].whole = s->seen[i].attempts;
+    mock_stats_reset(s);
+}
+
+int64_t mock_stats_mark(uint64_t hash)
+{
+    return (int64_t)(hash % ((1 << 30) - 1)) + 1;
+}
+
+static mock_seen *find_mark(const mock_stats *s, int64_t mark)
+{
+    for (size_t i = 0; i < s->cap_seen; i++)
+        if (s->seen[i].used && mock_stats_mark(s->seen[i].hash) == mark)
+            return &s->seen[i];
+    return NULL;
+}
+
+void mock_stats_known(mock_stats *s, dm_str marks, dm_buf *b)
+{
+    long asked = 0, more = 0;
+    int64_t mark = 0;
+    for (size_t i = 0; i < s->cap_seen; i++)
+        s->seen[i].known = s->seen[i].since = 0;
+    for (size_t i = 0; i < marks.n; i++) {
+        if (marks.p[i] != '\n') {
+            mark = 10 * mark + (marks.p[i] - '0');
+            continue;
+        }
+        mock_seen *seen = find_mark(s, mark);
+        asked += seen && seen->attempts > seen->known;
+        if (seen)
+            seen->known++;
+        mark = 0;
+    }
+    for (size_t i = 0; i < s->cap_seen; i++)
+        more += s->seen[i].known && s->seen[i].known >= s->seen[i].whole &&
+                s->seen[i].attempts > s->seen[i].known;
+    dm_buf_printf(b, "{\"asked\": %ld, \"asked_more\": %ld}\n", asked, more);
 }
 
 static void put_text(dm_buf *b, const char *s)
@@ -126,10 +179,12 @@ void mock_stats_print(mock_stats *s, dm_buf *b)
     double span = end > s->first ? end - s->first : 0;
     dm_buf_printf(b,
                   "{\"requests\": %ld, \"good\": %ld, \"faulted\": %ld, \"distinct\": %zu, "
-                  "\"repeats\": %ld, \"unsent\": %ld, \"authorized\": %ld, \"in_flight\": %ld, "
-                  "\"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, \"mean_in_flight\": %.3f",
-                  s->requests, s->good, s->faulted, s->n_seen, s->repeats, s->unsent, s->authorized,
-                  s->in_flight, s->peak, span, s->busy, span > 0 ? s->busy / span : 0);
+                  "\"repeats\": %ld, \"known_again\": %ld, \"unsent\": %ld, \"authorized\": %ld, "
+                  "\"in_flight\": %ld, \"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, "
+                  "\"mean_in_flight\": %.3f",
+                  s->requests, s->good, s->faulted, s->n_seen, s->repeats, s->known_again,
+                  s->unsent, s->authorized, s->in_flight, s->peak, span, s->busy,
+                  span > 0 ? s->busy / span : 0);
     dm_buf_printf(b, ", \"mean_while_asked\": %.3f",
                   s->asked > s->first ? s->busy_asked / (s->asked - s->first) : 0);
     dm_buf_text(b, ", \"per_second\": [");

@@ -8,13 +8,18 @@
 
 typedef struct mock_seen { /* a request body, by hash */
     uint64_t hash;
+    bool used; /* the slot is taken */
     uint32_t attempts, answered;
+    uint32_t whole; /* attempts of the undisturbed run, when there was one */
+    uint32_t known; /* answers that stand in a journal, as the test says */
+    uint32_t since; /* attempts since it said so */
 } mock_seen;
 
 typedef struct mock_stats {
-    mock_seen *seen; /* [cap] open addressing */
-    size_t n_seen, cap_seen;
+    mock_seen *seen;                 /* [cap] open addressing */
+    size_t n_seen, n_used, cap_seen; /* n_seen: with attempts */
     long requests, good, unsent, repeats, authorized, faulted, in_flight, peak;
+    long known_again; /* requests for more than was missing of what is known */
     long statuses[600];
     double first, last, busy, busy_at; /* busy: integral of in_flight over time */
     double asked, busy_asked;          /* when the last request came, and busy until then */
@@ -30,5 +35,15 @@ void mock_stats_reset(mock_stats *s); /* what is in flight stays so */
 uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash);
 void mock_stats_leave(mock_stats *s, uint64_t hash, bool good, bool sent);
 void mock_stats_print(mock_stats *s, dm_buf *b);
+/* A request's mark, from 1 on: with --mark what its answer says of prompt tokens, by which a
+ * journal tells whose answers it holds. */
+int64_t mock_stats_mark(uint64_t hash);
+/* What was seen until now is an undisturbed run; the counting begins anew, here and at a reset. */
+void mock_stats_whole(mock_stats *s);
+/* marks: decimal numbers, a line each: the answers that a journal holds now. Equal requests of
+ * different cells are told apart by their number. Prints how many of the marks were ever asked for,
+ * and how many requests, all of whose answers are known, were asked for more often than in the
+ * undisturbed run until now. */
+void mock_stats_known(mock_stats *s, dm_str marks, dm_buf *b);
 
 #endif

@@ -146,7 +146,9 @@ int mock_tool(int argc, char **argv)
                    ? 0
                    : 69;
     if (strcmp(name, "--list-journal") == 0)
-        return argc == 3 ? mock_list_journal(argv[2]) : 64;
+        return argc == 3 ? mock_list_journal(argv[2], false) : 64;
+    if (strcmp(name, "--list-marks") == 0)
+        return argc == 3 ? mock_list_journal(argv[2], true) : 64;
     if (strcmp(name, "--kill-at") == 0)
         return argc == 5 ? mock_kill_at(argv[2], argv[3], argv[4]) : 64;
     if (strcmp(name, "--faults") == 0) {

@@ -2,6 +2,8 @@
 #ifndef MOCK_TOOLS_H
 #define MOCK_TOOLS_H
 
+#include <stdbool.h>
+
 /* If argv asks for a tool, runs it and returns its exit code; else -1.
  *   --json-get PATH            a value (a.b.0) of the JSON text on stdin, or of its last line
  *   --fetch HOST:PORT PATH     GET of a loopback server, the body to stdout
@@ -9,12 +11,13 @@
  *   --make-data N [SEED FROM] [--seed S] [--from F]   the planted world's data set
  *   --make-cert HOST CERT KEY [DAYS]    a self-signed certificate; exit 69: built without OpenSSL
  *   --list-journal FILE        a line a record: the byte behind it, and the calls known by then
+ *   --list-marks FILE          a line a call that is known: its mark (of a server with --mark yes)
  *   --kill-at FILE BYTES PID   kill -9 for the process group when the file has so many bytes
  *   --faults                   the kinds of faults */
 int mock_tool(int argc, char **argv);
 
 /* journal.c */
-int mock_list_journal(const char *path);
+int mock_list_journal(const char *path, bool marks);
 int mock_kill_at(const char *path, const char *bytes, const char *pid);
 
 #endif
