@@ -3,7 +3,7 @@
 # some calls, and its errors say the key; the metric is a program that looks around.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 12
+plan 13
 KEY=hidden-Zq7-0123456789abcdef
 cp "$PROGRAM" "$DIR/dspy-mpi" # a name of its own, so that its processes are found
 start_mock --rule planted --seed 3 --latency 50 --key "$KEY" --fault 500=0.05
@@ -48,7 +48,7 @@ job() { # job LM
 	cat >"$DIR/job.json" <<END
 {"program": {"chain_of_thought": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl",
  "metric": {"command": ["sh", "$DIR/metric.sh", "$DIR/children"]},
- "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}, "out": "o",
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}, "out": "o", "cache": "o-answers",
  "lm": {"model": "hosted_vllm/x", "api_base": "$MOCK_URL", "concurrency": 16, $1}}
 END
 }
@@ -60,6 +60,7 @@ clean() {
 export TEST_LM_KEY="$KEY"
 job '"api_key_env": "TEST_LM_KEY"'
 check "a key in the environment, one process" looked 0 "$DIR/dspy-mpi" compile "$DIR/job.json"
+check "its cache holds answers" [ "$(cat "$DIR"/o-answers/* | wc -c)" -gt 10000 ]
 clean "environment"
 # a core would hold the key: there is none, whatever the user's limit
 (cd "$DIR" && "$DIR/dspy-mpi" compile "$DIR/job.json" >"$DIR/out" 2>"$DIR/err" &
