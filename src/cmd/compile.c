@@ -60,6 +60,8 @@ static void announce_search(const dm_job *job, const dm_mipro_plan *plan)
                 plan->in_flight, 2 * plan->in_flight, (long long)job->concurrency);
 }
 
+#define CONFIRM_ABOVE 10.0 /* dollars, where nothing else is said */
+
 /* What it will come to; above --confirm-above a person on a terminal is asked. */
 static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_command_line *line,
                                dm_error *err)
@@ -67,7 +69,7 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
     const dm_value *limit = dm_value_get(line->flags, "confirm-above");
     dm_calibration c = dm_calibration_assumed();
     dm_estimate e = dm_estimate_of(job, plan, &c);
-    double most = INFINITY, expected = e.all.cost.expected;
+    double most = CONFIRM_ABOVE, expected = e.has_cost ? e.all.cost.expected : 0;
     dm_status st = DM_OK;
     dm_buf b;
     if (limit && limit->text.p[0] == '$') {
@@ -83,7 +85,10 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
     dm_buf_init(&b, 4096);
     dm_estimate_line(&b, plan, &e);
     dm_buf_char(&b, '\n');
-    dm_plan_advice(&b, job, plan, NAN);
+    dm_plan_advice(&b, job, plan, &e, NAN);
+    if (limit && limit->text.p[0] == '$' && !e.has_cost)
+        dm_buf_text(&b, "--confirm-above: a model has no price, so nothing is asked: give `price`, "
+                        "or a number of calls\n");
     fwrite(b.data, 1, b.len, stderr);
     dm_buf_free(&b);
     if (expected <= most || !isatty(0) || !isatty(2))

@@ -3,6 +3,7 @@
 #include "lm/config.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define SHOWN        8     /* examples that are rendered */
 #define ASSUMED      .4    /* low and high without a calibration: this far from expected */
@@ -281,7 +282,38 @@ void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
                       e->all.cost.high);
 }
 
-void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, double start)
+static void short_budget(dm_buf *b, const char *key, const char *cap, const char *least)
+{
+    dm_buf_printf(b,
+                  "budget.%s: %s do not hold one round of the optimizer, which takes %s at least: "
+                  "the best program that they find is written\n",
+                  key, cap, least);
+}
+
+static void advise_budget(dm_buf *b, const dm_amount *cap, const dm_range *calls,
+                          const dm_estimate *e)
+{
+    char have[40], least[40];
+    double tokens = e->all.prompt.low + e->all.completion.low;
+    if (cap->calls < calls->low) {
+        snprintf(have, sizeof have, "%.0f", cap->calls);
+        snprintf(least, sizeof least, "%.0f", calls->low);
+        short_budget(b, "calls", have, least);
+    }
+    if (cap->tokens < tokens) {
+        snprintf(have, sizeof have, "%.0f", cap->tokens);
+        snprintf(least, sizeof least, "%.0f", tokens);
+        short_budget(b, "tokens", have, least);
+    }
+    if (e->has_cost && cap->cost < e->all.cost.low) {
+        snprintf(have, sizeof have, "$%.2f", cap->cost);
+        snprintf(least, sizeof least, "$%.2f", e->all.cost.low);
+        short_budget(b, "cost", have, least);
+    }
+}
+
+void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
+                    double start)
 {
     size_t train = job->trainset ? job->trainset->n : 0, val = job->valset ? job->valset->n : 0;
     bool mipro = job->optimizer.name == DM_MIPRO_V2;
@@ -296,11 +328,7 @@ void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, double st
                       "%zu examples to validate: from 50 on candidates can be told apart better\n",
                       val);
     dm_range all = together(plan);
-    if (job->cap.calls < all.low)
-        dm_buf_printf(b,
-                      "budget.calls: %.0f do not hold one round of the optimizer, which takes %.0f "
-                      "at least: the best program that they find is written\n",
-                      job->cap.calls, all.low);
+    advise_budget(b, &job->cap, &all, e);
     if (isnan(start))
         return;
     if (start > .9)

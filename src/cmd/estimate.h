@@ -38,6 +38,7 @@ void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
 /* Fewer examples than are recommended, a budget that does not hold one round, whether it is worth
  * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */
-void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, double start);
+void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
+                    double start);
 
 #endif

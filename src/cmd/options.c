@@ -120,7 +120,7 @@ const dm_option dm_options[] = {
      "of this attempt: 3h50m; the cut differs from run to run"},
     {"measure", DM_OPT_FLAG, DM_FOR_PLAN, "N", "run the start program on N examples, to reckon by"},
     {"confirm-above", DM_OPT_FLAG, DM_FOR_COMPILE, "AMOUNT",
-     "ask on a terminal when more is expected: $5, or a number of calls"},
+     "ask on a terminal when more is expected: $5, or a number of calls ($10)"},
     {"cache", DM_OPT_PATH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN, "FOLDER",
      "answers kept across runs; runs may share it (none)"},
     {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,

@@ -325,7 +325,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
             c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, c->seconds);
     dm_plan_fill_text(&b, job, plan);
     dm_buf_char(&b, '\n');
-    dm_plan_advice(&b, job, plan, c->score);
+    dm_plan_advice(&b, job, plan, e, c->score);
     suggest(&b, job, plan, e);
     fwrite(b.data, 1, b.len, stderr);
     dm_buf_free(&b);

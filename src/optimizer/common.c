@@ -101,7 +101,7 @@ bool dm_overflows(const dm_result *r, size_t n)
     return 20 * over > n;
 }
 
-void dm_tell_same_scores(const dm_result *start, size_t n)
+static void tell_same_scores(const dm_result *start, size_t n)
 {
     size_t first = 0, same = 0, present = 0;
     while (first < n && !start[first].present)
@@ -116,6 +116,20 @@ void dm_tell_same_scores(const dm_result *start, size_t n)
             "every score of the start program is the same (%.3g on %zu examples): unless that is "
             "meant, look at an answer with `run` and at the metric with `check`",
             start[first].score, present);
+}
+
+void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
+{
+    double score = dm_mean_score(start, n);
+    tell_same_scores(start, n);
+    if (score > .9)
+        dm_log(DM_WARN, "the start program scores %.1f %% already: there is little to gain",
+               100 * score);
+    else if (n_train < 20)
+        dm_log(DM_WARN, "the start program scores %.1f %%, with %zu examples: more of them first",
+               100 * score, n_train);
+    else if (score < .8)
+        dm_log(DM_WARN, "the start program scores %.1f %%: worth it", 100 * score);
 }
 
 dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,

@@ -50,8 +50,9 @@ bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b);
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);
 /* More than 5 % of the examples overflow the context: the candidate is dropped (DESIGN.md §5). */
 bool dm_overflows(const dm_result *r, size_t n);
-/* Says so when every score of the start program is the same. */
-void dm_tell_same_scores(const dm_result *start, size_t n);
+/* Says whether the compilation is worth it by the start program's results, and when all its scores
+ * are the same. */
+void dm_tell_start(const dm_result *start, size_t n, size_t n_train);
 /* Program and metric errors among r, added to *count; DM_E_DATA when max_errors is reached. */
 dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
                           int64_t *count, dm_error *err) DM_MUST_USE;

@@ -329,7 +329,7 @@ static dm_status score_start(search *x, dm_error *err)
     dm_status st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
     if (st != DM_OK)
         return st;
-    dm_tell_same_scores(x->start, x->m->valset->n);
+    dm_tell_start(x->start, x->m->valset->n, x->m->in->trainset->n);
     x->asked = whole_evaluations(x) ? 0 : x->m->valset->n; /* there it is the first unit */
     for (size_t i = 0; i < x->m->valset->n; i++)
         if (x->start[i].present)

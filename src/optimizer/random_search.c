@@ -95,7 +95,7 @@ static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *e
     int64_t errors = 0;
     dm_status st = dm_pool_wait(pool, f, &t->results, err);
     if (st == DM_OK && t->number == -3)
-        dm_tell_same_scores(t->results, t->in->valset->n);
+        dm_tell_start(t->results, t->in->valset->n, t->in->trainset->n);
     return st == DM_OK ? dm_count_errors(p, t->results, t->in->valset->n, &errors, err) : st;
 }
 
