@@ -133,11 +133,19 @@ void dm_format_note(dm_buf *b, const dm_type *t)
     }
 }
 
+/* The line that a field's value stands under; each call renders one, so no printf. */
+static void put_mark(dm_buf *b, bool first, dm_str name)
+{
+    dm_buf_text(b, first ? "[[ ## " : "\n\n[[ ## ");
+    dm_buf_str(b, name);
+    dm_buf_text(b, " ## ]]\n");
+}
+
 static void put_sections(dm_buf *b, const dm_field *fields, size_t n, bool notes)
 {
     for (size_t i = 0; i < n; i++) {
-        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n{%.*s}", i ? "\n\n" : "", DM_STR_ARG(fields[i].name),
-                      DM_STR_ARG(fields[i].name));
+        put_mark(b, i == 0, fields[i].name);
+        dm_buf_printf(b, "{%.*s}", DM_STR_ARG(fields[i].name));
         if (notes)
             dm_format_note(b, fields[i].type);
     }
@@ -259,9 +267,7 @@ static dm_status put_user(dm_buf *b, dm_adapter kind, const dm_signature *s, con
         const dm_value *v = dm_value_get_str(values, input(s, i)->name);
         if (!v)
             continue;
-        dm_buf_text(b, first ? "[[ ## " : "\n\n[[ ## ");
-        dm_buf_str(b, input(s, i)->name);
-        dm_buf_text(b, " ## ]]\n");
+        put_mark(b, first, input(s, i)->name);
         first = false;
         dm_status st = dm_format_value(b, input(s, i), v, err);
         if (st != DM_OK)
@@ -297,7 +303,7 @@ static dm_status chat_assistant(dm_buf *b, const dm_signature *s, const dm_value
 {
     for (size_t i = 0; i < s->n_outputs; i++) {
         const dm_value *v = dm_value_get_str(demo, output(s, i)->name);
-        dm_buf_printf(b, "%s[[ ## %.*s ## ]]\n", i ? "\n\n" : "", DM_STR_ARG(output(s, i)->name));
+        put_mark(b, i == 0, output(s, i)->name);
         if (!v)
             dm_buf_text(b, missing);
         else {

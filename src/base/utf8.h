@@ -23,7 +23,8 @@ dm_str dm_py_rstrip(dm_str s);
 bool dm_py_next_line(dm_str *rest, dm_str *line);
 dm_str dm_py_cleandoc(dm_arena *a, dm_str s); /* inspect.cleandoc, contract 0.3 */
 dm_str dm_py_lower(dm_arena *a, dm_str s); /* str.lower(), full case mapping where Python has one */
-dm_str dm_nfd(dm_arena *a, dm_str s);      /* unicodedata.normalize("NFD") by utf8proc */
+/* unicodedata.normalize("NFD") by utf8proc; s itself, not copied, where it is ASCII. */
+dm_str dm_nfd(dm_arena *a, dm_str s);
 
 /* Nearest of n names by edit distance, for "unknown key 'metrc', did you mean 'metric'?"; NULL if
  * none is near (more than a third of the letters differ). */

@@ -76,9 +76,7 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
         st = dm_parse_money(limit->text.p, &most, err);
     } else if (limit) {
         st = dm_parse_count(limit->text.p, &most, err);
-        expected = 0;
-        for (int i = 0; i < DM_PLAN_PHASES; i++)
-            expected += plan->calls[i].expected;
+        expected = dm_plan_together(plan).expected;
     }
     if (st != DM_OK)
         return dm_error_wrap(err, st, "--confirm-above");

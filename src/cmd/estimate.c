@@ -249,7 +249,7 @@ static void put_row(dm_buf *b, const char *name, const dm_range *calls,
     dm_buf_char(b, '\n');
 }
 
-static dm_range together(const dm_plan *plan)
+dm_range dm_plan_together(const dm_plan *plan)
 {
     dm_range all = {0, 0, 0};
     for (int i = 0; i < DM_PLAN_PHASES; i++)
@@ -260,7 +260,7 @@ static dm_range together(const dm_plan *plan)
 void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
 {
     bool cost = e->has_cost && e->all.cost.high > 0;
-    dm_range all = together(plan);
+    dm_range all = dm_plan_together(plan);
     dm_buf_printf(b, "%-10s %8s %8s %8s  %8s %8s%s   %s\n", "calls", "low", "expected", "high",
                   "prompt", "answers", cost ? "     cost" : "", "time, expected");
     for (int i = 0; i < DM_PLAN_PHASES; i++)
@@ -271,7 +271,7 @@ void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
 
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
 {
-    dm_range all = together(plan);
+    dm_range all = dm_plan_together(plan);
     dm_buf_printf(b, "plan: %.0f calls (%.0f to %.0f),", all.expected, all.low, all.high);
     put_count(b, e->all.prompt.expected, 0);
     dm_buf_text(b, " prompt and");
@@ -327,16 +327,21 @@ void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_
         dm_buf_printf(b,
                       "%zu examples to validate: from 50 on candidates can be told apart better\n",
                       val);
-    dm_range all = together(plan);
+    dm_range all = dm_plan_together(plan);
     advise_budget(b, &job->cap, &all, e);
-    if (isnan(start))
-        return;
-    if (start > .9)
+    switch (dm_worth_of(start, train)) {
+    case DM_WORTH_LITTLE:
         dm_buf_printf(b, "the start scores %.0f %% already: there is little to gain\n",
                       100 * start);
-    else if (start < .8 && train >= 20)
-        dm_buf_printf(b, "the start scores %.0f %%: worth it\n", 100 * start);
-    else if (train < 20)
+        break;
+    case DM_WORTH_MORE_EXAMPLES:
         dm_buf_printf(b, "the start scores %.0f %%, with %zu examples: more examples first\n",
                       100 * start, train);
+        break;
+    case DM_WORTH_IT:
+        dm_buf_printf(b, "the start scores %.0f %%: worth it\n", 100 * start);
+        break;
+    case DM_WORTH_UNSAID:
+        break;
+    }
 }

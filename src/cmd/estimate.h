@@ -33,6 +33,9 @@ size_t dm_estimate_demos(const dm_job *job);
  * calls over as many as are in flight, without waiting for each other. */
 dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_calibration *c);
 
+/* The calls of all phases. */
+dm_range dm_plan_together(const dm_plan *plan);
+
 /* The table of plan and, short, of compile. */
 void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);

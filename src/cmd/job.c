@@ -588,10 +588,8 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
         dm_value_set(a, d, DM_STR("metric"), job->setup.metric);
     dm_value_set(a, d, DM_STR("adapter"),
                  dm_value_text(a, job->setup.adapter == DM_JSON ? "json" : "chat"));
-    dm_value *inputs = dm_value_list(a);
-    for (size_t i = 0; i < job->setup.n_inputs; i++)
-        dm_value_append(a, inputs, dm_value_string(a, job->setup.inputs[i]));
-    dm_value_set(a, d, DM_STR("inputs"), inputs);
+    dm_value_set(a, d, DM_STR("inputs"),
+                 dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, job->setup.failure_score));
     if (job->has_optimizer)
         dm_value_set(a, d, DM_STR("optimizer"), optimizer_json(a, job));

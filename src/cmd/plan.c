@@ -334,12 +334,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
 static void print_line(dm_arena *a, const dm_plan *plan, const dm_estimate *e)
 {
     dm_value *last = dm_value_dict(a), *tokens = dm_value_dict(a);
-    dm_range all = {0, 0, 0};
-    for (int i = 0; i < DM_PLAN_PHASES; i++) {
-        all.low += plan->calls[i].low;
-        all.expected += plan->calls[i].expected;
-        all.high += plan->calls[i].high;
-    }
+    dm_range all = dm_plan_together(plan);
     dm_value_set(a, tokens, DM_STR("prompt"), range_json(a, &e->all.prompt, true));
     dm_value_set(a, tokens, DM_STR("completion"), range_json(a, &e->all.completion, true));
     dm_value_set(a, last, DM_STR("status"), dm_value_text(a, "done"));

@@ -119,6 +119,14 @@ void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item)
     list->items[list->n++] = item;
 }
 
+dm_value *dm_value_strings(dm_arena *a, const dm_str *s, size_t n)
+{
+    dm_value *list = dm_value_list(a);
+    for (size_t i = 0; i < n; i++)
+        dm_value_append(a, list, dm_value_string(a, s[i]));
+    return list;
+}
+
 /* ---- keys: one by one while they are few, by hash when they are many ---- */
 
 #define FEW 64

@@ -57,6 +57,7 @@ dm_value *dm_value_text(dm_arena *a, const char *s);
 dm_value *dm_value_string_kept(dm_arena *a, dm_str s); /* s lives in the arena, with its NUL */
 dm_value *dm_value_list(dm_arena *a);
 void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item);
+dm_value *dm_value_strings(dm_arena *a, const dm_str *s, size_t n); /* a list of them */
 dm_value *dm_value_dict(dm_arena *a);
 void dm_value_set(dm_arena *a, dm_value *dict, dm_str key,
                   const dm_value *value); /* copies the key */

@@ -118,18 +118,34 @@ static void tell_same_scores(const dm_result *start, size_t n)
             start[first].score, present);
 }
 
+dm_worth dm_worth_of(double score, size_t n_train)
+{
+    if (score > .9)
+        return DM_WORTH_LITTLE;
+    if (isnan(score) || (n_train >= 20 && score >= .8))
+        return DM_WORTH_UNSAID;
+    return n_train < 20 ? DM_WORTH_MORE_EXAMPLES : DM_WORTH_IT;
+}
+
 void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
 {
-    double score = dm_mean_score(start, n);
+    double score = dm_mean_score(start, n), percent = 100 * score;
     tell_same_scores(start, n);
-    if (score > .9)
+    switch (dm_worth_of(score, n_train)) {
+    case DM_WORTH_LITTLE:
         dm_log(DM_WARN, "the start program scores %.1f %% already: there is little to gain",
-               100 * score);
-    else if (n_train < 20)
+               percent);
+        break;
+    case DM_WORTH_MORE_EXAMPLES:
         dm_log(DM_WARN, "the start program scores %.1f %%, with %zu examples: more of them first",
-               100 * score, n_train);
-    else if (score < .8)
-        dm_log(DM_WARN, "the start program scores %.1f %%: worth it", 100 * score);
+               percent, n_train);
+        break;
+    case DM_WORTH_IT:
+        dm_log(DM_WARN, "the start program scores %.1f %%: worth it", percent);
+        break;
+    case DM_WORTH_UNSAID:
+        break;
+    }
 }
 
 dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,

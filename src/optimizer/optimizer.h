@@ -119,6 +119,16 @@ typedef struct dm_compile_output {
     dm_searched searched;
 } dm_compile_output;
 
+/* Whether a compilation is worth it, by the start program's mean score (0 to 1; NAN: unsaid) and
+ * the number of examples to train on. */
+typedef enum dm_worth {
+    DM_WORTH_UNSAID,
+    DM_WORTH_IT,
+    DM_WORTH_MORE_EXAMPLES, /* first */
+    DM_WORTH_LITTLE         /* to gain */
+} dm_worth;
+dm_worth dm_worth_of(double score, size_t n_train);
+
 /* DM_OK or a reason > 0 (out is whole), or a failure. Results live in the pool's arena. */
 dm_status dm_compile(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
                      dm_error *err) DM_MUST_USE;

@@ -44,9 +44,7 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
 {
     dm_arena *a = dm_arena_new(0);
     dm_value *d = dm_value_dict(a);
-    dm_value *inputs = dm_value_list(a), *sets = dm_value_list(a);
-    for (size_t i = 0; i < s->n_inputs; i++)
-        dm_value_append(a, inputs, dm_value_string(a, s->inputs[i]));
+    dm_value *sets = dm_value_list(a);
     for (size_t i = 0; i < 3; i++)
         dm_value_append(a, sets, write_set(a, s, i));
     dm_value_set(a, d, DM_STR("program"), dm_program_write(a, s->program));
@@ -55,7 +53,7 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
     dm_value_set(a, d, DM_STR("job_file"), dm_value_text(a, s->job_file ? s->job_file : "job"));
     dm_value_set(a, d, DM_STR("lm"), write_lms(a, s));
     dm_value_set(a, d, DM_STR("metric"), s->metric ? s->metric : dm_value_null(a));
-    dm_value_set(a, d, DM_STR("inputs"), inputs);
+    dm_value_set(a, d, DM_STR("inputs"), dm_value_strings(a, s->inputs, s->n_inputs));
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, s->failure_score));
     dm_value_set(a, d, DM_STR("seed"), dm_value_int(a, (int64_t)(s->seed & INT64_MAX)));
     dm_value_set(a, d, DM_STR("keeps_answers"), dm_value_bool(a, s->keeps_answers));

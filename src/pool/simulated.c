@@ -162,11 +162,21 @@ static bool strike(sim_link *l, int worker, bool *late)
     return w->dead;
 }
 
+typedef struct sim_task { /* one that a worker was given */
+    int64_t id;
+    const sim_state *state;
+    const dm_value *row;
+    dm_answer given[8]; /* [n_given] */
+    size_t n_given;
+    int64_t most; /* requests; 0: any number */
+} sim_task;
+
 /* What a run comes to, of which n_calls calls were made here; more calls when the rule says that it
  * takes more than one a predictor. spent: the calls that were set aside for it did not do. */
-static void make_result(sim_link *l, const sim_state *s, const dm_value *row, int64_t n_calls,
-                        int64_t most, bool spent, dm_arena *a, dm_buf *out)
+static void make_result(sim_link *l, const sim_task *t, int64_t n_calls, bool spent, dm_arena *a,
+                        dm_buf *out)
 {
+    const sim_state *s = t->state;
     dm_run_result r = {.score = NAN};
     dm_writer w;
     l->stats->runs++;
@@ -177,9 +187,9 @@ static void make_result(sim_link *l, const sim_state *s, const dm_value *row, in
         r.fault = DM_FAULT_TRANSPORT;
         r.error = "simulated failure of the way";
     } else {
-        l->sim.run(l->sim.user, &s->work, row, a, &r);
+        l->sim.run(l->sim.user, &s->work, t->row, a, &r);
         int64_t more = r.usage.requests - (int64_t)s->candidate->program->n;
-        spent = spent || (most > 0 && n_calls + more > most);
+        spent = spent || (t->most > 0 && n_calls + more > t->most);
         if (n_calls > 0 && more > 0 && !spent) {
             n_calls += more;
             l->stats->calls += (size_t)more;
@@ -196,15 +206,6 @@ static void make_result(sim_link *l, const sim_state *s, const dm_value *row, in
     dm_writer_init(&w, out);
     dm_write_result(&w, &r);
 }
-
-typedef struct sim_task { /* one that a worker was given */
-    int64_t id;
-    const sim_state *state;
-    const dm_value *row;
-    dm_answer given[8]; /* [n_given] */
-    size_t n_given;
-    int64_t most; /* requests; 0: any number */
-} sim_task;
 
 static uint64_t asked_of(const sim_task *t, size_t call)
 {
@@ -275,12 +276,12 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
             best = i;
     double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
     bool spent = false;
-    for (size_t call = 0; call < n && !spent; call++) {
+    for (size_t call = 0; call < n; call++) {
         if (is_given(t, call))
             continue;
         spent = t->most > 0 && made == t->most;
         if (spent)
-            continue;
+            break;
         at += l->sim.latency / (double)n * (0.2 + 4.8 * pow(draw(l), 3));
         made++;
         l->stats->calls++;
@@ -293,7 +294,7 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
     dm_buf msg, result;
     dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, t->state, t->row, made, t->most, spent, a, &result);
+    make_result(l, t, made, spent, a, &result);
     begin_item(&msg, &out, 1, t->id);
     dm_write_str(&out, dm_buf_view(&result));
     dm_buf_free(&result);

@@ -64,12 +64,12 @@ void dm_report_table(dm_buf *b, const dm_report *r)
     if (r->stand_in)
         dm_buf_text(b, "(stand-in, not a language model)\n");
     int width = r->optimism > 0 ? WIDE_COLUMN : COLUMN;
-    if (r->n_splits)
+    if (r->n_splits) {
         dm_buf_printf(b, "%-8s %6s %*s", "", "n", COLUMN, two ? "start (95 %)" : "score (95 %)");
-    if (two)
-        dm_buf_printf(b, " %*s  diff", width, "compiled (95 %)");
-    if (r->n_splits)
+        if (two)
+            dm_buf_printf(b, " %*s  diff", width, "compiled (95 %)");
         dm_buf_char(b, '\n');
+    }
     for (size_t i = 0; i < r->n_splits; i++) {
         bool is_test = strcmp(r->splits[i].name, "testset") == 0;
         put_split(b, &r->splits[i], is_test ? 0 : r->optimism, width);

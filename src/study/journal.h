@@ -48,9 +48,9 @@ dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE
 /* The same, and synced now, but for DM_FSYNC_NONE. */
 dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
-uint64_t dm_journal_size(const dm_journal *j);            /* bytes in the file */
-uint64_t
-dm_journal_safe(const dm_journal *j); /* of them those that stay if the machine goes down */
+/* Bytes in the file, and of them those that stay if the machine goes down. */
+uint64_t dm_journal_size(const dm_journal *j);
+uint64_t dm_journal_safe(const dm_journal *j);
 
 /* Appends one record to b: for files that are framed alike. */
 void dm_journal_frame(dm_buf *b, dm_journal_type type, dm_str payload);

@@ -9,23 +9,15 @@ static void failing_rule(void *user, const dm_work *work, const dm_value *row, d
                          dm_run_result *out)
 {
     const world *w = user;
-    if (work->candidate->program != w->program) { /* the proposer */
-        const dm_signature *s = work->candidate->program->predictors[0].signature;
-        dm_value *outputs = dm_value_dict(a);
-        dm_value_set(a, outputs, s->fields[s->n_inputs].name,
-                     dm_value_text(a, dm_arena_printf(a, "Answer %lld", (long long)work->rollout)));
-        out->outputs = outputs;
-        return;
-    }
     dm_hash row_hash = dm_json_hash(row);
     uint64_t draw = dm_hash_u64(&row_hash) ^ dm_hash_u64(&work->candidate->hash);
-    if (dm_draw(draw, 1, 2) % 10 < 3) {
+    if (work->candidate->program == w->program && dm_draw(draw, 1, 2) % 10 < 3) {
         out->fault = DM_FAULT_REFUSED;
         out->score = NAN;
         out->error = "refused for good";
         return;
     }
-    golden_rule(NULL, work, row, a, out);
+    golden_rule_and_proposals(user, work, row, a, out);
 }
 
 /* 30 % of the cells are absent: they are not 0, and the search ends with a winner. */
