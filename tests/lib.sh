@@ -28,6 +28,7 @@ skip() {
 	n=$((n + 1))
 	echo "ok $n - # SKIP $1"
 }
+skip_all() { for _ in $(seq "$1"); do skip "$2"; done; } # skip_all HOW-MANY WHY
 # check NAME CONDITION...: ok if the command succeeds
 check() {
 	what=$1
@@ -99,8 +100,8 @@ known() {
 # killed_and_resumed ROUND CALLS: the compile of $DIR/job.json, killed three times and resumed at other rank
 # counts, ends with the program of $DIR/whole. No call that was journaled is made again, each counted by itself
 # at the server (--mark yes); so a kill costs at most what was asked and not journaled: 16 calls in flight, and as
-# many whose answers came in the last milliseconds. It is killed when so many further calls were made: the moment does not depend on the machine. Kills
-# that came while there was work left are added to $HITS.
+# many whose answers came in the last milliseconds. It is killed when so many further calls were made: the moment
+# does not depend on the machine. Kills that came while there was work left are added to $HITS.
 killed_and_resumed() {
 	round=$1 calls=$2 kills=0 hits=0 before=0 had=0 most=0 problem=""
 	rm -rf "$DIR/o"

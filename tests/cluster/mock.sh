@@ -1,6 +1,6 @@
 # The mock server itself: the other tests lean on its answers, its counts, its faults and its clock.
 . tests/lib.sh
-plan 45
+plan 48
 chat() { post /v1/chat/completions "$DIR/$1" >"$DIR/out" 2>"$DIR/err"; } # chat FILE
 content() { json choices.0.message.content "$DIR/out"; }
 is() { # is NAME GOT WANTED
@@ -117,6 +117,21 @@ is "huge_body, in bytes" "$(bytes)" 104857600
 one duplicate_answer
 is "duplicate_answer: two status lines" "$(grep -c 'HTTP/1.1 200' "$DIR/out") behind the first" "1 behind the first"
 is "a fault is counted" "$counted" 1
+
+# Calls whose answers a journal holds: asked again, beyond what the undisturbed run asks, they count
+start_mock --rule golden --mark yes
+for q in q7 q9 q7; do chat $q; done # two cells ask q7
+post /whole >/dev/null
+chat q7
+json usage.prompt_tokens "$DIR/out" >"$DIR/marks"
+post /known "$DIR/marks" >"$DIR/told"
+is "a mark tells which call was answered" "$(json asked "$DIR/told") $(json asked_more "$DIR/told")" "1 0"
+chat q7
+chat q9
+is "the other cell's call, and one that is not known, are none again" "$(stat_of known_again)" 0
+chat q7
+is "a known call that is made again counts" "$(stat_of known_again)" 1
+stop_mock
 
 # The same seed spoils the same attempts, another attempt may go well
 tries() { # tries SEED: the statuses of 12 attempts

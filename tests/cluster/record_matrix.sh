@@ -2,7 +2,7 @@
 . tests/lib.sh
 plan 8
 if ! command -v python3 >/dev/null; then
-	for _ in 1 2 3 4 5 6 7 8; do skip "python3 is not here"; done
+	skip_all 8 "python3 is not here"
 	exit 0
 fi
 "$MOCK" --make-data 20 1 0 >"$DIR/train.jsonl"

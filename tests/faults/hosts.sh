@@ -6,7 +6,7 @@ LEAKS=0
 plan 9
 a=dm$$a b=dm$$b
 if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null || ! ip netns add "$a" 2>/dev/null; then
-	for _ in 1 2 3 4 5 6 7 8 9; do skip "needs root and network namespaces (iproute2)"; done
+	skip_all 9 "needs root and network namespaces (iproute2)"
 	exit 0
 fi
 down() {
@@ -42,6 +42,7 @@ chmod +x "$DIR/on"
 servers() { # one on each host
 	for ns in "$a" "$b"; do
 		ip netns exec "$ns" "$MOCK" --port 9900 --orphan yes --rule planted --seed 9 --latency 30 --latency-jitter 120 >/dev/null 2>&1 &
+		until ip netns exec "$ns" "$MOCK" --fetch 127.0.0.1:9900 /stats >/dev/null 2>&1; do sleep 0.05; done
 	done
 }
 asked() { # of both servers together

@@ -4,7 +4,7 @@ LEAKS=0
 . tests/lib.sh
 plan 4
 if [ "$(id -u)" != 0 ] || ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
-	for _ in 1 2 3 4; do skip "needs root, slurmctld, slurmd and munged"; done
+	skip_all 4 "needs root, slurmctld, slurmd and munged"
 	exit 0
 fi
 down() {
