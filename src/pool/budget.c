@@ -46,7 +46,9 @@ typedef struct charge { /* a cell stands in this account */
 struct dm_bill { /* of a cell */
     charge *charges;
     dm_amount out;   /* reserved while it is released */
-    dm_usage before; /* of answers that it had before it was sent out the last time */
+    dm_usage before; /* of the job's earlier attempts */
+    dm_usage told;   /* of answers since it was sent out the last time */
+    dm_usage due;    /* what it cost in all, once done */
     bool sent;       /* it is at a worker */
     bool counted;    /* among what the run has spent */
 };
@@ -234,20 +236,11 @@ static void settle(dm_account *a, entry *e, dm_amount actual)
     e->settled = true;
 }
 
-static dm_usage usage_of(const dm_pool *p, const dm_cell *c)
-{
-    dm_usage u = {0};
-    (void)dm_cell_result(p, c, NULL, &u);
-    return u;
-}
-
 /* What the cell cost in all, however many attempts of the job it took. */
 static void settle_done(dm_pool *p, dm_cell *c, dm_account *a, entry *e)
 {
     struct dm_bill *bill = bill_of(p, c);
-    dm_usage u = usage_of(p, c);
-    dm_usage_add(&u, &bill->before);
-    dm_amount actual = dm_amount_of(p, p->states[c->state].model, &u);
+    dm_amount actual = dm_amount_of(p, p->states[c->state].model, &bill->due);
     settle(a, e, actual);
     if (!bill->counted)
         p->budget.charged = dm_amount_plus(p->budget.charged, actual);
@@ -259,6 +252,12 @@ void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     if (p->setup->cap)
         dm_usage_add(&bill_of(p, c)->before, usage);
+}
+
+void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage)
+{
+    if (p->setup->cap)
+        dm_usage_add(&bill_of(p, c)->told, usage);
 }
 
 void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f)
@@ -361,15 +360,19 @@ static void take_off(dm_pool *p, dm_cell *c)
     bill->sent = false;
 }
 
-void dm_budget_done(dm_pool *p, dm_cell *c)
+void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
-    dm_usage u = usage_of(p, c);
+    struct dm_bill *bill = bill_of(p, c);
+    dm_usage u = *usage;
     take_off(p, c);
-    measure(p, c, &u);
+    dm_usage_add(&u, &bill->told);
     if (!c->replayed)
         p->budget.spent =
             dm_amount_plus(p->budget.spent, dm_amount_of(p, p->states[c->state].model, &u));
-    for (charge *k = c->bill->charges; k; k = k->next) {
+    dm_usage_add(&u, &bill->before);
+    measure(p, c, &u);
+    bill->due = u;
+    for (charge *k = bill->charges; k; k = k->next) {
         entry *e = &k->account->entries[k->entry];
         if (e->released && !e->settled)
             settle_done(p, c, k->account, e);
@@ -378,9 +381,15 @@ void dm_budget_done(dm_pool *p, dm_cell *c)
 
 bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
-    int model = p->states[c->state].model;
-    dm_amount gone = usage ? dm_amount_of(p, model, usage) : bill_of(p, c)->out;
+    struct dm_bill *bill = bill_of(p, c);
+    dm_amount gone = bill->out;
     bool any = false;
+    if (usage) {
+        dm_usage u = *usage;
+        dm_usage_add(&u, &bill->told);
+        gone = dm_amount_of(p, p->states[c->state].model, &u);
+    }
+    bill->told = (dm_usage){0};
     take_off(p, c);
     p->budget.spent = dm_amount_plus(p->budget.spent, gone);
     p->budget.charged = dm_amount_plus(p->budget.charged, gone);

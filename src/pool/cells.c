@@ -148,31 +148,35 @@ static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usa
     return r;
 }
 
-/* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. */
+static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
+{
+    dm_record rec;
+    dm_reader in;
+    if (dm_record_open(&rec, bytes, NULL, &in)) {
+        dm_answer a = dm_read_answer_fields(&in);
+        if (!rec.bad) {
+            dm_usage_add(&p->usage, &a.usage);
+            dm_budget_before(p, p->cells[number], &a.usage);
+            if (!done && a.call != DM_NO_CALL)
+                dm_cell_keep_answer(p, number, &a);
+        }
+    }
+    dm_record_free(&rec);
+}
+
+/* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. What
+ * each answer cost is counted either way. */
 static void replay_cell(dm_pool *p, uint32_t number)
 {
     dm_cell *c = p->cells[number];
-    dm_str bytes = dm_replay_result(p->setup->replay, &c->key);
-    if (bytes.p) {
+    dm_str result = dm_replay_result(p->setup->replay, &c->key), answer;
+    for (size_t i = 0; (answer = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++)
+        replay_answer(p, number, answer, result.p != NULL);
+    if (result.p) {
         dm_usage usage;
-        dm_result r = read_result(p, bytes, NULL, &usage);
+        dm_result r = read_result(p, result, NULL, &usage);
         c->replayed = true;
-        dm_cell_done(p, number, bytes, &r, &usage);
-        return;
-    }
-    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
-        dm_record rec;
-        dm_reader in;
-        if (dm_record_open(&rec, bytes, NULL, &in)) {
-            dm_answer a = dm_read_answer_fields(&in);
-            if (!rec.bad) {
-                dm_usage_add(&p->usage, &a.usage);
-                dm_budget_before(p, c, &a.usage);
-                a.usage = (dm_usage){0}; /* counted */
-                dm_cell_keep_answer(p, number, &a);
-            }
-        }
-        dm_record_free(&rec);
+        dm_cell_done(p, number, result, &r, &usage);
     }
 }
 
@@ -252,7 +256,7 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
     count_progress(p, c, r, usage);
     if (p->setup->cap) {
-        dm_budget_done(p, c);
+        dm_budget_done(p, c, usage);
         return;
     }
     for (dm_waiter *w = c->waiters; w; w = w->next)

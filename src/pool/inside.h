@@ -231,9 +231,11 @@ void dm_budget_strand(dm_pool *p, dm_strand *s); /* opens its account */
 void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f);
 bool dm_budget_release(dm_pool *p); /* what may go out is queued; true: somebody can go on */
 void dm_budget_sent(dm_pool *p, dm_cell *c);
-void dm_budget_done(dm_pool *p, dm_cell *c);
-/* Answers that the cell has when it goes out again: paid before. */
+/* An answer of the cell: of an earlier attempt of the job, or told ahead of the result. */
 void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
+void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* usage: beside what was told. */
+void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage);
 /* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed);
  * false: there is nothing left to try again with. */
 bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage);

@@ -280,6 +280,14 @@ static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
     dm_buf_free(&b);
 }
 
+static bool is_kept(const dm_cell *c, const dm_answer *a)
+{
+    const dm_kept_answer *k = c->answers;
+    while (k && (k->answer.call != a->call || k->answer.asked != a->asked))
+        k = k->next;
+    return k != NULL;
+}
+
 static void take_answer(dm_pool *p, dm_reader *in)
 {
     uint32_t number;
@@ -287,8 +295,10 @@ static void take_answer(dm_pool *p, dm_reader *in)
         return;
     dm_answer a = dm_read_answer(in);
     dm_cell *c = p->cells[number];
-    if (*in->bad || c->phase == DM_CELL_DONE)
-        return;
+    if (*in->bad || a.call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, &a))
+        return; /* late or twice, too */
+    dm_usage_add(&p->usage, &a.usage);
+    dm_budget_told(p, c, &a.usage);
     dm_cell_keep_answer(p, number, &a);
     journal_answer(p, c, &a);
     answer_came(p, c);
@@ -322,6 +332,8 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
     double now = p->link->ops->now(p->link);
     dm_usage_add(&p->usage, usage);
+    if (usage->requests > 0)
+        journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
     if (dm_pool_capped(p) && !dm_budget_again(p, c, usage)) {
         c->phase = DM_CELL_IDLE;
         return;
@@ -498,10 +510,6 @@ void dm_pool_lost(dm_pool *p, int worker)
         if (c->phase != DM_CELL_SENT || c->worker != worker)
             continue;
         (void)came_from(p, c, worker);
-        for (dm_kept_answer *k = c->answers; k; k = k->next) {
-            dm_usage_add(&p->usage, &k->answer.usage);
-            k->answer.usage = (dm_usage){0}; /* counted */
-        }
         c->phase = DM_CELL_IDLE;
         if (!dm_pool_capped(p) || dm_budget_again(p, c, NULL))
             dm_cell_requeue(p, (uint32_t)i, 0);

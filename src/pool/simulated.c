@@ -171,10 +171,11 @@ typedef struct sim_task { /* one that a worker was given */
     int64_t most; /* requests; 0: any number */
 } sim_task;
 
-/* What a run comes to, of which n_calls calls were made here; more calls when the rule says that it
- * takes more than one a predictor. spent: the calls that were set aside for it did not do. */
-static void make_result(sim_link *l, const sim_task *t, int64_t n_calls, bool spent, dm_arena *a,
-                        dm_buf *out)
+/* What a run comes to, of which n_calls calls were made here, and the answers of told of them were
+ * told; more calls when the rule says that it takes more than one a predictor. spent: the calls
+ * that were set aside for it did not do. */
+static void make_result(sim_link *l, const sim_task *t, int64_t n_calls, int64_t told, bool spent,
+                        dm_arena *a, dm_buf *out)
 {
     const sim_state *s = t->state;
     dm_run_result r = {.score = NAN};
@@ -199,6 +200,7 @@ static void make_result(sim_link *l, const sim_task *t, int64_t n_calls, bool sp
         r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
         r.error = "the requests that were set aside are used";
     }
+    n_calls -= told;
     r.usage = (dm_usage){.requests = n_calls,
                          .answers = n_calls - (r.fault != DM_FAULT_NONE && n_calls > 0),
                          .prompt = 100 * n_calls,
@@ -270,7 +272,7 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
 {
     sim_worker *w = &l->workers[worker];
     size_t best = 0, n = t->state->candidate->program->n;
-    int64_t made = 0;
+    int64_t made = 0, told = 0;
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
             best = i;
@@ -286,15 +288,17 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
         made++;
         l->stats->calls++;
         l->stats->repeated += was_done(l, t, call);
-        if (call + 1 < n && !lost)
+        if (call + 1 < n && !lost) {
             send_answer(l, worker, t, call, at + after);
+            told++;
+        }
     }
     w->free_at[best] = at;
     dm_arena *a = dm_arena_new(4096);
     dm_buf msg, result;
     dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, t, made, spent, a, &result);
+    make_result(l, t, made, told, spent, a, &result);
     begin_item(&msg, &out, 1, t->id);
     dm_write_str(&out, dm_buf_view(&result));
     dm_buf_free(&result);

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FLUSH_AFTER 0.005 /* s: an answer leaves at the latest then (DESIGN.md §4) */
-#define FLUSH_BYTES 65536
-#define MAX_FDS     64
+/* An answer leaves when so many wait, one in so many places, or a time has passed. */
+#define FLUSH_PLACES 16
+#define FLUSH_AFTER  0.005 /* s */
+#define FLUSH_BYTES  65536
+#define MAX_FDS      64
 
 typedef struct state { /* a program state that the coordinator named */
     dm_prepared *prepared;
@@ -46,7 +48,8 @@ struct dm_worker {
     dm_lm_config *config[DM_ROLES];
     int model_of[DM_ROLES];    /* roles of one model share its slots: the first role that has it */
     int64_t slots[DM_ROLES];   /* [model] */
-    int64_t running[DM_ROLES]; /* [model] */
+    int64_t running[DM_ROLES]; /* [model] until the result has left (DESIGN.md §4) */
+    int64_t ended[DM_ROLES];   /* [model] of them, those whose result waits */
     task_list queue[DM_ROLES]; /* [model] */
     task_list active;
     size_t n_tasks;
@@ -101,6 +104,10 @@ static void flush(dm_worker *w)
     dm_buf_reset(&w->items);
     w->n_items = 0;
     w->asked = false;
+    for (int m = 0; m < DM_ROLES; m++) {
+        w->running[m] -= w->ended[m];
+        w->ended[m] = 0;
+    }
     w->port.send(w->port.user, &msg);
 }
 
@@ -147,7 +154,7 @@ static void done(void *user, const dm_run_result *r)
     dm_writer_init(&result, &w->result);
     dm_write_result(&result, r);
     dm_write_str(&out, dm_buf_view(&w->result));
-    w->running[t->st->model]--;
+    w->ended[t->st->model]++;
     w->n_tasks--;
     list_remove(&w->active, t);
     task_free(t);
@@ -511,11 +518,20 @@ static bool start_runs(dm_worker *w)
     return any;
 }
 
+static int64_t places(const dm_worker *w)
+{
+    int64_t n = 0;
+    for (int m = 0; m < DM_ROLES; m++)
+        n += w->slots[m];
+    return n;
+}
+
 static double until_flush(const dm_worker *w, double now)
 {
     if (w->n_items == 0)
         return INFINITY;
-    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0 || w->asked)
+    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0 || w->asked ||
+        FLUSH_PLACES * (int64_t)w->n_items >= places(w))
         return 0;
     return fmax(0, w->oldest + FLUSH_AFTER - now);
 }

@@ -22,10 +22,11 @@ struct dm_run {
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
-    dm_hash key;  /* of the request, where answers are kept */
-    int64_t most; /* requests; 0: any number */
-    bool finding; /* whether its answer is known already */
-    bool scoring; /* the metric has the prediction */
+    dm_hash key;      /* of the request, where answers are kept */
+    int64_t most;     /* requests; 0: any number */
+    int64_t requests; /* made so far */
+    bool finding;     /* whether its answer is known already */
+    bool scoring;     /* the metric has the prediction */
     bool cancelled;
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
@@ -37,10 +38,13 @@ struct dm_run {
 
 static void ask(dm_run *run);
 
+/* What an answer cost is told once: with it, or with the result. */
 static void tell_answer(dm_run *run)
 {
     if (run->untold && run->answered)
         run->answered(run->user, &run->newest);
+    else if (run->untold)
+        dm_usage_add(&run->result.usage, &run->newest.usage);
     run->untold = false;
 }
 
@@ -48,6 +52,8 @@ static void finish(dm_run *run)
 {
     if (run->ended)
         *run->ended = true;
+    if (run->untold)
+        dm_usage_add(&run->result.usage, &run->newest.usage);
     run->done(run->user, &run->result);
     dm_arena_free(run->arena);
 }
@@ -195,11 +201,12 @@ static void called(void *user, const dm_lm_answer *answer)
     dm_run *run = user;
     bool good = answer->fault == DM_FAULT_NONE;
     run->lm_id = 0;
-    dm_usage_add(&run->result.usage, &answer->usage);
+    run->requests += answer->usage.requests;
     if (keeps_answers(run))
         run->runner->known.keep(run->user, &run->key, good ? answer->content : (dm_str){NULL, 0},
                                 answer->truncated);
-    if (answer->fault != DM_FAULT_NONE) {
+    if (!good) {
+        dm_usage_add(&run->result.usage, &answer->usage);
         fail(run, answer->fault, answer->text);
         return;
     }
@@ -208,7 +215,7 @@ static void called(void *user, const dm_lm_answer *answer)
 
 static void call(dm_run *run)
 {
-    run->request.most_sends = run->most ? run->most - run->result.usage.requests : 0;
+    run->request.most_sends = run->most ? run->most - run->requests : 0;
     if (run->most && run->request.most_sends <= 0) {
         fail(run, DM_FAULT_TRANSPORT, "the requests that were set aside for the example are used");
         return;

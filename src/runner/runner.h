@@ -25,12 +25,14 @@ void dm_prepared_free(dm_prepared *p);
 
 /* One answer of a run, by its place: enough to go on from there without asking again. */
 typedef struct dm_answer {
-    uint32_t call;  /* 0, 1, ... in the order in which the run asks */
+    uint32_t call;  /* 0, 1, ... in the order in which the run asks; or DM_NO_CALL */
     uint64_t asked; /* hash of what was asked */
     dm_str content;
     bool truncated;
     dm_usage usage;
 } dm_answer;
+/* In the journal: what a run cost that failed on the way, and is tried again. No answer. */
+#define DM_NO_CALL UINT32_MAX
 
 typedef struct dm_run_result { /* valid during the callback */
     dm_fault fault;
@@ -38,7 +40,7 @@ typedef struct dm_run_result { /* valid during the callback */
     const dm_value *outputs;
     const dm_step *steps; /* [n_steps], when spec.trace */
     size_t n_steps;
-    dm_usage usage; /* of the calls made now; answers given at the start are not in it */
+    dm_usage usage; /* of the calls made now, beside answers that were told ahead */
     bool fallback, truncated;
     const char *error; /* NULL: none */
 } dm_run_result;

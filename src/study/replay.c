@@ -119,10 +119,10 @@ void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type
         qsort(r->entries, r->n, sizeof *r->entries, by_key);
     r->sorted = true;
     for (const entry *e = r->entries; e && e < r->entries + r->n; e++) {
-        bool repeated = done && dm_hash_eq(&done->key, &e->key);
-        if (!repeated)
+        bool result = e->type == DM_JOURNAL_RESULT;
+        if (!result || !done || !dm_hash_eq(&done->key, &e->key))
             visit(user, e->type, e->bytes);
-        if (e->type == DM_JOURNAL_RESULT)
+        if (result)
             done = e;
     }
 }
@@ -140,11 +140,11 @@ dm_str dm_replay_result(dm_replay *r, const dm_hash *key)
 
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i)
 {
-    const entry *e = find(r, key);
-    if (!e || (size_t)(e - r->entries) + i >= r->n || !dm_hash_eq(&e[i].key, key) ||
-        e[i].type != DM_JOURNAL_ANSWER)
-        return (dm_str){NULL, 0};
-    return e[i].bytes;
+    const entry *e = find(r, key), *end = r->entries + r->n;
+    while (e && e < end && e->type == DM_JOURNAL_RESULT && dm_hash_eq(&e->key, key))
+        e++;
+    return e && i < (size_t)(end - e) && dm_hash_eq(&e[i].key, key) ? e[i].bytes
+                                                                    : (dm_str){NULL, 0};
 }
 
 void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes)

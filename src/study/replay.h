@@ -16,10 +16,11 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
 size_t dm_replay_results(const dm_replay *r); /* how many cells are done */
 /* The result bytes of a cell; .p NULL: it is not done. */
 dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
-/* The i-th kept answer of a cell that is not done, as bytes; .p NULL: no more. */
+/* The i-th answer of a cell that was told before its result, as bytes; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
 
-/* Each result, and each answer of a cell that has no result yet. */
+/* The result of each cell that is done, and all answers: what they cost is told in one of them
+ * only, so the sum is that of all attempts. */
 void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
                     void *user);
 /* What the attempts so far may have spent at the most; zeros where no cap was set. */
