@@ -1,21 +1,22 @@
 #include "cmd/estimate.h"
 #include "base/clock.h"
+#include "json/json.h"
 #include "lm/config.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define SHOWN        8     /* examples that are rendered */
-#define ASSUMED      .4    /* low and high without a calibration: this far from expected */
-#define MEASURED     .1    /* with one */
-#define REASONING    60.0  /* tokens of a chain of thought, about */
-#define MARKS        12.0  /* tokens around each field of an answer */
-#define PROPOSAL     120.0 /* tokens of an answer of the proposer */
-#define PROPOSAL_ASK 2500  /* bytes of its prompts beside the rows that it is shown */
+#define SHOWN        8    /* examples that are rendered */
+#define ASSUMED      .4   /* low and high without a calibration: this far from expected */
+#define MEASURED     .1   /* with one */
+#define REASONING    60.0 /* tokens of a chain of thought, about */
+#define MARKS        12.0 /* tokens around each field of an answer */
+#define PROPOSAL_ASK 1100 /* bytes of the proposer's prompts, beside rows and what it wrote */
 
 dm_calibration dm_calibration_assumed(void)
 {
-    return (dm_calibration){.tokens_per_byte = .25, .completion = NAN, .seconds = 2, .score = NAN};
+    return (dm_calibration){
+        .tokens_per_byte = .25, .completion = NAN, .proposal = 120, .seconds = 2, .score = NAN};
 }
 
 /* ---- bytes of prompts, tokens of answers: means over the predictors ---- */
@@ -86,6 +87,24 @@ static double prompt_tokens(const dm_job *job, const dm_calibration *c, double d
         return c->tokens_per_byte * prompt_bytes(job, (size_t)round(demos));
     double slope = c->demos ? (c->prompt[1] - c->prompt[0]) / (double)c->demos : 0;
     return c->prompt[0] + slope * demos;
+}
+
+/* Of the proposer's prompts in the mean: each batch of rows is in one of them, two or three
+ * examples and what was answered about data, program and module in all. */
+static double proposer_tokens(const dm_job *job, const dm_calibration *c, double calls)
+{
+    const dm_optimizer_params *p = &job->optimizer;
+    const dm_dataset *train = job->trainset;
+    double batch = (double)p->view_data_batch_size, bytes = 0, n = 0;
+    double rows = p->data_aware_proposer ? fmin((double)train->n, 10 * batch) / fmax(1, calls) : 0;
+    for (size_t k = 0; k < train->n && k < SHOWN; k++, n++) {
+        dm_buf b;
+        dm_buf_init(&b, DM_MAX_TEXT);
+        dm_json_write(&b, train->examples[k].row, DM_JSON_PYTHON);
+        bytes += (double)b.len;
+        dm_buf_free(&b);
+    }
+    return c->tokens_per_byte * (PROPOSAL_ASK + (rows + 2) * bytes / fmax(1, n)) + 3 * c->proposal;
 }
 
 static double label_tokens(const dm_dataset *set, dm_str field)
@@ -190,10 +209,8 @@ static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan *pla
         tokens[i] = prompt_tokens(job, c, demos[i]);
     double answer = isnan(c->completion) ? answer_tokens(job) : c->completion;
     if (phase == DM_PLAN_PROPOSE) {
-        double rows = prompt_bytes(job, 0) / 2 * (double)job->optimizer.view_data_batch_size;
-        for (int i = 0; i < 3; i++)
-            tokens[i] = c->tokens_per_byte * (PROPOSAL_ASK + rows);
-        answer = PROPOSAL;
+        tokens[0] = tokens[1] = tokens[2] = proposer_tokens(job, c, calls->expected);
+        answer = c->proposal;
         off = .6;
     }
     x->prompt = times(calls, tokens[0] * (1 - off), tokens[1], tokens[2] * (1 + off));

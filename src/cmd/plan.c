@@ -54,13 +54,14 @@ static bool is_candidate(const dm_optimizer_params *p, int64_t k)
 }
 
 /* Program runs of a race of k candidates on v examples. Betting: a first block of 10 for all, with
- * the next already under way, then one alone; in the mean three fifths of full evaluation
- * (search-study §5: 40-74 %); at most all. Halving: the better half at v / 2^r examples. */
+ * the next already under way, then one alone; at most all. In the mean .72 of full evaluation with
+ * 100 examples, .58 with 200, .46 with 500 (search-study §5). Halving: the better half at v / 2^r
+ * examples. */
 static dm_range race_runs(dm_races race, double k, double v)
 {
     double first = fmin(20, v), runs = 0, from = 0, alive = k;
     if (race == DM_RACES_BETTING)
-        return (dm_range){k * first + v - first, .6 * k * v, k * v};
+        return (dm_range){k * first + v - first, k * v * fmin(1, .25 + 4.7 / sqrt(v)), k * v};
     for (int rounds = (int)ceil(log2(k)); rounds > 0; rounds--) {
         double to = fmin(v, fmax(4, ceil(v / exp2(rounds - 1))));
         runs += alive * (to - from);
@@ -131,7 +132,7 @@ static void plan_mipro(dm_plan *plan, const dm_job *job, double c, double n)
         expected = runs * (p->auto_mode == DM_AUTO_HEAVY    ? .97
                            : p->auto_mode == DM_AUTO_MEDIUM ? .93
                                                             : .78);
-    expected = fmin(expected, .75 * space * v);
+    expected = fmin(expected, .94 * space * v);
     add_runs(&plan->calls[DM_PLAN_SEARCH], c, schedule ? v : fmin(2 * v, runs), expected,
              schedule ? runs : runs + v);
     double fill = p->search == DM_MIPRO_HALVING  ? runs - v
@@ -265,8 +266,29 @@ static dm_value *range_json(dm_arena *a, const dm_range *r, bool whole)
     return d;
 }
 
+/* How long the prompt model's answers are, from one of the proposer's questions. */
+static dm_status measure_proposal(dm_pool *pool, dm_job *job, dm_calibration *c, dm_error *err)
+{
+    const dm_compile_input in = {.params = &job->optimizer,
+                                 .student = job->student,
+                                 .trainset = job->trainset,
+                                 .valset = job->valset};
+    const dm_result *r;
+    dm_mipro_plan m;
+    dm_usage before = dm_pool_stats_of(pool).usage;
+    if (dm_mipro_plan_make(job->arena, in.params, job->program->n, in.trainset->n, in.valset->n, &m,
+                           NULL) != DM_OK)
+        return DM_OK; /* said when the job was read */
+    dm_status st = dm_pool_wait(pool, dm_propose_sample(pool, &in, &m), &r, err);
+    dm_usage u = dm_pool_stats_of(pool).usage;
+    if (st == DM_OK && u.answers > before.answers)
+        c->proposal =
+            (double)(u.completion - before.completion) / (double)(u.answers - before.answers);
+    return st;
+}
+
 /* Runs the start program on the first n examples of the training set, and one with demonstrations
- * on a few. */
+ * on a few; and asks one of the proposer's questions where the job asks any. */
 static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err)
 {
     dm_session s;
@@ -281,7 +303,8 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
     *c = dm_calibration_assumed();
     c->demos = dm_estimate_demos(job);
     double began = dm_now(), took = 0;
-    dm_pool_phase(s.pool, "measure", set[0]->n + few);
+    bool proposes = dm_plan_of(job).calls[DM_PLAN_PROPOSE].high > 0;
+    dm_pool_phase(s.pool, "measure", set[0]->n + few + proposes);
     for (int i = 0; i < 2 && st == DM_OK; i++) {
         dm_work w = dm_work_of(i ? dm_estimate_candidate(job->arena, job, c->demos) : job->student);
         st = dm_pool_wait(s.pool, dm_pool_evaluate(s.pool, &w, set[i]), &r[i], err);
@@ -297,6 +320,8 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
         c->seconds = took * fmin((double)job->concurrency, first) / first;
         c->score = dm_mean_score(r[0], set[0]->n);
     }
+    if (st == DM_OK && proposes)
+        st = measure_proposal(s.pool, job, c, err);
     dm_session_close(&s);
     return st;
 }

@@ -96,6 +96,8 @@ dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_m
                               dm_demo_sets *sets);
 dm_status dm_propose_join(dm_pool *p, dm_proposer *r, dm_error *err) DM_MUST_USE;
 const dm_instructions *dm_propose_get(const dm_proposer *r, size_t predictor);
+/* One of the proposer's questions alone, the description of the program: to reckon by. */
+dm_future *dm_propose_sample(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan);
 
 /* ---- propose_text.c: what the proposer is shown, and how its answers are cleaned ---- */
 

@@ -181,21 +181,26 @@ static dm_status summarize_data(dm_pool *p, void *arg, dm_error *err)
 
 /* ---- the program and its modules ---- */
 
-static dm_status describe_program(dm_pool *p, void *arg, dm_error *err)
+static dm_future *ask_description(dm_proposer *r)
 {
-    dm_proposer *r = arg;
-    dm_str text;
     question q =
         ask_to(r, "You see the outline of a program that calls a language model, and a row "
                   "of the data that it works on. Say in a few sentences which task it "
                   "solves and how.");
     show(&q, "program_outline", "the program in outline", r->outline);
-    show(&q, "example", "a row of its data", dm_rows_text(dm_pool_arena(p), r->in->trainset, 0, 1));
+    show(&q, "example", "a row of its data",
+         dm_rows_text(dm_pool_arena(r->pool), r->in->trainset, 0, 1));
     /* the rollout ids of the instructions that are not asked for serve the descriptions */
-    dm_status st = answer(r,
-                          want(&q, "program_description", "task and way of the program",
-                               r->plan->proposals[0].rollout, r->in->params->init_temperature),
-                          "program_description", &text, NULL, err);
+    return want(&q, "program_description", "task and way of the program",
+                r->plan->proposals[0].rollout, r->in->params->init_temperature);
+}
+
+static dm_status describe_program(dm_pool *p, void *arg, dm_error *err)
+{
+    dm_proposer *r = arg;
+    dm_str text;
+    (void)p;
+    dm_status st = answer(r, ask_description(r), "program_description", &text, NULL, err);
     if (st == DM_OK && text.p)
         r->description = dm_strip_prefix(text);
     return st;
@@ -365,6 +370,15 @@ static void list_ready(dm_proposer *r, module *m)
     list->text[0] = student->parts[m->predictor].instructions;
     for (size_t i = 1; i < list->ready; i++)
         list->text[i] = dm_py_cleandoc(a, own->items[i - 1]->text);
+}
+
+dm_future *dm_propose_sample(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan)
+{
+    dm_proposer r = {.pool = p,
+                     .in = in,
+                     .plan = plan,
+                     .outline = dm_program_outline(dm_pool_arena(p), in->student->program)};
+    return ask_description(&r);
 }
 
 dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan,
