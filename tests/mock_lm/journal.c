@@ -13,38 +13,15 @@
 typedef struct listing {
     const char *start;
     bool marks;
-    struct answer { /* the answers so far: cell, prompt tokens */
-        dm_hash cell;
-        int64_t prompt;
-    } * answers; /* [n] */
-    size_t n;
     int64_t calls;
 } listing;
 
-static void put_call(listing *l, int64_t mark)
+/* A record tells the calls that no record before it told: one at the most. */
+static void put_call(listing *l, const dm_usage *u)
 {
-    l->calls++;
-    if (l->marks)
-        printf("%lld\n", (long long)mark);
-}
-
-/* A result counts the calls of its attempt at the cell, also those whose answers stand in the
- * journal already, but not the answers that an earlier attempt left: so at most its last call is
- * new. Which it is, is told by the marks alone; without, a journal of one attempt is taken. */
-static void put_result(listing *l, const dm_hash *cell, const dm_usage *u)
-{
-    int64_t left = u->requests, prompt = u->prompt;
-    for (size_t i = l->n; i-- > 0 && left > 0;) {
-        const struct answer *a = &l->answers[i];
-        if (!dm_hash_eq(&a->cell, cell) || (l->marks && a->prompt > prompt))
-            continue;
-        if (l->marks && left == 1 && a->prompt != prompt)
-            break; /* of an earlier attempt */
-        left--;
-        prompt -= a->prompt;
-    }
-    for (; left > 0; left--)
-        put_call(l, left == 1 ? prompt : 0);
+    l->calls += u->requests;
+    if (l->marks && u->requests)
+        printf("%lld\n", (long long)u->prompt);
 }
 
 static dm_status list_record(void *user, dm_journal_type type, dm_str payload, dm_error *err)
@@ -57,7 +34,7 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
     (void)err;
     if (type == DM_JOURNAL_RESULT || type == DM_JOURNAL_ANSWER) {
         bool ok = dm_record_open(&rec, payload, NULL, &in);
-        dm_hash key = dm_read_hash(&in);
+        (void)dm_read_hash(&in);
         dm_str bytes = dm_read_str(&in);
         if (ok && type == DM_JOURNAL_ANSWER) {
             dm_record inner;
@@ -65,11 +42,9 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
             bool good = dm_record_open(&inner, bytes, NULL, &fields);
             dm_answer a = good ? dm_read_answer_fields(&fields) : (dm_answer){0};
             dm_record_free(&inner);
-            l->answers = dm_grow(l->answers, l->n + 1, sizeof *l->answers);
-            l->answers[l->n++] = (struct answer){key, a.usage.prompt};
-            put_call(l, a.usage.prompt);
+            put_call(l, &a.usage);
         } else if (ok && dm_read_result(bytes, 0, NULL, &r, &usage)) {
-            put_result(l, &key, &usage);
+            put_call(l, &usage);
         }
         dm_record_free(&rec);
     }
@@ -88,7 +63,6 @@ int mock_list_journal(const char *path, bool marks)
         listing l = {.start = bytes.p, .marks = marks};
         bool damaged;
         (void)dm_journal_scan(bytes, list_record, &l, &damaged, &st, &err);
-        free(l.answers);
     }
     dm_arena_free(a);
     return st == DM_OK ? 0 : 65;
