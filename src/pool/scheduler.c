@@ -26,7 +26,8 @@ void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    p->failed = dm_fail(&p->error, status < 0 ? status : DM_E_INTERNAL, "%s", text);
+    p->failed = dm_fail(&p->error, status < 0 ? status : DM_E_INTERNAL, "%s",
+                        text[0] ? text : "a rank failed, and did not say why");
 }
 
 /* ---- places ---- */
@@ -432,8 +433,6 @@ static void take_failed(dm_pool *p, dm_reader *in)
 {
     dm_status status = (dm_status)dm_read_int(in);
     dm_str text = dm_read_str(in);
-    if (text.n == 0)
-        text = DM_STR("a rank failed, and did not say why");
     if (!*in->bad)
         dm_pool_fail(p, status < DM_OK ? status : DM_E_INTERNAL, "%.*s", DM_STR_ARG(text));
 }
