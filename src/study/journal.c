@@ -23,6 +23,8 @@ struct dm_journal {
     dm_buf buffer;
     uint64_t size, safe; /* bytes of whole records in the file; of them synced */
     double synced;       /* when */
+    double spent;        /* s, on writing and syncing */
+    size_t records;      /* of this attempt */
 };
 
 static void put_u32(char *p, uint32_t v)
@@ -247,6 +249,7 @@ void dm_journal_frame(dm_buf *b, dm_journal_type type, dm_str payload)
 void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload)
 {
     dm_journal_frame(&j->buffer, type, payload);
+    j->records++;
 }
 
 static dm_status write_all(dm_journal *j, dm_error *err)
@@ -288,24 +291,27 @@ static dm_status sync_file(dm_journal *j, dm_error *err)
     return DM_OK;
 }
 
+static dm_status write_and_sync(dm_journal *j, bool sync, double now, dm_error *err)
+{
+    double began = dm_now();
+    dm_status st = j->buffer.len > 0 ? write_all(j, err) : DM_OK;
+    if (st == DM_OK && sync) {
+        j->synced = now;
+        st = sync_file(j, err);
+    }
+    j->spent += dm_now() - began;
+    return st;
+}
+
 dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err)
 {
-    if (j->buffer.len > 0) {
-        dm_status st = write_all(j, err);
-        if (st != DM_OK)
-            return st;
-    }
     bool due = j->fsync == DM_FSYNC_EACH || (j->fsync == DM_FSYNC_1S && now - j->synced >= 1);
-    if (!due)
-        return DM_OK;
-    j->synced = now;
-    return sync_file(j, err);
+    return due || j->buffer.len > 0 ? write_and_sync(j, due, now, err) : DM_OK;
 }
 
 dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err)
 {
-    dm_status st = dm_journal_flush(j, now, err);
-    return st == DM_OK ? sync_file(j, err) : st;
+    return write_and_sync(j, true, now, err);
 }
 
 dm_status dm_journal_close(dm_journal *j, dm_error *err)
@@ -313,6 +319,7 @@ dm_status dm_journal_close(dm_journal *j, dm_error *err)
     if (!j)
         return DM_OK;
     dm_status st = dm_journal_sync(j, dm_now(), err);
+    dm_log(DM_DEBUG, "journal: %zu records, %.3f s spent on them", j->records, j->spent);
     if (close(j->fd) != 0 && st == DM_OK)
         st = dm_fail(err, DM_E_OUTPUT, "%s: %s", j->path, strerror(errno));
     dm_lock_free(j->lock);
