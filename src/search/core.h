@@ -67,6 +67,7 @@ struct dm_search {
     size_t ring_size, next, committed; /* ids */
     size_t issued;                     /* cells handed out */
     size_t known_told;                 /* cells committed, absent ones too */
+    bool waits;                        /* the method does, for all that is in flight */
     dm_search_end end;
     size_t last_best, best_since; /* stopping: the best and known_told when it became that */
     const dm_method *method;

@@ -239,6 +239,13 @@ static void settle(dm_search *s, size_t until)
 dm_search_answer dm_search_ask(dm_search *s, dm_search_unit *out)
 {
     size_t window = s->ring_size;
+    if (s->waits && s->end == DM_SEARCH_GOES_ON) { /* to see a part of what is in flight would
+                                                      depend on who came first */
+        settle(s, s->next);
+        if (s->committed < s->next)
+            return DM_SEARCH_TELL;
+        s->waits = false;
+    }
     if (s->end == DM_SEARCH_GOES_ON && s->next >= window)
         settle(s, s->next - window + 1);
     if (s->end != DM_SEARCH_GOES_ON) {
@@ -253,8 +260,8 @@ dm_search_answer dm_search_ask(dm_search *s, dm_search_unit *out)
     if (answer != DM_SEARCH_UNIT) {
         free_unit(u);
         if (answer == DM_SEARCH_TELL && s->next > s->committed) {
-            settle(s, s->next); /* the method waits for all that is in flight */
-            return s->next > s->committed ? DM_SEARCH_TELL : dm_search_ask(s, out);
+            s->waits = true;
+            return dm_search_ask(s, out);
         }
         settle(s, s->next);
         return DM_SEARCH_DONE;
