@@ -140,11 +140,13 @@ dm_str dm_replay_result(dm_replay *r, const dm_hash *key)
 
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i)
 {
-    const entry *e = find(r, key), *end = r->entries + r->n;
-    while (e && e < end && e->type == DM_JOURNAL_RESULT && dm_hash_eq(&e->key, key))
-        e++;
-    return e && i < (size_t)(end - e) && dm_hash_eq(&e[i].key, key) ? e[i].bytes
-                                                                    : (dm_str){NULL, 0};
+    const entry *e = find(r, key);
+    size_t at = e ? (size_t)(e - r->entries) : r->n;
+    while (at < r->n && r->entries[at].type == DM_JOURNAL_RESULT &&
+           dm_hash_eq(&r->entries[at].key, key))
+        at++;
+    return i < r->n - at && dm_hash_eq(&r->entries[at + i].key, key) ? r->entries[at + i].bytes
+                                                                     : (dm_str){NULL, 0};
 }
 
 void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes)
