@@ -66,7 +66,7 @@ typedef enum dm_search_method {
  */
 typedef struct dm_search_constants {
     size_t block, block_max; /* cells of a first unit, of a later one; 0: from the budget, 2-4 and
-                                twice that */
+                                twice that, less where the window is wide */
     size_t start; /* balanced random units before the model decides, the first is the program as
                      written */
     size_t refit_percent;            /* the model is fitted when the known cells grew by so much */

@@ -136,7 +136,7 @@ static void plan_mipro(dm_plan *plan, const dm_job *job, double c, double n)
     add_runs(&plan->calls[DM_PLAN_SEARCH], c, schedule ? v : fmin(2 * v, runs), expected,
              schedule ? runs : runs + v);
     double fill = p->search == DM_MIPRO_HALVING  ? runs - v
-                  : p->search == DM_MIPRO_FACTOR ? (double)(m.window * 2 * m.block)
+                  : p->search == DM_MIPRO_FACTOR ? (double)(m.window * m.block_max)
                                                  : (double)m.window * v;
     plan->fill[DM_PLAN_SEARCH] = fmax(v, fill);
 }

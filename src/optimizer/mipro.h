@@ -39,7 +39,8 @@ typedef struct dm_mipro_plan {
     size_t minibatch_size, full_eval_steps;
     size_t runs;             /* program runs of the search, the start's n_val among them */
     size_t in_flight;        /* examples in flight, as far as decisions go */
-    size_t block, window;    /* a first unit's examples; units in flight */
+    size_t window;           /* units in flight */
+    size_t block, block_max; /* examples of a first unit, of a later one */
     dm_pyrandom minibatches; /* the stream where the search begins */
 } dm_mipro_plan;
 

@@ -293,7 +293,7 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
     o->minibatch_size = plan->minibatch_size;
     o->full_eval_steps = plan->full_eval_steps;
     o->constants.block = plan->block;
-    o->constants.block_max = 2 * plan->block;
+    o->constants.block_max = plan->block_max;
     if (p->has_stop_at_score)
         o->stop_at_score = p->stop_at_score / 100;
     if (p->has_patience)

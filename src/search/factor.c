@@ -1,5 +1,6 @@
 /* DM_SEARCH_FACTOR: what to run next, from the model's last fit. */
 #include "search/factor.h"
+#include "search/schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,18 +8,31 @@
 
 #define TRIES 200 /* random candidates before every known one is looked at */
 
+size_t dm_search_block(size_t budget)
+{
+    size_t q = budget / 1200;
+    return q < 2 ? 2 : q > 4 ? 4 : q;
+}
+
+size_t dm_search_block_max(size_t budget, size_t block, size_t window)
+{
+    size_t most = budget / 20 / window;
+    return most < 2 ? 2 : most > 2 * block ? 2 * block : most;
+}
+
 static void *make(dm_search *s)
 {
     dm_factor *f = dm_alloc(sizeof *f);
     size_t n = s->o.n_examples, slots = s->o.n_slots;
     dm_search_constants *c = &s->o.constants;
     if (!c->block) {
-        size_t q = s->o.budget / 600;
-        c->block = q < 2 ? 2 : q > 4 ? 4 : q;
+        c->block = dm_search_block(s->o.budget);
         c->block_max = 0;
     }
     if (!c->block_max)
-        c->block_max = 2 * c->block;
+        c->block_max = dm_search_block_max(s->o.budget, c->block, s->o.window);
+    if (c->block > c->block_max)
+        c->block = c->block_max;
     f->c = c;
     f->M = 1 + s->offset[slots];
     f->A = dm_alloc_n(f->M * f->M, sizeof *f->A);

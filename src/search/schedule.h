@@ -1,5 +1,5 @@
-/* DSPy's MIPROv2 search as a schedule (dspy-contract 8.4, Search): what the optimizer needs of it
- * beyond the public face. */
+/* What the optimizer needs of the search beyond the public face: DSPy's MIPROv2 search as a
+ * schedule (dspy-contract 8.4, Search), and the size of a unit. */
 #ifndef DM_SEARCH_SCHEDULE_H
 #define DM_SEARCH_SCHEDULE_H
 
@@ -31,5 +31,11 @@ const dm_trial *dm_search_trials(const dm_search *s, size_t *n);
 void dm_search_use_random(dm_search *s, const dm_pyrandom *r);
 /* DSPy's number of trials T for a size of program (contract 8.4 b): predictors P, demo sets n. */
 size_t dm_mipro_trials(size_t predictors, size_t sets, bool zero_shot);
+
+/* DM_SEARCH_FACTOR's cells of a first unit, 2 to 4, for a budget; and of a later one, for that many
+ * units in flight: twice as many, but two where a window of them would be a twentieth of the
+ * budget, since what is in flight is decided without its answer. */
+size_t dm_search_block(size_t budget);
+size_t dm_search_block_max(size_t budget, size_t block, size_t window);
 
 #endif

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a budget with which scales are hardly learned and difficulties hardly known: wider priors
+ * then, as recorded matrices show them, and examples mostly in list order. */
+#define FEW_CELLS 1200
+
 static const dm_method *const METHODS[] = {[DM_SEARCH_FACTOR] = &dm_method_factor,
                                            [DM_SEARCH_MIPRO] = &dm_method_mipro,
                                            [DM_SEARCH_TPE] = &dm_method_full,
@@ -239,8 +243,8 @@ static void settle(dm_search *s, size_t until)
 dm_search_answer dm_search_ask(dm_search *s, dm_search_unit *out)
 {
     size_t window = s->ring_size;
-    if (s->waits && s->end == DM_SEARCH_GOES_ON) { /* to see a part of what is in flight would
-                                                      depend on who came first */
+    /* To see a part of what is in flight would depend on who came first. */
+    if (s->waits && s->end == DM_SEARCH_GOES_ON) {
         settle(s, s->next);
         if (s->committed < s->next)
             return DM_SEARCH_TELL;
@@ -381,13 +385,22 @@ void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_
                       .rest = .5,
                       .trust_effect = 6,
                       .trust_rest = 10,
-                      .difficulty = 6,
+                      .difficulty = 4,
                       .explore_until = .8,
-                      .explore = .9,
-                      .temperature = 1,
+                      .explore = .8,
+                      .temperature = .85,
                       .informed = .75,
                       .contender = 1.5,
                       .finalists = 3,
                       .finals_share = .15},
     };
+    if (budget < FEW_CELLS) {
+        dm_search_constants *c = &o->constants;
+        c->effect = 1.2;
+        c->rest = .6;
+        c->explore = .6;
+        c->temperature = 1;
+        c->informed = .3;
+        c->contender = 2.5;
+    }
 }
