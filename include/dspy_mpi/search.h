@@ -157,8 +157,8 @@ typedef enum dm_search_answer {
 
 typedef struct dm_search dm_search;
 
-/* Sets every field but the pointers: defaults of the method for this size of problem. For mipro the
- * budget is what the schedule runs (dm_search_mipro_runs). */
+/* Sets every field but slots and levels, which are set before: defaults of the method for this size
+ * of problem. For mipro the budget is what the schedule runs (dm_search_mipro_runs). */
 void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_examples,
                         size_t budget);
 /* NULL: an option is out of range; why (if not NULL, of that size) then says which, in one

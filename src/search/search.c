@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a budget with which scales are hardly learned and difficulties hardly known: wider priors
- * then, as recorded matrices show them, and examples mostly in list order. */
-#define FEW_CELLS 1200
+/* So few cells, though so many of them for each candidate: scales are hardly learned and
+ * difficulties hardly known. Wider priors then, as recorded matrices show them, and examples mostly
+ * in list order.
+ */
+#define FEW_CELLS         1200
+#define CELLS_A_CANDIDATE 10
 
 static const dm_method *const METHODS[] = {[DM_SEARCH_FACTOR] = &dm_method_factor,
                                            [DM_SEARCH_MIPRO] = &dm_method_mipro,
@@ -394,7 +397,10 @@ void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_
                       .finalists = 3,
                       .finals_share = .15},
     };
-    if (budget < FEW_CELLS) {
+    double space = 1;
+    for (size_t i = 0; i < o->n_slots && o->levels; i++)
+        space *= (double)o->levels[i];
+    if (budget < FEW_CELLS && (double)budget >= CELLS_A_CANDIDATE * space) {
         dm_search_constants *c = &o->constants;
         c->effect = 1.2;
         c->rest = .6;
