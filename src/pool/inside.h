@@ -47,7 +47,15 @@ typedef struct dm_cell {
     int32_t worker;
     uint8_t tries, phase;
     bool replayed;
+    bool out; /* it takes a place at worker; also when it is done by another's late result */
 } dm_cell;
+
+/* A task's id: the cell's number, and which try it is, so that what comes late of an earlier one is
+ * told apart. */
+static inline int64_t dm_task_of(uint32_t number, const dm_cell *c)
+{
+    return (int64_t)c->tries << 32 | number;
+}
 
 typedef struct dm_state { /* a candidate with how it is run */
     dm_hash key;

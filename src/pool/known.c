@@ -53,7 +53,7 @@ void dm_known_find(dm_pool *p, int worker, dm_reader *in)
             p, DM_E_MODEL,
             "--offline: the cache does not know an answer that is needed (example %s); run "
             "without --offline to ask the model",
-            task >= 0 && (size_t)task < p->n_cells ? p->cells[task]->example->id : "?");
+            (uint32_t)task < p->n_cells ? p->cells[(uint32_t)task]->example->id : "?");
     } else if (asked) {
         wait_for(p, asked, worker, task);
     } else {

@@ -115,7 +115,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     add_state(p, peer, worker, c->state);
     dm_writer_init(&out, &peer->tasks);
     dm_write_array(&out, 6);
-    dm_write_int(&out, number);
+    dm_write_int(&out, dm_task_of(number, c));
     dm_write_int(&out, c->state);
     dm_write_int(&out, dm_budget_allowance(p, c));
     dm_write_int(&out, c->row);
@@ -136,6 +136,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     dm_budget_sent(p, c);
     peer->n_tasks++;
     c->phase = DM_CELL_SENT;
+    c->out = true;
     c->worker = worker;
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
@@ -251,10 +252,11 @@ void dm_schedule(dm_pool *p)
 
 /* ---- receiving ---- */
 
-static bool cell_number(dm_pool *p, dm_reader *in, uint32_t *number)
+static bool read_task(dm_pool *p, dm_reader *in, int64_t *task, uint32_t *number)
 {
-    *number = (uint32_t)dm_read_size(in, UINT32_MAX);
-    if (*number < p->n_cells)
+    *task = dm_read_int(in);
+    *number = (uint32_t)*task;
+    if (*task >= 0 && *number < p->n_cells)
         return true;
     *in->bad = true;
     return false;
@@ -292,7 +294,8 @@ static bool is_kept(const dm_cell *c, const dm_answer *a)
 static void take_answer(dm_pool *p, dm_reader *in)
 {
     uint32_t number;
-    if (!cell_number(p, in, &number))
+    int64_t task;
+    if (!read_task(p, in, &task, &number))
         return;
     dm_answer a = dm_read_answer(in);
     dm_cell *c = p->cells[number];
@@ -306,11 +309,12 @@ static void take_answer(dm_pool *p, dm_reader *in)
 }
 
 /* Whether the worker is the one that has the cell now; if so, its place is free again. */
-static bool came_from(dm_pool *p, const dm_cell *c, int worker)
+static bool came_from(dm_pool *p, dm_cell *c, int worker)
 {
-    if (c->phase != DM_CELL_SENT || c->worker != worker || p->peers[worker].lost)
+    if (!c->out || c->worker != worker || p->peers[worker].lost)
         return false;
     int m = p->states[c->state].model;
+    c->out = false;
     p->peers[worker].in_flight[m]--;
     p->models[m].in_flight--;
     p->n_sent--;
@@ -363,7 +367,8 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     uint32_t number;
     dm_result r;
     dm_usage usage;
-    if (!cell_number(p, in, &number))
+    int64_t task;
+    if (!read_task(p, in, &task, &number))
         return;
     dm_str bytes = dm_read_str(in);
     dm_cell *c = p->cells[number];
@@ -376,7 +381,7 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     }
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
-    bool expected = came_from(p, c, worker);
+    bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
     if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
@@ -506,9 +511,8 @@ void dm_pool_lost(dm_pool *p, int worker)
         return;
     for (size_t i = 0; i < p->n_cells; i++) {
         dm_cell *c = p->cells[i];
-        if (c->phase != DM_CELL_SENT || c->worker != worker)
+        if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
             continue;
-        (void)came_from(p, c, worker);
         c->phase = DM_CELL_IDLE;
         if (!dm_pool_capped(p) || dm_budget_again(p, c, NULL))
             dm_cell_requeue(p, (uint32_t)i, 0);

@@ -227,7 +227,7 @@ static bool is_given(const sim_task *t, size_t call)
  * journal when it was opened. */
 static bool was_done(const sim_link *l, const sim_task *t, size_t call)
 {
-    const dm_cell *c = l->pool->cells[t->id];
+    const dm_cell *c = l->pool->cells[(uint32_t)t->id];
     dm_replay *replay = l->setup->replay;
     if (c->phase == DM_CELL_DONE || (replay && dm_replay_result(replay, &c->key).p))
         return true;
