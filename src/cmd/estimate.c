@@ -97,11 +97,12 @@ static double proposer_tokens(const dm_job *job, const dm_calibration *c, double
     const dm_dataset *train = job->trainset;
     double batch = (double)p->view_data_batch_size, bytes = 0, n = 0;
     double rows = p->data_aware_proposer ? fmin((double)train->n, 10 * batch) / fmax(1, calls) : 0;
-    for (size_t k = 0; k < train->n && k < SHOWN; k++, n++) {
+    for (size_t k = 0; k < train->n && k < SHOWN; k++) {
         dm_buf b;
         dm_buf_init(&b, DM_MAX_TEXT);
         dm_json_write(&b, train->examples[k].row, DM_JSON_PYTHON);
         bytes += (double)b.len;
+        n++;
         dm_buf_free(&b);
     }
     return c->tokens_per_byte * (PROPOSAL_ASK + (rows + 2) * bytes / fmax(1, n)) + 3 * c->proposal;
