@@ -37,7 +37,11 @@
  *   (7) deciding among contenders: the knowledge gradient E max(gain of candidate j from
  * `block_max` more cells, 0) (Frazier, Powell, Dayanik 2008)
  *
- *   (8) examples for candidate j: those with the largest p(1 - p) / (1 + p(1 - p) var b_i)
+ *   (8) examples for candidate j: those with the largest S_i p(1 - p) / (1 + p(1 - p) var b_i),
+ *       S_i = sum over slots s of var beta_s[level of j in s] / (1 + n),  n the cells that were
+ *       handed out with that level on example i: candidates that share a level fail and succeed
+ *       together there, so one more such cell says less, and a level that was unlucky with its
+ *       first examples is tried on others
  *
  * Fractional scores enter the same formulas (quasi-likelihood).
  */
@@ -79,7 +83,7 @@ typedef struct dm_search_constants {
     double explore_until;            /* share of the budget in which units may explore, 0 to 1 */
     double explore;                  /* chance that such a unit explores, 0 to 1 */
     double temperature;              /* of the Thompson draw; 1 is the posterior itself */
-    double informed; /* share of a unit's examples that are chosen by (8); the rest in list order */
+    double informed; /* share of a unit's examples that are chosen by (8); the rest by its S_i */
     double contender;    /* further than this behind the leader a candidate gets no more cells */
     size_t finalists;    /* the best so many are completed on all examples at the end; 0: none */
     double finals_share; /* at most this share of the budget is kept for that */

@@ -43,12 +43,22 @@ static void *make(dm_search *s)
     for (size_t i = 0; i < slots; i++)
         f->slot_var[i] = c->effect * c->effect;
     f->rest_var = c->rest * c->effect * c->effect;
-    double **column[] = {&f->b, &f->b_var, &f->b_scale, &f->grad, &f->hess, &f->worth};
+    double **column[] = {&f->b,    &f->exp_b, &f->b_var, &f->b_scale,
+                         &f->grad, &f->hess,  &f->worth};
     for (size_t k = 0; k < sizeof column / sizeof *column; k++)
         *column[k] = dm_alloc_n(n, sizeof(double));
+    f->P[0] = DM_BETA_0;
+    for (size_t i = 0; i < slots; i++)
+        for (size_t q = 1 + s->offset[i]; q < 1 + s->offset[i + 1]; q++)
+            f->P[q * f->M + q] = f->slot_var[i];
+    f->news = dm_alloc_n(s->offset[slots] * n, sizeof *f->news);
+    for (size_t q = 0; q < s->offset[slots] * n; q++)
+        f->news[q] = 1;
+    f->pick = dm_alloc_n(n, sizeof *f->pick);
     f->order = dm_alloc_n(n, sizeof *f->order);
     for (size_t i = 0; i < n; i++) {
         f->order[i] = i;
+        f->exp_b[i] = 1;
         f->b_var[i] = c->difficulty;
         f->b_scale[i] = 1 / sqrt(1 + .39 * c->difficulty);
     }
@@ -65,11 +75,13 @@ static void *make(dm_search *s)
 static void free_state(void *state)
 {
     dm_factor *f = state;
-    double *column[] = {f->A,     f->P,       f->beta, f->rhs,  f->slot_var, f->b,
+    double *column[] = {f->A,     f->P,       f->beta, f->rhs,  f->slot_var, f->b, f->exp_b,
                         f->b_var, f->b_scale, f->grad, f->hess, f->worth};
     for (size_t k = 0; k < sizeof column / sizeof *column; k++)
         free(column[k]);
     free(f->belief);
+    free(f->news);
+    free(f->pick);
     free(f->order);
     free(f->walk);
     free(f->walk_n);
@@ -246,34 +258,61 @@ static size_t choose_arm(dm_search *s, dm_factor *f, dm_stream *r, dm_search_kin
 
 /* ---- examples ---- */
 
-/* Mostly those whose outcome says most about the candidate (8), the rest in list order, so that a
- * candidate that fails on easy examples is seen. */
+/* One more cell of each of the candidate's levels on this example: n of (8). */
+static void count(const dm_search *s, dm_factor *f, const dm_arm *a, size_t example)
+{
+    for (size_t k = 0; k < s->o.n_slots; k++) {
+        float *v = &f->news[(s->offset[k] + a->x[k]) * s->o.n_examples + example];
+        *v /= 1 + *v; /* 1 / (1 + n) */
+    }
+}
+
+/* Hands out the m examples of the largest worth above 0, the first in list order among equals. */
+static void take_worthiest(dm_search *s, dm_factor *f, dm_unit *u, size_t m)
+{
+    size_t n = 0;
+    for (size_t q = 0; q < s->o.n_examples && m; q++) {
+        size_t i = f->order[q], at = n;
+        double worth = f->worth[i];
+        if (worth <= 0 || (n == m && worth <= f->worth[f->pick[n - 1]]))
+            continue;
+        if (n < m)
+            n++;
+        else
+            at--;
+        for (; at > 0 && f->worth[f->pick[at - 1]] < worth; at--)
+            f->pick[at] = f->pick[at - 1];
+        f->pick[at] = i;
+    }
+    for (size_t k = 0; k < n; k++) {
+        dm_search_take(s, u, f->pick[k]);
+        count(s, f, &s->arms[u->u.candidate], f->pick[k]);
+    }
+}
+
+/* `informed` of them by all of (8), the rest by S alone, so that a candidate that fails on easy
+ * examples is seen. */
 static void choose_examples(dm_search *s, dm_factor *f, dm_unit *u, size_t m, size_t informed)
 {
     size_t n = s->o.n_examples;
     const dm_arm *a = &s->arms[u->u.candidate];
-    double fj = f->belief[u->u.candidate].f;
-    for (size_t q = 0; q < n && informed; q++) {
-        size_t i = f->order[q];
+    double fj = f->belief[u->u.candidate].f, *sum = f->grad, *worth = f->worth;
+    memset(sum, 0, n * sizeof *sum);
+    for (size_t k = 0; k < s->o.n_slots; k++) {
+        size_t q = s->offset[k] + a->x[k];
+        const float *news = f->news + q * n;
+        double var = f->P[(1 + q) * (f->M + 1)];
+        for (size_t i = 0; i < n; i++)
+            sum[i] += var * (double)news[i];
+    }
+    for (size_t i = 0; i < n && informed; i++) {
         double p = dm_sigma((fj - f->b[i]) * f->b_scale[i]), v = p * (1 - p) * f->b_scale[i];
-        f->worth[q] = dm_bit(a->taken, i) ? -1 : v / (1 + v * f->b_var[i]);
+        worth[i] = dm_bit(a->taken, i) ? 0 : sum[i] * v / (1 + v * f->b_var[i]);
     }
-    while (u->u.n < informed) {
-        size_t best = DM_NONE;
-        double top = 0;
-        for (size_t q = 0; q < n; q++)
-            if (f->worth[q] > top + 1e-12) {
-                top = f->worth[q];
-                best = q;
-            }
-        if (best == DM_NONE)
-            break;
-        f->worth[best] = -1;
-        dm_search_take(s, u, f->order[best]);
-    }
-    for (size_t q = 0; q < n && u->u.n < m; q++)
-        if (!dm_bit(a->taken, f->order[q]))
-            dm_search_take(s, u, f->order[q]);
+    take_worthiest(s, f, u, informed);
+    for (size_t i = 0; i < n && u->u.n < m; i++)
+        worth[i] = dm_bit(a->taken, i) ? 0 : sum[i];
+    take_worthiest(s, f, u, m - u->u.n);
 }
 
 /* ---- the end ---- */
@@ -373,6 +412,11 @@ static dm_search_answer finals(dm_search *s, dm_factor *f, dm_unit *u)
 static dm_search_answer decide(dm_search *s, dm_unit *u)
 {
     dm_factor *f = s->state;
+    if (!f->counted) /* what was known before */
+        for (size_t j = 0; j < s->n_arms; j++)
+            for (size_t k = 0; k < s->arms[j].known; k++)
+                count(s, f, &s->arms[j], s->arms[j].example[k]);
+    f->counted = true;
     if (f->closing != DM_SEARCH_GOES_ON && f->n_finalists)
         return finals(s, f, u);
     if (s->known_told > f->fitted &&

@@ -5,6 +5,8 @@
 
 #include "search/core.h"
 
+#define DM_BETA_0 4.0 /* prior variance of beta_0 */
+
 typedef struct dm_belief { /* about one candidate; logits */
     double z, D;           /* its cells as one Gaussian observation (4) and its variance */
     double f, part;        /* posterior mean (5) and its additive part p_j */
@@ -22,10 +24,14 @@ typedef struct dm_factor {
     double *slot_var;  /* [n_slots] v_s of (3) */
     double rest_var;   /* w of (3) */
     double *b, *b_var; /* [n_examples] difficulty, its variance */
+    double *exp_b;     /* [n_examples] exp(b) */
     double
         *b_scale; /* [n_examples] 1 / sqrt(1 + .39 b_var): a logistic blurred by the difficulty */
     double *grad, *hess, *worth; /* [n_examples] scratch */
+    float *news;                 /* [all levels][n_examples] 1 / (1 + n) of (8) */
+    bool counted;                /* the cells that were known before are in it */
     size_t *order;               /* [n_examples] shuffled */
+    size_t *pick;                /* [n_examples] scratch */
     dm_belief *belief;           /* [arms] */
     size_t n_belief;
     size_t fitted, fits; /* cells known at the last fit, their number */

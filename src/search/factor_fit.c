@@ -21,11 +21,10 @@ static double clamp(double v, double most)
     return v > most ? most : v < -most ? -most : v;
 }
 
-/* exp(-t) = 2^k exp(r), |r| <= ln 2 / 2; Taylor to r^8 is exact to 3e-10, far below what scores can
- * tell. No call and no branch, so that a fixed number of them is done side by side. */
-static inline double sigma(double t) /* -700 <= t <= 700 */
+/* exp(x) = 2^k exp(r), |r| <= ln 2 / 2; Taylor to r^8 is exact to 3e-10, far below what scores can
+ * tell; by arithmetic alone. */
+static double exponential(double x) /* -700 <= x <= 700 */
 {
-    double x = -t;
     double k = (x * 1.4426950408889634 + 0x1.8p52) - 0x1.8p52; /* the nearest whole number */
     double r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
     double p = 1 + r * (1.0 / 8);
@@ -41,25 +40,27 @@ static inline double sigma(double t) /* -700 <= t <= 700 */
         uint64_t u;
     } two = {.d = k + (1023 + 0x1p52)}; /* k + 1023 in the low bits, shifted to the exponent */
     two.u <<= 52;
-    return 1 / (1 + p * two.d);
+    return p * two.d;
 }
 
 double dm_sigma(double t)
 {
-    return sigma(clamp(t, 700));
+    return 1 / (1 + exponential(-clamp(t, 700)));
 }
 
-#define SIDE 8 /* cells side by side */
+#define SIDE 8   /* cells side by side */
+#define FAR  300 /* |f|, |b| beyond which sigma is 0 or 1 in any sum */
 
-/* p[i] = sigma(f - b of the arm's cell from + i), for the cells that there are. */
-static size_t side(const dm_factor *f, const dm_arm *a, double fj, size_t from, double p[SIDE])
+/* p[i] = sigma(f - b of the arm's cell from + i) = 1 / (1 + exp(-f) exp(b)), for the cells that
+ * there are. No call and no branch, so that a fixed number of them is done side by side. */
+static size_t side(const dm_factor *f, const dm_arm *a, double exp_f, size_t from, double p[SIDE])
 {
     double t[SIDE] = {0};
     size_t n = a->known - from < SIDE ? a->known - from : SIDE;
     for (size_t i = 0; i < n; i++)
-        t[i] = clamp(fj - f->b[a->example[from + i]], 700);
+        t[i] = f->exp_b[a->example[from + i]];
     for (size_t i = 0; i < SIDE; i++)
-        p[i] = sigma(t[i]);
+        p[i] = 1 / (1 + exp_f * t[i]);
     return n;
 }
 
@@ -133,9 +134,9 @@ static void step_examples(dm_search *s, dm_factor *f)
     memset(f->hess, 0, n * sizeof *f->hess);
     for (size_t j = 0; j < s->n_arms; j++) {
         const dm_arm *a = &s->arms[j];
-        double fj = f->belief[j].f, p[SIDE];
+        double exp_f = exponential(-clamp(f->belief[j].f, FAR)), p[SIDE];
         for (size_t k = 0, m; k < a->known; k += m) {
-            m = side(f, a, fj, k, p);
+            m = side(f, a, exp_f, k, p);
             for (size_t q = 0; q < m; q++) {
                 size_t i = a->example[k + q];
                 f->grad[i] += p[q] - a->score[k + q];
@@ -147,16 +148,17 @@ static void step_examples(dm_search *s, dm_factor *f)
         double h = f->hess[i] + 1 / f->c->difficulty;
         f->b[i] += clamp((f->grad[i] - f->b[i] / f->c->difficulty) / h, STEP_B);
         f->b_var[i] = 1 / h;
+        f->exp_b[i] = exponential(clamp(f->b[i], FAR));
     }
 }
 
 /* (4); an example whose difficulty is uncertain says less (u). */
 static void observe(const dm_factor *f, const dm_arm *a, dm_belief *t)
 {
-    double gain = 0, info = 0, p[SIDE], u[SIDE];
+    double gain = 0, info = 0, p[SIDE], u[SIDE], exp_f = exponential(-clamp(t->f, FAR));
     for (size_t k = 0, n; k < a->known; k += n) {
         double b_var[SIDE] = {0};
-        n = side(f, a, t->f, k, p);
+        n = side(f, a, exp_f, k, p);
         for (size_t q = 0; q < n; q++)
             b_var[q] = f->b_var[a->example[k + q]];
         for (size_t q = 0; q < SIDE; q++)
@@ -179,7 +181,7 @@ static void regress(dm_search *s, dm_factor *f, bool all)
     size_t M = f->M, S = s->o.n_slots;
     memset(f->A, 0, M * M * sizeof *f->A);
     memset(f->rhs, 0, M * sizeof *f->rhs);
-    f->A[0] = 1.0 / 4;
+    f->A[0] = 1 / DM_BETA_0;
     for (size_t i = 0; i < S; i++)
         for (size_t q = 1 + s->offset[i]; q < 1 + s->offset[i + 1]; q++)
             f->A[q * M + q] = 1 / f->slot_var[i];

@@ -9,9 +9,8 @@
 #include <string.h>
 
 /* So few cells, though so many of them for each candidate: scales are hardly learned and
- * difficulties hardly known. Wider priors then, as recorded matrices show them, and examples mostly
- * in list order.
- */
+ * difficulties hardly known. A wider prior then, as recorded matrices show it, and fewer examples
+ * chosen by difficulty. */
 #define FEW_CELLS         1200
 #define CELLS_A_CANDIDATE 10
 
@@ -390,7 +389,7 @@ void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_
                       .trust_rest = 10,
                       .difficulty = 4,
                       .explore_until = .8,
-                      .explore = .8,
+                      .explore = .6,
                       .temperature = .85,
                       .informed = .75,
                       .contender = 1.5,
@@ -401,12 +400,7 @@ void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_
     for (size_t i = 0; i < o->n_slots && o->levels; i++)
         space *= (double)o->levels[i];
     if (budget < FEW_CELLS && (double)budget >= CELLS_A_CANDIDATE * space) {
-        dm_search_constants *c = &o->constants;
-        c->effect = 1.2;
-        c->rest = .6;
-        c->explore = .6;
-        c->temperature = 1;
-        c->informed = .3;
-        c->contender = 2.5;
+        o->constants.effect = 1.4;
+        o->constants.informed = .5;
     }
 }

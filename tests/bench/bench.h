@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { LOOKS = 6, MAX_METHODS = 12 };
+enum { LOOKS = 6, MAX_METHODS = 12, MAX_CONSTANTS = 16 };
 extern const int LOOK[LOOKS]; /* 5, 10, 20, 33, 50, 100 per cent of MIPROv2's program runs */
 
 typedef struct problem {
@@ -28,8 +28,7 @@ typedef struct method {
     size_t window;
     double share;           /* of B that it is given */
     bool missing_is_zero;   /* MIPROv2, as DSPy */
-    dm_search_constants c;  /* factor */
-    bool default_constants; /* factor: c is not set */
+    const char *const *constants; /* factor: "name=value" over its defaults; NULL ends */
 } method;
 
 typedef struct tally { /* mean and standard error of the regret at each look */
@@ -42,8 +41,7 @@ typedef struct settings {
     uint64_t seed;     /* first generator seed */
     uint64_t run_seed; /* first seed of the methods */
     const char *families, *methods;
-    dm_search_constants c;
-    bool own_constants;
+    const char *constants[MAX_CONSTANTS + 1]; /* factor's, "name=value"; NULL ends */
     FILE *raw;
 } settings;
 
@@ -64,5 +62,6 @@ extern decision_time decisions; /* of factor, process time */
 int bench_recorded(const settings *o, const char *folder);
 int bench_races(const settings *o);
 int bench_time(void);
+void bench_planted(const settings *o);
 
 #endif

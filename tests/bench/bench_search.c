@@ -1,6 +1,7 @@
 /* How good the samplers are, on synthetic problems with known true means, on recorded score
  * matrices, and in races. make bench-search prints everything; build/tests/bench-search SECTION ...
  * KEY=VALUE ... a part. sections: fingerprints heavy medium light window none races recorded time
+ * planted
  *   keys: n=, seed=, run_seed=, families=typ,flat, methods=mipro,halving,factor:16,factor:64@33,
  * raw=FILE, folder= (of the recorded matrices), and factor's constants by name */
 #include "bench.h"
@@ -27,7 +28,7 @@ bool method_read(method *m, const char *text, const settings *o)
 {
     static const char *const names[] = {"factor", "mipro", "tpe", "random", "halving"};
     size_t k = 0, n = strcspn(text, ":@");
-    *m = (method){.window = 1, .share = 1, .c = o->c, .default_constants = !o->own_constants};
+    *m = (method){.window = 1, .share = 1, .constants = o->constants};
     snprintf(m->name, sizeof m->name, "%s", text);
     while (k < 5 && (strlen(names[k]) != n || strncmp(names[k], text, n) != 0))
         k++;
@@ -38,6 +39,42 @@ bool method_read(method *m, const char *text, const settings *o)
     if (strchr(text, '@'))
         m->share = strtod(strchr(text, '@') + 1, NULL) / 100;
     return k < 5;
+}
+
+static bool set_constant(dm_search_constants *c, const char *key)
+{
+    const char *value = strchr(key, '=') + 1;
+    const struct {
+        const char *name;
+        size_t *n;
+        double *d;
+    } row[] = {{"block", &c->block, NULL},
+               {"block_max", &c->block_max, NULL},
+               {"start", &c->start, NULL},
+               {"refit_percent", &c->refit_percent, NULL},
+               {"passes", &c->passes, NULL},
+               {"finalists", &c->finalists, NULL},
+               {"effect", NULL, &c->effect},
+               {"rest", NULL, &c->rest},
+               {"trust_effect", NULL, &c->trust_effect},
+               {"trust_rest", NULL, &c->trust_rest},
+               {"difficulty", NULL, &c->difficulty},
+               {"explore_until", NULL, &c->explore_until},
+               {"explore", NULL, &c->explore},
+               {"temperature", NULL, &c->temperature},
+               {"informed", NULL, &c->informed},
+               {"contender", NULL, &c->contender},
+               {"finals_share", NULL, &c->finals_share}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (strncmp(row[i].name, key, strlen(row[i].name)) == 0 &&
+            key[strlen(row[i].name)] == '=') {
+            if (row[i].n)
+                *row[i].n = strtoul(value, NULL, 10);
+            else
+                *row[i].d = strtod(value, NULL);
+            return true;
+        }
+    return false;
 }
 
 typedef struct flight {
@@ -56,8 +93,8 @@ static dm_search *open_search(const problem *p, const method *m, uint64_t seed, 
     o.window = m->window;
     o.seed = seed;
     o.trials = p->trials;
-    if (!m->default_constants)
-        o.constants = m->c;
+    for (size_t i = 0; i < MAX_CONSTANTS && m->constants[i]; i++)
+        set_constant(&o.constants, m->constants[i]);
     char why[200];
     dm_search *s = dm_search_new(&o, why, sizeof why);
     if (!s) {
@@ -326,39 +363,14 @@ static void fingerprints(void)
 
 /* ---- options ---- */
 
-static bool set_constant(dm_search_constants *c, const char *key, const char *value)
+static bool add_constant(settings *o, const char *text)
 {
-    const struct {
-        const char *name;
-        size_t *n;
-        double *d;
-    } row[] = {{"block", &c->block, NULL},
-               {"block_max", &c->block_max, NULL},
-               {"start", &c->start, NULL},
-               {"refit_percent", &c->refit_percent, NULL},
-               {"passes", &c->passes, NULL},
-               {"finalists", &c->finalists, NULL},
-               {"effect", NULL, &c->effect},
-               {"rest", NULL, &c->rest},
-               {"trust_effect", NULL, &c->trust_effect},
-               {"trust_rest", NULL, &c->trust_rest},
-               {"difficulty", NULL, &c->difficulty},
-               {"explore_until", NULL, &c->explore_until},
-               {"explore", NULL, &c->explore},
-               {"temperature", NULL, &c->temperature},
-               {"informed", NULL, &c->informed},
-               {"contender", NULL, &c->contender},
-               {"finals_share", NULL, &c->finals_share}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        if (strncmp(row[i].name, key, strlen(row[i].name)) == 0 &&
-            key[strlen(row[i].name)] == '=') {
-            if (row[i].n)
-                *row[i].n = strtoul(value, NULL, 10);
-            else
-                *row[i].d = strtod(value, NULL);
-            return true;
-        }
-    return false;
+    dm_search_constants c;
+    size_t k = 0;
+    while (o->constants[k])
+        k++;
+    o->constants[k] = text;
+    return k < MAX_CONSTANTS && set_constant(&c, text);
 }
 
 static bool set(settings *o, const char **folder, const char *text)
@@ -379,21 +391,18 @@ static bool set(settings *o, const char **folder, const char *text)
     else if (strncmp(text, "raw=", 4) == 0)
         o->raw = fopen(value, "a");
     else
-        return o->own_constants = set_constant(&o->c, text, value);
+        return add_constant(o, text);
     return true;
 }
 
 int main(int argc, char **argv)
 {
     static const char *const sections[] = {"fingerprints", "heavy", "medium",   "light", "window",
-                                           "none",         "races", "recorded", "time"};
+                                           "none",         "races", "recorded", "time", "planted"};
     enum { SECTIONS = sizeof sections / sizeof *sections };
     bool want[SECTIONS] = {false}, any = false;
     settings o = {.seed = 400000, .run_seed = 1};
     const char *folder = "../shared/recorded";
-    dm_search_options def = {0};
-    dm_search_defaults(&def, DM_SEARCH_FACTOR, 100, 1000);
-    o.c = def.constants;
     for (int i = 1; i < argc; i++) {
         size_t k = 0;
         while (k < SECTIONS && strcmp(sections[k], argv[i]) != 0)
@@ -430,6 +439,8 @@ int main(int argc, char **argv)
         bad |= bench_recorded(&o, folder);
     if (want[8])
         bad |= bench_time();
+    if (want[9])
+        bench_planted(&o);
     if (o.raw)
         fclose(o.raw);
     return bad;
