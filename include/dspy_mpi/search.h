@@ -83,9 +83,9 @@ typedef struct dm_search_constants {
     double explore_until;            /* share of the budget in which units may explore, 0 to 1 */
     double explore;                  /* chance that such a unit explores, 0 to 1 */
     double temperature;              /* of the Thompson draw; 1 is the posterior itself */
-    double informed; /* share of a unit's examples that are chosen by (8); the rest by its S_i */
-    double contender;    /* further than this behind the leader a candidate gets no more cells */
-    size_t finalists;    /* the best so many are completed on all examples at the end; 0: none */
+    double informed;  /* share of a unit's examples that are chosen by (8); the rest by its S_i */
+    double contender; /* further than this behind the leader a candidate gets no more cells */
+    size_t finalists; /* the best so many are completed on all examples at the end; 0: none */
     double finals_share; /* at most this share of the budget is kept for that */
 } dm_search_constants;
 

@@ -43,8 +43,7 @@ static void *make(dm_search *s)
     for (size_t i = 0; i < slots; i++)
         f->slot_var[i] = c->effect * c->effect;
     f->rest_var = c->rest * c->effect * c->effect;
-    double **column[] = {&f->b,    &f->exp_b, &f->b_var, &f->b_scale,
-                         &f->grad, &f->hess,  &f->worth};
+    double **column[] = {&f->b, &f->exp_b, &f->b_var, &f->b_scale, &f->grad, &f->hess, &f->worth};
     for (size_t k = 0; k < sizeof column / sizeof *column; k++)
         *column[k] = dm_alloc_n(n, sizeof(double));
     f->P[0] = DM_BETA_0;
@@ -75,8 +74,8 @@ static void *make(dm_search *s)
 static void free_state(void *state)
 {
     dm_factor *f = state;
-    double *column[] = {f->A,     f->P,       f->beta, f->rhs,  f->slot_var, f->b, f->exp_b,
-                        f->b_var, f->b_scale, f->grad, f->hess, f->worth};
+    double *column[] = {f->A,     f->P,     f->beta,    f->rhs,  f->slot_var, f->b,
+                        f->exp_b, f->b_var, f->b_scale, f->grad, f->hess,     f->worth};
     for (size_t k = 0; k < sizeof column / sizeof *column; k++)
         free(column[k]);
     free(f->belief);

@@ -26,8 +26,8 @@ typedef struct method {
     char name[40];
     dm_search_method m;
     size_t window;
-    double share;           /* of B that it is given */
-    bool missing_is_zero;   /* MIPROv2, as DSPy */
+    double share;                 /* of B that it is given */
+    bool missing_is_zero;         /* MIPROv2, as DSPy */
     const char *const *constants; /* factor: "name=value" over its defaults; NULL ends */
 } method;
 

@@ -80,9 +80,10 @@ void bench_planted(const settings *o)
                 tally_add(&gain[a], d);
             }
         }
-        printf("\nplanted worlds, %zu predictor%s, %zu of them: regret in points after 5 10 20 33 50 "
-               "100 %% of %zu runs, and gain over %s\n",
-               p, p > 1 ? "s of which the last counts" : "", worlds, runs, m[0].name);
+        printf(
+            "\nplanted worlds, %zu predictor%s, %zu of them: regret in points after 5 10 20 33 50 "
+            "100 %% of %zu runs, and gain over %s\n",
+            p, p > 1 ? "s of which the last counts" : "", worlds, runs, m[0].name);
         for (size_t a = 0; a < n; a++) {
             printf("  %-14s", m[a].name);
             for (int i = 0; i < LOOKS; i++)

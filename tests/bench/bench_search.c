@@ -398,7 +398,7 @@ static bool set(settings *o, const char **folder, const char *text)
 int main(int argc, char **argv)
 {
     static const char *const sections[] = {"fingerprints", "heavy", "medium",   "light", "window",
-                                           "none",         "races", "recorded", "time", "planted"};
+                                           "none",         "races", "recorded", "time",  "planted"};
     enum { SECTIONS = sizeof sections / sizeof *sections };
     bool want[SECTIONS] = {false}, any = false;
     settings o = {.seed = 400000, .run_seed = 1};

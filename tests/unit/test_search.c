@@ -387,6 +387,55 @@ Test(search, learned_scales_are_the_same_whatever_is_told_first)
     cr_expect_neq(memcmp(&a, &b, sizeof a), 0, "another search learns other numbers");
 }
 
+/* Two predictors of which the first does nothing: many candidates are the same program, and what
+ * one of them fails they all fail. Not counted as evidence again and again, a demo set that was
+ * unlucky at first is looked at once more. */
+Test(search, copies_of_a_candidate_are_no_new_evidence)
+{
+    enum { WORLDS = 12, EXAMPLES = 300, SETS = 18 };
+    static const size_t levels[4] = {8, SETS, 8, SETS};
+    static const double instruction[8] = {0, .12, .06, .18, -.09, .06, -.03, .03};
+    double regret = 0, scores[64];
+    for (uint64_t k = 0; k < WORLDS; k++) {
+        double set[SETS] = {0}, best = 0;
+        for (size_t l = 1; l < SETS; l++)
+            for (uint64_t demo = 0; demo < 4; demo++)
+                set[l] += .08 * dm_draw_double(k, l, demo) - .01;
+        for (size_t l = 0; l < SETS; l++)
+            best = fmax(best, set[l]);
+        dm_search_options o = {.n_slots = 4, .levels = levels};
+        dm_search_defaults(&o, DM_SEARCH_FACTOR, EXAMPLES, 1500);
+        o.window = 16;
+        o.seed = k;
+        dm_search *s = dm_search_new(&o, NULL, 0);
+        dm_search_unit u, air[16] = {{0}};
+        size_t asked = 0, told = 0;
+        for (;;) {
+            dm_search_answer a = asked - told < 16 ? dm_search_ask(s, &u) : DM_SEARCH_TELL;
+            if (a == DM_SEARCH_UNIT) {
+                air[asked++ % 16] = u;
+                continue;
+            }
+            if (asked == told)
+                break;
+            u = air[told++ % 16];
+            double skill = .25 + instruction[u.levels[2]] + set[u.levels[3]];
+            uint64_t program = 1000 + 100u * u.levels[2] + u.levels[3];
+            for (size_t i = 0; i < u.n; i++) { /* .3 of the noise is the program's own */
+                uint64_t e = u.examples[i];
+                bool own = dm_draw_double(k, program, 2 * e) < .3;
+                scores[i] = dm_draw_double(k, own ? program : 500, 2 * e + 1) < skill;
+            }
+            dm_search_tell(s, u.id, scores, NULL);
+        }
+        dm_search_estimate e;
+        dm_search_estimate_of(s, dm_search_best(s), &e);
+        regret += (best + .18 - set[e.levels[3]] - instruction[e.levels[2]]) / WORLDS;
+        dm_search_free(s);
+    }
+    cr_expect_lt(regret, .04, "regret %.3f", regret); /* .07 where copies count */
+}
+
 Test(search, known_cells_are_free_and_not_asked_again)
 {
     dm_search_options o = options(DM_SEARCH_FACTOR, 300, 1);
