@@ -1,25 +1,28 @@
 /* Every disaster at once, by seed: ranks that die, hang, come back or answer twice, messages that
  * get lost, failures of the way, and a coordinator that is killed at any turn or whose disk is
- * full; then a fresh one, with another number of ranks, on what is left of the journal. The program
- * is the one of a run without disasters, and nothing in the journal is paid for again. The calls
- * that are told at the end are those of all attempts, as far as anything of them came back: no
- * fewer than the calm run's, no more than were made. Every fifth run has a cap on calls: then all
- * attempts together, lost calls included, stay within it.
+ * full or fails to sync; then a fresh one, with another number of ranks, on what is left of the
+ * journal. The program is the one of a run without disasters, and nothing in the journal is paid
+ * for again. The calls that are told at the end are those of all attempts, as far as anything of
+ * them came back: no fewer than the calm run's, no more than were made. Every fifth run has a cap
+ * on calls: then all attempts together, lost calls included, stay within it.
  *
  *     SIMULATED_SEED=123   that run alone        SIMULATED_RUNS=10000   so many, from seed 1 on
  *
  * The journal is a file in memory (/dev/shm), written by the journal's own code; a full disk is the
- * system's limit on the size of files. */
+ * system's limit on the size of files, a broken one an fdatasync that fails and loses what was
+ * written since the last one. */
 #include "world.h"
 
 #include "base/random.h"
 #include "study/record.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ATTEMPTS 12    /* that disasters may end; the next one is spared */
@@ -38,8 +41,8 @@ enum kind {
 };
 
 typedef struct tally {
-    size_t attempts, kills, full_disks, all_lost, torn, deaths, hangs, twice, lost, replayed,
-        capped, cut;
+    size_t attempts, kills, full_disks, broken_disks, all_lost, torn, deaths, hangs, twice, lost,
+        replayed, capped, cut;
 } tally;
 
 typedef struct outcome {
@@ -157,6 +160,25 @@ static outcome calm(enum kind kind)
 
 /* ---- one attempt ---- */
 
+static struct disk {
+    size_t syncs; /* that it still does */
+    off_t kept;   /* bytes, by the last one */
+} disk = {SIZE_MAX, 0};
+
+/* In place of the system's, for this whole program. */
+int fdatasync(int fd)
+{
+    struct stat s;
+    if (disk.syncs == 0) {
+        errno = EIO;
+        return -1;
+    }
+    disk.syncs--;
+    if (fstat(fd, &s) == 0)
+        disk.kept = s.st_size;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
 static uint64_t size_of(const char *path)
 {
     struct stat s;
@@ -204,6 +226,7 @@ static bool attempt(disaster *d, int number)
     bool spare = number >= ATTEMPTS;
     double what = spare ? 1 : draw(d);
     bool kill = what < 0.55, full = what >= 0.55 && what < 0.7;
+    bool broken = what >= 0.7 && !spare && dm_draw_double(d->seed, 0xd17, (uint64_t)number) < 0.5;
     world w = world_of(d->kind);
     dm_error err = {DM_OK, ""};
     outcome o = {0};
@@ -218,17 +241,24 @@ static bool attempt(disaster *d, int number)
         w.sim.dies_at = (uint64_t)draw_log(d, 1, 800);
     if (full)
         limit_files(size_of(d->path) + (rlim_t)draw_log(d, 1, 100000));
+    if (broken)
+        disk = (struct disk){(size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
+                             (off_t)size_of(d->path)};
     w.setup.cap = isinf(d->cap.calls) ? NULL : &d->cap;
     w.setup.replay = dm_replay_new();
     w.setup.journal =
         dm_journal_open(d->path, DM_FSYNC_1S, header, NULL, dm_replay_visit, w.setup.replay, &err);
-    cr_assert(w.setup.journal || full, "seed %llu: %s", (unsigned long long)d->seed, err.text);
+    cr_assert(w.setup.journal || full || broken, "seed %llu: %s", (unsigned long long)d->seed,
+              err.text);
     dm_status st = w.setup.journal ? compile(&w, d->kind, &o, &err) : err.status;
     (void)dm_journal_close(w.setup.journal, NULL);
     limit_files(RLIM_INFINITY);
+    if (broken && disk.syncs == 0 && (uint64_t)disk.kept < size_of(d->path))
+        cr_assert_eq(truncate(d->path, disk.kept), 0);
+    disk.syncs = SIZE_MAX;
     bool died = w.stats.died, lost = !died && strstr(err.text, "all workers are lost");
     bool cut = st == DM_STOP_BUDGET && w.setup.cap;
-    cr_assert(st == DM_OK || cut || died || (full && st == DM_E_OUTPUT) ||
+    cr_assert(st == DM_OK || cut || died || ((full || broken) && st == DM_E_OUTPUT) ||
                   (lost && !w.sim.survivors),
               "seed %llu, attempt %d: %s", (unsigned long long)d->seed, number, err.text);
     if (died)
@@ -242,7 +272,8 @@ static bool attempt(disaster *d, int number)
     tally *t = d->tally;
     t->attempts++;
     t->kills += died;
-    t->full_disks += st == DM_E_OUTPUT;
+    t->full_disks += full && st == DM_E_OUTPUT;
+    t->broken_disks += broken && st == DM_E_OUTPUT;
     t->all_lost += lost;
     t->deaths += w.stats.deaths;
     t->hangs += w.stats.hangs;
@@ -342,12 +373,13 @@ Test(simulated, every_disaster, .timeout = 3600)
         survive(once_failed[i], wanted, &t);
     fprintf(stderr,
             "%llu runs, %zu attempts: %zu coordinators killed, %zu journals torn, %zu disks full, "
+            "%zu that could not sync, "
             "%zu times all ranks lost, %zu ranks dead, %zu hung, %zu messages twice, %zu lost; "
             "%zu results replayed; %zu runs with a cap, %zu of them cut\n",
-            (unsigned long long)runs, t.attempts, t.kills, t.torn, t.full_disks, t.all_lost,
-            t.deaths, t.hangs, t.twice, t.lost, t.replayed, t.capped, t.cut);
+            (unsigned long long)runs, t.attempts, t.kills, t.torn, t.full_disks, t.broken_disks,
+            t.all_lost, t.deaths, t.hangs, t.twice, t.lost, t.replayed, t.capped, t.cut);
     if (!one)
-        cr_expect(t.kills && t.torn && t.full_disks && t.all_lost && t.deaths && t.hangs &&
-                      t.twice && t.lost && t.replayed && t.capped && t.cut,
+        cr_expect(t.kills && t.torn && t.full_disks && t.broken_disks && t.all_lost && t.deaths &&
+                      t.hangs && t.twice && t.lost && t.replayed && t.capped && t.cut,
                   "a disaster did not happen");
 }
