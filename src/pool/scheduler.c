@@ -247,7 +247,8 @@ void dm_schedule(dm_pool *p)
     for (int m = 0; m < DM_ROLES; m++)
         if (p->models[m].config)
             schedule_model(p, m);
-    send_shards(p);
+    if (!p->failed) /* as when the journal cannot take the budget's mark for them */
+        send_shards(p);
 }
 
 /* ---- receiving ---- */

@@ -286,7 +286,11 @@ static dm_status sync_file(dm_journal *j, dm_error *err)
     if (j->safe == j->size || j->fsync == DM_FSYNC_NONE)
         return DM_OK;
     if (fdatasync(j->fd) != 0 && errno != EINVAL) /* EINVAL: a pipe or the like */
-        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", j->path, strerror(errno));
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s: cannot be synced: %s; what was synced before stays good: start the same "
+            "command again once the disk works",
+            j->path, strerror(errno));
     j->safe = j->size;
     return DM_OK;
 }
