@@ -97,8 +97,7 @@ static void set_window(const dm_optimizer_params *p, dm_mipro_plan *out)
     out->in_flight = p->has_in_flight ? (size_t)p->in_flight : between(out->runs / 20, 32, 256);
     switch (p->search) {
     case DM_MIPRO_FACTOR:
-        out->window = between(out->in_flight / out->block, 1, 1000000);
-        out->block_max = dm_search_block_max(budget, out->block, out->window);
+        dm_search_units(budget, out->in_flight, &out->block, &out->block_max, &out->window);
         break;
     case DM_MIPRO_RANDOM:
         out->window = between(out->in_flight / out->n_val, 1, 1000000);

@@ -20,6 +20,17 @@ size_t dm_search_block_max(size_t budget, size_t block, size_t window)
     return most < 2 ? 2 : most > 2 * block ? 2 * block : most;
 }
 
+void dm_search_units(size_t budget, size_t in_flight, size_t *block, size_t *block_max,
+                     size_t *window)
+{
+    *block_max = dm_search_block(budget);
+    do {
+        *block = *block_max;
+        *window = in_flight / *block ? in_flight / *block : 1;
+        *block_max = dm_search_block_max(budget, *block, *window);
+    } while (*block_max < *block);
+}
+
 static void *make(dm_search *s)
 {
     dm_factor *f = dm_alloc(sizeof *f);

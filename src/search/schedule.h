@@ -37,5 +37,8 @@ size_t dm_mipro_trials(size_t predictors, size_t sets, bool zero_shot);
  * budget, since what is in flight is decided without its answer. */
 size_t dm_search_block(size_t budget);
 size_t dm_search_block_max(size_t budget, size_t block, size_t window);
+/* Both, and the window, for about that many examples in flight: 1 <= window, block <= block_max. */
+void dm_search_units(size_t budget, size_t in_flight, size_t *block, size_t *block_max,
+                     size_t *window);
 
 #endif

@@ -462,6 +462,26 @@ Test(search, known_cells_are_free_and_not_asked_again)
     dm_search_free(s);
 }
 
+Test(search, any_width_of_the_search_can_be_had)
+{
+    static const size_t budgets[] = {1, 60, 700, 2400, 4800, 6510, 20000, 1000000};
+    static const size_t widths[] = {1, 2, 5, 16, 31, 64, 100, 384, 1000, 5000, 100000};
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++)
+        for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+            dm_search_options o = options(DM_SEARCH_FACTOR, budgets[i], 1);
+            dm_search_units(budgets[i], widths[k], &o.constants.block, &o.constants.block_max,
+                            &o.window);
+            char why[200] = "";
+            dm_search *s = dm_search_new(&o, why, sizeof why);
+            cr_expect_not_null(s, "%zu runs, %zu in flight: %s", budgets[i], widths[k], why);
+            dm_search_free(s);
+            size_t most = o.window * o.constants.block;
+            cr_expect(most <= widths[k] || o.window == 1, "%zu runs, %zu in flight: %zu",
+                      budgets[i], widths[k], most);
+            cr_expect(o.constants.block >= 2 && (2 * most > widths[k] || o.window == 1));
+        }
+}
+
 Test(search, all_cells_absent)
 {
     for (dm_search_method m = DM_SEARCH_FACTOR; m <= DM_SEARCH_HALVING; m++) {
