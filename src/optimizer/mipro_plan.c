@@ -91,13 +91,11 @@ static size_t between(size_t v, size_t low, size_t high)
 /* How far ahead the search decides: cells in flight over the cells of a unit. */
 static void set_window(const dm_optimizer_params *p, dm_mipro_plan *out)
 {
-    bool own_budget = p->search == DM_MIPRO_FACTOR || p->search == DM_MIPRO_HALVING;
-    size_t budget = out->runs - (own_budget ? out->n_val : 0);
-    out->block = dm_search_block(budget);
     out->in_flight = p->has_in_flight ? (size_t)p->in_flight : between(out->runs / 20, 32, 256);
     switch (p->search) {
     case DM_MIPRO_FACTOR:
-        dm_search_units(budget, out->in_flight, &out->block, &out->block_max, &out->window);
+        dm_search_units(out->runs - out->n_val, out->in_flight, &out->block, &out->block_max,
+                        &out->window);
         break;
     case DM_MIPRO_RANDOM:
         out->window = between(out->in_flight / out->n_val, 1, 1000000);

@@ -8,13 +8,13 @@
 
 #define TRIES 200 /* random candidates before every known one is looked at */
 
-size_t dm_search_block(size_t budget)
+static size_t first_unit(size_t budget)
 {
     size_t q = budget / 1200;
     return q < 2 ? 2 : q > 4 ? 4 : q;
 }
 
-size_t dm_search_block_max(size_t budget, size_t block, size_t window)
+static size_t later_unit(size_t budget, size_t block, size_t window)
 {
     size_t most = budget / 20 / window;
     return most < 2 ? 2 : most > 2 * block ? 2 * block : most;
@@ -23,11 +23,11 @@ size_t dm_search_block_max(size_t budget, size_t block, size_t window)
 void dm_search_units(size_t budget, size_t in_flight, size_t *block, size_t *block_max,
                      size_t *window)
 {
-    *block_max = dm_search_block(budget);
+    *block_max = first_unit(budget);
     do {
         *block = *block_max;
         *window = in_flight / *block ? in_flight / *block : 1;
-        *block_max = dm_search_block_max(budget, *block, *window);
+        *block_max = later_unit(budget, *block, *window);
     } while (*block_max < *block);
 }
 
@@ -37,11 +37,11 @@ static void *make(dm_search *s)
     size_t n = s->o.n_examples, slots = s->o.n_slots;
     dm_search_constants *c = &s->o.constants;
     if (!c->block) {
-        c->block = dm_search_block(s->o.budget);
+        c->block = first_unit(s->o.budget);
         c->block_max = 0;
     }
     if (!c->block_max)
-        c->block_max = dm_search_block_max(s->o.budget, c->block, s->o.window);
+        c->block_max = later_unit(s->o.budget, c->block, s->o.window);
     if (c->block > c->block_max)
         c->block = c->block_max;
     f->c = c;

@@ -32,12 +32,10 @@ void dm_search_use_random(dm_search *s, const dm_pyrandom *r);
 /* DSPy's number of trials T for a size of program (contract 8.4 b): predictors P, demo sets n. */
 size_t dm_mipro_trials(size_t predictors, size_t sets, bool zero_shot);
 
-/* DM_SEARCH_FACTOR's cells of a first unit, 2 to 4, for a budget; and of a later one, for that many
- * units in flight: twice as many, but two where a window of them would be a twentieth of the
- * budget, since what is in flight is decided without its answer. */
-size_t dm_search_block(size_t budget);
-size_t dm_search_block_max(size_t budget, size_t block, size_t window);
-/* Both, and the window, for about that many examples in flight: 1 <= window, block <= block_max. */
+/* DM_SEARCH_FACTOR's units for a budget and about that many examples in flight: cells of a first
+ * unit, 2 to 4; of a later one, twice as many, but two where a window of them would be a twentieth
+ * of the budget, since what is in flight is decided without its answer; and how many units ahead.
+ * 1 <= window, block <= block_max. */
 void dm_search_units(size_t budget, size_t in_flight, size_t *block, size_t *block_max,
                      size_t *window);
 
