@@ -147,8 +147,7 @@ void dm_cluster_dismiss(void)
     here.dismissed = true;
     for (int rank = 1; rank < here.size; rank++) {
         dm_buf msg;
-        dm_writer out;
-        dm_message_begin(&msg, &out, DM_MSG_BYE, 0);
+        dm_wire_put_empty(&msg, DM_MSG_BYE);
         dm_transport_send(here.transport, rank, &msg);
     }
     dm_transport_drain(here.transport, LEAVE_SECONDS);
@@ -170,11 +169,8 @@ static void to_coordinator(void *user, dm_buf *msg)
 static void send_log(void *user, dm_level level, const char *line)
 {
     dm_buf msg;
-    dm_writer out;
     (void)user;
-    dm_message_begin(&msg, &out, DM_MSG_LOG, 2);
-    dm_write_int(&out, level);
-    dm_write_str(&out, dm_str_of(line));
+    dm_wire_put_log(&msg, level, dm_str_of(line));
     dm_transport_send(here.transport, 0, &msg);
 }
 

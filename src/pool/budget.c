@@ -494,16 +494,13 @@ static void add_known(void *user, dm_journal_type type, dm_str bytes)
     const counting *k = user;
     dm_usage u = {0};
     dm_record rec;
-    dm_reader in;
     if (type == DM_JOURNAL_RESULT) {
         dm_result r;
         (void)!dm_read_result(bytes, 0, NULL, &r, &u);
     } else {
-        if (dm_record_open(&rec, bytes, NULL, &in)) {
-            dm_answer a = dm_read_answer_fields(&in);
-            if (!rec.bad)
-                u = a.usage;
-        }
+        dm_answer a;
+        if (dm_open_answer(&rec, bytes, &a))
+            u = a.usage;
         dm_record_free(&rec);
     }
     *k->known = dm_amount_plus(*k->known, dm_amount_of(k->pool, k->pool->model_of[DM_TASK], &u));

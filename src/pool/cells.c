@@ -109,10 +109,7 @@ static dm_hash state_key(const dm_pool *p, const dm_work *w)
         dm_hash metric = dm_json_hash(p->setup->metric);
         dm_write_hash(&out, &metric);
     }
-    dm_write_bool(&out, w->trace);
-    dm_write_bool(&out, w->drop_own_demo);
-    dm_write_int(&out, w->rollout);
-    dm_write_double(&out, isnan(w->temperature) ? -1 : w->temperature);
+    dm_write_how(&out, w);
     dm_hash h = dm_hash_of(b.data, b.len);
     dm_buf_free(&b);
     return h;
@@ -151,15 +148,12 @@ static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usa
 static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
 {
     dm_record rec;
-    dm_reader in;
-    if (dm_record_open(&rec, bytes, NULL, &in)) {
-        dm_answer a = dm_read_answer_fields(&in);
-        if (!rec.bad) {
-            dm_usage_add(&p->usage, &a.usage);
-            dm_budget_before(p, p->cells[number], &a.usage);
-            if (!done && a.call != DM_NO_CALL)
-                dm_cell_keep_answer(p, number, &a);
-        }
+    dm_answer a;
+    if (dm_open_answer(&rec, bytes, &a)) {
+        dm_usage_add(&p->usage, &a.usage);
+        dm_budget_before(p, p->cells[number], &a.usage);
+        if (!done && a.call != DM_NO_CALL)
+            dm_cell_keep_answer(p, number, &a);
     }
     dm_record_free(&rec);
 }
@@ -200,7 +194,8 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
     c->key = key;
     c->example = e;
     c->state = state;
-    c->row = dm_table_get(p, &p->row_table, &e->fingerprint, &row) ? (int32_t)row : -1;
+    bool by_number = p->link->one_process && dm_table_get(p, &p->row_table, &e->fingerprint, &row);
+    c->row = by_number ? (int32_t)row : -1;
     dm_table_put(p, &p->cell_table, number);
     if (p->setup->replay)
         replay_cell(p, number);

@@ -43,7 +43,7 @@ typedef struct dm_cell {
         double failed_at, not_before; /* the first time; when it may go out again */
     } * way;
     uint32_t state;
-    int32_t row; /* its number in the setup; -1: sent whole */
+    int32_t row; /* in one process its number in the setup; -1: it travels with the cell */
     int32_t worker;
     uint8_t tries, phase;
     bool replayed;
@@ -117,10 +117,8 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     bool ready, lost, drained;
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
     size_t slots[DM_ROLES];     /* [model] */
-    dm_buf states, tasks;       /* the shard that is being put together */
-    size_t n_states, n_tasks;
-    dm_buf found; /* what is known of the keys it asked for, to be sent */
-    size_t n_found;
+    dm_wire_list states, tasks; /* the shard that is being put together */
+    dm_wire_list found;         /* what is known of the keys it asked for, to be sent */
 } dm_peer;
 
 struct dm_strand {
@@ -226,8 +224,9 @@ void dm_check_outage(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
 
 /* known.c: answers across runs */
-void dm_known_find(dm_pool *p, int worker, dm_reader *in);
-void dm_known_keep(dm_pool *p, dm_reader *in);
+void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key);
+/* content.p NULL: it came to no answer. */
+void dm_known_keep(dm_pool *p, const dm_hash *key, dm_str content, bool truncated);
 void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
 void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);

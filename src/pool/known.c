@@ -8,15 +8,8 @@
 static void tell(dm_pool *p, int worker, int64_t task, dm_str content, bool truncated)
 {
     dm_peer *peer = &p->peers[worker];
-    dm_writer out;
-    if (peer->lost)
-        return;
-    dm_writer_init(&out, &peer->found);
-    dm_write_array(&out, 3);
-    dm_write_int(&out, task);
-    dm_write_str(&out, content);
-    dm_write_bool(&out, truncated);
-    peer->n_found++;
+    if (!peer->lost)
+        dm_wire_add_found(&peer->found, &(dm_wire_found){task, content, truncated});
 }
 
 static dm_asked *being_asked(dm_pool *p, const dm_hash *key)
@@ -36,17 +29,15 @@ static void wait_for(dm_pool *p, dm_asked *asked, int worker, int64_t task)
     *end = w;
 }
 
-void dm_known_find(dm_pool *p, int worker, dm_reader *in)
+void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key)
 {
-    int64_t task = dm_read_int(in);
-    dm_hash key = dm_read_hash(in);
     dm_str content = {NULL, 0};
     bool truncated = false;
-    if (*in->bad || !p->setup->cache)
+    if (!p->setup->cache)
         return;
     dm_arena *a = dm_arena_new(4096);
-    dm_asked *asked = being_asked(p, &key);
-    if (dm_cache_get(p->setup->cache, &key, a, &content, &truncated)) {
+    dm_asked *asked = being_asked(p, key);
+    if (dm_cache_get(p->setup->cache, key, a, &content, &truncated)) {
         tell(p, worker, task, content, truncated);
     } else if (p->setup->offline) {
         dm_pool_fail(
@@ -61,7 +52,7 @@ void dm_known_find(dm_pool *p, int worker, dm_reader *in)
             p->cap_asked = p->cap_asked ? 2 * p->cap_asked : 64;
             p->asked = dm_grow(p->asked, p->cap_asked, sizeof *p->asked);
         }
-        p->asked[p->n_asked++] = (dm_asked){key, worker, NULL};
+        p->asked[p->n_asked++] = (dm_asked){*key, worker, NULL};
         tell(p, worker, task, (dm_str){NULL, 0}, false);
     }
     dm_arena_free(a);
@@ -82,18 +73,13 @@ static void pass_on(dm_pool *p, dm_asked *asked)
     tell(p, next->worker, next->task, (dm_str){NULL, 0}, false);
 }
 
-void dm_known_keep(dm_pool *p, dm_reader *in)
+void dm_known_keep(dm_pool *p, const dm_hash *key, dm_str content, bool truncated)
 {
-    (void)dm_read_int(in);
-    dm_reader it = dm_read_array(in);
-    dm_hash key = dm_read_hash(&it);
-    dm_str content = dm_read_str(&it);
-    bool truncated = dm_read_bool(&it);
-    if (*in->bad || !p->setup->cache)
+    if (!p->setup->cache)
         return;
-    dm_asked *asked = being_asked(p, &key);
+    dm_asked *asked = being_asked(p, key);
     if (content.p) {
-        dm_cache_put(p->setup->cache, &key, content, truncated);
+        dm_cache_put(p->setup->cache, key, content, truncated);
         for (dm_asker *w = asked ? asked->waiting : NULL; w; w = w->next)
             tell(p, w->worker, w->task, content, truncated);
         if (asked)
@@ -116,15 +102,10 @@ void dm_known_send(dm_pool *p)
         return;
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_peer *peer = &p->peers[w];
-        if (peer->n_found == 0)
+        if (peer->found.n == 0)
             continue;
         dm_buf msg;
-        dm_writer out;
-        dm_message_begin(&msg, &out, DM_MSG_FOUND, 1);
-        dm_write_array(&out, peer->n_found);
-        dm_buf_str(&msg, dm_buf_view(&peer->found));
-        dm_buf_reset(&peer->found);
-        peer->n_found = 0;
+        dm_wire_put_found(&msg, &peer->found);
         p->link->ops->send(p->link, w, &msg);
     }
     dm_cache_flush(p->setup->cache);

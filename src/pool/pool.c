@@ -47,12 +47,9 @@ static void send_setup(dm_pool *p)
         dm_setup_write(&text, p->setup);
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
-        dm_writer out;
-        dm_message_begin(&msg, &out, DM_MSG_SETUP, 2);
-        dm_write_int(&out, w);
-        dm_write_str(&out, dm_buf_view(&text));
+        dm_wire_put_setup(&msg, (size_t)w, dm_buf_view(&text));
         if (msg.full || text.full) {
-            dm_pool_fail(p, DM_E_LIMIT, "the data sets are over %zu bytes", DM_MAX_MESSAGE);
+            dm_pool_fail(p, DM_E_LIMIT, "the job is over %zu bytes", DM_MAX_MESSAGE);
             dm_buf_free(&msg);
             break;
         }
@@ -70,9 +67,9 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
     p->arena = dm_arena_new(0);
     p->peers = dm_arena_alloc_n(p->arena, (size_t)link->n_workers, sizeof *p->peers);
     for (int w = 0; w < link->n_workers; w++) {
-        dm_buf_init(&p->peers[w].states, DM_MAX_MESSAGE);
-        dm_buf_init(&p->peers[w].tasks, DM_MAX_MESSAGE);
-        dm_buf_init(&p->peers[w].found, DM_MAX_MESSAGE);
+        dm_wire_list_init(&p->peers[w].states);
+        dm_wire_list_init(&p->peers[w].tasks);
+        dm_wire_list_init(&p->peers[w].found);
     }
     dm_tables_init(p);
     p->rows = dm_setup_rows(setup);
@@ -97,10 +94,9 @@ static void say_bye(dm_pool *p)
 {
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
-        dm_writer out;
         if (p->peers[w].lost)
             continue;
-        dm_message_begin(&msg, &out, DM_MSG_BYE, 0);
+        dm_wire_put_empty(&msg, DM_MSG_BYE);
         p->link->ops->send(p->link, w, &msg);
     }
 }
@@ -115,9 +111,9 @@ void dm_pool_free(dm_pool *p)
     dm_budget_end(p);
     say_bye(p);
     for (int w = 0; w < p->link->n_workers; w++) {
-        dm_buf_free(&p->peers[w].states);
-        dm_buf_free(&p->peers[w].tasks);
-        dm_buf_free(&p->peers[w].found);
+        dm_wire_list_free(&p->peers[w].states);
+        dm_wire_list_free(&p->peers[w].tasks);
+        dm_wire_list_free(&p->peers[w].found);
     }
     p->link->ops->close(p->link);
     for (int m = 0; m < DM_ROLES; m++) {
@@ -285,10 +281,9 @@ void dm_pool_drain(dm_pool *p, double seconds)
     double until = p->link->ops->now(p->link) + seconds;
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
-        dm_writer out;
         if (!p->peers[w].ready || p->peers[w].lost)
             continue;
-        dm_message_begin(&msg, &out, DM_MSG_DRAIN, 0);
+        dm_wire_put_empty(&msg, DM_MSG_DRAIN);
         p->link->ops->send(p->link, w, &msg);
     }
     while (!drained(p) && !p->failed && !p->hurry && p->link->ops->now(p->link) < until)

@@ -8,21 +8,12 @@
 #ifndef DM_POOL_POOL_H
 #define DM_POOL_POOL_H
 
-#include "metric/metric.h"
+#include "runner/runner.h"
 
 typedef struct dm_pool dm_pool;
 typedef struct dm_future dm_future;
 typedef struct dm_strand dm_strand;
 
-typedef struct dm_work {
-    const dm_candidate *candidate; /* sealed */
-    dm_role role;
-    bool scored;        /* the metric is run */
-    bool trace;         /* steps come back, and the metric is given the trace (bootstrapping) */
-    bool drop_own_demo; /* demos equal to the example's row are left out (contract 8.2, 4) */
-    int64_t rollout;    /* -1: none */
-    double temperature; /* NAN: the model's own */
-} dm_work;
 dm_work dm_work_of(const dm_candidate *c); /* task role, scored, nothing else */
 
 typedef struct dm_result {

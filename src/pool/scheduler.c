@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
+#define MAX_PENDING 2                 /* messages under way to one worker (cluster-notes §7.3) */
+#define SHARD_BYTES ((size_t)4 << 20) /* more work waits for the next message: rows may be large   \
+                                       */
 /* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
  * outage has passed since it first failed; a model that answers nobody ends the run by then. The
  * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
@@ -35,11 +37,10 @@ void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
 static void send_slots(dm_pool *p, int worker)
 {
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_SLOTS, 1);
-    dm_write_array(&out, DM_ROLES);
+    dm_wire_slots slots;
     for (int m = 0; m < DM_ROLES; m++)
-        dm_write_int(&out, (int64_t)p->peers[worker].slots[m]);
+        slots.n[m] = (int64_t)p->peers[worker].slots[m];
+    dm_wire_put_slots(&msg, &slots);
     p->link->ops->send(p->link, worker, &msg);
 }
 
@@ -79,6 +80,16 @@ static void share_slots(dm_pool *p)
 
 /* ---- sending ---- */
 
+static dm_str text_of(dm_arena *a, const dm_value *v)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, v, DM_JSON_PYTHON);
+    dm_str s = {dm_arena_string(a, b.data, b.len), b.len};
+    dm_buf_free(&b);
+    return s;
+}
+
 static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
 {
     dm_state *s = &p->states[number];
@@ -87,54 +98,42 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
         return;
     s->sent[worker >> 3] |= bit;
     dm_arena *a = dm_arena_new(0);
-    dm_buf text;
-    dm_writer out;
     const dm_program *program = s->work.candidate->program;
-    dm_writer_init(&out, &peer->states);
-    dm_write_array(&out, 4);
-    dm_write_int(&out, number);
-    dm_buf_init(&text, DM_MAX_TEXT);
+    dm_wire_state m = {.id = number, .work = s->work};
+    m.candidate = text_of(a, dm_candidate_write(a, s->work.candidate));
     if (program != p->setup->program)
-        dm_json_write(&text, dm_program_write(a, program), DM_JSON_PYTHON);
-    dm_write_str(&out, program == p->setup->program ? (dm_str){NULL, 0} : dm_buf_view(&text));
-    dm_buf_reset(&text);
-    dm_json_write(&text, dm_candidate_write(a, s->work.candidate), DM_JSON_PYTHON);
-    dm_write_str(&out, dm_buf_view(&text));
-    dm_write_work(&out, &s->work);
-    dm_buf_free(&text);
+        m.program = text_of(a, dm_program_write(a, program));
+    dm_wire_add_state(&peer->states, &m);
     dm_arena_free(a);
-    peer->n_states++;
+}
+
+static void write_task(dm_pool *p, dm_peer *peer, uint32_t number)
+{
+    const dm_cell *c = p->cells[number];
+    dm_wire_task t = {.id = dm_task_of(number, c),
+                      .state = c->state,
+                      .most = dm_budget_allowance(p, c),
+                      .row = c->row};
+    dm_arena *a = dm_arena_new(1024);
+    for (const dm_kept_answer *k = c->answers; k; k = k->next)
+        t.n_given++;
+    const dm_answer **given = dm_arena_alloc_n(a, t.n_given, sizeof *given);
+    size_t i = 0;
+    for (const dm_kept_answer *k = c->answers; k; k = k->next)
+        given[i++] = &k->answer;
+    if (c->row < 0)
+        t.json = text_of(a, c->example->row);
+    dm_wire_add_task(&peer->tasks, &t, given);
+    dm_arena_free(a);
 }
 
 static void add_task(dm_pool *p, int worker, uint32_t number)
 {
     dm_peer *peer = &p->peers[worker];
     dm_cell *c = p->cells[number];
-    dm_writer out;
-    size_t n = 0;
     add_state(p, peer, worker, c->state);
-    dm_writer_init(&out, &peer->tasks);
-    dm_write_array(&out, 6);
-    dm_write_int(&out, dm_task_of(number, c));
-    dm_write_int(&out, c->state);
-    dm_write_int(&out, dm_budget_allowance(p, c));
-    dm_write_int(&out, c->row);
-    if (c->row < 0) {
-        dm_buf row;
-        dm_buf_init(&row, DM_MAX_TEXT);
-        dm_json_write(&row, c->example->row, DM_JSON_PYTHON);
-        dm_write_str(&out, dm_buf_view(&row));
-        dm_buf_free(&row);
-    } else {
-        dm_write_str(&out, (dm_str){NULL, 0});
-    }
-    for (dm_kept_answer *k = c->answers; k; k = k->next)
-        n++;
-    dm_write_array(&out, n);
-    for (dm_kept_answer *k = c->answers; k; k = k->next)
-        dm_write_answer(&out, &k->answer);
+    write_task(p, peer, number);
     dm_budget_sent(p, c);
-    peer->n_tasks++;
     c->phase = DM_CELL_SENT;
     c->out = true;
     c->worker = worker;
@@ -152,18 +151,10 @@ static void send_shards(dm_pool *p)
 {
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_peer *peer = &p->peers[w];
-        if (peer->n_tasks == 0)
+        if (peer->tasks.n == 0)
             continue;
         dm_buf msg;
-        dm_writer out;
-        dm_message_begin(&msg, &out, DM_MSG_SHARD, 2);
-        dm_write_array(&out, peer->n_states);
-        dm_buf_str(&msg, dm_buf_view(&peer->states));
-        dm_write_array(&out, peer->n_tasks);
-        dm_buf_str(&msg, dm_buf_view(&peer->tasks));
-        dm_buf_reset(&peer->states);
-        dm_buf_reset(&peer->tasks);
-        peer->n_states = peer->n_tasks = 0;
+        dm_wire_put_shard(&msg, &peer->states, &peer->tasks);
         if (msg.full) {
             dm_pool_fail(p, DM_E_LIMIT, "a message to worker %d is over %zu bytes", w, msg.max);
             dm_buf_free(&msg);
@@ -173,15 +164,25 @@ static void send_shards(dm_pool *p)
     }
 }
 
+/* Whether the places of all workers together are taken: then there is no need to look at each. */
+static bool all_taken(const dm_pool *p, const dm_model *m, bool ahead)
+{
+    size_t all = m->config ? (size_t)m->config->concurrency : 0;
+    return m->in_flight >= all + (ahead ? all / 4 + (size_t)p->n_ready : 0);
+}
+
 /* The next worker, from the cursor on, with fewer than its places (plus extra) taken; -1: none. */
 static int free_worker(dm_pool *p, int m, bool ahead)
 {
+    if (all_taken(p, &p->models[m], ahead))
+        return -1;
     for (int i = 0; i < p->link->n_workers; i++) {
         int w = (p->cursor + i) % p->link->n_workers;
         const dm_peer *peer = &p->peers[w];
         size_t extra = ahead ? peer->slots[m] / 4 + 1 : 0;
         if (!peer->ready || peer->lost || peer->slots[m] == 0 ||
             peer->in_flight[m] >= peer->slots[m] + extra ||
+            peer->states.bytes.len + peer->tasks.bytes.len > SHARD_BYTES ||
             p->link->ops->pending(p->link, w) >= MAX_PENDING)
             continue;
         p->cursor = (w + 1) % p->link->n_workers;
@@ -253,16 +254,6 @@ void dm_schedule(dm_pool *p)
 
 /* ---- receiving ---- */
 
-static bool read_task(dm_pool *p, dm_reader *in, int64_t *task, uint32_t *number)
-{
-    *task = dm_read_int(in);
-    *number = (uint32_t)*task;
-    if (*task >= 0 && *number < p->n_cells)
-        return true;
-    *in->bad = true;
-    return false;
-}
-
 static void answer_came(dm_pool *p, const dm_cell *c)
 {
     dm_model *m = &p->models[p->states[c->state].model];
@@ -292,20 +283,15 @@ static bool is_kept(const dm_cell *c, const dm_answer *a)
     return k != NULL;
 }
 
-static void take_answer(dm_pool *p, dm_reader *in)
+static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
 {
-    uint32_t number;
-    int64_t task;
-    if (!read_task(p, in, &task, &number))
-        return;
-    dm_answer a = dm_read_answer(in);
     dm_cell *c = p->cells[number];
-    if (*in->bad || a.call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, &a))
+    if (a->call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, a))
         return; /* late or twice, too */
-    dm_usage_add(&p->usage, &a.usage);
-    dm_budget_told(p, c, &a.usage);
-    dm_cell_keep_answer(p, number, &a);
-    journal_answer(p, c, &a);
+    dm_usage_add(&p->usage, &a->usage);
+    dm_budget_told(p, c, &a->usage);
+    dm_cell_keep_answer(p, number, a);
+    journal_answer(p, c, a);
     answer_came(p, c);
 }
 
@@ -363,22 +349,16 @@ static bool steps_fit(const dm_pool *p, const dm_cell *c, const dm_result *r)
     return fit;
 }
 
-static void take_result(dm_pool *p, int worker, dm_reader *in)
+/* False: it is no result of that cell. */
+static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, dm_str bytes)
 {
-    uint32_t number;
     dm_result r;
     dm_usage usage;
-    int64_t task;
-    if (!read_task(p, in, &task, &number))
-        return;
-    dm_str bytes = dm_read_str(in);
     dm_cell *c = p->cells[number];
     dm_arena *a = dm_arena_new(1024);
-    if (*in->bad || !dm_read_result(bytes, p->setup->failure_score, a, &r, &usage) ||
-        !steps_fit(p, c, &r)) {
-        *in->bad = true;
+    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, &usage) || !steps_fit(p, c, &r)) {
         dm_arena_free(a);
-        return;
+        return false;
     }
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
@@ -397,110 +377,141 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
         dm_cell_done(p, number, bytes, &r, &usage);
     }
     dm_arena_free(a);
+    return true;
 }
 
-static void take_results(dm_pool *p, int worker, dm_reader *in)
+static bool take_item(dm_pool *p, int worker, const dm_wire_item *it)
 {
-    dm_reader list = dm_read_array(in);
-    while (list.at < list.n && !*in->bad) {
-        dm_reader it = dm_read_array(&list);
-        switch (dm_read_int(&it)) {
-        case 0:
-            take_answer(p, &it);
-            break;
-        case 1:
-            take_result(p, worker, &it);
-            break;
-        case 2:
-            dm_known_find(p, worker, &it);
-            break;
-        case 3:
-            dm_known_keep(p, &it);
-            break;
-        default:
-            *in->bad = true;
-        }
+    uint32_t number = (uint32_t)it->task;
+    if (it->task < 0 || number >= p->n_cells)
+        return false;
+    switch (it->kind) {
+    case DM_ITEM_ANSWER:
+        take_answer(p, number, &it->answer);
+        return true;
+    case DM_ITEM_RESULT:
+        return take_result(p, worker, number, it->task, it->result);
+    case DM_ITEM_FIND:
+        dm_known_find(p, worker, it->task, &it->key);
+        return true;
+    case DM_ITEM_KEEP:
+        dm_known_keep(p, &it->key, it->content, it->truncated);
+        return true;
+    case DM_ITEM_KINDS:
+        break;
     }
+    return false;
 }
 
-static void take_hello(dm_pool *p, int worker, dm_reader *in)
+static bool take_results(dm_pool *p, int worker, dm_wire_message *m)
 {
-    dm_str host = dm_read_str(in);
-    (void)dm_read_int(in);
-    if (*in->bad || p->peers[worker].ready)
-        return;
-    dm_log(DM_DEBUG, "worker %d is on %.*s", worker, DM_STR_ARG(host));
-    p->peers[worker].ready = true;
-    p->n_ready++;
-    p->slots_stale = true;
+    dm_reader list;
+    dm_wire_item it;
+    if (!dm_wire_get_results(m, &list))
+        return false;
+    while (dm_wire_next_item(&list, &it))
+        if (!take_item(p, worker, &it))
+            return false;
+    return !m->record.bad;
 }
 
-static void take_failed(dm_pool *p, dm_reader *in)
+static bool take_hello(dm_pool *p, int worker, dm_wire_message *m)
 {
-    dm_status status = (dm_status)dm_read_int(in);
-    dm_str text = dm_read_str(in);
-    if (!*in->bad)
-        dm_pool_fail(p, status < DM_OK ? status : DM_E_INTERNAL, "%.*s", DM_STR_ARG(text));
+    dm_wire_hello hello;
+    if (!dm_wire_get_hello(m, &hello))
+        return false;
+    if (!dm_wire_same_build(hello.build)) {
+        dm_pool_fail(p, DM_E_INTERNAL,
+                     "rank %d runs %.*s, rank 0 runs %s: the same program has to be on all nodes",
+                     worker + 1, DM_STR_ARG(hello.build), DM_BUILD);
+    } else if (!p->peers[worker].ready) {
+        dm_log(DM_DEBUG, "worker %d is on %.*s", worker, DM_STR_ARG(hello.host));
+        p->peers[worker].ready = true;
+        p->n_ready++;
+        p->slots_stale = true;
+    }
+    return true;
 }
 
-static void take_log(dm_reader *in)
+static bool take_failed(dm_pool *p, dm_wire_message *m)
 {
-    dm_level level = (dm_level)dm_read_size(in, DM_ERROR);
-    dm_str line = dm_read_str(in);
-    if (!*in->bad)
-        dm_log(level, "%.*s", DM_STR_ARG(line));
+    dm_wire_failed failed;
+    if (!dm_wire_get_failed(m, &failed))
+        return false;
+    dm_pool_fail(p, failed.status, "%.*s", DM_STR_ARG(failed.text));
+    return true;
+}
+
+static bool take_log(dm_wire_message *m)
+{
+    dm_wire_log log;
+    if (!dm_wire_get_log(m, &log))
+        return false;
+    dm_log(log.level, "%.*s", DM_STR_ARG(log.line));
+    return true;
+}
+
+static bool take_failing(dm_pool *p, dm_wire_message *m)
+{
+    dm_role role;
+    if (!dm_wire_get_failing(m, &role))
+        return false;
+    p->models[p->model_of[role]].failing = true;
+    return true;
 }
 
 /* What a server told one rank holds for all. */
-static void hand_on(dm_pool *p, int from, dm_str bytes)
+static bool hand_on(dm_pool *p, int from, dm_wire_message *m)
 {
+    dm_wire_slow slow;
+    if (!dm_wire_get_slow(m, &slow))
+        return false;
     for (int w = 0; w < p->link->n_workers; w++) {
-        dm_buf copy;
+        dm_buf msg;
         if (w == from || !p->peers[w].ready || p->peers[w].lost)
             continue;
-        dm_buf_init(&copy, DM_MAX_MESSAGE);
-        dm_buf_str(&copy, bytes);
-        p->link->ops->send(p->link, w, &copy);
+        dm_wire_put_slow(&msg, &slow);
+        p->link->ops->send(p->link, w, &msg);
     }
+    return true;
+}
+
+static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
+{
+    switch (m->type) {
+    case DM_MSG_HELLO:
+        return take_hello(p, worker, m);
+    case DM_MSG_RESULTS:
+        return take_results(p, worker, m);
+    case DM_MSG_FAILED:
+        return take_failed(p, m);
+    case DM_MSG_LOG:
+        return take_log(m);
+    case DM_MSG_FAILING:
+        return take_failing(p, m);
+    case DM_MSG_DRAIN:
+        p->peers[worker].drained = true;
+        return true;
+    case DM_MSG_SLOW:
+        return hand_on(p, worker, m);
+    case DM_MSG_SETUP:
+    case DM_MSG_SHARD:
+    case DM_MSG_SLOTS:
+    case DM_MSG_BYE:
+    case DM_MSG_FOUND:
+    case DM_MESSAGE_TYPES:
+        break;
+    }
+    return false;
 }
 
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
 {
-    dm_record rec;
-    dm_reader in;
-    dm_message_type type;
-    bool ok = dm_message_open(&rec, bytes, &type, &in);
-    if (ok) {
-        switch (type) {
-        case DM_MSG_HELLO:
-            take_hello(p, worker, &in);
-            break;
-        case DM_MSG_RESULTS:
-            take_results(p, worker, &in);
-            break;
-        case DM_MSG_FAILED:
-            take_failed(p, &in);
-            break;
-        case DM_MSG_LOG:
-            take_log(&in);
-            break;
-        case DM_MSG_FAILING:
-            p->models[p->model_of[dm_read_size(&in, DM_ROLES - 1)]].failing = true;
-            break;
-        case DM_MSG_DRAIN:
-            p->peers[worker].drained = true;
-            break;
-        case DM_MSG_SLOW:
-            hand_on(p, worker, bytes);
-            break;
-        default:
-            rec.bad = true;
-        }
-    }
-    if (!ok || rec.bad)
+    dm_wire_message m;
+    if (!dm_wire_open(&m, bytes) || !take_message(p, worker, &m))
         dm_pool_fail(p, DM_E_INTERNAL, "worker %d sent a message that cannot be read (%zu bytes)",
                      worker, bytes.n);
-    dm_record_free(&rec);
+    dm_wire_close(&m);
 }
 
 /* What a lost worker had goes back to the front of nothing: to the end of the queue, with the

@@ -1,6 +1,6 @@
 /* The setup as JSON: made by the coordinator, read by every worker. */
 #include "json/json.h"
-#include "pool/wire.h"
+#include "pool/setup.h"
 
 #include <math.h>
 
@@ -12,17 +12,16 @@ int dm_setup_model_of(const dm_setup *s, int role)
     return first;
 }
 
-static dm_value *write_set(dm_arena *a, const dm_setup *s, size_t i)
+static dm_value *write_sample(dm_arena *a, const dm_setup *s)
 {
-    for (size_t j = 0; j < i; j++)
-        if (s->sets[i] && s->sets[i] == s->sets[j])
-            return dm_value_int(a, (int64_t)j); /* the same set under two names */
-    if (!s->sets[i])
-        return dm_value_null(a);
-    dm_value *rows = dm_value_list(a);
-    for (size_t k = 0; k < s->sets[i]->n; k++)
-        dm_value_append(a, rows, s->sets[i]->examples[k].row);
-    return rows;
+    for (size_t i = 0; i < 3; i++)
+        if (s->sets[i]) {
+            dm_value *rows = dm_value_list(a);
+            if (s->sets[i]->n)
+                dm_value_append(a, rows, s->sets[i]->examples[0].row);
+            return rows;
+        }
+    return dm_value_null(a);
 }
 
 static dm_value *write_lms(dm_arena *a, const dm_setup *s)
@@ -44,9 +43,6 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
 {
     dm_arena *a = dm_arena_new(0);
     dm_value *d = dm_value_dict(a);
-    dm_value *sets = dm_value_list(a);
-    for (size_t i = 0; i < 3; i++)
-        dm_value_append(a, sets, write_set(a, s, i));
     dm_value_set(a, d, DM_STR("program"), dm_program_write(a, s->program));
     dm_value_set(a, d, DM_STR("adapter"), dm_value_int(a, s->adapter));
     dm_value_set(a, d, DM_STR("json_fallback"), dm_value_bool(a, s->json_fallback));
@@ -58,7 +54,7 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
     dm_value_set(a, d, DM_STR("seed"), dm_value_int(a, (int64_t)(s->seed & INT64_MAX)));
     dm_value_set(a, d, DM_STR("keeps_answers"), dm_value_bool(a, s->keeps_answers));
     dm_value_set(a, d, DM_STR("offline"), dm_value_bool(a, s->offline));
-    dm_value_set(a, d, DM_STR("sets"), sets);
+    dm_value_set(a, d, DM_STR("sample"), write_sample(a, s));
     dm_json_write(b, d, DM_JSON_PYTHON);
     dm_arena_free(a);
 }
@@ -72,22 +68,6 @@ static const dm_value *item(const dm_value *list, size_t i)
     if (v->kind == DM_INT && dm_value_to_int(v, &same) && same >= 0 && (size_t)same < i)
         return item(list, (size_t)same);
     return v->kind == DM_NULL ? NULL : v;
-}
-
-static bool read_sets(dm_arena *a, const dm_value *list, dm_setup *out)
-{
-    static const char *const names[] = {"trainset", "valset", "testset"};
-    for (size_t i = 0; i < 3; i++) {
-        const dm_value *v = item(list, i);
-        for (size_t j = 0; j < i && v; j++)
-            if (item(list, j) == v)
-                out->sets[i] = out->sets[j];
-        if (v && v->kind != DM_LIST)
-            return false;
-        if (v && !out->sets[i])
-            out->sets[i] = dm_dataset_of(a, names[i], v);
-    }
-    return true;
 }
 
 dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
@@ -129,8 +109,9 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
         out->lm[i] = item(dm_value_get(d, "lm"), i);
     const dm_value *metric = dm_value_get(d, "metric");
     out->metric = metric && metric->kind != DM_NULL ? metric : NULL;
-    if (!read_sets(a, dm_value_get(d, "sets"), out))
-        return dm_fail(err, DM_E_INTERNAL, "setup: sets: not lists of rows");
+    const dm_value *sample = dm_value_get(d, "sample");
+    if (sample && sample->kind == DM_LIST)
+        out->sets[0] = dm_dataset_of(a, "sample", sample);
     return DM_OK;
 }
 

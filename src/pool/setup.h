@@ -33,6 +33,19 @@ typedef struct dm_setup {
 /* Roles with one model share its places: the first role that has this one's. */
 int dm_setup_model_of(const dm_setup *s, int role);
 
+/* The setup as JSON text for workers in other processes: all that they need, and of the data one
+ * example, which tells a metric its field; rows travel with the work. What is read lives in a. */
+void dm_setup_write(dm_buf *b, const dm_setup *s);
+dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err) DM_MUST_USE;
+
+/* In one process rows go by number: those of the sets in order, sets given twice counted once. */
+typedef struct dm_rows {
+    const dm_dataset *sets[3]; /* [n_sets] */
+    size_t n_sets, n;
+} dm_rows;
+dm_rows dm_setup_rows(const dm_setup *s);
+const dm_example *dm_row(const dm_rows *r, size_t i); /* i < n */
+
 /* Progress, for the live line and the end's table. */
 typedef struct dm_pool_stats {
     const char *phase;

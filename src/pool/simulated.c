@@ -135,10 +135,7 @@ static void post(sim_link *l, double due, int worker, dm_buf *msg)
 static void send_hello(sim_link *l, int worker)
 {
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_HELLO, 2);
-    dm_write_str(&out, DM_STR("simulated"));
-    dm_write_int(&out, worker);
+    dm_wire_put_hello(&msg, DM_STR("simulated"), worker);
     post(l, l->now + 0.001, worker, &msg);
 }
 
@@ -234,9 +231,8 @@ static bool was_done(const sim_link *l, const sim_task *t, size_t call)
     dm_str bytes;
     for (size_t i = 0; replay && (bytes = dm_replay_answer(replay, &c->key, i)).p; i++) {
         dm_record rec;
-        dm_reader in;
-        bool same =
-            dm_record_open(&rec, bytes, NULL, &in) && dm_read_answer_fields(&in).call == call;
+        dm_answer a;
+        bool same = dm_open_answer(&rec, bytes, &a) && a.call == call;
         dm_record_free(&rec);
         if (same)
             return true;
@@ -244,25 +240,23 @@ static bool was_done(const sim_link *l, const sim_task *t, size_t call)
     return false;
 }
 
-static void begin_item(dm_buf *msg, dm_writer *out, int kind, int64_t id)
+static void put_item(dm_buf *msg, const dm_wire_item *it)
 {
-    dm_message_begin(msg, out, DM_MSG_RESULTS, 1);
-    dm_write_array(out, 1);
-    dm_write_array(out, 3);
-    dm_write_int(out, kind);
-    dm_write_int(out, id);
+    dm_wire_list l;
+    dm_wire_list_init(&l);
+    dm_wire_add_item(&l, it);
+    dm_wire_put_results(msg, &l);
+    dm_wire_list_free(&l);
 }
 
 static void send_answer(sim_link *l, int worker, const sim_task *t, size_t call, double at)
 {
     dm_buf msg;
-    dm_writer out;
     dm_answer a = {.call = (uint32_t)call,
                    .asked = asked_of(t, call),
                    .content = DM_STR("simulated"),
                    .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
-    begin_item(&msg, &out, 0, t->id);
-    dm_write_answer(&out, &a);
+    put_item(&msg, &(dm_wire_item){.kind = DM_ITEM_ANSWER, .task = t->id, .answer = a});
     post(l, at, worker, &msg);
 }
 
@@ -296,11 +290,11 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
     w->free_at[best] = at;
     dm_arena *a = dm_arena_new(4096);
     dm_buf msg, result;
-    dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
     make_result(l, t, made, told, spent, a, &result);
-    begin_item(&msg, &out, 1, t->id);
-    dm_write_str(&out, dm_buf_view(&result));
+    put_item(&msg, &(dm_wire_item){.kind = DM_ITEM_RESULT,
+                                   .task = t->id,
+                                   .result = dm_buf_view(&result)});
     dm_buf_free(&result);
     dm_arena_free(a);
     if (lost)
@@ -309,28 +303,20 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
         post(l, at + after, worker, &msg);
 }
 
-static void take_task(sim_link *l, int worker, dm_reader *task, bool lost, bool late)
+static void take_task(sim_link *l, int worker, dm_wire_task *m, bool lost, bool late)
 {
-    sim_task t = {.id = dm_read_int(task)};
+    sim_task t = {.id = m->id, .state = &l->states[m->state], .most = m->most};
     dm_arena *a = dm_arena_new(1024);
-    t.state = &l->states[dm_read_size(task, l->n_states ? l->n_states - 1 : 0)];
-    t.most = dm_read_int(task);
-    int64_t row = dm_read_int(task);
-    dm_str json = dm_read_str(task);
-    t.row = row >= 0 && (size_t)row < l->rows.n ? dm_row(&l->rows, (size_t)row)->row
-                                                : dm_json_read(a, json, NULL);
-    dm_reader given = dm_read_array(task);
-    while (given.at < given.n && t.n_given < 8)
-        t.given[t.n_given++] = dm_read_answer(&given);
+    t.row = m->row >= 0 ? dm_row(&l->rows, (size_t)m->row)->row : dm_json_read(a, m->json, NULL);
+    while (t.n_given < 8 && dm_wire_next_answer(&m->given, &t.given[t.n_given]))
+        t.n_given++;
     do_task(l, worker, &t, lost, late);
     dm_arena_free(a);
 }
 
-static void learn_state(sim_link *l, dm_reader *s)
+static void learn_state(sim_link *l, const dm_wire_state *s)
 {
-    size_t id = dm_read_size(s, 1 << 24);
-    dm_str program = dm_read_str(s), text = dm_read_str(s);
-    dm_work work = dm_read_work(s);
+    size_t id = s->id;
     if (id >= l->n_states) {
         l->states = dm_grow(l->states, id + 1, sizeof *l->states);
         memset(l->states + l->n_states, 0, (id + 1 - l->n_states) * sizeof *l->states);
@@ -339,49 +325,47 @@ static void learn_state(sim_link *l, dm_reader *s)
     if (l->states[id].candidate)
         return;
     const dm_program *p = l->setup->program;
-    if (program.p) {
-        dm_at at = dm_at_root(dm_json_read(l->arena, program, NULL), "state", DM_E_INTERNAL);
+    if (s->program.p) {
+        dm_at at = dm_at_root(dm_json_read(l->arena, s->program, NULL), "state", DM_E_INTERNAL);
         p = dm_program_read(l->arena, &at, NULL);
     }
-    dm_at at = dm_at_root(dm_json_read(l->arena, text, NULL), "state", DM_E_INTERNAL);
-    work.candidate = l->states[id].candidate = dm_candidate_read(l->arena, p, &at, NULL);
-    l->states[id].work = work;
+    dm_at at = dm_at_root(dm_json_read(l->arena, s->candidate, NULL), "state", DM_E_INTERNAL);
+    l->states[id].candidate = dm_candidate_read(l->arena, p, &at, NULL);
+    l->states[id].work = s->work;
+    l->states[id].work.candidate = l->states[id].candidate;
 }
 
-static void take_shard(sim_link *l, int worker, dm_reader *in)
+static void take_shard(sim_link *l, int worker, dm_wire_message *m)
 {
-    dm_reader states = dm_read_array(in), tasks;
-    while (states.at < states.n) {
-        dm_reader s = dm_read_array(&states);
+    dm_reader states, tasks;
+    dm_wire_state s;
+    dm_wire_task t;
+    if (!dm_wire_get_shard(m, &states, &tasks))
+        return;
+    while (dm_wire_next_state(&states, &s))
         learn_state(l, &s);
-    }
-    tasks = dm_read_array(in);
     bool late, lost = strike(l, worker, &late);
-    while (tasks.at < tasks.n) {
-        dm_reader t = dm_read_array(&tasks);
+    while (dm_wire_next_task(&tasks, &t))
         take_task(l, worker, &t, lost, late);
-    }
 }
 
 static void sim_send(dm_link *link, int worker, dm_buf *msg)
 {
     sim_link *l = (sim_link *)link;
-    dm_record rec;
-    dm_reader in;
-    dm_message_type type;
-    if (dm_message_open(&rec, dm_buf_view(msg), &type, &in) && !l->workers[worker].dead &&
+    dm_wire_message m;
+    dm_wire_slots slots;
+    if (dm_wire_open(&m, dm_buf_view(msg)) && !l->workers[worker].dead &&
         !gets_lost(l, worker, l->sim.lost_to, &l->workers[worker].deaf)) {
-        if (type == DM_MSG_SETUP)
+        if (m.type == DM_MSG_SETUP)
             send_hello(l, worker);
-        else if (type == DM_MSG_SHARD)
-            take_shard(l, worker, &in);
-        else if (type == DM_MSG_SLOTS) {
-            dm_reader slots = dm_read_array(&in);
-            int64_t n = dm_read_int(&slots);
-            l->workers[worker].slots = n < 1 ? 1 : n > 64 ? 64 : (size_t)n;
-        }
+        else if (m.type == DM_MSG_SHARD)
+            take_shard(l, worker, &m);
+        else if (m.type == DM_MSG_SLOTS && dm_wire_get_slots(&m, &slots))
+            l->workers[worker].slots = slots.n[0] < 1    ? 1
+                                       : slots.n[0] > 64 ? 64
+                                                         : (size_t)slots.n[0];
     }
-    dm_record_free(&rec);
+    dm_wire_close(&m);
     dm_buf_free(msg);
 }
 

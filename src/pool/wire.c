@@ -1,199 +1,376 @@
 #include "pool/wire.h"
-#include "json/json.h"
 
-#include <math.h>
+#include <string.h>
 
-void dm_message_begin(dm_buf *b, dm_writer *w, dm_message_type type, size_t n)
+#define MOST_WORKERS   ((size_t)1 << 24)
+#define MOST_STATES    ((size_t)1 << 24)
+#define MOST_ENDPOINTS ((size_t)1 << 20)
+
+/* ---- messages ---- */
+
+static dm_writer begin(dm_buf *b, dm_message_type type, size_t n)
 {
+    dm_writer w;
     dm_buf_init(b, DM_MAX_MESSAGE);
-    dm_writer_init(w, b);
-    dm_write_array(w, n + 2);
-    dm_write_int(w, DM_WIRE_VERSION);
-    dm_write_int(w, type);
-}
-
-bool dm_message_open(dm_record *r, dm_str bytes, dm_message_type *type, dm_reader *items)
-{
-    if (!dm_record_open(r, bytes, NULL, items))
-        return false;
-    int64_t version = dm_read_int(items);
-    *type = (dm_message_type)dm_read_size(items, DM_MSG_SLOW);
-    return version == DM_WIRE_VERSION && *type >= DM_MSG_SETUP && !r->bad;
-}
-
-void dm_write_work(dm_writer *w, const dm_work *work)
-{
-    dm_write_array(w, 6);
-    dm_write_int(w, work->role);
-    dm_write_bool(w, work->scored);
-    dm_write_bool(w, work->trace);
-    dm_write_bool(w, work->drop_own_demo);
-    dm_write_int(w, work->rollout);
-    dm_write_double(w, work->temperature);
-}
-
-dm_work dm_read_work(dm_reader *r)
-{
-    dm_reader in = dm_read_array(r);
-    dm_work w = {0};
-    w.role = (dm_role)dm_read_size(&in, DM_ROLES - 1);
-    w.scored = dm_read_bool(&in);
-    w.trace = dm_read_bool(&in);
-    w.drop_own_demo = dm_read_bool(&in);
-    w.rollout = dm_read_int(&in);
-    w.temperature = dm_read_double(&in);
+    dm_writer_init(&w, b);
+    dm_write_array(&w, n + 2);
+    dm_write_int(&w, DM_WIRE_VERSION);
+    dm_write_int(&w, type);
     return w;
 }
 
-static void write_usage(dm_writer *w, const dm_usage *u)
+bool dm_wire_open(dm_wire_message *m, dm_str bytes)
 {
-    dm_write_array(w, 6);
-    dm_write_int(w, u->requests);
-    dm_write_int(w, u->answers);
-    dm_write_int(w, u->prompt);
-    dm_write_int(w, u->completion);
-    dm_write_int(w, u->cached);
-    dm_write_int(w, u->retries);
+    m->type = 0;
+    if (!dm_record_open(&m->record, bytes, NULL, &m->items))
+        return false;
+    int64_t version = dm_read_int(&m->items);
+    m->type = (dm_message_type)dm_read_size(&m->items, DM_MESSAGE_TYPES - 1);
+    bool greets = m->type == DM_MSG_SETUP || m->type == DM_MSG_HELLO;
+    return (version == DM_WIRE_VERSION || greets) && m->type >= DM_MSG_SETUP && !m->record.bad;
 }
 
-static dm_usage read_usage(dm_reader *r)
+void dm_wire_close(dm_wire_message *m)
 {
-    dm_reader in = dm_read_array(r);
-    dm_usage u = {0};
-    u.requests = dm_read_int(&in);
-    u.answers = dm_read_int(&in);
-    u.prompt = dm_read_int(&in);
-    u.completion = dm_read_int(&in);
-    u.cached = dm_read_int(&in);
-    u.retries = dm_read_int(&in);
-    return u;
+    dm_record_free(&m->record);
 }
 
-void dm_write_answer(dm_writer *w, const dm_answer *a)
+void dm_wire_put_empty(dm_buf *b, dm_message_type type)
 {
-    dm_write_array(w, 5);
-    dm_write_int(w, a->call);
-    dm_write_int(w, (int64_t)(a->asked & INT64_MAX));
-    dm_write_str(w, a->content);
-    dm_write_bool(w, a->truncated);
-    write_usage(w, &a->usage);
+    (void)begin(b, type, 0);
 }
 
-dm_answer dm_read_answer_fields(dm_reader *in)
+/* ---- lists ---- */
+
+void dm_wire_list_init(dm_wire_list *l)
 {
-    dm_answer a = {0};
-    a.call = (uint32_t)dm_read_size(in, UINT32_MAX);
-    a.asked = (uint64_t)dm_read_int(in);
-    a.content = dm_read_str(in);
-    a.truncated = dm_read_bool(in);
-    a.usage = read_usage(in);
-    return a;
+    dm_buf_init(&l->bytes, DM_MAX_MESSAGE);
+    l->n = 0;
 }
 
-dm_answer dm_read_answer(dm_reader *r)
+void dm_wire_list_free(dm_wire_list *l)
 {
-    dm_reader in = dm_read_array(r);
-    return dm_read_answer_fields(&in);
+    dm_buf_free(&l->bytes);
 }
 
-static void write_value(dm_writer *w, const dm_value *v)
+static dm_writer add(dm_wire_list *l, size_t fields)
 {
-    dm_buf b;
-    if (!v) {
-        dm_write_str(w, (dm_str){NULL, 0});
-        return;
+    dm_writer w;
+    l->n++;
+    dm_writer_init(&w, &l->bytes);
+    dm_write_array(&w, fields);
+    return w;
+}
+
+static void put_list(dm_buf *b, dm_writer *w, dm_wire_list *l)
+{
+    dm_write_array(w, l->n);
+    dm_buf_str(b, dm_buf_view(&l->bytes));
+    b->full |= l->bytes.full;
+    dm_buf_reset(&l->bytes);
+    l->n = 0;
+}
+
+/* The fields of the list's next item; false: there is none. */
+static bool next(dm_reader *list, dm_reader *fields)
+{
+    if (*list->bad || list->at >= list->n)
+        return false;
+    *fields = dm_read_array(list);
+    return !*list->bad;
+}
+
+/* ---- SETUP and HELLO ---- */
+
+bool dm_wire_same_build(dm_str build)
+{
+    return dm_str_is(build, DM_BUILD);
+}
+
+void dm_wire_put_setup(dm_buf *b, size_t worker, dm_str json)
+{
+    dm_writer w = begin(b, DM_MSG_SETUP, 3);
+    dm_write_str(&w, DM_STR(DM_BUILD));
+    dm_write_int(&w, (int64_t)worker);
+    dm_write_str(&w, json);
+}
+
+bool dm_wire_get_setup(dm_wire_message *m, dm_wire_setup *out)
+{
+    *out = (dm_wire_setup){.build = dm_read_str(&m->items)};
+    if (dm_wire_same_build(out->build)) {
+        out->worker = dm_read_size(&m->items, MOST_WORKERS);
+        out->json = dm_read_str(&m->items);
     }
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_json_write(&b, v, DM_JSON_PYTHON);
-    dm_write_str(w, dm_buf_view(&b));
-    dm_buf_free(&b);
+    return !m->record.bad;
 }
 
-void dm_write_result(dm_writer *w, const dm_run_result *r)
+void dm_wire_put_hello(dm_buf *b, dm_str host, int64_t pid)
 {
-    dm_write_array(w, 8);
-    dm_write_int(w, r->fault);
-    dm_write_double(w, r->score);
-    write_value(w, r->outputs);
-    dm_write_array(w, r->n_steps);
-    for (size_t i = 0; i < r->n_steps; i++) {
-        dm_write_array(w, 3);
-        dm_write_int(w, (int64_t)r->steps[i].predictor);
-        write_value(w, r->steps[i].inputs);
-        write_value(w, r->steps[i].outputs);
+    dm_writer w = begin(b, DM_MSG_HELLO, 3);
+    dm_write_str(&w, DM_STR(DM_BUILD));
+    dm_write_str(&w, host);
+    dm_write_int(&w, pid);
+}
+
+bool dm_wire_get_hello(dm_wire_message *m, dm_wire_hello *out)
+{
+    *out = (dm_wire_hello){.build = dm_read_str(&m->items)};
+    if (dm_wire_same_build(out->build)) {
+        out->host = dm_read_str(&m->items);
+        out->pid = dm_read_int(&m->items);
     }
-    write_usage(w, &r->usage);
-    dm_write_bool(w, r->fallback);
-    dm_write_bool(w, r->truncated);
-    dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+    return !m->record.bad;
 }
 
-static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
+/* ---- SHARD ---- */
+
+void dm_wire_add_state(dm_wire_list *states, const dm_wire_state *s)
 {
-    const dm_value *v = text.p ? dm_json_read(a, text, NULL) : NULL;
-    if (!v || v->kind != DM_DICT)
-        *bad = true;
-    return v;
+    dm_writer w = add(states, 5);
+    dm_write_int(&w, (int64_t)s->id);
+    dm_write_str(&w, s->program);
+    dm_write_str(&w, s->candidate);
+    dm_write_int(&w, s->work.role);
+    dm_write_how(&w, &s->work);
 }
 
-static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
+bool dm_wire_next_state(dm_reader *states, dm_wire_state *out)
 {
-    dm_reader list = dm_read_array(in);
-    if (!a || list.n == 0)
-        return;
-    dm_step *steps = dm_arena_alloc_n(a, list.n, sizeof *steps);
-    for (size_t i = 0; i < list.n; i++) {
-        dm_reader s = dm_read_array(&list);
-        steps[i].predictor = dm_read_size(&s, 4096);
-        steps[i].inputs = read_value(a, dm_read_str(&s), in->bad);
-        steps[i].outputs = read_value(a, dm_read_str(&s), in->bad);
-    }
-    out->steps = steps;
-    out->n_steps = (uint32_t)list.n;
+    dm_reader in;
+    if (!next(states, &in))
+        return false;
+    *out = (dm_wire_state){.id = dm_read_size(&in, MOST_STATES)};
+    out->program = dm_read_str(&in);
+    out->candidate = dm_read_str(&in);
+    out->work.role = (dm_role)dm_read_size(&in, DM_ROLES - 1);
+    dm_read_how(&in, &out->work);
+    return !*in.bad;
 }
 
-/* DESIGN.md §5: a fault of the candidate counts as failure_score, one of the way, the example or
- * the endpoint leaves the example out. */
-static bool counts(dm_fault f)
+void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answer *const *answers)
 {
-    switch (f) {
-    case DM_FAULT_NONE:
-    case DM_FAULT_OVERFLOW:
-    case DM_FAULT_PARSE:
-    case DM_FAULT_PROGRAM:
-    case DM_FAULT_METRIC:
-        return true;
-    case DM_FAULT_TRANSPORT:
-    case DM_FAULT_REFUSED:
-    case DM_FAULT_FILTER:
-    case DM_FAULT_ENDPOINT:
+    dm_writer w = add(tasks, 6);
+    dm_write_int(&w, t->id);
+    dm_write_int(&w, (int64_t)t->state);
+    dm_write_int(&w, t->most);
+    dm_write_int(&w, t->row);
+    dm_write_str(&w, t->json);
+    dm_write_array(&w, t->n_given);
+    for (size_t i = 0; i < t->n_given; i++)
+        dm_write_answer(&w, answers[i]);
+}
+
+bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out)
+{
+    dm_reader in;
+    if (!next(tasks, &in))
+        return false;
+    *out = (dm_wire_task){.id = dm_read_int(&in)};
+    out->state = dm_read_size(&in, MOST_STATES);
+    out->most = dm_read_int(&in);
+    out->row = dm_read_int(&in);
+    out->json = dm_read_str(&in);
+    out->given = dm_read_array(&in);
+    out->n_given = out->given.n;
+    return !*in.bad;
+}
+
+bool dm_wire_next_answer(dm_reader *given, dm_answer *out)
+{
+    if (*given->bad || given->at >= given->n)
+        return false;
+    *out = dm_read_answer(given);
+    return !*given->bad;
+}
+
+void dm_wire_put_shard(dm_buf *b, dm_wire_list *states, dm_wire_list *tasks)
+{
+    dm_writer w = begin(b, DM_MSG_SHARD, 2);
+    put_list(b, &w, states);
+    put_list(b, &w, tasks);
+}
+
+bool dm_wire_get_shard(dm_wire_message *m, dm_reader *states, dm_reader *tasks)
+{
+    *states = dm_read_array(&m->items);
+    *tasks = dm_read_array(&m->items);
+    return !m->record.bad;
+}
+
+/* ---- SLOTS ---- */
+
+void dm_wire_put_slots(dm_buf *b, const dm_wire_slots *s)
+{
+    dm_writer w = begin(b, DM_MSG_SLOTS, 1);
+    dm_write_array(&w, DM_ROLES);
+    for (int m = 0; m < DM_ROLES; m++)
+        dm_write_int(&w, s->n[m]);
+}
+
+bool dm_wire_get_slots(dm_wire_message *m, dm_wire_slots *out)
+{
+    dm_reader list = dm_read_array(&m->items);
+    for (int i = 0; i < DM_ROLES; i++)
+        out->n[i] = dm_read_int(&list);
+    return !m->record.bad;
+}
+
+/* ---- FOUND ---- */
+
+void dm_wire_add_found(dm_wire_list *l, const dm_wire_found *f)
+{
+    dm_writer w = add(l, 3);
+    dm_write_int(&w, f->task);
+    dm_write_str(&w, f->content);
+    dm_write_bool(&w, f->truncated);
+}
+
+bool dm_wire_next_found(dm_reader *list, dm_wire_found *out)
+{
+    dm_reader in;
+    if (!next(list, &in))
+        return false;
+    out->task = dm_read_int(&in);
+    out->content = dm_read_str(&in);
+    out->truncated = dm_read_bool(&in);
+    return !*in.bad;
+}
+
+void dm_wire_put_found(dm_buf *b, dm_wire_list *l)
+{
+    dm_writer w = begin(b, DM_MSG_FOUND, 1);
+    put_list(b, &w, l);
+}
+
+bool dm_wire_get_found(dm_wire_message *m, dm_reader *list)
+{
+    *list = dm_read_array(&m->items);
+    return !m->record.bad;
+}
+
+/* ---- RESULTS ---- */
+
+void dm_wire_add_item(dm_wire_list *l, const dm_wire_item *it)
+{
+    dm_writer w = add(l, it->kind == DM_ITEM_KEEP ? 5 : 3);
+    dm_write_int(&w, it->kind);
+    dm_write_int(&w, it->task);
+    switch (it->kind) {
+    case DM_ITEM_ANSWER:
+        dm_write_answer(&w, &it->answer);
+        break;
+    case DM_ITEM_RESULT:
+        dm_write_str(&w, it->result);
+        break;
+    case DM_ITEM_FIND:
+        dm_write_hash(&w, &it->key);
+        break;
+    case DM_ITEM_KEEP:
+        dm_write_hash(&w, &it->key);
+        dm_write_str(&w, it->content);
+        dm_write_bool(&w, it->truncated);
+        break;
+    case DM_ITEM_KINDS:
         break;
     }
-    return false;
 }
 
-bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
-                    dm_usage *usage)
+bool dm_wire_next_item(dm_reader *list, dm_wire_item *out)
 {
-    dm_record rec;
     dm_reader in;
-    bool ok = dm_record_open(&rec, bytes, NULL, &in);
-    if (ok) {
-        *out = (dm_result){0};
-        out->fault = (dm_fault)dm_read_size(&in, DM_FAULTS - 1);
-        out->score = dm_read_double(&in);
-        out->outputs = dm_read_str(&in);
-        read_steps(&in, a, out);
-        *usage = read_usage(&in);
-        out->fallback = dm_read_bool(&in);
+    if (!next(list, &in))
+        return false;
+    *out = (dm_wire_item){.kind = (dm_item_kind)dm_read_size(&in, DM_ITEM_KINDS - 1)};
+    out->task = dm_read_int(&in);
+    switch (out->kind) {
+    case DM_ITEM_ANSWER:
+        out->answer = dm_read_answer(&in);
+        break;
+    case DM_ITEM_RESULT:
+        out->result = dm_read_str(&in);
+        break;
+    case DM_ITEM_FIND:
+        out->key = dm_read_hash(&in);
+        break;
+    case DM_ITEM_KEEP:
+        out->key = dm_read_hash(&in);
+        out->content = dm_read_str(&in);
         out->truncated = dm_read_bool(&in);
-        dm_str error = dm_read_str(&in);
-        out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
-        out->present = counts(out->fault);
-        if (out->fault != DM_FAULT_NONE)
-            out->score = out->present ? failure_score : NAN;
-        ok = !rec.bad;
+        break;
+    case DM_ITEM_KINDS:
+        *in.bad = true;
     }
-    dm_record_free(&rec);
-    return ok;
+    return !*in.bad;
+}
+
+void dm_wire_put_results(dm_buf *b, dm_wire_list *l)
+{
+    dm_writer w = begin(b, DM_MSG_RESULTS, 1);
+    put_list(b, &w, l);
+}
+
+bool dm_wire_get_results(dm_wire_message *m, dm_reader *list)
+{
+    *list = dm_read_array(&m->items);
+    return !m->record.bad;
+}
+
+/* ---- what a worker says of itself ---- */
+
+void dm_wire_put_failed(dm_buf *b, dm_status status, dm_str text)
+{
+    dm_writer w = begin(b, DM_MSG_FAILED, 2);
+    dm_write_int(&w, status);
+    dm_write_str(&w, text);
+}
+
+bool dm_wire_get_failed(dm_wire_message *m, dm_wire_failed *out)
+{
+    int64_t status = dm_read_int(&m->items);
+    out->status = status < DM_OK && status > INT32_MIN ? (dm_status)status : DM_E_INTERNAL;
+    out->text = dm_read_str(&m->items);
+    return !m->record.bad;
+}
+
+void dm_wire_put_log(dm_buf *b, dm_level level, dm_str line)
+{
+    dm_writer w = begin(b, DM_MSG_LOG, 2);
+    dm_write_int(&w, level);
+    dm_write_str(&w, line);
+}
+
+bool dm_wire_get_log(dm_wire_message *m, dm_wire_log *out)
+{
+    out->level = (dm_level)dm_read_size(&m->items, DM_ERROR);
+    out->line = dm_read_str(&m->items);
+    return !m->record.bad;
+}
+
+void dm_wire_put_failing(dm_buf *b, dm_role role)
+{
+    dm_writer w = begin(b, DM_MSG_FAILING, 1);
+    dm_write_int(&w, role);
+}
+
+bool dm_wire_get_failing(dm_wire_message *m, dm_role *out)
+{
+    *out = (dm_role)dm_read_size(&m->items, DM_ROLES - 1);
+    return !m->record.bad;
+}
+
+void dm_wire_put_slow(dm_buf *b, const dm_wire_slow *s)
+{
+    dm_writer w = begin(b, DM_MSG_SLOW, 3);
+    dm_write_int(&w, s->role);
+    dm_write_int(&w, (int64_t)s->endpoint);
+    dm_write_double(&w, s->seconds);
+}
+
+bool dm_wire_get_slow(dm_wire_message *m, dm_wire_slow *out)
+{
+    out->role = (dm_role)dm_read_size(&m->items, DM_ROLES - 1);
+    out->endpoint = dm_read_size(&m->items, MOST_ENDPOINTS);
+    out->seconds = dm_read_double(&m->items);
+    return !m->record.bad;
 }

@@ -16,7 +16,6 @@
 
 typedef struct state { /* a program state that the coordinator named */
     dm_prepared *prepared;
-    dm_role role;
     int model;
 } state;
 
@@ -61,10 +60,9 @@ struct dm_worker {
     dm_hash scope[DM_ROLES]; /* of the models whose answers are kept */
     bool asked;              /* an item waits that is to leave at once */
 
-    dm_buf result; /* one result, being written */
-    dm_buf items;  /* results that have not left */
-    size_t n_items;
-    double oldest; /* when the first of them came */
+    dm_buf result;      /* one result, being written */
+    dm_wire_list items; /* that have not left */
+    double oldest;      /* when the first of them came */
 };
 
 static void list_add(task_list *l, task *t)
@@ -94,15 +92,10 @@ static void task_free(task *t)
 
 static void flush(dm_worker *w)
 {
-    if (w->n_items == 0)
+    if (w->items.n == 0)
         return;
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_RESULTS, 1);
-    dm_write_array(&out, w->n_items);
-    dm_buf_str(&msg, dm_buf_view(&w->items));
-    dm_buf_reset(&w->items);
-    w->n_items = 0;
+    dm_wire_put_results(&msg, &w->items);
     w->asked = false;
     for (int m = 0; m < DM_ROLES; m++) {
         w->running[m] -= w->ended[m];
@@ -111,22 +104,18 @@ static void flush(dm_worker *w)
     w->port.send(w->port.user, &msg);
 }
 
-static void item_begin(dm_worker *w, dm_writer *out)
+static void add_item(dm_worker *w, const dm_wire_item *it)
 {
-    if (w->n_items++ == 0)
+    if (w->items.n == 0)
         w->oldest = dm_now();
-    dm_writer_init(out, &w->items);
-    dm_write_array(out, 3);
+    dm_wire_add_item(&w->items, it);
 }
 
 static void cannot_go_on(dm_worker *w, const dm_error *err)
 {
     dm_buf msg;
-    dm_writer out;
     flush(w);
-    dm_message_begin(&msg, &out, DM_MSG_FAILED, 2);
-    dm_write_int(&out, err->status);
-    dm_write_str(&out, dm_str_of(err->text));
+    dm_wire_put_failed(&msg, err->status, dm_str_of(err->text));
     w->failed = true;
     w->port.send(w->port.user, &msg);
 }
@@ -134,11 +123,7 @@ static void cannot_go_on(dm_worker *w, const dm_error *err)
 static void answered(void *user, const dm_answer *a)
 {
     task *t = user;
-    dm_writer out;
-    item_begin(t->worker, &out);
-    dm_write_int(&out, 0);
-    dm_write_int(&out, t->id);
-    dm_write_answer(&out, a);
+    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_ANSWER, .task = t->id, .answer = *a});
 }
 
 static void done(void *user, const dm_run_result *r)
@@ -146,14 +131,12 @@ static void done(void *user, const dm_run_result *r)
     task *t = user;
     dm_worker *w = t->worker;
     dm_writer out;
-    item_begin(w, &out);
-    dm_write_int(&out, 1);
-    dm_write_int(&out, t->id);
     dm_buf_reset(&w->result);
-    dm_writer result;
-    dm_writer_init(&result, &w->result);
-    dm_write_result(&result, r);
-    dm_write_str(&out, dm_buf_view(&w->result));
+    dm_writer_init(&out, &w->result);
+    dm_write_result(&out, r);
+    add_item(w, &(dm_wire_item){.kind = DM_ITEM_RESULT,
+                                .task = t->id,
+                                .result = dm_buf_view(&w->result)});
     w->ended[t->st->model]++;
     w->n_tasks--;
     list_remove(&w->active, t);
@@ -164,9 +147,7 @@ static void failing(void *user, dm_role role)
 {
     dm_worker *w = user;
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_FAILING, 1);
-    dm_write_int(&out, role);
+    dm_wire_put_failing(&msg, role);
     w->port.send(w->port.user, &msg);
 }
 
@@ -174,11 +155,7 @@ static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
 {
     dm_worker *w = user;
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_SLOW, 3);
-    dm_write_int(&out, role);
-    dm_write_int(&out, (int64_t)endpoint);
-    dm_write_double(&out, seconds);
+    dm_wire_put_slow(&msg, &(dm_wire_slow){role, endpoint, seconds});
     w->port.send(w->port.user, &msg);
 }
 
@@ -187,25 +164,18 @@ static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
 static void find(void *user, const dm_hash *key)
 {
     task *t = user;
-    dm_writer out;
-    item_begin(t->worker, &out);
-    dm_write_int(&out, 2);
-    dm_write_int(&out, t->id);
-    dm_write_hash(&out, key);
+    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_FIND, .task = t->id, .key = *key});
     t->worker->asked = true;
 }
 
 static void keep(void *user, const dm_hash *key, dm_str content, bool truncated)
 {
     task *t = user;
-    dm_writer out;
-    item_begin(t->worker, &out);
-    dm_write_int(&out, 3);
-    dm_write_int(&out, t->id);
-    dm_write_array(&out, 3);
-    dm_write_hash(&out, key);
-    dm_write_str(&out, content);
-    dm_write_bool(&out, truncated);
+    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_KEEP,
+                                        .task = t->id,
+                                        .key = *key,
+                                        .content = content,
+                                        .truncated = truncated});
 }
 
 static void know_answers(dm_worker *w)
@@ -227,28 +197,30 @@ static task *running_task(const dm_worker *w, int64_t id)
     return t;
 }
 
-static void take_found(dm_worker *w, dm_reader *in)
+static bool take_found(dm_worker *w, dm_wire_message *m)
 {
-    dm_reader list = dm_read_array(in);
-    while (list.at < list.n && !*in->bad) {
-        dm_reader it = dm_read_array(&list);
-        task *t = running_task(w, dm_read_int(&it));
-        dm_str content = dm_read_str(&it);
-        bool truncated = dm_read_bool(&it);
-        if (t && !*in->bad)
-            dm_run_found(t->run, content, truncated);
+    dm_reader list;
+    dm_wire_found f;
+    if (!dm_wire_get_found(m, &list))
+        return false;
+    while (dm_wire_next_found(&list, &f)) {
+        task *t = running_task(w, f.task);
+        if (t)
+            dm_run_found(t->run, f.content, f.truncated);
     }
+    return !m->record.bad;
 }
 
 /* ---- what comes in ---- */
 
-static void take_slow(dm_worker *w, dm_reader *in)
+static bool take_slow(dm_worker *w, dm_wire_message *m)
 {
-    dm_role role = (dm_role)dm_read_size(in, DM_ROLES - 1);
-    size_t endpoint = dm_read_size(in, 1 << 20);
-    double seconds = dm_read_double(in);
-    if (!*in->bad && w->runner.lm)
-        dm_lm_slow(w->runner.lm, role, endpoint, seconds);
+    dm_wire_slow s;
+    if (!dm_wire_get_slow(m, &s))
+        return false;
+    if (w->runner.lm)
+        dm_lm_slow(w->runner.lm, s.role, s.endpoint, s.seconds);
+    return true;
 }
 
 static dm_status start_models(dm_worker *w, int number, dm_error *err)
@@ -278,7 +250,8 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
 static dm_status start(dm_worker *w, int number, dm_error *err)
 {
     const dm_setup *s = w->setup;
-    w->rows = dm_setup_rows(s);
+    if (s != &w->own)
+        w->rows = dm_setup_rows(s);
     dm_status st = start_models(w, number, err);
     if (st == DM_OK)
         know_answers(w);
@@ -294,30 +267,37 @@ static dm_status start(dm_worker *w, int number, dm_error *err)
     return w->runner.metric ? DM_OK : err->status;
 }
 
-static void take_setup(dm_worker *w, dm_reader *in)
+static void say_hello(dm_worker *w)
 {
-    dm_error err = {DM_OK, ""};
-    int number = (int)dm_read_size(in, 1 << 24);
-    dm_str text = dm_read_str(in);
-    dm_status st = DM_OK;
-    if (!w->setup) {
-        st = dm_setup_read(w->arena, text, &w->own, &err);
-        w->setup = &w->own;
-    }
-    if (st == DM_OK)
-        st = start(w, number, &err);
-    if (st != DM_OK) {
-        cannot_go_on(w, &err);
-        return;
-    }
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     dm_buf msg;
-    dm_writer out;
-    dm_message_begin(&msg, &out, DM_MSG_HELLO, 2);
-    dm_write_str(&out, dm_str_of(host));
-    dm_write_int(&out, getpid());
+    dm_wire_put_hello(&msg, dm_str_of(host), getpid());
     w->port.send(w->port.user, &msg);
+}
+
+static bool take_setup(dm_worker *w, dm_wire_message *m)
+{
+    dm_error err = {DM_OK, ""};
+    dm_wire_setup s;
+    dm_status st = DM_OK;
+    if (w->runner.lm || !dm_wire_get_setup(m, &s))
+        return false; /* it has one */
+    if (!dm_wire_same_build(s.build)) {
+        say_hello(w); /* the coordinator names both */
+        return w->failed = true;
+    }
+    if (!w->setup) {
+        st = dm_setup_read(w->arena, s.json, &w->own, &err);
+        w->setup = &w->own;
+    }
+    if (st == DM_OK)
+        st = start(w, (int)s.worker, &err);
+    if (st == DM_OK)
+        say_hello(w);
+    else
+        cannot_go_on(w, &err);
+    return true;
 }
 
 static dm_candidate *read_candidate(dm_worker *w, dm_str program, dm_str text, dm_error *err)
@@ -337,29 +317,22 @@ static dm_candidate *read_candidate(dm_worker *w, dm_str program, dm_str text, d
     return dm_candidate_read(w->arena, p, &at, err);
 }
 
-static bool take_state(dm_worker *w, dm_reader *in)
+static bool take_state(dm_worker *w, const dm_wire_state *s)
 {
     dm_error err = {DM_OK, ""};
-    size_t id = dm_read_size(in, 1 << 24);
-    dm_str program = dm_read_str(in), text = dm_read_str(in);
-    dm_work work = dm_read_work(in);
-    dm_candidate *c = *in->bad ? NULL : read_candidate(w, program, text, &err);
+    size_t id = s->id;
+    dm_candidate *c = read_candidate(w, s->program, s->candidate, &err);
     if (!c) {
         dm_error_wrap(&err, DM_E_INTERNAL, "a program state from the coordinator");
         cannot_go_on(w, &err);
         return false;
     }
-    dm_run_spec spec = {.candidate = c,
+    dm_run_spec spec = {.work = s->work,
                         .adapter = w->setup->adapter,
                         .json_fallback = w->setup->json_fallback,
-                        .role = work.role,
-                        .scored = work.scored,
-                        .trace = work.trace,
-                        .drop_own_demo = work.drop_own_demo,
-                        .rollout = work.rollout,
-                        .temperature = work.temperature,
-                        .inputs = program.p ? c->program->inputs : w->setup->inputs,
-                        .n_inputs = program.p ? c->program->n_inputs : w->setup->n_inputs};
+                        .inputs = s->program.p ? c->program->inputs : w->setup->inputs,
+                        .n_inputs = s->program.p ? c->program->n_inputs : w->setup->n_inputs};
+    spec.work.candidate = c;
     if (id >= w->n_states) {
         size_t n = id * 2 + 16;
         w->states = dm_grow(w->states, n, sizeof *w->states);
@@ -368,134 +341,135 @@ static bool take_state(dm_worker *w, dm_reader *in)
     }
     state *st = dm_arena_alloc(w->arena, sizeof *st);
     st->prepared = dm_prepared_new(&spec);
-    st->role = work.role;
-    st->model = w->model_of[work.role];
+    st->model = w->model_of[s->work.role];
     w->states[id] = st;
     return true;
 }
 
-static bool read_row(dm_worker *w, task *t, int64_t row, dm_str json)
+/* A row of this process by its number; others travel with the task. */
+static bool read_row(dm_worker *w, task *t, const dm_wire_task *m)
 {
-    if (row >= 0 && (size_t)row < w->rows.n) {
-        const dm_example *e = dm_row(&w->rows, (size_t)row);
+    if (m->row >= 0 && (size_t)m->row < w->rows.n) {
+        const dm_example *e = dm_row(&w->rows, (size_t)m->row);
         t->row = e->row;
         t->fingerprint = e->fingerprint;
         return true;
     }
     t->arena = dm_arena_new(4096);
-    t->row = json.p ? dm_json_read(t->arena, json, NULL) : NULL;
+    t->row = m->json.p ? dm_json_read(t->arena, m->json, NULL) : NULL;
     if (!t->row || t->row->kind != DM_DICT)
         return false;
     t->fingerprint = dm_json_hash(t->row);
     return true;
 }
 
-static void read_given(task *t, dm_reader *in)
+static void read_given(task *t, dm_wire_task *m)
 {
-    dm_reader list = dm_read_array(in);
-    if (list.n == 0 || *in->bad)
+    dm_answer a;
+    if (m->n_given == 0)
         return;
     if (!t->arena)
         t->arena = dm_arena_new(4096);
-    t->given = dm_arena_alloc_n(t->arena, list.n, sizeof *t->given);
-    for (t->n_given = 0; t->n_given < list.n; t->n_given++) {
-        dm_answer a = dm_read_answer(&list);
+    t->given = dm_arena_alloc_n(t->arena, m->n_given, sizeof *t->given);
+    while (dm_wire_next_answer(&m->given, &a)) {
         a.content.p = dm_arena_string(t->arena, a.content.p ? a.content.p : "", a.content.n);
-        t->given[t->n_given] = a;
+        t->given[t->n_given++] = a;
     }
 }
 
-static void take_shard(dm_worker *w, dm_reader *in)
+static bool take_task(dm_worker *w, dm_wire_task *m)
 {
-    dm_reader states = dm_read_array(in);
-    for (size_t i = 0; i < states.n && !*in->bad; i++) {
-        dm_reader s = dm_read_array(&states);
+    task *t = dm_alloc(sizeof *t);
+    t->worker = w;
+    t->id = m->id;
+    t->most = m->most;
+    t->st = m->state < w->n_states ? w->states[m->state] : NULL;
+    bool ok = read_row(w, t, m) && t->st;
+    read_given(t, m);
+    if (!ok || t->n_given < m->n_given) {
+        task_free(t);
+        return false;
+    }
+    list_add(&w->queue[t->st->model], t);
+    w->n_tasks++;
+    return true;
+}
+
+static bool take_shard(dm_worker *w, dm_wire_message *m)
+{
+    dm_reader states, tasks;
+    dm_wire_state s;
+    dm_wire_task t;
+    if (!w->runner.lm || !dm_wire_get_shard(m, &states, &tasks))
+        return false; /* work before the setup */
+    while (dm_wire_next_state(&states, &s))
         if (!take_state(w, &s))
-            return;
-    }
-    dm_reader list = dm_read_array(in);
-    for (size_t i = 0; i < list.n && !*in->bad; i++) {
-        dm_reader it = dm_read_array(&list);
-        task *t = dm_alloc(sizeof *t);
-        t->worker = w;
-        t->id = dm_read_int(&it);
-        size_t st = dm_read_size(&it, 1 << 24);
-        t->most = dm_read_int(&it);
-        int64_t row = dm_read_int(&it);
-        bool ok = read_row(w, t, row, dm_read_str(&it));
-        read_given(t, &it);
-        t->st = st < w->n_states ? w->states[st] : NULL;
-        if (!ok || !t->st || *in->bad) {
-            *in->bad = true;
-            task_free(t);
-            return;
-        }
-        list_add(&w->queue[t->st->model], t);
-        w->n_tasks++;
-    }
+            return true;
+    while (dm_wire_next_task(&tasks, &t))
+        if (!take_task(w, &t))
+            return false;
+    return !m->record.bad;
 }
 
-static void take_slots(dm_worker *w, dm_reader *in)
+static bool take_slots(dm_worker *w, dm_wire_message *m)
 {
-    dm_reader list = dm_read_array(in);
+    dm_wire_slots s;
+    if (!dm_wire_get_slots(m, &s))
+        return false;
     for (int i = 0; i < DM_ROLES; i++) {
-        w->slots[i] = dm_read_int(&list);
+        w->slots[i] = s.n[i];
         /* Work that is here already goes on with one place, should all be given to others. */
         if (w->runner.lm && w->config[i] && w->model_of[i] == i)
             dm_lm_share(w->runner.lm, (dm_role)i,
                         (double)(w->slots[i] > 0 ? w->slots[i] : 1) /
                             (double)w->config[i]->concurrency);
     }
+    return true;
+}
+
+static bool take_message(dm_worker *w, dm_wire_message *m)
+{
+    switch (m->type) {
+    case DM_MSG_SETUP:
+        return take_setup(w, m);
+    case DM_MSG_SHARD:
+        return take_shard(w, m);
+    case DM_MSG_SLOTS:
+        return take_slots(w, m);
+    case DM_MSG_SLOW:
+        return take_slow(w, m);
+    case DM_MSG_DRAIN:
+        w->draining = true;
+        if (w->runner.lm)
+            dm_lm_drain(w->runner.lm);
+        return true;
+    case DM_MSG_BYE:
+        return w->told_to_end = true;
+    case DM_MSG_FOUND:
+        return take_found(w, m);
+    case DM_MSG_HELLO:
+    case DM_MSG_RESULTS:
+    case DM_MSG_FAILED:
+    case DM_MSG_LOG:
+    case DM_MSG_FAILING:
+    case DM_MESSAGE_TYPES:
+        break;
+    }
+    return false;
 }
 
 void dm_worker_receive(dm_worker *w, dm_str bytes)
 {
-    dm_record rec;
-    dm_reader in;
-    dm_message_type type;
-    bool ok = dm_message_open(&rec, bytes, &type, &in);
-    if (ok && (!w->failed || type == DM_MSG_BYE)) {
-        switch (type) {
-        case DM_MSG_SETUP:
-            if (w->runner.lm)
-                rec.bad = true; /* it has one */
-            else
-                take_setup(w, &in);
-            break;
-        case DM_MSG_SHARD:
-            if (w->runner.lm)
-                take_shard(w, &in);
-            else
-                rec.bad = true; /* work before the setup */
-            break;
-        case DM_MSG_SLOTS:
-            take_slots(w, &in);
-            break;
-        case DM_MSG_SLOW:
-            take_slow(w, &in);
-            break;
-        case DM_MSG_DRAIN:
-            w->draining = true;
-            if (w->runner.lm)
-                dm_lm_drain(w->runner.lm);
-            break;
-        case DM_MSG_BYE:
-            w->told_to_end = true;
-            break;
-        case DM_MSG_FOUND:
-            take_found(w, &in);
-            break;
-        default:
-            rec.bad = true;
-        }
-    }
-    if (!ok || rec.bad) {
+    dm_wire_message m;
+    bool ok = dm_wire_open(&m, bytes);
+    bool deaf = ok && w->failed && m.type != DM_MSG_BYE;
+    if (!ok || (!deaf && !take_message(w, &m))) {
         dm_error err;
-        dm_fail(&err, DM_E_INTERNAL, "a worker was sent a message it cannot read (%zu bytes)",
-                bytes.n);
+        (void)dm_fail(&err, DM_E_INTERNAL, "a worker was sent a message it cannot read (%zu bytes)",
+                      bytes.n);
         cannot_go_on(w, &err);
     }
-    dm_record_free(&rec);
+    dm_wire_close(&m);
 }
 
 /* ---- the loop ---- */
@@ -528,10 +502,10 @@ static int64_t places(const dm_worker *w)
 
 static double until_flush(const dm_worker *w, double now)
 {
-    if (w->n_items == 0)
+    if (w->items.n == 0)
         return INFINITY;
-    if (w->items.len >= FLUSH_BYTES || w->n_tasks == 0 || w->asked ||
-        FLUSH_PLACES * (int64_t)w->n_items >= places(w))
+    if (w->items.bytes.len >= FLUSH_BYTES || w->n_tasks == 0 || w->asked ||
+        FLUSH_PLACES * (int64_t)w->items.n >= places(w))
         return 0;
     return fmax(0, w->oldest + FLUSH_AFTER - now);
 }
@@ -557,13 +531,12 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
 static void say_drained(dm_worker *w)
 {
     dm_buf msg;
-    dm_writer out;
     if (!w->draining || w->drained || dm_lm_in_flight(w->runner.lm) > 0 ||
         (w->runner.metric && !isinf(dm_metric_due(w->runner.metric))))
         return;
     flush(w);
     w->drained = true;
-    dm_message_begin(&msg, &out, DM_MSG_DRAIN, 0);
+    dm_wire_put_empty(&msg, DM_MSG_DRAIN);
     w->port.send(w->port.user, &msg);
 }
 
@@ -599,7 +572,7 @@ dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup)
     w->port = port;
     w->setup = setup;
     w->arena = dm_arena_new(0);
-    dm_buf_init(&w->items, DM_MAX_MESSAGE);
+    dm_wire_list_init(&w->items);
     dm_buf_init(&w->result, DM_MAX_MESSAGE);
     return w;
 }
@@ -626,7 +599,7 @@ void dm_worker_free(dm_worker *w)
         if (w->states[i])
             dm_prepared_free(w->states[i]->prepared);
     free(w->states);
-    dm_buf_free(&w->items);
+    dm_wire_list_free(&w->items);
     dm_buf_free(&w->result);
     dm_arena_free(w->arena);
     free(w);

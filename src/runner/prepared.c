@@ -8,11 +8,11 @@ dm_prepared *dm_prepared_new(const dm_run_spec *spec)
     dm_prepared *p = dm_alloc(sizeof *p);
     p->spec = *spec;
     p->arena = dm_arena_new(16384);
-    p->parts = dm_arena_alloc_n(p->arena, spec->candidate->program->n, sizeof *p->parts);
-    if (!spec->drop_own_demo)
+    p->parts = dm_arena_alloc_n(p->arena, spec->work.candidate->program->n, sizeof *p->parts);
+    if (!spec->work.drop_own_demo)
         return p;
-    for (size_t i = 0; i < spec->candidate->program->n; i++) {
-        const dm_candidate_part *c = &spec->candidate->parts[i];
+    for (size_t i = 0; i < spec->work.candidate->program->n; i++) {
+        const dm_candidate_part *c = &spec->work.candidate->parts[i];
         p->parts[i].demo_hash = dm_arena_alloc_n(p->arena, c->n_demos, sizeof(dm_hash));
         for (size_t j = 0; j < c->n_demos; j++)
             p->parts[i].demo_hash[j] = dm_json_hash(c->demos[j]);
@@ -31,7 +31,7 @@ void dm_prepared_free(dm_prepared *p)
 static void render(dm_prepared *p, size_t i, dm_adapter kind, const dm_value *const *demos,
                    size_t n, dm_arena *a, dm_rendered *out)
 {
-    const dm_candidate *c = p->spec.candidate;
+    const dm_candidate *c = p->spec.work.candidate;
     out->made = true;
     out->status = dm_adapter_prefix(a, kind, c->program->predictors[i].signature,
                                     c->parts[i].instructions, demos, n, &out->prefix, &out->error);
@@ -53,7 +53,7 @@ static bool holds(const dm_prepared_part *part, size_t n, const dm_hash *fingerp
 static const dm_rendered *render_without(dm_prepared *p, size_t i, dm_adapter kind,
                                          const dm_hash *fingerprint, dm_arena *a)
 {
-    const dm_candidate_part *c = &p->spec.candidate->parts[i];
+    const dm_candidate_part *c = &p->spec.work.candidate->parts[i];
     const dm_value **kept = dm_arena_alloc_n(a, c->n_demos, sizeof *kept);
     size_t n = 0;
     for (size_t j = 0; j < c->n_demos; j++)
@@ -67,9 +67,9 @@ static const dm_rendered *render_without(dm_prepared *p, size_t i, dm_adapter ki
 const dm_rendered *dm_prepared_prefix(dm_prepared *p, size_t i, dm_adapter kind,
                                       const dm_hash *fingerprint, dm_arena *a)
 {
-    const dm_candidate_part *c = &p->spec.candidate->parts[i];
+    const dm_candidate_part *c = &p->spec.work.candidate->parts[i];
     dm_prepared_part *part = &p->parts[i];
-    if (p->spec.drop_own_demo && holds(part, c->n_demos, fingerprint))
+    if (p->spec.work.drop_own_demo && holds(part, c->n_demos, fingerprint))
         return render_without(p, i, kind, fingerprint, a);
     dm_rendered *r = &part->by_adapter[kind];
     if (!r->made)
@@ -83,7 +83,7 @@ dm_str dm_prepared_schema(dm_prepared *p, size_t i)
     if (!part->schema.p) {
         dm_buf b;
         dm_buf_init(&b, DM_MAX_TEXT);
-        dm_adapter_schema(&b, p->spec.candidate->program->predictors[i].signature);
+        dm_adapter_schema(&b, p->spec.work.candidate->program->predictors[i].signature);
         dm_str s = dm_buf_view(&b);
         part->schema = (dm_str){dm_arena_string(p->arena, s.p, s.n), s.n};
         dm_buf_free(&b);

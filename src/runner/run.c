@@ -68,12 +68,12 @@ static void fail(dm_run *run, dm_fault fault, const char *text)
 
 static size_t n_predictors(const dm_run *run)
 {
-    return run->prepared->spec.candidate->program->n;
+    return run->prepared->spec.work.candidate->program->n;
 }
 
 static const dm_signature *signature(const dm_run *run)
 {
-    return run->prepared->spec.candidate->program->predictors[run->predictor].signature;
+    return run->prepared->spec.work.candidate->program->predictors[run->predictor].signature;
 }
 
 /* A program of one module is called with the example's inputs, extras included; a step with the
@@ -120,12 +120,12 @@ static void scored(void *user, const dm_metric_score *s)
 static void program_ended(dm_run *run, const dm_value *outputs)
 {
     const dm_run_spec *spec = &run->prepared->spec;
-    const dm_step *trace = spec->trace ? run->steps : NULL;
-    size_t n_steps = spec->trace ? n_predictors(run) : 0;
+    const dm_step *trace = spec->work.trace ? run->steps : NULL;
+    size_t n_steps = spec->work.trace ? n_predictors(run) : 0;
     run->result.outputs = outputs;
     run->result.steps = trace;
     run->result.n_steps = n_steps;
-    if (!spec->scored || !run->runner->metric) {
+    if (!spec->work.scored || !run->runner->metric) {
         finish(run);
         return;
     }
@@ -133,7 +133,7 @@ static void program_ended(dm_run *run, const dm_value *outputs)
     run->scoring = true;
     run->ended = &ended;
     dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps,
-                     spec->candidate->program, scored, run);
+                     spec->work.candidate->program, scored, run);
     if (ended)
         return;
     run->ended = NULL;
@@ -145,7 +145,7 @@ static void parsed(dm_run *run, const dm_value *outputs)
     dm_step *step = &run->steps[run->predictor];
     step->predictor = run->predictor;
     step->outputs = outputs;
-    if (run->prepared->spec.trace)
+    if (run->prepared->spec.work.trace)
         step->inputs = call_inputs(run);
     if (run->predictor + 1 == n_predictors(run)) {
         program_ended(run, outputs);
@@ -180,7 +180,7 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
 
 static bool keeps_answers(const dm_run *run)
 {
-    return run->runner->known.scope[run->prepared->spec.role] != NULL;
+    return run->runner->known.scope[run->prepared->spec.work.role] != NULL;
 }
 
 static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
@@ -290,11 +290,11 @@ static void ask(dm_run *run)
         return;
     }
     dm_lm_request *r = &run->request;
-    *r = (dm_lm_request){.role = spec->role,
+    *r = (dm_lm_request){.role = spec->work.role,
                          .prefix = &rendered->prefix,
                          .user = user,
-                         .temperature = spec->temperature,
-                         .rollout = spec->rollout};
+                         .temperature = spec->work.temperature,
+                         .rollout = spec->work.rollout};
     if (run->mode == DM_JSON) {
         r->format = dm_adapter_format(signature(run));
         if (r->format == DM_FORMAT_SCHEMA)
@@ -339,7 +339,7 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
     run->mode = p->spec.adapter;
     run->fields = row;
     run->result.score = NAN;
-    run->steps = dm_arena_alloc_n(a, p->spec.candidate->program->n, sizeof *run->steps);
+    run->steps = dm_arena_alloc_n(a, p->spec.work.candidate->program->n, sizeof *run->steps);
     return run;
 }
 

@@ -8,14 +8,21 @@
 /* A program state made ready to run: what does not depend on the example is rendered once. */
 typedef struct dm_prepared dm_prepared;
 
+/* The one kind of work (DESIGN.md §2). */
+typedef struct dm_work {
+    const dm_candidate *candidate; /* sealed */
+    dm_role role;
+    bool scored;        /* the metric is run */
+    bool trace;         /* steps come back, and the metric is given the trace (bootstrapping) */
+    bool drop_own_demo; /* demos equal to the example's row are left out (contract 8.2, 4) */
+    int64_t rollout;    /* -1: none */
+    double temperature; /* NAN: the model's own */
+} dm_work;
+
 typedef struct dm_run_spec {
-    const dm_candidate *candidate;
+    dm_work work;
     dm_adapter adapter;
     bool json_fallback; /* chat: one JSON call after an answer that does not parse (contract 3.5) */
-    dm_role role;
-    bool scored, trace, drop_own_demo;
-    int64_t rollout;      /* -1: none */
-    double temperature;   /* NAN: the model's own */
     const dm_str *inputs; /* [n_inputs] the columns that a program of one module is called with */
     size_t n_inputs;
 } dm_run_spec;

@@ -18,6 +18,7 @@
     X(literal)                                                                                     \
     X(journal)                                                                                     \
     X(coordinator)                                                                                 \
+    X(wire)                                                                                        \
     X(worker)                                                                                      \
     X(http)                                                                                        \
     X(metric)

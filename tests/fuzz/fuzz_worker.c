@@ -9,25 +9,20 @@
 
 static void drop(void *user, dm_buf *msg)
 {
-    dm_record rec;
-    dm_reader in;
-    dm_message_type type;
+    dm_wire_message m;
     (void)user;
-    if (!dm_message_open(&rec, dm_buf_view(msg), &type, &in) || type < DM_MSG_HELLO)
+    if (!dm_wire_open(&m, dm_buf_view(msg)) || m.type < DM_MSG_HELLO)
         abort();
-    dm_record_free(&rec);
+    dm_wire_close(&m);
     dm_buf_free(msg);
 }
 
 static void give_setup(dm_worker *w, const dm_setup *setup)
 {
     dm_buf msg, text;
-    dm_writer out;
     dm_buf_init(&text, DM_MAX_TEXT);
     dm_setup_write(&text, setup);
-    dm_message_begin(&msg, &out, DM_MSG_SETUP, 2);
-    dm_write_int(&out, 0);
-    dm_write_str(&out, dm_buf_view(&text));
+    dm_wire_put_setup(&msg, 0, dm_buf_view(&text));
     dm_worker_receive(w, dm_buf_view(&msg));
     dm_buf_free(&text);
     dm_buf_free(&msg);

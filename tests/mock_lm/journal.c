@@ -1,7 +1,8 @@
 /* What a journal holds, and a kill at a given byte of it: for the tests that pull the plug. */
 #include "base/clock.h"
 #include "json/json.h"
-#include "pool/wire.h"
+#include "pool/result.h"
+#include "study/journal.h"
 #include "tools.h"
 
 #include <signal.h>
@@ -38,11 +39,10 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
         dm_str bytes = dm_read_str(&in);
         if (ok && type == DM_JOURNAL_ANSWER) {
             dm_record inner;
-            dm_reader fields;
-            bool good = dm_record_open(&inner, bytes, NULL, &fields);
-            dm_answer a = good ? dm_read_answer_fields(&fields) : (dm_answer){0};
+            dm_answer a = {0};
+            bool good = dm_open_answer(&inner, bytes, &a);
             dm_record_free(&inner);
-            put_call(l, &a.usage);
+            put_call(l, good ? &a.usage : &(dm_usage){0});
         } else if (ok && dm_read_result(bytes, 0, NULL, &r, &usage)) {
             put_call(l, &usage);
         }

@@ -1,0 +1,187 @@
+#include "pool/result.h"
+#include "json/json.h"
+
+#include <math.h>
+
+void dm_write_how(dm_writer *w, const dm_work *work)
+{
+    dm_write_array(w, 5);
+    dm_write_bool(w, work->scored);
+    dm_write_bool(w, work->trace);
+    dm_write_bool(w, work->drop_own_demo);
+    dm_write_int(w, work->rollout);
+    dm_write_double(w, isnan(work->temperature) ? -1 : work->temperature);
+}
+
+void dm_read_how(dm_reader *r, dm_work *out)
+{
+    dm_reader in = dm_read_array(r);
+    out->scored = dm_read_bool(&in);
+    out->trace = dm_read_bool(&in);
+    out->drop_own_demo = dm_read_bool(&in);
+    out->rollout = dm_read_int(&in);
+    double temperature = dm_read_double(&in);
+    out->temperature = temperature < 0 ? NAN : temperature;
+}
+
+static void write_usage(dm_writer *w, const dm_usage *u)
+{
+    dm_write_array(w, 6);
+    dm_write_int(w, u->requests);
+    dm_write_int(w, u->answers);
+    dm_write_int(w, u->prompt);
+    dm_write_int(w, u->completion);
+    dm_write_int(w, u->cached);
+    dm_write_int(w, u->retries);
+}
+
+static dm_usage read_usage(dm_reader *r)
+{
+    dm_reader in = dm_read_array(r);
+    dm_usage u = {0};
+    u.requests = dm_read_int(&in);
+    u.answers = dm_read_int(&in);
+    u.prompt = dm_read_int(&in);
+    u.completion = dm_read_int(&in);
+    u.cached = dm_read_int(&in);
+    u.retries = dm_read_int(&in);
+    return u;
+}
+
+void dm_write_answer(dm_writer *w, const dm_answer *a)
+{
+    dm_write_array(w, 5);
+    dm_write_int(w, a->call);
+    dm_write_int(w, (int64_t)(a->asked & INT64_MAX));
+    dm_write_str(w, a->content);
+    dm_write_bool(w, a->truncated);
+    write_usage(w, &a->usage);
+}
+
+static dm_answer read_answer_fields(dm_reader *in)
+{
+    dm_answer a = {0};
+    a.call = (uint32_t)dm_read_size(in, UINT32_MAX);
+    a.asked = (uint64_t)dm_read_int(in);
+    a.content = dm_read_str(in);
+    a.truncated = dm_read_bool(in);
+    a.usage = read_usage(in);
+    return a;
+}
+
+dm_answer dm_read_answer(dm_reader *r)
+{
+    dm_reader in = dm_read_array(r);
+    return read_answer_fields(&in);
+}
+
+bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out)
+{
+    dm_reader in;
+    if (!dm_record_open(rec, bytes, NULL, &in))
+        return false;
+    *out = read_answer_fields(&in);
+    return !rec->bad;
+}
+
+static void write_value(dm_writer *w, const dm_value *v)
+{
+    dm_buf b;
+    if (!v) {
+        dm_write_str(w, (dm_str){NULL, 0});
+        return;
+    }
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, v, DM_JSON_PYTHON);
+    dm_write_str(w, dm_buf_view(&b));
+    dm_buf_free(&b);
+}
+
+void dm_write_result(dm_writer *w, const dm_run_result *r)
+{
+    dm_write_array(w, 8);
+    dm_write_int(w, r->fault);
+    dm_write_double(w, r->score);
+    write_value(w, r->outputs);
+    dm_write_array(w, r->n_steps);
+    for (size_t i = 0; i < r->n_steps; i++) {
+        dm_write_array(w, 3);
+        dm_write_int(w, (int64_t)r->steps[i].predictor);
+        write_value(w, r->steps[i].inputs);
+        write_value(w, r->steps[i].outputs);
+    }
+    write_usage(w, &r->usage);
+    dm_write_bool(w, r->fallback);
+    dm_write_bool(w, r->truncated);
+    dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+}
+
+static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
+{
+    const dm_value *v = text.p ? dm_json_read(a, text, NULL) : NULL;
+    if (!v || v->kind != DM_DICT)
+        *bad = true;
+    return v;
+}
+
+static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
+{
+    dm_reader list = dm_read_array(in);
+    if (!a || list.n == 0)
+        return;
+    dm_step *steps = dm_arena_alloc_n(a, list.n, sizeof *steps);
+    for (size_t i = 0; i < list.n; i++) {
+        dm_reader s = dm_read_array(&list);
+        steps[i].predictor = dm_read_size(&s, 4096);
+        steps[i].inputs = read_value(a, dm_read_str(&s), in->bad);
+        steps[i].outputs = read_value(a, dm_read_str(&s), in->bad);
+    }
+    out->steps = steps;
+    out->n_steps = (uint32_t)list.n;
+}
+
+/* DESIGN.md §5: a fault of the candidate counts as failure_score, one of the way, the example or
+ * the endpoint leaves the example out. */
+static bool counts(dm_fault f)
+{
+    switch (f) {
+    case DM_FAULT_NONE:
+    case DM_FAULT_OVERFLOW:
+    case DM_FAULT_PARSE:
+    case DM_FAULT_PROGRAM:
+    case DM_FAULT_METRIC:
+        return true;
+    case DM_FAULT_TRANSPORT:
+    case DM_FAULT_REFUSED:
+    case DM_FAULT_FILTER:
+    case DM_FAULT_ENDPOINT:
+        break;
+    }
+    return false;
+}
+
+bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
+                    dm_usage *usage)
+{
+    dm_record rec;
+    dm_reader in;
+    bool ok = dm_record_open(&rec, bytes, NULL, &in);
+    if (ok) {
+        *out = (dm_result){0};
+        out->fault = (dm_fault)dm_read_size(&in, DM_FAULTS - 1);
+        out->score = dm_read_double(&in);
+        out->outputs = dm_read_str(&in);
+        read_steps(&in, a, out);
+        *usage = read_usage(&in);
+        out->fallback = dm_read_bool(&in);
+        out->truncated = dm_read_bool(&in);
+        dm_str error = dm_read_str(&in);
+        out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
+        out->present = counts(out->fault);
+        if (out->fault != DM_FAULT_NONE)
+            out->score = out->present ? failure_score : NAN;
+        ok = !rec.bad;
+    }
+    dm_record_free(&rec);
+    return ok;
+}

@@ -1,0 +1,25 @@
+/* What a run's answers and its result look like as bytes: in messages and in the journal alike. */
+#ifndef DM_POOL_RESULT_H
+#define DM_POOL_RESULT_H
+
+#include "pool/pool.h"
+#include "study/record.h"
+
+/* How work is run: its fields but the candidate and the role, one item. A cell's key is made of
+ * these bytes, so a field that is added here tells cells apart as well. */
+void dm_write_how(dm_writer *w, const dm_work *work);
+void dm_read_how(dm_reader *r, dm_work *out);
+
+void dm_write_answer(dm_writer *w, const dm_answer *a); /* one item */
+dm_answer dm_read_answer(dm_reader *r);                 /* content points into the bytes */
+/* A record of the journal: an answer alone. False: it is none. */
+bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out) DM_MUST_USE;
+
+/* A run's result, one item. Kept by the coordinator and the journal as these bytes. */
+void dm_write_result(dm_writer *w, const dm_run_result *r);
+/* Strings point into the bytes; steps (if any and if a is not NULL) are parsed into a. present and
+ * score are as DESIGN.md §5 says, with failure_score. False: not a result. */
+bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
+                    dm_usage *usage) DM_MUST_USE;
+
+#endif
