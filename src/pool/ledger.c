@@ -1,0 +1,388 @@
+#include "pool/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry { /* an item on an account */
+    uint32_t item;
+    bool released, settled;
+    dm_amount reserve;
+} entry;
+
+struct dm_account {
+    dm_account *next, *parent;
+    dm_amount given;    /* in all */
+    dm_amount charged;  /* in the subtree, each item once */
+    dm_amount reserved; /* for its own entries that are out */
+    dm_amount each;     /* for the next n_each accounts under it */
+    size_t n_each;
+    entry *entries; /* [n] in the order in which they were asked for */
+    size_t n, cap;
+    size_t head;  /* none before it is in line */
+    size_t n_out; /* released and not settled */
+    bool cut, ended;
+};
+
+#define NO_ENTRY SIZE_MAX
+
+typedef struct post { /* an item seen from an account */
+    struct post *next;
+    dm_account *account;
+    size_t entry; /* NO_ENTRY: it was asked for further down only */
+    bool charged;
+} post;
+
+typedef struct item {
+    post *posts;
+    dm_amount out; /* reserved while it is on its way */
+    dm_amount actual;
+    bool sent, done;
+} item;
+
+struct dm_ledger {
+    dm_arena *arena;
+    dm_amount cap, lost;
+    dm_amount spent; /* by results and answers, all attempts */
+    dm_amount out;   /* reserved for what is on its way */
+    dm_amount sent;  /* of it, what is at workers */
+    dm_account *root, **end;
+    item *items; /* [n] */
+    size_t n;
+};
+
+static double less_or_endless(double a, double b)
+{
+    return isinf(a) ? a : a - b;
+}
+
+/* No cap less anything is no cap. */
+static dm_amount less(dm_amount a, dm_amount b)
+{
+    return (dm_amount){less_or_endless(a.calls, b.calls), less_or_endless(a.tokens, b.tokens),
+                       less_or_endless(a.cost, b.cost)};
+}
+
+/* ---- accounts ---- */
+
+static dm_account *new_account(dm_ledger *l, dm_account *parent, dm_amount share)
+{
+    dm_account *a = dm_arena_alloc(l->arena, sizeof *a);
+    a->parent = parent;
+    a->given = share;
+    *l->end = a;
+    l->end = &a->next;
+    return a;
+}
+
+dm_ledger *dm_ledger_new(dm_amount cap, dm_amount lost, dm_amount known)
+{
+    dm_ledger *l = dm_alloc(sizeof *l);
+    l->arena = dm_arena_new(0);
+    l->cap = cap;
+    l->lost = lost;
+    l->spent = known;
+    l->end = &l->root;
+    (void)new_account(l, NULL, less(cap, lost));
+    return l;
+}
+
+void dm_ledger_free(dm_ledger *l)
+{
+    if (!l)
+        return;
+    for (dm_account *a = l->root; a; a = a->next)
+        free(a->entries);
+    free(l->items);
+    dm_arena_free(l->arena);
+    free(l);
+}
+
+bool dm_ledger_capped(const dm_ledger *l)
+{
+    return !isinf(l->cap.calls) || !isinf(l->cap.tokens) || !isinf(l->cap.cost);
+}
+
+dm_account *dm_ledger_root(const dm_ledger *l)
+{
+    return l->root;
+}
+
+dm_account *dm_account_next(const dm_account *a)
+{
+    return a->next;
+}
+
+dm_account *dm_account_open(dm_ledger *l, dm_account *parent)
+{
+    bool has = parent->n_each > 0;
+    parent->n_each -= has;
+    dm_amount none = {isinf(l->cap.calls) ? INFINITY : 0, isinf(l->cap.tokens) ? INFINITY : 0,
+                      isinf(l->cap.cost) ? INFINITY : 0};
+    return new_account(l, parent, has ? parent->each : none);
+}
+
+dm_amount dm_account_charged(const dm_account *a)
+{
+    return a->charged;
+}
+
+static bool in_line(const dm_account *a)
+{
+    size_t i = a->head;
+    while (i < a->n && a->entries[i].released)
+        i++;
+    return i < a->n;
+}
+
+static bool any_open_under(const dm_account *a);
+
+/* Whether it may still be charged. */
+static bool is_open(const dm_account *a)
+{
+    return !a->ended || a->n_out > 0 || (in_line(a) && !a->cut) || any_open_under(a);
+}
+
+static bool any_open_under(const dm_account *a)
+{
+    for (const dm_account *b = a->next; b; b = b->next)
+        if (b->parent == a && is_open(b))
+            return true;
+    return false;
+}
+
+/* What is set aside for others: the shares of accounts under it that are open, less what they were
+ * charged (which it was charged too), and those that nobody has opened. */
+static dm_amount promised(const dm_account *a)
+{
+    dm_amount sum = a->n_each ? dm_amount_times(a->each, (double)a->n_each) : (dm_amount){0, 0, 0};
+    for (const dm_account *b = a->next; b; b = b->next) /* opened after it */
+        if (b->parent == a && is_open(b))
+            sum = dm_amount_plus(sum, less(b->given, b->charged));
+    return sum;
+}
+
+void dm_account_split(dm_account *a, size_t n, double part)
+{
+    a->n_each = 0;
+    if (n == 0 || !(part > 0))
+        return;
+    dm_amount left = less(less(a->given, a->charged), promised(a));
+    a->each = dm_amount_times(left, part / (double)n);
+    a->n_each = n;
+}
+
+void dm_account_end(dm_account *a)
+{
+    a->ended = true;
+}
+
+bool dm_account_cut(const dm_account *a)
+{
+    return a->cut;
+}
+
+/* ---- items ---- */
+
+static item *item_of(dm_ledger *l, uint32_t number)
+{
+    if (number >= l->n) {
+        size_t n = 2 * (size_t)number + 64;
+        l->items = dm_grow(l->items, n, sizeof *l->items);
+        memset(l->items + l->n, 0, (n - l->n) * sizeof *l->items);
+        l->n = n;
+    }
+    return &l->items[number];
+}
+
+static post *post_of(dm_ledger *l, item *it, dm_account *a)
+{
+    post *p = it->posts;
+    while (p && p->account != a)
+        p = p->next;
+    if (p)
+        return p;
+    p = dm_arena_alloc(l->arena, sizeof *p);
+    *p = (post){it->posts, a, NO_ENTRY, false};
+    return it->posts = p;
+}
+
+dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t number)
+{
+    post *p = post_of(l, item_of(l, number), a);
+    if (p->entry != NO_ENTRY)
+        return a->entries[p->entry].settled ? DM_WANTED_SETTLED : DM_WANTED_BEFORE;
+    if (a->n == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 64;
+        a->entries = dm_grow(a->entries, a->cap, sizeof *a->entries);
+    }
+    p->entry = a->n;
+    a->entries[a->n++] = (entry){.item = number};
+    return DM_WANTED_NEW;
+}
+
+bool dm_account_first(dm_account *a, uint32_t *number)
+{
+    while (a->head < a->n && a->entries[a->head].released)
+        a->head++;
+    if (a->cut || a->head == a->n)
+        return false;
+    *number = a->entries[a->head].item;
+    return true;
+}
+
+static bool without_cap(const dm_account *a)
+{
+    return isinf(a->given.calls) && isinf(a->given.tokens) && isinf(a->given.cost);
+}
+
+static bool fits(const dm_account *a, dm_amount more)
+{
+    if (without_cap(a))
+        return true;
+    dm_amount sum = dm_amount_plus(dm_amount_plus(a->charged, a->reserved), promised(a));
+    return dm_amount_within(dm_amount_plus(sum, more), a->given);
+}
+
+/* An earlier attempt may have spent on what this one does not ask for. */
+static bool is_left(const dm_ledger *l, dm_amount more)
+{
+    dm_amount sum = dm_amount_plus(dm_amount_plus(l->lost, l->spent), l->out);
+    return dm_amount_within(dm_amount_plus(sum, more), l->cap);
+}
+
+dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bool goes_out)
+{
+    entry *e = &a->entries[a->head];
+    item *it = &l->items[e->item];
+    if (!fits(a, reserve) || (goes_out && !is_left(l, reserve))) {
+        if (a->n_out > 0 || any_open_under(a))
+            return DM_HELD;
+        if (a->n_each > 0) { /* shares that nobody has opened */
+            a->n_each = 0;
+            return dm_account_release(l, a, reserve, goes_out);
+        }
+        a->cut = true;
+        return DM_CUT_OFF;
+    }
+    e->released = true;
+    e->reserve = reserve;
+    a->reserved = dm_amount_plus(a->reserved, reserve);
+    a->n_out++;
+    a->head++;
+    if (goes_out) {
+        it->out = reserve;
+        l->out = dm_amount_plus(l->out, reserve);
+    }
+    return DM_RELEASED;
+}
+
+dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t number)
+{
+    return l->items[number].out;
+}
+
+/* It is on its way no longer. */
+static void take_off(dm_ledger *l, item *it)
+{
+    l->out = dm_amount_minus(l->out, it->out);
+    if (it->sent)
+        l->sent = dm_amount_minus(l->sent, it->out);
+    it->out = (dm_amount){0, 0, 0};
+    it->sent = false;
+}
+
+/* Charges the account and all above it, unless the item was charged there. */
+static void charge(dm_ledger *l, item *it, dm_account *a)
+{
+    for (; a; a = a->parent) {
+        post *p = post_of(l, it, a);
+        if (p->charged)
+            return; /* and so it was above */
+        p->charged = true;
+        a->charged = dm_amount_plus(a->charged, it->actual);
+    }
+}
+
+static void free_reserve(dm_account *a, entry *e)
+{
+    a->reserved = a->n_out == 1 ? (dm_amount){0, 0, 0} : dm_amount_minus(a->reserved, e->reserve);
+    a->n_out--;
+}
+
+void dm_ledger_done(dm_ledger *l, uint32_t number, dm_amount gone, dm_amount actual,
+                    dm_settled *settled, void *user)
+{
+    item *it = item_of(l, number);
+    take_off(l, it);
+    l->spent = dm_amount_plus(l->spent, gone);
+    if (!it->done)
+        it->actual = actual;
+    it->done = true;
+    for (post *p = it->posts; p; p = p->next) {
+        entry *e = p->entry == NO_ENTRY ? NULL : &p->account->entries[p->entry];
+        if (!e || !e->released || e->settled)
+            continue;
+        free_reserve(p->account, e);
+        e->settled = true;
+        charge(l, it, p->account);
+        settled(user, number, p->account);
+    }
+}
+
+static bool is_under(const dm_account *a, const dm_account *top)
+{
+    while (a && a != top)
+        a = a->parent;
+    return a != NULL;
+}
+
+/* Each account that waits for the item pays what is gone, and each above them once. */
+static void charge_gone(dm_ledger *l, const item *it, dm_amount gone)
+{
+    for (dm_account *top = l->root; top; top = top->next) {
+        bool pays = false;
+        for (const post *p = it->posts; p && !pays; p = p->next)
+            pays = p->entry != NO_ENTRY && p->account->entries[p->entry].released &&
+                   !p->account->entries[p->entry].settled && is_under(p->account, top);
+        if (pays)
+            top->charged = dm_amount_plus(top->charged, gone);
+    }
+}
+
+void dm_ledger_again(dm_ledger *l, uint32_t number, dm_amount gone)
+{
+    item *it = item_of(l, number);
+    take_off(l, it);
+    l->spent = dm_amount_plus(l->spent, gone);
+    charge_gone(l, it, gone);
+    for (post *p = it->posts; p; p = p->next) {
+        dm_account *a = p->account;
+        entry *e = p->entry == NO_ENTRY ? NULL : &a->entries[p->entry];
+        if (!e || !e->released || e->settled)
+            continue;
+        free_reserve(a, e);
+        e->released = false;
+        a->head = p->entry < a->head ? p->entry : a->head;
+    }
+}
+
+/* ---- what may be billed ---- */
+
+void dm_ledger_sent(dm_ledger *l, uint32_t number)
+{
+    item *it = item_of(l, number);
+    if (it->sent)
+        return;
+    it->sent = true;
+    l->sent = dm_amount_plus(l->sent, it->out);
+}
+
+dm_amount dm_ledger_committed(const dm_ledger *l)
+{
+    return dm_amount_plus(dm_amount_plus(l->lost, l->spent), l->sent);
+}
+
+dm_amount dm_ledger_left(const dm_ledger *l)
+{
+    return less(l->cap, dm_amount_plus(l->lost, l->spent));
+}
