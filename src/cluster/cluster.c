@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
-#include "pool/inside.h"
+#include "pool/link.h"
 #include "pool/worker.h"
 
 #include <math.h>

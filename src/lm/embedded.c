@@ -30,21 +30,6 @@
 
 /* ---- the conversation ---- */
 
-dm_str dm_text_after(dm_str text, const char *mark)
-{
-    const char *p = text.n ? memmem(text.p, text.n, mark, strlen(mark)) : NULL;
-    if (!p)
-        return (dm_str){NULL, 0};
-    p += strlen(mark);
-    return (dm_str){p, text.n - (size_t)(p - text.p)};
-}
-
-dm_str dm_text_up_to(dm_str text, const char *mark)
-{
-    const char *p = text.n ? memmem(text.p, text.n, mark, strlen(mark)) : NULL;
-    return p ? (dm_str){text.p, (size_t)(p - text.p)} : text;
-}
-
 /* What stands behind [[ ## name ## ]] headers, as a dict of texts. */
 static dm_value *sections(dm_arena *a, dm_str text)
 {

@@ -7,6 +7,21 @@
 #define MAX_WORDS 4096
 #define STEM      5
 
+dm_str dm_text_after(dm_str text, const char *mark)
+{
+    const char *p = text.n ? memmem(text.p, text.n, mark, strlen(mark)) : NULL;
+    if (!p)
+        return (dm_str){NULL, 0};
+    p += strlen(mark);
+    return (dm_str){p, text.n - (size_t)(p - text.p)};
+}
+
+dm_str dm_text_up_to(dm_str text, const char *mark)
+{
+    const char *p = text.n ? memmem(text.p, text.n, mark, strlen(mark)) : NULL;
+    return p ? (dm_str){text.p, (size_t)(p - text.p)} : text;
+}
+
 static bool letter(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 0x80;

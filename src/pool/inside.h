@@ -250,7 +250,6 @@ bool dm_budget_cut(const dm_account *a);
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
 
 /* pool.c */
-dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err); /* takes the link */
 void dm_pool_pump(dm_pool *p, double timeout); /* one turn of the event loop */
 
 /* strand.c */

@@ -3,7 +3,7 @@
 #ifndef DM_POOL_LINK_H
 #define DM_POOL_LINK_H
 
-#include "base/buf.h"
+#include "pool/setup.h"
 
 typedef struct dm_link dm_link;
 
@@ -26,5 +26,8 @@ struct dm_link {
     int n_workers;    /* 0 ... n_workers - 1 */
     bool one_process; /* the workers have the setup already */
 };
+
+dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup,
+                     dm_error *err) DM_MUST_USE; /* takes the link */
 
 #endif

@@ -157,3 +157,23 @@ double dm_search_raw(const dm_arm *a)
         sum += a->score[k];
     return a->known ? sum / (double)a->known : NAN;
 }
+
+void dm_search_estimate_of(const dm_search *s, size_t candidate, dm_search_estimate *e)
+{
+    const dm_arm *a = &s->arms[candidate];
+    double raw = dm_search_raw(a), n = (double)a->known, square = 0;
+    for (size_t k = 0; k < a->known; k++)
+        square += (a->score[k] - raw) * (a->score[k] - raw);
+    *e = (dm_search_estimate){.candidate = candidate,
+                              .levels = a->x,
+                              .known = a->known,
+                              .raw = raw,
+                              .mean = raw,
+                              .error = a->known > 1 ? sqrt(square / (n - 1) / n) : NAN,
+                              .logit = NAN,
+                              .logit_error = NAN,
+                              .complete = a->told + a->barred >= s->o.n_examples &&
+                                          dm_search_left(s, candidate) == 0};
+    if (s->method->estimate)
+        s->method->estimate(s, e);
+}
