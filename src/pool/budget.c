@@ -26,6 +26,7 @@
 typedef struct entry {
     uint32_t cell;
     bool released, settled;
+    bool again; /* it was released, and came back */
     dm_amount reserve;
 } entry;
 
@@ -33,7 +34,9 @@ struct dm_account {
     dm_account *next;
     dm_amount share, spent, reserved;
     entry *entries; /* [n] in the order they were asked for */
-    size_t n, cap, head, unsettled;
+    size_t n, cap, unsettled;
+    size_t head;    /* the first that is not released */
+    size_t n_again; /* that were, and wait to be released again */
     bool cut;
 };
 
@@ -306,7 +309,9 @@ static bool may_go_out(const dm_pool *p, const dm_cell *c, dm_amount reserve)
 static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
 {
     dm_cell *c = p->cells[e->cell];
+    a->n_again -= e->again;
     e->released = true;
+    e->again = false;
     e->reserve = reserve;
     a->reserved = dm_amount_plus(a->reserved, reserve);
     a->unsettled++;
@@ -315,7 +320,7 @@ static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
     } else if (c->phase == DM_CELL_IDLE) {
         c->bill->out = reserve;
         p->budget.out = dm_amount_plus(p->budget.out, reserve);
-        dm_cell_requeue(p, e->cell, 0);
+        dm_cell_requeue(p, e->cell, c->way ? c->way->not_before : 0);
     }
 }
 
@@ -327,6 +332,10 @@ bool dm_budget_release(dm_pool *p)
     for (dm_account *a = p->budget.accounts; a; a = a->next) {
         while (a->head < a->n && !a->cut) {
             entry *e = &a->entries[a->head];
+            if (e->released) {
+                a->head++;
+                continue;
+            }
             dm_amount reserve = reserve_of(p, p->cells[e->cell]);
             if (!fits(a, reserve) || !may_go_out(p, p->cells[e->cell], reserve)) {
                 a->cut = a->unsettled == 0;
@@ -379,11 +388,10 @@ void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage)
     }
 }
 
-bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
+void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before)
 {
     struct dm_bill *bill = bill_of(p, c);
     dm_amount gone = bill->out;
-    bool any = false;
     if (usage) {
         dm_usage u = *usage;
         dm_usage_add(&u, &bill->told);
@@ -399,19 +407,20 @@ bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
         if (!e->released || e->settled)
             continue;
         settle(a, e, gone);
-        e->settled = false;
-        if (a->cut || !fits(a, e->reserve)) { /* it stays undone: what waits for it is cut */
-            a->cut = true;
-            e->settled = true;
-            continue;
-        }
-        a->reserved = dm_amount_plus(a->reserved, e->reserve);
-        a->unsettled++;
-        c->bill->out = e->reserve;
-        any = true;
+        e->settled = e->released = false;
+        e->again = true;
+        a->n_again++;
+        a->head = k->entry < a->head ? k->entry : a->head;
     }
-    p->budget.out = dm_amount_plus(p->budget.out, c->bill->out);
-    return any;
+    c->phase = DM_CELL_IDLE;
+    if (not_before > 0)
+        dm_way_of(p, c)->not_before = not_before;
+}
+
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage)
+{
+    return dm_pool_capped(p) &&
+           c->bill->told.requests + usage->requests >= dm_budget_allowance(p, c);
 }
 
 bool dm_budget_cut(const dm_account *a)
@@ -429,7 +438,7 @@ int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
 static bool any_unsettled(const dm_pool *p)
 {
     for (const dm_account *a = p->budget.accounts; a; a = a->next)
-        if (a->unsettled)
+        if (a->unsettled || (a->n_again && !a->cut))
             return true;
     return false;
 }

@@ -109,6 +109,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
+    int64_t in_vain; /* requests before the first answer */
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
 } dm_model;
@@ -213,6 +214,7 @@ void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* co
 void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                   const dm_usage *usage);
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
+struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
 
@@ -244,9 +246,12 @@ void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
 void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
 /* usage: beside what was told. */
 void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed);
- * false: there is nothing left to try again with. */
-bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
+ * it cost is booked, and it stands in its accounts again where it stood: it goes out when there is
+ * a new reserve for it, and not before that time. */
+void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before);
+/* Whether the run has made all requests that it had; usage: beside what was told. */
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
 bool dm_budget_cut(const dm_account *a);
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
 
