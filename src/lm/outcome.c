@@ -216,7 +216,12 @@ static void eject(dm_call *c, const dm_reply *r)
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
 static void count(dm_call *c, const dm_reply *r, dm_verdict v)
 {
+    long s = r->status;
+    bool refused =
+        r->code == CURLE_OK && ((s >= 300 && s < 500 && s != 408) || s == 503 || s == 529);
+    bool told = c->sends > 0 && (refused || r->prompt + r->completion > 0);
     c->usage.requests += c->sends;
+    c->usage.untold += c->sends - told;
     c->usage.answers += v == DM_GOOD;
     c->usage.prompt += r->prompt;
     c->usage.completion += r->completion;

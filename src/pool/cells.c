@@ -163,6 +163,15 @@ static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usa
     return r;
 }
 
+void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage)
+{
+    const dm_lm_config *m = p->models[p->states[c->state].model].config;
+    dm_usage_add(&p->usage, usage);
+    p->cost += m && m->price.known
+                   ? dm_price_of(&m->price, usage->prompt, usage->completion, usage->cached)
+                   : NAN;
+}
+
 static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
 {
     dm_record rec;
@@ -170,7 +179,7 @@ static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
     if (dm_record_open(&rec, bytes, NULL, &in)) {
         dm_answer a = dm_read_answer_fields(&in);
         if (!rec.bad) {
-            dm_usage_add(&p->usage, &a.usage);
+            dm_pool_count(p, p->cells[number], &a.usage);
             dm_budget_before(p, p->cells[number], &a.usage);
             if (!done && a.call != DM_NO_CALL)
                 dm_cell_keep_answer(p, number, &a);
@@ -251,7 +260,7 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
 static void count_progress(dm_pool *p, const dm_cell *c, const dm_result *r, const dm_usage *usage)
 {
     p->phase_done++;
-    dm_usage_add(&p->usage, usage);
+    dm_pool_count(p, c, usage);
     p->n_errors += r->fault != DM_FAULT_NONE;
     if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
         p->mean_sum += r->score;

@@ -304,7 +304,7 @@ static void take_answer(dm_pool *p, dm_reader *in)
     dm_cell *c = p->cells[number];
     if (*in->bad || a.call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, &a))
         return; /* late or twice, too */
-    dm_usage_add(&p->usage, &a.usage);
+    dm_pool_count(p, c, &a.usage);
     dm_budget_told(p, c, &a.usage);
     dm_cell_keep_answer(p, number, &a);
     journal_answer(p, c, &a);
@@ -339,7 +339,7 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
     double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
     double now = p->link->ops->now(p->link);
-    dm_usage_add(&p->usage, usage);
+    dm_pool_count(p, c, usage);
     if (usage->requests > 0)
         journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,

@@ -47,13 +47,14 @@ dm_work dm_read_work(dm_reader *r)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 6);
+    dm_write_array(w, 7);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
     dm_write_int(w, u->completion);
     dm_write_int(w, u->cached);
     dm_write_int(w, u->retries);
+    dm_write_int(w, u->untold);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -66,6 +67,8 @@ static dm_usage read_usage(dm_reader *r)
     u.completion = dm_read_int(&in);
     u.cached = dm_read_int(&in);
     u.retries = dm_read_int(&in);
+    if (in.at < in.n) /* journals of before have none */
+        u.untold = dm_read_int(&in);
     return u;
 }
 

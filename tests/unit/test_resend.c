@@ -194,8 +194,9 @@ static void expect(const char *what, const step *steps, size_t n, const char *mo
     start(&s, steps, n);
     outcome o = ask(&s, more, calls, bytes, most);
     end(&s);
-    cr_expect_eq(s.requests, requests, "%s, %zu bytes: %d requests at the server, not %d: %s", what,
-                 bytes, (int)s.requests, requests, o.text);
+    if (requests >= 0) /* else it is curl's affair whether it tries again */
+        cr_expect_eq(s.requests, requests, "%s, %zu bytes: %d requests at the server, not %d: %s",
+                     what, bytes, (int)s.requests, requests, o.text);
     cr_expect_geq(o.usage.requests, s.requests, "%s, %zu bytes: %lld counted, %d at the server",
                   what, bytes, (long long)o.usage.requests, (int)s.requests);
     cr_expect_leq(o.usage.requests, most * calls, "%s, %zu bytes: %lld counted, %lld allowed", what,
@@ -220,8 +221,8 @@ Test(resend, a_kept_connection_that_is_closed_without_a_byte)
         expect("closed", close_second, 2, NO_RETRIES, 2, bytes, 2, 3);
         expect("closed", close_second, 2, NO_RETRIES, 2, bytes, 9, 3);
         /* what the server saw of it was no request; it may have been sent whole all the same */
-        expect("closed at the headers", close_head, 3, NO_RETRIES, 2, bytes, 2, 2);
-        expect("reset at the headers", reset_head, 3, NO_RETRIES, 2, bytes, 9, 2);
+        expect("closed at the headers", close_head, 3, NO_RETRIES, 2, bytes, 2, -1);
+        expect("reset at the headers", reset_head, 3, NO_RETRIES, 2, bytes, 9, -1);
     }
 }
 
