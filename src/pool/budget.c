@@ -23,10 +23,9 @@
 
 #include <stdlib.h>
 
-#define BYTES_AROUND                                                                               \
-    600                /* of a prompt beside its prefix and the example: marks, what is asked for */
-#define SURE_RATIO 1.3 /* over the largest measured ratio of tokens to bytes */
-#define MEASURED   8   /* cells that it takes */
+#define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
+#define SURE_RATIO   1.3 /* over the largest measured ratio of tokens to bytes */
+#define MEASURED     8   /* cells that it takes */
 
 typedef struct entry {
     uint32_t cell;
@@ -126,16 +125,24 @@ static double bytes_of_json(const dm_value *v)
     return n;
 }
 
-static double bytes_of_prefix(const dm_state *s, size_t predictor, dm_adapter adapter)
+/* Of a prompt without the example's own values. */
+static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter adapter)
 {
     const dm_candidate *c = s->work.candidate;
+    const dm_signature *signature = c->program->predictors[predictor].signature;
     dm_arena *a = dm_arena_new(0);
     dm_prefix prefix = {NULL, 0, {NULL, 0}};
     dm_error err;
     double bytes = BYTES_AROUND;
-    if (dm_adapter_prefix(a, adapter, c->program->predictors[predictor].signature,
-                          c->parts[predictor].instructions, c->parts[predictor].demos,
-                          c->parts[predictor].n_demos, &prefix, &err) == DM_OK)
+    dm_value *empty = dm_value_dict(a);
+    dm_str user;
+    for (size_t i = 0; i < signature->n_inputs; i++)
+        dm_value_set(a, empty, signature->fields[i].name, dm_value_text(a, ""));
+    if (dm_adapter_user(a, adapter, signature, empty, &user, &err) == DM_OK)
+        bytes += (double)user.n;
+    if (dm_adapter_prefix(a, adapter, signature, c->parts[predictor].instructions,
+                          c->parts[predictor].demos, c->parts[predictor].n_demos, &prefix,
+                          &err) == DM_OK)
         bytes += (double)prefix.json.n;
     dm_arena_free(a);
     return bytes;
@@ -147,10 +154,10 @@ static void measure_prompts(dm_pool *p, dm_state *s)
     if (s->bytes > 0)
         return;
     for (size_t i = 0; i < s->work.candidate->program->n; i++) {
-        double bytes = bytes_of_prefix(s, i, p->setup->adapter);
+        double bytes = bytes_of_prompt(s, i, p->setup->adapter);
         s->bytes += bytes;
         if (p->setup->adapter == DM_CHAT && p->setup->json_fallback)
-            bytes = fmax(bytes, bytes_of_prefix(s, i, DM_JSON));
+            bytes = fmax(bytes, bytes_of_prompt(s, i, DM_JSON));
         s->longest = fmax(s->longest, bytes);
     }
 }
@@ -185,7 +192,7 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 {
     dm_state *s = &p->states[c->state];
     dm_model *m = &p->models[s->model];
-    if (u->answers <= 0 || u->prompt <= 0 ||
+    if (u->answers <= 0 || u->prompt <= 0 || u->untold > 0 ||
         (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost)))
         return;
     double calls = (double)u->answers / (double)s->work.candidate->program->n;
