@@ -162,8 +162,9 @@ static dm_verdict judge_transfer(dm_reply *r)
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return say_and(DM_EJECT, r, what, "");
+    case CURLE_SEND_FAIL_REWIND: /* no further request was allowed: see request.c */
     case CURLE_ABORTED_BY_CALLBACK:
-        return say_and(DM_RETRY, r, "two connections were closed without an answer", "");
+        return say_and(DM_RETRY, r, "the connection was closed without an answer", "");
     case CURLE_WRITE_ERROR:
         return say_and(DM_RETRY, r, "an answer larger than 16 MiB", "");
     default:

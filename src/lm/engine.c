@@ -28,6 +28,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u)
     to->completion += u->completion;
     to->cached += u->cached;
     to->retries += u->retries;
+    to->untold += u->untold;
 }
 
 /* ---- lists ---- */

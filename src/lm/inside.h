@@ -96,7 +96,8 @@ typedef struct dm_call { /* one that was submitted */
     dm_buf body, reply;
     double estimate; /* tokens charged before the answer */
     double sent_at;
-    int sends; /* requests of this attempt: two when curl had to take another connection */
+    int sends;    /* requests of this attempt: two when curl had to take another connection */
+    size_t given; /* bytes of body that curl has taken for the newest of them */
 } dm_call;
 
 typedef struct dm_call_list {

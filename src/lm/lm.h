@@ -24,10 +24,15 @@ typedef enum dm_fault {
 const char *dm_fault_name(dm_fault f);
 
 typedef struct dm_usage {
-    int64_t requests;                   /* that a server may have billed, all attempts */
+    int64_t requests;                   /* sent, all attempts, refused ones and resends too */
     int64_t answers;                    /* usable completions */
     int64_t prompt, completion, cached; /* tokens, as the server counts */
     int64_t retries;                    /* attempts after the first */
+    /* Of requests, those whose tokens no server told: the answer was lost, or came without usage,
+     * or was an error of which nobody knows what it cost. They may have been billed their prompt
+     * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
+     * 408, 503, 529) costs nothing. */
+    int64_t untold;
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 

@@ -213,11 +213,15 @@ static void eject(dm_call *c, const dm_reply *r)
     dm_call_fail(c, DM_FAULT_ENDPOINT, whole, (int)r->status);
 }
 
-/* Requests that a server may have billed: all that went out, but one that it refused. */
+/* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
 static void count(dm_call *c, const dm_reply *r, dm_verdict v)
 {
-    bool refused = r->code == CURLE_OK && r->status >= 300 && r->status < 500 && r->status != 408;
-    c->usage.requests += c->sends - (refused && c->sends > 0);
+    long s = r->status;
+    bool refused =
+        r->code == CURLE_OK && ((s >= 300 && s < 500 && s != 408) || s == 503 || s == 529);
+    bool told = c->sends > 0 && (refused || r->prompt + r->completion > 0);
+    c->usage.requests += c->sends;
+    c->usage.untold += c->sends - told;
     c->usage.answers += v == DM_GOOD;
     c->usage.prompt += r->prompt;
     c->usage.completion += r->completion;

@@ -61,8 +61,9 @@ typedef struct dm_state { /* a candidate with how it is run */
     dm_hash key;
     dm_work work;
     int model;
-    uint8_t *sent; /* [n_workers] bits: the worker knows it */
-    double bytes;  /* of a prompt, about, without the example; 0: not reckoned yet */
+    uint8_t *sent;  /* [n_workers] bits: the worker knows it */
+    double bytes;   /* of its prompts together, about, without the example; 0: not reckoned yet */
+    double longest; /* of them, of any adapter */
 } dm_state;
 
 struct dm_future {
@@ -109,6 +110,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
+    int64_t in_vain; /* requests before the first answer */
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
 } dm_model;
@@ -172,13 +174,14 @@ struct dm_pool {
         dm_account *accounts; /* main first, in the order they were opened */
         dm_account *main;     /* the optimizer's own; NULL: no cap */
         dm_amount cap;
-        dm_amount lost;    /* that earlier attempts may have spent without a result */
-        dm_amount spent;   /* of results and answers, all attempts */
-        dm_amount out;     /* reserved for what is released */
-        dm_amount sent;    /* of it, what is at workers */
-        dm_amount charged; /* of what this run has asked for so far, once each */
-        dm_amount mark;    /* in the journal */
-        dm_amount each;    /* share of the next n_each strands */
+        dm_amount mark_found, known; /* of earlier attempts: their mark, and what is recorded */
+        dm_amount lost;              /* that earlier attempts may have spent without a result */
+        dm_amount spent;             /* of results and answers, all attempts */
+        dm_amount out;               /* reserved for what is released */
+        dm_amount sent;              /* of it, what is at workers */
+        dm_amount charged;           /* of what this run has asked for so far, once each */
+        dm_amount mark;              /* in the journal */
+        dm_amount each;              /* share of the next n_each strands */
         size_t n_each;
     } budget;
 
@@ -195,6 +198,7 @@ struct dm_pool {
 
     /* progress */
     dm_usage usage;
+    double cost; /* of it, at each model's prices; NAN: one is not known */
     const char *phase;
     size_t phase_total, phase_done, n_errors;
     double mean_sum, last_tick, tick_every;
@@ -211,6 +215,9 @@ void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* co
 void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                   const dm_usage *usage);
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
+/* What an answer or a run of the cell took is added to the whole job's usage and cost. */
+void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
 
@@ -243,10 +250,14 @@ void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
 void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
 /* usage: beside what was told. */
 void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed);
- * false: there is nothing left to try again with. */
-bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
+ * it cost is booked, and it stands in its accounts again where it stood: it goes out when there is
+ * a new reserve for it, and not before that time. */
+void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before);
+/* Whether the run has made all requests that it had; usage: beside what was told. */
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
 bool dm_budget_cut(const dm_account *a);
+dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
 
 /* pool.c */

@@ -26,13 +26,14 @@ void dm_read_how(dm_reader *r, dm_work *out)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 6);
+    dm_write_array(w, 7);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
     dm_write_int(w, u->completion);
     dm_write_int(w, u->cached);
     dm_write_int(w, u->retries);
+    dm_write_int(w, u->untold);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -45,6 +46,8 @@ static dm_usage read_usage(dm_reader *r)
     u.completion = dm_read_int(&in);
     u.cached = dm_read_int(&in);
     u.retries = dm_read_int(&in);
+    if (in.at < in.n) /* journals of before have none */
+        u.untold = dm_read_int(&in);
     return u;
 }
 

@@ -224,8 +224,10 @@ static void schedule_model(dm_pool *p, int number)
     dm_model *m = &p->models[number];
     uint32_t cell;
     while (n_queued(m) > 0) {
-        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4). */
-        if (m->phase == DM_MODEL_PROBED)
+        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
+         * while it waits to go out again. */
+        if (m->phase == DM_MODEL_PROBED ||
+            (m->phase == DM_MODEL_UNTRIED && dm_queue_length(&m->delayed) > 0))
             return;
         int w = free_worker(p, number, false);
         if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
@@ -288,7 +290,7 @@ static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
     dm_cell *c = p->cells[number];
     if (a->call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, a))
         return; /* late or twice, too */
-    dm_usage_add(&p->usage, &a->usage);
+    dm_pool_count(p, c, &a->usage);
     dm_budget_told(p, c, &a->usage);
     dm_cell_keep_answer(p, number, a);
     journal_answer(p, c, a);
@@ -323,20 +325,36 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
     double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
     double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
     double now = p->link->ops->now(p->link);
-    dm_usage_add(&p->usage, usage);
+    dm_pool_count(p, c, usage);
     if (usage->requests > 0)
         journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
-    if (dm_pool_capped(p) && !dm_budget_again(p, c, usage)) {
-        c->phase = DM_CELL_IDLE;
-        return;
-    }
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
            DM_STR_ARG(error));
-    dm_cell_requeue(p, number, now + delay);
     if (c->tries == 0)
-        c->way->failed_at = now;
+        dm_way_of(p, c)->failed_at = now;
     if (c->tries < UINT8_MAX)
         c->tries++;
+    if (dm_pool_capped(p))
+        dm_budget_again(p, c, usage, now + delay);
+    else
+        dm_cell_requeue(p, number, now + delay);
+}
+
+/* A run whose reserve was spent before its retries tells nothing of the model: one that has not
+ * answered yet is asked again, with a reserve of its own each time, as often as it would have been
+ * without a cap, or as long as the job waits for servers that start. */
+static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
+{
+    dm_model *m = &p->models[p->states[c->state].model];
+    if (m->phase == DM_MODEL_GOOD)
+        return true;
+    m->in_vain += usage->requests;
+    if (!dm_budget_is_spent(p, c, usage) ||
+        (m->in_vain > m->config->num_retries &&
+         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
+        return false;
+    m->phase = DM_MODEL_UNTRIED;
+    return true;
 }
 
 /* Whether the steps are those of the cell's program. */
@@ -367,7 +385,7 @@ static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, d
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && m->phase != DM_MODEL_GOOD) {
+    } else if (r.fault == DM_FAULT_TRANSPORT && !may_ask_again(p, c, &usage)) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
     } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
         put_back(p, number, &usage, dm_str_of(error));
@@ -525,8 +543,9 @@ void dm_pool_lost(dm_pool *p, int worker)
         dm_cell *c = p->cells[i];
         if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
             continue;
-        c->phase = DM_CELL_IDLE;
-        if (!dm_pool_capped(p) || dm_budget_again(p, c, NULL))
+        if (dm_pool_capped(p))
+            dm_budget_again(p, c, NULL, 0);
+        else
             dm_cell_requeue(p, (uint32_t)i, 0);
     }
     for (int m = 0; m < DM_ROLES; m++)

@@ -112,13 +112,12 @@ static const struct error {
 static const char *const wrong_completions[] = {"null_content", "empty_content", "filter_reason",
                                                 "length",       "no_parse",      "garbage"};
 /* And those whose body, length or connection is not. */
-static const char *const wrong_bodies[] = {"truncated_json",       "wrong_json",
-                                           "empty_choices",        "error_in_200",
-                                           "invalid_utf8",         "wrong_length",
-                                           "short_length",         "reset_after_headers",
-                                           "duplicate_answer",     "stall_body",
-                                           "reset_before_headers", "slow_first_byte",
-                                           "close_before_headers", "huge_body"};
+static const char *const wrong_bodies[] = {
+    "truncated_json",       "wrong_json",   "empty_choices",        "error_in_200",
+    "invalid_utf8",         "wrong_length", "short_length",         "reset_after_headers",
+    "duplicate_answer",     "stall_body",   "reset_before_headers", "slow_first_byte",
+    "close_before_headers", "huge_body",    "reset_after_answer",   "close_after_answer",
+    "half_headers",         "close_kept",   "reset_kept",           "500_close"};
 
 static const char *in_list(const char *const *list, size_t n, dm_str kind)
 {
@@ -179,9 +178,14 @@ bool mock_faults_add(mock_faults *f, const char *text)
 const char *mock_faults_choose(const mock_faults *f, uint64_t hash, uint32_t attempt)
 {
     double u = dm_draw_double(f->seed, hash, attempt), sum = 0;
+    double first = dm_draw_double(f->seed, hash, 0);
     for (size_t i = 0; i < f->n; i++) {
+        bool pair = strcmp(f->list[i].kind, "500_close") == 0;
+        double from = sum;
         sum += f->list[i].rate;
-        if (u < sum)
+        if (pair && first >= from && first < sum && attempt < 2)
+            return attempt ? "close_kept" : "500"; /* and then no more of it */
+        if (!pair && u >= from && u < sum)
             return f->list[i].kind;
     }
     return NULL;
@@ -206,6 +210,15 @@ static int send_nothing(mock_conn *c, double delay, mock_end end)
     dm_buf out;
     dm_buf_init(&out, 0);
     mock_send(c, &out, 0, delay, end);
+    return 0;
+}
+
+static int send_half_headers(mock_conn *c, double delay)
+{
+    dm_buf out;
+    dm_buf_init(&out, 1024);
+    dm_buf_text(&out, "HTTP/1.1 200 OK\r\nContent-Le");
+    mock_send(c, &out, 0, delay, MOCK_CLOSE);
     return 0;
 }
 
@@ -258,6 +271,16 @@ static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double d
         return send_twice(c, good, delay);
     if (IS("huge_body"))
         return send_raw(c, HUGE_BODY, (dm_str){good.p, 0}, HUGE_BODY, delay, MOCK_CLOSE);
+    if (IS("reset_after_answer") || IS("close_after_answer"))
+        return send_raw(c, good.n, good, 0, delay,
+                        IS("close_after_answer") ? MOCK_CLOSE : MOCK_RESET);
+    if (IS("half_headers"))
+        return send_half_headers(c, delay);
+    if (IS("close_kept") || IS("reset_kept")) { /* where nothing was kept it is a good answer */
+        if (mock_is_kept(c))
+            return send_nothing(c, delay, IS("close_kept") ? MOCK_CLOSE : MOCK_RESET);
+        return send_body(c, 200, "", good, delay);
+    }
     if (IS("reset_before_headers"))
         return send_nothing(c, delay, MOCK_RESET);
     if (IS("close_before_headers"))

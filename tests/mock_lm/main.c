@@ -184,6 +184,7 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
     mock_reply reply = {.finish = "stop"};
     const char *kind = mock_faults_choose(&m.faults, r->hash, attempt);
     size_t tokens = http->body.n / 4;
+    long completion = 0;
     dm_buf_init(&reply.content, (size_t)16 << 20);
     int status = refuse(c, http, r, tokens);
     if (!status) {
@@ -195,6 +196,7 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
                       .delay = delay_of(r->hash)};
         o.content = reply.content.len ? dm_buf_view(&reply.content) : DM_STR("");
         o.content = cut(o.content, r->max_tokens, &o.finish);
+        completion = (long)(o.content.n + 3) / 4;
         mock_mark(c, r->hash, (!kind || strcmp(kind, "duplicate_answer") == 0) && said == 200);
         m.stats.faulted += kind != NULL;
         if (kind)
@@ -205,6 +207,10 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
             status = mock_send_completion(c, &o);
     }
     m.stats.statuses[status]++;
+    if (status < 400 || status == 408 || (status >= 500 && status != 503 && status != 529)) {
+        m.stats.prompt += (long)tokens;
+        m.stats.completion += completion;
+    }
     record(http, true, status, kind, attempt,
            reply.content.len ? dm_buf_view(&reply.content) : DM_STR(""));
     dm_buf_free(&reply.content);

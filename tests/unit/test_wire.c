@@ -31,7 +31,7 @@ static dm_answer an_answer(uint32_t call)
                        .asked = 0x7123456789abcdefu,
                        .content = DM_STR("a\0b"),
                        .truncated = true,
-                       .usage = {1, 2, 3, 4, 5, 6}};
+                       .usage = {1, 2, 3, 4, 5, 6, 7}};
 }
 
 static void expect_answer(const dm_answer *a, uint32_t call)
