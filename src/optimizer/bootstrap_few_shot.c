@@ -143,7 +143,7 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     for (size_t i = 0; i < b->train.n && s.n_successes < wanted; i++) {
         ask_ahead(&s, i);
         dm_status st = try_example(&s, i, err);
-        if (st == DM_STOP_BUDGET && dm_pool_capped(p))
+        if (st == DM_STOP_BUDGET && dm_pool_share_is_used(p))
             break; /* what there is makes a program */
         if (st != DM_OK)
             return st;

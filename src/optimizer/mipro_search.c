@@ -93,7 +93,6 @@ static dm_status await_levels(search *x, dm_error *err)
     dm_status st = x->m->sets ? dm_demo_sets_join(x->m->pool, x->m->sets, err) : DM_OK;
     if (st == DM_OK)
         st = dm_propose_join(x->m->pool, x->m->proposer, err);
-    dm_pool_merge(x->m->pool);
     if (st != DM_OK)
         return st;
     x->ready = true;
@@ -121,8 +120,7 @@ static void declare_early(search *x, const dm_search_options *o)
     for (size_t p = 0; p < x->m->in->student->program->n; p++)
         candidates *= (double)(dm_propose_get(x->m->proposer, p)->ready * (sets ? sets : 1));
     double cells = (candidates - 1) * (double)x->m->valset->n;
-    if (o->method != DM_SEARCH_FACTOR || dm_pool_capped(x->m->pool) ||
-        cells < (double)(2 * start * 2 * x->m->plan->block))
+    if (o->method != DM_SEARCH_FACTOR || cells < (double)(2 * start * 2 * x->m->plan->block))
         return;
     x->early = start;
     for (size_t p = 0; p < x->m->in->student->program->n; p++)

@@ -335,7 +335,7 @@ static dm_status ask_all(const asking *x, size_t from, dm_error *err)
 /* At a cap the proposer goes on with what it has. */
 static dm_status unless_cut(const dm_pool *p, dm_status st)
 {
-    return st == DM_STOP_BUDGET && dm_pool_capped(p) ? DM_OK : st;
+    return st == DM_STOP_BUDGET && dm_pool_share_is_used(p) ? DM_OK : st;
 }
 
 static dm_status propose(dm_pool *p, void *arg, dm_error *err)

@@ -102,7 +102,10 @@ static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *e
 static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
 {
     dm_status st = make_candidate(pool, arg, err);
-    return st == DM_OK ? take_results(pool, arg, evaluate(pool, arg), err) : st;
+    if (st != DM_OK)
+        return st;
+    dm_strand_take_turn(pool);
+    return take_results(pool, arg, evaluate(pool, arg), err);
 }
 
 static bool restricted_to(const dm_optimizer_params *p, int64_t number)
@@ -151,32 +154,7 @@ static dm_status make_all(dm_pool *p, trial *trials, size_t n, dm_error *err)
             return st;
         stopped = stopped ? stopped : st;
     }
-    dm_pool_merge(p);
     return stopped;
-}
-
-/* Under a cap candidates are scored one after another in their order, so that the same ones are
- * however many ranks there are; the one that the cap cuts off is dropped. */
-static dm_status search_capped(dm_pool *p, trial *trials, size_t n, dm_compile_output *out,
-                               dm_error *err)
-{
-    const dm_optimizer_params *params = trials[0].in->params;
-    dm_future **f = dm_arena_alloc_n(dm_pool_arena(p), n, sizeof(dm_future *));
-    size_t at_once = params->has_stop_at_score ? 1 : n;
-    for (size_t from = 0; from < n; from += at_once) {
-        out->stopped = make_all(p, trials + from, at_once, err);
-        for (size_t i = from; i < from + at_once && out->stopped == DM_OK; i++)
-            f[i] = evaluate(p, &trials[i]);
-        for (size_t i = from; i < from + at_once && out->stopped == DM_OK; i++) {
-            out->stopped = take_results(p, &trials[i], f[i], err);
-            if (out->stopped == DM_OK)
-                record(out, &trials[i]);
-        }
-        if (out->stopped || (params->has_stop_at_score &&
-                             100 * out->scored[out->n_scored - 1].score >= params->stop_at_score))
-            break;
-    }
-    return out->stopped;
 }
 
 static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, size_t n,
@@ -193,6 +171,34 @@ static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, siz
     }
     out->n_scored = n;
     return dm_race_candidates(p, in, candidates, out, err);
+}
+
+/* Each candidate is made on its own share, and scored in its turn. With stop_at_score they come one
+ * after another. */
+static dm_status search(dm_pool *p, trial *trials, size_t n, dm_compile_output *out, dm_error *err)
+{
+    const dm_optimizer_params *params = trials[0].in->params;
+    size_t at_once = params->has_stop_at_score ? 1 : n;
+    for (size_t i = 0; i < n; i++) {
+        if (i % at_once == 0)
+            dm_pool_split(p, at_once, SHARE_OF_MAKING);
+        for (size_t k = i; k < i + at_once && i % at_once == 0; k++)
+            trials[k].strand = dm_strand_start(p, "candidate", run_trial, &trials[k]);
+        dm_status st = dm_strand_join(p, trials[i].strand, err);
+        if (st < 0)
+            return st;
+        if (st > 0) {
+            out->stopped = st;
+            if (at_once == 1)
+                break;
+            continue; /* what is already there still counts */
+        }
+        record(out, &trials[i]);
+        if (params->has_stop_at_score &&
+            100 * out->scored[out->n_scored - 1].score >= params->stop_at_score)
+            break;
+    }
+    return out->stopped;
 }
 
 dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
@@ -213,24 +219,5 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
     dm_pool_phase(p, "search", n * in->valset->n);
     if (params->race != DM_RACES_OFF)
         return race(p, in, trials, n, out, err);
-    if (dm_pool_capped(p))
-        return search_capped(p, trials, n, out, err);
-    for (size_t i = 0; i < n && !params->has_stop_at_score; i++)
-        trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
-    for (size_t i = 0; i < n; i++) {
-        if (!trials[i].strand)
-            trials[i].strand = dm_strand_start(p, "candidate", run_trial, &trials[i]);
-        dm_status st = dm_strand_join(p, trials[i].strand, err);
-        if (st < 0)
-            return st;
-        if (st > 0) {
-            out->stopped = st;
-            continue; /* what is already there still counts */
-        }
-        record(out, &trials[i]);
-        if (params->has_stop_at_score &&
-            100 * out->scored[out->n_scored - 1].score >= params->stop_at_score)
-            break;
-    }
-    return out->stopped;
+    return search(p, trials, n, out, err);
 }

@@ -1,22 +1,13 @@
-/* The budget: what work may go out (DESIGN.md §4).
- *
- * Under a cap the cells of each strand, and those of the optimizer itself, stand in an account in
- * the order in which they were asked for. A cell is released when what the account has spent, what
- * is out, and the most that the cell can cost stay within the account's share; else it waits until
- * what is out has settled. When nothing is out any more and it still does not fit, the account is
- * cut: waits on what it did not release say "stopped: budget". So the cut is a prefix of the
- * account's own order, which depends on answers alone: it is the same at any number of ranks (where
- * no attempt failed on the way).
+/* The budget: what work may cost, and the mark in the journal (DESIGN.md §4). The arithmetic of
+ * shares and cuts is the ledger's.
  *
  * What is set aside for a run is what it may send: so many requests, its retries and curl's resends
  * among them, each at the price of the dearest of its calls. A run that has sent them all comes
  * back, what it cost is booked, and it waits for a new reserve where it stood. A request whose
  * tokens no server told is booked at what was set aside for it.
  *
- * A cell that two accounts want is run once and charged to both; what that leaves over passes on
- * when the phase ends (dm_pool_merge). Released is what may be billed at the most, so the sum of
- * the shares, and with it the cap, is never passed. Before that sum grows, a mark goes into the
- * journal, and onto the disk: after a crash all up to the mark counts as spent. */
+ * Before the sum of what may be billed grows, a mark goes into the journal, and onto the disk:
+ * after a crash all up to the mark counts as spent. */
 #include "pool/inside.h"
 #include "base/log.h"
 #include "json/json.h"
@@ -26,66 +17,6 @@
 #define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
 #define SURE_RATIO   1.3 /* over the largest measured ratio of tokens to bytes */
 #define MEASURED     8   /* cells that it takes */
-
-typedef struct entry {
-    uint32_t cell;
-    bool released, settled;
-    bool again; /* it was released, and came back */
-    dm_amount reserve;
-} entry;
-
-struct dm_account {
-    dm_account *next;
-    dm_amount share, spent, reserved;
-    entry *entries; /* [n] in the order they were asked for */
-    size_t n, cap, unsettled;
-    size_t head;    /* the first that is not released */
-    size_t n_again; /* that were, and wait to be released again */
-    bool cut;
-};
-
-typedef struct charge { /* a cell stands in this account */
-    struct charge *next;
-    dm_account *account;
-    size_t entry;
-} charge;
-
-struct dm_bill { /* of a cell */
-    charge *charges;
-    dm_amount out;   /* reserved while it is released */
-    dm_usage before; /* of the job's earlier attempts */
-    dm_usage told;   /* of answers since it was sent out the last time */
-    dm_amount due;   /* what it cost in all, once done */
-    bool sent;       /* it is at a worker */
-    bool counted;    /* among what the run has spent */
-};
-
-static struct dm_bill *bill_of(dm_pool *p, dm_cell *c)
-{
-    if (!c->bill)
-        c->bill = dm_arena_alloc(p->arena, sizeof *c->bill);
-    return c->bill;
-}
-
-static dm_account *new_account(dm_pool *p, dm_amount share)
-{
-    dm_account *a = dm_arena_alloc(p->arena, sizeof *a), **end = &p->budget.accounts;
-    a->share = share;
-    while (*end)
-        end = &(*end)->next;
-    *end = a;
-    return a;
-}
-
-static dm_account *current(const dm_pool *p)
-{
-    return p->running ? p->running->account : p->budget.main;
-}
-
-bool dm_pool_capped(const dm_pool *p)
-{
-    return p->budget.main != NULL;
-}
 
 /* ---- amounts ---- */
 
@@ -105,9 +36,11 @@ static double calls_of(const dm_pool *p, const dm_state *s)
 }
 
 /* Of a run, what was told and what was not: see dm_usage.untold. While it is out. */
-static dm_amount amount_of_run(const dm_pool *p, const dm_cell *c, const dm_usage *u)
+static dm_amount amount_of_run(const dm_pool *p, uint32_t number, const dm_usage *u)
 {
-    dm_amount a = dm_amount_of(p, p->states[c->state].model, u), out = c->bill->out;
+    const dm_cell *c = p->cells[number];
+    dm_amount a = dm_amount_of(p, p->states[c->state].model, u),
+              out = dm_ledger_reserve(p->budget.ledger, number);
     if (out.calls > 0) {
         a.tokens += out.tokens / out.calls * (double)u->untold;
         a.cost += out.cost / out.calls * (double)u->untold;
@@ -169,13 +102,19 @@ static double bytes_of_run(dm_pool *p, const dm_cell *c)
     return s->bytes + (double)s->work.candidate->program->n * bytes_of_json(c->example->row);
 }
 
-/* The most that a run of the cell can cost: all its requests may be of the dearest call. */
-static dm_amount reserve_of(dm_pool *p, const dm_cell *c)
+static bool counts_tokens(const dm_pool *p)
+{
+    const dm_amount *cap = p->setup->cap;
+    return cap && !(isinf(cap->tokens) && isinf(cap->cost));
+}
+
+/* All its requests may be of the dearest call. */
+dm_amount dm_budget_reserve(dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
     const dm_model *m = &p->models[s->model];
     dm_amount r = {.calls = calls_of(p, s)};
-    if (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost))
+    if (!counts_tokens(p))
         return r;
     measure_prompts(p, s);
     double n = (double)s->work.candidate->program->n, most = (double)m->config->max_tokens;
@@ -192,8 +131,7 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 {
     dm_state *s = &p->states[c->state];
     dm_model *m = &p->models[s->model];
-    if (u->answers <= 0 || u->prompt <= 0 || u->untold > 0 ||
-        (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost)))
+    if (u->answers <= 0 || u->prompt <= 0 || u->untold > 0 || !counts_tokens(p))
         return;
     double calls = (double)u->answers / (double)s->work.candidate->program->n;
     m->ratio = fmax(m->ratio, (double)u->prompt / (calls * bytes_of_run(p, c)));
@@ -201,13 +139,6 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 }
 
 /* ---- the mark in the journal ---- */
-
-/* What may be billed by now, all attempts. */
-static dm_amount committed(const dm_pool *p)
-{
-    dm_amount sum = dm_amount_plus(p->budget.lost, p->budget.spent);
-    return dm_amount_plus(sum, p->budget.sent);
-}
 
 static void write_mark(dm_pool *p, dm_amount mark)
 {
@@ -232,7 +163,7 @@ static void write_mark(dm_pool *p, dm_amount mark)
 /* A hundredth of the cap ahead, so that a mark is rare. */
 static void keep_ahead(dm_pool *p)
 {
-    dm_amount now = committed(p), cap = p->budget.cap;
+    dm_amount now = dm_ledger_committed(p->budget.ledger), cap = *p->setup->cap;
     if (dm_amount_within(now, p->budget.mark))
         return;
     dm_amount ahead = {isinf(cap.calls) ? 64 : cap.calls / 100,
@@ -241,298 +172,7 @@ static void keep_ahead(dm_pool *p)
     write_mark(p, dm_amount_plus(now, ahead));
 }
 
-/* ---- entries ---- */
-
-static charge *charge_of(const dm_cell *c, const dm_account *a)
-{
-    charge *k = c->bill ? c->bill->charges : NULL;
-    while (k && k->account != a)
-        k = k->next;
-    return k;
-}
-
-static void wake_waiters(dm_cell *c, const dm_account *a)
-{
-    for (dm_waiter **w = &c->waiters; *w;) {
-        if ((*w)->future->account != a) {
-            w = &(*w)->next;
-            continue;
-        }
-        (*w)->future->n_done++;
-        *w = (*w)->next;
-    }
-}
-
-static void settle(dm_account *a, entry *e, dm_amount actual)
-{
-    a->reserved = dm_amount_minus(a->reserved, e->reserve);
-    a->spent = dm_amount_plus(a->spent, actual);
-    a->unsettled--;
-    e->settled = true;
-}
-
-/* What the cell cost in all, however many attempts of the job it took. */
-static void settle_done(dm_pool *p, dm_cell *c, dm_account *a, entry *e)
-{
-    struct dm_bill *bill = bill_of(p, c);
-    settle(a, e, bill->due);
-    if (!bill->counted)
-        p->budget.charged = dm_amount_plus(p->budget.charged, bill->due);
-    bill->counted = true;
-    wake_waiters(c, a);
-}
-
-void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage)
-{
-    if (p->setup->cap)
-        dm_usage_add(&bill_of(p, c)->told, usage);
-}
-
-void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f)
-{
-    dm_account *a = current(p);
-    dm_cell *c = p->cells[number];
-    charge *k = charge_of(c, a);
-    struct dm_bill *bill = bill_of(p, c);
-    f->account = a;
-    if (k && a->entries[k->entry].settled && c->phase == DM_CELL_DONE) {
-        f->n_done++;
-        return;
-    }
-    dm_waiter *w = dm_arena_alloc(p->arena, sizeof *w);
-    *w = (dm_waiter){c->waiters, f};
-    c->waiters = w;
-    if (k)
-        return;
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? 2 * a->cap : 64;
-        entry *more = dm_arena_alloc_n(p->arena, cap, sizeof *more);
-        for (size_t i = 0; i < a->n; i++)
-            more[i] = a->entries[i];
-        a->entries = more;
-        a->cap = cap;
-    }
-    k = dm_arena_alloc(p->arena, sizeof *k);
-    *k = (charge){bill->charges, a, a->n};
-    bill->charges = k;
-    a->entries[a->n++] = (entry){.cell = number};
-}
-
-static bool fits(const dm_account *a, dm_amount more)
-{
-    return dm_amount_within(dm_amount_plus(dm_amount_plus(a->spent, a->reserved), more), a->share);
-}
-
-/* Where an earlier attempt spent on what this one does not ask for. */
-static bool may_go_out(const dm_pool *p, const dm_cell *c, dm_amount reserve)
-{
-    dm_amount sum = dm_amount_plus(p->budget.lost, p->budget.spent);
-    sum = dm_amount_plus(dm_amount_plus(sum, p->budget.out), reserve);
-    return c->phase != DM_CELL_IDLE || dm_amount_within(sum, p->budget.cap);
-}
-
-static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
-{
-    dm_cell *c = p->cells[e->cell];
-    a->n_again -= e->again;
-    e->released = true;
-    e->again = false;
-    e->reserve = reserve;
-    a->reserved = dm_amount_plus(a->reserved, reserve);
-    a->unsettled++;
-    if (c->phase == DM_CELL_DONE) {
-        settle_done(p, c, a, e);
-    } else if (c->phase == DM_CELL_IDLE) {
-        c->bill->out = reserve;
-        p->budget.out = dm_amount_plus(p->budget.out, reserve);
-        dm_cell_requeue(p, e->cell, c->way ? c->way->not_before : 0);
-    }
-}
-
-bool dm_budget_release(dm_pool *p)
-{
-    bool news = false;
-    if (p->stop || p->failed)
-        return false;
-    for (dm_account *a = p->budget.accounts; a; a = a->next) {
-        while (a->head < a->n && !a->cut) {
-            entry *e = &a->entries[a->head];
-            if (e->released) {
-                a->head++;
-                continue;
-            }
-            dm_amount reserve = reserve_of(p, p->cells[e->cell]);
-            if (!fits(a, reserve) || !may_go_out(p, p->cells[e->cell], reserve)) {
-                a->cut = a->unsettled == 0;
-                news |= a->cut;
-                break;
-            }
-            release(p, a, e, reserve);
-            a->head++;
-            news |= e->settled;
-        }
-    }
-    return news;
-}
-
-void dm_budget_sent(dm_pool *p, dm_cell *c)
-{
-    if (!dm_pool_capped(p))
-        return;
-    c->bill->sent = true;
-    p->budget.sent = dm_amount_plus(p->budget.sent, c->bill->out);
-    keep_ahead(p);
-}
-
-static void take_off(dm_pool *p, dm_cell *c)
-{
-    struct dm_bill *bill = bill_of(p, c);
-    p->budget.out = dm_amount_minus(p->budget.out, bill->out);
-    if (bill->sent)
-        p->budget.sent = dm_amount_minus(p->budget.sent, bill->out);
-    bill->out = (dm_amount){0, 0, 0};
-    bill->sent = false;
-}
-
-static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u);
-
-void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage)
-{
-    struct dm_bill *bill = bill_of(p, c);
-    dm_usage u = *usage;
-    dm_usage_add(&u, &bill->told);
-    bill->due = amount_of_run(p, c, &u);
-    take_off(p, c);
-    if (c->replayed)
-        price_known(p, c, &u);
-    else
-        p->budget.spent = dm_amount_plus(p->budget.spent, bill->due);
-    bill->due =
-        dm_amount_plus(bill->due, dm_amount_of(p, p->states[c->state].model, &bill->before));
-    dm_usage_add(&u, &bill->before);
-    measure(p, c, &u);
-    for (charge *k = bill->charges; k; k = k->next) {
-        entry *e = &k->account->entries[k->entry];
-        if (e->released && !e->settled)
-            settle_done(p, c, k->account, e);
-    }
-}
-
-void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before)
-{
-    struct dm_bill *bill = bill_of(p, c);
-    dm_amount gone = bill->out;
-    if (usage) {
-        dm_usage u = *usage;
-        dm_usage_add(&u, &bill->told);
-        gone = amount_of_run(p, c, &u);
-    }
-    bill->told = (dm_usage){0};
-    take_off(p, c);
-    p->budget.spent = dm_amount_plus(p->budget.spent, gone);
-    p->budget.charged = dm_amount_plus(p->budget.charged, gone);
-    for (charge *k = c->bill->charges; k; k = k->next) {
-        dm_account *a = k->account;
-        entry *e = &a->entries[k->entry];
-        if (!e->released || e->settled)
-            continue;
-        settle(a, e, gone);
-        e->settled = e->released = false;
-        e->again = true;
-        a->n_again++;
-        a->head = k->entry < a->head ? k->entry : a->head;
-    }
-    c->phase = DM_CELL_IDLE;
-    if (not_before > 0)
-        dm_way_of(p, c)->not_before = not_before;
-}
-
-bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage)
-{
-    return dm_pool_capped(p) &&
-           c->bill->told.requests + usage->requests >= dm_budget_allowance(p, c);
-}
-
-dm_amount dm_budget_left(const dm_pool *p)
-{
-    if (!dm_pool_capped(p))
-        return DM_NO_CAP;
-    dm_amount left = dm_amount_minus(p->budget.cap, committed(p));
-    return dm_amount_most(left, (dm_amount){0, 0, 0});
-}
-
-bool dm_budget_cut(const dm_account *a)
-{
-    return a && a->cut && a->unsettled == 0;
-}
-
-int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
-{
-    return dm_pool_capped(p) ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
-}
-
-/* ---- phases ---- */
-
-static bool any_unsettled(const dm_pool *p)
-{
-    for (const dm_account *a = p->budget.accounts; a; a = a->next)
-        if (a->unsettled || (a->n_again && !a->cut))
-            return true;
-    return false;
-}
-
-static void settle_all(dm_pool *p)
-{
-    while (any_unsettled(p) && !p->failed && !p->stop)
-        dm_pool_pump(p, INFINITY);
-}
-
-void dm_pool_split(dm_pool *p, size_t n, double part)
-{
-    dm_account *m = p->budget.main;
-    if (!m || n == 0)
-        return;
-    dm_amount left = dm_amount_minus(m->share, m->spent);
-    dm_amount each = dm_amount_times(left, part / (double)n);
-    m->share = dm_amount_minus(m->share, dm_amount_times(left, part));
-    if (isnan(m->share.calls))
-        m->share.calls = INFINITY; /* no cap less no cap */
-    if (isnan(m->share.tokens))
-        m->share.tokens = INFINITY;
-    if (isnan(m->share.cost))
-        m->share.cost = INFINITY;
-    p->budget.each = each;
-    p->budget.n_each = n;
-}
-
-void dm_pool_merge(dm_pool *p)
-{
-    dm_account *m = p->budget.main;
-    if (!m)
-        return;
-    settle_all(p);
-    p->budget.n_each = 0;
-    dm_amount left =
-        dm_amount_minus(p->budget.cap, dm_amount_plus(p->budget.lost, p->budget.charged));
-    m->share = dm_amount_plus(m->spent, left);
-    m->cut = false;
-}
-
-void dm_budget_strand(dm_pool *p, dm_strand *s)
-{
-    if (!dm_pool_capped(p))
-        return;
-    bool has = p->budget.n_each > 0;
-    p->budget.n_each -= has;
-    s->account = new_account(p, has ? p->budget.each : (dm_amount){0, 0, 0});
-}
-
-/* ---- beginning and end ---- */
-
-typedef struct counting {
-    const dm_pool *pool;
-    dm_amount *known;
-} counting;
+/* ---- what earlier attempts spent ---- */
 
 /* What a record of the journal says was spent. Of which role it was shows only when the work is
  * asked for again; until then the dearest model's price stands for it. */
@@ -549,9 +189,8 @@ static void account_known(dm_pool *p, dm_amount known)
 {
     dm_amount lost = dm_amount_minus(p->budget.mark_found, known);
     lost = dm_amount_most(lost, (dm_amount){0, 0, 0});
-    dm_account *m = p->budget.main;
-    m->share = dm_amount_minus(m->share, dm_amount_minus(lost, p->budget.lost));
-    p->budget.spent = dm_amount_plus(p->budget.spent, dm_amount_minus(known, p->budget.known));
+    dm_ledger_correct(p->budget.ledger, dm_amount_minus(lost, p->budget.lost),
+                      dm_amount_minus(known, p->budget.known));
     p->budget.lost = lost;
     p->budget.known = known;
 }
@@ -564,13 +203,29 @@ static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u)
         account_known(p, dm_amount_minus(p->budget.known, less));
 }
 
+struct dm_bill {     /* of a cell, beside its result */
+    dm_usage before; /* of the job's earlier attempts */
+    dm_usage told;   /* of answers since it was sent out the last time */
+};
+
+static struct dm_bill *bill_of(dm_pool *p, dm_cell *c)
+{
+    if (!c->bill)
+        c->bill = dm_arena_alloc(p->arena, sizeof *c->bill);
+    return c->bill;
+}
+
 void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
-    if (!p->setup->cap)
-        return;
     dm_usage_add(&bill_of(p, c)->before, usage);
-    price_known(p, c, usage);
+    if (p->setup->cap)
+        price_known(p, c, usage);
 }
+
+typedef struct counting {
+    const dm_pool *pool;
+    dm_amount *known;
+} counting;
 
 static void add_known(void *user, dm_journal_type type, dm_str bytes)
 {
@@ -592,22 +247,89 @@ static void add_known(void *user, dm_journal_type type, dm_str bytes)
 void dm_budget_begin(dm_pool *p)
 {
     const dm_setup *s = p->setup;
-    if (!s->cap)
-        return;
-    dm_amount known = {0, 0, 0};
-    if (s->replay) {
+    dm_amount none = {0, 0, 0}, known = none;
+    p->budget.ledger = dm_ledger_new(s->cap ? *s->cap : DM_NO_CAP, none, none);
+    if (s->cap && s->replay) {
         dm_replay_each(s->replay, add_known, &(counting){p, &known});
         p->budget.mark = p->budget.mark_found = dm_replay_mark(s->replay);
+        account_known(p, known);
     }
-    p->budget.cap = *s->cap;
-    p->budget.main = new_account(p, p->budget.cap);
-    account_known(p, known);
 }
 
 void dm_budget_end(dm_pool *p)
 {
-    if (!dm_pool_capped(p))
-        return;
     /* What is still out may be billed all the same. */
-    write_mark(p, committed(p));
+    if (p->setup->cap && p->budget.ledger)
+        write_mark(p, dm_ledger_committed(p->budget.ledger));
+    dm_ledger_free(p->budget.ledger);
+}
+
+/* ---- booking ---- */
+
+void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage)
+{
+    dm_usage_add(&bill_of(p, c)->told, usage);
+}
+
+void dm_budget_sent(dm_pool *p, uint32_t number)
+{
+    dm_ledger_sent(p->budget.ledger, number);
+    if (p->setup->cap)
+        keep_ahead(p);
+}
+
+/* Since it was sent out the last time. */
+static dm_usage usage_of_run(const dm_cell *c, const dm_usage *beside)
+{
+    dm_usage u = *beside;
+    if (c->bill)
+        dm_usage_add(&u, &c->bill->told);
+    return u;
+}
+
+void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled)
+{
+    dm_cell *c = p->cells[number];
+    int model = p->states[c->state].model;
+    dm_usage u = usage_of_run(c, usage);
+    dm_amount due = amount_of_run(p, number, &u), gone = due;
+    if (c->replayed) {
+        gone = (dm_amount){0, 0, 0};
+        if (p->setup->cap)
+            price_known(p, c, &u);
+    }
+    if (c->bill) {
+        due = dm_amount_plus(due, dm_amount_of(p, model, &c->bill->before));
+        dm_usage_add(&u, &c->bill->before);
+    }
+    measure(p, c, &u);
+    dm_ledger_done(p->budget.ledger, number, gone, due, settled, p);
+}
+
+void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage)
+{
+    dm_cell *c = p->cells[number];
+    dm_amount gone = dm_ledger_reserve(p->budget.ledger, number);
+    if (usage) {
+        dm_usage u = usage_of_run(c, usage);
+        gone = amount_of_run(p, number, &u);
+    }
+    if (c->bill)
+        c->bill->told = (dm_usage){0};
+    dm_ledger_again(p->budget.ledger, number, gone);
+}
+
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage)
+{
+    return p->setup->cap && usage_of_run(c, usage).requests >= dm_budget_allowance(p, c);
+}
+
+dm_amount dm_budget_left(const dm_pool *p)
+{
+    return dm_amount_most(dm_ledger_left(p->budget.ledger), (dm_amount){0, 0, 0});
+}
+
+int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
+{
+    return p->setup->cap ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
 }

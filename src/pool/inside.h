@@ -6,6 +6,9 @@
 #ifndef DM_POOL_INSIDE_H
 #define DM_POOL_INSIDE_H
 
+#include "base/queue.h"
+#include "base/table.h"
+#include "pool/ledger.h"
 #include "pool/link.h"
 #include "pool/wire.h"
 
@@ -30,7 +33,6 @@ typedef struct dm_kept_answer { /* of a cell that is not done: where it goes on 
 } dm_kept_answer;
 
 struct dm_bill;
-typedef struct dm_account dm_account;
 
 typedef struct dm_cell {
     dm_hash key;
@@ -38,7 +40,7 @@ typedef struct dm_cell {
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    struct dm_bill *bill; /* under a cap, else NULL */
+    struct dm_bill *bill; /* what was told beside its result, else NULL */
     struct dm_cell_way {  /* of one that failed on the way, else NULL: there are many cells */
         double failed_at, not_before; /* the first time; when it may go out again */
     } * way;
@@ -66,36 +68,23 @@ typedef struct dm_state { /* a candidate with how it is run */
     double longest; /* of them, of any adapter */
 } dm_state;
 
+typedef struct dm_progress { /* of a phase, for people only */
+    struct dm_progress *next;
+    const char *phase;
+    size_t done, total; /* examples; total 0: not known */
+    double mean_sum;    /* of the newest evaluations */
+    size_t mean_n;
+} dm_progress;
+
 struct dm_future {
     size_t n, n_done;
     uint32_t *cells;    /* [n] */
     dm_result *results; /* [n], made at the first wait */
     uint32_t state;
     bool cancelled;
-    dm_account *account; /* under a cap, else NULL */
+    dm_account *account;
+    dm_progress *progress;
 };
-
-/* A growing array of cell numbers, first in first out. */
-typedef struct dm_queue {
-    uint32_t *items;
-    size_t head, tail, cap;
-} dm_queue;
-void dm_queue_push(dm_queue *q, uint32_t cell);
-bool dm_queue_pop(dm_queue *q, uint32_t *cell);
-size_t dm_queue_length(const dm_queue *q);
-
-/* Hash table from content keys to numbers; the keys stay with their owners. */
-typedef struct dm_table {
-    const dm_hash *(*key_of)(const dm_pool *p, uint32_t value);
-    struct dm_slot {
-        uint32_t start; /* of the key: tells most others without a look at them */
-        uint32_t value; /* number + 1; 0: free */
-    } * slots;
-    size_t n, cap;
-} dm_table;
-bool dm_table_get(const dm_pool *p, const dm_table *t, const dm_hash *key, uint32_t *value);
-void dm_table_put(const dm_pool *p, dm_table *t, uint32_t value); /* its key is not in it */
-void dm_tables_init(dm_pool *p);
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;
 
@@ -123,18 +112,22 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     dm_wire_list found;         /* what is known of the keys it asked for, to be sent */
 } dm_peer;
 
+typedef bool dm_ready(const dm_pool *p, const void *what);
+
 struct dm_strand {
-    dm_strand *next;
+    dm_strand *next, *parent; /* parent NULL: the main thread started it */
     dm_pool *pool;
     char name[32];
     dm_strand_main *main;
     void *arg;
     pthread_t thread;
     pthread_cond_t wake;
-    dm_future *awaits; /* NULL: ready to go on (or awaits_strand) */
-    dm_strand *awaits_strand;
-    dm_account *account; /* under a cap, else NULL */
-    bool started, finished;
+    dm_ready *ready; /* what it waits for; NULL: it can go on */
+    const void *what;
+    dm_account *own;     /* its share */
+    dm_account *account; /* what it asks for is charged to it: own, in its turn its parent's */
+    dm_progress *progress;
+    bool in_turn, started, finished;
     dm_status status;
     dm_error error;
 };
@@ -170,19 +163,11 @@ struct dm_pool {
     dm_asked *asked; /* [n_asked] */
     size_t n_asked, cap_asked;
 
-    struct {                  /* budget.c */
-        dm_account *accounts; /* main first, in the order they were opened */
-        dm_account *main;     /* the optimizer's own; NULL: no cap */
-        dm_amount cap;
+    struct { /* budget.c */
+        dm_ledger *ledger;
         dm_amount mark_found, known; /* of earlier attempts: their mark, and what is recorded */
-        dm_amount lost;              /* that earlier attempts may have spent without a result */
-        dm_amount spent;             /* of results and answers, all attempts */
-        dm_amount out;               /* reserved for what is released */
-        dm_amount sent;              /* of it, what is at workers */
-        dm_amount charged;           /* of what this run has asked for so far, once each */
+        dm_amount lost;              /* that they may have spent without a result */
         dm_amount mark;              /* in the journal */
-        dm_amount each;              /* share of the next n_each strands */
-        size_t n_each;
     } budget;
 
     dm_status failed; /* < 0: the run is over */
@@ -198,37 +183,62 @@ struct dm_pool {
 
     /* progress */
     dm_usage usage;
-    double cost; /* of it, at each model's prices; NAN: one is not known */
-    const char *phase;
-    size_t phase_total, phase_done, n_errors;
-    double mean_sum, last_tick, tick_every;
-    size_t mean_n;
+    double cost;          /* of it, at each model's prices; NAN: one is not known */
+    dm_progress progress; /* the main thread's; those of strands follow it */
+    size_t n_errors;
+    double last_tick, tick_every;
     void (*tick)(void *user, const dm_pool_stats *s);
     void *tick_user;
 };
 
-/* cells.c */
+/* cells.c: what there is. Nothing here changes the phase of a cell. */
+void dm_tables_init(dm_pool *p);
 uint32_t dm_pool_state(dm_pool *p, const dm_work *w); /* number of the state, made if new */
-uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e);
+uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made);
 void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* copies it */
-/* bytes are copied; r and usage are what dm_read_result read there. */
-void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
-                  const dm_usage *usage);
-void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
-/* What an answer or a run of the cell took is added to the whole job's usage and cost. */
-void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
 struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
-
-/* scheduler.c */
+/* What an answer or a run of the cell took is added to the whole job's usage and cost. */
+void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
-void dm_schedule(dm_pool *p); /* sends what can be sent */
+
+/* budget.c */
+void dm_budget_begin(dm_pool *p);
+void dm_budget_end(dm_pool *p);
+dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u);
+dm_amount dm_budget_reserve(dm_pool *p, const dm_cell *c);       /* the most that a run can cost */
+int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* its requests; 0: any */
+void dm_budget_sent(dm_pool *p, uint32_t number);
+/* An answer of the cell: of an earlier attempt of the job, or told ahead of the result. */
+void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
+void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* usage: beside what was told. */
+void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled);
+/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
+ * it cost is booked, and it stands in its accounts again where it stood. */
+void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage);
+/* Whether the run has made all requests that it had; usage: beside what was told. */
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
+dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
+
+/* scheduler.c: what goes out. It alone changes the phase of a cell. */
+void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number); /* f waits for the cell */
+void dm_schedule_replay(dm_pool *p, uint32_t number); /* a new cell that the journal may know */
+bool dm_schedule_release(dm_pool *p); /* queues what may go out; true: somebody can go on */
+void dm_schedule(dm_pool *p);         /* sends what can be sent */
+/* bytes are copied; r and usage are what dm_read_result read there. */
+void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                      const dm_usage *usage);
+/* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
+void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
+void dm_release_delayed(dm_pool *p);
+double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
+
+/* inbox.c: what comes in. */
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);
 void dm_pool_lost(dm_pool *p, int worker);
-void dm_release_delayed(dm_pool *p);
 void dm_check_outage(dm_pool *p);
-double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
 
 /* known.c: answers across runs */
 void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key);
@@ -238,37 +248,15 @@ void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
 void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);
 
-/* budget.c */
-void dm_budget_begin(dm_pool *p);
-void dm_budget_end(dm_pool *p);
-void dm_budget_strand(dm_pool *p, dm_strand *s); /* opens its account */
-void dm_budget_want(dm_pool *p, uint32_t number, dm_future *f);
-bool dm_budget_release(dm_pool *p); /* what may go out is queued; true: somebody can go on */
-void dm_budget_sent(dm_pool *p, dm_cell *c);
-/* An answer of the cell: of an earlier attempt of the job, or told ahead of the result. */
-void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
-void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* usage: beside what was told. */
-void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
- * it cost is booked, and it stands in its accounts again where it stood: it goes out when there is
- * a new reserve for it, and not before that time. */
-void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before);
-/* Whether the run has made all requests that it had; usage: beside what was told. */
-bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
-bool dm_budget_cut(const dm_account *a);
-dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
-int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
-
-/* pool.c */
+/* turn.c */
 void dm_pool_pump(dm_pool *p, double timeout); /* one turn of the event loop */
 
 /* strand.c */
 void dm_strands_init(dm_pool *p);
 void dm_strands_end(dm_pool *p); /* runs all to their end; waits fail by then */
-bool dm_strands_run(
-    dm_pool *p); /* gives the baton to every strand that can go on; true: there was one */
-void dm_strand_yield(dm_pool *p, dm_future *f,
-                     dm_strand *s); /* from a strand: until f or s is done */
+/* The only place where anybody waits: a strand until it is its turn again, the main thread by
+ * running strands and turns of the loop. Returns when ready says so, or, unless patient, when the
+ * run has failed or is stopping. */
+void dm_wait_until(dm_pool *p, dm_ready *ready, const void *what, bool patient);
 
 #endif

@@ -97,6 +97,13 @@ void dm_ledger_free(dm_ledger *l)
     free(l);
 }
 
+void dm_ledger_correct(dm_ledger *l, dm_amount more_lost, dm_amount more_known)
+{
+    l->lost = dm_amount_plus(l->lost, more_lost);
+    l->spent = dm_amount_plus(l->spent, more_known);
+    l->root->given = less(l->root->given, more_lost);
+}
+
 bool dm_ledger_capped(const dm_ledger *l)
 {
     return !isinf(l->cap.calls) || !isinf(l->cap.tokens) || !isinf(l->cap.cost);
@@ -209,15 +216,17 @@ static post *post_of(dm_ledger *l, item *it, dm_account *a)
 dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t number)
 {
     post *p = post_of(l, item_of(l, number), a);
-    if (p->entry != NO_ENTRY)
-        return a->entries[p->entry].settled ? DM_WANTED_SETTLED : DM_WANTED_BEFORE;
+    if (p->entry != NO_ENTRY) {
+        const entry *e = &a->entries[p->entry];
+        return e->settled ? DM_WANTED_SETTLED : e->released ? DM_WANTED_OUT : DM_WANTED_IN_LINE;
+    }
     if (a->n == a->cap) {
         a->cap = a->cap ? 2 * a->cap : 64;
         a->entries = dm_grow(a->entries, a->cap, sizeof *a->entries);
     }
     p->entry = a->n;
     a->entries[a->n++] = (entry){.item = number};
-    return DM_WANTED_NEW;
+    return DM_WANTED_IN_LINE;
 }
 
 bool dm_account_first(dm_account *a, uint32_t *number)
@@ -278,7 +287,7 @@ dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bo
 
 dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t number)
 {
-    return l->items[number].out;
+    return number < l->n ? l->items[number].out : (dm_amount){0, 0, 0};
 }
 
 /* It is on its way no longer. */
@@ -384,5 +393,5 @@ dm_amount dm_ledger_committed(const dm_ledger *l)
 
 dm_amount dm_ledger_left(const dm_ledger *l)
 {
-    return less(l->cap, dm_amount_plus(l->lost, l->spent));
+    return less(l->cap, dm_ledger_committed(l));
 }

@@ -30,6 +30,8 @@ typedef struct dm_account dm_account;
  * known: what their results and answers cost, whether they are asked for again or not. */
 dm_ledger *dm_ledger_new(dm_amount cap, dm_amount lost, dm_amount known);
 void dm_ledger_free(dm_ledger *l);
+/* What earlier attempts spent is known better now. */
+void dm_ledger_correct(dm_ledger *l, dm_amount more_lost, dm_amount more_known);
 bool dm_ledger_capped(const dm_ledger *l); /* in any measure */
 
 /* ---- accounts; they live as long as the ledger ---- */
@@ -52,10 +54,11 @@ dm_amount dm_account_charged(const dm_account *a); /* in its subtree, each item 
 /* ---- items, numbered by the caller ---- */
 
 typedef enum dm_wanted {
-    DM_WANTED_NEW,    /* in line on the account now */
-    DM_WANTED_BEFORE, /* in line, or out */
-    DM_WANTED_SETTLED /* done and charged to it */
+    DM_WANTED_IN_LINE,
+    DM_WANTED_OUT,    /* released before */
+    DM_WANTED_SETTLED /* done and charged to the account */
 } dm_wanted;
+/* Puts the item at the end of the account's line, if it was not asked for on it before. */
 dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t item);
 
 /* The account's next item in line; false: there is none, or it is cut. */
@@ -84,7 +87,7 @@ dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t item); /* set aside for
 void dm_ledger_sent(dm_ledger *l, uint32_t item); /* it is at a worker */
 /* By now, over all attempts: lost, spent, and all that is at workers. */
 dm_amount dm_ledger_committed(const dm_ledger *l);
-/* Of the cap, when nothing is out. */
+/* Of the cap, beside that. */
 dm_amount dm_ledger_left(const dm_ledger *l);
 
 #endif

@@ -4,14 +4,9 @@
 #include "base/log.h"
 #include "json/json.h"
 
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define STOP_FILE_SECONDS 0.5
 
 dm_work dm_work_of(const dm_candidate *c)
 {
@@ -75,8 +70,8 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
     p->rows = dm_setup_rows(setup);
     for (size_t i = 0; i < p->rows.n; i++) {
         uint32_t known;
-        if (!dm_table_get(p, &p->row_table, &dm_row(&p->rows, i)->fingerprint, &known))
-            dm_table_put(p, &p->row_table, (uint32_t)i);
+        if (!dm_table_get(&p->row_table, &dm_row(&p->rows, i)->fingerprint, &known))
+            dm_table_put(&p->row_table, (uint32_t)i);
     }
     dm_strands_init(p);
     if (read_models(p, &local) != DM_OK) {
@@ -117,80 +112,26 @@ void dm_pool_free(dm_pool *p)
     }
     p->link->ops->close(p->link);
     for (int m = 0; m < DM_ROLES; m++) {
-        free(p->models[m].first.items);
-        free(p->models[m].queue.items);
-        free(p->models[m].delayed.items);
+        dm_queue_free(&p->models[m].first);
+        dm_queue_free(&p->models[m].queue);
+        dm_queue_free(&p->models[m].delayed);
     }
     dm_known_free(p);
     free(p->cells);
     free(p->states);
-    free(p->row_table.slots);
-    free(p->cell_table.slots);
-    free(p->state_table.slots);
+    dm_table_free(&p->row_table);
+    dm_table_free(&p->cell_table);
+    dm_table_free(&p->state_table);
     dm_arena_free(p->arena);
     free(p);
 }
 
-/* ---- one turn of the loop ---- */
-
-static void tick(dm_pool *p)
-{
-    double now = p->link->ops->now(p->link);
-    if (!p->tick || now - p->last_tick < p->tick_every)
-        return;
-    p->last_tick = now;
-    dm_pool_stats s = dm_pool_stats_of(p);
-    p->tick(p->tick_user, &s);
-}
-
-/* Before any strand sees what came. */
-static void flush_journal(dm_pool *p)
-{
-    dm_error err = {DM_OK, ""};
-    if (p->setup->journal &&
-        dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
-        dm_pool_fail(p, err.status, "%s", err.text);
-}
-
-/* dspy-mpi stop OUT leaves a file there. */
-static void look_for_stop_file(dm_pool *p)
-{
-    char path[PATH_MAX];
-    double now = p->link->ops->now(p->link);
-    if (p->stop || !p->setup->journal || !p->setup->out ||
-        now - p->looked_for_file < STOP_FILE_SECONDS)
-        return;
-    p->looked_for_file = now;
-    snprintf(path, sizeof path, "%s/stop", p->setup->out);
-    if (access(path, F_OK) == 0)
-        p->stop = DM_STOP_FILE;
-}
-
-void dm_pool_pump(dm_pool *p, double timeout)
-{
-    int worker;
-    dm_str bytes;
-    if (!p->stop && p->link->ops->now(p->link) >= p->setup->deadline)
-        p->stop = DM_STOP_DEADLINE;
-    look_for_stop_file(p);
-    if (!p->stop && p->setup->time_cap > 0 && p->link->ops->now(p->link) >= p->setup->time_cap)
-        p->stop = DM_STOP_BUDGET;
-    dm_release_delayed(p);
-    if (dm_budget_release(p))
-        timeout = 0;
-    dm_schedule(p);
-    p->link->ops->wait(p->link, fmin(timeout, dm_pool_next_due(p)));
-    while (p->link->ops->receive(p->link, &worker, &bytes))
-        dm_pool_receive(p, worker, bytes);
-    while ((worker = p->link->ops->lost(p->link)) >= 0)
-        dm_pool_lost(p, worker);
-    dm_known_send(p);
-    dm_check_outage(p);
-    flush_journal(p);
-    tick(p);
-}
-
 /* ---- futures ---- */
+
+static dm_account *account(const dm_pool *p)
+{
+    return p->running ? p->running->account : dm_ledger_root(p->budget.ledger);
+}
 
 dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const *examples, size_t n)
 {
@@ -198,24 +139,14 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
     f->n = n;
     f->cells = dm_arena_alloc_n(p->arena, n, sizeof *f->cells);
     f->state = dm_pool_state(p, w);
+    f->account = account(p);
+    f->progress = p->running ? p->running->progress : &p->progress;
     for (size_t i = 0; i < n; i++) {
-        size_t known = p->n_cells;
-        uint32_t number = f->cells[i] = dm_pool_cell(p, f->state, examples[i]);
-        dm_cell *c = p->cells[number];
-        if (dm_pool_capped(p)) {
-            dm_budget_want(p, number, f);
-            continue;
-        }
-        if (c->phase == DM_CELL_DONE) {
-            f->n_done++;
-            p->phase_done += number < known; /* one that is replayed was counted as it was made */
-            continue;
-        }
-        dm_waiter *waiter = dm_arena_alloc(p->arena, sizeof *waiter);
-        *waiter = (dm_waiter){c->waiters, f};
-        c->waiters = waiter;
-        if (c->phase == DM_CELL_IDLE)
-            dm_cell_requeue(p, number, 0);
+        bool made;
+        f->cells[i] = dm_pool_cell(p, f->state, examples[i], &made);
+        if (made && p->setup->replay)
+            dm_schedule_replay(p, f->cells[i]);
+        dm_schedule_want(p, f, f->cells[i]);
     }
     return f;
 }
@@ -240,14 +171,16 @@ static void make_results(dm_pool *p, dm_future *f)
         f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena, &usage);
 }
 
+static bool is_done(const dm_pool *p, const void *what)
+{
+    const dm_future *f = what;
+    (void)p;
+    return f->n_done == f->n || dm_account_cut(f->account);
+}
+
 dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)
 {
-    while (f->n_done < f->n && !p->failed && !p->stop && !dm_budget_cut(f->account)) {
-        if (p->running)
-            dm_strand_yield(p, f, NULL);
-        else if (!dm_strands_run(p))
-            dm_pool_pump(p, INFINITY);
-    }
+    dm_wait_until(p, is_done, f, false);
     if (f->n_done == f->n) {
         make_results(p, f);
         *results = f->results;
@@ -265,7 +198,17 @@ dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_e
 void dm_pool_cancel(dm_pool *p, dm_future *f)
 {
     /* Under a cap it runs to its end: whether it was still in time would decide what is left. */
-    f->cancelled = !dm_pool_capped(p);
+    f->cancelled = !dm_ledger_capped(p->budget.ledger);
+}
+
+void dm_pool_split(dm_pool *p, size_t n, double part)
+{
+    dm_account_split(account(p), n, part);
+}
+
+bool dm_pool_share_is_used(const dm_pool *p)
+{
+    return dm_account_cut(account(p));
 }
 
 static bool drained(const dm_pool *p)
@@ -332,45 +275,4 @@ double dm_percent_score(const dm_result *r, size_t n)
     size_t present;
     double sum = sum_present(r, n, &present);
     return present ? dm_py_round2(100 * sum / (double)present) : NAN;
-}
-
-/* ---- progress ---- */
-
-void dm_pool_phase(dm_pool *p, const char *name, size_t units)
-{
-    p->phase = dm_arena_printf(p->arena, "%s", name);
-    p->phase_total = units;
-    p->phase_done = 0;
-    p->mean_sum = 0;
-    p->mean_n = 0;
-}
-
-dm_pool_stats dm_pool_stats_of(const dm_pool *p)
-{
-    dm_pool_stats s = {.phase = p->phase ? p->phase : "",
-                       .done = p->phase_done,
-                       .total = p->phase_total,
-                       .mean = p->mean_n ? p->mean_sum / (double)p->mean_n : NAN,
-                       .errors = p->n_errors,
-                       .in_flight = p->n_sent,
-                       .usage = p->usage,
-                       .cost = NAN,
-                       .left = dm_budget_left(p),
-                       .ranks = (size_t)p->n_ready};
-    for (int m = 0; m < DM_ROLES; m++)
-        if (p->models[m].config)
-            s.slots += (size_t)p->models[m].config->concurrency;
-    const dm_lm_config *task = p->models[p->model_of[DM_TASK]].config;
-    if (task && task->price.known)
-        s.cost = p->cost;
-    return s;
-}
-
-void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s),
-                     void *user)
-{
-    p->tick = fn;
-    p->tick_user = user;
-    p->tick_every = seconds;
-    p->last_tick = p->link->ops->now(p->link);
 }

@@ -50,14 +50,20 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
 dm_status dm_strand_join(dm_pool *p, dm_strand *s,
                          dm_error *err) DM_MUST_USE; /* its return value */
 
-/* Under a cap on calls, tokens or money (DESIGN.md §4) strands have shares of what is left, so that
- * where each is cut depends on no other. Without a cap these do nothing.
- * dm_pool_split: the next n strands that are started have part (0 to 1) of it in equal shares.
- * dm_pool_merge: they have been joined; what they did not use is the caller's again. A wait on what
- * a share does not cover is DM_STOP_BUDGET. */
-bool dm_pool_capped(const dm_pool *p);
+/* Under a cap on calls, tokens or money (DESIGN.md §4) a strand has a share of what its caller has,
+ * so that where each is cut depends on no other. What it does not use is its caller's again when it
+ * has ended. Without a cap a share is everything. */
+
+/* The next n strands that are started have part (0 to 1) of what the caller has left, in equal
+ * shares. Nothing may be under way on the caller's own account: call it before the first wait, or
+ * when all was waited for. */
 void dm_pool_split(dm_pool *p, size_t n, double part);
-void dm_pool_merge(dm_pool *p);
+/* From a strand: what it asks for from now on is on its caller's account, in the order in which the
+ * strands were started. */
+void dm_strand_take_turn(dm_pool *p);
+/* Whether a wait gave DM_STOP_BUDGET because the caller's share is used up, and not the run's time:
+ * it may go on with what it has. */
+bool dm_pool_share_is_used(const dm_pool *p);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 

@@ -1,5 +1,5 @@
-/* Who runs what: cells go from the queues to workers with free places, in batches; answers come
- * back; what failed on the way is put back. None of it is seen by an optimizer. */
+/* Who runs what: cells are released as the ledger says, and go from the queues to workers with free
+ * places, in batches. None of it is seen by an optimizer. */
 #include "pool/inside.h"
 #include "base/log.h"
 #include "json/json.h"
@@ -7,29 +7,157 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING 2                 /* messages under way to one worker (cluster-notes §7.3) */
-#define SHARD_BYTES ((size_t)4 << 20) /* more work waits for the next message: rows may be large   \
-                                       */
-/* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
- * outage has passed since it first failed; a model that answers nobody ends the run by then. The
- * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
- * with the default of 2 minutes it is out nine times, each with num_retries + 1 attempts a call.
- * Only then does the failure stand, and the example is absent. */
-#define MIN_TRIES  6
-#define MAX_DELAY  30.0 /* s */
-#define LAST_DELAY 300.0
+#define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
+#define SHARD_BYTES                                                                                \
+    ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
+                       */
 
-void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
+/* ---- the phases of a cell ---- */
+
+/* Not before that time; 0: at once. */
+static void queue(dm_pool *p, uint32_t number, double not_before)
 {
-    if (p->failed)
-        return; /* the first failure is the one to tell */
-    char text[sizeof p->error.text];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    p->failed = dm_fail(&p->error, status < 0 ? status : DM_E_INTERNAL, "%s",
-                        text[0] ? text : "a rank failed, and did not say why");
+    dm_cell *c = p->cells[number];
+    dm_model *m = &p->models[p->states[c->state].model];
+    c->phase = DM_CELL_QUEUED;
+    if (not_before > 0)
+        dm_way_of(p, c)->not_before = not_before;
+    else if (c->way)
+        c->way->not_before = 0;
+    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0) {
+        dm_queue_push_front(&m->first,
+                            number); /* the model's first piece of work stays the first */
+        return;
+    }
+    /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
+    const dm_work *w = &p->states[c->state].work;
+    dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;
+    dm_queue_push(not_before > 0 ? &m->delayed : ready, number);
+}
+
+static void one_more(dm_future *f)
+{
+    f->n_done++;
+    f->progress->done++;
+}
+
+/* The futures of the account that wait for the cell. */
+static void wake(void *user, uint32_t number, const dm_account *a)
+{
+    dm_pool *p = user;
+    for (dm_waiter **w = &p->cells[number]->waiters; *w;) {
+        if ((*w)->future->account != a) {
+            w = &(*w)->next;
+            continue;
+        }
+        one_more((*w)->future);
+        *w = (*w)->next;
+    }
+}
+
+void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number)
+{
+    dm_cell *c = p->cells[number];
+    dm_wanted wanted = dm_account_want(p->budget.ledger, f->account, number);
+    if (wanted == DM_WANTED_SETTLED) {
+        one_more(f);
+        return;
+    }
+    dm_waiter *w = dm_arena_alloc(p->arena, sizeof *w);
+    *w = (dm_waiter){c->waiters, f};
+    c->waiters = w;
+    if (wanted == DM_WANTED_OUT && c->phase == DM_CELL_IDLE)
+        queue(p, number, 0); /* it was dropped when nobody waited for it any more */
+}
+
+bool dm_schedule_release(dm_pool *p)
+{
+    dm_ledger *l = p->budget.ledger;
+    dm_amount nothing = {0, 0, 0};
+    bool news = false;
+    uint32_t number;
+    if (p->stop || p->failed)
+        return false;
+    for (dm_account *a = dm_ledger_root(l); a; a = dm_account_next(a))
+        while (dm_account_first(a, &number)) {
+            dm_cell *c = p->cells[number];
+            bool goes_out = c->phase == DM_CELL_IDLE;
+            dm_release r = dm_account_release(l, a, dm_budget_reserve(p, c), goes_out);
+            news |= r == DM_CUT_OFF || (r == DM_RELEASED && c->phase == DM_CELL_DONE);
+            if (r != DM_RELEASED)
+                break;
+            if (goes_out)
+                queue(p, number, c->way ? c->way->not_before : 0);
+            else if (c->phase == DM_CELL_DONE)
+                dm_ledger_done(l, number, nothing, nothing, wake, p);
+        }
+    return news;
+}
+
+static void count_score(dm_pool *p, const dm_cell *c, const dm_result *r)
+{
+    dm_progress *g = c->waiters   ? c->waiters->future->progress
+                     : p->running ? p->running->progress
+                                  : &p->progress;
+    p->n_errors += r->fault != DM_FAULT_NONE;
+    if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
+        g->mean_sum += r->score;
+        g->mean_n++;
+    }
+}
+
+void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                      const dm_usage *usage)
+{
+    dm_cell *c = p->cells[number];
+    if (c->phase == DM_CELL_DONE)
+        return; /* late or twice: results are taken once */
+    c->phase = DM_CELL_DONE;
+    c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
+    c->answers = NULL;
+    if (p->setup->journal && !c->replayed)
+        dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
+    dm_pool_count(p, c, usage);
+    count_score(p, c, r);
+    dm_budget_done(p, number, usage, wake);
+}
+
+void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before)
+{
+    dm_cell *c = p->cells[number];
+    dm_budget_again(p, number, usage);
+    c->phase = DM_CELL_IDLE;
+    if (not_before > 0)
+        dm_way_of(p, c)->not_before = not_before;
+}
+
+static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
+{
+    dm_record rec;
+    dm_answer a;
+    if (dm_open_answer(&rec, bytes, &a)) {
+        dm_pool_count(p, p->cells[number], &a.usage);
+        dm_budget_before(p, p->cells[number], &a.usage);
+        if (!done && a.call != DM_NO_CALL)
+            dm_cell_keep_answer(p, number, &a);
+    }
+    dm_record_free(&rec);
+}
+
+/* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. What
+ * each answer cost is counted either way. */
+void dm_schedule_replay(dm_pool *p, uint32_t number)
+{
+    dm_cell *c = p->cells[number];
+    dm_str result = dm_replay_result(p->setup->replay, &c->key), answer;
+    for (size_t i = 0; (answer = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++)
+        replay_answer(p, number, answer, result.p != NULL);
+    dm_usage usage;
+    dm_result r;
+    if (!result.p || !dm_read_result(result, p->setup->failure_score, NULL, &r, &usage))
+        return;
+    c->replayed = true;
+    dm_schedule_done(p, number, result, &r, &usage);
 }
 
 /* ---- places ---- */
@@ -133,7 +261,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     dm_cell *c = p->cells[number];
     add_state(p, peer, worker, c->state);
     write_task(p, peer, number);
-    dm_budget_sent(p, c);
+    dm_budget_sent(p, number);
     c->phase = DM_CELL_SENT;
     c->out = true;
     c->worker = worker;
@@ -254,313 +382,6 @@ void dm_schedule(dm_pool *p)
         send_shards(p);
 }
 
-/* ---- receiving ---- */
-
-static void answer_came(dm_pool *p, const dm_cell *c)
-{
-    dm_model *m = &p->models[p->states[c->state].model];
-    m->phase = DM_MODEL_GOOD;
-    m->failing = false;
-    m->last_answer = p->link->ops->now(p->link);
-}
-
-static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
-{
-    dm_buf b;
-    dm_writer w;
-    if (!p->setup->journal)
-        return;
-    dm_buf_init(&b, DM_MAX_MESSAGE);
-    dm_writer_init(&w, &b);
-    dm_write_answer(&w, a);
-    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
-    dm_buf_free(&b);
-}
-
-static bool is_kept(const dm_cell *c, const dm_answer *a)
-{
-    const dm_kept_answer *k = c->answers;
-    while (k && (k->answer.call != a->call || k->answer.asked != a->asked))
-        k = k->next;
-    return k != NULL;
-}
-
-static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
-{
-    dm_cell *c = p->cells[number];
-    if (a->call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, a))
-        return; /* late or twice, too */
-    dm_pool_count(p, c, &a->usage);
-    dm_budget_told(p, c, &a->usage);
-    dm_cell_keep_answer(p, number, a);
-    journal_answer(p, c, a);
-    answer_came(p, c);
-}
-
-/* Whether the worker is the one that has the cell now; if so, its place is free again. */
-static bool came_from(dm_pool *p, dm_cell *c, int worker)
-{
-    if (!c->out || c->worker != worker || p->peers[worker].lost)
-        return false;
-    int m = p->states[c->state].model;
-    c->out = false;
-    p->peers[worker].in_flight[m]--;
-    p->models[m].in_flight--;
-    p->n_sent--;
-    return true;
-}
-
-static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
-{
-    double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
-           now - m->last_answer >= m->config->outage; /* then the run stops */
-}
-
-static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
-{
-    dm_cell *c = p->cells[number];
-    const dm_model *m = &p->models[p->states[c->state].model];
-    p->models[p->states[c->state].model].failing = true;
-    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
-    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
-    double now = p->link->ops->now(p->link);
-    dm_pool_count(p, c, usage);
-    if (usage->requests > 0)
-        journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
-    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
-           DM_STR_ARG(error));
-    if (c->tries == 0)
-        dm_way_of(p, c)->failed_at = now;
-    if (c->tries < UINT8_MAX)
-        c->tries++;
-    if (dm_pool_capped(p))
-        dm_budget_again(p, c, usage, now + delay);
-    else
-        dm_cell_requeue(p, number, now + delay);
-}
-
-/* A run whose reserve was spent before its retries tells nothing of the model: one that has not
- * answered yet is asked again, with a reserve of its own each time, as often as it would have been
- * without a cap, or as long as the job waits for servers that start. */
-static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
-{
-    dm_model *m = &p->models[p->states[c->state].model];
-    if (m->phase == DM_MODEL_GOOD)
-        return true;
-    m->in_vain += usage->requests;
-    if (!dm_budget_is_spent(p, c, usage) ||
-        (m->in_vain > m->config->num_retries &&
-         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
-        return false;
-    m->phase = DM_MODEL_UNTRIED;
-    return true;
-}
-
-/* Whether the steps are those of the cell's program. */
-static bool steps_fit(const dm_pool *p, const dm_cell *c, const dm_result *r)
-{
-    size_t n = p->states[c->state].work.candidate->program->n;
-    bool fit = r->n_steps <= n;
-    for (size_t i = 0; i < r->n_steps && fit; i++)
-        fit = r->steps[i].predictor < n;
-    return fit;
-}
-
-/* False: it is no result of that cell. */
-static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, dm_str bytes)
-{
-    dm_result r;
-    dm_usage usage;
-    dm_cell *c = p->cells[number];
-    dm_arena *a = dm_arena_new(1024);
-    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, &usage) || !steps_fit(p, c, &r)) {
-        dm_arena_free(a);
-        return false;
-    }
-    dm_model *m = &p->models[p->states[c->state].model];
-    const char *error = r.error ? r.error : "";
-    bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
-    if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
-        ; /* late or twice */
-    } else if (r.fault == DM_FAULT_ENDPOINT) {
-        dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && !may_ask_again(p, c, &usage)) {
-        dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
-        put_back(p, number, &usage, dm_str_of(error));
-    } else {
-        if (r.fault != DM_FAULT_TRANSPORT)
-            answer_came(p, c);
-        dm_cell_done(p, number, bytes, &r, &usage);
-    }
-    dm_arena_free(a);
-    return true;
-}
-
-static bool take_item(dm_pool *p, int worker, const dm_wire_item *it)
-{
-    uint32_t number = (uint32_t)it->task;
-    if (it->task < 0 || number >= p->n_cells)
-        return false;
-    switch (it->kind) {
-    case DM_ITEM_ANSWER:
-        take_answer(p, number, &it->answer);
-        return true;
-    case DM_ITEM_RESULT:
-        return take_result(p, worker, number, it->task, it->result);
-    case DM_ITEM_FIND:
-        dm_known_find(p, worker, it->task, &it->key);
-        return true;
-    case DM_ITEM_KEEP:
-        dm_known_keep(p, &it->key, it->content, it->truncated);
-        return true;
-    case DM_ITEM_KINDS:
-        break;
-    }
-    return false;
-}
-
-static bool take_results(dm_pool *p, int worker, dm_wire_message *m)
-{
-    dm_reader list;
-    dm_wire_item it;
-    if (!dm_wire_get_results(m, &list))
-        return false;
-    while (dm_wire_next_item(&list, &it))
-        if (!take_item(p, worker, &it))
-            return false;
-    return !m->record.bad;
-}
-
-static bool take_hello(dm_pool *p, int worker, dm_wire_message *m)
-{
-    dm_wire_hello hello;
-    if (!dm_wire_get_hello(m, &hello))
-        return false;
-    if (!dm_wire_same_build(hello.build)) {
-        dm_pool_fail(p, DM_E_INTERNAL,
-                     "rank %d runs %.*s, rank 0 runs %s: the same program has to be on all nodes",
-                     worker + 1, DM_STR_ARG(hello.build), DM_BUILD);
-    } else if (!p->peers[worker].ready) {
-        dm_log(DM_DEBUG, "worker %d is on %.*s", worker, DM_STR_ARG(hello.host));
-        p->peers[worker].ready = true;
-        p->n_ready++;
-        p->slots_stale = true;
-    }
-    return true;
-}
-
-static bool take_failed(dm_pool *p, dm_wire_message *m)
-{
-    dm_wire_failed failed;
-    if (!dm_wire_get_failed(m, &failed))
-        return false;
-    dm_pool_fail(p, failed.status, "%.*s", DM_STR_ARG(failed.text));
-    return true;
-}
-
-static bool take_log(dm_wire_message *m)
-{
-    dm_wire_log log;
-    if (!dm_wire_get_log(m, &log))
-        return false;
-    dm_log(log.level, "%.*s", DM_STR_ARG(log.line));
-    return true;
-}
-
-static bool take_failing(dm_pool *p, dm_wire_message *m)
-{
-    dm_role role;
-    if (!dm_wire_get_failing(m, &role))
-        return false;
-    p->models[p->model_of[role]].failing = true;
-    return true;
-}
-
-/* What a server told one rank holds for all. */
-static bool hand_on(dm_pool *p, int from, dm_wire_message *m)
-{
-    dm_wire_slow slow;
-    if (!dm_wire_get_slow(m, &slow))
-        return false;
-    for (int w = 0; w < p->link->n_workers; w++) {
-        dm_buf msg;
-        if (w == from || !p->peers[w].ready || p->peers[w].lost)
-            continue;
-        dm_wire_put_slow(&msg, &slow);
-        p->link->ops->send(p->link, w, &msg);
-    }
-    return true;
-}
-
-static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
-{
-    switch (m->type) {
-    case DM_MSG_HELLO:
-        return take_hello(p, worker, m);
-    case DM_MSG_RESULTS:
-        return take_results(p, worker, m);
-    case DM_MSG_FAILED:
-        return take_failed(p, m);
-    case DM_MSG_LOG:
-        return take_log(m);
-    case DM_MSG_FAILING:
-        return take_failing(p, m);
-    case DM_MSG_DRAIN:
-        p->peers[worker].drained = true;
-        return true;
-    case DM_MSG_SLOW:
-        return hand_on(p, worker, m);
-    case DM_MSG_SETUP:
-    case DM_MSG_SHARD:
-    case DM_MSG_SLOTS:
-    case DM_MSG_BYE:
-    case DM_MSG_FOUND:
-    case DM_MESSAGE_TYPES:
-        break;
-    }
-    return false;
-}
-
-void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
-{
-    dm_wire_message m;
-    if (!dm_wire_open(&m, bytes) || !take_message(p, worker, &m))
-        dm_pool_fail(p, DM_E_INTERNAL, "worker %d sent a message that cannot be read (%zu bytes)",
-                     worker, bytes.n);
-    dm_wire_close(&m);
-}
-
-/* What a lost worker had goes back to the front of nothing: to the end of the queue, with the
- * answers that came. Its results count if they come after all. */
-void dm_pool_lost(dm_pool *p, int worker)
-{
-    dm_peer *peer = &p->peers[worker];
-    if (peer->lost)
-        return;
-    for (size_t i = 0; i < p->n_cells; i++) {
-        dm_cell *c = p->cells[i];
-        if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
-            continue;
-        if (dm_pool_capped(p))
-            dm_budget_again(p, c, NULL, 0);
-        else
-            dm_cell_requeue(p, (uint32_t)i, 0);
-    }
-    for (int m = 0; m < DM_ROLES; m++)
-        if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)
-            p->models[m].phase = DM_MODEL_UNTRIED; /* its first piece of work was lost */
-    peer->lost = true;
-    p->n_ready -= peer->ready;
-    dm_known_lost(p, worker);
-    dm_log(DM_WARN, "worker %d is lost; its work goes to others", worker);
-    if (p->n_ready == 0)
-        dm_pool_fail(p, DM_E_INTERNAL, "all workers are lost");
-    else
-        p->slots_stale = true;
-}
-
 /* ---- time ---- */
 
 void dm_release_delayed(dm_pool *p)
@@ -575,29 +396,8 @@ void dm_release_delayed(dm_pool *p)
             if (p->cells[number]->phase != DM_CELL_QUEUED)
                 continue; /* a worker that was lost had it after all */
             double due = p->cells[number]->way->not_before;
-            dm_cell_requeue(p, number, due <= now ? 0 : due);
+            queue(p, number, due <= now ? 0 : due);
         }
-    }
-}
-
-void dm_check_outage(dm_pool *p)
-{
-    double now = p->link->ops->now(p->link);
-    for (int m = 0; m < DM_ROLES && !p->stop; m++) {
-        const dm_model *model = &p->models[m];
-        bool waits = model->in_flight > 0 || dm_queue_length(&model->delayed) > 0;
-        if (!model->config || !waits || !model->failing ||
-            now - model->last_answer <=
-                model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
-            continue;
-        if (model->phase != DM_MODEL_GOOD) {
-            dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %g s", model->config->model,
-                         model->config->outage);
-            return;
-        }
-        dm_log(DM_WARN, "%s has not answered for %g s: stopping", model->config->model,
-               model->config->outage);
-        p->stop = DM_STOP_OUTAGE;
     }
 }
 
@@ -606,8 +406,8 @@ double dm_pool_next_due(dm_pool *p)
     double now = p->link->ops->now(p->link), due = now + 0.5;
     for (int m = 0; m < DM_ROLES; m++) {
         const dm_queue *q = &p->models[m].delayed;
-        for (size_t i = q->head; i < q->tail; i++)
-            due = fmin(due, p->cells[q->items[i % q->cap]]->way->not_before);
+        for (size_t i = 0; i < dm_queue_length(q); i++)
+            due = fmin(due, p->cells[dm_queue_at(q, i)]->way->not_before);
     }
     if (p->tick)
         due = fmin(due, p->last_tick + p->tick_every);

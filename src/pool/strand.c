@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,19 +44,12 @@ static void *strand_thread(void *arg)
 
 static bool can_go_on(const dm_pool *p, const dm_strand *s)
 {
-    if (s->finished)
-        return false;
-    if (p->failed || p->stop)
-        return true;
-    if (s->awaits)
-        return s->awaits->n_done == s->awaits->n || dm_budget_cut(s->awaits->account);
-    return !s->awaits_strand || s->awaits_strand->finished;
+    return !s->finished && (p->failed || p->stop || !s->ready || s->ready(p, s->what));
 }
 
 static void run_strand(dm_pool *p, dm_strand *s)
 {
-    s->awaits = NULL;
-    s->awaits_strand = NULL;
+    s->ready = NULL;
     p->running = s;
     if (!s->started) {
         pthread_attr_t attr;
@@ -82,7 +76,8 @@ static void run_strand(dm_pool *p, dm_strand *s)
         pthread_cond_wait(&p->main_wake, &p->baton);
 }
 
-bool dm_strands_run(dm_pool *p)
+/* Gives the baton to every strand that can go on; true: there was one. */
+static bool run_strands(dm_pool *p)
 {
     bool any = false, again = true;
     while (again) {
@@ -90,52 +85,85 @@ bool dm_strands_run(dm_pool *p)
         for (dm_strand *s = p->strands; s; s = s->next)
             if (can_go_on(p, s)) {
                 run_strand(p, s);
+                if (s->finished)
+                    dm_account_end(s->own);
                 any = again = true;
             }
     }
     return any;
 }
 
-void dm_strand_yield(dm_pool *p, dm_future *f, dm_strand *awaited)
+void dm_wait_until(dm_pool *p, dm_ready *ready, const void *what, bool patient)
 {
     dm_strand *self = p->running;
-    self->awaits = f;
-    self->awaits_strand = awaited;
-    give_to_main(p, self);
+    while (!ready(p, what) && (patient || (!p->failed && !p->stop))) {
+        if (self) {
+            self->ready = ready;
+            self->what = what;
+            give_to_main(p, self);
+        } else if (!run_strands(p) && !dm_schedule_release(p)) {
+            dm_pool_pump(p, INFINITY);
+        }
+    }
 }
 
 dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, void *arg)
 {
     dm_strand *s = dm_arena_alloc(p->arena, sizeof *s), **end = &p->strands;
+    dm_strand *parent = p->running;
+    s->parent = parent;
     s->pool = p;
     s->main = main;
     s->arg = arg;
+    s->own = s->account =
+        dm_account_open(p->budget.ledger,
+                        parent ? parent->account : dm_ledger_root(p->budget.ledger));
+    s->progress = parent ? parent->progress : &p->progress;
     snprintf(s->name, sizeof s->name, "%s", name);
     pthread_cond_init(&s->wake, NULL);
-    dm_budget_strand(p, s);
     while (*end)
         end = &(*end)->next;
     *end = s;
     return s;
 }
 
+static bool is_finished(const dm_pool *p, const void *what)
+{
+    (void)p;
+    return ((const dm_strand *)what)->finished;
+}
+
 dm_status dm_strand_join(dm_pool *p, dm_strand *s, dm_error *err)
 {
-    while (!s->finished) {
-        if (p->running) {
-            dm_strand_yield(p, NULL, s);
-        } else if (!dm_strands_run(p)) {
-            dm_pool_pump(p, dm_pool_next_due(p));
-        }
-    }
+    dm_wait_until(p, is_finished, s, true);
     if (s->status < 0 && err)
         *err = s->error;
     return s->status;
 }
 
+/* Whether all that the same caller started before are in turn, or have ended. */
+static bool is_in_turn(const dm_pool *p, const void *what)
+{
+    const dm_strand *self = what;
+    for (const dm_strand *s = p->strands; s != self; s = s->next)
+        if (s->parent == self->parent && !s->in_turn && !s->finished)
+            return false;
+    return true;
+}
+
+void dm_strand_take_turn(dm_pool *p)
+{
+    dm_strand *self = p->running;
+    if (dm_ledger_capped(p->budget.ledger))
+        dm_wait_until(p, is_in_turn, self, false);
+    dm_account_end(self->own);
+    self->account = self->parent ? self->parent->account : dm_ledger_root(p->budget.ledger);
+    self->in_turn = true;
+}
+
 void dm_strands_end(dm_pool *p)
 {
-    dm_strands_run(p);
+    run_strands(p);
     pthread_mutex_unlock(&p->baton);
     for (dm_strand *s = p->strands; s; s = s->next) {
         if (s->started)

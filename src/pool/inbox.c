@@ -1,0 +1,334 @@
+/* What comes in: answers, results, the other messages of workers, and the loss of a worker. */
+#include "pool/inside.h"
+#include "base/log.h"
+
+#include <math.h>
+
+/* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
+ * outage has passed since it first failed; a model that answers nobody ends the run by then. The
+ * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
+ * with the default of 2 minutes it is out nine times, each with num_retries + 1 attempts a call.
+ * Only then does the failure stand, and the example is absent. */
+#define MIN_TRIES  6
+#define MAX_DELAY  30.0 /* s */
+#define LAST_DELAY 300.0
+
+static void answer_came(dm_pool *p, const dm_cell *c)
+{
+    dm_model *m = &p->models[p->states[c->state].model];
+    m->phase = DM_MODEL_GOOD;
+    m->failing = false;
+    m->last_answer = p->link->ops->now(p->link);
+}
+
+static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
+{
+    dm_buf b;
+    dm_writer w;
+    if (!p->setup->journal)
+        return;
+    dm_buf_init(&b, DM_MAX_MESSAGE);
+    dm_writer_init(&w, &b);
+    dm_write_answer(&w, a);
+    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
+    dm_buf_free(&b);
+}
+
+static bool is_kept(const dm_cell *c, const dm_answer *a)
+{
+    const dm_kept_answer *k = c->answers;
+    while (k && (k->answer.call != a->call || k->answer.asked != a->asked))
+        k = k->next;
+    return k != NULL;
+}
+
+static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
+{
+    dm_cell *c = p->cells[number];
+    if (a->call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, a))
+        return; /* late or twice, too */
+    dm_pool_count(p, c, &a->usage);
+    dm_budget_told(p, c, &a->usage);
+    dm_cell_keep_answer(p, number, a);
+    journal_answer(p, c, a);
+    answer_came(p, c);
+}
+
+/* Whether the worker is the one that has the cell now; if so, its place is free again. */
+static bool came_from(dm_pool *p, dm_cell *c, int worker)
+{
+    if (!c->out || c->worker != worker || p->peers[worker].lost)
+        return false;
+    int m = p->states[c->state].model;
+    c->out = false;
+    p->peers[worker].in_flight[m]--;
+    p->models[m].in_flight--;
+    p->n_sent--;
+    return true;
+}
+
+static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
+{
+    double now = p->link->ops->now(p->link);
+    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
+           now - m->last_answer >= m->config->outage; /* then the run stops */
+}
+
+static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
+{
+    dm_cell *c = p->cells[number];
+    const dm_model *m = &p->models[p->states[c->state].model];
+    p->models[p->states[c->state].model].failing = true;
+    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
+    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
+    double now = p->link->ops->now(p->link);
+    dm_pool_count(p, c, usage);
+    if (usage->requests > 0)
+        journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
+    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
+           DM_STR_ARG(error));
+    if (c->tries == 0)
+        dm_way_of(p, c)->failed_at = now;
+    if (c->tries < UINT8_MAX)
+        c->tries++;
+    dm_schedule_again(p, number, usage, now + delay);
+}
+
+/* A run whose reserve was spent before its retries tells nothing of the model: one that has not
+ * answered yet is asked again, with a reserve of its own each time, as often as it would have been
+ * without a cap, or as long as the job waits for servers that start. */
+static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
+{
+    dm_model *m = &p->models[p->states[c->state].model];
+    if (m->phase == DM_MODEL_GOOD)
+        return true;
+    m->in_vain += usage->requests;
+    if (!dm_budget_is_spent(p, c, usage) ||
+        (m->in_vain > m->config->num_retries &&
+         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
+        return false;
+    m->phase = DM_MODEL_UNTRIED;
+    return true;
+}
+
+/* Whether the steps are those of the cell's program. */
+static bool steps_fit(const dm_pool *p, const dm_cell *c, const dm_result *r)
+{
+    size_t n = p->states[c->state].work.candidate->program->n;
+    bool fit = r->n_steps <= n;
+    for (size_t i = 0; i < r->n_steps && fit; i++)
+        fit = r->steps[i].predictor < n;
+    return fit;
+}
+
+/* False: it is no result of that cell. */
+static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, dm_str bytes)
+{
+    dm_result r;
+    dm_usage usage;
+    dm_cell *c = p->cells[number];
+    dm_arena *a = dm_arena_new(1024);
+    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, &usage) || !steps_fit(p, c, &r)) {
+        dm_arena_free(a);
+        return false;
+    }
+    dm_model *m = &p->models[p->states[c->state].model];
+    const char *error = r.error ? r.error : "";
+    bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
+    if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
+        ; /* late or twice */
+    } else if (r.fault == DM_FAULT_ENDPOINT) {
+        dm_pool_fail(p, DM_E_MODEL, "%s", error);
+    } else if (r.fault == DM_FAULT_TRANSPORT && !may_ask_again(p, c, &usage)) {
+        dm_pool_fail(p, DM_E_MODEL, "%s", error);
+    } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
+        put_back(p, number, &usage, dm_str_of(error));
+    } else {
+        if (r.fault != DM_FAULT_TRANSPORT)
+            answer_came(p, c);
+        dm_schedule_done(p, number, bytes, &r, &usage);
+    }
+    dm_arena_free(a);
+    return true;
+}
+
+static bool take_item(dm_pool *p, int worker, const dm_wire_item *it)
+{
+    uint32_t number = (uint32_t)it->task;
+    if (it->task < 0 || number >= p->n_cells)
+        return false;
+    switch (it->kind) {
+    case DM_ITEM_ANSWER:
+        take_answer(p, number, &it->answer);
+        return true;
+    case DM_ITEM_RESULT:
+        return take_result(p, worker, number, it->task, it->result);
+    case DM_ITEM_FIND:
+        dm_known_find(p, worker, it->task, &it->key);
+        return true;
+    case DM_ITEM_KEEP:
+        dm_known_keep(p, &it->key, it->content, it->truncated);
+        return true;
+    case DM_ITEM_KINDS:
+        break;
+    }
+    return false;
+}
+
+static bool take_results(dm_pool *p, int worker, dm_wire_message *m)
+{
+    dm_reader list;
+    dm_wire_item it;
+    if (!dm_wire_get_results(m, &list))
+        return false;
+    while (dm_wire_next_item(&list, &it))
+        if (!take_item(p, worker, &it))
+            return false;
+    return !m->record.bad;
+}
+
+static bool take_hello(dm_pool *p, int worker, dm_wire_message *m)
+{
+    dm_wire_hello hello;
+    if (!dm_wire_get_hello(m, &hello))
+        return false;
+    if (!dm_wire_same_build(hello.build)) {
+        dm_pool_fail(p, DM_E_INTERNAL,
+                     "rank %d runs %.*s, rank 0 runs %s: the same program has to be on all nodes",
+                     worker + 1, DM_STR_ARG(hello.build), DM_BUILD);
+    } else if (!p->peers[worker].ready) {
+        dm_log(DM_DEBUG, "worker %d is on %.*s", worker, DM_STR_ARG(hello.host));
+        p->peers[worker].ready = true;
+        p->n_ready++;
+        p->slots_stale = true;
+    }
+    return true;
+}
+
+static bool take_failed(dm_pool *p, dm_wire_message *m)
+{
+    dm_wire_failed failed;
+    if (!dm_wire_get_failed(m, &failed))
+        return false;
+    dm_pool_fail(p, failed.status, "%.*s", DM_STR_ARG(failed.text));
+    return true;
+}
+
+static bool take_log(dm_wire_message *m)
+{
+    dm_wire_log log;
+    if (!dm_wire_get_log(m, &log))
+        return false;
+    dm_log(log.level, "%.*s", DM_STR_ARG(log.line));
+    return true;
+}
+
+static bool take_failing(dm_pool *p, dm_wire_message *m)
+{
+    dm_role role;
+    if (!dm_wire_get_failing(m, &role))
+        return false;
+    p->models[p->model_of[role]].failing = true;
+    return true;
+}
+
+/* What a server told one rank holds for all. */
+static bool hand_on(dm_pool *p, int from, dm_wire_message *m)
+{
+    dm_wire_slow slow;
+    if (!dm_wire_get_slow(m, &slow))
+        return false;
+    for (int w = 0; w < p->link->n_workers; w++) {
+        dm_buf msg;
+        if (w == from || !p->peers[w].ready || p->peers[w].lost)
+            continue;
+        dm_wire_put_slow(&msg, &slow);
+        p->link->ops->send(p->link, w, &msg);
+    }
+    return true;
+}
+
+static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
+{
+    switch (m->type) {
+    case DM_MSG_HELLO:
+        return take_hello(p, worker, m);
+    case DM_MSG_RESULTS:
+        return take_results(p, worker, m);
+    case DM_MSG_FAILED:
+        return take_failed(p, m);
+    case DM_MSG_LOG:
+        return take_log(m);
+    case DM_MSG_FAILING:
+        return take_failing(p, m);
+    case DM_MSG_DRAIN:
+        p->peers[worker].drained = true;
+        return true;
+    case DM_MSG_SLOW:
+        return hand_on(p, worker, m);
+    case DM_MSG_SETUP:
+    case DM_MSG_SHARD:
+    case DM_MSG_SLOTS:
+    case DM_MSG_BYE:
+    case DM_MSG_FOUND:
+    case DM_MESSAGE_TYPES:
+        break;
+    }
+    return false;
+}
+
+void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
+{
+    dm_wire_message m;
+    if (!dm_wire_open(&m, bytes) || !take_message(p, worker, &m))
+        dm_pool_fail(p, DM_E_INTERNAL, "worker %d sent a message that cannot be read (%zu bytes)",
+                     worker, bytes.n);
+    dm_wire_close(&m);
+}
+
+/* What a lost worker had goes back to the front of nothing: to the end of the queue, with the
+ * answers that came. Its results count if they come after all. */
+void dm_pool_lost(dm_pool *p, int worker)
+{
+    dm_peer *peer = &p->peers[worker];
+    if (peer->lost)
+        return;
+    for (size_t i = 0; i < p->n_cells; i++) {
+        dm_cell *c = p->cells[i];
+        if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
+            continue;
+        dm_schedule_again(p, (uint32_t)i, NULL, 0);
+    }
+    for (int m = 0; m < DM_ROLES; m++)
+        if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)
+            p->models[m].phase = DM_MODEL_UNTRIED; /* its first piece of work was lost */
+    peer->lost = true;
+    p->n_ready -= peer->ready;
+    dm_known_lost(p, worker);
+    dm_log(DM_WARN, "worker %d is lost; its work goes to others", worker);
+    if (p->n_ready == 0)
+        dm_pool_fail(p, DM_E_INTERNAL, "all workers are lost");
+    else
+        p->slots_stale = true;
+}
+
+void dm_check_outage(dm_pool *p)
+{
+    double now = p->link->ops->now(p->link);
+    for (int m = 0; m < DM_ROLES && !p->stop; m++) {
+        const dm_model *model = &p->models[m];
+        bool waits = model->in_flight > 0 || dm_queue_length(&model->delayed) > 0;
+        if (!model->config || !waits || !model->failing ||
+            now - model->last_answer <=
+                model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
+            continue;
+        if (model->phase != DM_MODEL_GOOD) {
+            dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %g s", model->config->model,
+                         model->config->outage);
+            return;
+        }
+        dm_log(DM_WARN, "%s has not answered for %g s: stopping", model->config->model,
+               model->config->outage);
+        p->stop = DM_STOP_OUTAGE;
+    }
+}
