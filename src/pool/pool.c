@@ -206,6 +206,11 @@ void dm_pool_split(dm_pool *p, size_t n, double part)
     dm_account_split(account(p), n, part);
 }
 
+dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s)
+{
+    return dm_account_charged(s ? s->own : dm_ledger_root(p->budget.ledger));
+}
+
 bool dm_pool_share_is_used(const dm_pool *p)
 {
     return dm_account_cut(account(p));

@@ -9,6 +9,7 @@
 #define DM_POOL_POOL_H
 
 #include "runner/runner.h"
+#include "study/amount.h"
 
 typedef struct dm_pool dm_pool;
 typedef struct dm_future dm_future;
@@ -64,6 +65,10 @@ void dm_strand_take_turn(dm_pool *p);
 /* Whether a wait gave DM_STOP_BUDGET because the caller's share is used up, and not the run's time:
  * it may go on with what it has. */
 bool dm_pool_share_is_used(const dm_pool *p);
+
+/* What s (NULL: the whole run) and all that it started were charged, each piece of work once,
+ * whoever had it made. In a join's wake: what comes later of it is not there. */
+dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
