@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,12 +132,18 @@ static void become_mpirun(const launch *l, int err)
     words[n++] = "--enable-recovery";
     setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
     setenv("DM_RECOVERY", "1", 1);
-    for (size_t i = 0; i < l->n_exported; i++)
+#endif
+    for (size_t i = 0; i < l->n_exported; i++) {
+        const char *key = dm_secret_taken(l->exported[i]); /* here it is in this child alone */
+        if (key)
+            setenv(l->exported[i], key, 1);
+#ifdef OPEN_MPI
         if (getenv(l->exported[i])) { /* by name: no value is on a command line */
             words[n++] = "-x";
             words[n++] = l->exported[i];
         }
 #endif
+    }
     words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
     words[n++] = "none";
     for (size_t i = 0; i < l->n_passed; i++)

@@ -1,5 +1,6 @@
 #include "cluster/watchdog.h"
 #include "base/clock.h"
+#include "base/secret.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -85,6 +86,7 @@ void dm_watchdog_start(void)
     if (fork() != 0)
         return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dm_secret_wipe_env();     /* the rank takes its keys out of its own */
     signal(SIGUSR1, SIG_IGN); /* mpirun signals the whole group */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);

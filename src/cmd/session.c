@@ -159,10 +159,8 @@ void dm_session_close(dm_session *s)
 int dm_say_failure(const dm_error *err)
 {
     char text[sizeof err->text];
-    memcpy(text, err->text, sizeof text);
-    dm_log_mask(text);
-    size_t n = 0; /* one line, whatever a model said */
-    for (const char *p = text; *p; p++)
+    size_t n = 0; /* one line, whatever a model said; dm_fail has masked it */
+    for (const char *p = err->text; *p; p++)
         if (*p != '\n' || (n && text[n - 1] != ' '))
             text[n++] = *p == '\n' ? ' ' : *p;
     text[n] = 0;

@@ -1,11 +1,13 @@
 /* What an HTTP answer means: the error table of DESIGN.md §5. */
-#include "base/log.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 #include "lm/inside.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MOST_WORDS 239 /* bytes of a server's message */
 
 static const cJSON *get(const cJSON *o, const char *key)
 {
@@ -44,17 +46,9 @@ static bool is_filter(const char *code)
 /* The server's own words, in one line and short. */
 static void say(dm_reply *r, const char *what, const char *message)
 {
-    char line[240];
-    size_t n = 0;
-    for (const char *p = message; *p && n + 1 < sizeof line; p++)
-        line[n++] = (unsigned char)*p < 0x20 ? ' ' : *p;
-    while (n > 0 && ((unsigned char)line[n - 1] & 0xC0) == 0x80 && n + 1 >= sizeof line)
-        n--;
-    line[n] = 0;
-    if (dm_utf8_valid((dm_str){line, n}) < n)
-        line[dm_utf8_valid((dm_str){line, n})] = 0;
-    dm_log_mask(line);
+    char *line = dm_outside(dm_str_of(message), MOST_WORDS);
     snprintf(r->text, sizeof r->text, "%s%s%s", what, *line ? ": " : "", line);
+    free(line);
 }
 
 static dm_verdict final(dm_reply *r, dm_fault fault, const char *what, const char *message)

@@ -170,11 +170,23 @@ void dm_endpoint_free(dm_endpoint *e);
 double dm_endpoint_wait(dm_endpoint *e, double now, double rate_share);
 void dm_endpoint_charge(dm_endpoint *e, double tokens);
 
+/* key.c: the key for this endpoint, owned by the caller, NULL where none is to be sent; DM_E_MODEL
+ * when one that is asked for is not there, or cannot be a key. The key in OPENAI_API_KEY goes only
+ * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key,
+                      dm_error *err) DM_MUST_USE;
+const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; NULL: it can */
+/* The model's keys and its proxy's are secrets from now on, and in no variable any more. */
+void dm_key_know(const dm_lm_config *c);
+
 /* origin.c */
 #define DM_OPENAI_HOST "https://api.openai.com"
 bool dm_same_origin(const char *a,
                     const char *b);        /* scheme, host and port; false: not an address */
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
+/* The address without user, password, query and fragment, for messages. */
+const char *dm_shown_url(dm_arena *a, const char *url);
+void dm_url_secrets(const char *url); /* its password (its user, if alone) is a secret */
 
 /* What the model is known to support of what JSON mode would like (contract 3.5). */
 dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted);

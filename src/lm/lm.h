@@ -72,8 +72,8 @@ typedef struct dm_lm_options {
     int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
-/* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
- * that is asked for is missing. */
+/* Reads the keys from environment and files (base/secret.h); DM_E_MODEL when one that is asked for
+ * is missing or can be none. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
 

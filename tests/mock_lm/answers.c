@@ -1,5 +1,6 @@
 #include "answers.h"
 #include "base/random.h"
+#include "echo.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +58,18 @@ static int send_body(mock_conn *c, int status, const char *headers, dm_str body,
 int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
                     const char *code, const char *message, double delay)
 {
-    char body[1024];
-    snprintf(body, sizeof body,
-             "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":%s}}", message,
-             type, code);
-    return send_body(c, status, headers, dm_str_of(body), delay);
+    dm_buf words, body;
+    dm_buf_init(&words, MOCK_CEILING);
+    dm_buf_init(&body, MOCK_CEILING);
+    dm_buf_text(&words, message);
+    dm_buf_str(&words, mock_echo());
+    dm_buf_text(&body, "{\"error\":{\"message\":");
+    mock_put_escaped(&body, dm_buf_view(&words));
+    dm_buf_printf(&body, ",\"type\":\"%s\",\"param\":null,\"code\":%s}}", type, code);
+    send_body(c, status, headers, dm_buf_view(&body), delay);
+    dm_buf_free(&words);
+    dm_buf_free(&body);
+    return status;
 }
 
 int mock_send_completion(mock_conn *c, const mock_out *o)
@@ -231,6 +239,34 @@ static int send_no_utf8(mock_conn *c, dm_str body, double delay)
     return status;
 }
 
+static int send_around(mock_conn *c, const char *before, dm_str words, const char *behind,
+                       double delay)
+{
+    dm_buf b;
+    dm_buf_init(&b, MOCK_CEILING);
+    dm_buf_text(&b, before);
+    dm_buf_str(&b, words);
+    dm_buf_text(&b, behind);
+    int status = send_body(c, 200, "", dm_buf_view(&b), delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+static int send_dead_backend(mock_conn *c, double delay)
+{
+    dm_buf words, escaped;
+    dm_buf_init(&words, MOCK_CEILING);
+    dm_buf_init(&escaped, MOCK_CEILING);
+    dm_buf_text(&words, "backend died");
+    dm_buf_str(&words, mock_echo());
+    mock_put_escaped(&escaped, dm_buf_view(&words));
+    int status =
+        send_around(c, "{\"error\":{\"message\":", dm_buf_view(&escaped), ",\"code\":500}}", delay);
+    dm_buf_free(&words);
+    dm_buf_free(&escaped);
+    return status;
+}
+
 static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double delay, double slow)
 {
 #define IS(name) (strcmp(kind, name) == 0)
@@ -238,12 +274,11 @@ static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double d
     if (IS("truncated_json"))
         return send_body(c, 200, "", (dm_str){good.p, good.n / 2}, delay);
     if (IS("wrong_json"))
-        return send_body(c, 200, "", DM_STR("<html><body>bad gateway</body></html>"), delay);
+        return send_around(c, "<html><body>bad gateway ", mock_echo(), "</body></html>", delay);
     if (IS("empty_choices"))
         return send_body(c, 200, "", DM_STR("{\"choices\":[]}"), delay);
     if (IS("error_in_200"))
-        return send_body(c, 200, "",
-                         DM_STR("{\"error\":{\"message\":\"backend died\",\"code\":500}}"), delay);
+        return send_dead_backend(c, delay);
     if (IS("invalid_utf8"))
         return send_no_utf8(c, good, delay);
     if (IS("wrong_length"))
@@ -299,7 +334,7 @@ int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const 
         content.n /= 4;
         finish = "length";
     } else if (strcmp(kind, "no_parse") == 0 || (strcmp(kind, "garbage") == 0 && !o->request->json))
-        content = DM_STR("I would rather not say.");
+        content = mock_echo().n ? mock_echo() : DM_STR("I would rather not say.");
     dm_buf b;
     dm_buf_init(&b, MOCK_CEILING);
     completion(&b, o, content, finish);

@@ -9,7 +9,7 @@
  *           [--fault KIND=RATE,...] [--retry-after S] [--slow MS] [--rpm N] [--burst-429
  * EVERY:LENGTH]
  *           [--fail-after N] [--stall-after N] [--cached PERCENT] [--record FILE] [--orphan yes]
- *           [--mark yes]
+ *           [--mark yes] [--echo yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
  * --stall-after), POST /whole and /known (see stats.h). Answers are a pure function
@@ -18,6 +18,7 @@
 #include "answers.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "echo.h"
 #include "stats.h"
 #include "tools.h"
 
@@ -38,6 +39,7 @@ static struct {
     double latency, low, high, jitter; /* s; high > 0: random between low and high */
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
     bool mark;                         /* prompt tokens are the request's mark */
+    bool echo;                         /* what goes wrong says the key, see echo.h */
     const char *models, *key, *root, *cert, *cert_key, *port_file;
     long max_model_len, fail_after, stall_after, cached, burst_every, burst_length, arrivals;
     double rpm, bucket, filled, seconds, start;
@@ -217,6 +219,8 @@ static void chat(mock_conn *c, const mock_http *http)
     uint32_t attempt = mock_stats_arrive(&m.stats, http, r.hash);
     mock_mark(c, r.hash, false);
     m.arrivals++;
+    if (m.echo)
+        mock_echo_make(mock_header(http->headers, "Authorization"), (size_t)m.arrivals);
     if (m.fail_after >= 0 && m.arrivals > m.fail_after) {
         stop = 1; /* every connection ends with the server */
         mock_silence(c);
@@ -243,7 +247,7 @@ static void list_models(dm_buf *b)
         dm_buf_text(b, p > m.models ? ",{\"id\":" : "{\"id\":");
         mock_put_escaped(b, name);
         dm_buf_text(b, ",\"object\":\"model\",\"owned_by\":\"mock\",\"root\":");
-        mock_put_escaped(b, m.root ? dm_str_of(m.root) : name);
+        mock_put_escaped(b, m.root ? dm_str_of(m.root) : m.echo ? mock_echo() : name);
         dm_buf_printf(b, ",\"max_model_len\":%ld}", m.max_model_len < 0 ? 32768 : m.max_model_len);
         p += n + (p[n] == ',');
     }
@@ -278,6 +282,8 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
     } else if (post && strcmp(r->path, "/known") == 0) {
         mock_stats_known(&m.stats, r->body, &body);
     } else if (!post && strstr(r->path, "/models")) {
+        if (m.echo)
+            mock_echo_make(mock_header(r->headers, "Authorization"), (size_t)m.arrivals);
         list_models(&body);
     } else {
         status = 404;
@@ -352,6 +358,8 @@ static int option(const char *name, char *v)
         return sscanf(v, "%ld:%ld", &m.burst_every, &m.burst_length) == 2 ? 0 : 64;
     else if (strcmp(name, "--orphan") == 0)
         m.orphan = strcmp(v, "yes") == 0;
+    else if (strcmp(name, "--echo") == 0)
+        m.echo = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--mark") == 0)
         m.mark = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--record") == 0)

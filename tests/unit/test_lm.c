@@ -1,4 +1,5 @@
 /* Where keys go, what an answer means, what a minute may hold. */
+#include "base/secret.h"
 #include "json/json.h"
 #include "lm/inside.h"
 
@@ -192,7 +193,7 @@ Test(lm, whose_fault)
 /* Servers like to quote the key that they refuse. */
 Test(lm, a_key_in_an_answer_is_not_said)
 {
-    dm_log_secret("sk-a-secret-of-mine");
+    dm_secret_add(DM_STR("sk-a-secret-of-mine"));
     dm_reply r = {.status = 401,
                   .body = DM_STR(ERROR("null", "Incorrect API key: sk-a-secret-of-mine."))};
     cr_expect_eq(dm_judge_reply(&r), DM_EJECT);
