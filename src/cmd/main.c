@@ -248,7 +248,10 @@ int main(int argc, char **argv)
 {
     leave_no_core();
     dm_set_nomem(out_of_memory);
-    dm_signals_install();
+    if (!dm_cluster_is_rank() && argc > 1 && strcmp(argv[1], "launch") == 0)
+        dm_launch_catch_signals();
+    else
+        dm_signals_install();
     hide_keys(argc - 1, argv + 1);
     return dm_cluster_is_rank() ? run_as_rank(argc, argv) : check_stdout(run_alone(argc, argv));
 }

@@ -219,7 +219,7 @@ static void *beat(void *arg)
     pthread_mutex_lock(&l->mutex);
     while (!l->ending) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += BEAT_SECONDS;
         (void)pthread_cond_timedwait(&l->wake, &l->mutex, &until);
         holder h;
@@ -258,6 +258,16 @@ static void release(dm_lock *l, bool remove)
     free(l);
 }
 
+/* By the clock that nobody sets: set back by a day, it would leave the counter still for a day. */
+static void init_wake(dm_lock *l)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 dm_lock *dm_lock_take(const char *path, dm_error *err)
 {
     dm_lock *l = dm_alloc(sizeof *l);
@@ -265,7 +275,7 @@ dm_lock *dm_lock_take(const char *path, dm_error *err)
     l->path = dm_copy_string(path);
     l->own = this_process();
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->wake, NULL);
+    init_wake(l);
     bool taken = take(l, err) == DM_OK;
     int rc = taken ? start_thread(l) : 0;
     if (taken && rc == 0)
