@@ -22,12 +22,12 @@ dm_status dm_place_check(const char *path, dm_error *err)
 {
     struct stat s;
     if (lstat(path, &s) != 0)
-        return errno == ENOENT ? DM_OK
-                               : dm_fail(err, DM_E_OUTPUT, "%s: %s", path, strerror(errno));
+        return errno == ENOENT ? DM_OK : dm_fail(err, DM_E_OUTPUT, "%s: %s", path, strerror(errno));
     if (S_ISREG(s.st_mode))
         return DM_OK;
-    return dm_fail(err, DM_E_OUTPUT, "%s is %s, where dspy-mpi writes a file of its own: " DM_MOVE_IT,
-                   path, kind_of(s.st_mode));
+    return dm_fail(err, DM_E_OUTPUT,
+                   "%s is %s, where dspy-mpi writes a file of its own: " DM_MOVE_IT, path,
+                   kind_of(s.st_mode));
 }
 
 int dm_place_open(const char *path, dm_error *err)

@@ -119,11 +119,11 @@ static dm_status check_stop(const char *path, dm_error *err)
 {
     if (dm_place_check(path, err) != DM_OK)
         return DM_E_OUTPUT;
-    return is_empty(path) ? DM_OK
-                          : dm_fail(err, DM_E_OUTPUT,
-                                    "%s is there, which asks a run to stop, with something in it: "
-                                    DM_MOVE_IT,
-                                    path);
+    return is_empty(path)
+               ? DM_OK
+               : dm_fail(err, DM_E_OUTPUT,
+                         "%s is there, which asks a run to stop, with something in it: " DM_MOVE_IT,
+                         path);
 }
 
 static dm_status settle(const char *path, dm_status found, bool force, dm_error *err)

@@ -141,8 +141,8 @@ static void scan_records(dm_cache *c, uint32_t number, dm_frames *f)
     for (; at < f->size && !dm_asked_to_stop && dm_frame_read(f, at, &frame); at = frame.end)
         if (frame.type == DM_JOURNAL_ANSWER &&
             read_record(frame.payload, &key, &content, &truncated))
-            add(c, &(entry){dm_hash_mix(&key), at + DM_FRAME_HEAD, number,
-                            (uint32_t)frame.payload.n});
+            add(c,
+                &(entry){dm_hash_mix(&key), at + DM_FRAME_HEAD, number, (uint32_t)frame.payload.n});
     c->files[number].bytes = f->size;
     if (!dm_asked_to_stop && dm_frames_tail(f, at) > DM_TAIL_TORN)
         dm_log(DM_WARN, "%s: damaged at byte %llu; what follows is not used", c->files[number].path,

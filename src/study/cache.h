@@ -17,8 +17,9 @@
 
 typedef struct dm_cache dm_cache;
 
-/* Makes the folder where it is missing. force: what is in the way is moved aside. NULL: it cannot be
- * read or written to, there are foreign files in it, or (DM_STOP_SIGNAL) a signal asked to end. */
+/* Makes the folder where it is missing. force: what is in the way is moved aside. NULL: it cannot
+ * be read or written to, there are foreign files in it, or (DM_STOP_SIGNAL) a signal asked to end.
+ */
 dm_cache *dm_cache_open(const char *folder, bool force, dm_error *err) DM_MUST_USE;
 /* Flushes and frees; NULL is fine. DM_E_OUTPUT: some answers could not be written. */
 dm_status dm_cache_close(dm_cache *c, dm_error *err);

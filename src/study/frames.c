@@ -91,13 +91,13 @@ static bool is_sound(dm_frames *f, uint64_t at, uint32_t n, uint32_t crc, uint32
 /* The record but for its payload. */
 static bool check(dm_frames *f, uint64_t at, dm_frame *out, uint32_t *length)
 {
-    const char *head =
-        f->size - at < DM_FRAME_HEAD ? NULL : dm_frames_view(f, at, DM_FRAME_HEAD);
+    const char *head = f->size - at < DM_FRAME_HEAD ? NULL : dm_frames_view(f, at, DM_FRAME_HEAD);
     if (!head || memcmp(head, DM_FRAME_MARK, 4) != 0)
         return false;
     uint32_t n = get_u32(head + 4), crc = dm_crc32c(0, head + 4, 8), wanted = get_u32(head + 12);
-    *out = (dm_frame){
-        .at = at, .end = at + DM_FRAME_HEAD + n, .type = (dm_journal_type)get_u32(head + 8)};
+    *out = (dm_frame){.at = at,
+                      .end = at + DM_FRAME_HEAD + n,
+                      .type = (dm_journal_type)get_u32(head + 8)};
     *length = n;
     return n <= DM_FRAME_MOST && f->size - at - DM_FRAME_HEAD >= n &&
            is_sound(f, at + DM_FRAME_HEAD, n, crc, wanted);
@@ -159,7 +159,7 @@ dm_tail dm_frames_tail(dm_frames *f, uint64_t at)
     size_t n = f->size - at < 4 ? (size_t)(f->size - at) : 4;
     const char *p = dm_frames_view(f, at, n);
     return p && (memcmp(p, DM_FRAME_MARK, n) == 0 || zeros_from(f, at)) ? DM_TAIL_TORN
-                                                                         : DM_TAIL_FOREIGN;
+                                                                        : DM_TAIL_FOREIGN;
 }
 
 /* ---- all ---- */

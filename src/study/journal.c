@@ -80,16 +80,18 @@ static dm_status look_at_start(dm_frames *f, const char *path, dm_str header, ui
         return DM_OK;
     }
     if (n >= 4 && memcmp(p, DM_FRAME_MARK, 3) == 0 && p[3] != DM_FRAME_MARK[3])
-        return dm_fail(err, DM_E_OUTPUT,
-                       "%s is of another version of dspy-mpi (its records are %.3s%c, this version's "
-                       "are " DM_FRAME_MARK "): go on with that version, or give --force to have it "
-                       "moved aside",
-                       path, DM_FRAME_MARK, p[3] > ' ' && p[3] < 127 ? p[3] : '?');
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s is of another version of dspy-mpi (its records are %.3s%c, this version's "
+            "are " DM_FRAME_MARK "): go on with that version, or give --force to have it "
+            "moved aside",
+            path, DM_FRAME_MARK, p[3] > ' ' && p[3] < 127 ? p[3] : '?');
     if (dm_frame_read(f, 0, &first) && first.type == DM_JOURNAL_HEADER)
         return DM_OK;
     return dm_fail(err, DM_E_OUTPUT,
-                   "%s is no journal of dspy-mpi, or one without its header, and is left as it is: "
-                   DM_MOVE_IT, path);
+                   "%s is no journal of dspy-mpi, or one without its header, and is left as it "
+                   "is: " DM_MOVE_IT,
+                   path);
 }
 
 static dm_frames frames_of(int fd)
@@ -336,6 +338,19 @@ static dm_status copy_records(const dm_journal *j, int to)
     return st == DM_OK && fsync(to) != 0 ? DM_E_OUTPUT : st;
 }
 
+/* Whether the folder of the journal is there; one that was removed is made again. */
+static bool has_folder(const dm_journal *j, bool make)
+{
+    char folder[PATH_MAX];
+    struct stat s;
+    snprintf(folder, sizeof folder, "%s", j->path);
+    char *slash = strrchr(folder, '/');
+    if (!slash || slash == folder)
+        return true;
+    *slash = 0;
+    return stat(folder, &s) == 0 || (make && mkdir(folder, 0777) == 0);
+}
+
 /* Writes all records to the path again, or, where something else stands there now, to path.1 or the
  * first number that is free. */
 static dm_status rescue(dm_journal *j, dm_error *err)
@@ -343,11 +358,13 @@ static dm_status rescue(dm_journal *j, dm_error *err)
     char name[PATH_MAX];
     int fd = -1;
     snprintf(name, sizeof name, "%s", j->path);
-    for (int i = 0; i < 1000 && fd < 0; i++) {
+    for (int i = 0, tries = 0; tries < 1000 && fd < 0; i++, tries++) {
         if (i > 0)
             snprintf(name, sizeof name, "%s.%d", j->path, i);
         fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST)
+        if (fd < 0 && errno == ENOENT && has_folder(j, true)) /* it is being removed just now */
+            i--;
+        else if (fd < 0 && errno != EEXIST)
             break;
     }
     dm_status st = fd >= 0 ? copy_records(j, fd) : DM_E_OUTPUT;
@@ -364,23 +381,11 @@ static dm_status rescue(dm_journal *j, dm_error *err)
                        "%s was moved or removed while the run wrote to it; all its records stand "
                        "there again: start the same command again",
                        j->path);
-    return dm_fail(err, DM_E_OUTPUT,
-                   "%s was replaced while the run wrote to it; all its records are in %s: move that "
-                   "back and start the same command again",
-                   j->path, name);
-}
-
-/* Whether the folder of the journal is there; one that was removed is made again. */
-static bool has_folder(const dm_journal *j, bool make)
-{
-    char folder[PATH_MAX];
-    struct stat s;
-    snprintf(folder, sizeof folder, "%s", j->path);
-    char *slash = strrchr(folder, '/');
-    if (!slash || slash == folder)
-        return true;
-    *slash = 0;
-    return stat(folder, &s) == 0 || (make && mkdir(folder, 0777) == 0);
+    return dm_fail(
+        err, DM_E_OUTPUT,
+        "%s was replaced while the run wrote to it; all its records are in %s: move that "
+        "back and start the same command again",
+        j->path, name);
 }
 
 /* Nothing may be paid for that is kept where nobody finds it. What stands in the buffer is saved

@@ -3,10 +3,10 @@
  * Append-only, one writer. A record is
  *     "DMJ1", length of the payload (u32), type (u32), CRC-32C over length, type and payload (u32),
  *     payload
- * with little-endian numbers; the first record is the header. A file that does not begin with such a
- * header is nobody's to write to: it is refused as it stands. A tail that was torn by a crash is cut
- * when the journal is opened, and said; damage in the middle, or what somebody else appended, is
- * refused, with its offset. Reading takes a megabyte or the largest record; only read(2) and
+ * with little-endian numbers; the first record is the header. A file that does not begin with such
+ * a header is nobody's to write to: it is refused as it stands. A tail that was torn by a crash is
+ * cut when the journal is opened, and said; damage in the middle, or what somebody else appended,
+ * is refused, with its offset. Reading takes a megabyte or the largest record; only read(2) and
  * write(2) are used, no mmap, so NFS and Lustre are fine. While it is open the file path.lock says
  * who writes (lock.h); a file that vanishes, is replaced or changed by others ends the writing. */
 #ifndef DM_STUDY_JOURNAL_H

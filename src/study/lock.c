@@ -38,8 +38,7 @@ struct dm_lock {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool ending;
-    atomic_bool lost; /* to another run */
-    atomic_bool gone; /* the file is not at its path any more */
+    atomic_bool lost;
 };
 
 /* ---- who ---- */
@@ -246,10 +245,6 @@ static void *beat(void *arg)
             l->lost = true;
             break;
         }
-        if (!dm_place_holds(l->fd, l->path)) {
-            l->gone = true;
-            break;
-        }
         l->own.counter++;
         (void)write_holder(l); /* a full disk is the journal's to tell */
     }
@@ -304,11 +299,12 @@ dm_status dm_lock_check(const dm_lock *l, const char *what, dm_error *err)
                        "%s: another run has taken it over, since this one had stood still for too "
                        "long; nothing more is written here",
                        what);
-    if (l->gone)
-        return dm_fail(err, DM_E_OUTPUT,
-                       "%s was removed or replaced while the run held it, so that another run could "
-                       "begin: nothing more is written; start the same command again",
-                       l->path);
+    if (!dm_place_holds(l->fd, l->path))
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s was removed or replaced while the run held it, so that another run could "
+            "begin: nothing more is written; start the same command again",
+            l->path);
     return DM_OK;
 }
 

@@ -12,8 +12,8 @@ typedef struct dm_lock dm_lock;
  * time are those of one that lives; of another host when its counter stands still for 15 s of our
  * own clock, which is waited for, and said. DM_E_OUTPUT names who holds it. */
 dm_lock *dm_lock_take(const char *path, dm_error *err) DM_MUST_USE;
-/* Whether what stands at path may be a lock: nothing, or one that dspy-mpi wrote. DM_E_OUTPUT: it is
- * somebody's file. Changes nothing. */
+/* Whether what stands at path may be a lock: nothing, or one that dspy-mpi wrote. DM_E_OUTPUT: it
+ * is somebody's file. Changes nothing. */
 dm_status dm_lock_look(const char *path, dm_error *err) DM_MUST_USE;
 /* DM_E_OUTPUT where nothing may be written any more to the file `what`: somebody else has taken the
  * lock over (this process had stood still for too long), or its file was removed, so that others

@@ -10,7 +10,8 @@
 
 #define STEP ((size_t)4096) /* read at once for one value */
 
-/* A record is found by 8 bytes made of its key; the key itself is looked at when it is read. So ten million records take 160 MB, whatever is in them. */
+/* A record is found by 8 bytes made of its key; the key itself is looked at when it is read. So ten
+ * million records take 160 MB, whatever is in them. */
 typedef struct entry {
     uint64_t key; /* its dm_hash_mix */
     uint64_t at;  /* of the frame; the highest bit: an answer, so results come first */
@@ -26,8 +27,8 @@ struct dm_replay {
     entry *entries;                   /* [n], once sorted by key, results first, then in order */
     size_t n, cap, results;
     bool sorted;
-    dm_amount mark; /* the last */
-    dm_hash asked;  /* whose answers were asked for last, */
+    dm_amount mark;       /* the last */
+    dm_hash asked;        /* whose answers were asked for last, */
     size_t number, found; /* and which of them, and its entry */
 };
 
@@ -224,8 +225,8 @@ static size_t next_of(dm_replay *r, size_t i, const dm_hash *key, bool answer, d
     dm_hash found;
     uint64_t wanted = dm_hash_mix(key);
     for (; i < r->n && r->entries[i].key == wanted; i++)
-        if (!(r->entries[i].at & IS_ANSWER) == !answer &&
-            fetch(r, &r->entries[i], &found, bytes) && dm_hash_eq(&found, key))
+        if (!(r->entries[i].at & IS_ANSWER) == !answer && fetch(r, &r->entries[i], &found, bytes) &&
+            dm_hash_eq(&found, key))
             return i;
         else if (!answer && (r->entries[i].at & IS_ANSWER))
             break;
