@@ -153,7 +153,8 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *lin
         st = force ? dm_owned_move_aside(journal, err) : err->status;
     if (st == DM_OK && begun && !has_bytes(journal))
         fprintf(stderr,
-                "there is no %s, though a run was begun here: what it paid for is asked again\n",
+                "%s is missing or empty, though a run was begun here: what it paid for is asked "
+                "again\n",
                 journal);
     begun |= has_bytes(journal);
     return st == DM_OK ? dm_owned_check(a, job, begun, force, err) : st;
