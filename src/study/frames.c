@@ -57,7 +57,8 @@ static bool fill(dm_frames *f, uint64_t at, size_t n)
 
 const char *dm_frames_view(dm_frames *f, uint64_t at, size_t n)
 {
-    bool there = at >= f->at && at - f->at <= f->bytes.n && f->bytes.n - (at - f->at) >= n;
+    bool there =
+        f->bytes.p && at >= f->at && at - f->at <= f->bytes.n && f->bytes.n - (at - f->at) >= n;
     if (!there && (f->fd < 0 || f->failed || !fill(f, at, n)))
         return NULL;
     return f->bytes.p + (at - f->at);
