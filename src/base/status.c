@@ -63,6 +63,14 @@ dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...)
     return err->status;
 }
 
+volatile sig_atomic_t dm_asked_to_stop;
+
+dm_status dm_stopped(dm_error *err, const char *what)
+{
+    return dm_fail(err, DM_STOP_SIGNAL,
+                   "%s was interrupted before the run began: start the same command again", what);
+}
+
 int dm_exit_code(dm_status status)
 {
     switch (status) {

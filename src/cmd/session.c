@@ -39,6 +39,7 @@ static void on_signal(int number)
     clock_gettime(CLOCK_MONOTONIC, &t);
     long long ms = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
     soon |= number != SIGUSR1;
+    dm_asked_to_stop = 1;
     if (!caught) {
         caught = 1;
         first_ms = ms;
@@ -123,7 +124,7 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
     bool capped = !isinf(job->cap.calls) || !isinf(job->cap.tokens) || !isinf(job->cap.cost);
     job->setup.cap = capped ? &job->cap : NULL;
     job->setup.time_cap = job->time_cap > 0 ? s->started + job->time_cap : 0;
-    if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, err)))
+    if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, job->force, err)))
         return err->status;
     s->pool =
         dm_under_mpi ? dm_cluster_pool_new(&job->setup, err) : dm_pool_local_new(&job->setup, err);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_KEPT 1000 /* answers of a cell; a run asks a few a step */
+
 void dm_queue_push(dm_queue *q, uint32_t cell)
 {
     if (q->tail - q->head == q->cap) {
@@ -235,11 +237,13 @@ static void count_progress(dm_pool *p, const dm_cell *c, const dm_result *r, con
 
 void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a)
 {
-    dm_kept_answer *k = dm_arena_alloc(p->arena, sizeof *k), **end = &p->cells[number]->answers;
+    dm_kept_answer *k, **end = &p->cells[number]->answers;
+    for (size_t n = 0; *end; n++, end = &(*end)->next)
+        if (n == MOST_KEPT || ((*end)->answer.call == a->call && (*end)->answer.asked == a->asked))
+            return; /* of a journal that somebody made: none of ours tells one twice */
+    k = dm_arena_alloc(p->arena, sizeof *k);
     k->answer = *a;
     k->answer.content.p = dm_arena_string(p->arena, a->content.p ? a->content.p : "", a->content.n);
-    while (*end)
-        end = &(*end)->next;
     *end = k;
 }
 
