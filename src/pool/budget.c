@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
@@ -149,7 +150,7 @@ static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter ad
 }
 
 /* Of the prompts, without the example: of all predictors together, and of the longest. */
-static void measure_prompts(dm_pool *p, dm_state *s)
+static void measure_prompts(const dm_pool *p, dm_state *s)
 {
     if (s->bytes > 0)
         return;
@@ -162,7 +163,7 @@ static void measure_prompts(dm_pool *p, dm_state *s)
     }
 }
 
-static double bytes_of_run(dm_pool *p, const dm_cell *c)
+static double bytes_of_run(const dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
     measure_prompts(p, s);
@@ -170,7 +171,7 @@ static double bytes_of_run(dm_pool *p, const dm_cell *c)
 }
 
 /* The most that a run of the cell can cost: all its requests may be of the dearest call. */
-static dm_amount reserve_of(dm_pool *p, const dm_cell *c)
+static dm_amount reserve_of(const dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
     const dm_model *m = &p->models[s->model];
@@ -469,6 +470,20 @@ bool dm_budget_cut(const dm_account *a)
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
 {
     return dm_pool_capped(p) ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
+}
+
+int64_t dm_budget_covers(const dm_pool *p, const dm_cell *c, const dm_cell *other)
+{
+    if (!dm_pool_capped(p))
+        return INT64_MAX;
+    dm_amount one = reserve_of(p, other), out = c->bill->out;
+    one = dm_amount_times(one, 1 / one.calls);
+    double n = out.calls;
+    if (one.tokens > 0 && !isinf(p->budget.cap.tokens))
+        n = fmin(n, out.tokens / one.tokens);
+    if (one.cost > 0 && !isinf(p->budget.cap.cost))
+        n = fmin(n, out.cost / one.cost);
+    return (int64_t)(n * (1 + 1e-9));
 }
 
 /* ---- phases ---- */

@@ -247,7 +247,7 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
         dm_way_of(p, c)->not_before = not_before;
     else if (c->way)
         c->way->not_before = 0;
-    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0) {
+    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0 && c->way->odd == 0) {
         push_front(&m->first, number); /* the model's first piece of work stays the first */
         return;
     }
@@ -285,6 +285,8 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
+    c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
+                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)
