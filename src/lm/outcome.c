@@ -117,7 +117,8 @@ static void ask_again(dm_call *c, const dm_reply *r)
     e->failures = 0; /* of the way */
     c->usage.odd++;
     c->but = e;
-    if (c->usage.odd >= ODD_TRIES || is_spent(c)) {
+    int64_t most = c->model->config->num_retries + 1;
+    if (c->usage.odd >= (most < ODD_TRIES ? most : ODD_TRIES) || is_spent(c)) {
         char text[1024];
         snprintf(text, sizeof text, "%s: model %s: %s, after %lld attempts", e->base,
                  c->model->config->name, r->text,
