@@ -181,6 +181,19 @@ static dm_value *tokens(dm_arena *a, const dm_usage *u)
     return d;
 }
 
+/* Of each cap that was given. */
+static dm_value *left(dm_arena *a, const dm_amount *l)
+{
+    dm_value *d = dm_value_dict(a);
+    if (!isinf(l->calls))
+        dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, (int64_t)l->calls));
+    if (!isinf(l->tokens))
+        dm_value_set(a, d, DM_STR("tokens"), dm_value_int(a, (int64_t)l->tokens));
+    if (!isinf(l->cost))
+        dm_value_set(a, d, DM_STR("cost"), dm_value_float(a, l->cost));
+    return d;
+}
+
 dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
 {
     dm_pool_stats stats = dm_pool_stats_of(s->pool);
@@ -194,6 +207,8 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     dm_value_set(a, d, DM_STR("tokens"), tokens(a, &stats.usage));
     dm_value_set(a, d, DM_STR("cost"),
                  isnan(stats.cost) ? dm_value_null(a) : dm_value_float(a, stats.cost));
+    if (s->job->setup.cap)
+        dm_value_set(a, d, DM_STR("left"), left(a, &stats.left));
     dm_value_set(a, d, DM_STR("seconds"),
                  dm_value_float(a, round(1000 * (dm_now() - s->started)) / 1000));
     return d;

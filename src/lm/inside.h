@@ -61,6 +61,7 @@ typedef enum dm_verdict {
     DM_GOOD,      /* an answer */
     DM_RETRY,     /* the way */
     DM_SLOW_DOWN, /* 429, 529: the way, and too fast */
+    DM_ODD,       /* a live server's reply that is no answer: this request */
     DM_FINAL,     /* the answer's fault stands */
     DM_EJECT      /* the endpoint's fault */
 } dm_verdict;
@@ -88,7 +89,8 @@ typedef struct dm_call { /* one that was submitted */
     dm_lm_done *done;
     void *user;
     dm_usage usage;
-    int64_t attempts; /* that failed */
+    int64_t attempts;       /* that failed on the way */
+    const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     double not_before;
     dm_endpoint *endpoint;
     CURL *easy;                 /* kept for the next call */
@@ -96,7 +98,8 @@ typedef struct dm_call { /* one that was submitted */
     dm_buf body, reply;
     double estimate; /* tokens charged before the answer */
     double sent_at;
-    int sends; /* requests of this attempt: two when curl had to take another connection */
+    int sends;    /* requests of this attempt: two when curl had to take another connection */
+    size_t given; /* bytes of body that curl has taken for the newest of them */
 } dm_call;
 
 typedef struct dm_call_list {
@@ -159,6 +162,9 @@ void dm_probe_free(dm_lm *lm, dm_probe *p);
 /* Whether the model's servers were all asked in vain, and are not to be waited for any longer. */
 bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room);
 
+/* Statuses that do not come from the model but from what stands before it: nobody is there, or
+ * is ready. */
+bool dm_is_of_the_way(long status);
 /* The table of DESIGN.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);
 

@@ -18,16 +18,25 @@ typedef enum dm_fault {
     DM_FAULT_ENDPOINT, /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is
                           left */
     DM_FAULT_PROGRAM,  /* "program": an input that cannot be rendered (DSPy's TypeError) */
-    DM_FAULT_METRIC    /* "metric": the metric raised, timed out, or gave no score */
+    DM_FAULT_METRIC,   /* "metric": the metric raised, timed out, or gave no score */
+    DM_FAULT_SERVER    /* "server": a live server's replies to this request were no answers (500, an
+                          odd body, an error object); until the pool has found that it answers
+                          others, the work goes back */
 } dm_fault;
-#define DM_FAULTS 9
+#define DM_FAULTS 10
 const char *dm_fault_name(dm_fault f);
 
 typedef struct dm_usage {
-    int64_t requests;                   /* that a server may have billed, all attempts */
+    int64_t requests;                   /* sent, all attempts, refused ones and resends too */
     int64_t answers;                    /* usable completions */
     int64_t prompt, completion, cached; /* tokens, as the server counts */
     int64_t retries;                    /* attempts after the first */
+    /* Of requests, those whose tokens no server told: the answer was lost, or came without usage,
+     * or was an error of which nobody knows what it cost. They may have been billed their prompt
+     * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
+     * 408, 503, 529) costs nothing. */
+    int64_t untold;
+    int64_t odd; /* replies of a live server that were no answers */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 
@@ -38,6 +47,7 @@ typedef struct dm_lm_request {
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
     int64_t most_sends;      /* requests, all attempts counted, before it is given up; 0: any */
+    int64_t odd_before;      /* replies that were no answers, when it was tried before */
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */

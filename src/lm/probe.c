@@ -115,7 +115,7 @@ static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
     *p->failure = 0;
     if (code != CURLE_OK)
         snprintf(p->failure, sizeof p->failure, "%s", curl_easy_strerror(code));
-    else if (status >= 500)
+    else if (dm_is_of_the_way(status) || status == 529)
         snprintf(p->failure, sizeof p->failure, "HTTP %ld", status);
     else if (!p->wanted && (status == 401 || status == 403))
         snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));

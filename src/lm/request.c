@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 char *dm_sampling_text(const dm_lm_config *c, double temperature)
 {
@@ -75,27 +76,54 @@ static void write_body(dm_call *c)
     dm_buf_char(b, '}');
 }
 
-/* Before each request of the attempt. curl sends again on another connection when a kept one was
- * closed without a byte; the first may have been billed, so both are counted, and there is no
- * third. */
-static int before_request(void *user, char *ip, char *local_ip, int port, int local_port)
+/* ---- what curl sends, and sends again ----
+ *
+ * curl takes the body from here, piece by piece, and has to come back for it whenever it sends a
+ * request anew: by itself it does so on another connection when a kept one was closed without a
+ * byte, up to five times. The first may have been billed, so each beginning of the body is counted,
+ * and refused beyond what was set aside. A request of which no byte of the body was taken cannot be
+ * answered by anybody, and is none. (A seek is asked for only when something was taken before; so
+ * the beginnings are counted, not the seeks.) */
+
+static bool may_send(const dm_call *c)
+{
+    int64_t most = c->request.most_sends;
+    return c->sends < 2 && (most == 0 || c->usage.requests + c->sends < most);
+}
+
+static size_t give_body(char *p, size_t size, size_t n, void *user)
 {
     dm_call *c = user;
-    (void)ip;
-    (void)local_ip;
-    (void)port;
-    (void)local_port;
-    if (c->sends == 2)
-        return CURL_PREREQFUNC_ABORT;
-    c->sends++;
-    return CURL_PREREQFUNC_OK;
+    size_t left = c->body.len - c->given, room = size * n;
+    if (c->given == 0) {
+        if (!may_send(c))
+            return CURL_READFUNC_ABORT;
+        c->sends++;
+    }
+    n = left < room ? left : room;
+    memcpy(p, c->body.data + c->given, n);
+    c->given += n;
+    return n;
+}
+
+static int begin_again(void *user, curl_off_t offset, int origin)
+{
+    dm_call *c = user;
+    if (origin != SEEK_SET || offset != 0 || !may_send(c))
+        return CURL_SEEKFUNC_FAIL;
+    c->given = 0;
+    return CURL_SEEKFUNC_OK;
 }
 
 void dm_easy_defaults(CURL *e, const dm_lm_config *c)
 {
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* answers are small, and there are many */
+#if LIBCURL_VERSION_NUM >= 0x075500
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_PROXY, c->proxy ? c->proxy : "");
@@ -123,8 +151,11 @@ static void set_options(dm_call *c, const dm_endpoint *to)
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(e, CURLOPT_PRIVATE, &c->transfer);
-    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
-    curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
+    curl_easy_setopt(e, CURLOPT_POST, 1L);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, give_body);
+    curl_easy_setopt(e, CURLOPT_READDATA, c);
+    curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, begin_again);
+    curl_easy_setopt(e, CURLOPT_SEEKDATA, c);
 }
 
 static double estimate_tokens(const dm_call *c)
@@ -145,10 +176,10 @@ void dm_call_send(dm_call *c, dm_endpoint *e)
     if (c->set_for != e)
         set_options(c, e);
     dm_buf_reset(&c->reply);
-    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body.data);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
     c->endpoint = e;
     c->sends = 0;
+    c->given = 0;
     c->sent_at = dm_now();
     c->estimate = estimate_tokens(c);
     dm_endpoint_charge(e, c->estimate);

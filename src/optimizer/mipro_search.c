@@ -327,6 +327,11 @@ static dm_status score_start(search *x, dm_error *err)
 {
     static const uint16_t written[512];
     dm_status st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
+    if (st == DM_STOP_BUDGET && dm_pool_capped(x->m->pool)) {
+        st = await_levels(x, err); /* what they leave may be enough for the rest of it */
+        if (st == DM_OK)
+            st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
+    }
     if (st != DM_OK)
         return st;
     dm_tell_start(x->start, x->m->valset->n, x->m->in->trainset->n);

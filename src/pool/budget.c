@@ -8,6 +8,11 @@
  * account's own order, which depends on answers alone: it is the same at any number of ranks (where
  * no attempt failed on the way).
  *
+ * What is set aside for a run is what it may send: so many requests, its retries and curl's resends
+ * among them, each at the price of the dearest of its calls. A run that has sent them all comes
+ * back, what it cost is booked, and it waits for a new reserve where it stood. A request whose
+ * tokens no server told is booked at what was set aside for it.
+ *
  * A cell that two accounts want is run once and charged to both; what that leaves over passes on
  * when the phase ends (dm_pool_merge). Released is what may be billed at the most, so the sum of
  * the shares, and with it the cap, is never passed. Before that sum grows, a mark goes into the
@@ -16,16 +21,17 @@
 #include "base/log.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-#define BYTES_AROUND                                                                               \
-    600                /* of a prompt beside its prefix and the example: marks, what is asked for */
-#define SURE_RATIO 1.3 /* over the largest measured ratio of tokens to bytes */
-#define MEASURED   8   /* cells that it takes */
+#define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
+#define SURE_RATIO   1.3 /* over the largest measured ratio of tokens to bytes */
+#define MEASURED     8   /* cells that it takes */
 
 typedef struct entry {
     uint32_t cell;
     bool released, settled;
+    bool again; /* it was released, and came back */
     dm_amount reserve;
 } entry;
 
@@ -33,7 +39,9 @@ struct dm_account {
     dm_account *next;
     dm_amount share, spent, reserved;
     entry *entries; /* [n] in the order they were asked for */
-    size_t n, cap, head, unsettled;
+    size_t n, cap, unsettled;
+    size_t head;    /* the first that is not released */
+    size_t n_again; /* that were, and wait to be released again */
     bool cut;
 };
 
@@ -48,7 +56,7 @@ struct dm_bill { /* of a cell */
     dm_amount out;   /* reserved while it is released */
     dm_usage before; /* of the job's earlier attempts */
     dm_usage told;   /* of answers since it was sent out the last time */
-    dm_usage due;    /* what it cost in all, once done */
+    dm_amount due;   /* what it cost in all, once done */
     bool sent;       /* it is at a worker */
     bool counted;    /* among what the run has spent */
 };
@@ -97,6 +105,17 @@ static double calls_of(const dm_pool *p, const dm_state *s)
     return (double)s->work.candidate->program->n * (twice ? 2 : 1);
 }
 
+/* Of a run, what was told and what was not: see dm_usage.untold. While it is out. */
+static dm_amount amount_of_run(const dm_pool *p, const dm_cell *c, const dm_usage *u)
+{
+    dm_amount a = dm_amount_of(p, p->states[c->state].model, u), out = c->bill->out;
+    if (out.calls > 0) {
+        a.tokens += out.tokens / out.calls * (double)u->untold;
+        a.cost += out.cost / out.calls * (double)u->untold;
+    }
+    return a;
+}
+
 static double bytes_of_json(const dm_value *v)
 {
     dm_buf b;
@@ -107,49 +126,66 @@ static double bytes_of_json(const dm_value *v)
     return n;
 }
 
-/* Of the prompts of all predictors together, without the example. */
-static double bytes_of_state(dm_pool *p, dm_state *s)
+/* Of a prompt without the example's own values. */
+static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter adapter)
 {
     const dm_candidate *c = s->work.candidate;
-    if (s->bytes > 0)
-        return s->bytes;
+    const dm_signature *signature = c->program->predictors[predictor].signature;
     dm_arena *a = dm_arena_new(0);
-    for (size_t i = 0; i < c->program->n; i++) {
-        dm_prefix prefix = {NULL, 0, {NULL, 0}};
-        dm_error err;
-        if (dm_adapter_prefix(a, p->setup->adapter, c->program->predictors[i].signature,
-                              c->parts[i].instructions, c->parts[i].demos, c->parts[i].n_demos,
-                              &prefix, &err) == DM_OK)
-            s->bytes += (double)prefix.json.n;
-        s->bytes += BYTES_AROUND;
-    }
+    dm_prefix prefix = {NULL, 0, {NULL, 0}};
+    dm_error err;
+    double bytes = BYTES_AROUND;
+    dm_value *empty = dm_value_dict(a);
+    dm_str user;
+    for (size_t i = 0; i < signature->n_inputs; i++)
+        dm_value_set(a, empty, signature->fields[i].name, dm_value_text(a, ""));
+    if (dm_adapter_user(a, adapter, signature, empty, &user, &err) == DM_OK)
+        bytes += (double)user.n;
+    if (dm_adapter_prefix(a, adapter, signature, c->parts[predictor].instructions,
+                          c->parts[predictor].demos, c->parts[predictor].n_demos, &prefix,
+                          &err) == DM_OK)
+        bytes += (double)prefix.json.n;
     dm_arena_free(a);
-    return s->bytes;
+    return bytes;
 }
 
-static double bytes_of_run(dm_pool *p, const dm_cell *c)
+/* Of the prompts, without the example: of all predictors together, and of the longest. */
+static void measure_prompts(const dm_pool *p, dm_state *s)
+{
+    if (s->bytes > 0)
+        return;
+    for (size_t i = 0; i < s->work.candidate->program->n; i++) {
+        double bytes = bytes_of_prompt(s, i, p->setup->adapter);
+        s->bytes += bytes;
+        if (p->setup->adapter == DM_CHAT && p->setup->json_fallback)
+            bytes = fmax(bytes, bytes_of_prompt(s, i, DM_JSON));
+        s->longest = fmax(s->longest, bytes);
+    }
+}
+
+static double bytes_of_run(const dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
-    return bytes_of_state(p, s) +
-           (double)s->work.candidate->program->n * bytes_of_json(c->example->row);
+    measure_prompts(p, s);
+    return s->bytes + (double)s->work.candidate->program->n * bytes_of_json(c->example->row);
 }
 
-/* The most that a run of the cell can cost. */
-static dm_amount reserve_of(dm_pool *p, const dm_cell *c)
+/* The most that a run of the cell can cost: all its requests may be of the dearest call. */
+static dm_amount reserve_of(const dm_pool *p, const dm_cell *c)
 {
-    const dm_state *s = &p->states[c->state];
+    dm_state *s = &p->states[c->state];
     const dm_model *m = &p->models[s->model];
     dm_amount r = {.calls = calls_of(p, s)};
     if (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost))
         return r;
+    measure_prompts(p, s);
     double n = (double)s->work.candidate->program->n, most = (double)m->config->max_tokens;
     double ratio = m->measured >= MEASURED ? fmin(1, SURE_RATIO * m->ratio) : 1;
     /* a later step may be shown what the earlier ones wrote */
-    double prompt = r.calls / n * (ratio * bytes_of_run(p, c) + most * n * (n - 1) / 2);
-    double completion = r.calls * most;
-    r.tokens = prompt + completion;
+    double prompt = ceil(ratio * (s->longest + bytes_of_json(c->example->row)) + most * (n - 1));
+    r.tokens = r.calls * (prompt + most);
     if (m->config->price.known)
-        r.cost = dm_price_of(&m->config->price, (int64_t)ceil(prompt), (int64_t)completion, 0);
+        r.cost = r.calls * dm_price_of(&m->config->price, (int64_t)prompt, (int64_t)most, 0);
     return r;
 }
 
@@ -157,7 +193,7 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 {
     dm_state *s = &p->states[c->state];
     dm_model *m = &p->models[s->model];
-    if (u->answers <= 0 || u->prompt <= 0 ||
+    if (u->answers <= 0 || u->prompt <= 0 || u->untold > 0 ||
         (isinf(p->budget.cap.tokens) && isinf(p->budget.cap.cost)))
         return;
     double calls = (double)u->answers / (double)s->work.candidate->program->n;
@@ -240,18 +276,11 @@ static void settle(dm_account *a, entry *e, dm_amount actual)
 static void settle_done(dm_pool *p, dm_cell *c, dm_account *a, entry *e)
 {
     struct dm_bill *bill = bill_of(p, c);
-    dm_amount actual = dm_amount_of(p, p->states[c->state].model, &bill->due);
-    settle(a, e, actual);
+    settle(a, e, bill->due);
     if (!bill->counted)
-        p->budget.charged = dm_amount_plus(p->budget.charged, actual);
+        p->budget.charged = dm_amount_plus(p->budget.charged, bill->due);
     bill->counted = true;
     wake_waiters(c, a);
-}
-
-void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage)
-{
-    if (p->setup->cap)
-        dm_usage_add(&bill_of(p, c)->before, usage);
 }
 
 void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage)
@@ -306,7 +335,9 @@ static bool may_go_out(const dm_pool *p, const dm_cell *c, dm_amount reserve)
 static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
 {
     dm_cell *c = p->cells[e->cell];
+    a->n_again -= e->again;
     e->released = true;
+    e->again = false;
     e->reserve = reserve;
     a->reserved = dm_amount_plus(a->reserved, reserve);
     a->unsettled++;
@@ -315,7 +346,7 @@ static void release(dm_pool *p, dm_account *a, entry *e, dm_amount reserve)
     } else if (c->phase == DM_CELL_IDLE) {
         c->bill->out = reserve;
         p->budget.out = dm_amount_plus(p->budget.out, reserve);
-        dm_cell_requeue(p, e->cell, 0);
+        dm_cell_requeue(p, e->cell, c->way ? c->way->not_before : 0);
     }
 }
 
@@ -327,6 +358,10 @@ bool dm_budget_release(dm_pool *p)
     for (dm_account *a = p->budget.accounts; a; a = a->next) {
         while (a->head < a->n && !a->cut) {
             entry *e = &a->entries[a->head];
+            if (e->released) {
+                a->head++;
+                continue;
+            }
             dm_amount reserve = reserve_of(p, p->cells[e->cell]);
             if (!fits(a, reserve) || !may_go_out(p, p->cells[e->cell], reserve)) {
                 a->cut = a->unsettled == 0;
@@ -360,18 +395,23 @@ static void take_off(dm_pool *p, dm_cell *c)
     bill->sent = false;
 }
 
+static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u);
+
 void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     struct dm_bill *bill = bill_of(p, c);
     dm_usage u = *usage;
-    take_off(p, c);
     dm_usage_add(&u, &bill->told);
-    if (!c->replayed)
-        p->budget.spent =
-            dm_amount_plus(p->budget.spent, dm_amount_of(p, p->states[c->state].model, &u));
+    bill->due = amount_of_run(p, c, &u);
+    take_off(p, c);
+    if (c->replayed)
+        price_known(p, c, &u);
+    else
+        p->budget.spent = dm_amount_plus(p->budget.spent, bill->due);
+    bill->due =
+        dm_amount_plus(bill->due, dm_amount_of(p, p->states[c->state].model, &bill->before));
     dm_usage_add(&u, &bill->before);
     measure(p, c, &u);
-    bill->due = u;
     for (charge *k = bill->charges; k; k = k->next) {
         entry *e = &k->account->entries[k->entry];
         if (e->released && !e->settled)
@@ -379,15 +419,14 @@ void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage)
     }
 }
 
-bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
+void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before)
 {
     struct dm_bill *bill = bill_of(p, c);
     dm_amount gone = bill->out;
-    bool any = false;
     if (usage) {
         dm_usage u = *usage;
         dm_usage_add(&u, &bill->told);
-        gone = dm_amount_of(p, p->states[c->state].model, &u);
+        gone = amount_of_run(p, c, &u);
     }
     bill->told = (dm_usage){0};
     take_off(p, c);
@@ -399,19 +438,28 @@ bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
         if (!e->released || e->settled)
             continue;
         settle(a, e, gone);
-        e->settled = false;
-        if (a->cut || !fits(a, e->reserve)) { /* it stays undone: what waits for it is cut */
-            a->cut = true;
-            e->settled = true;
-            continue;
-        }
-        a->reserved = dm_amount_plus(a->reserved, e->reserve);
-        a->unsettled++;
-        c->bill->out = e->reserve;
-        any = true;
+        e->settled = e->released = false;
+        e->again = true;
+        a->n_again++;
+        a->head = k->entry < a->head ? k->entry : a->head;
     }
-    p->budget.out = dm_amount_plus(p->budget.out, c->bill->out);
-    return any;
+    c->phase = DM_CELL_IDLE;
+    if (not_before > 0)
+        dm_way_of(p, c)->not_before = not_before;
+}
+
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage)
+{
+    return dm_pool_capped(p) &&
+           c->bill->told.requests + usage->requests >= dm_budget_allowance(p, c);
+}
+
+dm_amount dm_budget_left(const dm_pool *p)
+{
+    if (!dm_pool_capped(p))
+        return DM_NO_CAP;
+    dm_amount left = dm_amount_minus(p->budget.cap, committed(p));
+    return dm_amount_most(left, (dm_amount){0, 0, 0});
 }
 
 bool dm_budget_cut(const dm_account *a)
@@ -424,12 +472,26 @@ int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
     return dm_pool_capped(p) ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
 }
 
+int64_t dm_budget_covers(const dm_pool *p, const dm_cell *c, const dm_cell *other)
+{
+    if (!dm_pool_capped(p))
+        return INT64_MAX;
+    dm_amount one = reserve_of(p, other), out = c->bill->out;
+    one = dm_amount_times(one, 1 / one.calls);
+    double n = out.calls;
+    if (one.tokens > 0 && !isinf(p->budget.cap.tokens))
+        n = fmin(n, out.tokens / one.tokens);
+    if (one.cost > 0 && !isinf(p->budget.cap.cost))
+        n = fmin(n, out.cost / one.cost);
+    return (int64_t)(n * (1 + 1e-9));
+}
+
 /* ---- phases ---- */
 
 static bool any_unsettled(const dm_pool *p)
 {
     for (const dm_account *a = p->budget.accounts; a; a = a->next)
-        if (a->unsettled)
+        if (a->unsettled || (a->n_again && !a->cut))
             return true;
     return false;
 }
@@ -487,8 +549,44 @@ typedef struct counting {
     dm_amount *known;
 } counting;
 
-/* Results and answers of the journal; of which role they were is not known, the task's prices
- * stand for all. */
+/* What a record of the journal says was spent. Of which role it was shows only when the work is
+ * asked for again; until then the dearest model's price stands for it. */
+static dm_amount at_most(const dm_pool *p, const dm_usage *u)
+{
+    dm_amount most = {0, 0, 0};
+    for (int m = 0; m < DM_ROLES; m++)
+        most = dm_amount_most(most, dm_amount_of(p, m, u));
+    return most;
+}
+
+/* What earlier attempts may have spent is never less than their mark. */
+static void account_known(dm_pool *p, dm_amount known)
+{
+    dm_amount lost = dm_amount_minus(p->budget.mark_found, known);
+    lost = dm_amount_most(lost, (dm_amount){0, 0, 0});
+    dm_account *m = p->budget.main;
+    m->share = dm_amount_minus(m->share, dm_amount_minus(lost, p->budget.lost));
+    p->budget.spent = dm_amount_plus(p->budget.spent, dm_amount_minus(known, p->budget.known));
+    p->budget.lost = lost;
+    p->budget.known = known;
+}
+
+static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u)
+{
+    dm_amount exact = dm_amount_of(p, p->states[c->state].model, u);
+    dm_amount less = dm_amount_minus(at_most(p, u), exact);
+    if (less.cost > 0)
+        account_known(p, dm_amount_minus(p->budget.known, less));
+}
+
+void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage)
+{
+    if (!p->setup->cap)
+        return;
+    dm_usage_add(&bill_of(p, c)->before, usage);
+    price_known(p, c, usage);
+}
+
 static void add_known(void *user, dm_journal_type type, dm_str bytes)
 {
     const counting *k = user;
@@ -506,7 +604,7 @@ static void add_known(void *user, dm_journal_type type, dm_str bytes)
         }
         dm_record_free(&rec);
     }
-    *k->known = dm_amount_plus(*k->known, dm_amount_of(k->pool, k->pool->model_of[DM_TASK], &u));
+    *k->known = dm_amount_plus(*k->known, at_most(k->pool, &u));
 }
 
 void dm_budget_begin(dm_pool *p)
@@ -514,16 +612,14 @@ void dm_budget_begin(dm_pool *p)
     const dm_setup *s = p->setup;
     if (!s->cap)
         return;
-    dm_amount known = {0, 0, 0}, mark = {0, 0, 0};
+    dm_amount known = {0, 0, 0};
     if (s->replay) {
         dm_replay_each(s->replay, add_known, &(counting){p, &known});
-        mark = dm_replay_mark(s->replay);
+        p->budget.mark = p->budget.mark_found = dm_replay_mark(s->replay);
     }
-    p->budget.lost = dm_amount_most(dm_amount_minus(mark, known), (dm_amount){0, 0, 0});
-    p->budget.spent = known;
-    p->budget.mark = mark;
     p->budget.cap = *s->cap;
-    p->budget.main = new_account(p, dm_amount_minus(p->budget.cap, p->budget.lost));
+    p->budget.main = new_account(p, p->budget.cap);
+    account_known(p, known);
 }
 
 void dm_budget_end(dm_pool *p)

@@ -9,7 +9,7 @@
 
 #define MOST_KEPT 1000 /* answers of a cell; a run asks a few a step */
 
-void dm_queue_push(dm_queue *q, uint32_t cell)
+static void make_room(dm_queue *q)
 {
     if (q->tail - q->head == q->cap) {
         size_t cap = q->cap ? 2 * q->cap : 64, n = q->tail - q->head;
@@ -19,7 +19,22 @@ void dm_queue_push(dm_queue *q, uint32_t cell)
         free(q->items);
         *q = (dm_queue){items, 0, n, cap};
     }
+}
+
+void dm_queue_push(dm_queue *q, uint32_t cell)
+{
+    make_room(q);
     q->items[q->tail++ % q->cap] = cell;
+}
+
+static void push_front(dm_queue *q, uint32_t cell)
+{
+    make_room(q);
+    if (q->head == 0) { /* the same places, a round later */
+        q->head += q->cap;
+        q->tail += q->cap;
+    }
+    q->items[--q->head % q->cap] = cell;
 }
 
 bool dm_queue_pop(dm_queue *q, uint32_t *cell)
@@ -150,6 +165,15 @@ static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usa
     return r;
 }
 
+void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage)
+{
+    const dm_lm_config *m = p->models[p->states[c->state].model].config;
+    dm_usage_add(&p->usage, usage);
+    p->cost += m && m->price.known
+                   ? dm_price_of(&m->price, usage->prompt, usage->completion, usage->cached)
+                   : NAN;
+}
+
 static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
 {
     dm_record rec;
@@ -157,7 +181,7 @@ static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
     if (dm_record_open(&rec, bytes, NULL, &in)) {
         dm_answer a = dm_read_answer_fields(&in);
         if (!rec.bad) {
-            dm_usage_add(&p->usage, &a.usage);
+            dm_pool_count(p, p->cells[number], &a.usage);
             dm_budget_before(p, p->cells[number], &a.usage);
             if (!done && a.call != DM_NO_CALL)
                 dm_cell_keep_answer(p, number, &a);
@@ -209,15 +233,26 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e)
     return number;
 }
 
+struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c)
+{
+    if (!c->way)
+        c->way = dm_arena_alloc(p->arena, sizeof *c->way);
+    return c->way;
+}
+
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
 {
     dm_cell *c = p->cells[number];
     dm_model *m = &p->models[p->states[c->state].model];
     c->phase = DM_CELL_QUEUED;
-    if (not_before > 0 && !c->way)
-        c->way = dm_arena_alloc(p->arena, sizeof *c->way);
-    if (c->way)
-        c->way->not_before = not_before;
+    if (not_before > 0)
+        dm_way_of(p, c)->not_before = not_before;
+    else if (c->way)
+        c->way->not_before = 0;
+    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0 && c->way->odd == 0) {
+        push_front(&m->first, number); /* the model's first piece of work stays the first */
+        return;
+    }
     /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
     const dm_work *w = &p->states[c->state].work;
     dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;
@@ -227,7 +262,7 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
 static void count_progress(dm_pool *p, const dm_cell *c, const dm_result *r, const dm_usage *usage)
 {
     p->phase_done++;
-    dm_usage_add(&p->usage, usage);
+    dm_pool_count(p, c, usage);
     p->n_errors += r->fault != DM_FAULT_NONE;
     if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
         p->mean_sum += r->score;
@@ -254,6 +289,8 @@ void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
+    c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
+                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)

@@ -38,16 +38,21 @@ typedef struct dm_cell {
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    struct dm_bill *bill; /* under a cap, else NULL */
-    struct dm_cell_way {  /* of one that failed on the way, else NULL: there are many cells */
+    struct dm_bill *bill;             /* under a cap, else NULL */
+    struct dm_cell_way {              /* of one that went back, else NULL: there are many cells */
         double failed_at, not_before; /* the first time; when it may go out again */
+        double failed_last;
+        int64_t odd;    /* replies to its next call that were no answers */
+        bool seen;      /* it went out after the model had answered something else */
+        bool finds_out; /* it is out for another cell's call: does the model answer that? */
     } * way;
     uint32_t state;
     int32_t row; /* its number in the setup; -1: sent whole */
     int32_t worker;
     uint8_t tries, phase;
-    bool replayed;
-    bool out; /* it takes a place at worker; also when it is done by another's late result */
+    bool replayed : 1;
+    bool replied : 1; /* it is done, and the model replied to its last call */
+    bool out : 1; /* it takes a place at worker; also when it is done by another's late result */
 } dm_cell;
 
 /* A task's id: the cell's number, and which try it is, so that what comes late of an earlier one is
@@ -61,8 +66,9 @@ typedef struct dm_state { /* a candidate with how it is run */
     dm_hash key;
     dm_work work;
     int model;
-    uint8_t *sent; /* [n_workers] bits: the worker knows it */
-    double bytes;  /* of a prompt, about, without the example; 0: not reckoned yet */
+    uint8_t *sent;  /* [n_workers] bits: the worker knows it */
+    double bytes;   /* of its prompts together, about, without the example; 0: not reckoned yet */
+    double longest; /* of them, of any adapter */
 } dm_state;
 
 struct dm_future {
@@ -98,6 +104,13 @@ void dm_tables_init(dm_pool *p);
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;
 
+/* Of calls that were answered in the end: how often a reply was no answer, by chance. */
+typedef struct dm_replies {
+    bool odd[100]; /* the last ones, in a ring */
+    size_t n, at;
+    double all, all_odd; /* over the last thousands */
+} dm_replies;
+
 typedef struct dm_model {       /* one distinct model; roles may share it */
     const dm_lm_config *config; /* NULL: no role has this number */
     dm_value *identity;
@@ -109,8 +122,14 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
+    int64_t in_vain; /* requests before the first answer */
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
+    dm_replies replies;
+    double answered_at; /* by the model itself, not from what is kept; -1: not yet */
+    size_t doubted;     /* cells that wait until it is known whether it answers others */
+    int64_t first_odd;  /* replies that were none before it had answered anything */
+    uint32_t asks;      /* the cell that goes out to find out, + 1; 0: none */
 } dm_model;
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */
@@ -174,13 +193,14 @@ struct dm_pool {
         dm_account *accounts; /* main first, in the order they were opened */
         dm_account *main;     /* the optimizer's own; NULL: no cap */
         dm_amount cap;
-        dm_amount lost;    /* that earlier attempts may have spent without a result */
-        dm_amount spent;   /* of results and answers, all attempts */
-        dm_amount out;     /* reserved for what is released */
-        dm_amount sent;    /* of it, what is at workers */
-        dm_amount charged; /* of what this run has asked for so far, once each */
-        dm_amount mark;    /* in the journal */
-        dm_amount each;    /* share of the next n_each strands */
+        dm_amount mark_found, known; /* of earlier attempts: their mark, and what is recorded */
+        dm_amount lost;              /* that earlier attempts may have spent without a result */
+        dm_amount spent;             /* of results and answers, all attempts */
+        dm_amount out;               /* reserved for what is released */
+        dm_amount sent;              /* of it, what is at workers */
+        dm_amount charged;           /* of what this run has asked for so far, once each */
+        dm_amount mark;              /* in the journal */
+        dm_amount each;              /* share of the next n_each strands */
         size_t n_each;
     } budget;
 
@@ -197,6 +217,7 @@ struct dm_pool {
 
     /* progress */
     dm_usage usage;
+    double cost; /* of it, at each model's prices; NAN: one is not known */
     const char *phase;
     size_t phase_total, phase_done, n_errors;
     double mean_sum, last_tick, tick_every;
@@ -213,6 +234,9 @@ void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* co
 void dm_cell_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                   const dm_usage *usage);
 void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before);
+/* What an answer or a run of the cell took is added to the whole job's usage and cost. */
+void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
 
@@ -224,6 +248,36 @@ void dm_pool_lost(dm_pool *p, int worker);
 void dm_release_delayed(dm_pool *p);
 void dm_check_outage(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
+
+void dm_answer_came(dm_pool *p, const dm_cell *c);
+void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a);
+
+/* back.c */
+/* Whether a run that failed on the way, of a model that may have answered nothing yet, may go
+ * back. */
+bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* Whether a cell whose run came to r goes out again; its result is not kept then. */
+bool dm_goes_back(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+/* The cell was out for a call that the model had answered before. */
+void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+/* A model that has answered nothing yet spoilt a go: others are tried, and a few goes must do.
+ * True: the run has failed. */
+bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error);
+
+/* doubt.c: is it the server or this request? */
+/* The model replied to a call of the cell, as usage tells. */
+void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run of the cell ended at replies that were no answers (usage: of it): whether that is the
+ * request's own failure by now. */
+bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+/* A cell that is due: false: it waits, or goes out to find out. */
+bool dm_doubt_may_go(dm_pool *p, uint32_t number);
+/* Whether the cell waits until the model is known to answer others. */
+bool dm_doubt_waits(const dm_model *m, const dm_cell *c);
+bool dm_doubt_holds(const dm_model *m); /* no new work meanwhile */
+/* The cell whose call shows whether the model answers, within what is reserved for c; NULL: none.
+ */
+const dm_cell *dm_doubt_witness(const dm_pool *p, const dm_cell *c);
 
 /* known.c: answers across runs */
 void dm_known_find(dm_pool *p, int worker, dm_reader *in);
@@ -244,11 +298,17 @@ void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
 void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
 /* usage: beside what was told. */
 void dm_budget_done(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed);
- * false: there is nothing left to try again with. */
-bool dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
+ * it cost is booked, and it stands in its accounts again where it stood: it goes out when there is
+ * a new reserve for it, and not before that time. */
+void dm_budget_again(dm_pool *p, dm_cell *c, const dm_usage *usage, double not_before);
+/* Whether the run has made all requests that it had; usage: beside what was told. */
+bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
 bool dm_budget_cut(const dm_account *a);
+dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* requests of a run; 0: any */
+/* How many requests of the other's run are covered by what is reserved for c, which is released. */
+int64_t dm_budget_covers(const dm_pool *p, const dm_cell *c, const dm_cell *other);
 
 /* pool.c */
 dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err); /* takes the link */

@@ -35,6 +35,7 @@ static dm_status read_models(dm_pool *p, dm_error *err)
         dm_price_default(c);
         p->models[i].config = c;
         p->models[i].identity = dm_lm_identity(p->arena, c);
+        p->models[i].answered_at = -1;
     }
     return DM_OK;
 }
@@ -360,13 +361,14 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p)
                        .in_flight = p->n_sent,
                        .usage = p->usage,
                        .cost = NAN,
+                       .left = dm_budget_left(p),
                        .ranks = (size_t)p->n_ready};
     for (int m = 0; m < DM_ROLES; m++)
         if (p->models[m].config)
             s.slots += (size_t)p->models[m].config->concurrency;
     const dm_lm_config *task = p->models[p->model_of[DM_TASK]].config;
     if (task && task->price.known)
-        s.cost = dm_price_of(&task->price, s.usage.prompt, s.usage.completion, s.usage.cached);
+        s.cost = p->cost;
     return s;
 }
 

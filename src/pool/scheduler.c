@@ -8,14 +8,7 @@
 #include <string.h>
 
 #define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
-/* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
- * outage has passed since it first failed; a model that answers nobody ends the run by then. The
- * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
- * with the default of 2 minutes it is out nine times, each with num_retries + 1 attempts a call.
- * Only then does the failure stand, and the example is absent. */
-#define MIN_TRIES  6
-#define MAX_DELAY  30.0 /* s */
-#define LAST_DELAY 300.0
+#define FIND_SENDS  3 /* requests to find out whether it answers */
 
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
 {
@@ -106,33 +99,54 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
     peer->n_states++;
 }
 
-static void add_task(dm_pool *p, int worker, uint32_t number)
+static void write_row(dm_writer *out, const dm_cell *c)
 {
-    dm_peer *peer = &p->peers[worker];
-    dm_cell *c = p->cells[number];
-    dm_writer out;
-    size_t n = 0;
-    add_state(p, peer, worker, c->state);
-    dm_writer_init(&out, &peer->tasks);
-    dm_write_array(&out, 6);
-    dm_write_int(&out, dm_task_of(number, c));
-    dm_write_int(&out, c->state);
-    dm_write_int(&out, dm_budget_allowance(p, c));
-    dm_write_int(&out, c->row);
+    dm_write_int(out, c->row);
     if (c->row < 0) {
         dm_buf row;
         dm_buf_init(&row, DM_MAX_TEXT);
         dm_json_write(&row, c->example->row, DM_JSON_PYTHON);
-        dm_write_str(&out, dm_buf_view(&row));
+        dm_write_str(out, dm_buf_view(&row));
         dm_buf_free(&row);
     } else {
-        dm_write_str(&out, (dm_str){NULL, 0});
+        dm_write_str(out, (dm_str){NULL, 0});
     }
-    for (dm_kept_answer *k = c->answers; k; k = k->next)
+}
+
+/* What a worker is to do for cell number c: its run or, to find out whether the model answers at
+ * all, the first call of another's. */
+static void write_task(dm_pool *p, dm_writer *out, uint32_t number, const dm_cell *witness)
+{
+    const dm_cell *c = p->cells[number];
+    int64_t most = dm_budget_allowance(p, c);
+    size_t n = 0;
+    if (witness)
+        most = dm_budget_covers(p, c, witness) < FIND_SENDS ? dm_budget_covers(p, c, witness)
+                                                            : FIND_SENDS;
+    dm_write_array(out, 7);
+    dm_write_int(out, dm_task_of(number, c));
+    dm_write_int(out, witness ? witness->state : c->state);
+    dm_write_int(out, most);
+    write_row(out, witness ? witness : c);
+    dm_kept_answer *first = witness ? NULL : c->answers;
+    for (dm_kept_answer *k = first; k; k = k->next)
         n++;
-    dm_write_array(&out, n);
-    for (dm_kept_answer *k = c->answers; k; k = k->next)
-        dm_write_answer(&out, &k->answer);
+    dm_write_array(out, n);
+    for (dm_kept_answer *k = first; k; k = k->next)
+        dm_write_answer(out, &k->answer);
+    dm_write_int(out, witness ? -1 : c->way ? c->way->odd : 0);
+}
+
+static void add_task(dm_pool *p, int worker, uint32_t number, const dm_cell *witness)
+{
+    dm_peer *peer = &p->peers[worker];
+    dm_cell *c = p->cells[number];
+    dm_writer out;
+    add_state(p, peer, worker, witness ? witness->state : c->state);
+    dm_writer_init(&out, &peer->tasks);
+    write_task(p, &out, number, witness);
+    if (c->way)
+        c->way->finds_out = witness != NULL;
     dm_budget_sent(p, c);
     peer->n_tasks++;
     c->phase = DM_CELL_SENT;
@@ -218,13 +232,46 @@ static size_t n_queued(const dm_model *m)
     return dm_queue_length(&m->first) + dm_queue_length(&m->queue);
 }
 
+/* Sends the cell that is to find out whether the model answers. */
+static void find_out(dm_pool *p, int number)
+{
+    dm_model *m = &p->models[number];
+    if (!m->asks || m->phase == DM_MODEL_PROBED)
+        return;
+    dm_cell *c = p->cells[m->asks - 1];
+    const dm_cell *witness = wanted(c) ? dm_doubt_witness(p, c) : NULL;
+    int w = witness ? free_worker(p, number, false) : -1;
+    if (witness && w < 0)
+        return;
+    if (!witness)
+        c->phase = c->phase == DM_CELL_QUEUED ? DM_CELL_IDLE : c->phase;
+    else if (c->phase == DM_CELL_QUEUED)
+        add_task(p, w, m->asks - 1, witness);
+    if (c->phase == DM_CELL_SENT && m->phase == DM_MODEL_UNTRIED)
+        m->phase = DM_MODEL_PROBED;
+    m->asks = 0;
+}
+
+/* Whether the model's first piece of work waits, as its servers were not there; where they are
+ * there and their reply was no answer, another is tried. */
+static bool first_waits(const dm_pool *p, const dm_model *m)
+{
+    const dm_queue *q = &m->delayed;
+    for (size_t i = q->head; i < q->tail; i++)
+        if (p->cells[q->items[i % q->cap]]->way->odd == 0)
+            return true;
+    return false;
+}
+
 static void schedule_model(dm_pool *p, int number)
 {
     dm_model *m = &p->models[number];
     uint32_t cell;
-    while (n_queued(m) > 0) {
-        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4). */
-        if (m->phase == DM_MODEL_PROBED)
+    find_out(p, number);
+    while (n_queued(m) > 0 && !dm_doubt_holds(m)) {
+        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
+         * while it waits to go out again. */
+        if (m->phase == DM_MODEL_PROBED || (m->phase == DM_MODEL_UNTRIED && first_waits(p, m)))
             return;
         int w = free_worker(p, number, false);
         if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
@@ -232,7 +279,7 @@ static void schedule_model(dm_pool *p, int number)
                             true); /* so that no place is empty while a message travels */
         if (w < 0 || !next_cell(p, m, &cell))
             return;
-        add_task(p, w, cell);
+        add_task(p, w, cell, NULL);
         if (m->phase == DM_MODEL_UNTRIED)
             m->phase = DM_MODEL_PROBED;
     }
@@ -263,7 +310,7 @@ static bool read_task(dm_pool *p, dm_reader *in, int64_t *task, uint32_t *number
     return false;
 }
 
-static void answer_came(dm_pool *p, const dm_cell *c)
+void dm_answer_came(dm_pool *p, const dm_cell *c)
 {
     dm_model *m = &p->models[p->states[c->state].model];
     m->phase = DM_MODEL_GOOD;
@@ -271,7 +318,7 @@ static void answer_came(dm_pool *p, const dm_cell *c)
     m->last_answer = p->link->ops->now(p->link);
 }
 
-static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
+void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
 {
     dm_buf b;
     dm_writer w;
@@ -302,11 +349,13 @@ static void take_answer(dm_pool *p, dm_reader *in)
     dm_cell *c = p->cells[number];
     if (*in->bad || a.call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, &a))
         return; /* late or twice, too */
-    dm_usage_add(&p->usage, &a.usage);
+    dm_pool_count(p, c, &a.usage);
     dm_budget_told(p, c, &a.usage);
     dm_cell_keep_answer(p, number, &a);
-    journal_answer(p, c, &a);
-    answer_came(p, c);
+    dm_journal_answer(p, c, &a);
+    dm_answer_came(p, c);
+    if (a.usage.answers > 0)
+        dm_doubt_answered(p, c, &a.usage);
 }
 
 /* Whether the worker is the one that has the cell now; if so, its place is free again. */
@@ -322,35 +371,16 @@ static bool came_from(dm_pool *p, dm_cell *c, int worker)
     return true;
 }
 
-static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
-{
-    double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
-           now - m->last_answer >= m->config->outage; /* then the run stops */
-}
-
-static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
+static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                     const dm_usage *usage)
 {
     dm_cell *c = p->cells[number];
-    const dm_model *m = &p->models[p->states[c->state].model];
-    p->models[p->states[c->state].model].failing = true;
-    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
-    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
-    double now = p->link->ops->now(p->link);
-    dm_usage_add(&p->usage, usage);
-    if (usage->requests > 0)
-        journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
-    if (dm_pool_capped(p) && !dm_budget_again(p, c, usage)) {
-        c->phase = DM_CELL_IDLE;
-        return;
-    }
-    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
-           DM_STR_ARG(error));
-    dm_cell_requeue(p, number, now + delay);
-    if (c->tries == 0)
-        c->way->failed_at = now;
-    if (c->tries < UINT8_MAX)
-        c->tries++;
+    if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER)
+        dm_answer_came(p, c);
+    if (usage->answers > 0 || r->fault == DM_FAULT_REFUSED || r->fault == DM_FAULT_FILTER ||
+        r->fault == DM_FAULT_OVERFLOW)
+        dm_doubt_answered(p, c, usage);
+    dm_cell_done(p, number, bytes, r, usage);
 }
 
 /* Whether the steps are those of the cell's program. */
@@ -383,18 +413,19 @@ static void take_result(dm_pool *p, int worker, dm_reader *in)
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
     bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
-    if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
+    bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER;
+    if (c->phase == DM_CELL_DONE || (failed && !expected)) {
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && m->phase != DM_MODEL_GOOD) {
+    } else if (r.fault == DM_FAULT_TRANSPORT && !dm_may_ask_again(p, c, &usage)) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
-        put_back(p, number, &usage, dm_str_of(error));
-    } else {
-        if (r.fault != DM_FAULT_TRANSPORT)
-            answer_came(p, c);
-        dm_cell_done(p, number, bytes, &r, &usage);
+    } else if (expected && c->way && c->way->finds_out) {
+        dm_found_out(p, number, &r, &usage);
+    } else if (r.fault == DM_FAULT_SERVER && dm_model_given_up(p, m, &usage, error)) {
+        ;
+    } else if (!dm_goes_back(p, number, &r, &usage)) {
+        end_cell(p, number, bytes, &r, &usage);
     }
     dm_arena_free(a);
 }
@@ -514,8 +545,9 @@ void dm_pool_lost(dm_pool *p, int worker)
         dm_cell *c = p->cells[i];
         if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
             continue;
-        c->phase = DM_CELL_IDLE;
-        if (!dm_pool_capped(p) || dm_budget_again(p, c, NULL))
+        if (dm_pool_capped(p))
+            dm_budget_again(p, c, NULL, 0);
+        else
             dm_cell_requeue(p, (uint32_t)i, 0);
     }
     for (int m = 0; m < DM_ROLES; m++)
@@ -538,6 +570,7 @@ void dm_release_delayed(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES; m++) {
         dm_model *model = &p->models[m];
+        size_t doubted = 0;
         for (size_t n = dm_queue_length(&model->delayed); n > 0; n--) {
             uint32_t number;
             if (!dm_queue_pop(&model->delayed, &number))
@@ -545,8 +578,13 @@ void dm_release_delayed(dm_pool *p)
             if (p->cells[number]->phase != DM_CELL_QUEUED)
                 continue; /* a worker that was lost had it after all */
             double due = p->cells[number]->way->not_before;
-            dm_cell_requeue(p, number, due <= now ? 0 : due);
+            doubted += model->phase == DM_MODEL_GOOD && dm_doubt_waits(model, p->cells[number]);
+            if (due > now)
+                dm_cell_requeue(p, number, due);
+            else if (dm_doubt_may_go(p, number))
+                dm_cell_requeue(p, number, 0);
         }
+        model->doubted = doubted;
     }
 }
 
@@ -555,7 +593,7 @@ void dm_check_outage(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES && !p->stop; m++) {
         const dm_model *model = &p->models[m];
-        bool waits = model->in_flight > 0 || dm_queue_length(&model->delayed) > 0;
+        bool waits = model->in_flight > 0 || model->asks || dm_queue_length(&model->delayed) > 0;
         if (!model->config || !waits || !model->failing ||
             now - model->last_answer <=
                 model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))

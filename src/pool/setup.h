@@ -41,8 +41,9 @@ typedef struct dm_pool_stats {
     size_t errors;           /* absent and failed examples so far */
     size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;
-    double cost;  /* NAN: not known */
-    size_t ranks; /* that run models */
+    double cost;    /* NAN: not known */
+    dm_amount left; /* of each cap; INFINITY: there is none */
+    size_t ranks;   /* that run models */
 } dm_pool_stats;
 
 /* One process: the coordinator and one worker in the same loop; MPI_Init is never called. */

@@ -20,6 +20,7 @@ typedef struct event { /* a message on its way to the coordinator, or the notice
 typedef struct sim_state { /* a program state as a virtual worker knows it */
     dm_candidate *candidate;
     dm_work work;
+    size_t prefix[8]; /* bytes */
 } sim_state;
 
 typedef struct sim_worker {
@@ -171,44 +172,6 @@ typedef struct sim_task { /* one that a worker was given */
     int64_t most; /* requests; 0: any number */
 } sim_task;
 
-/* What a run comes to, of which n_calls calls were made here, and the answers of told of them were
- * told; more calls when the rule says that it takes more than one a predictor. spent: the calls
- * that were set aside for it did not do. */
-static void make_result(sim_link *l, const sim_task *t, int64_t n_calls, int64_t told, bool spent,
-                        dm_arena *a, dm_buf *out)
-{
-    const sim_state *s = t->state;
-    dm_run_result r = {.score = NAN};
-    dm_writer w;
-    l->stats->runs++;
-    /* a model that does not answer at all ends the run: another story */
-    bool probe = l->pool->models[l->pool->model_of[s->work.role]].phase != DM_MODEL_GOOD;
-    bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
-    if (!probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
-        r.fault = DM_FAULT_TRANSPORT;
-        r.error = "simulated failure of the way";
-    } else {
-        l->sim.run(l->sim.user, &s->work, t->row, a, &r);
-        int64_t more = r.usage.requests - (int64_t)s->candidate->program->n;
-        spent = spent || (t->most > 0 && n_calls + more > t->most);
-        if (n_calls > 0 && more > 0 && !spent) {
-            n_calls += more;
-            l->stats->calls += (size_t)more;
-        }
-    }
-    if (spent) {
-        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
-        r.error = "the requests that were set aside are used";
-    }
-    n_calls -= told;
-    r.usage = (dm_usage){.requests = n_calls,
-                         .answers = n_calls - (r.fault != DM_FAULT_NONE && n_calls > 0),
-                         .prompt = 100 * n_calls,
-                         .completion = 10 * n_calls};
-    dm_writer_init(&w, out);
-    dm_write_result(&w, &r);
-}
-
 static uint64_t asked_of(const sim_task *t, size_t call)
 {
     dm_hash row = dm_json_hash(t->row);
@@ -253,17 +216,118 @@ static void begin_item(dm_buf *msg, dm_writer *out, int kind, int64_t id)
     dm_write_int(out, id);
 }
 
-static void send_answer(sim_link *l, int worker, const sim_task *t, size_t call, double at)
+static void send_answer(sim_link *l, int worker, const sim_task *t, size_t call,
+                        const dm_usage *usage, double at)
 {
     dm_buf msg;
     dm_writer out;
     dm_answer a = {.call = (uint32_t)call,
                    .asked = asked_of(t, call),
                    .content = DM_STR("simulated"),
-                   .usage = {.requests = 1, .answers = 1, .prompt = 100, .completion = 10}};
+                   .usage = *usage};
     begin_item(&msg, &out, 0, t->id);
     dm_write_answer(&out, &a);
     post(l, at, worker, &msg);
+}
+
+/* ---- requests ---- */
+
+/* Of the prompt, about four bytes each. */
+static int64_t prompt_tokens(sim_link *l, const sim_task *t, size_t call)
+{
+    const sim_state *s = t->state;
+    dm_arena *a = dm_arena_new(1024);
+    dm_str user = {NULL, 0};
+    dm_error err;
+    size_t predictor = call % s->candidate->program->n;
+    if (dm_adapter_user(a, DM_CHAT, s->candidate->program->predictors[predictor].signature, t->row,
+                        &user, &err) != DM_OK)
+        user.n = 0;
+    dm_arena_free(a);
+    double unlike = 0.95 + 0.1 * dm_draw_double(l->sim.seed, 0x52, asked_of(t, call));
+    return (int64_t)(unlike * (double)(s->prefix[predictor & 7] + user.n) / 4);
+}
+
+/* One request; false: it failed. What the server bills is in the stats, what it told in u. */
+static bool send_request(sim_link *l, const sim_task *t, size_t call, double fails, dm_usage *u)
+{
+    const dm_lm_config *m = l->pool->models[l->pool->model_of[t->state->work.role]].config;
+    int64_t most = m->has_max_tokens ? m->max_tokens : 10;
+    int64_t prompt = prompt_tokens(l, t, call);
+    double what = fails > 0 ? dm_draw_double(l->sim.seed, 0x54, l->stats->calls) : 1;
+    int64_t completion =
+        1 + (int64_t)(dm_draw(l->sim.seed, 0x53, l->stats->calls) % (uint64_t)most);
+    u->requests++;
+    l->stats->calls++;
+    l->stats->longest = fmax(l->stats->longest, (double)prompt);
+    if (what < l->sim.refused * fails)
+        return false;
+    l->stats->tokens += (double)(prompt + completion);
+    l->stats->cost += m->price.known ? dm_price_of(&m->price, prompt, completion, 0) : 0;
+    if (what < (l->sim.refused + l->sim.unanswered) * fails) {
+        u->untold++;
+        return false;
+    }
+    u->answers++;
+    u->prompt += prompt;
+    u->completion += completion;
+    return true;
+}
+
+typedef struct sim_run { /* of a task */
+    int64_t made;        /* requests */
+    bool spent;          /* those that were set aside did not do */
+    bool failed;         /* on the way */
+    dm_usage rest;       /* beside what was told */
+} sim_run;
+
+/* A call with its retries. */
+static bool make_call(sim_link *l, const sim_task *t, size_t call, sim_run *r, dm_usage *u)
+{
+    /* a model that does not answer at all ends the run: another story */
+    const dm_model *m = &l->pool->models[l->pool->model_of[t->state->work.role]];
+    bool good = m->phase == DM_MODEL_GOOD, first = t->most > 0 && m->in_vain == 0;
+    for (int i = 0; i <= m->config->num_retries; i++) {
+        if (t->most > 0 && r->made == t->most) {
+            r->spent = true;
+            return false;
+        }
+        r->made++;
+        if (send_request(l, t, call, good || (first && i < 2), u))
+            return true;
+        r->failed = i == m->config->num_retries;
+    }
+    return false;
+}
+
+/* What a run comes to; it takes more calls when the rule says that it takes more than one a
+ * predictor. */
+static void make_result(sim_link *l, const sim_task *t, sim_run *run, dm_arena *a, dm_buf *out)
+{
+    const sim_state *s = t->state;
+    dm_run_result r = {.score = NAN};
+    dm_writer w;
+    l->stats->runs++;
+    bool probe = l->pool->models[l->pool->model_of[s->work.role]].phase != DM_MODEL_GOOD;
+    bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
+    bool ok = !run->spent && !run->failed;
+    if (ok && !probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
+        run->failed = true;
+    } else if (ok) {
+        l->sim.run(l->sim.user, &s->work, t->row, a, &r);
+        int64_t n = (int64_t)s->candidate->program->n;
+        for (int64_t more = r.usage.requests - n; run->made > 0 && more > 0 && ok; more--)
+            ok = make_call(l, t, (size_t)(n + more), run, &run->rest);
+    }
+    if (run->spent || run->failed) {
+        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
+        r.error = run->spent ? "the requests that were set aside are used"
+                             : "simulated failure of the way";
+        l->stats->spent += run->spent;
+    }
+    r.usage = run->rest;
+    dm_writer_init(&w, out);
+    dm_write_result(&w, &r);
 }
 
 /* Makes the calls that are not given, one after another on the place that is free first; tells the
@@ -272,33 +336,29 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
 {
     sim_worker *w = &l->workers[worker];
     size_t best = 0, n = t->state->candidate->program->n;
-    int64_t made = 0, told = 0;
+    sim_run run = {0};
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
             best = i;
     double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
-    bool spent = false;
-    for (size_t call = 0; call < n; call++) {
+    for (size_t call = 0; call < n && !run.spent && !run.failed; call++) {
+        dm_usage u = {0};
         if (is_given(t, call))
             continue;
-        spent = t->most > 0 && made == t->most;
-        if (spent)
-            break;
+        bool again = was_done(l, t, call);
         at += l->sim.latency / (double)n * (0.2 + 4.8 * pow(draw(l), 3));
-        made++;
-        l->stats->calls++;
-        l->stats->repeated += was_done(l, t, call);
-        if (call + 1 < n && !lost) {
-            send_answer(l, worker, t, call, at + after);
-            told++;
-        }
+        if (make_call(l, t, call, &run, &u) && call + 1 < n && !lost)
+            send_answer(l, worker, t, call, &u, at + after);
+        else
+            dm_usage_add(&run.rest, &u);
+        l->stats->repeated += again && u.requests > 0;
     }
     w->free_at[best] = at;
     dm_arena *a = dm_arena_new(4096);
     dm_buf msg, result;
     dm_writer out;
     dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, t, made, told, spent, a, &result);
+    make_result(l, t, &run, a, &result);
     begin_item(&msg, &out, 1, t->id);
     dm_write_str(&out, dm_buf_view(&result));
     dm_buf_free(&result);
@@ -346,6 +406,16 @@ static void learn_state(sim_link *l, dm_reader *s)
     dm_at at = dm_at_root(dm_json_read(l->arena, text, NULL), "state", DM_E_INTERNAL);
     work.candidate = l->states[id].candidate = dm_candidate_read(l->arena, p, &at, NULL);
     l->states[id].work = work;
+    for (size_t i = 0; i < p->n && i < 8; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const dm_candidate_part *part = &work.candidate->parts[i];
+        dm_prefix prefix;
+        dm_error err;
+        if (dm_adapter_prefix(a, DM_CHAT, p->predictors[i].signature, part->instructions,
+                              part->demos, part->n_demos, &prefix, &err) == DM_OK)
+            l->states[id].prefix[i] = prefix.json.n;
+        dm_arena_free(a);
+    }
 }
 
 static void take_shard(sim_link *l, int worker, dm_reader *in)

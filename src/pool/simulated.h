@@ -12,13 +12,17 @@ typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *r
 
 typedef struct dm_simulation {
     uint64_t seed;
-    int ranks;                 /* workers, from 1 on */
-    double latency;            /* mean seconds of a run; each takes 0.2 to 5 times as long */
-    double death;              /* chance that a shard kills its worker */
-    double hang;               /* chance that a shard stops its worker for good */
-    double slow;               /* chance that a worker is taken for lost, and answers after all */
-    double duplicate;          /* chance that a message of results comes twice */
-    double transport;          /* chance that a run fails on the way */
+    int ranks;        /* workers, from 1 on */
+    double latency;   /* mean seconds of a run; each takes 0.2 to 5 times as long */
+    double death;     /* chance that a shard kills its worker */
+    double hang;      /* chance that a shard stops its worker for good */
+    double slow;      /* chance that a worker is taken for lost, and answers after all */
+    double duplicate; /* chance that a message of results comes twice */
+    double transport; /* chance that a run fails on the way */
+    /* Chances that a request is refused (429), which costs nothing; that its answer gets lost,
+     * which the server bills all the same. Either is sent again, by curl or by us, four times in
+     * all. */
+    double refused, unanswered;
     double down_from, down_to; /* s: all that is asked meanwhile fails on the way */
     /* Chances that a message to or from a worker gets lost. As on the real way that is no silence
      * for ever: nothing of that worker comes through any more, and its heartbeats are missed. */
@@ -31,9 +35,12 @@ typedef struct dm_simulation {
 } dm_simulation;
 
 typedef struct dm_simulated_stats {
-    double seconds; /* virtual */
-    size_t runs;    /* done by workers, also those whose results were lost */
-    size_t calls;   /* of them */
+    double seconds;      /* virtual */
+    size_t runs;         /* done by workers, also those whose results were lost */
+    size_t calls;        /* requests that the servers saw */
+    double tokens, cost; /* that they billed */
+    size_t spent;        /* runs that had no request left */
+    double longest;      /* tokens of a prompt */
     size_t deaths, hangs, duplicates, lost_messages;
     uint64_t turns;
     bool died;              /* the coordinator, at dies_at */

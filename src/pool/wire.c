@@ -47,13 +47,15 @@ dm_work dm_read_work(dm_reader *r)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 6);
+    dm_write_array(w, 8);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
     dm_write_int(w, u->completion);
     dm_write_int(w, u->cached);
     dm_write_int(w, u->retries);
+    dm_write_int(w, u->untold);
+    dm_write_int(w, u->odd);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -66,6 +68,10 @@ static dm_usage read_usage(dm_reader *r)
     u.completion = dm_read_int(&in);
     u.cached = dm_read_int(&in);
     u.retries = dm_read_int(&in);
+    if (in.at < in.n) /* journals of before have none */
+        u.untold = dm_read_int(&in);
+    if (in.at < in.n)
+        u.odd = dm_read_int(&in);
     return u;
 }
 
@@ -152,8 +158,8 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
-/* DESIGN.md §5: a fault of the candidate counts as failure_score, one of the way, the example or
- * the endpoint leaves the example out. */
+/* DESIGN.md §5: a fault of the candidate, or of this request alone, counts as failure_score; one of
+ * the way, the example or the endpoint leaves the example out. */
 static bool counts(dm_fault f)
 {
     switch (f) {
@@ -162,6 +168,7 @@ static bool counts(dm_fault f)
     case DM_FAULT_PARSE:
     case DM_FAULT_PROGRAM:
     case DM_FAULT_METRIC:
+    case DM_FAULT_SERVER:
         return true;
     case DM_FAULT_TRANSPORT:
     case DM_FAULT_REFUSED:

@@ -13,7 +13,8 @@ typedef enum dm_message_type {
     DM_MSG_SETUP = 1, /* worker number, JSON of the setup */
     DM_MSG_SHARD,     /* new states: [[id, program JSON or nil (the setup's), candidate JSON, work],
                        * ...],     tasks: [[task, state id, requests at most (0: any), row id or -1,
-                       * row JSON or nil, [answer ...]], ...] */
+                       * row JSON or nil, [answer ...], replies that were no answers so far, or -1:
+                       * to find out whether the model answers], ...] */
     DM_MSG_SLOTS,     /* [runs at once of each role's model] */
     DM_MSG_BYE,
     DM_MSG_FOUND, /* [[task, content or nil, truncated] ...]: what is known of the keys asked for */

@@ -29,6 +29,7 @@ typedef struct task {
     dm_hash fingerprint;
     dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
     int64_t most;    /* requests; 0: any number */
+    int64_t odd;     /* replies that were no answers so far; -1: to find out whether one comes */
     dm_answer *given;
     size_t n_given;
     dm_run *run;
@@ -424,6 +425,7 @@ static void take_shard(dm_worker *w, dm_reader *in)
         int64_t row = dm_read_int(&it);
         bool ok = read_row(w, t, row, dm_read_str(&it));
         read_given(t, &it);
+        t->odd = it.at < it.n ? dm_read_int(&it) : 0;
         t->st = st < w->n_states ? w->states[st] : NULL;
         if (!ok || !t->st || *in->bad) {
             *in->bad = true;
@@ -513,6 +515,10 @@ static bool start_runs(dm_worker *w)
             t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
                                 t->n_given, answered, done, t);
             dm_run_limit(t->run, t->most);
+            if (t->odd < 0)
+                dm_run_ask_only(t->run);
+            else
+                dm_run_tried(t->run, t->odd);
             dm_run_go(t->run);
         }
     return any;

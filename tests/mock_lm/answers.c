@@ -120,13 +120,38 @@ static const struct error {
 static const char *const wrong_completions[] = {"null_content", "empty_content", "filter_reason",
                                                 "length",       "no_parse",      "garbage"};
 /* And those whose body, length or connection is not. */
-static const char *const wrong_bodies[] = {"truncated_json",       "wrong_json",
-                                           "empty_choices",        "error_in_200",
-                                           "invalid_utf8",         "wrong_length",
-                                           "short_length",         "reset_after_headers",
-                                           "duplicate_answer",     "stall_body",
-                                           "reset_before_headers", "slow_first_byte",
-                                           "close_before_headers", "huge_body"};
+static const char *const wrong_bodies[] = {"truncated_json",
+                                           "wrong_json",
+                                           "empty_choices",
+                                           "error_in_200",
+                                           "invalid_utf8",
+                                           "wrong_length",
+                                           "short_length",
+                                           "reset_after_headers",
+                                           "duplicate_answer",
+                                           "stall_body",
+                                           "reset_before_headers",
+                                           "slow_first_byte",
+                                           "close_before_headers",
+                                           "huge_body",
+                                           "reset_after_answer",
+                                           "close_after_answer",
+                                           "half_headers",
+                                           "close_kept",
+                                           "reset_kept",
+                                           "500_close",
+                                           "502_in_200",
+                                           "null_error_in_200",
+                                           "half_character",
+                                           "overlong",
+                                           "event_stream",
+                                           "no_content",
+                                           "refusal",
+                                           "no_text_parts",
+                                           "html_500",
+                                           "empty_body",
+                                           "nul",
+                                           "lone_surrogate"};
 
 static const char *in_list(const char *const *list, size_t n, dm_str kind)
 {
@@ -163,6 +188,27 @@ void mock_faults_list(void)
         puts(wrong_completions[i]);
 }
 
+bool mock_poison_add(mock_faults *f, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    const char *kind = colon ? find_kind(dm_str_of(colon + 1)) : NULL;
+    if (!kind || f->n_poisons == MOCK_FAULTS) {
+        fprintf(stderr, "mock-lm: --poison %s: not TEXT:KIND\n", text);
+        return false;
+    }
+    f->poisons[f->n_poisons].match = (dm_str){text, (size_t)(colon - text)};
+    f->poisons[f->n_poisons++].kind = kind;
+    return true;
+}
+
+const char *mock_poison_of(const mock_faults *f, const char *user)
+{
+    for (size_t i = 0; i < f->n_poisons; i++)
+        if (memmem(user, strlen(user), f->poisons[i].match.p, f->poisons[i].match.n))
+            return f->poisons[i].kind;
+    return NULL;
+}
+
 bool mock_faults_add(mock_faults *f, const char *text)
 {
     double sum = 0;
@@ -187,9 +233,14 @@ bool mock_faults_add(mock_faults *f, const char *text)
 const char *mock_faults_choose(const mock_faults *f, uint64_t hash, uint32_t attempt)
 {
     double u = dm_draw_double(f->seed, hash, attempt), sum = 0;
+    double first = dm_draw_double(f->seed, hash, 0);
     for (size_t i = 0; i < f->n; i++) {
+        bool pair = strcmp(f->list[i].kind, "500_close") == 0;
+        double from = sum;
         sum += f->list[i].rate;
-        if (u < sum)
+        if (pair && first >= from && first < sum && attempt < 2)
+            return attempt ? "close_kept" : "500"; /* and then no more of it */
+        if (!pair && u >= from && u < sum)
             return f->list[i].kind;
     }
     return NULL;
@@ -217,6 +268,15 @@ static int send_nothing(mock_conn *c, double delay, mock_end end)
     return 0;
 }
 
+static int send_half_headers(mock_conn *c, double delay)
+{
+    dm_buf out;
+    dm_buf_init(&out, 1024);
+    dm_buf_text(&out, "HTTP/1.1 200 OK\r\nContent-Le");
+    mock_send(c, &out, 0, delay, MOCK_CLOSE);
+    return 0;
+}
+
 static int send_twice(mock_conn *c, dm_str body, double delay)
 {
     dm_buf out;
@@ -226,6 +286,51 @@ static int send_twice(mock_conn *c, dm_str body, double delay)
     mock_send(c, &out, 0, delay, MOCK_KEEP);
     return 200;
 }
+
+/* The good answer with other bytes in its content's first place. */
+static int send_spoilt(mock_conn *c, dm_str body, dm_str bytes, double delay)
+{
+    dm_buf b;
+    const char *content = memmem(body.p, body.n, "\"content\":\"", 11);
+    size_t at = content ? (size_t)(content - body.p) + 11 : body.n / 2;
+    dm_buf_init(&b, MOCK_CEILING);
+    dm_buf_str(&b, (dm_str){body.p, at});
+    dm_buf_str(&b, bytes);
+    dm_buf_str(&b, (dm_str){body.p + at, body.n - at});
+    int status = send_body(c, 200, "", dm_buf_view(&b), delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        (s), sizeof(s) - 1                                                                         \
+    }
+#define MESSAGE(fields)                                                                            \
+    TEXT(                                                                                          \
+        "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"" fields                    \
+        "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9}}")
+
+/* Whole bodies that are always the same. */
+static const struct fixed {
+    const char *kind;
+    int status;
+    dm_str body;
+} fixed[] = {
+    {"wrong_json", 200, TEXT("<html><body>bad gateway</body></html>")},
+    {"empty_choices", 200, TEXT("{\"choices\":[]}")},
+    {"error_in_200", 200, TEXT("{\"error\":{\"message\":\"backend died\",\"code\":500}}")},
+    {"502_in_200", 200, TEXT("{\"error\":{\"message\":\"flagged\",\"code\":502}}")},
+    {"null_error_in_200", 200, TEXT("{\"error\":{\"message\":null,\"code\":null}}")},
+    {"event_stream", 200, TEXT("data: {\"choices\":[]}\n\ndata: [DONE]\n\n")},
+    {"html_500", 500, TEXT("<html><h1>Internal Server Error</h1></html>")},
+    {"empty_body", 200, TEXT("")},
+    {"no_content", 200, MESSAGE("")},
+    {"refusal", 200, MESSAGE(",\"content\":null,\"refusal\":\"I will not\"")},
+    {"no_text_parts", 200, MESSAGE(",\"content\":[{\"type\":\"image_url\"}]")},
+    {"nul", 200, MESSAGE(",\"content\":\"[[ ## answer ## ]]\\na\\u0000b\"")},
+    {"lone_surrogate", 200, MESSAGE(",\"content\":\"[[ ## answer ## ]]\\na\\ud83db\"")},
+};
 
 static int send_no_utf8(mock_conn *c, dm_str body, double delay)
 {
@@ -271,14 +376,19 @@ static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double d
 {
 #define IS(name) (strcmp(kind, name) == 0)
     dm_str third = {good.p, good.n / 3};
+    if (IS("wrong_json") && mock_echo().n)
+        return send_around(c, "<html><body>bad gateway ", mock_echo(), "</body></html>", delay);
+    if (IS("error_in_200") && mock_echo().n)
+        return send_dead_backend(c, delay);
+    for (size_t i = 0; i < N_OF(fixed); i++)
+        if (IS(fixed[i].kind))
+            return send_body(c, fixed[i].status, "", fixed[i].body, delay);
+    if (IS("half_character"))
+        return send_spoilt(c, good, DM_STR("\xE2\x9C"), delay);
+    if (IS("overlong"))
+        return send_spoilt(c, good, DM_STR("\xC0\xAF"), delay);
     if (IS("truncated_json"))
         return send_body(c, 200, "", (dm_str){good.p, good.n / 2}, delay);
-    if (IS("wrong_json"))
-        return send_around(c, "<html><body>bad gateway ", mock_echo(), "</body></html>", delay);
-    if (IS("empty_choices"))
-        return send_body(c, 200, "", DM_STR("{\"choices\":[]}"), delay);
-    if (IS("error_in_200"))
-        return send_dead_backend(c, delay);
     if (IS("invalid_utf8"))
         return send_no_utf8(c, good, delay);
     if (IS("wrong_length"))
@@ -293,6 +403,16 @@ static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double d
         return send_twice(c, good, delay);
     if (IS("huge_body"))
         return send_raw(c, HUGE_BODY, (dm_str){good.p, 0}, HUGE_BODY, delay, MOCK_CLOSE);
+    if (IS("reset_after_answer") || IS("close_after_answer"))
+        return send_raw(c, good.n, good, 0, delay,
+                        IS("close_after_answer") ? MOCK_CLOSE : MOCK_RESET);
+    if (IS("half_headers"))
+        return send_half_headers(c, delay);
+    if (IS("close_kept") || IS("reset_kept")) { /* where nothing was kept it is a good answer */
+        if (mock_is_kept(c))
+            return send_nothing(c, delay, IS("close_kept") ? MOCK_CLOSE : MOCK_RESET);
+        return send_body(c, 200, "", good, delay);
+    }
     if (IS("reset_before_headers"))
         return send_nothing(c, delay, MOCK_RESET);
     if (IS("close_before_headers"))

@@ -6,9 +6,10 @@
  * K]
  *           [--latency MS | --latency-random LOW:HIGH | --latency-arrival LOW:HIGH]
  * [--latency-jitter MS]
- *           [--fault KIND=RATE,...] [--retry-after S] [--slow MS] [--rpm N] [--burst-429
- * EVERY:LENGTH]
- *           [--fail-after N] [--stall-after N] [--cached PERCENT] [--record FILE] [--orphan yes]
+ *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--retry-after S] [--slow MS] [--rpm N]
+ * [--burst-429 EVERY:LENGTH]
+ *           [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT] [--record FILE]
+ * [--orphan yes]
  *           [--mark yes] [--echo yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
@@ -41,7 +42,8 @@ static struct {
     bool mark;                         /* prompt tokens are the request's mark */
     bool echo;                         /* what goes wrong says the key, see echo.h */
     const char *models, *key, *root, *cert, *cert_key, *port_file;
-    long max_model_len, fail_after, stall_after, cached, burst_every, burst_length, arrivals;
+    long max_model_len, fail_after, stall_after, ill_after, cached, burst_every, burst_length,
+        arrivals;
     double rpm, bucket, filled, seconds, start;
     int port;
     FILE *record;
@@ -51,6 +53,7 @@ static struct {
        .max_model_len = -1,
        .fail_after = -1,
        .stall_after = -1,
+       .ill_after = -1,
        .faults = {.seed = 1, .retry_after = 1, .slow = 2}};
 
 static volatile sig_atomic_t stop;
@@ -184,8 +187,12 @@ static dm_str cut(dm_str content, long max_tokens, const char **finish)
 static void answer(mock_conn *c, const mock_http *http, const mock_request *r, uint32_t attempt)
 {
     mock_reply reply = {.finish = "stop"};
-    const char *kind = mock_faults_choose(&m.faults, r->hash, attempt);
+    const char *poison = mock_poison_of(&m.faults, r->user);
+    const char *kind = poison ? poison : mock_faults_choose(&m.faults, r->hash, attempt);
+    if (m.ill_after >= 0 && m.arrivals > m.ill_after) /* it is there, and says 500 to everybody */
+        kind = "500";
     size_t tokens = http->body.n / 4;
+    long completion = 0;
     dm_buf_init(&reply.content, (size_t)16 << 20);
     int status = refuse(c, http, r, tokens);
     if (!status) {
@@ -197,8 +204,10 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
                       .delay = delay_of(r->hash)};
         o.content = reply.content.len ? dm_buf_view(&reply.content) : DM_STR("");
         o.content = cut(o.content, r->max_tokens, &o.finish);
+        completion = (long)(o.content.n + 3) / 4;
         mock_mark(c, r->hash, (!kind || strcmp(kind, "duplicate_answer") == 0) && said == 200);
         m.stats.faulted += kind != NULL;
+        m.stats.poisoned += poison != NULL;
         if (kind)
             status = mock_send_fault(&m.faults, kind, c, &o);
         else if (said != 200)
@@ -207,6 +216,10 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
             status = mock_send_completion(c, &o);
     }
     m.stats.statuses[status]++;
+    if (status < 400 || status == 408 || (status >= 500 && status != 503 && status != 529)) {
+        m.stats.prompt += (long)tokens;
+        m.stats.completion += completion;
+    }
     record(http, true, status, kind, attempt,
            reply.content.len ? dm_buf_view(&reply.content) : DM_STR(""));
     dm_buf_free(&reply.content);
@@ -321,6 +334,7 @@ static int option(const char *name, char *v)
                  {"--max-model-len", .number = &m.max_model_len},
                  {"--fail-after", .number = &m.fail_after},
                  {"--stall-after", .number = &m.stall_after},
+                 {"--ill-after", .number = &m.ill_after},
                  {"--cached", .number = &m.cached},
                  {"--max-seconds", .real = &m.seconds, .scale = 1},
                  {"--delay-start", .real = &m.start, .scale = 1},
@@ -352,6 +366,8 @@ static int option(const char *name, char *v)
         return set_range(v, true);
     else if (strcmp(name, "--fault") == 0)
         return mock_faults_add(&m.faults, v) ? 0 : 64;
+    else if (strcmp(name, "--poison") == 0)
+        return mock_poison_add(&m.faults, v) ? 0 : 64;
     else if (strcmp(name, "--retry-after") == 0)
         m.faults.retry_after = (int)strtol(v, NULL, 10);
     else if (strcmp(name, "--burst-429") == 0)

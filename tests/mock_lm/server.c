@@ -20,6 +20,7 @@ struct mock_conn {
     mock_conn *next_dead, *next, *prev; /* prev, next: all that live */
     dm_buf in, out;
     size_t sent, fill; /* bytes of out that went; spaces that follow */
+    size_t requests;   /* so far */
     bool waiting;      /* a request is being answered */
     bool marked, good, continued, dead, last;
     mock_end end;
@@ -204,6 +205,11 @@ void mock_send(mock_conn *c, dm_buf *bytes, size_t n_fill, double delay, mock_en
         flush(c);
 }
 
+bool mock_is_kept(const mock_conn *c)
+{
+    return c->requests > 1;
+}
+
 void mock_silence(mock_conn *c)
 {
     c->end = MOCK_STALL;
@@ -266,6 +272,7 @@ static bool take_request(mock_conn *c)
         return false;
     }
     c->waiting = true;
+    c->requests++;
     c->continued = false;
     c->last = connection.n == 5 && strncasecmp(connection.p, "close", 5) == 0;
     c->server->handler(c->server->user, c, &r);

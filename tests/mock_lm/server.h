@@ -41,6 +41,7 @@ void mock_mark(mock_conn *c, uint64_t mark, bool good); /* mock_done is wanted f
 void mock_send(mock_conn *c, dm_buf *bytes, size_t n_fill, double delay, mock_end end);
 void mock_silence(mock_conn *c);                                           /* never answers */
 void mock_status(dm_buf *b, int status, const char *headers, dm_str body); /* a whole answer */
+bool mock_is_kept(const mock_conn *c);                /* this is not its first request */
 dm_str mock_header(dm_str headers, const char *name); /* its value; p NULL: not there */
 
 #endif

@@ -3,8 +3,10 @@
  * full or fails to sync; then a fresh one, with another number of ranks, on what is left of the
  * journal. The program is the one of a run without disasters, and nothing in the journal is paid
  * for again. The calls that are told at the end are those of all attempts, as far as anything of
- * them came back: no fewer than the calm run's, no more than were made. Every fifth run has a cap
- * on calls: then all attempts together, lost calls included, stay within it.
+ * them came back: no fewer than the calm run's, no more than were made. Requests are refused, their
+ * answers get lost, and they are sent again. Every fifth run has a cap on calls, tokens or money,
+ * the proposer's at five times the price: then all attempts together, lost calls included, stay
+ * within it, as the servers count them.
  *
  *     SIMULATED_SEED=123   that run alone        SIMULATED_RUNS=10000   so many, from seed 1 on
  *
@@ -42,12 +44,13 @@ enum kind {
 
 typedef struct tally {
     size_t attempts, kills, full_disks, broken_disks, all_lost, torn, deaths, hangs, twice, lost,
-        replayed, capped, cut;
+        replayed, capped, cut, spent;
 } tally;
 
 typedef struct outcome {
     dm_hash program;
     double calls;
+    dm_amount billed; /* of one attempt */
 } outcome;
 
 typedef struct disaster {
@@ -55,7 +58,8 @@ typedef struct disaster {
     enum kind kind; /* optimizer and program */
     char path[80];
     outcome wanted;
-    dm_amount cap; /* calls may be INFINITY */
+    dm_amount cap, spent; /* spent: as the servers count */
+    bool capped, steady;  /* steady: no request fails by itself */
     tally *tally;
     size_t calls;
 } disaster;
@@ -108,6 +112,19 @@ static world world_of(enum kind kind)
     w.val = questions(w.arena, 100, 15);
     w.setup.sets[1] = w.val;
     w.sim.run = golden_rule_and_proposals;
+    dm_value *lms[2];
+    for (int i = 0; i < 2; i++) {
+        dm_value *lm = lms[i] = dm_value_dict(w.arena), *price = dm_value_dict(w.arena);
+        dm_value_set(w.arena, price, DM_STR("prompt"), dm_value_int(w.arena, i ? 50 : 10));
+        dm_value_set(w.arena, price, DM_STR("completion"), dm_value_int(w.arena, i ? 150 : 30));
+        dm_value_set(w.arena, lm, DM_STR("model"),
+                     dm_value_text(w.arena, i ? "embedded/proposer" : "embedded/stand-in"));
+        dm_value_set(w.arena, lm, DM_STR("outage"), dm_value_int(w.arena, 100000));
+        dm_value_set(w.arena, lm, DM_STR("max_tokens"), dm_value_int(w.arena, 20));
+        dm_value_set(w.arena, lm, DM_STR("price"), price);
+    }
+    for (int i = 0; i < DM_ROLES; i++)
+        w.setup.lm[i] = lms[i == DM_PROMPT];
     return w;
 }
 
@@ -144,6 +161,7 @@ static dm_status compile(world *w, enum kind kind, outcome *o, dm_error *err)
     if (st >= DM_OK)
         o->program = out.best->hash;
     o->calls = (double)dm_pool_stats_of(pool).usage.requests;
+    o->billed = (dm_amount){(double)w->stats.calls, w->stats.tokens, w->stats.cost};
     dm_pool_free(pool);
     return st;
 }
@@ -205,6 +223,10 @@ static void all_faults(disaster *d, world *w)
     s->lost_to = 0.01 * draw(d);
     s->lost_from = 0.01 * draw(d);
     s->limit = LIMIT;
+    if (d->steady)
+        return;
+    s->refused = 0.2 * dm_draw_double(d->seed, 0xd19, d->draws);
+    s->unanswered = 0.2 * dm_draw_double(d->seed, 0xd1a, d->draws);
 }
 
 /* The journal as a crash leaves it. A killed process leaves what it had written, and a part of what
@@ -214,7 +236,7 @@ static void tear(disaster *d, const world *w)
 {
     uint64_t all = size_of(d->path), from = w->stats.journal_bytes;
     if (draw(d) < 0.3)
-        from = !isinf(d->cap.calls) ? w->stats.journal_safe : from > 20000 ? from - 20000 : 0;
+        from = d->capped ? w->stats.journal_safe : from > 20000 ? from - 20000 : 0;
     uint64_t cut = from + (uint64_t)(draw(d) * (double)(all - from + 1));
     d->tally->torn += cut < all;
     cr_assert_eq(truncate(d->path, (off_t)(cut < all ? cut : all)), 0);
@@ -235,7 +257,7 @@ static bool attempt(disaster *d, int number)
     dm_value_set(w.arena, lm, DM_STR("concurrency"),
                  dm_value_int(w.arena, (int64_t)draw_log(d, 4, 400)));
     w.sim.ranks = (int)draw_log(d, 3, 1001);
-    w.sim.survivors = spare || draw(d) < 0.8 ? 1 : 0;
+    w.sim.survivors = spare || draw(d) < 0.65 ? 1 : 0;
     all_faults(d, &w);
     if (kill)
         w.sim.dies_at = (uint64_t)draw_log(d, 1, 800);
@@ -244,7 +266,7 @@ static bool attempt(disaster *d, int number)
     if (broken)
         disk = (struct disk){(size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
                              (off_t)size_of(d->path)};
-    w.setup.cap = isinf(d->cap.calls) ? NULL : &d->cap;
+    w.setup.cap = d->capped ? &d->cap : NULL;
     w.setup.replay = dm_replay_new();
     w.setup.journal =
         dm_journal_open(d->path, DM_FSYNC_1S, header, NULL, dm_replay_visit, w.setup.replay, &err);
@@ -280,9 +302,14 @@ static bool attempt(disaster *d, int number)
     t->twice += w.stats.duplicates;
     t->lost += w.stats.lost_messages;
     t->replayed += dm_replay_results(w.setup.replay);
+    t->spent += w.stats.spent;
     d->calls += w.stats.calls;
-    cr_assert((double)d->calls <= d->cap.calls, "seed %llu, attempt %d: %zu calls of %.0f",
-              (unsigned long long)d->seed, number, d->calls, d->cap.calls);
+    d->spent =
+        dm_amount_plus(d->spent, (dm_amount){(double)w.stats.calls, w.stats.tokens, w.stats.cost});
+    cr_assert(dm_amount_within(d->spent, d->cap),
+              "seed %llu, attempt %d: %.0f calls of %.0f, %.0f tokens of %.0f, %f of %f dollars",
+              (unsigned long long)d->seed, number, d->spent.calls, d->cap.calls, d->spent.tokens,
+              d->cap.tokens, d->spent.cost, d->cap.cost);
     cr_assert(o.calls <= (double)d->calls && (!whole || o.calls >= d->wanted.calls),
               "seed %llu, attempt %d: %.0f calls are told, %zu were made, the calm run took %.0f",
               (unsigned long long)d->seed, number, o.calls, d->calls, d->wanted.calls);
@@ -334,15 +361,27 @@ static void check_journal(const disaster *d)
     dm_arena_free(a);
 }
 
-static void survive(uint64_t seed, const outcome *wanted, tally *t)
+/* One of the three, two of them, or all. */
+static dm_amount cap_of(const disaster *d, double part)
 {
-    disaster d = {.seed = seed, .kind = seed % N_KINDS, .cap = DM_NO_CAP, .tally = t};
+    dm_amount of = d->wanted.billed,
+              cap = {floor(of.calls * part), floor(of.tokens * part * 1.2), of.cost * part * 1.2};
+    uint64_t which = d->steady ? 1 : 1 + dm_draw(d->seed, 0xd1b, 0) % 7;
+    return (dm_amount){which & 1 ? cap.calls : INFINITY, which & 2 ? cap.tokens : INFINITY,
+                       which & 4 ? cap.cost : INFINITY};
+}
+
+static void survive(uint64_t seed, const outcome *wanted, bool steady, tally *t)
+{
+    disaster d = {
+        .seed = seed, .kind = seed % N_KINDS, .cap = DM_NO_CAP, .steady = steady, .tally = t};
     snprintf(d.path, sizeof d.path, "%s/disaster-%ld-%llu",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid(),
              (unsigned long long)seed);
     d.wanted = wanted[d.kind];
     if (draw(&d) < 0.2) {
-        d.cap.calls = floor(d.wanted.calls * (0.5 + 1.5 * draw(&d)));
+        d.capped = true;
+        d.cap = cap_of(&d, 0.5 + 1.5 * draw(&d));
         t->capped++;
     }
     int n = 0;
@@ -370,18 +409,18 @@ Test(simulated, every_disaster, .timeout = 3600)
     for (enum kind kind = 0; kind < N_KINDS; kind++)
         wanted[kind] = calm(kind);
     for (uint64_t seed = from; seed < from + runs; seed++)
-        survive(seed, wanted, &t);
+        survive(seed, wanted, false, &t);
     for (size_t i = 0; i < sizeof once_failed / sizeof *once_failed && !one; i++)
-        survive(once_failed[i], wanted, &t);
+        survive(once_failed[i], wanted, true, &t);
     fprintf(stderr,
             "%llu runs, %zu attempts: %zu coordinators killed, %zu journals torn, %zu disks full, "
             "%zu that could not sync, "
             "%zu times all ranks lost, %zu ranks dead, %zu hung, %zu messages twice, %zu lost; "
-            "%zu results replayed; %zu runs with a cap, %zu of them cut\n",
+            "%zu results replayed; %zu runs with a cap, %zu of them cut, %zu reserves spent\n",
             (unsigned long long)runs, t.attempts, t.kills, t.torn, t.full_disks, t.broken_disks,
-            t.all_lost, t.deaths, t.hangs, t.twice, t.lost, t.replayed, t.capped, t.cut);
+            t.all_lost, t.deaths, t.hangs, t.twice, t.lost, t.replayed, t.capped, t.cut, t.spent);
     if (!one)
         cr_expect(t.kills && t.torn && t.full_disks && t.broken_disks && t.all_lost && t.deaths &&
-                      t.hangs && t.twice && t.lost && t.replayed && t.capped && t.cut,
+                      t.hangs && t.twice && t.lost && t.replayed && t.capped && t.cut && t.spent,
                   "a disaster did not happen");
 }
