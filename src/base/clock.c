@@ -6,21 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-static double read_clock(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 double dm_now(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
-}
-
-double dm_wall(void)
-{
-    return read_clock(CLOCK_REALTIME);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static const char *skip_space(const char *s)

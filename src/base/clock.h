@@ -4,8 +4,9 @@
 
 #include "base/buf.h"
 
-double dm_now(void);  /* monotonic, seconds */
-double dm_wall(void); /* seconds since 1970 */
+/* s, monotonic: the only clock for durations and time-outs. The wall clock may be set at any moment
+ * and is for people: names and ages of files. */
+double dm_now(void);
 
 /* "600", "90s", "2 min", "3h50m", "1.5h" -> seconds. The target is changed only on success. */
 dm_status dm_parse_seconds(const char *s, double *seconds, dm_error *err) DM_MUST_USE;

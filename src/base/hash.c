@@ -176,6 +176,18 @@ static void block512(uint64_t h[8], const uint8_t *p)
         h[i] += v[i];
 }
 
+uint64_t dm_hash_mix(const dm_hash *h)
+{
+    uint64_t x = 0x9e3779b97f4a7c15u, word;
+    for (size_t i = 0; i < sizeof h->b; i += sizeof word) {
+        memcpy(&word, h->b + i, sizeof word);
+        x = (x ^ word) * 0xd6e8feb86659fd93u;
+        x ^= x >> 32;
+    }
+    x *= 0xd6e8feb86659fd93u;
+    return x ^ x >> 29;
+}
+
 void dm_sha512(const void *data, size_t n, uint8_t out[64])
 {
     uint64_t h[8] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b,

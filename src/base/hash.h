@@ -22,6 +22,9 @@ dm_hash dm_hash_of(const void *p, size_t n); /* SHA-256 */
 bool dm_hash_eq(const dm_hash *a, const dm_hash *b);
 void dm_hash_hex(const dm_hash *h, char out[65]);
 uint64_t dm_hash_u64(const dm_hash *h); /* its first 8 bytes, for tables */
+/* The same for hashes that come from a file: all bytes count, so keys that begin alike, as somebody
+ * may have made them, are told apart. */
+uint64_t dm_hash_mix(const dm_hash *h);
 
 void dm_sha512(const void *p, size_t n, uint8_t out[64]);
 uint32_t dm_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */

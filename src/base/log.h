@@ -1,6 +1,7 @@
 /* One log for what people should see while a program runs. It goes to a sink that src/cmd sets
  * (stderr on rank 0, a message to rank 0 elsewhere; nothing by default). Never give it a secret:
- * what may hold one passes dm_log_secret first, and every line is searched for the registered ones.
+ * what may hold one passes dm_secret_add first, and every line is searched for those that are
+ * known.
  */
 #ifndef DM_BASE_LOG_H
 #define DM_BASE_LOG_H
@@ -13,8 +14,5 @@ typedef void dm_log_sink(void *user, dm_level level, const char *line); /* line 
 
 void dm_log_set(dm_log_sink *sink, void *user, dm_level least);
 void dm_log(dm_level level, const char *fmt, ...) DM_PRINTF(2, 3);
-void dm_log_secret(
-    const char *secret);      /* of 8 bytes or more: shown as *** in every line from now on */
-void dm_log_mask(char *text); /* masks the registered secrets in place */
 
 #endif

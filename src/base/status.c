@@ -1,33 +1,44 @@
 #include "base/status.h"
+#include "base/mem.h"
+#include "base/secret.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void set_text(dm_error *err, const char *text)
+/* Masked before it is cut: the part of a secret that a cut leaves would not be found. */
+static void set_text(dm_error *err, dm_str text)
 {
-    size_t room = sizeof err->text - 1, n = strlen(text);
-    if (n > room) {
-        n = room - 3;
-        while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
-            n--; /* not in the middle of a character */
-        memcpy(err->text, text, n);
-        memcpy(err->text + n, "...", 4);
-        return;
-    }
-    memcpy(err->text, text, n + 1);
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 2);
+    dm_mask(&b, text, DM_MASK_LINES);
+    dm_str all = dm_buf_view(&b);
+    bool whole = all.n < sizeof err->text;
+    dm_str head = whole ? all : dm_utf8_head(all, sizeof err->text - 4);
+    if (head.n)
+        memcpy(err->text, head.p, head.n);
+    memcpy(err->text + head.n, whole ? "" : "...", whole ? 1 : 4);
+    dm_buf_free(&b);
+}
+
+static char *print(const char *fmt, va_list ap)
+{
+    char *text;
+    return vasprintf(&text, fmt, ap) < 0 ? dm_copy_string(fmt) : text;
 }
 
 dm_status dm_fail(dm_error *err, dm_status status, const char *fmt, ...)
 {
     if (!err)
         return status;
-    char text[2 * sizeof err->text];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    char *text = print(fmt, ap);
     va_end(ap);
     err->status = status;
-    set_text(err, text);
+    set_text(err, dm_str_of(text));
+    free(text);
     return status;
 }
 
@@ -35,16 +46,29 @@ dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...)
 {
     if (!err)
         return status;
-    char text[2 * sizeof err->text + 2], before[sizeof err->text];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(before, sizeof before, fmt, ap);
+    char *before = print(fmt, ap);
     va_end(ap);
-    snprintf(text, sizeof text, "%s: %s", before, err->text);
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 2);
+    dm_buf_text(&b, before);
+    dm_buf_text(&b, ": ");
+    dm_buf_text(&b, err->text);
     if (err->status == DM_OK)
         err->status = status;
-    set_text(err, text);
+    set_text(err, dm_buf_view(&b));
+    dm_buf_free(&b);
+    free(before);
     return err->status;
+}
+
+volatile sig_atomic_t dm_asked_to_stop;
+
+dm_status dm_stopped(dm_error *err, const char *what)
+{
+    return dm_fail(err, DM_STOP_SIGNAL,
+                   "%s was interrupted before the run began: start the same command again", what);
 }
 
 int dm_exit_code(dm_status status)

@@ -10,6 +10,7 @@
 #ifndef DM_BASE_STATUS_H
 #define DM_BASE_STATUS_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,6 +51,11 @@ dm_status dm_fail(dm_error *err, dm_status status, const char *fmt, ...) DM_PRIN
 
 /* Puts "what we were doing: " before the text; returns err->status (status if err is NULL). */
 dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
+
+/* Set by the handler of a signal that asks the program to end. What may take long before a run has
+ * begun (reading a journal, waiting for a lock) looks at it and gives up with DM_STOP_SIGNAL. */
+extern volatile sig_atomic_t dm_asked_to_stop;
+dm_status dm_stopped(dm_error *err, const char *what); /* its error: "WHAT was interrupted ..." */
 
 int dm_exit_code(dm_status status);           /* sysexits code of a status, see above */
 const char *dm_status_name(dm_status status); /* "budget", "signal", "data", ... */

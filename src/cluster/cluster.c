@@ -1,6 +1,7 @@
 #include "cluster/cluster.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/remains.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
 #include "pool/link.h"
@@ -35,13 +36,28 @@ bool dm_cluster_is_rank(void)
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
 }
 
+/* The launcher gave mpirun one of its own, which goes with the run: metrics are to use the user's.
+ */
+static void restore_temporary_folder(void)
+{
+    const char *users = getenv("DM_TMPDIR");
+    if (users)
+        setenv("TMPDIR", users, 1);
+    else if (getenv("DM_STATUS_FILE"))
+        unsetenv("TMPDIR");
+}
+
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
 {
     int provided;
-    dm_watchdog_start();
+    dm_status st = dm_watchdog_start(err);
+    if (st != DM_OK)
+        return st;
+    dm_run_note_job();
     signal(SIGPIPE, SIG_IGN); /* tcp writes to ranks that are gone */
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
+    restore_temporary_folder();
     MPI_Comm_rank(MPI_COMM_WORLD, &here.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &here.size);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -53,9 +69,13 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
         signal(SIGUSR1, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
         signal(SIGINT, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
     }
     here.transport = dm_transport_new(here.rank, here.size, err);
-    return here.transport ? DM_OK : DM_E_INTERNAL;
+    if (!here.transport)
+        return DM_E_INTERNAL;
+    dm_watchdog_begun();
+    return DM_OK;
 }
 
 /* ---- rank 0: the link ---- */

@@ -2,6 +2,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/secret.h"
+#include "cluster/remains.h"
+#include "cluster/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,23 +16,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEPT                                                                                       \
     16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
 #define MAX_WORDS 512
 /* s. mpirun may never return by itself (cluster-notes §7.2): ended when the result is there for
- * SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN. */
+ * SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN (tests
+ * shorten it: DM_BEGIN_SECONDS). */
 #define SETTLE     3.0
 #define SILENT     12.0
-#define BEGIN      180.0
 #define KILL_AFTER 5.0
-#define RESTARTS   3 /* of a compile, which resumes */
+#define LEAVE      3.0 /* for what mpirun leaves behind */
+#define LONGEST    1.0 /* of one turn, in which we may have been stopped ourselves */
+#define RESTARTS   3   /* of a compile, which resumes */
+#define SAME_MS                                                                                    \
+    500 /* the system may deliver a signal twice: `timeout` sends it to us and our group */
+
+typedef struct pulse { /* what rank 0's watchdog last wrote, and when by the clock of the file */
+    char text[DM_PULSE + 1];
+    struct timespec written;
+} pulse;
 
 typedef struct launch {
-    char program[PATH_MAX], status[PATH_MAX];
+    char program[PATH_MAX];
+    dm_run_folder folder;
     const char *ranks;
     long n, restarts;
     const char *passed[16]; /* [n_passed] options for mpirun itself */
@@ -38,19 +53,43 @@ typedef struct launch {
     size_t n_exported;
     char **command; /* NULL-terminated */
     pid_t pid;
-    int err;             /* mpirun's stderr */
-    bool far;            /* other hosts are named: rank 0 may be there, out of our sight */
-    bool in_block;       /* between two lines of dashes: mpirun speaks */
-    double over, ending; /* see end_mpirun */
+    int err;       /* mpirun's stderr; -1: it has come to its end */
+    bool far;      /* other hosts are named: rank 0 may be there, out of our sight */
+    bool in_block; /* between two lines of dashes: mpirun speaks */
+    bool waited;   /* mpirun has ended, with this status */
+    int wait_status, handed;
+    pulse heard;
+    /* s, by dm_now but for time in which we were stopped: of the last turn; since the start, since
+     * a sign of rank 0, since the result was there and since mpirun was asked to end (-1: not) */
+    double last, running, silent, over, ending;
+    const char *why; /* it was ended by us */
     dm_buf line, kept;
 } launch;
 
 static volatile sig_atomic_t asked; /* to stop: how often */
+static long long asked_ms;
 
 static void on_signal(int number)
 {
+    struct timespec t;
     (void)number;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    long long ms = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+    if (asked && ms - asked_ms < SAME_MS)
+        return;
+    asked_ms = ms;
     asked++;
+}
+
+void dm_launch_catch_signals(void)
+{
+    static const int caught[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+    struct sigaction a = {.sa_handler = on_signal}, before;
+    sigemptyset(&a.sa_mask);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+        if (caught[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 ||
+            before.sa_handler != SIG_IGN) /* nohup */
+            sigaction(caught[i], &a, NULL);
 }
 
 /* ---- words ---- */
@@ -110,33 +149,56 @@ static dm_status find_program(launch *l, dm_error *err)
     /* mpirun with recovery hangs on a program that cannot be started (cluster-notes §7.3). */
     if (access(l->program, X_OK) != 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: %s: %s", l->program, strerror(errno));
-    const char *folder = getenv("TMPDIR");
-    snprintf(l->status, sizeof l->status, "%s/dspy-mpi.XXXXXX",
-             folder && *folder ? folder : "/tmp");
-    int fd = mkstemp(l->status);
-    if (fd < 0)
-        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", l->status, strerror(errno));
-    close(fd);
     return DM_OK;
 }
 
-static void become_mpirun(const launch *l, int err)
+/* Its temporary folder is ours, to be removed; ranks on this host get the user's back. */
+static void prepare_environment(const launch *l)
+{
+    const char *folder = getenv("TMPDIR");
+#ifdef OPEN_MPI
+    setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
+    setenv("DM_RECOVERY", "1", 1);
+#endif
+    if (isatty(2))
+        setenv("DM_TTY", "1", 1);
+    if (geteuid() == 0) {
+        setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+        setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+    }
+    if (folder)
+        setenv("DM_TMPDIR", folder, 1);
+    else
+        unsetenv("DM_TMPDIR");
+    setenv("TMPDIR", l->folder.tmp, 1);
+    setenv("DM_STATUS_FILE", l->folder.status, 1);
+}
+
+static void become_mpirun(const launch *l, int err, pid_t launcher)
 {
     const char *words[MAX_WORDS];
     size_t n = 0;
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* the launcher killed: mpirun ends the ranks */
+    if (getppid() != launcher)
+        _exit(127);
+    prepare_environment(l);
     words[n++] = "mpirun";
     if (l->n > sysconf(_SC_NPROCESSORS_ONLN) && !getenv("SLURM_JOB_ID"))
         words[n++] = "--oversubscribe";
 #ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
     words[n++] = "--enable-recovery";
-    setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
-    setenv("DM_RECOVERY", "1", 1);
-    for (size_t i = 0; i < l->n_exported; i++)
+#endif
+    for (size_t i = 0; i < l->n_exported; i++) {
+        const char *key = dm_secret_taken(l->exported[i]); /* here it is in this child alone */
+        if (key)
+            setenv(l->exported[i], key, 1);
+#ifdef OPEN_MPI
         if (getenv(l->exported[i])) { /* by name: no value is on a command line */
             words[n++] = "-x";
             words[n++] = l->exported[i];
         }
 #endif
+    }
     words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
     words[n++] = "none";
     for (size_t i = 0; i < l->n_passed; i++)
@@ -147,15 +209,10 @@ static void become_mpirun(const launch *l, int err)
     for (char **w = l->command; *w && n + 1 < MAX_WORDS; w++)
         words[n++] = *w;
     words[n] = NULL;
-    if (isatty(2))
-        setenv("DM_TTY", "1", 1);
-    if (geteuid() == 0) {
-        setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
-        setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    }
-    setenv("DM_STATUS_FILE", l->status, 1);
     dup2(err, 2);
-    setpgid(0, 0); /* signals reach it through us alone */
+    setpgid(0, 0);            /* signals reach it through us alone */
+    signal(SIGTTIN, SIG_IGN); /* which is the terminal's background: no reason to stop */
+    signal(SIGTTOU, SIG_IGN);
     execvp("mpirun", (char **)(uintptr_t)words);
     dprintf(2, "mpirun: %s\n", strerror(errno));
     _exit(127);
@@ -165,17 +222,13 @@ static void become_mpirun(const launch *l, int err)
 
 static bool is_noise(const char *line)
 {
-    static const char *const words[] = {"Forwarding signal",
-                                        "mpirun: Forwarding",
-                                        "mpirun noticed",
-                                        "mpirun has exited",
-                                        "mpirun detected",
-                                        "PMIX ERROR",
-                                        "btl_tcp_endpoint",
-                                        "ORTE_ERROR_LOG",
+    static const char *const words[] = {"Forwarding signal", "mpirun: Forwarding", "mpirun noticed",
+                                        "mpirun has exited", "mpirun detected", "PMIX ERROR",
+                                        "btl_tcp_endpoint", "ORTE_ERROR_LOG",
                                         "more process has sent help message",
                                         "orte_base_help_aggregate",
-                                        "[hwloc/"};
+                                        /* on other hosts, where ours is not: they use /tmp */
+                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(line, words[i]))
             return true;
@@ -215,99 +268,168 @@ static void pass(launch *l, const char *bytes, size_t n)
 
 /* ---- one attempt ---- */
 
+static void alive_of(const launch *l, char path[PATH_MAX + 16])
+{
+    snprintf(path, PATH_MAX + 16, "%s.alive", l->folder.status);
+}
+
+/* The files have their room from here on: a disk that fills up does not silence rank 0. */
+static bool prepare_files(const launch *l)
+{
+    char path[PATH_MAX + 16];
+    if (mkdir(l->folder.tmp, 0700) != 0)
+        return false;
+    alive_of(l, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write(fd, DM_PULSE_NONE, DM_PULSE) == DM_PULSE;
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
 static bool start(launch *l)
 {
     int fds[2];
-    if (pipe2(fds, O_CLOEXEC) != 0)
+    if (!prepare_files(l) || pipe2(fds, O_CLOEXEC) != 0)
         return false;
+    pid_t launcher = getpid();
     l->pid = fork();
     if (l->pid == 0)
-        become_mpirun(l, fds[1]);
+        become_mpirun(l, fds[1], launcher);
     close(fds[1]);
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
     l->err = fds[0];
+    l->last = dm_now();
+    l->running = l->silent = 0;
+    l->over = l->ending = -1;
+    l->handed = 0;
+    l->why = NULL;
+    l->waited = false;
+    l->heard = (pulse){.text = DM_PULSE_NONE};
     return l->pid > 0;
 }
 
-/* The first request to stop is gentle: mpirun passes USR1 on to all ranks, and rank 0 ends the run
- * in order. The second ends mpirun, which gives its ranks two seconds. */
-static void hand_on_signals(launch *l, int *handed)
+/* A stopped one gets no signal but KILL before it goes on. */
+static void ask_to_end(launch *l)
 {
-    while (*handed < asked) {
-        ++*handed;
-        kill(l->pid, *handed == 1 ? SIGUSR1 : *handed == 2 ? SIGTERM : SIGKILL);
+    kill(l->pid, SIGTERM);
+    kill(l->pid, SIGCONT);
+    l->ending = 0;
+}
+
+/* The first request to stop is gentle: mpirun passes USR1 on to all ranks, and rank 0 ends the run
+ * in order. The second ends mpirun, which gives its ranks two seconds; so does the first before
+ * rank 0 works, when USR1 would end what does not expect it. */
+static void hand_on_signals(launch *l)
+{
+    bool works = l->far || strncmp(l->heard.text, DM_PULSE_WORKS, 8) == 0;
+    while (l->handed < asked) {
+        l->handed++;
+        if (l->handed == 1 && works) {
+            kill(l->pid, SIGUSR1);
+            kill(l->pid, SIGCONT);
+        } else if (l->handed <= 2) {
+            ask_to_end(l);
+        } else {
+            kill(l->pid, SIGKILL);
+        }
     }
 }
 
-/* Since when there is nothing to wait for any more; INFINITY: there is. */
-static double over_since(const launch *l, double began, double before)
+/* Whether rank 0's watchdog has said something new. The time of the file is compared with no clock
+ * but its own: the wall clock may be set. */
+static bool hear(launch *l)
 {
-    char alive[PATH_MAX + 8];
+    char path[PATH_MAX + 16];
+    pulse p = {.text = ""};
     struct stat s;
-    double now = dm_now();
-    snprintf(alive, sizeof alive, "%s.alive", l->status);
-    bool there = stat(alive, &s) == 0;
-    bool ended = stat(l->status, &s) == 0 && s.st_size > 0;
-    if (ended)
-        return isinf(before) ? now : before;
-    if (there && stat(alive, &s) == 0 && dm_wall() - (double)s.st_mtime > SILENT)
-        return now - SETTLE;
-    if (!there && !l->far && now - began > BEGIN)
-        return now - SETTLE;
-    return INFINITY;
+    alive_of(l, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : pread(fd, p.text, DM_PULSE, 0);
+    bool there = n == DM_PULSE && fstat(fd, &s) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!there || strcmp(p.text, DM_PULSE_NONE) == 0)
+        return false;
+    p.written = s.st_mtim;
+    bool fresh = strcmp(p.text, l->heard.text) != 0 ||
+                 p.written.tv_sec != l->heard.written.tv_sec ||
+                 p.written.tv_nsec != l->heard.written.tv_nsec;
+    l->heard = p;
+    return fresh;
+}
+
+static void move_clocks(launch *l)
+{
+    double now = dm_now(), step = fmin(now - l->last, LONGEST);
+    struct stat s;
+    l->last = now;
+    l->running += step;
+    l->silent = hear(l) ? 0 : l->silent + step;
+    if (l->over >= 0)
+        l->over += step;
+    else if (stat(l->folder.status, &s) == 0 && s.st_size > 0)
+        l->over = 0;
+    if (l->ending >= 0)
+        l->ending += step;
 }
 
 /* Ends an mpirun that does not end by itself. */
-static void end_mpirun(launch *l, double began)
+static void end_mpirun(launch *l)
 {
-    double now = dm_now();
-    if (l->ending == 0) {
-        l->over = over_since(l, began, l->over);
-        if (now - l->over < SETTLE)
+    bool begun = strcmp(l->heard.text, DM_PULSE_NONE) != 0;
+    if (l->ending >= 0) {
+        if (l->ending > KILL_AFTER)
+            kill(l->pid, SIGKILL);
+        return;
+    }
+    if (l->over < 0 && begun && l->silent > SILENT)
+        l->why = "nothing was heard of rank 0 for 12 s";
+    else if (l->over < 0 && !begun && !l->far && l->running > dm_watchdog_longest_start())
+        l->why = "mpirun started no rank in 3 min";
+    else if (l->over < SETTLE)
+        return;
+    ask_to_end(l);
+}
+
+static void read_words_of_mpirun(launch *l)
+{
+    char bytes[8192];
+    for (int i = 0; i < 64 && l->err >= 0; i++) {
+        ssize_t n = read(l->err, bytes, sizeof bytes);
+        if (n > 0) {
+            pass(l, bytes, (size_t)n);
+        } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+            close(l->err);
+            l->err = -1;
+        } else if (errno == EAGAIN) {
             return;
-        l->ending = now;
-        kill(l->pid, SIGTERM);
-    } else if (now - l->ending > KILL_AFTER) {
-        kill(l->pid, SIGKILL);
-        l->ending = now;
+        }
     }
 }
 
 static int attend(launch *l)
 {
-    char bytes[8192];
-    int status = 0, handed = 0;
-    double began = dm_now();
-    l->over = INFINITY;
-    l->ending = 0;
-    for (;;) {
+    while (!l->waited) {
         struct pollfd fd = {l->err, POLLIN, 0};
-        poll(&fd, 1, 200);
-        hand_on_signals(l, &handed);
-        end_mpirun(l, began);
-        if (l->ending > 0 && waitpid(l->pid, &status, WNOHANG) == l->pid) {
-            close(l->err);
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-        if (!fd.revents)
-            continue;
-        ssize_t n = read(l->err, bytes, sizeof bytes);
-        if (n > 0)
-            pass(l, bytes, (size_t)n);
-        else if (n == 0 || errno != EINTR)
-            break;
+        poll(&fd, 1, l->err < 0 ? 20 : 200);
+        move_clocks(l);
+        hand_on_signals(l);
+        end_mpirun(l);
+        l->waited = waitpid(l->pid, &l->wait_status, WNOHANG) == l->pid;
+        read_words_of_mpirun(l);
     }
     if (l->line.len)
         pass_line(l);
-    close(l->err);
-    while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
-        hand_on_signals(l, &handed);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (l->err >= 0)
+        close(l->err); /* somebody else holds its other end: they are ended next */
+    return WIFEXITED(l->wait_status) ? WEXITSTATUS(l->wait_status) : 128 + WTERMSIG(l->wait_status);
 }
 
 static bool read_status(const launch *l, int *code)
 {
     char text[16] = "";
-    int fd = open(l->status, O_RDONLY | O_CLOEXEC);
+    int fd = open(l->folder.status, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
         close(fd);
@@ -323,26 +445,34 @@ static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
     if (rc == 127)
         return dm_fail(err, DM_E_INTERNAL,
                        "launch: mpirun is not there; scripts/install-deps installs Open MPI");
+    if (asked)
+        return dm_fail(err, DM_STOP_SIGNAL,
+                       "stopped before the ranks had a result; the same command goes on from what "
+                       "is in the journal");
+    if (l->why)
+        return dm_fail(err, DM_E_INTERNAL, "the ranks ended without a result: %s", l->why);
     return dm_fail(err, DM_E_INTERNAL, "the ranks ended without a result (mpirun: exit %d)%s%.*s",
                    rc, words.n ? ":\n" : "", (int)(words.n < 900 ? words.n : 900), words.p);
 }
 
 static dm_status run(launch *l, int *code, dm_error *err)
 {
-    char alive[PATH_MAX + 8];
-    snprintf(alive, sizeof alive, "%s.alive", l->status);
     for (long attempt = 0;; attempt++) {
-        unlink(alive);
-        if (truncate(l->status, 0) != 0 || !start(l))
+        if (asked)
+            return ended_without_word(l, 0, err);
+        if (!start(l))
             return dm_fail(err, DM_E_INTERNAL, "launch: %s", strerror(errno));
         int rc = attend(l);
-        unlink(alive);
-        if (read_status(l, code))
+        bool told = read_status(l, code);
+        dm_run_folder_clear(&l->folder, LEAVE);
+        /* A rank that was stopped goes on when mpirun ends it, and says that it was asked to. */
+        bool again = !asked && attempt < l->restarts && (!told || (l->why && *code == 75));
+        if (told && !again)
             return DM_OK;
-        if (attempt >= l->restarts || asked || rc == 127)
+        if (!again || rc == 127)
             return ended_without_word(l, rc, err);
-        dprintf(2, "dspy-mpi: the ranks ended without a result; attempt %ld of %ld\n", attempt + 2,
-                l->restarts + 1);
+        dprintf(2, "dspy-mpi: the ranks ended without a result%s%s; attempt %ld of %ld\n",
+                l->why ? ": " : "", l->why ? l->why : "", attempt + 2, l->restarts + 1);
     }
 }
 
@@ -353,19 +483,16 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);
+    if (st == DM_OK)
+        st = dm_run_folder_new(&l.folder, err);
     if (st != DM_OK)
         return st;
-    struct sigaction a = {.sa_handler = on_signal};
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-    sigaction(SIGUSR1, &a, NULL);
     dm_buf_init(&l.line, 1 << 20);
     dm_buf_init(&l.kept, 2 * KEPT + 65536);
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);
-    unlink(l.status);
+    dm_run_folder_remove(&l.folder);
     dm_buf_free(&l.line);
     dm_buf_free(&l.kept);
     return st;

@@ -1,6 +1,8 @@
 #include "cluster/watchdog.h"
 #include "base/clock.h"
+#include "base/secret.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -14,11 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS      200
-#define STOP_SECONDS 8.0
+#define LOOK_MS       200
+#define STOP_SECONDS  8.0
+#define BEGIN_SECONDS 180.0
 
 static struct page { /* shared by rank and child */
-    atomic_uint count, limit_ms;
+    atomic_uint count, limit_ms, begun;
 } * page;
 
 static bool is_stopped(pid_t pid)
@@ -34,23 +37,25 @@ static bool is_stopped(pid_t pid)
     return p && p[1] && (p[2] == 'T' || p[2] == 't');
 }
 
-/* The launcher looks at this file's time: the host is there, and the rank moves. */
-static void touch(const char *path)
+/* In place: a disk that is full takes it, for the launcher made the file. */
+static void write_pulse(const char *path, unsigned counter)
 {
+    char text[64];
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    (void)!futimens(fd, NULL);
+    snprintf(text, sizeof text, "%s %010u\n", page->begun ? DM_PULSE_WORKS : DM_PULSE_START,
+             counter);
+    if (pwrite(fd, text, DM_PULSE, 0) != DM_PULSE)
+        (void)!futimens(fd, NULL);
     close(fd);
 }
 
 static void watch(pid_t rank, const char *alive)
 {
-    unsigned last = page->count;
-    double now = dm_now(), moved = now, ran = now, touched = 0;
+    unsigned last = page->count, counter = 0, begun = 2;
+    double now = dm_now(), moved = now, ran = now, told = 0;
     while (getppid() == rank) {
-        struct timespec t = {0, LOOK_MS * 1000000L};
-        nanosleep(&t, NULL);
         now = dm_now();
         if (page->count != last) {
             last = page->count;
@@ -58,17 +63,27 @@ static void watch(pid_t rank, const char *alive)
         }
         if (!is_stopped(rank))
             ran = now;
-        if (now - moved > page->limit_ms / 1000.0 || now - ran > STOP_SECONDS)
+        if (now - moved > page->limit_ms / 1000.0 || now - ran > STOP_SECONDS) {
             kill(rank, SIGKILL);
-        else if (*alive && now - touched >= 1) {
-            touch(alive);
-            touched = now;
+        } else if (*alive && (now - told >= 1 || begun != page->begun)) {
+            begun = page->begun;
+            told = now;
+            write_pulse(alive, ++counter);
         }
+        struct timespec t = {0, LOOK_MS * 1000000L};
+        nanosleep(&t, NULL);
     }
     _exit(0);
 }
 
-void dm_watchdog_start(void)
+double dm_watchdog_longest_start(void)
+{
+    const char *text = getenv("DM_BEGIN_SECONDS");
+    double seconds = text ? strtod(text, NULL) : 0;
+    return seconds > 0 ? seconds : BEGIN_SECONDS;
+}
+
+dm_status dm_watchdog_start(dm_error *err)
 {
     char alive[PATH_MAX] = "";
     const char *status = getenv("DM_STATUS_FILE"), *number = getenv("OMPI_COMM_WORLD_RANK");
@@ -76,21 +91,33 @@ void dm_watchdog_start(void)
     page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
         page = NULL;
-        return;
+        return dm_fail(err, DM_E_INTERNAL, "the rank's watchdog: %s", strerror(errno));
     }
-    dm_watchdog_expect(DM_WORK_SECONDS);
+    dm_watchdog_expect(dm_watchdog_longest_start());
     if (status && (!number || strcmp(number, "0") == 0))
         snprintf(alive, sizeof alive, "%s.alive", status);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* mpirun gone: this rank too */
-    if (fork() != 0)
-        return;
+    pid_t child = fork();
+    if (child < 0)
+        return dm_fail(err, DM_E_INTERNAL, "the rank's watchdog: %s", strerror(errno));
+    if (child > 0)
+        return DM_OK;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dm_secret_wipe_env();     /* the rank takes its keys out of its own */
     signal(SIGUSR1, SIG_IGN); /* mpirun signals the whole group */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     close_range(0, ~0U, 0); /* else mpirun waits for our copies of its pipes */
     watch(rank, alive);
+    return DM_OK; /* not reached */
+}
+
+void dm_watchdog_begun(void)
+{
+    if (page)
+        page->begun = 1;
+    dm_watchdog_expect(DM_WORK_SECONDS);
 }
 
 void dm_watchdog_expect(double seconds)

@@ -4,8 +4,9 @@
 #include "cmd/commands.h"
 #include "cmd/history.h"
 #include "cmd/metric_trial.h"
-#include "cmd/out.h"
 #include "cmd/estimate.h"
+#include "cmd/out.h"
+#include "cmd/owned.h"
 #include "cmd/plan.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
@@ -224,8 +225,7 @@ static dm_status write_trials(const compilation *c, dm_error *err)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
-    dm_buf_text(&b,
-                "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file,levels\n");
+    dm_buf_text(&b, DM_TRIALS_HEADER);
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
         dm_score s = dm_score_of(t->results, valset_of(c)->n);
@@ -412,7 +412,8 @@ static int run(compilation *c, dm_error *err)
         int code = dm_exit_code(err->status);
         dm_session_clear_line(&c->session);
         dm_error second;
-        if (dm_out_status(c->arena, job, "failed", err->text, code, NULL, &second) != DM_OK)
+        if (dm_out_status(c->arena, job, "failed", err->text, code, NULL, &second) != DM_OK &&
+            st != DM_E_OUTPUT) /* the first one says it all */
             dm_say_failure(&second);
         return dm_say_failure(err);
     }
@@ -442,7 +443,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         st = dm_mipro_plan_make(a, &job.optimizer, job.program->n, job.trainset->n, job.valset->n,
                                 &plan, &err);
     if (st == DM_OK)
-        st = dm_out_open(a, &job, dm_value_get(line->flags, "fresh") != NULL, &finished, &err);
+        st = dm_out_open(a, &job, line, &finished, &err);
     if (st == DM_OK && !finished)
         st = try_metric(a, &job, metric, &err);
     dm_metric_free(metric);

@@ -9,9 +9,12 @@
 #define SERVES_SECONDS 5.0
 
 typedef struct history {
-    dm_arena *arena;
+    dm_arena *arena, *attempt; /* attempt: for one record at a time */
     dm_replay *replay;
-    dm_value *serves; /* role -> what its server said last, in any attempt */
+    struct said { /* by role: what its server said last, in any attempt */
+        dm_arena *arena;
+        const dm_value *value;
+    } said[DM_ROLES];
 } history;
 
 dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error *err)
@@ -30,23 +33,38 @@ dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error 
 
 /* ---- what servers serve ---- */
 
+/* One value a role, however many attempts the journal has. */
 static void remember(history *h, const dm_value *serves)
 {
-    for (size_t i = 0; serves && serves->kind == DM_DICT && i < serves->n; i++)
-        dm_value_set(h->arena, h->serves, serves->members[i].key,
-                     dm_value_copy(h->arena, serves->members[i].value));
+    for (int i = 0; serves && serves->kind == DM_DICT && i < DM_ROLES; i++) {
+        const dm_value *v = dm_value_get(serves, dm_role_name((dm_role)i));
+        struct said *s = &h->said[i];
+        if (!v || (s->value && dm_value_equal(s->value, v)))
+            continue;
+        dm_arena_free(s->arena);
+        s->arena = dm_arena_new(1024);
+        s->value = dm_value_copy(s->arena, v);
+    }
 }
 
 static dm_status visit(void *user, dm_journal_type type, dm_str payload, dm_error *err)
 {
     history *h = user;
     if (type == DM_JOURNAL_ATTEMPT) {
-        dm_arena *a = dm_arena_new(0);
-        const dm_value *v = dm_json_read(a, payload, NULL);
+        const dm_value *v = dm_json_read(h->attempt, payload, NULL);
         remember(h, v && v->kind == DM_DICT ? dm_value_get(v, "serves") : NULL);
-        dm_arena_free(a);
+        dm_arena_reset(h->attempt);
     }
     return dm_replay_visit(h->replay, type, payload, err);
+}
+
+static const dm_value *said_before(const history *h)
+{
+    dm_value *d = dm_value_dict(h->arena);
+    for (int i = 0; i < DM_ROLES; i++)
+        if (h->said[i].value)
+            dm_value_set(h->arena, d, dm_str_of(dm_role_name((dm_role)i)), h->said[i].value);
+    return d;
 }
 
 static dm_value *ask_servers(dm_arena *a, const dm_job *job)
@@ -106,7 +124,7 @@ static dm_status compare_servers(const dm_value *before, const dm_value *now, dm
 static dm_status begin_attempt(history *h, dm_job *job, bool accept, dm_error *err)
 {
     dm_value *now = ask_servers(h->arena, job), *d = dm_value_dict(h->arena);
-    dm_status st = accept ? DM_OK : compare_servers(h->serves, now, err);
+    dm_status st = accept ? DM_OK : compare_servers(said_before(h), now, err);
     dm_buf b;
     if (st != DM_OK)
         return st;
@@ -121,17 +139,26 @@ static dm_status begin_attempt(history *h, dm_job *job, bool accept, dm_error *e
 
 /* ---- the whole ---- */
 
+const dm_value *dm_history_more(dm_arena *a)
+{
+    dm_value *more = dm_value_dict(a);
+    dm_value_set(a, more, DM_STR("version"), dm_value_text(a, DM_VERSION));
+    return more;
+}
+
 dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line, dm_fsync sync,
                           dm_error *err)
 {
     const char *path = dm_arena_printf(a, "%s/journal", job->out);
-    history h = {a, dm_replay_new(), dm_value_dict(a)};
-    dm_value *more = dm_value_dict(a);
-    dm_value_set(a, more, DM_STR("version"), dm_value_text(a, DM_VERSION));
-    job->setup.journal = dm_journal_open(path, sync, dm_job_identity(a, job), more, visit, &h, err);
+    history h = {.arena = a, .attempt = dm_arena_new(0), .replay = dm_replay_of_file(path)};
+    job->setup.journal =
+        dm_journal_open(path, sync, dm_job_identity(a, job), dm_history_more(a), visit, &h, err);
     dm_status st = job->setup.journal ? DM_OK : err->status;
     if (st == DM_OK)
         st = begin_attempt(&h, job, dm_value_get(line->flags, "accept-model-change") != NULL, err);
+    dm_arena_free(h.attempt);
+    for (int i = 0; i < DM_ROLES; i++)
+        dm_arena_free(h.said[i].arena);
     if (st != DM_OK) {
         (void)dm_journal_close(job->setup.journal, NULL);
         dm_replay_free(h.replay);

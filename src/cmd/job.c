@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- out ---- */
 
@@ -492,6 +493,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK)
         st = dm_path_read(a, &cache, &job->cache, err);
     job->setup.keeps_answers = job->cache != NULL;
+    job->force = dm_value_get(line->flags, "force") != NULL;
     job->setup.offline = dm_value_get(line->flags, "offline") != NULL;
     if (st == DM_OK && job->setup.offline && !job->cache)
         st = dm_fail(err, DM_E_USAGE,
@@ -518,7 +520,9 @@ size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **n
     const dm_value *file = NULL;
     dm_value *merged = NULL;
     dm_error err = {DM_OK, ""};
-    if ((line->job_file && read_job_file(a, line->job_file, &file, &err) != DM_OK) ||
+    struct stat of;
+    bool again = line->job_file && stat(line->job_file, &of) == 0 && S_ISREG(of.st_mode);
+    if ((line->job_file && (!again || read_job_file(a, line->job_file, &file, &err) != DM_OK)) ||
         dm_options_merge(a, file, line->job_file ? line->job_file : "command line", line->keys,
                          &merged, &err) != DM_OK)
         return 0;

@@ -1,6 +1,7 @@
 /* dspy-mpi: a compiler of language-model programs for clusters. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
 #include "cmd/commands.h"
@@ -36,6 +37,7 @@ static const struct command {
      "asks the compile that writes OUT to stop, resumable"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
+#define MAX_NAMES  16 /* of variables that ranks need */
 
 static void out_of_memory(void)
 {
@@ -137,19 +139,21 @@ static int help_launch(void)
     return 0;
 }
 
-/* Names of the variables that a model's key or address is read from, on every rank. What is wrong
- * with the command's words, the command will say. */
-static size_t names_for_ranks(dm_arena *a, int argc, char **argv, const char **names, size_t room)
+/* Names of the variables that a model's key or address is read from, on every rank; the keys are
+ * taken out of the environment. What is wrong with the command's words, the command will say. */
+static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, size_t room)
 {
     const struct command *c = NULL;
     dm_command_line line;
     size_t n = 0;
-    names[n++] = "OPENAI_API_KEY";
     names[n++] = "OPENAI_BASE_URL";
+    names[n++] = "OPENAI_API_KEY";
     while (argc > 0 && !(c = find_command(*argv)))
         argc--, argv++;
     if (c && dm_command_line_read(a, c->bit, argc - 1, argv + 1, &line, NULL) == DM_OK)
         n += dm_job_key_names(a, &line, names + n, room - n);
+    for (size_t i = 1; i < n; i++)
+        (void)dm_secret_env(names[i]);
     return n;
 }
 
@@ -157,13 +161,13 @@ static int launch(int argc, char **argv)
 {
     int code = 70;
     dm_error err = {DM_OK, ""};
-    const char *names[16];
+    const char *names[MAX_NAMES];
     if (dm_cluster_is_rank()) {
         fputs("dspy-mpi: this is a rank already: launch starts mpirun itself\n", stderr);
         return 64;
     }
     dm_arena *a = dm_arena_new(0);
-    size_t n = names_for_ranks(a, argc, argv, names, sizeof names / sizeof *names);
+    size_t n = take_keys(a, argc, argv, names, MAX_NAMES);
     if (dm_launch(argc, argv, names, n, &code, &err) != DM_OK)
         code = dm_say_failure(&err);
     dm_arena_free(a);
@@ -230,10 +234,24 @@ static void leave_no_core(void)
     (void)setrlimit(RLIMIT_CORE, &r);
 }
 
+/* Before the first child, and before other ranks can have one: children of the same user read
+ * /proc/PID/environ. */
+static void hide_keys(int argc, char **argv)
+{
+    const char *names[MAX_NAMES];
+    dm_arena *a = dm_arena_new(0);
+    (void)take_keys(a, argc, argv, names, MAX_NAMES);
+    dm_arena_free(a);
+}
+
 int main(int argc, char **argv)
 {
     leave_no_core();
     dm_set_nomem(out_of_memory);
-    dm_signals_install();
+    if (!dm_cluster_is_rank() && argc > 1 && strcmp(argv[1], "launch") == 0)
+        dm_launch_catch_signals();
+    else
+        dm_signals_install();
+    hide_keys(argc - 1, argv + 1);
     return dm_cluster_is_rank() ? run_as_rank(argc, argv) : check_stdout(run_alone(argc, argv));
 }

@@ -126,6 +126,8 @@ const dm_option dm_options[] = {
     {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,
      "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "move an earlier OUT aside and start anew"},
+    {"force", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN, NULL,
+     "move aside, with a number, what stands in the way and is none of ours"},
     {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},
     {"fsync", DM_OPT_FLAG, DM_FOR_COMPILE, "each|1s|none",
      "what the journal may lose when the machine goes down (a killed run loses nothing): each: "

@@ -1,10 +1,14 @@
 #include "cmd/out.h"
+#include "base/place.h"
+#include "cmd/history.h"
+#include "cmd/owned.h"
 #include "json/json.h"
 #include "study/lock.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,20 +37,57 @@ static dm_status make_folders(const char *path, dm_error *err)
                : dm_fail(err, DM_E_OUTPUT, "out: %s: %s", path, strerror(errno));
 }
 
-static dm_status move_aside(dm_arena *a, const char *path, dm_error *err)
+/* OUT is a folder, or a link to one, or nothing yet. */
+static dm_status check_folder(const dm_job *job, bool force, dm_error *err)
 {
-    for (int i = 1; i < 10000; i++) {
-        const char *aside = dm_arena_printf(a, "%s.%d", path, i);
-        if (access(aside, F_OK) == 0)
-            continue;
-        if (rename(path, aside) != 0)
-            return dm_fail(err, DM_E_OUTPUT, "out: %s cannot be moved to %s: %s", path, aside,
-                           strerror(errno));
-        fprintf(stderr, "the old %s is now %s\n", path, aside);
+    struct stat s;
+    if (lstat(job->out, &s) != 0 || (stat(job->out, &s) == 0 && S_ISDIR(s.st_mode)))
         return DM_OK;
-    }
-    return dm_fail(err, DM_E_OUTPUT, "out: %s: there are too many old ones beside it", path);
+    if (force)
+        return dm_owned_move_aside(job->out, err);
+    return dm_fail(err, DM_E_OUTPUT,
+                   "out: %s is not a folder: give another `out`, or --force to have it moved aside",
+                   job->out);
 }
+
+/* ---- --fresh ---- */
+
+static bool is_within(const char *path, const char *folder)
+{
+    char inner[PATH_MAX], outer[PATH_MAX];
+    if (!realpath(path, inner) || !realpath(folder, outer))
+        return false;
+    size_t n = strlen(outer);
+    return strncmp(inner, outer, n) == 0 && (inner[n] == '/' || inner[n] == 0 || n == 1);
+}
+
+/* A journal or a status that dspy-mpi wrote. */
+static bool is_an_out(dm_arena *a, const dm_job *job)
+{
+    const char *status = in_out(a, job, "status.json"), *journal = in_out(a, job, "journal");
+    return (access(status, F_OK) == 0 && dm_owned_file(status, "status.json", NULL) == DM_OK) ||
+           dm_journal_is_one(journal);
+}
+
+/* The folder as a whole; behind a link, the one that it leads to. */
+static dm_status move_out_aside(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    char real[PATH_MAX];
+    struct stat s;
+    const char *folder = job->out;
+    if (is_within(job->file, folder) || is_within(".", folder))
+        return dm_fail(err, DM_E_OUTPUT,
+                       "--fresh would move %s aside with the %s in it: give another `out`", folder,
+                       is_within(".", folder) ? "working folder" : "job file");
+    if (lstat(folder, &s) == 0 && S_ISLNK(s.st_mode) && realpath(folder, real))
+        folder = real;
+    dm_lock *lock = dm_lock_take(in_out(a, job, "journal.lock"), err); /* not under a run */
+    dm_lock_free(lock);
+    dm_status st = lock ? dm_owned_move_aside(folder, err) : err->status;
+    return st == DM_OK && folder == real ? make_folders(real, err) : st;
+}
+
+/* ---- whose it is ---- */
 
 /* The key that differs between the job and the one that OUT belongs to; NULL: none. */
 static const char *difference(const dm_value *mine, const dm_value *theirs)
@@ -62,23 +103,11 @@ static const char *difference(const dm_value *mine, const dm_value *theirs)
     return NULL;
 }
 
-dm_status dm_out_open(dm_arena *a, const dm_job *job, bool fresh, const dm_value **finished,
-                      dm_error *err)
+static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
+                             const dm_value **finished, dm_error *err)
 {
-    const char *path = in_out(a, job, "status.json");
-    dm_str text;
-    *finished = NULL;
-    if (fresh && (access(path, F_OK) == 0 || access(in_out(a, job, "journal"), F_OK) == 0)) {
-        dm_lock *lock = dm_lock_take(in_out(a, job, "journal.lock"), err); /* not under a run */
-        dm_lock_free(lock);
-        dm_status st = lock ? move_aside(a, job->out, err) : err->status;
-        if (st != DM_OK)
-            return st;
-    }
-    dm_status st = make_folders(job->out, err);
-    if (st != DM_OK || access(path, F_OK) != 0)
-        return st;
-    st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
+    dm_str text = {"", 0};
+    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     const dm_value *old = st == DM_OK ? dm_json_read(a, text, NULL) : NULL;
     if (!old)
         return dm_fail(err, DM_E_OUTPUT, "%s cannot be read; --fresh moves the old results aside",
@@ -95,11 +124,49 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, bool fresh, const dm_value
     return DM_OK;
 }
 
+static bool has_bytes(const char *path)
+{
+    struct stat s;
+    return lstat(path, &s) == 0 && (!S_ISREG(s.st_mode) || s.st_size > 0);
+}
+
+dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
+                      const dm_value **finished, dm_error *err)
+{
+    bool fresh = dm_value_get(line->flags, "fresh") != NULL;
+    bool force = job->force;
+    const char *path = in_out(a, job, "status.json"), *journal = in_out(a, job, "journal");
+    *finished = NULL;
+    dm_status st = check_folder(job, force, err);
+    if (st == DM_OK && fresh && is_an_out(a, job))
+        st = move_out_aside(a, job, err);
+    if (st == DM_OK)
+        st = make_folders(job->out, err);
+    if (st == DM_OK && dm_owned_file(path, "status.json", err) != DM_OK)
+        st = force ? dm_owned_move_aside(path, err) : err->status;
+    bool begun = st == DM_OK && has_bytes(path);
+    if (begun)
+        st = read_status(a, job, path, finished, err);
+    if (st != DM_OK || *finished)
+        return st;
+    if (dm_journal_look(journal, dm_job_identity(a, job), dm_history_more(a), err) != DM_OK)
+        st = force ? dm_owned_move_aside(journal, err) : err->status;
+    if (st == DM_OK && begun && !has_bytes(journal))
+        fprintf(stderr,
+                "%s is missing or empty, though a run was begun here: what it paid for is asked "
+                "again\n",
+                journal);
+    begun |= has_bytes(journal);
+    return st == DM_OK ? dm_owned_check(a, job, begun, force, err) : st;
+}
+
 dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_error *err)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", job->out, name);
-    return dm_write_file(path, text, err);
+    if (snprintf(path, sizeof path, "%s/%s", job->out, name) >= (int)sizeof path)
+        return dm_fail(err, DM_E_OUTPUT, "out: the path is too long");
+    dm_status st = dm_owned_file(path, name, err); /* it may have come there since the start */
+    return st == DM_OK ? dm_write_file(path, text, err) : st;
 }
 
 dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,

@@ -4,13 +4,16 @@
 
 #include "cmd/session.h"
 
-/* Makes the folder, or finds it. *finished gets the last line of a finished run of the same job,
- * else NULL. DM_E_OUTPUT: another job's, or it cannot be written. fresh moves an old one aside. */
-dm_status dm_out_open(dm_arena *a, const dm_job *job, bool fresh, const dm_value **finished,
-                      dm_error *err) DM_MUST_USE;
+/* Makes the folder, or finds it, and looks at all that a compile would write there. *finished gets
+ * the last line of a finished run of the same job, else NULL. DM_E_OUTPUT: another job's,
+ * somebody's files are in the way, or it cannot be written. --fresh moves an old one aside, --force
+ * the files that are in the way. */
+dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
+                      const dm_value **finished, dm_error *err) DM_MUST_USE;
 /* status.json; last: the last line, or NULL while the run goes on. */
 dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,
                         int code, const dm_value *last, dm_error *err) DM_MUST_USE;
+/* DM_E_OUTPUT also where somebody's file of that name has come there. */
 dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_error *err) DM_MUST_USE;
 
 #endif

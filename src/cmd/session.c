@@ -39,6 +39,7 @@ static void on_signal(int number)
     clock_gettime(CLOCK_MONOTONIC, &t);
     long long ms = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
     soon |= number != SIGUSR1;
+    dm_asked_to_stop = 1;
     if (!caught) {
         caught = 1;
         first_ms = ms;
@@ -63,6 +64,9 @@ void dm_signals_install(void)
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGUSR1, &a, NULL);
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &a, NULL); /* the terminal was closed */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at the system's limit is a disk that is full */
 }
@@ -120,7 +124,7 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
     bool capped = !isinf(job->cap.calls) || !isinf(job->cap.tokens) || !isinf(job->cap.cost);
     job->setup.cap = capped ? &job->cap : NULL;
     job->setup.time_cap = job->time_cap > 0 ? s->started + job->time_cap : 0;
-    if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, err)))
+    if (job->cache && !(job->setup.cache = dm_cache_open(job->cache, job->force, err)))
         return err->status;
     s->pool =
         dm_under_mpi ? dm_cluster_pool_new(&job->setup, err) : dm_pool_local_new(&job->setup, err);
@@ -159,10 +163,8 @@ void dm_session_close(dm_session *s)
 int dm_say_failure(const dm_error *err)
 {
     char text[sizeof err->text];
-    memcpy(text, err->text, sizeof text);
-    dm_log_mask(text);
-    size_t n = 0; /* one line, whatever a model said */
-    for (const char *p = text; *p; p++)
+    size_t n = 0; /* one line, whatever a model said; dm_fail has masked it */
+    for (const char *p = err->text; *p; p++)
         if (*p != '\n' || (n && text[n - 1] != ' '))
             text[n++] = *p == '\n' ? ' ' : *p;
     text[n] = 0;

@@ -1,5 +1,6 @@
 /* dspy-mpi stop: asks the compile that writes an OUT to stop, from anywhere that sees the folder.
  */
+#include "base/place.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 
@@ -26,7 +27,9 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
         return 0;
     }
     const char *path = dm_arena_printf(a, "%s/stop", out);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (dm_place_check(path, &err) != DM_OK)
+        return dm_say_failure(&err);
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) {
         (void)dm_fail(&err, DM_E_OUTPUT, "%s: %s", path, strerror(errno));
         return dm_say_failure(&err);

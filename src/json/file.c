@@ -82,14 +82,32 @@ static void sync_folder(const char *path)
     }
 }
 
+/* A file path.part that is there is somebody's, or of a run that was killed: it is left alone. */
+static int make_part(const char *path, char part[PATH_MAX], dm_error *err)
+{
+    int fd = -1;
+    if (snprintf(part, PATH_MAX, "%s.part", path) >= PATH_MAX - 4) {
+        (void)dm_fail(err, DM_E_OUTPUT, "%s: the path is too long", path);
+        return -1;
+    }
+    for (int i = 1; i < 1000 && fd < 0; i++) {
+        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+        if (fd < 0)
+            snprintf(part, PATH_MAX, "%s.part%d", path, i);
+    }
+    if (fd < 0)
+        (void)dm_fail(err, DM_E_OUTPUT, "%s: cannot be made: %s", part, strerror(errno));
+    return fd;
+}
+
 dm_status dm_write_file(const char *path, dm_str text, dm_error *err)
 {
     char part[PATH_MAX];
-    if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
-        return dm_fail(err, DM_E_OUTPUT, "%s: the path is too long", path);
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = make_part(path, part, err);
     if (fd < 0)
-        return dm_fail(err, DM_E_OUTPUT, "%s: cannot be made: %s", part, strerror(errno));
+        return DM_E_OUTPUT;
     dm_status st = write_part(fd, part, text, err);
     if (close(fd) != 0 && st == DM_OK)
         st = dm_fail(err, DM_E_OUTPUT, "%s: %s", part, strerror(errno));

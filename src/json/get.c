@@ -1,4 +1,5 @@
 #include "json/get.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 
 #include <math.h>
@@ -31,17 +32,20 @@ dm_at dm_at_item(const dm_at *at, size_t i)
 
 dm_status dm_at_fail(const dm_at *at, dm_error *err, const char *fmt, ...)
 {
-    char text[1024], where[64] = "";
+    char *text, where[64] = ""; /* whole: dm_fail masks before it cuts */
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = dm_copy_string(fmt);
     va_end(ap);
-    if (at->v && at->v->line == DM_LINE_FLAG)
-        return dm_fail(err, DM_E_USAGE, "--%s: %s", at->path, text);
-    if (at->v && at->v->line)
+    bool flag = at->v && at->v->line == DM_LINE_FLAG;
+    if (at->v && at->v->line && !flag)
         snprintf(where, sizeof where, ":%u:%u", at->v->line, at->v->column);
-    return dm_fail(err, at->status, "%s%s: %s%s%s", at->file, where, at->path,
-                   at->path[0] ? ": " : "", text);
+    dm_status st = flag ? dm_fail(err, DM_E_USAGE, "--%s: %s", at->path, text)
+                        : dm_fail(err, at->status, "%s%s: %s%s%s", at->file, where, at->path,
+                                  at->path[0] ? ": " : "", text);
+    free(text);
+    return st;
 }
 
 /* "..., not "three"" */
@@ -50,10 +54,9 @@ static dm_status not_this(const dm_at *at, dm_error *err, const char *wanted)
     dm_buf b;
     dm_buf_init(&b, 4096);
     dm_py_repr(&b, at->v);
-    dm_str s = dm_buf_view(&b);
-    dm_str shown = dm_utf8_head(s, 60);
-    dm_status st = dm_at_fail(at, err, "%s, not %.*s%s", wanted, DM_STR_ARG(shown),
-                              s.n > shown.n || b.full ? "..." : "");
+    char *shown = dm_outside(dm_buf_view(&b), 63);
+    dm_status st = dm_at_fail(at, err, "%s, not %s", wanted, shown);
+    free(shown);
     dm_buf_free(&b);
     return st;
 }

@@ -17,6 +17,13 @@ dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err) DM_MUST_USE;
  * item by item. */
 dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error *err) DM_MUST_USE;
 
+/* What a server sent, read as Python's json.loads reads bytes: UTF-8, UTF-16 or UTF-32, with or
+ * without a byte order mark. Surrogates that are not paired, which Python keeps and no UTF-8 can
+ * hold, become U+FFFD; all other bytes that are no text are an error. */
+dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err) DM_MUST_USE;
+/* The first half of it: *text is valid UTF-8, and bytes themselves where they are that already. */
+dm_status dm_json_decode(dm_arena *a, dm_str bytes, dm_str *text, dm_error *err) DM_MUST_USE;
+
 typedef enum dm_json_style {
     DM_JSON_COMPACT, /* {"a":1,"b":[2]}; floats as orjson writes them, nan and inf as null */
     DM_JSON_PYTHON,  /* json.dumps(ensure_ascii=False): {"a": 1, "b": [2]}; NaN, Infinity (contract
@@ -44,7 +51,8 @@ dm_status dm_json_error_in(dm_error *err, dm_status status, const char *name);
 /* Reads a whole file (up to max bytes; a UTF-8 BOM is skipped). The bytes belong to the arena. */
 dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text,
                        dm_error *err) DM_MUST_USE;
-/* Writes path.part, fsync, rename, fsync of the folder: the file is the old one or the new one. */
+/* Writes path.part (path.part1 ... where that is taken), fsync, rename, fsync of the folder: the
+ * file is the old one or the new one. */
 dm_status dm_write_file(const char *path, dm_str text, dm_error *err) DM_MUST_USE;
 
 #endif

@@ -14,6 +14,7 @@ typedef struct reader {
     int depth;
     dm_error *err;
     bool failed;
+    bool halves; /* an unpaired surrogate is U+FFFD */
 } reader;
 
 /* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
@@ -85,7 +86,9 @@ static bool read_escaped_code(reader *r, dm_buf *b)
             r->p += 6;
         }
     }
-    if (cp >= 0xD800 && cp < 0xE000) {
+    if (cp >= 0xD800 && cp < 0xE000 && r->halves) {
+        cp = 0xFFFD;
+    } else if (cp >= 0xD800 && cp < 0xE000) {
         fail(r, "an unpaired surrogate escape");
         return false;
     }
@@ -341,7 +344,7 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
     return v;
 }
 
-dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
+static dm_value *read_whole(dm_arena *a, dm_str text, bool halves, dm_error *err)
 {
     if (!text.p)
         text = DM_STR("");
@@ -350,10 +353,24 @@ dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
                 .end = text.p + text.n,
                 .line_start = text.p,
                 .line = 1,
-                .err = err};
+                .err = err,
+                .halves = halves};
     dm_value *v = read_value(&r);
     if (!v)
         return NULL;
     skip_space(&r);
     return r.p == r.end ? v : fail(&r, "there is more text behind the value");
+}
+
+dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
+{
+    return read_whole(a, text, false, err);
+}
+
+dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
+{
+    dm_str text;
+    if (dm_json_decode(a, bytes, &text, err) != DM_OK)
+        return NULL;
+    return read_whole(a, text, true, err);
 }

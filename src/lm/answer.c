@@ -1,20 +1,23 @@
 /* What an HTTP answer means: the error table of DESIGN.md §5. */
-#include "base/log.h"
+#include "base/secret.h"
 #include "base/utf8.h"
+#include "json/json.h"
 #include "lm/inside.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const cJSON *get(const cJSON *o, const char *key)
+#define MOST_WORDS 239 /* bytes of a server's message */
+
+/* Strings end at U+0000 here: these are codes and words for people. */
+static const char *text_of(const dm_value *v)
 {
-    return cJSON_GetObjectItemCaseSensitive(o, key);
+    return v && v->kind == DM_STRING ? v->text.p : "";
 }
 
-static const char *text_of(const cJSON *o)
+static bool is_number(const dm_value *v)
 {
-    return cJSON_IsString(o) && o->valuestring ? o->valuestring : "";
+    return v && (v->kind == DM_INT || v->kind == DM_FLOAT);
 }
 
 static bool any_of(const char *text, const char *const *words)
@@ -44,17 +47,9 @@ static bool is_filter(const char *code)
 /* The server's own words, in one line and short. */
 static void say(dm_reply *r, const char *what, const char *message)
 {
-    char line[240];
-    size_t n = 0;
-    for (const char *p = message; *p && n + 1 < sizeof line; p++)
-        line[n++] = (unsigned char)*p < 0x20 ? ' ' : *p;
-    while (n > 0 && ((unsigned char)line[n - 1] & 0xC0) == 0x80 && n + 1 >= sizeof line)
-        n--;
-    line[n] = 0;
-    if (dm_utf8_valid((dm_str){line, n}) < n)
-        line[dm_utf8_valid((dm_str){line, n})] = 0;
-    dm_log_mask(line);
+    char *line = dm_outside(dm_str_of(message), MOST_WORDS);
     snprintf(r->text, sizeof r->text, "%s%s%s", what, *line ? ": " : "", line);
+    free(line);
 }
 
 static dm_verdict final(dm_reply *r, dm_fault fault, const char *what, const char *message)
@@ -70,84 +65,103 @@ static dm_verdict say_and(dm_verdict v, dm_reply *r, const char *what, const cha
     return v;
 }
 
-/* An error object, in a 200 or with a status of its own. */
-static dm_verdict judge_error(dm_reply *r, const cJSON *root)
+/* What an error object says. */
+typedef struct complaint {
+    const char *code, *type, *message;
+    long status; /* of the reply, or what an error object in a 200 says that it is */
+} complaint;
+
+static complaint read_complaint(const dm_reply *r, const dm_value *root)
 {
-    const cJSON *error = get(root, "error");
-    const cJSON *code_item = get(error, "code");
-    const char *code = text_of(code_item), *type = text_of(get(error, "type"));
-    const char *message = cJSON_IsString(error) ? text_of(error) : text_of(get(error, "message"));
-    char what[64];
-    if (!*message)
-        message = text_of(get(root, "message"));
-    if (!*message)
-        message = text_of(get(root, "detail"));
-    if (!*code)
-        code = type;
-    long status = r->status;
-    if (status == 200 && cJSON_IsNumber(code_item) && code_item->valuedouble > 0 &&
-        code_item->valuedouble < 1000)
-        status = (long)code_item->valuedouble;
-    snprintf(what, sizeof what, "HTTP %ld", r->status);
-    if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0 ||
-        status == 402)
-        return say_and(DM_EJECT, r, what, *message ? message : code);
-    if (status == 429 || status == 529 || strcmp(code, "rate_limit_exceeded") == 0)
-        return say_and(DM_SLOW_DOWN, r, what, message);
-    if (status == 408 || status == 425 || status >= 500 || status == 200)
-        return say_and(DM_RETRY, r, what, message);
-    if (status == 401 || status == 403 || status == 404 || (status >= 300 && status < 400))
-        return say_and(DM_EJECT, r, what, message);
-    if (is_overflow(code, message))
-        return final(r, DM_FAULT_OVERFLOW, what, message);
-    return final(r, is_filter(code) ? DM_FAULT_FILTER : DM_FAULT_REFUSED, what, message);
+    const dm_value *error = dm_value_get(root, "error"), *code = dm_value_get(error, "code");
+    complaint c = {text_of(code), text_of(dm_value_get(error, "type")), text_of(error), r->status};
+    const char *const messages[] = {text_of(dm_value_get(error, "message")),
+                                    text_of(dm_value_get(root, "message")),
+                                    text_of(dm_value_get(root, "detail"))};
+    for (size_t i = 0; i < 3 && !*c.message; i++)
+        c.message = messages[i];
+    if (!*c.code)
+        c.code = c.type;
+    if (r->status < 300 && is_number(code) && code->number > 0 && code->number < 1000)
+        c.status = (long)code->number;
+    return c;
 }
 
-static char *join_parts(const cJSON *content, size_t *n)
+bool dm_is_of_the_way(long status)
 {
-    dm_buf b;
-    const cJSON *part;
-    dm_buf_init(&b, DM_MAX_ANSWER);
-    cJSON_ArrayForEach(part, content) dm_buf_text(&b, text_of(get(part, "text")));
-    return dm_buf_take(&b, n);
+    return status == 408 || status == 425 || (status >= 502 && status <= 504);
+}
+
+/* An error object, in a 200 or with a status of its own. A live server that answers one request so
+ * may answer all others: it is a matter of that request (DESIGN.md §5). */
+static dm_verdict judge_error(dm_reply *r, const dm_value *root)
+{
+    complaint c = read_complaint(r, root);
+    char what[64];
+    snprintf(what, sizeof what, "HTTP %ld", r->status);
+    if (strcmp(c.code, "insufficient_quota") == 0 || strcmp(c.code, "model_not_found") == 0 ||
+        c.status == 402)
+        return say_and(DM_EJECT, r, what, *c.message ? c.message : c.code);
+    if (c.status == 429 || c.status == 529 || strcmp(c.code, "rate_limit_exceeded") == 0)
+        return say_and(DM_SLOW_DOWN, r, what, c.message);
+    if (dm_is_of_the_way(r->status))
+        return say_and(DM_RETRY, r, what, c.message);
+    if (c.status >= 500 || c.status < 300 || dm_is_of_the_way(c.status))
+        return say_and(DM_ODD, r, what, c.message);
+    if (c.status == 401 || c.status == 403 || c.status == 404 || c.status < 400)
+        return say_and(DM_EJECT, r, what, c.message);
+    if (is_overflow(c.code, c.message))
+        return final(r, DM_FAULT_OVERFLOW, what, c.message);
+    return final(r, is_filter(c.code) ? DM_FAULT_FILTER : DM_FAULT_REFUSED, what, c.message);
+}
+
+/* A string, or a list of parts of which those of type "text" count; all else is as good as empty,
+ * for DSPy too (contract 4.2). */
+static void put_content(dm_buf *b, const dm_value *content)
+{
+    if (content && content->kind == DM_STRING)
+        dm_buf_str(b, content->text);
+    for (size_t i = 0; content && content->kind == DM_LIST && i < content->n; i++) {
+        const dm_value *part = content->items[i], *text = dm_value_get(part, "text");
+        if (text && text->kind == DM_STRING &&
+            strcmp(text_of(dm_value_get(part, "type")), "text") == 0)
+            dm_buf_str(b, text->text);
+    }
 }
 
 /* Tokens, as the server counts: what cannot be a count is none. */
-static int64_t count_of(const cJSON *o, const char *key)
+static int64_t count_of(const dm_value *o, const char *key)
 {
-    const cJSON *v = get(o, key);
-    bool good = cJSON_IsNumber(v) && v->valuedouble > 0 && v->valuedouble < 1e15;
-    return good ? (int64_t)v->valuedouble : 0;
+    const dm_value *v = dm_value_get(o, key);
+    bool good = is_number(v) && v->number > 0 && v->number < 1e15;
+    return good ? (int64_t)v->number : 0;
 }
 
-static void take_usage(dm_reply *r, const cJSON *usage)
+static void take_usage(dm_reply *r, const dm_value *usage)
 {
     r->prompt = count_of(usage, "prompt_tokens");
     r->completion = count_of(usage, "completion_tokens");
-    r->cached = count_of(get(usage, "prompt_tokens_details"), "cached_tokens");
+    r->cached = count_of(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
 }
 
-static dm_verdict judge_choice(dm_reply *r, cJSON *root)
+/* An answer without content is one that does not parse: that is for whoever asked. */
+static dm_verdict judge_choice(dm_reply *r, const dm_value *root)
 {
-    const cJSON *choice = cJSON_GetArrayItem(get(root, "choices"), 0);
-    if (!choice)
-        return get(root, "error") ? judge_error(r, root)
-                                  : say_and(DM_RETRY, r, "an answer without choices", "");
-    const char *reason = text_of(get(choice, "finish_reason"));
-    cJSON *content = (cJSON *)(uintptr_t)get(get(choice, "message"), "content");
-    take_usage(r, get(root, "usage"));
+    const dm_value *choices = dm_value_get(root, "choices");
+    if (!choices || choices->kind != DM_LIST || choices->n == 0 ||
+        choices->items[0]->kind != DM_DICT)
+        return dm_value_get(root, "error") ? judge_error(r, root)
+                                           : say_and(DM_ODD, r, "an answer without choices", "");
+    const dm_value *choice = choices->items[0];
+    const char *reason = text_of(dm_value_get(choice, "finish_reason"));
+    take_usage(r, dm_value_get(root, "usage"));
     r->truncated = strcmp(reason, "length") == 0;
     if (strcmp(reason, "content_filter") == 0)
         return final(r, DM_FAULT_FILTER, "the provider's content filter stopped the answer", "");
-    if (cJSON_IsString(content) && content->valuestring) {
-        r->content = content->valuestring; /* taken over: cJSON frees what is left */
-        r->n = strlen(r->content);
-        content->valuestring = NULL;
-    } else {
-        r->content = join_parts(content, &r->n);
-    }
-    if (r->n == 0 && !r->truncated && !get(get(choice, "message"), "tool_calls"))
-        return say_and(DM_RETRY, r, "an empty answer", "");
+    dm_buf b;
+    dm_buf_init(&b, 2 * DM_MAX_ANSWER);
+    put_content(&b, dm_value_get(dm_value_get(choice, "message"), "content"));
+    r->content = dm_buf_take(&b, &r->n);
     return DM_GOOD;
 }
 
@@ -166,7 +180,10 @@ static dm_verdict judge_transfer(dm_reply *r)
     case CURLE_ABORTED_BY_CALLBACK:
         return say_and(DM_RETRY, r, "the connection was closed without an answer", "");
     case CURLE_WRITE_ERROR:
-        return say_and(DM_RETRY, r, "an answer larger than 16 MiB", "");
+        return say_and(DM_ODD, r, "an answer larger than 16 MiB", "");
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return say_and(DM_ODD, r, what, "");
     default:
         return say_and(DM_RETRY, r, what, "");
     }
@@ -178,17 +195,17 @@ dm_verdict dm_judge_reply(dm_reply *r)
         return judge_transfer(r);
     if (r->status >= 300 && r->status < 400)
         return say_and(DM_EJECT, r, "a redirect, which is not followed", "");
-    bool text = dm_utf8_valid(r->body) == r->body.n;
-    cJSON *root = text ? cJSON_ParseWithLength(r->body.p, r->body.n) : NULL;
+    bool fine = r->status >= 200 && r->status < 300;
+    dm_arena *a = dm_arena_new(r->body.n + 4096);
+    dm_error err = {DM_OK, ""};
+    const dm_value *root = dm_json_read_bytes(a, r->body, &err);
     dm_verdict v;
-    if (root && r->status == 200) {
+    if (root && fine)
         v = judge_choice(r, root);
-    } else if (root || r->status != 200) {
+    else if (!fine)
         v = judge_error(r, root);
-    } else {
-        v = say_and(DM_RETRY, r, text ? "an answer that is no JSON" : "an answer that is no UTF-8",
-                    "");
-    }
-    cJSON_Delete(root);
+    else
+        v = say_and(DM_ODD, r, "an answer that is no JSON", err.text);
+    dm_arena_free(a);
     return v;
 }

@@ -1,6 +1,5 @@
 #include "lm/config.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/inside.h"
@@ -108,7 +107,7 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
         const char *bad = c->provider == DM_EMBEDDED ? NULL : dm_bad_base(c->api_base[i]);
         if (bad)
-            return dm_at_fail(at, err, "\"%s\": %s", c->api_base[i], bad);
+            return dm_at_fail(at, err, "\"%s\": %s", dm_shown_url(a, c->api_base[i]), bad);
     }
     return DM_OK;
 }
@@ -191,10 +190,9 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
         st = read_text(at, "api_key_env", &c->api_key_env, err);
     if (st == DM_OK)
         st = read_text(at, "api_key_file", &c->api_key_file, err);
-    /* Known as a secret from here on: a metric's program may be started before any server is. */
-    const char *secret = c->api_key_env ? getenv(c->api_key_env) : NULL;
-    if (secret)
-        dm_log_secret(secret);
+    const char *bad_name = c->api_key_env ? dm_bad_key_name(c->api_key_env) : NULL;
+    if (st == DM_OK && bad_name)
+        st = (k = dm_at_key(at, "api_key_env"), dm_at_fail(&k, err, "%s", bad_name));
     if (st == DM_OK)
         st = read_text(at, "ca_file", &c->ca_file, err);
     if (st == DM_OK && c->ca_file && access(c->ca_file, R_OK) != 0)
@@ -202,6 +200,8 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
               dm_at_fail(&k, err, "%s cannot be read: %s", c->ca_file, strerror(errno)));
     if (st == DM_OK)
         st = read_text(at, "proxy", &c->proxy, err);
+    if (st == DM_OK) /* a metric's program may be started before any server is asked */
+        dm_key_know(c);
     if (st == DM_OK)
         st = read_text(at, "cache_tag", &c->cache_tag, err);
     if (st == DM_OK)

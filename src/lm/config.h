@@ -43,7 +43,8 @@ typedef struct dm_lm_config {
 } dm_lm_config;
 
 /* at: a string "provider/name" or an object. Unknown providers and keys are refused with the
- * nearest known one. Reads no key and opens no connection. */
+ * nearest known one. Its keys go out of the environment and are known as secrets from here on; that
+ * one is missing is said where it is needed. Opens no connection. */
 dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 /* The keys an object may have, for the option table. */
 extern const char *const dm_lm_keys[];

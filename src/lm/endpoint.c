@@ -1,71 +1,12 @@
 /* One server: its key, its limits, its health. */
 #include "base/clock.h"
-#include "base/log.h"
-#include "json/json.h"
 #include "lm/inside.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BURST_SECONDS 1.0 /* what a bucket may hold beyond its rate */
-
-/* ---- keys: where they come from, and where they go ---- */
-
-static dm_status read_key_file(const char *path, char **key, dm_error *err)
-{
-    dm_arena *a = dm_arena_new(4096);
-    dm_str text;
-    dm_status st = dm_read_file(a, path, 65536, &text, err);
-    if (st == DM_OK) {
-        while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
-            text.n--;
-        *key = dm_copy_bytes(text.p, text.n);
-        st = text.n ? DM_OK : dm_fail(err, DM_E_MODEL, "%s: there is no key in it", path);
-    } else {
-        dm_error_wrap(err, DM_E_MODEL, "api_key_file");
-        st = DM_E_MODEL;
-    }
-    dm_arena_free(a);
-    return st;
-}
-
-static dm_status no_key(const char *name, int rank, dm_error *err)
-{
-    char host[256] = "this machine";
-    gethostname(host, sizeof host - 1);
-    if (rank == 0)
-        return dm_fail(
-            err, DM_E_MODEL,
-            "there is no %s in the environment: set it, or name a file with api_key_file", name);
-    return dm_fail(err, DM_E_MODEL,
-                   "rank %d on %s has no %s: set it, pass it on with mpirun -x %s, or name a file "
-                   "with api_key_file",
-                   rank, host, name, name);
-}
-
-/* The key for this endpoint, or NULL where none is to be sent. The key in OPENAI_API_KEY goes only
- * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
-static dm_status find_key(const dm_lm_config *c, const char *base, int rank, char **key,
-                          dm_error *err)
-{
-    *key = NULL;
-    if (c->api_key_file)
-        return read_key_file(c->api_key_file, key, err);
-    const char *own = getenv("OPENAI_BASE_URL"), *name = c->api_key_env;
-    bool openai = dm_same_origin(base, DM_OPENAI_HOST);
-    if (!name && (openai || (c->provider == DM_OPENAI && own && dm_same_origin(base, own))))
-        name = "OPENAI_API_KEY";
-    if (!name)
-        return DM_OK;
-    const char *value = getenv(name);
-    if (value && *value)
-        *key = dm_copy_string(value);
-    else if (c->api_key_env || openai)
-        return no_key(name, rank, err);
-    return DM_OK;
-}
 
 dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank,
                            double slots, dm_error *err)
@@ -74,7 +15,7 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     dm_buf b;
     *e =
         (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now(), .requests = 1};
-    dm_status st = find_key(c, base, rank, &key, err);
+    dm_status st = dm_key_find(c, base, rank, &key, err);
     if (st != DM_OK)
         return st;
     dm_buf_init(&b, 65536);
@@ -83,7 +24,6 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     e->headers = curl_slist_append(NULL, "Content-Type: application/json");
     e->headers = curl_slist_append(e->headers, "Expect:");
     if (key) {
-        dm_log_secret(key);
         dm_buf_printf(&b, "Authorization: Bearer %s", key);
         e->headers = curl_slist_append(e->headers, b.data);
         explicit_bzero(b.data, b.len);

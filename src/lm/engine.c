@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/secret.h"
 #include "json/json.h"
 #include "lm/inside.h"
 
@@ -14,9 +15,9 @@
 
 const char *dm_fault_name(dm_fault f)
 {
-    static const char *const names[] = {"none",     "transport", "context_overflow",
-                                        "parse",    "refused",   "content_filter",
-                                        "endpoint", "program",   "metric"};
+    static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
+                                        "refused", "content_filter", "endpoint",         "program",
+                                        "metric",  "server"};
     return names[f];
 }
 
@@ -29,6 +30,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u)
     to->cached += u->cached;
     to->retries += u->retries;
     to->untold += u->untold;
+    to->odd += u->odd;
 }
 
 /* ---- lists ---- */
@@ -207,6 +209,7 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
     c->user = user;
     c->usage = (dm_usage){0};
     c->attempts = 0;
+    c->but = NULL;
     dm_buf_reset(&c->body);
     dm_call_add(&lm->ready, c);
     return c->id;
@@ -243,8 +246,15 @@ void dm_call_finish(dm_call *c, const dm_lm_answer *answer)
 {
     dm_lm *lm = c->lm;
     dm_lm_answer a = *answer;
+    dm_buf masked; /* an answer that repeats the key goes into demos, journal and cache */
+    dm_buf_init(&masked, SIZE_MAX / 2);
+    if (dm_secret_in(a.content, DM_MASK_ANSWERS)) {
+        dm_mask(&masked, a.content, DM_MASK_ANSWERS);
+        a.content = dm_buf_view(&masked);
+    }
     a.usage = c->usage;
     c->done(c->user, &a);
+    dm_buf_free(&masked);
     dm_call_add(&lm->idle, c);
 }
 
@@ -278,10 +288,11 @@ static void answer_embedded(dm_call *c)
 
 /* ---- the loop ---- */
 
-/* The endpoint with the fewest calls in flight that can take one now, else when one can. Of equals
- * the one after the last that was taken, and each rank begins at another: ranks with a call or two
- * each must not all ask the first server. */
-static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, double now, double *wait)
+/* The endpoint with the fewest calls in flight that can take one now, else when one can; but only
+ * if no other can. Of equals the one after the last that was taken, and each rank begins at
+ * another: ranks with a call or two each must not all ask the first server. */
+static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, const dm_endpoint *but, double now,
+                         double *wait)
 {
     dm_endpoint *best = NULL;
     *wait = m->n > 1 && lm->probes && !m->settled ? 3600 : INFINITY;
@@ -295,7 +306,7 @@ static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, double now, double *wait)
         *wait = fmin(*wait, w);
         if (e->probe.wanted)
             continue;
-        if (w == 0 && (!best || e->in_flight < best->in_flight))
+        if (w == 0 && (!best || best == but || (e != but && e->in_flight < best->in_flight)))
             best = e;
     }
     if (best)
@@ -328,7 +339,7 @@ static double send_ready(dm_lm *lm)
             following = lm->ready.first;
             continue;
         }
-        dm_endpoint *e = pick(lm, c->model, now, &wait);
+        dm_endpoint *e = pick(lm, c->model, c->but, now, &wait);
         if (!e && isinf(wait)) { /* all were ejected before this call was sent */
             dm_call_take_out(&lm->ready, c);
             snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,

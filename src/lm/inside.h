@@ -61,6 +61,7 @@ typedef enum dm_verdict {
     DM_GOOD,      /* an answer */
     DM_RETRY,     /* the way */
     DM_SLOW_DOWN, /* 429, 529: the way, and too fast */
+    DM_ODD,       /* a live server's reply that is no answer: this request */
     DM_FINAL,     /* the answer's fault stands */
     DM_EJECT      /* the endpoint's fault */
 } dm_verdict;
@@ -88,7 +89,8 @@ typedef struct dm_call { /* one that was submitted */
     dm_lm_done *done;
     void *user;
     dm_usage usage;
-    int64_t attempts; /* that failed */
+    int64_t attempts;       /* that failed on the way */
+    const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     double not_before;
     dm_endpoint *endpoint;
     CURL *easy;                 /* kept for the next call */
@@ -160,6 +162,9 @@ void dm_probe_free(dm_lm *lm, dm_probe *p);
 /* Whether the model's servers were all asked in vain, and are not to be waited for any longer. */
 bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room);
 
+/* Statuses that do not come from the model but from what stands before it: nobody is there, or
+ * is ready. */
+bool dm_is_of_the_way(long status);
 /* The table of DESIGN.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);
 
@@ -171,11 +176,23 @@ void dm_endpoint_free(dm_endpoint *e);
 double dm_endpoint_wait(dm_endpoint *e, double now, double rate_share);
 void dm_endpoint_charge(dm_endpoint *e, double tokens);
 
+/* key.c: the key for this endpoint, owned by the caller, NULL where none is to be sent; DM_E_MODEL
+ * when one that is asked for is not there, or cannot be a key. The key in OPENAI_API_KEY goes only
+ * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key,
+                      dm_error *err) DM_MUST_USE;
+const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; NULL: it can */
+/* The model's keys and its proxy's are secrets from now on, and in no variable any more. */
+void dm_key_know(const dm_lm_config *c);
+
 /* origin.c */
 #define DM_OPENAI_HOST "https://api.openai.com"
 bool dm_same_origin(const char *a,
                     const char *b);        /* scheme, host and port; false: not an address */
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
+/* The address without user, password, query and fragment, for messages. */
+const char *dm_shown_url(dm_arena *a, const char *url);
+void dm_url_secrets(const char *url); /* its password (its user, if alone) is a secret */
 
 /* What the model is known to support of what JSON mode would like (contract 3.5). */
 dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted);

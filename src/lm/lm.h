@@ -18,9 +18,12 @@ typedef enum dm_fault {
     DM_FAULT_ENDPOINT, /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is
                           left */
     DM_FAULT_PROGRAM,  /* "program": an input that cannot be rendered (DSPy's TypeError) */
-    DM_FAULT_METRIC    /* "metric": the metric raised, timed out, or gave no score */
+    DM_FAULT_METRIC,   /* "metric": the metric raised, timed out, or gave no score */
+    DM_FAULT_SERVER    /* "server": a live server's replies to this request were no answers (500, an
+                          odd body, an error object); until the pool has found that it answers
+                          others, the work goes back */
 } dm_fault;
-#define DM_FAULTS 9
+#define DM_FAULTS 10
 const char *dm_fault_name(dm_fault f);
 
 typedef struct dm_usage {
@@ -33,6 +36,7 @@ typedef struct dm_usage {
      * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
      * 408, 503, 529) costs nothing. */
     int64_t untold;
+    int64_t odd; /* replies of a live server that were no answers */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 
@@ -43,6 +47,7 @@ typedef struct dm_lm_request {
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
     int64_t most_sends;      /* requests, all attempts counted, before it is given up; 0: any */
+    int64_t odd_before;      /* replies that were no answers, when it was tried before */
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */
@@ -77,8 +82,8 @@ typedef struct dm_lm_options {
     int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
 } dm_lm_options;
 
-/* Reads the keys from environment and files (registered with dm_log_secret); DM_E_MODEL when one
- * that is asked for is missing. */
+/* Reads the keys from environment and files (base/secret.h); DM_E_MODEL when one that is asked for
+ * is missing or can be none. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
 

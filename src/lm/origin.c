@@ -1,5 +1,6 @@
 /* Where an address leads: a key follows scheme, host and port, not what an address begins with.
  * They are read by curl, which is what will go there. */
+#include "base/secret.h"
 #include "lm/inside.h"
 
 #include <string.h>
@@ -62,4 +63,36 @@ const char *dm_bad_base(const char *base)
         why = "it has to end before ? and #; more for the request goes into extra_body";
     curl_url_cleanup(u);
     return why;
+}
+
+/* By bytes, and not by curl: what is shown here may be no address at all. */
+const char *dm_shown_url(dm_arena *a, const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    const char *user = strrchr(url, '@');
+    const char *rest = user && user >= host ? user : host;
+    size_t n = strcspn(rest, "?#");
+    return dm_arena_printf(a, "%.*s%s%.*s%s", (int)(host - url), url, rest == user ? "***" : "",
+                           (int)n, rest, rest[n] ? "?***" : "");
+}
+
+static void add_part(CURLU *u, CURLUPart part, unsigned flags)
+{
+    char *text = NULL;
+    if (curl_url_get(u, part, &text, flags) == CURLUE_OK)
+        dm_secret_add(dm_str_of(text));
+    curl_free(text);
+}
+
+void dm_url_secrets(const char *url)
+{
+    CURLU *u = curl_url();
+    if (curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) ==
+        CURLUE_OK) {
+        CURLUPart part = has_part(u, CURLUPART_PASSWORD) ? CURLUPART_PASSWORD : CURLUPART_USER;
+        add_part(u, part, 0);
+        add_part(u, part, CURLU_URLDECODE);
+    }
+    curl_url_cleanup(u);
 }

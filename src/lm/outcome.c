@@ -13,6 +13,7 @@
 #define TELL_EVERY      1.0  /* s */
 #define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
 #define DEAD_RETRIES    3    /* where nobody was ever there; `wait` is for servers that start */
+#define ODD_TRIES       3    /* replies that are no answers, until the work goes back */
 
 static double jitter(dm_lm *lm)
 {
@@ -65,6 +66,18 @@ static void tell_failing(dm_call *c, double now)
     c->lm->failing(c->lm->user, role_of(c->lm, c->model));
 }
 
+/* Whether all is sent that the budget set aside for it. */
+static bool is_spent(const dm_call *c)
+{
+    return c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
+}
+
+static double backoff(dm_call *c, const dm_reply *r, int64_t failures)
+{
+    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)failures - 1, 10)));
+    return r->retry_after > 0 ? r->retry_after : jitter(c->lm) * longest;
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -75,8 +88,7 @@ static void retry(dm_call *c, const dm_reply *r)
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
     bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
-    bool sent = /* all that the budget set aside for it */
-        c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
+    bool sent = is_spent(c);
     if (!known && loading && now - c->lm->started < e->config->wait && !sent) {
         try_again(c, 0.5);
         return;
@@ -92,9 +104,30 @@ static void retry(dm_call *c, const dm_reply *r)
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }
-    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)c->attempts - 1, 10)));
-    double delay = r->retry_after > 0 ? r->retry_after : jitter(c->lm) * longest;
+    double delay = backoff(c, r, c->attempts);
     try_again(c, another_is_up(c->model, e, now) ? 0 : delay);
+}
+
+/* The server is there, and what it said is no answer. It is asked again, another one if there is
+ * one; whether it is to blame or this request is for the pool to find out, which knows what else
+ * was answered. */
+static void ask_again(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    e->failures = 0; /* of the way */
+    c->usage.odd++;
+    c->but = e;
+    int64_t most = c->model->config->num_retries + 1;
+    if (c->usage.odd >= (most < ODD_TRIES ? most : ODD_TRIES) || is_spent(c)) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s: model %s: %s, after %lld attempts", e->base,
+                 c->model->config->name, r->text,
+                 (long long)(c->request.odd_before + c->usage.odd));
+        dm_call_fail(c, DM_FAULT_SERVER, text, (int)r->status);
+        return;
+    }
+    double delay = backoff(c, r, c->usage.odd);
+    try_again(c, another_is_up(c->model, e, dm_now()) ? 0 : delay);
 }
 
 /* A server that is not there, or fails several times in a row, is set aside, longer each time, as
@@ -262,6 +295,9 @@ void dm_call_attempted(dm_transfer *t, CURLcode code)
     case DM_RETRY:
         set_aside(c, &r);
         retry(c, &r);
+        break;
+    case DM_ODD:
+        ask_again(c, &r);
         break;
     case DM_EJECT:
         eject(c, &r);

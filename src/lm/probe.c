@@ -2,6 +2,7 @@
  * one model those that are not there are set aside and asked again, and those that serve another
  * model are left out, by name. What a server does not tell is not held against it. */
 #include "base/clock.h"
+#include "base/secret.h"
 #include "lm/inside.h"
 
 #include <cjson/cJSON.h>
@@ -25,7 +26,9 @@ static size_t keep_reply(char *p, size_t size, size_t n, void *user)
 
 static void copy_text(char *out, size_t room, const cJSON *item)
 {
-    snprintf(out, room, "%s", cJSON_IsString(item) ? item->valuestring : "");
+    char *text = dm_outside(dm_str_of(cJSON_IsString(item) ? item->valuestring : ""), room - 1);
+    snprintf(out, room, "%s", text);
+    free(text);
 }
 
 static void read_list(dm_probe *p, const char *name)
@@ -112,7 +115,7 @@ static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
     *p->failure = 0;
     if (code != CURLE_OK)
         snprintf(p->failure, sizeof p->failure, "%s", curl_easy_strerror(code));
-    else if (status >= 500)
+    else if (dm_is_of_the_way(status) || status == 529)
         snprintf(p->failure, sizeof p->failure, "HTTP %ld", status);
     else if (!p->wanted && (status == 401 || status == 403))
         snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));

@@ -1,8 +1,12 @@
 #include "lm/serves.h"
+#include "base/secret.h"
 #include "json/json.h"
 #include "lm/inside.h"
 
+#include <stdlib.h>
+
 #define MAX_LIST ((size_t)4 << 20)
+#define MAX_ROOT 4096
 
 static size_t keep(char *p, size_t size, size_t n, void *user)
 {
@@ -45,6 +49,11 @@ static const dm_value *read_list(dm_arena *a, dm_str text, const char *name)
             continue;
         for (size_t k = 0; k < 2; k++) {
             const dm_value *of = dm_value_get(item, keys[k]);
+            if (of && of->kind == DM_STRING) {
+                char *words = dm_outside(of->text, MAX_ROOT);
+                of = dm_value_text(a, words);
+                free(words);
+            }
             if (of && (of->kind == DM_STRING || of->kind == DM_INT))
                 dm_value_set(a, said, dm_str_of(keys[k]), of);
         }

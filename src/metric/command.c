@@ -9,7 +9,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/utf8.h"
+#include "base/secret.h"
 #include "json/json.h"
 #include "metric/inside.h"
 
@@ -83,12 +83,7 @@ static bool may_pass(const char *variable)
     snprintf(copy, sizeof copy, "%.*s", (int)(name < 127 ? name : 127), variable);
     if (strstr(copy, "API_KEY") || strstr(copy, "_TOKEN") || strstr(copy, "SECRET"))
         return false;
-    /* a key under a name of its own (lm.api_key_env) is known by its value */
-    char *masked = dm_copy_string(variable);
-    dm_log_mask(masked);
-    bool same = strcmp(masked, variable) == 0;
-    free(masked);
-    return same;
+    return !dm_secret_in(dm_str_of(variable), DM_MASK_LINES);
 }
 
 static char **clean_environment(char *folder)
@@ -227,29 +222,26 @@ static void answer(child *c, const dm_metric_score *s)
     free(q);
 }
 
-/* What the child wrote to stderr, whatever its bytes. */
-static char *last_words(const child *c)
-{
-    dm_str said = dm_py_strip(dm_buf_view(&c->said));
-    char *s = dm_copy_bytes(said.n ? said.p : "", said.n);
-    for (size_t at = 0; (at += dm_utf8_valid((dm_str){s + at, said.n - at})) < said.n;)
-        s[at] = '?';
-    for (size_t i = 0; i < said.n; i++)
-        if (!s[i])
-            s[i] = '?';
-    dm_log_mask(s);
-    return s;
-}
-
 /* The child is lost with its question: what it said last goes into the error. */
 static void fail(child *c, const char *what, bool ended)
 {
-    char text[SAID + 200], *said = last_words(c);
-    snprintf(text, sizeof text, "%s%s%s", what, *said ? "; its last words: " : "", said);
+    char *said = dm_outside_end(dm_buf_view(&c->said), SAID);
+    dm_buf text;
+    dm_buf_init(&text, DM_MAX_TEXT);
+    dm_buf_printf(&text, "%s%s%s", what, *said ? "; its last words: " : "", said);
     free(said);
     dm_buf_reset(&c->said);
     end_child(c);
-    answer(c, &(dm_metric_score){.text = text, .ended = ended});
+    answer(c, &(dm_metric_score){.text = text.data, .ended = ended});
+    dm_buf_free(&text);
+}
+
+static const char *words_of(dm_arena *a, dm_str error)
+{
+    char *own = dm_outside_end(error, error.n);
+    const char *words = dm_arena_string(a, own, strlen(own));
+    free(own);
+    return words;
 }
 
 bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s)
@@ -258,7 +250,7 @@ bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s)
     const dm_value *score = dm_value_get(v, "score"), *error = dm_value_get(v, "error");
     *s = (dm_metric_score){.score = NAN};
     if (error && error->kind != DM_NULL) {
-        s->text = error->kind == DM_STRING ? error->text.p : "the metric says error";
+        s->text = error->kind == DM_STRING ? words_of(a, error->text) : "the metric says error";
     } else if (score) {
         bool number = score->kind == DM_INT || score->kind == DM_FLOAT || score->kind == DM_BOOL;
         s->score = score->kind == DM_BOOL ? score->boolean : score->number;
@@ -277,27 +269,28 @@ static void take_line(child *c, dm_str line)
     if (c->asked && dm_command_answer(a, line, &s)) {
         answer(c, &s);
     } else {
-        line = dm_utf8_head(line, 500);
-        dm_log(DM_INFO, "metric: %.*s", DM_STR_ARG(line));
+        char *words = dm_outside(line, 500);
+        dm_log(DM_INFO, "metric: %s", words);
+        free(words);
     }
     dm_arena_free(a);
 }
 
+/* Keeps the newest words, and before them what a key may take up that they begin in the middle of:
+ * it is masked when they are told. */
 static void read_said(child *c)
 {
     char bytes[4096];
     ssize_t n;
+    size_t most = SAID + dm_secret_reach();
     while (c->err >= 0 && (n = read(c->err, bytes, sizeof bytes)) != 0) {
         if (n < 0)
             return;
-        size_t keep = (size_t)n < SAID ? (size_t)n : SAID;
-        if (c->said.len + keep > SAID) { /* the newest words count */
-            size_t drop = c->said.len + keep - SAID;
-            drop = drop < c->said.len ? drop : c->said.len;
-            memmove(c->said.data, c->said.data + drop, c->said.len - drop);
-            c->said.len -= drop;
+        dm_buf_add(&c->said, bytes, (size_t)n);
+        if (c->said.len > 2 * most) {
+            memmove(c->said.data, c->said.data + c->said.len - most, most);
+            c->said.len = most;
         }
-        dm_buf_add(&c->said, bytes + n - keep, keep);
     }
     close_fd(&c->err); /* it closed its stderr */
 }
@@ -561,7 +554,7 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
         child *c = &m->children[i];
         c->in = c->out = c->err = c->life = -1;
         dm_buf_init(&c->answer, DM_MAX_ANSWER);
-        dm_buf_init(&c->said, SAID + 1);
+        dm_buf_init(&c->said, DM_MAX_TEXT);
     }
     signal(SIGPIPE, SIG_IGN); /* a child that has ended is seen by reading */
     return m;

@@ -299,7 +299,7 @@ static dm_status take(module *m, dm_future *f, size_t number, dm_error *err)
     dm_status st = answer(r, f, "proposed_instruction", &text, &result, err);
     if (st != DM_OK)
         return st;
-    m->failed_on_the_way += !result->present;
+    m->failed_on_the_way += !result->present || result->fault == DM_FAULT_SERVER;
     if (text.p)
         text = cleaned(dm_pool_arena(r->pool), text);
     if (text.p && text.n)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
@@ -82,7 +83,7 @@ static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter ad
 }
 
 /* Of the prompts, without the example: of all predictors together, and of the longest. */
-static void measure_prompts(dm_pool *p, dm_state *s)
+static void measure_prompts(const dm_pool *p, dm_state *s)
 {
     if (s->bytes > 0)
         return;
@@ -95,7 +96,7 @@ static void measure_prompts(dm_pool *p, dm_state *s)
     }
 }
 
-static double bytes_of_run(dm_pool *p, const dm_cell *c)
+static double bytes_of_run(const dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
     measure_prompts(p, s);
@@ -332,4 +333,18 @@ dm_amount dm_budget_left(const dm_pool *p)
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
 {
     return p->setup->cap ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
+}
+
+int64_t dm_budget_covers(dm_pool *p, uint32_t number, const dm_cell *other)
+{
+    if (!p->setup->cap)
+        return INT64_MAX;
+    dm_amount one = dm_budget_reserve(p, other), out = dm_ledger_reserve(p->budget.ledger, number);
+    one = dm_amount_times(one, 1 / one.calls);
+    double n = out.calls;
+    if (one.tokens > 0 && !isinf(p->setup->cap->tokens))
+        n = fmin(n, out.tokens / one.tokens);
+    if (one.cost > 0 && !isinf(p->setup->cap->cost))
+        n = fmin(n, out.cost / one.cost);
+    return (int64_t)(n * (1 + 1e-9));
 }

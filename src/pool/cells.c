@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_KEPT 1000 /* answers of a cell; a run asks a few a step */
+
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
 {
     if (p->failed)
@@ -18,6 +20,27 @@ void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
     va_end(ap);
     p->failed = dm_fail(&p->error, status < 0 ? status : DM_E_INTERNAL, "%s",
                         text[0] ? text : "a rank failed, and did not say why");
+}
+
+void dm_answer_came(dm_pool *p, const dm_cell *c)
+{
+    dm_model *m = &p->models[p->states[c->state].model];
+    m->phase = DM_MODEL_GOOD;
+    m->failing = false;
+    m->last_answer = p->link->ops->now(p->link);
+}
+
+void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
+{
+    dm_buf b;
+    dm_writer w;
+    if (!p->setup->journal)
+        return;
+    dm_buf_init(&b, DM_MAX_MESSAGE);
+    dm_writer_init(&w, &b);
+    dm_write_answer(&w, a);
+    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
+    dm_buf_free(&b);
 }
 
 static const dm_hash *row_key(const void *owner, uint32_t value)
@@ -143,11 +166,13 @@ struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c)
 
 void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a)
 {
-    dm_kept_answer *k = dm_arena_alloc(p->arena, sizeof *k), **end = &p->cells[number]->answers;
+    dm_kept_answer *k, **end = &p->cells[number]->answers;
+    for (size_t n = 0; *end; n++, end = &(*end)->next)
+        if (n == MOST_KEPT || ((*end)->answer.call == a->call && (*end)->answer.asked == a->asked))
+            return; /* of a journal that somebody made: none of ours tells one twice */
+    k = dm_arena_alloc(p->arena, sizeof *k);
     k->answer = *a;
     k->answer.content.p = dm_arena_string(p->arena, a->content.p ? a->content.p : "", a->content.n);
-    while (*end)
-        end = &(*end)->next;
     *end = k;
 }
 

@@ -4,36 +4,6 @@
 
 #include <math.h>
 
-/* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
- * outage has passed since it first failed; a model that answers nobody ends the run by then. The
- * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
- * with the default of 2 minutes it is out nine times, each with num_retries + 1 attempts a call.
- * Only then does the failure stand, and the example is absent. */
-#define MIN_TRIES  6
-#define MAX_DELAY  30.0 /* s */
-#define LAST_DELAY 300.0
-
-static void answer_came(dm_pool *p, const dm_cell *c)
-{
-    dm_model *m = &p->models[p->states[c->state].model];
-    m->phase = DM_MODEL_GOOD;
-    m->failing = false;
-    m->last_answer = p->link->ops->now(p->link);
-}
-
-static void journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
-{
-    dm_buf b;
-    dm_writer w;
-    if (!p->setup->journal)
-        return;
-    dm_buf_init(&b, DM_MAX_MESSAGE);
-    dm_writer_init(&w, &b);
-    dm_write_answer(&w, a);
-    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
-    dm_buf_free(&b);
-}
-
 static bool is_kept(const dm_cell *c, const dm_answer *a)
 {
     const dm_kept_answer *k = c->answers;
@@ -50,8 +20,10 @@ static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
     dm_pool_count(p, c, &a->usage);
     dm_budget_told(p, c, &a->usage);
     dm_cell_keep_answer(p, number, a);
-    journal_answer(p, c, a);
-    answer_came(p, c);
+    dm_journal_answer(p, c, a);
+    dm_answer_came(p, c);
+    if (a->usage.answers > 0)
+        dm_doubt_answered(p, c, &a->usage);
 }
 
 /* Whether the worker is the one that has the cell now; if so, its place is free again. */
@@ -67,48 +39,16 @@ static bool came_from(dm_pool *p, dm_cell *c, int worker)
     return true;
 }
 
-static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
-{
-    double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
-           now - m->last_answer >= m->config->outage; /* then the run stops */
-}
-
-static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
+static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                     const dm_usage *usage)
 {
     dm_cell *c = p->cells[number];
-    const dm_model *m = &p->models[p->states[c->state].model];
-    p->models[p->states[c->state].model].failing = true;
-    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
-    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
-    double now = p->link->ops->now(p->link);
-    dm_pool_count(p, c, usage);
-    if (usage->requests > 0)
-        journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
-    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
-           DM_STR_ARG(error));
-    if (c->tries == 0)
-        dm_way_of(p, c)->failed_at = now;
-    if (c->tries < UINT8_MAX)
-        c->tries++;
-    dm_schedule_again(p, number, usage, now + delay);
-}
-
-/* A run whose reserve was spent before its retries tells nothing of the model: one that has not
- * answered yet is asked again, with a reserve of its own each time, as often as it would have been
- * without a cap, or as long as the job waits for servers that start. */
-static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
-{
-    dm_model *m = &p->models[p->states[c->state].model];
-    if (m->phase == DM_MODEL_GOOD)
-        return true;
-    m->in_vain += usage->requests;
-    if (!dm_budget_is_spent(p, c, usage) ||
-        (m->in_vain > m->config->num_retries &&
-         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
-        return false;
-    m->phase = DM_MODEL_UNTRIED;
-    return true;
+    if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER)
+        dm_answer_came(p, c);
+    if (usage->answers > 0 || r->fault == DM_FAULT_REFUSED || r->fault == DM_FAULT_FILTER ||
+        r->fault == DM_FAULT_OVERFLOW)
+        dm_doubt_answered(p, c, usage);
+    dm_schedule_done(p, number, bytes, r, usage);
 }
 
 /* Whether the steps are those of the cell's program. */
@@ -135,18 +75,19 @@ static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, d
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
     bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
-    if (c->phase == DM_CELL_DONE || (r.fault == DM_FAULT_TRANSPORT && !expected)) {
+    bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER;
+    if (c->phase == DM_CELL_DONE || (failed && !expected)) {
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && !may_ask_again(p, c, &usage)) {
+    } else if (r.fault == DM_FAULT_TRANSPORT && !dm_may_ask_again(p, c, &usage)) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (r.fault == DM_FAULT_TRANSPORT && may_go_back(p, c, m)) {
-        put_back(p, number, &usage, dm_str_of(error));
-    } else {
-        if (r.fault != DM_FAULT_TRANSPORT)
-            answer_came(p, c);
-        dm_schedule_done(p, number, bytes, &r, &usage);
+    } else if (expected && c->way && c->way->finds_out) {
+        dm_found_out(p, number, &r, &usage);
+    } else if (r.fault == DM_FAULT_SERVER && dm_model_given_up(p, m, &usage, error)) {
+        ;
+    } else if (!dm_goes_back(p, number, &r, &usage)) {
+        end_cell(p, number, bytes, &r, &usage);
     }
     dm_arena_free(a);
     return true;
@@ -317,7 +258,7 @@ void dm_check_outage(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES && !p->stop; m++) {
         const dm_model *model = &p->models[m];
-        bool waits = model->in_flight > 0 || dm_queue_length(&model->delayed) > 0;
+        bool waits = model->in_flight > 0 || model->asks || dm_queue_length(&model->delayed) > 0;
         if (!model->config || !waits || !model->failing ||
             now - model->last_answer <=
                 model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))

@@ -40,16 +40,21 @@ typedef struct dm_cell {
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     dm_kept_answer *answers;
-    struct dm_bill *bill; /* what was told beside its result, else NULL */
-    struct dm_cell_way {  /* of one that failed on the way, else NULL: there are many cells */
+    struct dm_bill *bill;             /* what was told beside its result, else NULL */
+    struct dm_cell_way {              /* of one that went back, else NULL: there are many cells */
         double failed_at, not_before; /* the first time; when it may go out again */
+        double failed_last;
+        int64_t odd;    /* replies to its next call that were no answers */
+        bool seen;      /* it went out after the model had answered something else */
+        bool finds_out; /* it is out for another cell's call: does the model answer that? */
     } * way;
     uint32_t state;
     int32_t row; /* in one process its number in the setup; -1: it travels with the cell */
     int32_t worker;
     uint8_t tries, phase;
-    bool replayed;
-    bool out; /* it takes a place at worker; also when it is done by another's late result */
+    bool replayed : 1;
+    bool replied : 1; /* it is done, and the model replied to its last call */
+    bool out : 1; /* it takes a place at worker; also when it is done by another's late result */
 } dm_cell;
 
 /* A task's id: the cell's number, and which try it is, so that what comes late of an earlier one is
@@ -88,6 +93,13 @@ struct dm_future {
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;
 
+/* Of calls that were answered in the end: how often a reply was no answer, by chance. */
+typedef struct dm_replies {
+    bool odd[100]; /* the last ones, in a ring */
+    size_t n, at;
+    double all, all_odd; /* over the last thousands */
+} dm_replies;
+
 typedef struct dm_model {       /* one distinct model; roles may share it */
     const dm_lm_config *config; /* NULL: no role has this number */
     dm_value *identity;
@@ -102,6 +114,11 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     int64_t in_vain; /* requests before the first answer */
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
+    dm_replies replies;
+    double answered_at; /* by the model itself, not from what is kept; -1: not yet */
+    size_t doubted;     /* cells that wait until it is known whether it answers others */
+    int64_t first_odd;  /* replies that were none before it had answered anything */
+    uint32_t asks;      /* the cell that goes out to find out, + 1; 0: none */
 } dm_model;
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */
@@ -202,6 +219,8 @@ dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usa
 /* What an answer or a run of the cell took is added to the whole job's usage and cost. */
 void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
+void dm_answer_came(dm_pool *p, const dm_cell *c);
+void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a);
 
 /* budget.c */
 void dm_budget_begin(dm_pool *p);
@@ -221,6 +240,9 @@ void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage);
 /* Whether the run has made all requests that it had; usage: beside what was told. */
 bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
 dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
+/* How many requests of the other's run are covered by what is reserved for the cell, which is
+ * released. */
+int64_t dm_budget_covers(dm_pool *p, uint32_t number, const dm_cell *other);
 
 /* scheduler.c: what goes out. It alone changes the phase of a cell. */
 void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number); /* f waits for the cell */
@@ -234,6 +256,37 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
 void dm_release_delayed(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
+
+/* doubt.c: is it the server or this request? */
+/* The model replied to a call of the cell, as usage tells. */
+void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* A run of the cell ended at replies that were no answers (usage: of it): whether that is the
+ * request's own failure by now. */
+bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+typedef enum dm_doubt {
+    DM_DOUBT_GO,   /* it may go out again */
+    DM_DOUBT_LATER /* others will tell, or it goes out to find out */
+} dm_doubt;
+/* A cell that is due. LATER: *again is when to look again; 0: the model's `asks` names it. */
+dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again);
+/* Whether the cell waits until the model is known to answer others. */
+bool dm_doubt_waits(const dm_model *m, const dm_cell *c);
+bool dm_doubt_holds(const dm_model *m); /* no new work meanwhile */
+/* The cell whose call shows whether the model answers, within what is reserved for the one of that
+ * number; NULL: none. */
+const dm_cell *dm_doubt_witness(dm_pool *p, uint32_t number);
+
+/* back.c: what goes out again */
+/* Whether a run that failed on the way, of a model that may have answered nothing yet, may go
+ * back. */
+bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
+/* Whether a cell whose run came to r goes out again; its result is not kept then. */
+bool dm_goes_back(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+/* The cell was out for a call that the model had answered before. */
+void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+/* A model that has answered nothing yet spoilt a go: others are tried, and a few goes must do.
+ * True: the run has failed. */
+bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error);
 
 /* inbox.c: what comes in. */
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);

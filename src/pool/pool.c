@@ -30,6 +30,7 @@ static dm_status read_models(dm_pool *p, dm_error *err)
         dm_price_default(c);
         p->models[i].config = c;
         p->models[i].identity = dm_lm_identity(p->arena, c);
+        p->models[i].answered_at = -1;
     }
     return DM_OK;
 }

@@ -26,7 +26,7 @@ void dm_read_how(dm_reader *r, dm_work *out)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 7);
+    dm_write_array(w, 8);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
@@ -34,6 +34,7 @@ static void write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->cached);
     dm_write_int(w, u->retries);
     dm_write_int(w, u->untold);
+    dm_write_int(w, u->odd);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -48,6 +49,8 @@ static dm_usage read_usage(dm_reader *r)
     u.retries = dm_read_int(&in);
     if (in.at < in.n) /* journals of before have none */
         u.untold = dm_read_int(&in);
+    if (in.at < in.n)
+        u.odd = dm_read_int(&in);
     return u;
 }
 
@@ -143,8 +146,8 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
-/* DESIGN.md §5: a fault of the candidate counts as failure_score, one of the way, the example or
- * the endpoint leaves the example out. */
+/* DESIGN.md §5: a fault of the candidate, or of this request alone, counts as failure_score; one of
+ * the way, the example or the endpoint leaves the example out. */
 static bool counts(dm_fault f)
 {
     switch (f) {
@@ -153,6 +156,7 @@ static bool counts(dm_fault f)
     case DM_FAULT_PARSE:
     case DM_FAULT_PROGRAM:
     case DM_FAULT_METRIC:
+    case DM_FAULT_SERVER:
         return true;
     case DM_FAULT_TRANSPORT:
     case DM_FAULT_REFUSED:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
+#define FIND_SENDS  3 /* requests to find out whether it answers */
 #define SHARD_BYTES                                                                                \
     ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
                        */
@@ -24,7 +25,7 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
         dm_way_of(p, c)->not_before = not_before;
     else if (c->way)
         c->way->not_before = 0;
-    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0) {
+    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0 && c->way->odd == 0) {
         dm_queue_push_front(&m->first,
                             number); /* the model's first piece of work stays the first */
         return;
@@ -113,6 +114,8 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
+    c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
+                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)
@@ -235,32 +238,44 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
     dm_arena_free(a);
 }
 
-static void write_task(dm_pool *p, dm_peer *peer, uint32_t number)
+/* What a worker is to do for the cell: its run or, to find out whether the model answers at all,
+ * the first call of another's. */
+static void write_task(dm_pool *p, dm_peer *peer, uint32_t number, const dm_cell *witness)
 {
-    const dm_cell *c = p->cells[number];
+    const dm_cell *c = p->cells[number], *runs = witness ? witness : c;
     dm_wire_task t = {.id = dm_task_of(number, c),
-                      .state = c->state,
+                      .state = runs->state,
                       .most = dm_budget_allowance(p, c),
-                      .row = c->row};
+                      .odd = witness  ? -1
+                             : c->way ? c->way->odd
+                                      : 0,
+                      .row = runs->row};
     dm_arena *a = dm_arena_new(1024);
-    for (const dm_kept_answer *k = c->answers; k; k = k->next)
+    const dm_kept_answer *first = witness ? NULL : c->answers;
+    if (witness) {
+        int64_t covered = dm_budget_covers(p, number, witness);
+        t.most = covered < FIND_SENDS ? covered : FIND_SENDS;
+    }
+    for (const dm_kept_answer *k = first; k; k = k->next)
         t.n_given++;
     const dm_answer **given = dm_arena_alloc_n(a, t.n_given, sizeof *given);
     size_t i = 0;
-    for (const dm_kept_answer *k = c->answers; k; k = k->next)
+    for (const dm_kept_answer *k = first; k; k = k->next)
         given[i++] = &k->answer;
-    if (c->row < 0)
-        t.json = text_of(a, c->example->row);
+    if (runs->row < 0)
+        t.json = text_of(a, runs->example->row);
     dm_wire_add_task(&peer->tasks, &t, given);
     dm_arena_free(a);
 }
 
-static void add_task(dm_pool *p, int worker, uint32_t number)
+static void add_task(dm_pool *p, int worker, uint32_t number, const dm_cell *witness)
 {
     dm_peer *peer = &p->peers[worker];
     dm_cell *c = p->cells[number];
-    add_state(p, peer, worker, c->state);
-    write_task(p, peer, number);
+    add_state(p, peer, worker, witness ? witness->state : c->state);
+    write_task(p, peer, number, witness);
+    if (c->way)
+        c->way->finds_out = witness != NULL;
     dm_budget_sent(p, number);
     c->phase = DM_CELL_SENT;
     c->out = true;
@@ -347,15 +362,45 @@ static size_t n_queued(const dm_model *m)
     return dm_queue_length(&m->first) + dm_queue_length(&m->queue);
 }
 
+/* Sends the cell that is to find out whether the model answers. */
+static void find_out(dm_pool *p, int number)
+{
+    dm_model *m = &p->models[number];
+    if (!m->asks || m->phase == DM_MODEL_PROBED)
+        return;
+    dm_cell *c = p->cells[m->asks - 1];
+    const dm_cell *witness = wanted(c) ? dm_doubt_witness(p, m->asks - 1) : NULL;
+    int w = witness ? free_worker(p, number, false) : -1;
+    if (witness && w < 0)
+        return;
+    if (!witness)
+        c->phase = c->phase == DM_CELL_QUEUED ? DM_CELL_IDLE : c->phase;
+    else if (c->phase == DM_CELL_QUEUED)
+        add_task(p, w, m->asks - 1, witness);
+    if (c->phase == DM_CELL_SENT && m->phase == DM_MODEL_UNTRIED)
+        m->phase = DM_MODEL_PROBED;
+    m->asks = 0;
+}
+
+/* Whether the model's first piece of work waits, as its servers were not there; where they are
+ * there and their reply was no answer, another is tried. */
+static bool first_waits(const dm_pool *p, const dm_model *m)
+{
+    for (size_t i = 0; i < dm_queue_length(&m->delayed); i++)
+        if (p->cells[dm_queue_at(&m->delayed, i)]->way->odd == 0)
+            return true;
+    return false;
+}
+
 static void schedule_model(dm_pool *p, int number)
 {
     dm_model *m = &p->models[number];
     uint32_t cell;
-    while (n_queued(m) > 0) {
+    find_out(p, number);
+    while (n_queued(m) > 0 && !dm_doubt_holds(m)) {
         /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
          * while it waits to go out again. */
-        if (m->phase == DM_MODEL_PROBED ||
-            (m->phase == DM_MODEL_UNTRIED && dm_queue_length(&m->delayed) > 0))
+        if (m->phase == DM_MODEL_PROBED || (m->phase == DM_MODEL_UNTRIED && first_waits(p, m)))
             return;
         int w = free_worker(p, number, false);
         if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
@@ -363,7 +408,7 @@ static void schedule_model(dm_pool *p, int number)
                             true); /* so that no place is empty while a message travels */
         if (w < 0 || !next_cell(p, m, &cell))
             return;
-        add_task(p, w, cell);
+        add_task(p, w, cell, NULL);
         if (m->phase == DM_MODEL_UNTRIED)
             m->phase = DM_MODEL_PROBED;
     }
@@ -389,15 +434,24 @@ void dm_release_delayed(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES; m++) {
         dm_model *model = &p->models[m];
+        size_t doubted = 0;
         for (size_t n = dm_queue_length(&model->delayed); n > 0; n--) {
             uint32_t number;
+            double again;
             if (!dm_queue_pop(&model->delayed, &number))
                 break;
             if (p->cells[number]->phase != DM_CELL_QUEUED)
                 continue; /* a worker that was lost had it after all */
             double due = p->cells[number]->way->not_before;
-            queue(p, number, due <= now ? 0 : due);
+            doubted += model->phase == DM_MODEL_GOOD && dm_doubt_waits(model, p->cells[number]);
+            if (due > now)
+                queue(p, number, due);
+            else if (dm_doubt_of(p, number, &again) == DM_DOUBT_GO)
+                queue(p, number, 0);
+            else if (again > 0)
+                queue(p, number, again);
         }
+        model->doubted = doubted;
     }
 }
 

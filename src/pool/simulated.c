@@ -253,6 +253,7 @@ static bool send_request(sim_link *l, const sim_task *t, size_t call, double fai
         1 + (int64_t)(dm_draw(l->sim.seed, 0x53, l->stats->calls) % (uint64_t)most);
     u->requests++;
     l->stats->calls++;
+    l->stats->longest = fmax(l->stats->longest, (double)prompt);
     if (what < l->sim.refused * fails)
         return false;
     l->stats->tokens += (double)(prompt + completion);

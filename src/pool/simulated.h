@@ -40,6 +40,7 @@ typedef struct dm_simulated_stats {
     size_t calls;        /* requests that the servers saw */
     double tokens, cost; /* that they billed */
     size_t spent;        /* runs that had no request left */
+    double longest;      /* tokens of a prompt */
     size_t deaths, hangs, duplicates, lost_messages;
     uint64_t turns;
     bool died;              /* the coordinator, at dies_at */

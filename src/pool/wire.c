@@ -150,10 +150,11 @@ bool dm_wire_next_state(dm_reader *states, dm_wire_state *out)
 
 void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answer *const *answers)
 {
-    dm_writer w = add(tasks, 6);
+    dm_writer w = add(tasks, 7);
     dm_write_int(&w, t->id);
     dm_write_int(&w, (int64_t)t->state);
     dm_write_int(&w, t->most);
+    dm_write_int(&w, t->odd);
     dm_write_int(&w, t->row);
     dm_write_str(&w, t->json);
     dm_write_array(&w, t->n_given);
@@ -169,6 +170,7 @@ bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out)
     *out = (dm_wire_task){.id = dm_read_int(&in)};
     out->state = dm_read_size(&in, MOST_STATES);
     out->most = dm_read_int(&in);
+    out->odd = dm_read_int(&in);
     out->row = dm_read_int(&in);
     out->json = dm_read_str(&in);
     out->given = dm_read_array(&in);

@@ -28,6 +28,7 @@ typedef struct task {
     dm_hash fingerprint;
     dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
     int64_t most;    /* requests; 0: any number */
+    int64_t odd;     /* replies that were no answers so far; -1: to find out whether one comes */
     dm_answer *given;
     size_t n_given;
     dm_run *run;
@@ -383,6 +384,7 @@ static bool take_task(dm_worker *w, dm_wire_task *m)
     t->worker = w;
     t->id = m->id;
     t->most = m->most;
+    t->odd = m->odd;
     t->st = m->state < w->n_states ? w->states[m->state] : NULL;
     bool ok = read_row(w, t, m) && t->st;
     read_given(t, m);
@@ -487,6 +489,10 @@ static bool start_runs(dm_worker *w)
             t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
                                 t->n_given, answered, done, t);
             dm_run_limit(t->run, t->most);
+            if (t->odd < 0)
+                dm_run_ask_only(t->run);
+            else
+                dm_run_tried(t->run, t->odd);
             dm_run_go(t->run);
         }
     return any;

@@ -95,7 +95,7 @@ void dm_report_table(dm_buf *b, const dm_report *r)
 static void put_prediction(dm_buf *b, const char *split, const char *program, const dm_example *e,
                            const dm_result *r)
 {
-    dm_buf_printf(b, "{\"split\": \"%s\", \"program\": \"%s\", \"id\": ", split, program);
+    dm_buf_printf(b, DM_PREDICTIONS_START "%s\", \"program\": \"%s\", \"id\": ", split, program);
     dm_json_write_string(b, dm_str_of(e->id));
     dm_buf_text(b, ", \"outputs\": ");
     dm_buf_str(b, r->outputs.p ? r->outputs : DM_STR("null"));

@@ -22,6 +22,7 @@ typedef struct dm_report {
     const char *program;  /* path; NULL: none */
 } dm_report;
 
+#define DM_PREDICTIONS_START "{\"split\": \"" /* what each line begins with */
 void dm_report_table(dm_buf *b, const dm_report *r);
 /* predictions.jsonl: a line for each split, program and example. */
 void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n);

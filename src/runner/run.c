@@ -22,11 +22,13 @@ struct dm_run {
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
-    dm_hash key;      /* of the request, where answers are kept */
-    int64_t most;     /* requests; 0: any number */
-    int64_t requests; /* made so far */
-    bool finding;     /* whether its answer is known already */
-    bool scoring;     /* the metric has the prediction */
+    dm_hash key;        /* of the request, where answers are kept */
+    int64_t most;       /* requests; 0: any number */
+    int64_t requests;   /* made so far */
+    int64_t odd_before; /* see dm_run_tried */
+    bool asks_only;     /* see dm_run_ask_only */
+    bool finding;       /* whether its answer is known already */
+    bool scoring;       /* the metric has the prediction */
     bool cancelled;
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
@@ -180,7 +182,7 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
 
 static bool keeps_answers(const dm_run *run)
 {
-    return run->runner->known.scope[run->prepared->spec.work.role] != NULL;
+    return !run->asks_only && run->runner->known.scope[run->prepared->spec.work.role] != NULL;
 }
 
 static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
@@ -192,6 +194,7 @@ static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
                               .truncated = truncated,
                               .usage = usage};
     run->untold = true;
+    run->odd_before = 0; /* of the call that is answered now */
     run->call++;
     take_answer(run, content, truncated);
 }
@@ -205,9 +208,14 @@ static void called(void *user, const dm_lm_answer *answer)
     if (keeps_answers(run))
         run->runner->known.keep(run->user, &run->key, good ? answer->content : (dm_str){NULL, 0},
                                 answer->truncated);
-    if (!good) {
+    if (!good || run->asks_only)
         dm_usage_add(&run->result.usage, &answer->usage);
+    if (!good) {
         fail(run, answer->fault, answer->text);
+        return;
+    }
+    if (run->asks_only) {
+        finish(run);
         return;
     }
     new_answer(run, answer->content, answer->truncated, answer->usage);
@@ -216,6 +224,7 @@ static void called(void *user, const dm_lm_answer *answer)
 static void call(dm_run *run)
 {
     run->request.most_sends = run->most ? run->most - run->requests : 0;
+    run->request.odd_before = run->odd_before;
     if (run->most && run->request.most_sends <= 0) {
         fail(run, DM_FAULT_TRANSPORT, "the requests that were set aside for the example are used");
         return;
@@ -346,6 +355,16 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
 void dm_run_limit(dm_run *run, int64_t requests)
 {
     run->most = requests;
+}
+
+void dm_run_tried(dm_run *run, int64_t odd_before)
+{
+    run->odd_before = odd_before;
+}
+
+void dm_run_ask_only(dm_run *run)
+{
+    run->asks_only = true;
 }
 
 void dm_run_go(dm_run *run)

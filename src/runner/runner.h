@@ -82,6 +82,11 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
 /* So many requests at most, all attempts counted (0: any number); then it ends with
  * DM_FAULT_TRANSPORT, to be gone on with. Before dm_run_go. */
 void dm_run_limit(dm_run *run, int64_t requests);
+/* So many replies to its first call that were no answers came before. Before dm_run_go. */
+void dm_run_tried(dm_run *run, int64_t odd_before);
+/* Its first call is made, though its answer may be known, and that it is answered is all that is
+ * wanted: a result without outputs. Before dm_run_go. */
+void dm_run_ask_only(dm_run *run);
 void dm_run_go(dm_run *run);
 /* What find came to; content.p NULL: not known, the model is asked. */
 void dm_run_found(dm_run *run, dm_str content, bool truncated);

@@ -1,8 +1,9 @@
 #include "study/cache.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/place.h"
 #include "json/json.h"
-#include "study/journal.h"
+#include "study/frames.h"
 #include "study/record.h"
 
 #include <dirent.h>
@@ -16,7 +17,6 @@
 #include <unistd.h>
 
 #define ENDING   ".answers"
-#define MAX_FILE ((size_t)4 << 30)
 #define FLUSH_AT ((size_t)1 << 20)
 
 typedef struct file {
@@ -27,10 +27,10 @@ typedef struct file {
 } file;
 
 typedef struct entry {
-    dm_hash key;
+    uint64_t key; /* dm_hash_mix of it; the key itself is looked at when the record is read */
+    uint64_t at;
     uint32_t file;
     uint32_t n; /* bytes of the record's payload */
-    uint64_t at;
 } entry;
 
 struct dm_cache {
@@ -48,10 +48,10 @@ struct dm_cache {
 
 /* ---- the index ---- */
 
-static uint32_t *slot_of(const dm_cache *c, const dm_hash *key)
+static uint32_t *slot_of(const dm_cache *c, uint64_t key)
 {
-    size_t i = dm_hash_u64(key) & (c->cap - 1);
-    while (c->slots[i] && !dm_hash_eq(&c->entries[c->slots[i] - 1].key, key))
+    size_t i = key & (c->cap - 1);
+    while (c->slots[i] && c->entries[c->slots[i] - 1].key != key)
         i = (i + 1) & (c->cap - 1);
     return &c->slots[i];
 }
@@ -64,19 +64,19 @@ static void grow(dm_cache *c)
     c->cap = c->cap ? 2 * c->cap : 1024;
     c->slots = dm_alloc_n(c->cap, sizeof *c->slots);
     for (size_t i = 0; i < c->n; i++)
-        *slot_of(c, &c->entries[i].key) = (uint32_t)i + 1;
+        *slot_of(c, c->entries[i].key) = (uint32_t)i + 1;
 }
 
 static bool has(const dm_cache *c, const dm_hash *key)
 {
-    return c->cap && *slot_of(c, key);
+    return c->cap && *slot_of(c, dm_hash_mix(key));
 }
 
 static void add(dm_cache *c, const entry *e)
 {
     grow(c);
-    uint32_t *slot = slot_of(c, &e->key);
-    if (*slot)
+    uint32_t *slot = slot_of(c, e->key);
+    if (*slot || c->n == UINT32_MAX - 1)
         return;
     if (c->n == c->cap_entries) {
         c->cap_entries = c->cap_entries ? 2 * c->cap_entries : 1024;
@@ -101,45 +101,68 @@ static bool read_record(dm_str payload, dm_hash *key, dm_str *content, bool *tru
     return ok;
 }
 
-typedef struct scan {
-    dm_cache *cache;
-    uint32_t file;
-    const char *start;
-} scan;
+/* ---- files ---- */
 
-static dm_status take_record(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+/* Opened for reading; -1: gone meanwhile (err is not set), or none of ours. A link may lead to one:
+ * nothing is written there. */
+static int open_ours(const char *path, dm_frames *f, dm_error *err)
 {
-    scan *s = user;
+    struct stat s;
+    *f = dm_frames_of_bytes((dm_str){"", 0});
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return -1;
+    if (fd < 0 || fstat(fd, &s) != 0) {
+        (void)dm_fail(err, DM_E_OUTPUT, "cache: %s: %s", path, strerror(errno));
+    } else {
+        *f = dm_frames_of_file(fd, S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0);
+        size_t n = f->size < 4 ? (size_t)f->size : 4;
+        const char *p = n ? dm_frames_view(f, 0, n) : "";
+        if (S_ISREG(s.st_mode) && p && memcmp(p, DM_FRAME_MARK, n) == 0)
+            return fd;
+        (void)dm_fail(err, DM_E_OUTPUT,
+                      "cache: %s is no file of answers that this version of dspy-mpi wrote, and is "
+                      "left as it is: " DM_MOVE_IT,
+                      path);
+    }
+    dm_frames_free(f);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void scan_records(dm_cache *c, uint32_t number, dm_frames *f)
+{
+    uint64_t at = 0;
+    dm_frame frame;
     dm_hash key;
     dm_str content;
     bool truncated;
-    (void)err;
-    if (type == DM_JOURNAL_ANSWER && read_record(payload, &key, &content, &truncated))
-        add(s->cache,
-            &(entry){key, s->file, (uint32_t)payload.n, (uint64_t)(payload.p - s->start)});
-    return DM_OK;
+    for (; at < f->size && !dm_asked_to_stop && dm_frame_read(f, at, &frame); at = frame.end)
+        if (frame.type == DM_JOURNAL_ANSWER &&
+            read_record(frame.payload, &key, &content, &truncated))
+            add(c,
+                &(entry){dm_hash_mix(&key), at + DM_FRAME_HEAD, number, (uint32_t)frame.payload.n});
+    c->files[number].bytes = f->size;
+    if (!dm_asked_to_stop && dm_frames_tail(f, at) > DM_TAIL_TORN)
+        dm_log(DM_WARN, "%s: damaged at byte %llu; what follows is not used", c->files[number].path,
+               (unsigned long long)at);
 }
 
-/* ---- files ---- */
-
-static void scan_file(dm_cache *c, uint32_t number)
+/* DM_E_OUTPUT: none of ours. */
+static dm_status scan_file(dm_cache *c, uint32_t number, dm_error *err)
 {
-    dm_arena *a = dm_arena_new(0);
-    dm_error err = {DM_OK, ""};
-    dm_str bytes;
-    bool damaged = false;
-    dm_status st = dm_read_file(a, c->files[number].path, MAX_FILE, &bytes, &err);
-    if (st == DM_OK) {
-        scan s = {c, number, bytes.p};
-        size_t good = dm_journal_scan(bytes, take_record, &s, &damaged, &st, &err);
-        c->files[number].bytes = bytes.n;
-        if (damaged)
-            dm_log(DM_WARN, "%s: damaged at byte %zu; what follows is not used",
-                   c->files[number].path, good);
-    } else {
-        dm_log(DM_WARN, "%s is not used: %s", c->files[number].path, err.text);
+    dm_frames f;
+    dm_error local = {DM_OK, ""};
+    int fd = open_ours(c->files[number].path, &f, &local);
+    if (fd >= 0) {
+        scan_records(c, number, &f);
+        dm_frames_free(&f);
+        close(fd);
     }
-    dm_arena_free(a);
+    if (dm_asked_to_stop)
+        return dm_stopped(err, "reading the cache");
+    return local.status == DM_OK ? DM_OK : dm_fail(err, local.status, "%s", local.text);
 }
 
 static uint32_t new_file(dm_cache *c, const char *name)
@@ -196,28 +219,54 @@ static dm_cache *open_folder(const char *folder, dm_error *err)
     return NULL;
 }
 
-dm_cache *dm_cache_open(const char *folder, dm_error *err)
+static dm_status move_aside(const char *path, dm_error *err)
 {
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        dm_fail(err, DM_E_OUTPUT, "cache: %s: %s", folder, strerror(errno));
-        return NULL;
+    char aside[PATH_MAX];
+    dm_status st = dm_place_move_aside(path, aside, err);
+    if (st == DM_OK)
+        dm_log(DM_WARN, "cache: the old %s is now %s", path, aside);
+    return st;
+}
+
+static dm_status make_folder(const char *folder, bool force, dm_error *err)
+{
+    struct stat s;
+    if (lstat(folder, &s) == 0 && (stat(folder, &s) != 0 || !S_ISDIR(s.st_mode))) {
+        if (!force)
+            return dm_fail(err, DM_E_OUTPUT, "cache: %s is not a folder: " DM_MOVE_IT, folder);
+        dm_status st = move_aside(folder, err);
+        if (st != DM_OK)
+            return st;
     }
-    if (access(folder, W_OK | X_OK) != 0) {
-        dm_fail(err, DM_E_OUTPUT, "cache: %s: %s", folder, strerror(errno));
-        return NULL;
+    if ((mkdir(folder, 0777) != 0 && errno != EEXIST) || access(folder, W_OK | X_OK) != 0)
+        return dm_fail(err, DM_E_OUTPUT, "cache: %s: %s", folder, strerror(errno));
+    return DM_OK;
+}
+
+dm_cache *dm_cache_open(const char *folder, bool force, dm_error *err)
+{
+    dm_error local = {DM_OK, ""};
+    err = err ? err : &local;
+    dm_status st = make_folder(folder, force, err);
+    dm_cache *c = st == DM_OK ? open_folder(folder, err) : NULL;
+    for (size_t i = 0; c && i < c->n_files && st == DM_OK; i++) {
+        st = scan_file(c, (uint32_t)i, err);
+        if (st == DM_E_OUTPUT && force)
+            st = move_aside(c->files[i].path, err);
     }
-    dm_cache *c = open_folder(folder, err);
-    for (size_t i = 0; c && i < c->n_files; i++)
-        scan_file(c, (uint32_t)i);
-    return c;
+    if (st == DM_OK)
+        return c;
+    if (c)
+        (void)dm_cache_close(c, NULL);
+    return NULL;
 }
 
 /* ---- writing ---- */
 
-static void stop_writing(dm_cache *c)
+static void stop_writing(dm_cache *c, const char *why)
 {
     dm_log(DM_WARN, "cache: %s: %s; the run goes on, new answers are not kept there", c->folder,
-           strerror(errno));
+           why);
     c->broken = true;
     dm_buf_reset(&c->buffer);
 }
@@ -246,13 +295,25 @@ static bool make_own(dm_cache *c)
     return false;
 }
 
+static bool own_is_there(const dm_cache *c)
+{
+    struct stat s;
+    const file *f = &c->files[c->own];
+    return fstat(f->fd, &s) == 0 && (uint64_t)s.st_size == c->own_size &&
+           dm_place_holds(f->fd, f->path);
+}
+
 void dm_cache_flush(dm_cache *c)
 {
     size_t at = 0;
     if (c->broken || c->buffer.len == 0)
         return;
     if (!make_own(c)) {
-        stop_writing(c);
+        stop_writing(c, strerror(errno));
+        return;
+    }
+    if (!own_is_there(c)) {
+        stop_writing(c, "this run's file was removed, moved or changed by somebody else");
         return;
     }
     while (at < c->buffer.len) {
@@ -260,7 +321,7 @@ void dm_cache_flush(dm_cache *c)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            stop_writing(c);
+            stop_writing(c, strerror(errno));
             return;
         }
         at += (size_t)n;
@@ -292,7 +353,7 @@ void dm_cache_put(dm_cache *c, const dm_hash *key, dm_str content, bool truncate
     if (c->buffer.len >= FLUSH_AT)
         dm_cache_flush(c);
     if (!c->broken && make_own(c))
-        add(c, &(entry){*key, (uint32_t)c->own, (uint32_t)payload, at});
+        add(c, &(entry){dm_hash_mix(key), at, (uint32_t)c->own, (uint32_t)payload});
 }
 
 /* ---- reading ---- */
@@ -301,7 +362,7 @@ bool dm_cache_get(dm_cache *c, const dm_hash *key, dm_arena *a, dm_str *content,
 {
     if (!has(c, key))
         return false;
-    entry e = c->entries[*slot_of(c, key) - 1];
+    entry e = c->entries[*slot_of(c, dm_hash_mix(key)) - 1];
     if ((int)e.file == c->own)
         dm_cache_flush(c);
     file *f = &c->files[e.file];
@@ -355,8 +416,11 @@ dm_status dm_cache_stats_of(const char *folder, dm_cache_stats *out, dm_error *e
     if (!c)
         return DM_E_OUTPUT;
     for (size_t i = 0; i < c->n_files; i++) {
-        scan_file(c, (uint32_t)i);
-        count(out, &c->files[i]);
+        dm_error why = {DM_OK, ""};
+        if (scan_file(c, (uint32_t)i, &why) == DM_OK)
+            count(out, &c->files[i]);
+        else
+            dm_log(DM_WARN, "%s", why.text);
     }
     out->answers = c->n;
     return dm_cache_close(c, err);
@@ -366,6 +430,21 @@ static int by_age(const void *x, const void *y)
 {
     const file *a = x, *b = y;
     return (a->written > b->written) - (a->written < b->written);
+}
+
+/* Somebody's file is not ours to remove; it is said. */
+static bool is_prunable(const char *path)
+{
+    dm_frames f;
+    dm_error err = {DM_OK, ""};
+    int fd = open_ours(path, &f, &err);
+    if (fd >= 0) {
+        dm_frames_free(&f);
+        close(fd);
+    } else if (err.status != DM_OK) {
+        dm_log(DM_WARN, "%s", err.text);
+    }
+    return fd >= 0;
 }
 
 dm_status dm_cache_prune(const char *folder, double before, double max_bytes,
@@ -383,7 +462,7 @@ dm_status dm_cache_prune(const char *folder, double before, double max_bytes,
         left += (double)c->files[i].bytes;
     for (size_t i = 0; i < c->n_files && st == DM_OK; i++) {
         const file *f = &c->files[i];
-        if (f->written >= before && left <= max_bytes)
+        if ((f->written >= before && left <= max_bytes) || !is_prunable(f->path))
             continue;
         if (unlink(f->path) != 0 && errno != ENOENT)
             st = dm_fail(err, DM_E_OUTPUT, "cache: %s: %s", f->path, strerror(errno));

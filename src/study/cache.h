@@ -5,8 +5,9 @@
  *
  * A run appends to one file of its own, so runs may share a folder; each sees what stood there when
  * it began, and its own. Records are framed as in the journal; what is torn or damaged is passed
- * over, for a cache may forget. Content stays on the disk: an answer that is known costs some 100
- * bytes of memory. Only the coordinator opens it. */
+ * over, for a cache may forget. A file *.answers that does not begin with such a record is
+ * somebody's: it is refused, and never written to or removed. Content stays on the disk: an answer
+ * that is known costs some 40 bytes of memory. Only the coordinator opens it. */
 #ifndef DM_STUDY_CACHE_H
 #define DM_STUDY_CACHE_H
 
@@ -16,8 +17,10 @@
 
 typedef struct dm_cache dm_cache;
 
-/* Makes the folder where it is missing. NULL: it cannot be read, or not be written to. */
-dm_cache *dm_cache_open(const char *folder, dm_error *err) DM_MUST_USE;
+/* Makes the folder where it is missing. force: what is in the way is moved aside. NULL: it cannot
+ * be read or written to, there are foreign files in it, or (DM_STOP_SIGNAL) a signal asked to end.
+ */
+dm_cache *dm_cache_open(const char *folder, bool force, dm_error *err) DM_MUST_USE;
 /* Flushes and frees; NULL is fine. DM_E_OUTPUT: some answers could not be written. */
 dm_status dm_cache_close(dm_cache *c, dm_error *err);
 /* The content lives in a. */

@@ -3,10 +3,12 @@
  * Append-only, one writer. A record is
  *     "DMJ1", length of the payload (u32), type (u32), CRC-32C over length, type and payload (u32),
  *     payload
- * with little-endian numbers; the first record is the header. A tail that was torn by a crash is
- * cut when the journal is opened, and said; damage in the middle is refused, with its offset.
- * Written with write(2) alone: no mmap, so NFS and Lustre are fine. While it is open the file
- * path.lock says who writes (lock.h). */
+ * with little-endian numbers; the first record is the header. A file that does not begin with such
+ * a header is nobody's to write to: it is refused as it stands. A tail that was torn by a crash is
+ * cut when the journal is opened, and said; damage in the middle, or what somebody else appended,
+ * is refused, with its offset. Reading takes a megabyte or the largest record; only read(2) and
+ * write(2) are used, no mmap, so NFS and Lustre are fine. While it is open the file path.lock says
+ * who writes (lock.h); a file that vanishes, is replaced or changed by others ends the writing. */
 #ifndef DM_STUDY_JOURNAL_H
 #define DM_STUDY_JOURNAL_H
 
@@ -33,17 +35,25 @@ typedef struct dm_journal dm_journal;
 /* payload is valid during the call. < 0 ends the reading with that status. */
 typedef dm_status dm_journal_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
 
+/* Whether what stands at path may be opened as this journal, by its kind and its first record:
+ * DM_E_OUTPUT with what is wrong and what to do; nothing there is fine. Changes nothing. */
+dm_status dm_journal_look(const char *path, const dm_value *header, const dm_value *free,
+                          dm_error *err) DM_MUST_USE;
+/* Whether a journal of any job begins there. */
+bool dm_journal_is_one(const char *path);
 /* Opens or makes the journal at path. header: a dict; each of its keys must have the same value in
  * the header of a journal that is there already, else DM_E_OUTPUT naming the key. keys in `free`
- * (dict or NULL) are written too but may differ. All records are given to visit in order. */
+ * (dict or NULL) are written too but may differ. All records are given to visit in order. NULL:
+ * err has the status; DM_STOP_SIGNAL where a signal asked to end while it was read. */
 dm_journal *dm_journal_open(const char *path, dm_fsync fsync, const dm_value *header,
                             const dm_value *free, dm_journal_visit *visit, void *user,
                             dm_error *err) DM_MUST_USE;
 
 /* Puts a record into the buffer. */
 void dm_journal_add(dm_journal *j, dm_journal_type type, dm_str payload);
-/* Writes what is buffered, and syncs as asked for. DM_E_OUTPUT when the disk is full or broken:
- * then nothing that was added since the last good flush may be acted on. */
+/* Writes what is buffered, and syncs as asked for; looks at each write, and once a second, whether
+ * the file is still in its place and as long as it was left. DM_E_OUTPUT when it is not, or the
+ * disk is full or broken: then nothing that was added since the last good flush may be acted on. */
 dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 /* The same, and synced now, but for DM_FSYNC_NONE. */
 dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err) DM_MUST_USE;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +92,7 @@ static bool same_process(const holder *a, const holder *b)
 
 /* ---- the file ---- */
 
-/* false: empty, or not one of ours: nobody's. */
+/* false: empty, or not written yet: nobody's. */
 static bool read_holder(int fd, holder *h)
 {
     char text[TEXT + 1];
@@ -151,6 +152,8 @@ static dm_status watch_counter(const dm_lock *l, const holder *first, dm_error *
     while (dm_now() - began < STILL_SECONDS) {
         holder h;
         pause_ms(LOOK_MS);
+        if (dm_asked_to_stop)
+            return dm_stopped(err, "waiting for another host's lock");
         if (read_holder(l->fd, &h) && (h.counter != first->counter || !same_process(&h, first)))
             return held(l, &h, err);
     }
@@ -159,21 +162,34 @@ static dm_status watch_counter(const dm_lock *l, const holder *first, dm_error *
     return DM_OK;
 }
 
-/* The file under our hands is still the one at the path: its last holder may have removed it
- * between our opening and our locking. */
-static bool still_there(const dm_lock *l)
+/* Empty, or with the beginning of what we write. */
+static dm_status check_ours(int fd, const char *path, dm_error *err)
 {
-    struct stat mine, there;
-    return fstat(l->fd, &mine) == 0 && stat(l->path, &there) == 0 && mine.st_ino == there.st_ino &&
-           mine.st_dev == there.st_dev;
+    char text[sizeof MARK - 1];
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    if (n >= 0 && memcmp(text, MARK, (size_t)n) == 0)
+        return DM_OK;
+    return dm_fail(err, DM_E_OUTPUT, "%s is no lock of dspy-mpi and is left as it is: " DM_MOVE_IT,
+                   path);
+}
+
+dm_status dm_lock_look(const char *path, dm_error *err)
+{
+    dm_status st = dm_place_check(path, err);
+    int fd = st == DM_OK ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return st;
+    st = check_ours(fd, path, err);
+    close(fd);
+    return st;
 }
 
 static dm_status lock_file(dm_lock *l, dm_error *err)
 {
     for (int i = 0; i < 100; i++) {
-        l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (l->fd < 0)
-            return dm_fail(err, DM_E_OUTPUT, "%s: %s", l->path, strerror(errno));
+        l->fd = dm_place_open(l->path, err);
+        if (l->fd < 0 || check_ours(l->fd, l->path, err) != DM_OK)
+            return DM_E_OUTPUT;
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         /* Other failures: a file system without locks; what the file says has to do. */
         if (fcntl(l->fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) {
@@ -184,8 +200,8 @@ static dm_status lock_file(dm_lock *l, dm_error *err)
                 snprintf(h.host, sizeof h.host, "%s", l->own.host);
             return held(l, &h, err);
         }
-        if (still_there(l))
-            return DM_OK;
+        if (dm_place_holds(l->fd, l->path))
+            return DM_OK; /* its last holder may have removed it between our opening and locking */
         close(l->fd);
         l->fd = -1;
     }
@@ -219,7 +235,7 @@ static void *beat(void *arg)
     pthread_mutex_lock(&l->mutex);
     while (!l->ending) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += BEAT_SECONDS;
         (void)pthread_cond_timedwait(&l->wake, &l->mutex, &until);
         holder h;
@@ -248,7 +264,7 @@ static int start_thread(dm_lock *l)
 
 static void release(dm_lock *l, bool remove)
 {
-    if (remove && !l->lost)
+    if (remove && !l->lost && l->fd >= 0 && dm_place_holds(l->fd, l->path))
         unlink(l->path);
     if (l->fd >= 0)
         close(l->fd);
@@ -258,6 +274,16 @@ static void release(dm_lock *l, bool remove)
     free(l);
 }
 
+/* By the clock that nobody sets: set back by a day, it would leave the counter still for a day. */
+static void init_wake(dm_lock *l)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 dm_lock *dm_lock_take(const char *path, dm_error *err)
 {
     dm_lock *l = dm_alloc(sizeof *l);
@@ -265,7 +291,7 @@ dm_lock *dm_lock_take(const char *path, dm_error *err)
     l->path = dm_copy_string(path);
     l->own = this_process();
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->wake, NULL);
+    init_wake(l);
     bool taken = take(l, err) == DM_OK;
     int rc = taken ? start_thread(l) : 0;
     if (taken && rc == 0)
@@ -276,9 +302,20 @@ dm_lock *dm_lock_take(const char *path, dm_error *err)
     return NULL;
 }
 
-bool dm_lock_lost(const dm_lock *l)
+dm_status dm_lock_check(const dm_lock *l, const char *what, dm_error *err)
 {
-    return l->lost;
+    if (l->lost)
+        return dm_fail(err, DM_E_OUTPUT,
+                       "%s: another run has taken it over, since this one had stood still for too "
+                       "long; nothing more is written here",
+                       what);
+    if (!dm_place_holds(l->fd, l->path))
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s was removed or replaced while the run held it, so that another run could "
+            "begin: nothing more is written; start the same command again",
+            l->path);
+    return DM_OK;
 }
 
 void dm_lock_free(dm_lock *l)

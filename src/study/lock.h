@@ -12,9 +12,13 @@ typedef struct dm_lock dm_lock;
  * time are those of one that lives; of another host when its counter stands still for 15 s of our
  * own clock, which is waited for, and said. DM_E_OUTPUT names who holds it. */
 dm_lock *dm_lock_take(const char *path, dm_error *err) DM_MUST_USE;
-/* Whether somebody else has taken it over since (this process had stood still for too long): then
- * nothing may be written any more. */
-bool dm_lock_lost(const dm_lock *l);
-void dm_lock_free(dm_lock *l); /* removes the file; NULL is fine */
+/* Whether what stands at path may be a lock: nothing, or one that dspy-mpi wrote. DM_E_OUTPUT: it
+ * is somebody's file. Changes nothing. */
+dm_status dm_lock_look(const char *path, dm_error *err) DM_MUST_USE;
+/* DM_E_OUTPUT where nothing may be written any more to the file `what`: somebody else has taken the
+ * lock over (this process had stood still for too long), or its file was removed, so that others
+ * may begin. */
+dm_status dm_lock_check(const dm_lock *l, const char *what, dm_error *err) DM_MUST_USE;
+void dm_lock_free(dm_lock *l); /* removes the file if it is still ours; NULL is fine */
 
 #endif

@@ -1,28 +1,50 @@
 #include "study/replay.h"
+#include "study/frames.h"
 #include "study/record.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#define STEP ((size_t)4096) /* read at once for one value */
+
+/* A record is found by 8 bytes made of its key; the key itself is looked at when it is read. So ten
+ * million records take 160 MB, whatever is in them. */
 typedef struct entry {
-    dm_hash key;
-    dm_journal_type type;
-    size_t order; /* in the journal */
-    dm_str bytes;
+    uint64_t key; /* its dm_hash_mix */
+    uint64_t at;  /* of the frame; the highest bit: an answer, so results come first */
 } entry;
+#define IS_ANSWER ((uint64_t)1 << 63)
 
 struct dm_replay {
-    dm_arena *arena;
-    entry *entries; /* [n], sorted by key, results first, then in order */
+    char *path;    /* of the file that values are read from; NULL: they are kept here */
+    int fd;        /* -1: not opened */
+    uint64_t next; /* where the next record of the file stands */
+    dm_buf kept;
+    dm_frames of_results, of_answers; /* what was given last stays until the next of its kind */
+    entry *entries;                   /* [n], once sorted by key, results first, then in order */
     size_t n, cap, results;
     bool sorted;
-    dm_amount mark; /* the last */
+    dm_amount mark;       /* the last */
+    dm_hash asked;        /* whose answers were asked for last, */
+    size_t number, found; /* and which of them, and its entry */
 };
 
 dm_replay *dm_replay_new(void)
 {
     dm_replay *r = dm_alloc(sizeof *r);
-    r->arena = dm_arena_new(1 << 20);
+    r->fd = -1;
+    r->found = SIZE_MAX;
+    dm_buf_init(&r->kept, SIZE_MAX / 4);
+    return r;
+}
+
+dm_replay *dm_replay_of_file(const char *path)
+{
+    dm_replay *r = dm_replay_new();
+    r->path = dm_copy_string(path);
     return r;
 }
 
@@ -30,9 +52,45 @@ void dm_replay_free(dm_replay *r)
 {
     if (!r)
         return;
-    dm_arena_free(r->arena);
+    if (r->fd >= 0)
+        close(r->fd);
+    if (r->path) {
+        dm_frames_free(&r->of_results);
+        dm_frames_free(&r->of_answers);
+    }
+    dm_buf_free(&r->kept);
     free(r->entries);
+    free(r->path);
     free(r);
+}
+
+/* ---- reading the journal ---- */
+
+/* [key, bytes] as dm_journal_cell writes it is read by its offsets; what else says the same by the
+ * reader of all records. */
+static bool read_cell(dm_str payload, dm_hash *key, dm_str *bytes)
+{
+    static const char start[] = "\x92\xc4\x20";
+    dm_record rec;
+    dm_reader in;
+    size_t head = 3 + sizeof key->b;
+    if (payload.n >= head + 2 && memcmp(payload.p, start, 3) == 0) {
+        const unsigned char *p = (const unsigned char *)payload.p + head;
+        size_t width = *p >= 0xc4 && *p <= 0xc6 ? (size_t)1 << (*p - 0xc4) : 0, n = 0;
+        if (width && payload.n >= head + 1 + width) {
+            for (size_t i = 1; i <= width; i++)
+                n = n << 8 | p[i];
+            memcpy(key->b, payload.p + 3, sizeof key->b);
+            *bytes = (dm_str){payload.p + head + 1 + width, n};
+            return payload.n - head - 1 - width == n;
+        }
+    }
+    bool ok = dm_record_open(&rec, payload, NULL, &in);
+    *key = dm_read_hash(&in);
+    *bytes = dm_read_str(&in);
+    ok = ok && !rec.bad && bytes->p;
+    dm_record_free(&rec);
+    return ok;
 }
 
 static dm_status read_mark(dm_replay *r, dm_str payload, dm_error *err)
@@ -56,97 +114,169 @@ dm_amount dm_replay_mark(const dm_replay *r)
     return r->mark;
 }
 
+static dm_status open_source(dm_replay *r, dm_error *err)
+{
+    r->fd = open(r->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (r->fd < 0)
+        return dm_fail(err, DM_E_OUTPUT, "%s", strerror(errno));
+    r->of_results = dm_frames_of_file(r->fd, 0);
+    r->of_answers = dm_frames_of_file(r->fd, 0);
+    r->of_results.step = r->of_answers.step = STEP;
+    return DM_OK;
+}
+
+/* Where the record stands that is given to visit: all are, one after the other. */
+static uint64_t place_of(dm_replay *r, dm_journal_type type, dm_str payload)
+{
+    uint64_t at = r->path ? r->next : r->kept.len;
+    r->next += DM_FRAME_HEAD + payload.n;
+    if (r->path) {
+        r->of_results.size = r->of_answers.size = r->next;
+    } else if (type == DM_JOURNAL_RESULT || type == DM_JOURNAL_ANSWER) {
+        dm_journal_frame(&r->kept, type, payload);
+        r->of_results = r->of_answers = dm_frames_of_bytes(dm_buf_view(&r->kept));
+    }
+    return at;
+}
+
 dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err)
 {
     dm_replay *r = user;
-    dm_record rec;
-    dm_reader in;
+    dm_hash key;
+    dm_str bytes;
+    dm_status st = r->path && r->fd < 0 ? open_source(r, err) : DM_OK;
+    if (st != DM_OK)
+        return st;
+    uint64_t at = place_of(r, type, payload);
     if (type == DM_JOURNAL_USAGE)
         return read_mark(r, payload, err);
     if (type != DM_JOURNAL_RESULT && type != DM_JOURNAL_ANSWER)
         return DM_OK;
-    bool ok = dm_record_open(&rec, payload, NULL, &in);
-    dm_hash key = dm_read_hash(&in);
-    dm_str bytes = dm_read_str(&in);
-    ok = ok && !rec.bad && bytes.p;
-    if (ok) {
-        if (r->n == r->cap) {
-            r->cap = r->cap ? 2 * r->cap : 256;
-            r->entries = dm_grow(r->entries, r->cap, sizeof *r->entries);
-        }
-        bytes.p = dm_arena_string(r->arena, bytes.p, bytes.n);
-        r->entries[r->n] = (entry){key, type, r->n, bytes};
-        r->n++;
-        r->results += type == DM_JOURNAL_RESULT;
-        r->sorted = false;
+    if (!read_cell(payload, &key, &bytes))
+        return dm_fail(err, DM_E_OUTPUT, "a record that cannot be read");
+    if (r->n == r->cap) {
+        r->cap = r->cap ? r->cap + r->cap / 2 : 256;
+        r->entries = dm_grow(r->entries, r->cap, sizeof *r->entries);
     }
-    dm_record_free(&rec);
-    return ok ? DM_OK : dm_fail(err, DM_E_OUTPUT, "a record that cannot be read");
+    r->entries[r->n++] =
+        (entry){dm_hash_mix(&key), at | (type == DM_JOURNAL_ANSWER ? IS_ANSWER : 0)};
+    r->results += type == DM_JOURNAL_RESULT;
+    r->sorted = false;
+    return DM_OK;
 }
 
-static int by_key(const void *x, const void *y)
+/* ---- finding ---- */
+
+static bool bit_of(const entry *e, int bit)
 {
-    const entry *a = x, *b = y;
-    int c = memcmp(a->key.b, b->key.b, sizeof a->key.b);
-    if (c)
-        return c;
-    if (a->type != b->type)
-        return a->type == DM_JOURNAL_RESULT ? -1 : 1;
-    return (a->order > b->order) - (a->order < b->order);
+    return bit >= 64 ? e->key >> (bit - 64) & 1 : e->at >> bit & 1;
 }
 
-static const entry *find(dm_replay *r, const dm_hash *key)
+/* By one bit after the other, in place: no order of the records makes it slow. */
+static void sort(entry *e, size_t n, int bit)
 {
-    if (!r->sorted && r->n)
-        qsort(r->entries, r->n, sizeof *r->entries, by_key);
+    while (n > 1 && bit >= 0) {
+        size_t low = 0, high = n;
+        while (low < high) {
+            if (!bit_of(&e[low], bit)) {
+                low++;
+                continue;
+            }
+            entry other = e[--high];
+            e[high] = e[low];
+            e[low] = other;
+        }
+        bit--;
+        sort(e, low, bit);
+        e += low;
+        n -= low;
+    }
+}
+
+/* The first entry with this mix of a key; n: none. */
+static size_t first_of(dm_replay *r, uint64_t key)
+{
+    if (!r->sorted)
+        sort(r->entries, r->n, 127);
     r->sorted = true;
     size_t low = 0, high = r->n;
     while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (memcmp(r->entries[middle].key.b, key->b, sizeof key->b) < 0)
+        size_t middle = low + (high - low) / 2;
+        if (r->entries[middle].key < key)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < r->n && dm_hash_eq(&r->entries[low].key, key) ? &r->entries[low] : NULL;
+    return low < r->n && r->entries[low].key == key ? low : r->n;
+}
+
+/* Reads an entry's record; a file that was changed meanwhile gives none. */
+static bool fetch(dm_replay *r, const entry *e, dm_hash *key, dm_str *bytes)
+{
+    dm_frame frame;
+    return dm_frame_read(e->at & IS_ANSWER ? &r->of_answers : &r->of_results, e->at & ~IS_ANSWER,
+                         &frame) &&
+           read_cell(frame.payload, key, bytes);
+}
+
+/* The next record of the key from entry i on; its number, or r->n. */
+static size_t next_of(dm_replay *r, size_t i, const dm_hash *key, bool answer, dm_str *bytes)
+{
+    dm_hash found;
+    uint64_t wanted = dm_hash_mix(key);
+    for (; i < r->n && r->entries[i].key == wanted; i++)
+        if (!(r->entries[i].at & IS_ANSWER) == !answer && fetch(r, &r->entries[i], &found, bytes) &&
+            dm_hash_eq(&found, key))
+            return i;
+        else if (!answer && (r->entries[i].at & IS_ANSWER))
+            break;
+    *bytes = (dm_str){NULL, 0};
+    return r->n;
+}
+
+dm_str dm_replay_result(dm_replay *r, const dm_hash *key)
+{
+    dm_str bytes;
+    (void)next_of(r, first_of(r, dm_hash_mix(key)), key, false, &bytes);
+    return bytes;
+}
+
+/* They are asked for in order: the next one is looked for behind the last. */
+dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i)
+{
+    dm_str bytes = {NULL, 0};
+    bool goes_on = r->found < r->n && i == r->number + 1 && dm_hash_eq(&r->asked, key);
+    size_t at = goes_on ? r->found + 1 : first_of(r, dm_hash_mix(key)), left = goes_on ? 0 : i;
+    at = next_of(r, at, key, true, &bytes);
+    for (; left > 0 && at < r->n; left--)
+        at = next_of(r, at + 1, key, true, &bytes);
+    r->asked = *key;
+    r->number = i;
+    r->found = at;
+    return bytes;
 }
 
 void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
                     void *user)
 {
-    const entry *done = NULL;
-    if (!r->sorted && r->n)
-        qsort(r->entries, r->n, sizeof *r->entries, by_key);
-    r->sorted = true;
-    for (const entry *e = r->entries; e && e < r->entries + r->n; e++) {
-        bool result = e->type == DM_JOURNAL_RESULT;
-        if (!result || !done || !dm_hash_eq(&done->key, &e->key))
-            visit(user, e->type, e->bytes);
+    dm_hash done, key;
+    bool any = false;
+    dm_str bytes;
+    (void)first_of(r, 0);
+    for (size_t i = 0; i < r->n; i++) {
+        bool result = !(r->entries[i].at & IS_ANSWER);
+        if (!fetch(r, &r->entries[i], &key, &bytes) || (result && any && dm_hash_eq(&done, &key)))
+            continue;
+        visit(user, result ? DM_JOURNAL_RESULT : DM_JOURNAL_ANSWER, bytes);
+        any |= result;
         if (result)
-            done = e;
+            done = key;
     }
 }
 
 size_t dm_replay_results(const dm_replay *r)
 {
     return r->results;
-}
-
-dm_str dm_replay_result(dm_replay *r, const dm_hash *key)
-{
-    const entry *e = find(r, key);
-    return e && e->type == DM_JOURNAL_RESULT ? e->bytes : (dm_str){NULL, 0};
-}
-
-dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i)
-{
-    const entry *e = find(r, key);
-    size_t at = e ? (size_t)(e - r->entries) : r->n;
-    while (at < r->n && r->entries[at].type == DM_JOURNAL_RESULT &&
-           dm_hash_eq(&r->entries[at].key, key))
-        at++;
-    return i < r->n - at && dm_hash_eq(&r->entries[at + i].key, key) ? r->entries[at + i].bytes
-                                                                     : (dm_str){NULL, 0};
 }
 
 void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes)

@@ -8,15 +8,19 @@
 
 typedef struct dm_replay dm_replay;
 
-dm_replay *dm_replay_new(void);
+dm_replay *dm_replay_new(void); /* keeps a copy of all that it is told */
+/* Keeps 16 bytes a record, and reads what is asked for from the journal at path: what it is told
+ * has to be all records of that file, from the first on. */
+dm_replay *dm_replay_of_file(const char *path);
 void dm_replay_free(dm_replay *r);
 /* A dm_journal_visit that keeps what is of use; user is the dm_replay. */
 dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
 
 size_t dm_replay_results(const dm_replay *r); /* how many cells are done */
-/* The result bytes of a cell; .p NULL: it is not done. */
+/* The result bytes of a cell, until the next result is asked for; .p NULL: it is not done. */
 dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
-/* The i-th answer of a cell that was told before its result, as bytes; .p NULL: no more. */
+/* The i-th answer of a cell that was told before its result, as bytes, until the next one is asked
+ * for; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
 
 /* The result of each cell that is done, and all answers: what they cost is told in one of them

@@ -142,6 +142,7 @@ row() {
 	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
 	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
+	force) mkdir forced && echo mine >forced/program.json && ! "$PROGRAM" compile job.json --out=forced >/dev/null 2>&1 && "$PROGRAM" compile job.json --out=forced --force >/dev/null 2>&1 && [ "$(cat forced/program.json.1)" = mine ] ;;
 	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
 	drain) exits 64 "" compile job.json --out=again --drain=soon || exits 65 "" compile job.json --out=again --drain=soon ;; # stop.sh drains
 	fsync) exits 64 'is each, 1s or none' compile job.json --out=again --fsync=often && exits 0 done compile job.json --out=synced --fsync=each ;;

@@ -3,10 +3,10 @@
 # attempt, to the same program; what is left on the other ends when the wire is back. Needs root, ip, and Open MPI 4 or 5.
 LEAKS=0
 . tests/lib.sh
-plan 9
+plan 12
 a=dm$$a b=dm$$b
 if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null || ! ip netns add "$a" 2>/dev/null; then
-	skip_all 9 "needs root and network namespaces (iproute2)"
+	skip_all 12 "needs root and network namespaces (iproute2)"
 	exit 0
 fi
 down() {
@@ -14,7 +14,7 @@ down() {
 		for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
 		ip netns del "$ns" 2>/dev/null
 	done
-	rm -rf "${TMPDIR:-/tmp}"/ompi.node-$$* "/etc/netns/$a" "/etc/netns/$b"
+	rm -rf "${TMPDIR:-/tmp}"/ompi.node-$$* /dev/shm/*_segment.node-$$-* "/etc/netns/$a" "/etc/netns/$b"
 	cleanup
 }
 trap down EXIT
@@ -93,6 +93,24 @@ for _ in $(seq 600); do
 done
 check "the wire is back: what is left there ends by itself" [ "$(left)" = 0 ]
 check "no more calls again than were under way there: $(($(asked) - before - calls))" [ $(($(asked) - before)) -le $((calls + 10)) ]
+here() { # processes of the run on the first host, mpirun's daemons on the second
+	pgrep -f -- "--out=$DIR/o" | wc -l
+}
+rm -rf "$DIR/o"
+compile "$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+pid=$!
+until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt 20000 ]; do sleep 0.02; done
+kill -9 "$(pgrep -f -o "^$PROGRAM launch .*--out=$DIR/o")"
+for _ in $(seq 100); do
+	[ "$(left) $(here)" = "0 0" ] && break
+	sleep 0.1
+done
+check "the launcher is killed: the ranks of both hosts end" [ "$(left) $(here)" = "0 0" ]
+wait $pid
+compile "$DIR/o" >"$DIR/out" 2>"$DIR/err"
+rc=$?
+check "and it goes on from there" [ "$rc $(grep -c resumed "$DIR/err")" = "0 1" ]
+check "to the same program" cmp "$DIR/o/program.json" "$DIR/whole/program.json"
 # shellcheck disable=SC2046
 dies() { kill -9 $(ip netns pids "$b"); }
 disturbed "the second host dies" dies

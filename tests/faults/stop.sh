@@ -1,8 +1,8 @@
-# Asked to stop - by USR1, TERM, INT, a deadline, a stop file - a compile saves what it has, exits 75, and goes on from
+# Asked to stop - by USR1, TERM, INT, HUP, a deadline, a stop file - a compile saves what it has, exits 75, and goes on from
 # there when it is started again; under mpirun and the launcher too.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 18
+plan 20
 start_mock --rule planted --seed 9 --latency 60
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 9 1000 >"$DIR/val.jsonl"
@@ -18,7 +18,7 @@ resumed() { # the run in OUT goes on and ends as the whole one
 	run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" && cmp -s "$DIR/o/program.json" "$DIR/whole/program.json" &&
 		[ $(($(stat_of requests) - before)) -lt "$calls" ] && said "resumed"
 }
-for signal in USR1 TERM INT; do
+for signal in USR1 TERM INT HUP; do
 	rm -rf "$DIR/o"
 	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
 	pid=$!

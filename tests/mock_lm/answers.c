@@ -1,5 +1,6 @@
 #include "answers.h"
 #include "base/random.h"
+#include "echo.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +58,18 @@ static int send_body(mock_conn *c, int status, const char *headers, dm_str body,
 int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
                     const char *code, const char *message, double delay)
 {
-    char body[1024];
-    snprintf(body, sizeof body,
-             "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":%s}}", message,
-             type, code);
-    return send_body(c, status, headers, dm_str_of(body), delay);
+    dm_buf words, body;
+    dm_buf_init(&words, MOCK_CEILING);
+    dm_buf_init(&body, MOCK_CEILING);
+    dm_buf_text(&words, message);
+    dm_buf_str(&words, mock_echo());
+    dm_buf_text(&body, "{\"error\":{\"message\":");
+    mock_put_escaped(&body, dm_buf_view(&words));
+    dm_buf_printf(&body, ",\"type\":\"%s\",\"param\":null,\"code\":%s}}", type, code);
+    send_body(c, status, headers, dm_buf_view(&body), delay);
+    dm_buf_free(&words);
+    dm_buf_free(&body);
+    return status;
 }
 
 int mock_send_completion(mock_conn *c, const mock_out *o)
@@ -112,12 +120,38 @@ static const struct error {
 static const char *const wrong_completions[] = {"null_content", "empty_content", "filter_reason",
                                                 "length",       "no_parse",      "garbage"};
 /* And those whose body, length or connection is not. */
-static const char *const wrong_bodies[] = {
-    "truncated_json",       "wrong_json",   "empty_choices",        "error_in_200",
-    "invalid_utf8",         "wrong_length", "short_length",         "reset_after_headers",
-    "duplicate_answer",     "stall_body",   "reset_before_headers", "slow_first_byte",
-    "close_before_headers", "huge_body",    "reset_after_answer",   "close_after_answer",
-    "half_headers",         "close_kept",   "reset_kept",           "500_close"};
+static const char *const wrong_bodies[] = {"truncated_json",
+                                           "wrong_json",
+                                           "empty_choices",
+                                           "error_in_200",
+                                           "invalid_utf8",
+                                           "wrong_length",
+                                           "short_length",
+                                           "reset_after_headers",
+                                           "duplicate_answer",
+                                           "stall_body",
+                                           "reset_before_headers",
+                                           "slow_first_byte",
+                                           "close_before_headers",
+                                           "huge_body",
+                                           "reset_after_answer",
+                                           "close_after_answer",
+                                           "half_headers",
+                                           "close_kept",
+                                           "reset_kept",
+                                           "500_close",
+                                           "502_in_200",
+                                           "null_error_in_200",
+                                           "half_character",
+                                           "overlong",
+                                           "event_stream",
+                                           "no_content",
+                                           "refusal",
+                                           "no_text_parts",
+                                           "html_500",
+                                           "empty_body",
+                                           "nul",
+                                           "lone_surrogate"};
 
 static const char *in_list(const char *const *list, size_t n, dm_str kind)
 {
@@ -152,6 +186,27 @@ void mock_faults_list(void)
         puts(wrong_bodies[i]);
     for (size_t i = 0; i < N_OF(wrong_completions); i++)
         puts(wrong_completions[i]);
+}
+
+bool mock_poison_add(mock_faults *f, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    const char *kind = colon ? find_kind(dm_str_of(colon + 1)) : NULL;
+    if (!kind || f->n_poisons == MOCK_FAULTS) {
+        fprintf(stderr, "mock-lm: --poison %s: not TEXT:KIND\n", text);
+        return false;
+    }
+    f->poisons[f->n_poisons].match = (dm_str){text, (size_t)(colon - text)};
+    f->poisons[f->n_poisons++].kind = kind;
+    return true;
+}
+
+const char *mock_poison_of(const mock_faults *f, const char *user)
+{
+    for (size_t i = 0; i < f->n_poisons; i++)
+        if (memmem(user, strlen(user), f->poisons[i].match.p, f->poisons[i].match.n))
+            return f->poisons[i].kind;
+    return NULL;
 }
 
 bool mock_faults_add(mock_faults *f, const char *text)
@@ -232,6 +287,51 @@ static int send_twice(mock_conn *c, dm_str body, double delay)
     return 200;
 }
 
+/* The good answer with other bytes in its content's first place. */
+static int send_spoilt(mock_conn *c, dm_str body, dm_str bytes, double delay)
+{
+    dm_buf b;
+    const char *content = memmem(body.p, body.n, "\"content\":\"", 11);
+    size_t at = content ? (size_t)(content - body.p) + 11 : body.n / 2;
+    dm_buf_init(&b, MOCK_CEILING);
+    dm_buf_str(&b, (dm_str){body.p, at});
+    dm_buf_str(&b, bytes);
+    dm_buf_str(&b, (dm_str){body.p + at, body.n - at});
+    int status = send_body(c, 200, "", dm_buf_view(&b), delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        (s), sizeof(s) - 1                                                                         \
+    }
+#define MESSAGE(fields)                                                                            \
+    TEXT(                                                                                          \
+        "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\"" fields                    \
+        "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9}}")
+
+/* Whole bodies that are always the same. */
+static const struct fixed {
+    const char *kind;
+    int status;
+    dm_str body;
+} fixed[] = {
+    {"wrong_json", 200, TEXT("<html><body>bad gateway</body></html>")},
+    {"empty_choices", 200, TEXT("{\"choices\":[]}")},
+    {"error_in_200", 200, TEXT("{\"error\":{\"message\":\"backend died\",\"code\":500}}")},
+    {"502_in_200", 200, TEXT("{\"error\":{\"message\":\"flagged\",\"code\":502}}")},
+    {"null_error_in_200", 200, TEXT("{\"error\":{\"message\":null,\"code\":null}}")},
+    {"event_stream", 200, TEXT("data: {\"choices\":[]}\n\ndata: [DONE]\n\n")},
+    {"html_500", 500, TEXT("<html><h1>Internal Server Error</h1></html>")},
+    {"empty_body", 200, TEXT("")},
+    {"no_content", 200, MESSAGE("")},
+    {"refusal", 200, MESSAGE(",\"content\":null,\"refusal\":\"I will not\"")},
+    {"no_text_parts", 200, MESSAGE(",\"content\":[{\"type\":\"image_url\"}]")},
+    {"nul", 200, MESSAGE(",\"content\":\"[[ ## answer ## ]]\\na\\u0000b\"")},
+    {"lone_surrogate", 200, MESSAGE(",\"content\":\"[[ ## answer ## ]]\\na\\ud83db\"")},
+};
+
 static int send_no_utf8(mock_conn *c, dm_str body, double delay)
 {
     dm_buf b;
@@ -244,19 +344,51 @@ static int send_no_utf8(mock_conn *c, dm_str body, double delay)
     return status;
 }
 
+static int send_around(mock_conn *c, const char *before, dm_str words, const char *behind,
+                       double delay)
+{
+    dm_buf b;
+    dm_buf_init(&b, MOCK_CEILING);
+    dm_buf_text(&b, before);
+    dm_buf_str(&b, words);
+    dm_buf_text(&b, behind);
+    int status = send_body(c, 200, "", dm_buf_view(&b), delay);
+    dm_buf_free(&b);
+    return status;
+}
+
+static int send_dead_backend(mock_conn *c, double delay)
+{
+    dm_buf words, escaped;
+    dm_buf_init(&words, MOCK_CEILING);
+    dm_buf_init(&escaped, MOCK_CEILING);
+    dm_buf_text(&words, "backend died");
+    dm_buf_str(&words, mock_echo());
+    mock_put_escaped(&escaped, dm_buf_view(&words));
+    int status =
+        send_around(c, "{\"error\":{\"message\":", dm_buf_view(&escaped), ",\"code\":500}}", delay);
+    dm_buf_free(&words);
+    dm_buf_free(&escaped);
+    return status;
+}
+
 static int send_wrong_body(mock_conn *c, const char *kind, dm_str good, double delay, double slow)
 {
 #define IS(name) (strcmp(kind, name) == 0)
     dm_str third = {good.p, good.n / 3};
+    if (IS("wrong_json") && mock_echo().n)
+        return send_around(c, "<html><body>bad gateway ", mock_echo(), "</body></html>", delay);
+    if (IS("error_in_200") && mock_echo().n)
+        return send_dead_backend(c, delay);
+    for (size_t i = 0; i < N_OF(fixed); i++)
+        if (IS(fixed[i].kind))
+            return send_body(c, fixed[i].status, "", fixed[i].body, delay);
+    if (IS("half_character"))
+        return send_spoilt(c, good, DM_STR("\xE2\x9C"), delay);
+    if (IS("overlong"))
+        return send_spoilt(c, good, DM_STR("\xC0\xAF"), delay);
     if (IS("truncated_json"))
         return send_body(c, 200, "", (dm_str){good.p, good.n / 2}, delay);
-    if (IS("wrong_json"))
-        return send_body(c, 200, "", DM_STR("<html><body>bad gateway</body></html>"), delay);
-    if (IS("empty_choices"))
-        return send_body(c, 200, "", DM_STR("{\"choices\":[]}"), delay);
-    if (IS("error_in_200"))
-        return send_body(c, 200, "",
-                         DM_STR("{\"error\":{\"message\":\"backend died\",\"code\":500}}"), delay);
     if (IS("invalid_utf8"))
         return send_no_utf8(c, good, delay);
     if (IS("wrong_length"))
@@ -322,7 +454,7 @@ int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const 
         content.n /= 4;
         finish = "length";
     } else if (strcmp(kind, "no_parse") == 0 || (strcmp(kind, "garbage") == 0 && !o->request->json))
-        content = DM_STR("I would rather not say.");
+        content = mock_echo().n ? mock_echo() : DM_STR("I would rather not say.");
     dm_buf b;
     dm_buf_init(&b, MOCK_CEILING);
     completion(&b, o, content, finish);

@@ -14,6 +14,11 @@ typedef struct mock_faults {
         double rate;
     } list[MOCK_FAULTS];
     size_t n;
+    struct {
+        dm_str match;
+        const char *kind;
+    } poisons[MOCK_FAULTS]; /* [n_poisons] */
+    size_t n_poisons;
     uint64_t seed;
     int retry_after;
     double slow; /* s: how long slow_first_byte waits */
@@ -21,6 +26,9 @@ typedef struct mock_faults {
 
 /* KIND=RATE,...; false: a kind that is none, or rates that pass 1 together (said on stderr). */
 bool mock_faults_add(mock_faults *f, const char *text);
+/* TEXT:KIND, text kept: a request whose last message holds TEXT is always spoilt so. */
+bool mock_poison_add(mock_faults *f, const char *text);
+const char *mock_poison_of(const mock_faults *f, const char *user); /* NULL: none */
 /* A pure function of seed, request and attempt; NULL: none. */
 const char *mock_faults_choose(const mock_faults *f, uint64_t hash, uint32_t attempt);
 /* Writes the kinds, a line each. */

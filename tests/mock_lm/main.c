@@ -6,10 +6,11 @@
  * K]
  *           [--latency MS | --latency-random LOW:HIGH | --latency-arrival LOW:HIGH]
  * [--latency-jitter MS]
- *           [--fault KIND=RATE,...] [--retry-after S] [--slow MS] [--rpm N] [--burst-429
- * EVERY:LENGTH]
- *           [--fail-after N] [--stall-after N] [--cached PERCENT] [--record FILE] [--orphan yes]
- *           [--mark yes]
+ *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--retry-after S] [--slow MS] [--rpm N]
+ * [--burst-429 EVERY:LENGTH]
+ *           [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT] [--record FILE]
+ * [--orphan yes]
+ *           [--mark yes] [--echo yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
  * --stall-after), POST /whole and /known (see stats.h). Answers are a pure function
@@ -18,6 +19,7 @@
 #include "answers.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "echo.h"
 #include "stats.h"
 #include "tools.h"
 
@@ -38,8 +40,10 @@ static struct {
     double latency, low, high, jitter; /* s; high > 0: random between low and high */
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
     bool mark;                         /* prompt tokens are the request's mark */
+    bool echo;                         /* what goes wrong says the key, see echo.h */
     const char *models, *key, *root, *cert, *cert_key, *port_file;
-    long max_model_len, fail_after, stall_after, cached, burst_every, burst_length, arrivals;
+    long max_model_len, fail_after, stall_after, ill_after, cached, burst_every, burst_length,
+        arrivals;
     double rpm, bucket, filled, seconds, start;
     int port;
     FILE *record;
@@ -49,6 +53,7 @@ static struct {
        .max_model_len = -1,
        .fail_after = -1,
        .stall_after = -1,
+       .ill_after = -1,
        .faults = {.seed = 1, .retry_after = 1, .slow = 2}};
 
 static volatile sig_atomic_t stop;
@@ -182,7 +187,10 @@ static dm_str cut(dm_str content, long max_tokens, const char **finish)
 static void answer(mock_conn *c, const mock_http *http, const mock_request *r, uint32_t attempt)
 {
     mock_reply reply = {.finish = "stop"};
-    const char *kind = mock_faults_choose(&m.faults, r->hash, attempt);
+    const char *poison = mock_poison_of(&m.faults, r->user);
+    const char *kind = poison ? poison : mock_faults_choose(&m.faults, r->hash, attempt);
+    if (m.ill_after >= 0 && m.arrivals > m.ill_after) /* it is there, and says 500 to everybody */
+        kind = "500";
     size_t tokens = http->body.n / 4;
     long completion = 0;
     dm_buf_init(&reply.content, (size_t)16 << 20);
@@ -199,6 +207,7 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
         completion = (long)(o.content.n + 3) / 4;
         mock_mark(c, r->hash, (!kind || strcmp(kind, "duplicate_answer") == 0) && said == 200);
         m.stats.faulted += kind != NULL;
+        m.stats.poisoned += poison != NULL;
         if (kind)
             status = mock_send_fault(&m.faults, kind, c, &o);
         else if (said != 200)
@@ -223,6 +232,8 @@ static void chat(mock_conn *c, const mock_http *http)
     uint32_t attempt = mock_stats_arrive(&m.stats, http, r.hash);
     mock_mark(c, r.hash, false);
     m.arrivals++;
+    if (m.echo)
+        mock_echo_make(mock_header(http->headers, "Authorization"), (size_t)m.arrivals);
     if (m.fail_after >= 0 && m.arrivals > m.fail_after) {
         stop = 1; /* every connection ends with the server */
         mock_silence(c);
@@ -249,7 +260,7 @@ static void list_models(dm_buf *b)
         dm_buf_text(b, p > m.models ? ",{\"id\":" : "{\"id\":");
         mock_put_escaped(b, name);
         dm_buf_text(b, ",\"object\":\"model\",\"owned_by\":\"mock\",\"root\":");
-        mock_put_escaped(b, m.root ? dm_str_of(m.root) : name);
+        mock_put_escaped(b, m.root ? dm_str_of(m.root) : m.echo ? mock_echo() : name);
         dm_buf_printf(b, ",\"max_model_len\":%ld}", m.max_model_len < 0 ? 32768 : m.max_model_len);
         p += n + (p[n] == ',');
     }
@@ -284,6 +295,8 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
     } else if (post && strcmp(r->path, "/known") == 0) {
         mock_stats_known(&m.stats, r->body, &body);
     } else if (!post && strstr(r->path, "/models")) {
+        if (m.echo)
+            mock_echo_make(mock_header(r->headers, "Authorization"), (size_t)m.arrivals);
         list_models(&body);
     } else {
         status = 404;
@@ -321,6 +334,7 @@ static int option(const char *name, char *v)
                  {"--max-model-len", .number = &m.max_model_len},
                  {"--fail-after", .number = &m.fail_after},
                  {"--stall-after", .number = &m.stall_after},
+                 {"--ill-after", .number = &m.ill_after},
                  {"--cached", .number = &m.cached},
                  {"--max-seconds", .real = &m.seconds, .scale = 1},
                  {"--delay-start", .real = &m.start, .scale = 1},
@@ -352,12 +366,16 @@ static int option(const char *name, char *v)
         return set_range(v, true);
     else if (strcmp(name, "--fault") == 0)
         return mock_faults_add(&m.faults, v) ? 0 : 64;
+    else if (strcmp(name, "--poison") == 0)
+        return mock_poison_add(&m.faults, v) ? 0 : 64;
     else if (strcmp(name, "--retry-after") == 0)
         m.faults.retry_after = (int)strtol(v, NULL, 10);
     else if (strcmp(name, "--burst-429") == 0)
         return sscanf(v, "%ld:%ld", &m.burst_every, &m.burst_length) == 2 ? 0 : 64;
     else if (strcmp(name, "--orphan") == 0)
         m.orphan = strcmp(v, "yes") == 0;
+    else if (strcmp(name, "--echo") == 0)
+        m.echo = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--mark") == 0)
         m.mark = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--record") == 0)

@@ -179,13 +179,13 @@ void mock_stats_print(mock_stats *s, dm_buf *b)
     double span = end > s->first ? end - s->first : 0;
     dm_buf_printf(b,
                   "{\"requests\": %ld, \"prompt\": %ld, \"completion\": %ld, \"good\": %ld, "
-                  "\"faulted\": %ld, \"distinct\": %zu, "
+                  "\"faulted\": %ld, \"poisoned\": %ld, \"distinct\": %zu, "
                   "\"repeats\": %ld, \"known_again\": %ld, \"unsent\": %ld, \"authorized\": %ld, "
                   "\"in_flight\": %ld, \"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, "
                   "\"mean_in_flight\": %.3f",
-                  s->requests, s->prompt, s->completion, s->good, s->faulted, s->n_seen, s->repeats,
-                  s->known_again, s->unsent, s->authorized, s->in_flight, s->peak, span, s->busy,
-                  span > 0 ? s->busy / span : 0);
+                  s->requests, s->prompt, s->completion, s->good, s->faulted, s->poisoned,
+                  s->n_seen, s->repeats, s->known_again, s->unsent, s->authorized, s->in_flight,
+                  s->peak, span, s->busy, span > 0 ? s->busy / span : 0);
     dm_buf_printf(b, ", \"mean_while_asked\": %.3f",
                   s->asked > s->first ? s->busy_asked / (s->asked - s->first) : 0);
     dm_buf_text(b, ", \"per_second\": [");

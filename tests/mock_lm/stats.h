@@ -21,7 +21,7 @@ typedef struct mock_stats {
     /* Tokens of all requests that a server may bill: of every one that was not refused (4xx but
      * 408, 503, 529), the prompt and the answer that was made, also where it never arrived. */
     long prompt, completion;
-    long requests, good, unsent, repeats, authorized, faulted, in_flight, peak;
+    long requests, good, unsent, repeats, authorized, faulted, poisoned, in_flight, peak;
     long known_again; /* requests for more than was missing of what is known */
     long statuses[600];
     double first, last, busy, busy_at; /* busy: integral of in_flight over time */

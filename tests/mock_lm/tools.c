@@ -151,6 +151,8 @@ int mock_tool(int argc, char **argv)
         return argc == 3 ? mock_list_journal(argv[2], true) : 64;
     if (strcmp(name, "--kill-at") == 0)
         return argc == 5 ? mock_kill_at(argv[2], argv[3], argv[4]) : 64;
+    if (strcmp(name, "--grow-journal") == 0)
+        return argc == 5 ? mock_grow_journal(argv[2], argv[3], argv[4]) : 64;
     if (strcmp(name, "--faults") == 0) {
         mock_faults_list();
         return 0;

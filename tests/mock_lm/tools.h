@@ -13,11 +13,14 @@
  *   --list-journal FILE        a line a record: the byte behind it, and the calls known by then
  *   --list-marks FILE          a line a call that is known: its mark (of a server with --mark yes)
  *   --kill-at FILE BYTES PID   kill -9 for the process group when the file has so many bytes
+ *   --grow-journal FILE KIND BYTES   appends records that no run wrote: tiny, alike, long, copies,
+ *                              attempts, nested, claims
  *   --faults                   the kinds of faults */
 int mock_tool(int argc, char **argv);
 
 /* journal.c */
 int mock_list_journal(const char *path, bool marks);
+int mock_grow_journal(const char *path, const char *kind, const char *bytes);
 int mock_kill_at(const char *path, const char *bytes, const char *pid);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/random.h"
 #include "base/utf8.h"
 
@@ -379,10 +380,10 @@ Test(base, the_log_masks_secrets)
     dm_buf_init(&b, 1 << 20);
     dm_log(DM_ERROR, "nobody listens yet");
     dm_log_set(keep, &b, DM_INFO);
-    dm_log_secret("short");
-    dm_log_secret("sk-12345678");
-    dm_log_secret("sk-12345678-and-more");
-    dm_log_secret("sk-12345678");
+    dm_secret_add(DM_STR("short"));
+    dm_secret_add(DM_STR("sk-12345678"));
+    dm_secret_add(DM_STR("sk-12345678-and-more"));
+    dm_secret_add(DM_STR("sk-12345678"));
     dm_log(DM_DEBUG, "not this one");
     dm_log(DM_INFO, "a short key %s, %s.", "sk-12345678-and-more", "sk-12345678");
     cr_expect_str_eq(b.data, "a short key ***, ***.\n");
@@ -393,9 +394,13 @@ Test(base, the_log_masks_secrets)
     for (size_t n = 4080; n < 4099; n++)
         dm_log(DM_INFO, "%s%s", padding + n - 4080, "sk-12345678");
     cr_expect_null(strstr(b.data, "sk-"));
-    char line[] = "Bearer sk-12345678";
-    dm_log_mask(line);
-    cr_expect_str_eq(line, "Bearer ***");
+    dm_error err = {DM_OK, ""};
+    for (size_t n = 2500; n < 4099; n++) { /* nor is an error */
+        (void)dm_fail(&err, DM_E_DATA, "%s%s", padding + n, "sk-12345678-and-more");
+        cr_expect(!strstr(err.text, "sk-1"), "%zu bytes", 4099 - n);
+        (void)dm_error_wrap(&err, DM_E_DATA, "%s%s", padding + n, "sk-12345678-and-more");
+        cr_expect(!strstr(err.text, "sk-1"), "%zu bytes, wrapped", 4099 - n);
+    }
     dm_log_set(NULL, NULL, DM_ERROR);
     dm_buf_free(&b);
 }
