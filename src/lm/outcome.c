@@ -65,6 +65,12 @@ static void tell_failing(dm_call *c, double now)
     c->lm->failing(c->lm->user, role_of(c->lm, c->model));
 }
 
+/* Whether it has sent all that the budget set aside for it. */
+static bool is_spent(const dm_call *c)
+{
+    return c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -75,8 +81,7 @@ static void retry(dm_call *c, const dm_reply *r)
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
     bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
-    bool sent = /* all that the budget set aside for it */
-        c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
+    bool sent = is_spent(c);
     if (!known && loading && now - c->lm->started < e->config->wait && !sent) {
         try_again(c, 0.5);
         return;
@@ -195,6 +200,7 @@ static void eject(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     char text[1024];
+    bool others = false;
     snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text,
              dm_advice(r->code, r->status));
     if (!e->ejected) {
@@ -204,13 +210,13 @@ static void eject(dm_call *c, const dm_reply *r)
             dm_log(dm_lm_level(c->lm), "%s is left out: %s", e->base, text);
     }
     for (size_t i = 0; i < c->model->n; i++)
-        if (!c->model->endpoints[i].ejected) {
-            try_again(c, 0);
-            return;
-        }
+        others |= !c->model->endpoints[i].ejected;
     char whole[1536];
     snprintf(whole, sizeof whole, "%s: %s", e->base, text);
-    dm_call_fail(c, DM_FAULT_ENDPOINT, whole, (int)r->status);
+    if (others && !is_spent(c))
+        try_again(c, 0);
+    else
+        dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_ENDPOINT, whole, (int)r->status);
 }
 
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
