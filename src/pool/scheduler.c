@@ -355,8 +355,8 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
 }
 
 /* A run whose reserve was spent before its retries tells nothing of the model: one that has not
- * answered yet is asked again, with a reserve of its own each time, as often as it would have been
- * without a cap, or as long as the job waits for servers that start. */
+ * answered yet is asked again, with a reserve of its own each time: MIN_TRIES times, at least as
+ * often as without a cap, and as long as the job waits for servers that start. */
 static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     dm_model *m = &p->models[p->states[c->state].model];
@@ -364,7 +364,7 @@ static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
         return true;
     m->in_vain += usage->requests;
     if (!dm_budget_is_spent(p, c, usage) ||
-        (m->in_vain > m->config->num_retries &&
+        (c->tries + 1 >= MIN_TRIES && m->in_vain > m->config->num_retries &&
          p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
         return false;
     m->phase = DM_MODEL_UNTRIED;
