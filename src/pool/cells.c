@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void make_room(dm_queue *q)
+void dm_queue_push(dm_queue *q, uint32_t cell)
 {
     if (q->tail - q->head == q->cap) {
         size_t cap = q->cap ? 2 * q->cap : 64, n = q->tail - q->head;
@@ -17,22 +17,7 @@ static void make_room(dm_queue *q)
         free(q->items);
         *q = (dm_queue){items, 0, n, cap};
     }
-}
-
-void dm_queue_push(dm_queue *q, uint32_t cell)
-{
-    make_room(q);
     q->items[q->tail++ % q->cap] = cell;
-}
-
-static void push_front(dm_queue *q, uint32_t cell)
-{
-    make_room(q);
-    if (q->head == 0) { /* the same places, a round later */
-        q->head += q->cap;
-        q->tail += q->cap;
-    }
-    q->items[--q->head % q->cap] = cell;
 }
 
 bool dm_queue_pop(dm_queue *q, uint32_t *cell)
@@ -247,10 +232,6 @@ void dm_cell_requeue(dm_pool *p, uint32_t number, double not_before)
         dm_way_of(p, c)->not_before = not_before;
     else if (c->way)
         c->way->not_before = 0;
-    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0) {
-        push_front(&m->first, number); /* the model's first piece of work stays the first */
-        return;
-    }
     /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
     const dm_work *w = &p->states[c->state].work;
     dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;

@@ -111,6 +111,8 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     size_t measured;
     double last_answer;
     int64_t in_vain; /* requests before the first answer */
+    int tries;       /* runs that had no more of them to send, before the first answer */
+    double first_asked, not_before;
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
 } dm_model;

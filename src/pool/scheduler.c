@@ -141,7 +141,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number)
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
     if (p->models[m].in_flight++ == 0 && dm_queue_length(&p->models[m].delayed) == 0 &&
-        c->tries == 0) {
+        c->tries == 0 && p->models[m].tries == 0) {
         p->models[m].last_answer = p->link->ops->now(p->link);
         p->models[m].failing = false;
     }
@@ -226,7 +226,7 @@ static void schedule_model(dm_pool *p, int number)
         /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
          * while it waits to go out again. */
         if (m->phase == DM_MODEL_PROBED ||
-            (m->phase == DM_MODEL_UNTRIED && dm_queue_length(&m->delayed) > 0))
+            (m->phase == DM_MODEL_UNTRIED && m->not_before > p->link->ops->now(p->link)))
             return;
         int w = free_worker(p, number, false);
         if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
@@ -235,8 +235,11 @@ static void schedule_model(dm_pool *p, int number)
         if (w < 0 || !next_cell(p, m, &cell))
             return;
         add_task(p, w, cell);
-        if (m->phase == DM_MODEL_UNTRIED)
+        if (m->phase == DM_MODEL_UNTRIED) {
             m->phase = DM_MODEL_PROBED;
+            if (m->tries == 0)
+                m->first_asked = p->link->ops->now(p->link);
+        }
     }
 }
 
@@ -331,13 +334,18 @@ static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
            now - m->last_answer >= m->config->outage; /* then the run stops */
 }
 
+static double delay_after(const dm_model *m, int tries)
+{
+    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
+    return fmin(longest, ldexp(1, tries < 16 ? tries : 16));
+}
+
 static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str error)
 {
     dm_cell *c = p->cells[number];
     const dm_model *m = &p->models[p->states[c->state].model];
     p->models[p->states[c->state].model].failing = true;
-    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
-    double delay = fmin(longest, ldexp(1, c->tries < 16 ? c->tries : 16));
+    double delay = delay_after(m, c->tries);
     double now = p->link->ops->now(p->link);
     dm_pool_count(p, c, usage);
     if (usage->requests > 0)
@@ -355,19 +363,23 @@ static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, dm_str 
 }
 
 /* A run whose reserve was spent before its retries tells nothing of the model: one that has not
- * answered yet is asked again, with a reserve of its own each time: MIN_TRIES times, at least as
- * often as without a cap, and as long as the job waits for servers that start. */
+ * answered yet is asked again, with a new reserve each time and that of another cell where an
+ * account has none left: MIN_TRIES times, at least as often as without a cap, and as long as the
+ * job waits for servers that start. */
 static bool may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     dm_model *m = &p->models[p->states[c->state].model];
+    double now = p->link->ops->now(p->link);
     if (m->phase == DM_MODEL_GOOD)
         return true;
     m->in_vain += usage->requests;
+    m->tries++;
     if (!dm_budget_is_spent(p, c, usage) ||
-        (c->tries + 1 >= MIN_TRIES && m->in_vain > m->config->num_retries &&
-         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
+        (m->tries >= MIN_TRIES && m->in_vain > m->config->num_retries &&
+         now - m->first_asked >= m->config->wait))
         return false;
     m->phase = DM_MODEL_UNTRIED;
+    m->not_before = now + delay_after(m, m->tries - 1);
     return true;
 }
 
