@@ -342,14 +342,19 @@ static dm_status nothing_usable(const dm_result *r, size_t n)
     return DM_E_DATA;
 }
 
-/* Calls that gave nothing usable are no compilation (DESIGN.md §1, exit codes). */
-static dm_status check_usable(const compilation *c, dm_error *err)
+static dm_status check_answers(const compilation *c, dm_error *err)
 {
     dm_usage u = dm_pool_stats_of(c->session.pool).usage;
-    size_t present = 0, all = 0;
     if (u.requests > 0 && u.answers == 0)
         return dm_fail(err, DM_E_MODEL, "%lld calls gave no usable answer; nothing was compiled",
                        (long long)u.requests);
+    return DM_OK;
+}
+
+/* Calls that gave nothing usable are no compilation (DESIGN.md §1, exit codes). */
+static dm_status check_usable(const compilation *c, dm_error *err)
+{
+    size_t present = 0, all = 0;
     for (size_t i = 0; i < c->n_splits; i++)
         for (size_t k = 0; k < c->splits[i].set->n; k++) {
             all++;
@@ -373,7 +378,9 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
 {
     dm_value *scores = scores_json(c), *last = dm_last_line(c->arena, &c->session, stopped);
     const char *program = dm_arena_printf(c->arena, "%s/program.json", c->job->out);
-    dm_status st = stopped ? DM_OK : check_usable(c, err);
+    dm_status st = stopped && stopped != DM_STOP_BUDGET ? DM_OK : check_answers(c, err);
+    if (st == DM_OK && !stopped)
+        st = check_usable(c, err);
     if (st == DM_OK)
         st = write_files(c, scores->n ? scores : NULL, err);
     if (st != DM_OK)

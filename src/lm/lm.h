@@ -46,8 +46,10 @@ typedef struct dm_lm_request {
     dm_str user;             /* final user message; borrowed until the answer */
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
-    int64_t most_sends;      /* requests, all attempts counted, before it is given up; 0: any */
-    int64_t odd_before;      /* replies that were no answers, when it was tried before */
+    /* Requests that may go out, all attempts and curl's own resends counted; 0: any number. When
+     * they are spent the call ends as a fault of the way, whatever num_retries says. */
+    int64_t most_sends;
+    int64_t odd_before; /* replies that were no answers, when it was tried before */
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */

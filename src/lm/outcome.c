@@ -66,7 +66,7 @@ static void tell_failing(dm_call *c, double now)
     c->lm->failing(c->lm->user, role_of(c->lm, c->model));
 }
 
-/* Whether all is sent that the budget set aside for it. */
+/* Whether it has sent all that the budget set aside for it. */
 static bool is_spent(const dm_call *c)
 {
     return c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
@@ -228,6 +228,7 @@ static void eject(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     char text[1024];
+    bool others = false;
     snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text,
              dm_advice(r->code, r->status));
     if (!e->ejected) {
@@ -237,13 +238,13 @@ static void eject(dm_call *c, const dm_reply *r)
             dm_log(dm_lm_level(c->lm), "%s is left out: %s", e->base, text);
     }
     for (size_t i = 0; i < c->model->n; i++)
-        if (!c->model->endpoints[i].ejected) {
-            try_again(c, 0);
-            return;
-        }
+        others |= !c->model->endpoints[i].ejected;
     char whole[1536];
     snprintf(whole, sizeof whole, "%s: %s", e->base, text);
-    dm_call_fail(c, DM_FAULT_ENDPOINT, whole, (int)r->status);
+    if (others && !is_spent(c))
+        try_again(c, 0);
+    else
+        dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_ENDPOINT, whole, (int)r->status);
 }
 
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */

@@ -24,30 +24,43 @@ static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
            now - m->last_answer >= m->config->outage; /* then the run stops */
 }
 
+static double longest_delay(const dm_model *m)
+{
+    return fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
+}
+
+static double delay_after(const dm_model *m, int tries)
+{
+    return fmin(longest_delay(m), ldexp(1, tries < 16 ? tries : 16));
+}
+
 /* A run whose reserve was spent before its retries tells nothing of the model: one that has not
- * answered yet is asked again, with a reserve of its own each time, as often as it would have been
- * without a cap, or as long as the job waits for servers that start. */
+ * answered yet is asked again, with a new reserve each time and that of another cell where an
+ * account has none left: MIN_TRIES times, at least as often as without a cap, and as long as the
+ * job waits for servers that start. */
 bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     dm_model *m = &p->models[p->states[c->state].model];
+    double now = p->link->ops->now(p->link);
     if (m->phase == DM_MODEL_GOOD)
         return true;
     m->in_vain += usage->requests;
+    m->tries++;
     if (!dm_budget_is_spent(p, c, usage) ||
-        (m->in_vain > m->config->num_retries &&
-         p->link->ops->now(p->link) - m->last_answer >= m->config->wait))
+        (m->tries >= MIN_TRIES && m->in_vain > m->config->num_retries &&
+         now - m->first_asked >= m->config->wait))
         return false;
     m->phase = DM_MODEL_UNTRIED;
+    m->not_before = now + delay_after(m, m->tries - 1);
     return true;
 }
 
 static double delay_of(const dm_cell *c, const dm_model *m, dm_fault fault)
 {
-    double longest = fmax(MAX_DELAY, fmin(m->config->outage / 8, LAST_DELAY));
-    int tries = c->tries < 16 ? c->tries : 16;
     if (fault != DM_FAULT_SERVER)
-        return fmin(longest, ldexp(1, tries));
-    return fmin(longest, ldexp(ODD_DELAY, tries > ODD_GOES ? tries - ODD_GOES : 0));
+        return delay_after(m, c->tries);
+    int more = c->tries > ODD_GOES ? c->tries - ODD_GOES : 0;
+    return fmin(longest_delay(m), ldexp(ODD_DELAY, more < 16 ? more : 16));
 }
 
 static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, double delay, dm_str error)

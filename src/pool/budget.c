@@ -4,7 +4,7 @@
  * What is set aside for a run is what it may send: so many requests, its retries and curl's resends
  * among them, each at the price of the dearest of its calls. A run that has sent them all comes
  * back, what it cost is booked, and it waits for a new reserve where it stood. A request whose
- * tokens no server told is booked at what was set aside for it.
+ * tokens no server told is booked as the dearest of them, with max_tokens.
  *
  * Before the sum of what may be billed grows, a mark goes into the journal, and onto the disk:
  * after a crash all up to the mark counts as spent. */
@@ -34,19 +34,6 @@ static double calls_of(const dm_pool *p, const dm_state *s)
 {
     bool twice = p->setup->adapter == DM_CHAT && p->setup->json_fallback;
     return (double)s->work.candidate->program->n * (twice ? 2 : 1);
-}
-
-/* Of a run, what was told and what was not: see dm_usage.untold. While it is out. */
-static dm_amount amount_of_run(const dm_pool *p, uint32_t number, const dm_usage *u)
-{
-    const dm_cell *c = p->cells[number];
-    dm_amount a = dm_amount_of(p, p->states[c->state].model, u),
-              out = dm_ledger_reserve(p->budget.ledger, number);
-    if (out.calls > 0) {
-        a.tokens += out.tokens / out.calls * (double)u->untold;
-        a.cost += out.cost / out.calls * (double)u->untold;
-    }
-    return a;
 }
 
 static double bytes_of_json(const dm_value *v)
@@ -109,23 +96,43 @@ static bool counts_tokens(const dm_pool *p)
     return cap && !(isinf(cap->tokens) && isinf(cap->cost));
 }
 
-/* All its requests may be of the dearest call. */
-dm_amount dm_budget_reserve(dm_pool *p, const dm_cell *c)
+/* The most that a call of the cell's run can cost, in tokens and money; sure: over the largest
+ * measured ratio of tokens to bytes. */
+static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
 {
     dm_state *s = &p->states[c->state];
     const dm_model *m = &p->models[s->model];
-    dm_amount r = {.calls = calls_of(p, s)};
     if (!counts_tokens(p))
-        return r;
+        return (dm_amount){1, 0, 0};
     measure_prompts(p, s);
     double n = (double)s->work.candidate->program->n, most = (double)m->config->max_tokens;
-    double ratio = m->measured >= MEASURED ? fmin(1, SURE_RATIO * m->ratio) : 1;
+    double ratio = m->measured >= MEASURED ? fmin(1, sure * m->ratio) : 1;
     /* a later step may be shown what the earlier ones wrote */
     double prompt = ceil(ratio * (s->longest + bytes_of_json(c->example->row)) + most * (n - 1));
-    r.tokens = r.calls * (prompt + most);
+    dm_amount r = {1, prompt + most, 0};
     if (m->config->price.known)
-        r.cost = r.calls * dm_price_of(&m->config->price, (int64_t)prompt, (int64_t)most, 0);
+        r.cost = dm_price_of(&m->config->price, (int64_t)prompt, (int64_t)most, 0);
     return r;
+}
+
+/* All its requests may be of the dearest call. */
+dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c)
+{
+    return dm_amount_times(most_of_call(p, c, SURE_RATIO), calls_of(p, &p->states[c->state]));
+}
+
+/* What a run that is out has cost: what was told, and what was not (see dm_usage.untold). */
+static dm_amount amount_of_run(const dm_pool *p, uint32_t number, const dm_usage *u)
+{
+    const dm_cell *c = p->cells[number];
+    dm_amount a = dm_amount_of(p, p->states[c->state].model, u),
+              out = dm_ledger_reserve(p->budget.ledger, number);
+    if (out.calls > 0 && u->untold > 0) {
+        dm_amount each = most_of_call(p, c, 1);
+        a.tokens += fmin(each.tokens, out.tokens / out.calls) * (double)u->untold;
+        a.cost += fmin(each.cost, out.cost / out.calls) * (double)u->untold;
+    }
+    return a;
 }
 
 static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
@@ -335,7 +342,7 @@ int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
     return p->setup->cap ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
 }
 
-int64_t dm_budget_covers(dm_pool *p, uint32_t number, const dm_cell *other)
+int64_t dm_budget_covers(const dm_pool *p, uint32_t number, const dm_cell *other)
 {
     if (!p->setup->cap)
         return INT64_MAX;

@@ -88,7 +88,7 @@ bool dm_doubt_holds(const dm_model *m)
 
 /* The newest one that is done; else one that got as far as an answer, which may be the cell itself.
  */
-const dm_cell *dm_doubt_witness(dm_pool *p, uint32_t number)
+const dm_cell *dm_doubt_witness(const dm_pool *p, uint32_t number)
 {
     const dm_cell *begun = NULL;
     const dm_model *m = model_of(p, p->cells[number]);

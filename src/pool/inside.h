@@ -112,6 +112,8 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     size_t measured;
     double last_answer;
     int64_t in_vain; /* requests before the first answer */
+    int tries;       /* runs that had no more of them to send, before the first answer */
+    double first_asked, not_before;
     bool failing; /* something failed on the way since then: a slow model does not, a dead one does
                    */
     dm_replies replies;
@@ -226,7 +228,7 @@ void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a);
 void dm_budget_begin(dm_pool *p);
 void dm_budget_end(dm_pool *p);
 dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u);
-dm_amount dm_budget_reserve(dm_pool *p, const dm_cell *c);       /* the most that a run can cost */
+dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c); /* the most that a run can cost */
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* its requests; 0: any */
 void dm_budget_sent(dm_pool *p, uint32_t number);
 /* An answer of the cell: of an earlier attempt of the job, or told ahead of the result. */
@@ -242,7 +244,7 @@ bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usag
 dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
 /* How many requests of the other's run are covered by what is reserved for the cell, which is
  * released. */
-int64_t dm_budget_covers(dm_pool *p, uint32_t number, const dm_cell *other);
+int64_t dm_budget_covers(const dm_pool *p, uint32_t number, const dm_cell *other);
 
 /* scheduler.c: what goes out. It alone changes the phase of a cell. */
 void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number); /* f waits for the cell */
@@ -274,7 +276,7 @@ bool dm_doubt_waits(const dm_model *m, const dm_cell *c);
 bool dm_doubt_holds(const dm_model *m); /* no new work meanwhile */
 /* The cell whose call shows whether the model answers, within what is reserved for the one of that
  * number; NULL: none. */
-const dm_cell *dm_doubt_witness(dm_pool *p, uint32_t number);
+const dm_cell *dm_doubt_witness(const dm_pool *p, uint32_t number);
 
 /* back.c: what goes out again */
 /* Whether a run that failed on the way, of a model that may have answered nothing yet, may go

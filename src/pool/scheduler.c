@@ -25,11 +25,6 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
         dm_way_of(p, c)->not_before = not_before;
     else if (c->way)
         c->way->not_before = 0;
-    if (not_before <= 0 && m->phase != DM_MODEL_GOOD && c->tries > 0 && c->way->odd == 0) {
-        dm_queue_push_front(&m->first,
-                            number); /* the model's first piece of work stays the first */
-        return;
-    }
     /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
     const dm_work *w = &p->states[c->state].work;
     dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;
@@ -283,7 +278,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number, const dm_cell *wit
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
     if (p->models[m].in_flight++ == 0 && dm_queue_length(&p->models[m].delayed) == 0 &&
-        c->tries == 0) {
+        c->tries == 0 && p->models[m].tries == 0) {
         p->models[m].last_answer = p->link->ops->now(p->link);
         p->models[m].failing = false;
     }
@@ -382,16 +377,6 @@ static void find_out(dm_pool *p, int number)
     m->asks = 0;
 }
 
-/* Whether the model's first piece of work waits, as its servers were not there; where they are
- * there and their reply was no answer, another is tried. */
-static bool first_waits(const dm_pool *p, const dm_model *m)
-{
-    for (size_t i = 0; i < dm_queue_length(&m->delayed); i++)
-        if (p->cells[dm_queue_at(&m->delayed, i)]->way->odd == 0)
-            return true;
-    return false;
-}
-
 static void schedule_model(dm_pool *p, int number)
 {
     dm_model *m = &p->models[number];
@@ -400,7 +385,8 @@ static void schedule_model(dm_pool *p, int number)
     while (n_queued(m) > 0 && !dm_doubt_holds(m)) {
         /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
          * while it waits to go out again. */
-        if (m->phase == DM_MODEL_PROBED || (m->phase == DM_MODEL_UNTRIED && first_waits(p, m)))
+        if (m->phase == DM_MODEL_PROBED ||
+            (m->phase == DM_MODEL_UNTRIED && m->not_before > p->link->ops->now(p->link)))
             return;
         int w = free_worker(p, number, false);
         if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
@@ -409,8 +395,11 @@ static void schedule_model(dm_pool *p, int number)
         if (w < 0 || !next_cell(p, m, &cell))
             return;
         add_task(p, w, cell, NULL);
-        if (m->phase == DM_MODEL_UNTRIED)
+        if (m->phase == DM_MODEL_UNTRIED) {
             m->phase = DM_MODEL_PROBED;
+            if (m->tries == 0)
+                m->first_asked = p->link->ops->now(p->link);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 typedef struct dm_amount {
-    double calls;  /* requests that a server may have billed */
+    double calls;  /* requests that were sent */
     double tokens; /* prompt and completion */
     double cost;   /* money, as the prices are given */
 } dm_amount;

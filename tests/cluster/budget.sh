@@ -2,7 +2,7 @@
 # what cannot be capped is refused before a call.
 LEAKS=0
 . tests/lib.sh
-plan 26
+plan 29
 start_mock --rule planted --seed 6 --latency 2
 "$MOCK" --make-data 60 6 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 6 1000 >"$DIR/val.jsonl"
@@ -28,6 +28,7 @@ for cap in 150 300; do
 	check "$cap calls" spent "$PROGRAM" compile job.json --out=c$cap --budget.calls=$cap
 	check "not passed, and used: $CALLS of $cap" [ "$CALLS" -le $cap -a "$CALLS" -ge $((cap * 97 / 100)) ]
 	check "it says so" [ "$(json reason out)" = budget -a "$(json calls out)" = "$CALLS" ]
+	check "what is left is less than a run may send: $(json left.calls out)" [ "$(json left.calls out)" -le 1 -a "$(json left.calls out)" = $((cap - CALLS)) ]
 	check "the same program on 5 ranks" run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile job.json --out=r$cap --budget.calls=$cap
 	check "byte for byte" [ "$(sum c$cap)" = "$(sum r$cap)" ]
 done
@@ -63,6 +64,7 @@ check "three kill -9 under the cap: $CALLS of 300" [ $CALLS -le 300 -a $CALLS -g
 sed 's/"optimizer": {[^}]*}/"optimizer": {"name": "mipro_v2", "max_labeled_demos": 2, "max_bootstrapped_demos": 2}/' job.json >mipro.json
 check "MIPROv2 under a cap" spent "$PROGRAM" compile mipro.json --out=m1 --budget.calls=400
 check "not passed: $CALLS of 400" [ "$CALLS" -le 400 -a "$CALLS" -ge 280 ]
+check "left: $(json left.calls out)" [ "$(json left.calls out)" -le 1 ]
 check "on 5 ranks" run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile mipro.json --out=m5 --budget.calls=400
 check "the same program" [ "$(sum m1)" = "$(sum m5)" ]
 check "a cap that lets nothing be searched" run 0 "$PROGRAM" compile mipro.json --out=m0 --budget.calls=30

@@ -8,7 +8,8 @@
  * [--latency-jitter MS]
  *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--retry-after S] [--slow MS] [--rpm N]
  * [--burst-429 EVERY:LENGTH]
- *           [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT] [--record FILE]
+ *           [--first-503 N] [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT]
+ * [--record FILE]
  * [--orphan yes]
  *           [--mark yes] [--echo yes]
  *
@@ -42,8 +43,8 @@ static struct {
     bool mark;                         /* prompt tokens are the request's mark */
     bool echo;                         /* what goes wrong says the key, see echo.h */
     const char *models, *key, *root, *cert, *cert_key, *port_file;
-    long max_model_len, fail_after, stall_after, ill_after, cached, burst_every, burst_length,
-        arrivals;
+    long max_model_len, first_503, fail_after, stall_after, ill_after, cached, burst_every,
+        burst_length, arrivals;
     double rpm, bucket, filled, seconds, start;
     int port;
     FILE *record;
@@ -119,6 +120,8 @@ static int refuse(mock_conn *c, const mock_http *http, const mock_request *r, si
     snprintf(text, sizeof text, "The model `%.200s` does not exist.", r->model);
     if (!known_model(r->model))
         return mock_send_error(c, 404, "", "NotFoundError", "404", text, 0);
+    if (m.arrivals <= m.first_503)
+        return mock_send_error(c, 503, "", "server_error", "null", "overloaded", 0);
     if (m.burst_every && m.arrivals % m.burst_every < m.burst_length)
         return mock_send_error(c, 429, "", "requests", "\"rate_limit_exceeded\"",
                                "Rate limit reached", 0);
@@ -332,6 +335,7 @@ static int option(const char *name, char *v)
                  {"--root", .text = &m.root},
                  {"--key", .text = &m.key},
                  {"--max-model-len", .number = &m.max_model_len},
+                 {"--first-503", .number = &m.first_503},
                  {"--fail-after", .number = &m.fail_after},
                  {"--stall-after", .number = &m.stall_after},
                  {"--ill-after", .number = &m.ill_after},

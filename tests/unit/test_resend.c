@@ -291,6 +291,53 @@ Test(resend, retries_stay_within_what_is_allowed)
     expect("400", refused, 1, NO_RETRIES, 3, 1000, 1, 3);
 }
 
+/* Requests whose tokens nobody told. */
+Test(resend, what_a_request_cost_is_told_or_it_is_not)
+{
+#define TOLD                                                                                       \
+    "{\"choices\":[{\"message\":{\"content\":\"yes\"}}],\"usage\":{\"prompt_tokens\":9,"           \
+    "\"completion_tokens\":1}}"
+    static const struct {
+        const char *what;
+        step steps[3];
+        int64_t requests, untold, tokens; /* of two calls, with two requests each at the most */
+    } rows[] = {
+        {"usage", {{WHOLE, ANSWER("200 OK", "Connection: close\r\n", TOLD), CLOSE}}, 2, 0, 20},
+        {"no usage", {{WHOLE, GOOD_ANSWER, KEEP}}, 2, 2, 0},
+        {"429", {{WHOLE, ANSWER("429 Slow", "Content-Length: 0\r\n", ""), KEEP}}, 2, 0, 0},
+        {"400", {{WHOLE, ANSWER("400 Bad", "Content-Length: 0\r\n", ""), KEEP}}, 2, 0, 0},
+        {"503", {{WHOLE, ANSWER("503 Busy", "Content-Length: 0\r\n", ""), KEEP}}, 2, 0, 0},
+        {"408", {{WHOLE, ANSWER("408 Late", "Content-Length: 0\r\n", ""), KEEP}}, 2, 2, 0},
+        {"500", {{WHOLE, BAD_ANSWER, KEEP}}, 2, 2, 0},
+        {"504", {{WHOLE, ANSWER("504 Late", "Content-Length: 0\r\n", ""), KEEP}}, 2, 2, 0},
+        {"no JSON", {{WHOLE, ANSWER("200 OK", "Content-Length: 3\r\n", "<p>"), KEEP}}, 2, 2, 0},
+        {"half of it",
+         {{WHOLE, ANSWER("200 OK", "Content-Length: 999\r\n", TOLD), CLOSE}},
+         2,
+         2,
+         0},
+        {"lost, sent again, and answered",
+         {{WHOLE, ANSWER("200 OK", "Content-Length: 93\r\n", TOLD), KEEP},
+          {WHOLE, NULL, CLOSE},
+          {WHOLE, ANSWER("200 OK", "Content-Length: 93\r\n", TOLD), KEEP}},
+         3,
+         1,
+         20},
+    };
+    cr_assert_eq(sizeof TOLD - 1, 93);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        server s;
+        start(&s, rows[i].steps, rows[i].requests == 3 ? 3 : 1);
+        outcome o = ask(&s, NO_RETRIES, 2, 1000, 2);
+        end(&s);
+        cr_expect(o.usage.requests == rows[i].requests && o.usage.untold == rows[i].untold &&
+                      o.usage.prompt + o.usage.completion == rows[i].tokens,
+                  "%s: %lld requests, %lld untold, %lld tokens: %s", rows[i].what,
+                  (long long)o.usage.requests, (long long)o.usage.untold,
+                  (long long)(o.usage.prompt + o.usage.completion), o.text);
+    }
+}
+
 /* ---- at random ---- */
 
 Test(resend, at_random, .timeout = 120)
