@@ -27,11 +27,15 @@ static dm_model *model_of(const dm_pool *p, const dm_cell *c)
 
 /* ---- what is usual ---- */
 
-static void note(dm_replies *r, bool odd)
+/* The newest are of calls that were answered in their first go: among those that are answered last
+ * of many the unlucky ones are the rule. */
+static void note(dm_replies *r, bool odd, bool first_go)
 {
-    r->odd[r->at] = odd;
-    r->at = (r->at + 1) % (sizeof r->odd / sizeof *r->odd);
-    r->n += r->n < sizeof r->odd / sizeof *r->odd;
+    if (first_go) {
+        r->odd[r->at] = odd;
+        r->at = (r->at + 1) % (sizeof r->odd / sizeof *r->odd);
+        r->n += r->n < sizeof r->odd / sizeof *r->odd;
+    }
     if (r->all >= LONG_RUN) {
         r->all /= 2;
         r->all_odd /= 2;
@@ -40,7 +44,8 @@ static void note(dm_replies *r, bool odd)
     r->all_odd += odd;
 }
 
-/* The larger of the newest rate and that of the long run: a hundred replies may be lucky. */
+/* The larger of the newest rate and that of the long run: a server may have grown worse, and a
+ * hundred replies may be lucky. */
 static double rate(const dm_replies *r)
 {
     size_t odd = 0;
@@ -53,11 +58,11 @@ static double rate(const dm_replies *r)
 void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     dm_model *m = model_of(p, c);
-    int64_t odd = usage->odd + (c->way ? c->way->odd : 0);
+    int64_t before = c->way ? c->way->odd : 0, odd = usage->odd + before;
     for (int64_t i = 0; i < odd; i++)
-        note(&m->replies, true);
+        note(&m->replies, true, before == 0);
     for (int64_t i = 0; i < usage->answers || i < 1; i++)
-        note(&m->replies, false);
+        note(&m->replies, false, before == 0);
     if (c->way)
         c->way->odd = 0;
     m->answered_at = p->link->ops->now(p->link);

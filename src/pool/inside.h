@@ -95,7 +95,7 @@ typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD }
 
 /* Of calls that were answered in the end: how often a reply was no answer, by chance. */
 typedef struct dm_replies {
-    bool odd[100]; /* the last ones, in a ring */
+    bool odd[100]; /* the newest, in a ring */
     size_t n, at;
     double all, all_odd; /* over the last thousands */
 } dm_replies;

@@ -166,7 +166,8 @@ typedef struct sim_task { /* one that a worker was given */
     const dm_value *row;
     dm_answer given[8]; /* [n_given] */
     size_t n_given;
-    int64_t most; /* requests; 0: any number */
+    int64_t most;   /* requests; 0: any number */
+    bool asks_only; /* one call, to see whether it is answered */
 } sim_task;
 
 static uint64_t asked_of(const sim_task *t, size_t call)
@@ -272,8 +273,29 @@ typedef struct sim_run { /* of a task */
     int64_t made;        /* requests */
     bool spent;          /* those that were set aside did not do */
     bool failed;         /* on the way */
+    bool odd;            /* at replies that were no answers */
     dm_usage rest;       /* beside what was told */
 } sim_run;
+
+static bool is_poisoned(const sim_link *l, const sim_task *t)
+{
+    dm_hash row = dm_json_hash(t->row);
+    return dm_draw_double(l->sim.seed, 0x55, dm_hash_u64(&row)) < l->sim.poison;
+}
+
+/* Whether the reply to one request is no answer; what it cost is not told. */
+static bool is_odd(sim_link *l, const sim_task *t, dm_usage *u)
+{
+    bool poisoned = l->sim.poison > 0 && is_poisoned(l, t);
+    if (!poisoned && (l->sim.odd <= 0 || draw(l) >= l->sim.odd))
+        return false;
+    l->stats->poisoned += poisoned;
+    l->stats->calls++;
+    u->requests++;
+    u->untold++;
+    u->odd++;
+    return true;
+}
 
 /* A call with its retries. */
 static bool make_call(sim_link *l, const sim_task *t, size_t call, sim_run *r, dm_usage *u)
@@ -287,6 +309,12 @@ static bool make_call(sim_link *l, const sim_task *t, size_t call, sim_run *r, d
             return false;
         }
         r->made++;
+        if (is_odd(l, t, u)) {
+            r->odd = i == m->config->num_retries || u->odd == 3;
+            if (r->odd)
+                return false;
+            continue;
+        }
         if (send_request(l, t, call, good || (first && i < 2), u))
             return true;
         r->failed = i == m->config->num_retries;
@@ -304,7 +332,7 @@ static void make_result(sim_link *l, const sim_task *t, sim_run *run, dm_arena *
     l->stats->runs++;
     bool probe = l->pool->models[l->pool->model_of[s->work.role]].phase != DM_MODEL_GOOD;
     bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
-    bool ok = !run->spent && !run->failed;
+    bool ok = !run->spent && !run->failed && !run->odd && !t->asks_only;
     if (ok && !probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
         run->failed = true;
     } else if (ok) {
@@ -313,7 +341,9 @@ static void make_result(sim_link *l, const sim_task *t, sim_run *run, dm_arena *
         for (int64_t more = r.usage.requests - n; run->made > 0 && more > 0 && ok; more--)
             ok = make_call(l, t, (size_t)(n + more), run, &run->rest);
     }
-    if (run->spent || run->failed) {
+    if (run->odd) {
+        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_SERVER, .error = "simulated 500"};
+    } else if (run->spent || run->failed) {
         r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
         r.error = run->spent ? "the requests that were set aside are used"
                              : "simulated failure of the way";
@@ -329,13 +359,13 @@ static void make_result(sim_link *l, const sim_task *t, sim_run *run, dm_arena *
 static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool late)
 {
     sim_worker *w = &l->workers[worker];
-    size_t best = 0, n = t->state->candidate->program->n;
+    size_t best = 0, n = t->asks_only ? 1 : t->state->candidate->program->n;
     sim_run run = {0};
     for (size_t i = 0; i < w->slots && i < 64; i++)
         if (w->free_at[i] < w->free_at[best])
             best = i;
     double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
-    for (size_t call = 0; call < n && !run.spent && !run.failed; call++) {
+    for (size_t call = 0; call < n && !run.spent && !run.failed && !run.odd; call++) {
         dm_usage u = {0};
         if (is_given(t, call))
             continue;
@@ -345,7 +375,7 @@ static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool 
             send_answer(l, worker, t, call, &u, at + after);
         else
             dm_usage_add(&run.rest, &u);
-        l->stats->repeated += again && u.requests > 0;
+        l->stats->repeated += again && u.requests > 0 && !t->asks_only;
     }
     w->free_at[best] = at;
     dm_arena *a = dm_arena_new(4096);
@@ -370,6 +400,7 @@ static void take_task(sim_link *l, int worker, dm_wire_task *m, bool lost, bool 
     t.row = m->row >= 0 ? dm_row(&l->rows, (size_t)m->row)->row : dm_json_read(a, m->json, NULL);
     while (t.n_given < 8 && dm_wire_next_answer(&m->given, &t.given[t.n_given]))
         t.n_given++;
+    t.asks_only = m->odd < 0;
     do_task(l, worker, &t, lost, late);
     dm_arena_free(a);
 }

@@ -23,6 +23,8 @@ typedef struct dm_simulation {
      * which the server bills all the same. Either is sent again, by curl or by us, four times in
      * all. */
     double refused, unanswered;
+    /* Chance that a reply is no answer (a 500), and share of the rows whose replies never are. */
+    double odd, poison;
     double down_from, down_to; /* s: all that is asked meanwhile fails on the way */
     /* Chances that a message to or from a worker gets lost. As on the real way that is no silence
      * for ever: nothing of that worker comes through any more, and its heartbeats are missed. */
@@ -40,6 +42,7 @@ typedef struct dm_simulated_stats {
     size_t calls;        /* requests that the servers saw */
     double tokens, cost; /* that they billed */
     size_t spent;        /* runs that had no request left */
+    size_t poisoned;     /* requests for rows that are never answered */
     double longest;      /* tokens of a prompt */
     size_t deaths, hangs, duplicates, lost_messages;
     uint64_t turns;

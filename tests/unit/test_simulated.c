@@ -1,5 +1,6 @@
 /* Disasters by the hundred: the program that comes out is the one that comes out without them. */
 #include "world.h"
+#include "base/random.h"
 
 #include <criterion/criterion.h>
 
@@ -103,5 +104,72 @@ Test(simulated, a_server_that_restarts)
         cr_expect(dm_hash_eq(&h, &wanted), "%.0f s: another program", away[i]);
         cr_expect_gt(w.stats.seconds, away[i]);
         dm_arena_free(w.arena);
+    }
+}
+
+/* What an evaluation of n rows comes to: how many failed, and whether each of them is a row that is
+ * never answered. */
+static size_t evaluate(world *w, dm_hash *results)
+{
+    dm_error err = {DM_OK, ""};
+    dm_pool *pool = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, &err);
+    cr_assert_not_null(pool, "%s", err.text);
+    dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w->arena, w->program)));
+    const dm_result *r;
+    cr_assert_eq(dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w->val), &r, &err), DM_OK, "%s",
+                 err.text);
+    size_t failed = 0;
+    dm_sha256 s;
+    dm_sha256_init(&s);
+    for (size_t i = 0; i < w->val->n; i++) {
+        dm_hash row = dm_json_hash(w->val->examples[i].row);
+        bool poisoned = dm_draw_double(w->sim.seed, 0x55, dm_hash_u64(&row)) < w->sim.poison;
+        cr_expect_eq(r[i].fault, poisoned ? DM_FAULT_SERVER : DM_FAULT_NONE,
+                     "row %zu at %d ranks: %s", i, w->sim.ranks, dm_fault_name(r[i].fault));
+        cr_expect(r[i].present);
+        failed += r[i].fault != DM_FAULT_NONE;
+        dm_sha256_add(&s, &r[i].score, sizeof r[i].score);
+    }
+    *results = dm_sha256_end(&s);
+    dm_pool_free(pool);
+    return failed;
+}
+
+/* ODD_ROWS: how many rows. At a server that spoils a quarter of its replies none is lost. */
+Test(simulated, none_is_lost_to_chance)
+{
+    const char *many = getenv("ODD_ROWS");
+    world w = world_new(ONE_PREDICTOR);
+    dm_hash h;
+    w.setup.sets[1] = w.val = questions(w.arena, 100, many ? (int)strtol(many, NULL, 10) : 10000);
+    w.sim.odd = 0.25;
+    w.sim.ranks = 20;
+    cr_expect_eq(evaluate(&w, &h), 0);
+    dm_arena_free(w.arena);
+}
+
+/* Rows that are never answered fail, and no others, whatever the rank count, and cost a few
+ * requests each. */
+Test(simulated, rows_that_are_never_answered)
+{
+    static const struct {
+        double odd, poison;
+        size_t most; /* requests a row, on average */
+    } rows[] = {{0, 0.02, 6}, {0, 0.5, 6}, {0.25, 0.02, 13}, {0.25, 0.5, 13}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_hash first = {{0}}, h;
+        for (int ranks = 1; ranks <= 256; ranks *= 4) {
+            world w = world_new(ONE_PREDICTOR);
+            w.setup.sets[1] = w.val = questions(w.arena, 100, 1000);
+            w.sim.odd = rows[i].odd;
+            w.sim.poison = rows[i].poison;
+            w.sim.ranks = ranks;
+            size_t failed = evaluate(&w, &h);
+            first = ranks == 1 ? h : first;
+            cr_expect(failed > 0 && dm_hash_eq(&h, &first), "%d ranks", ranks);
+            cr_expect_leq(w.stats.poisoned, failed * rows[i].most,
+                          "%zu requests for %zu rows, %d ranks", w.stats.poisoned, failed, ranks);
+            dm_arena_free(w.arena);
+        }
     }
 }
