@@ -64,7 +64,7 @@ cp "$DIR/o/program.json" "$DIR/undisturbed.json"
 stop_mock
 RETRIES=12
 start_mock --rule planted --seed 1 --retry-after 0 \
-	--fault 429_plain=.02,429=.02,500=.02,503=.02,529=.01,408=.01,reset_before_headers=.02,reset_after_headers=.02,truncated_json=.02,wrong_json=.01,empty_choices=.01,null_content=.01,empty_content=.01,invalid_utf8=.01,wrong_length=.01,error_in_200=.01
+	--fault 429_plain=.02,429=.02,500=.02,503=.02,529=.01,408=.01,reset_before_headers=.02,reset_after_headers=.02,truncated_json=.02,wrong_json=.01,empty_choices=.01,invalid_utf8=.03,wrong_length=.01,error_in_200=.01
 job "$MOCK_URL" ', "timeout": 5'
 SECONDS_LIMIT=200 run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
 check "24 % of the answers spoilt ($(stat_of faulted) of them): the same program" cmp -s "$DIR/o/program.json" "$DIR/undisturbed.json"

@@ -3,7 +3,7 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 KINDS=${KINDS:-429 429_date 429_plain 529 408 425 500 502 503 504 reset_before_headers close_before_headers reset_after_headers
-	wrong_length short_length truncated_json wrong_json invalid_utf8 empty_choices null_content empty_content error_in_200
+	wrong_length short_length truncated_json wrong_json invalid_utf8 empty_choices error_in_200 502_in_200 half_character event_stream
 	slow_first_byte stall_body huge_body duplicate_answer}
 RATE=${RATE:-.2} AT_ONCE=${AT_ONCE:-13}
 plan $(($(echo $KINDS | wc -w) + 1))
