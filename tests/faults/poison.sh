@@ -155,7 +155,7 @@ stop_mock
 # A search with a bootstrapped example and a proposal that never succeed
 start_mock --rule planted --seed 3 --poison "item 3::500" --poison "${POISONED}truncated_json" --poison "item 0::502_in_200"
 job "\"$MOCK_URL\""
-SECONDS_LIMIT=200 run 0 mpirun --oversubscribe -n 3 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer='{"name": "mipro_v2", "auto": null, "num_candidates": 3, "num_trials": 5, "max_bootstrapped_demos": 2, "max_labeled_demos": 2}'
+SECONDS_LIMIT=200 run 0 mpirun --oversubscribe -n 3 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer='{"name": "mipro_v2", "auto": null, "num_candidates": 3, "num_trials": 5, "minibatch_size": 10, "max_bootstrapped_demos": 2, "max_labeled_demos": 2}'
 check "MIPROv2: $(json valset.baseline.failed "$DIR/out") and $(json valset.compiled.failed "$DIR/out") failed of $(json valset.compiled.n "$DIR/out")" [ "$(json status "$DIR/out") $(counted "$DIR/out") $(json valset.compiled.failed "$DIR/out")" = "done 30 1 1" ]
 stop_mock
 
