@@ -20,8 +20,8 @@
 #define KEPT                                                                                       \
     16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
 #define MAX_WORDS 512
-/* s. mpirun may never return by itself (cluster-notes §7.2): ended when the result is there for
- * SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN. */
+/* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
+ * for SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN. */
 #define SETTLE     3.0
 #define SILENT     12.0
 #define BEGIN      180.0
@@ -107,7 +107,7 @@ static dm_status find_program(launch *l, dm_error *err)
     if (n <= 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: /proc/self/exe: %s", strerror(errno));
     l->program[n] = 0;
-    /* mpirun with recovery hangs on a program that cannot be started (cluster-notes §7.3). */
+    /* mpirun with recovery hangs on what cannot be started (src/cluster/README.md §7.3). */
     if (access(l->program, X_OK) != 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: %s: %s", l->program, strerror(errno));
     const char *folder = getenv("TMPDIR");

@@ -1,4 +1,4 @@
-/* What an HTTP answer means: the error table of DESIGN.md §5. */
+/* What an HTTP answer means: the error table of src/README.md §5. */
 #include "base/log.h"
 #include "base/utf8.h"
 #include "lm/inside.h"

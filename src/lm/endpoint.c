@@ -46,7 +46,7 @@ static dm_status no_key(const char *name, int rank, dm_error *err)
 }
 
 /* The key for this endpoint, or NULL where none is to be sent. The key in OPENAI_API_KEY goes only
- * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+ * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (src/README.md §1). */
 static dm_status find_key(const dm_lm_config *c, const char *base, int rank, char **key,
                           dm_error *err)
 {

@@ -41,7 +41,7 @@ typedef struct dm_endpoint {
     double aside_at;   /* when */
     bool ejected, answered;
     char reason[1024];       /* why ejected */
-    double requests, tokens; /* token buckets; may be negative (STYLE.md: curl's RATELIMITS) */
+    double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
     dm_probe probe;
 } dm_endpoint;
@@ -159,7 +159,7 @@ void dm_probe_free(dm_lm *lm, dm_probe *p);
 /* Whether the model's servers were all asked in vain, and are not to be waited for any longer. */
 bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room);
 
-/* The table of DESIGN.md §5. Fills content, usage, fault and text. */
+/* The table of src/README.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);
 
 /* Key and headers; DM_E_MODEL when a key that is asked for is not there. */

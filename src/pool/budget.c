@@ -1,4 +1,4 @@
-/* The budget: what work may go out (DESIGN.md §4).
+/* The budget: what work may go out (src/README.md §4).
  *
  * Under a cap the cells of each strand, and those of the optimizer itself, stand in an account in
  * the order in which they were asked for. A cell is released when what the account has spent, what

@@ -92,7 +92,7 @@ void dm_table_put(const dm_pool *p, dm_table *t, uint32_t value)
     t->n++;
 }
 
-/* What a result depends on beside the example (DESIGN.md §2): program state, adapter, metric,
+/* What a result depends on beside the example (src/README.md §2): program state, adapter, metric,
  * model, sampling, rollout. Addresses, ranks and limits are not among it. */
 static dm_hash state_key(const dm_pool *p, const dm_work *w)
 {

@@ -1,4 +1,4 @@
-/* Work and futures: all that an optimizer sees of the cluster (DESIGN.md §2).
+/* Work and futures: all that an optimizer sees of the cluster (src/README.md §2).
  *
  * One kind of work: run this program state on these examples with this model role and rollout id,
  * and give back for each example the score, the outputs, the trace, the usage, or the error.
@@ -32,9 +32,9 @@ typedef struct dm_result {
     const char *error;    /* NULL, or what went wrong */
     uint32_t n_steps;
     dm_fault fault : 8;
-    /* Whether the example counts for this candidate. False where it could not be had (DESIGN.md §5:
-     * the way, the example, the endpoint); then score is NAN. A fault of the candidate counts, with
-     * failure_score. */
+    /* Whether the example counts for this candidate. False where it could not be had (src/README.md
+     * §5: the way, the example, the endpoint); then score is NAN. A fault of the candidate counts,
+     * with failure_score. */
     bool present : 1;
     /* JSON fallback used; finish_reason length; from the journal */
     bool fallback : 1, truncated : 1, replayed : 1;
@@ -59,7 +59,7 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
 dm_status dm_strand_join(dm_pool *p, dm_strand *s,
                          dm_error *err) DM_MUST_USE; /* its return value */
 
-/* Under a cap on calls, tokens or money (DESIGN.md §4) strands have shares of what is left, so that
+/* Under a cap of the budget (src/README.md §4) strands have shares of what is left, so that
  * where each is cut depends on no other. Without a cap these do nothing.
  * dm_pool_split: the next n strands that are started have part (0 to 1) of it in equal shares.
  * dm_pool_merge: they have been joined; what they did not use is the caller's again. A wait on what

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
+#define MAX_PENDING 2 /* messages under way to one worker (src/cluster/README.md §7.3) */
 /* A cell that failed on the way goes back until it has been out MIN_TRIES times and the model's
  * outage has passed since it first failed; a model that answers nobody ends the run by then. The
  * delays double up to the eighth of the outage that is between MAX_DELAY and LAST_DELAY, so that
@@ -223,7 +223,7 @@ static void schedule_model(dm_pool *p, int number)
     dm_model *m = &p->models[number];
     uint32_t cell;
     while (n_queued(m) > 0) {
-        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4). */
+        /* A model's first piece of work is held alone until it is answered (src/README.md §4). */
         if (m->phase == DM_MODEL_PROBED)
             return;
         int w = free_worker(p, number, false);
