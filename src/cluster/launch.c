@@ -171,7 +171,7 @@ static bool is_noise(const char *line)
                                         "mpirun has exited",
                                         "mpirun detected",
                                         "PMIX ERROR",
-                                        "btl_tcp_endpoint",
+                                        "btl_tcp_",
                                         "ORTE_ERROR_LOG",
                                         "more process has sent help message",
                                         "orte_base_help_aggregate",
