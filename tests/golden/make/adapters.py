@@ -1,9 +1,12 @@
-"""prompts.json, parse.json, json_repair.json: what DSPy's adapters send, and what they read from answers."""
+"""prompts.json, parse.json, adapters.json, json_repair.json: what DSPy's adapters send and what they read from answers."""
 import ast
 
-import dspy
 import json_repair
-from dspy.adapters import ChatAdapter, JSONAdapter
+from planted import Planted
+
+import dspy
+from dspy.adapters import ChatAdapter, JSONAdapter, TwoStepAdapter, XMLAdapter
+from dspy.adapters.baml_adapter import BAMLAdapter
 
 ADAPTERS = {"chat": ChatAdapter, "json": JSONAdapter}
 CONSTRAINTS = {
@@ -72,4 +75,24 @@ def repair(was):
     return [[text, json_repair.loads(text)] for text, *_ in was]
 
 
-MAKERS = {"prompts": prompts, "parse": parse, "json_repair": repair}
+OTHERS = {"xml": XMLAdapter, "baml": BAMLAdapter, "two_step": lambda: TwoStepAdapter(Planted(None))}
+
+
+def adapters(was):
+    made = {"adapters": [], "xml_parse": []}
+    for entry in was["adapters"]:
+        signature = dspy.Signature(entry["signature"])
+        if entry["instructions"] is not None:
+            signature = signature.with_instructions(entry["instructions"])
+        made["adapters"].append({**entry, "messages": OTHERS[entry["adapter"]]().format(signature, entry["demos"], entry["inputs"])})
+    for entry in was["xml_parse"]:
+        now = {k: entry[k] for k in ("signature", "completion")}
+        try:
+            now["ok"] = plain(XMLAdapter().parse(dspy.Signature(entry["signature"]), entry["completion"]))
+        except Exception as e:  # which class it is, is the finding
+            now["error"] = type(e).__name__
+        made["xml_parse"].append(now)
+    return made
+
+
+MAKERS = {"prompts": prompts, "parse": parse, "adapters": adapters, "json_repair": repair}
