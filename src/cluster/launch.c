@@ -172,6 +172,7 @@ static bool is_noise(const char *line)
                                         "mpirun detected",
                                         "PMIX ERROR",
                                         "btl_tcp_",
+                                        "find reachable pairing", /* its end; ranks write at once */
                                         "ORTE_ERROR_LOG",
                                         "more process has sent help message",
                                         "orte_base_help_aggregate",

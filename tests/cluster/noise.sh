@@ -4,6 +4,8 @@ LEAKS=0 # what Open MPI leaves at its end is not ours
 plan 3
 cat >"$DIR/noise" <<'END'
 [vm][[4722,1],2][../../../../../../opal/mca/btl/tcp/btl_tcp_proc.c:266:mca_btl_tcp_proc_create_interface_graph] Unable to find reachable pairing between local and remote interfaces
+[vm][[4722,1],0][../../../../../../opal/mca/btl/tcp/btl_tcp_proc.c:266:mca_btl_tcp_proc_create_interface_graph] [vm][[4722,1],1][../../../../../../opal/mca/btl/tcp/btl_tcp_proc.c:266:mca_btl_tcp_proc_create_interface_graph] Unable to find reachable pairing between local and remote interfaces
+Unable to find reachable pairing between local and remote interfaces
 [vm][[4722,1],0][btl_tcp_endpoint.c:626:mca_btl_tcp_endpoint_recv_connect_ack] received unexpected process identifier [[4722,1],1]
 [vm:04722] PMIX ERROR: BAD-PARAM in file ../../../src/mca/gds/ds12/gds_ds12_lock_pthread.c at line 168
 mpirun: Forwarding signal 10 to job
