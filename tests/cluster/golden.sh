@@ -1,6 +1,6 @@
 # scripts/golden: the committed golden files are what the real DSPy gives, and a difference is shown.
 . tests/lib.sh
-plan 6
+plan 7
 golden() { # golden CODE OPTIONS...: on a copy of the files
 	code=$1
 	shift
@@ -8,16 +8,16 @@ golden() { # golden CODE OPTIONS...: on a copy of the files
 }
 printed() { grep -qF -- "$1" "$DIR/out"; }
 if ! python3 -m venv --without-pip "$DIR/bare" 2>"$DIR/err"; then
-	skip_all 6 "needs python3 with venv"
+	skip_all 7 "needs python3 with venv"
 	exit 0
 fi
 check "a Python without DSPy: what is missing and what to do" run 1 scripts/golden --with "$DIR/bare/bin/python"
 check "is said" said "golden: this Python has no dspy: pip install -r tests/golden/requirements.txt"
 if [ -z "${DSPY_PYTHON:-}" ]; then
-	skip_all 4 "set DSPY_PYTHON to a Python that has dspy and optuna"
+	skip_all 5 "set DSPY_PYTHON to a Python that has dspy and optuna"
 	exit 0
 fi
-quick="prompts parse adapters json_repair metrics rng optimizers ensemble knn wire gepa_units" # make check also looks at gepa's runs
+quick="prompts parse json_repair metrics rng optimizers" # what is read; make check looks at all
 # shellcheck disable=SC2086
 check "the committed files are what DSPy gives" run 0 scripts/golden --with "$DSPY_PYTHON" $quick
 cp -r tests/golden/data "$DIR/data"
@@ -32,3 +32,9 @@ added() {
 		[ "$(json 0.1.1 "$DIR/data/json_repair.json")" = 6 ]
 }
 check "a new case needs its inputs alone" added
+mkdir -p "$DIR/other/optuna" && echo "raise ImportError('gone')" >"$DIR/other/optuna/__init__.py"
+lacking() {
+	PYTHONPATH=$DIR/other golden 1 rng metrics && printed "rng: cannot be made by this DSPy: ImportError: gone" &&
+		printed "metrics: nothing differs" && printed "1 cannot be made"
+}
+check "what another DSPy has not got is said, and the others are made" lacking
