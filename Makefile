@@ -82,6 +82,8 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 	scripts/install-deps --check
 	scripts/check-includes
 	scripts/check-style
+	scripts/check-cites
+	scripts/golden --with $${DSPY_PYTHON:-build-dspy/bin/python}
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	$(MAKE) -j2 all mock unit
 	$(MAKE) -j2 B=build-clang CC=clang all mock

@@ -1,5 +1,5 @@
 /* The Mersenne twister of Matsumoto and Nishimura (1998), seeded and read as Python's random and as
- * numpy's RandomState do (dspy-contract 0.6, 8.4.1), and a counter-based generator. */
+ * numpy's RandomState do (contract 0.6, 8.4.1), and a counter-based generator. */
 #include "base/random.h"
 #include "base/hash.h"
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Random streams. dm_pyrandom is Python's random.Random, draw for draw (dspy-contract 0.6);
+/* Random streams. dm_pyrandom is Python's random.Random, draw for draw (contract 0.6);
  * dm_nprandom is numpy's RandomState (contract 8.4.1); dm_draw is counter-based: a pure function of
  * its keys, so that what it gives depends on no order of calls. */
 #ifndef DM_BASE_RANDOM_H

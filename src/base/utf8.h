@@ -1,4 +1,4 @@
-/* UTF-8 and Python's idea of text (dspy-contract 0.1 to 0.3). */
+/* UTF-8 and Python's idea of text (contract 0.1 to 0.3). */
 #ifndef DM_BASE_UTF8_H
 #define DM_BASE_UTF8_H
 

@@ -234,7 +234,7 @@ void dm_cluster_end(int code)
         fflush(NULL);
         _exit(code);
     }
-    /* MPI_Finalize hangs when a rank is stopped or gone (cluster-notes §7.2): SIGALRM ends that. */
+    /* MPI_Finalize hangs when a rank is stopped (src/cluster/README.md §7.2): SIGALRM ends that. */
     if (here.rank == 0 && code != 0)
         signal(SIGALRM, SIG_DFL);
     alarm(LEAVE_SECONDS);

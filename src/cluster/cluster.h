@@ -5,7 +5,7 @@
 #include "pool/setup.h"
 
 /* Whether this process was started as a rank (by mpirun, or srun with PMIx). Then, and only then,
- * dm_cluster_start is to be called (cluster-notes §6). */
+ * dm_cluster_start is to be called (src/cluster/README.md §6). */
 bool dm_cluster_is_rank(void);
 
 /* MPI_Init, doorbells. After it no MPI call blocks. */

@@ -1,6 +1,6 @@
-/* The bell: datagrams that wake a rank which sleeps in poll (cluster-notes §2). They carry no data;
- * a lost or forged one costs nothing but time. Unix datagrams when all ranks share a host, else
- * UDP. */
+/* The bell: datagrams that wake a rank which sleeps in poll (src/cluster/README.md §2). They carry
+ * no data; a lost or forged one costs nothing but time. Unix datagrams when all ranks share a host,
+ * else UDP. */
 #ifndef DM_CLUSTER_DOORBELL_H
 #define DM_CLUSTER_DOORBELL_H
 

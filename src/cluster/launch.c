@@ -25,9 +25,9 @@
 #define KEPT                                                                                       \
     16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
 #define MAX_WORDS 512
-/* s. mpirun may never return by itself (cluster-notes §7.2): ended when the result is there for
- * SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN (tests
- * shorten it: DM_BEGIN_SECONDS). */
+/* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
+ * for SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN
+ * (tests shorten it: DM_BEGIN_SECONDS). */
 #define SETTLE     3.0
 #define SILENT     12.0
 #define KILL_AFTER 5.0
@@ -146,7 +146,7 @@ static dm_status find_program(launch *l, dm_error *err)
     if (n <= 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: /proc/self/exe: %s", strerror(errno));
     l->program[n] = 0;
-    /* mpirun with recovery hangs on a program that cannot be started (cluster-notes §7.3). */
+    /* mpirun with recovery hangs on what cannot be started (src/cluster/README.md §7.3). */
     if (access(l->program, X_OK) != 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: %s: %s", l->program, strerror(errno));
     return DM_OK;
@@ -224,8 +224,9 @@ static bool is_noise(const char *line)
 {
     static const char *const words[] = {"Forwarding signal", "mpirun: Forwarding", "mpirun noticed",
                                         "mpirun has exited", "mpirun detected", "PMIX ERROR",
-                                        "btl_tcp_endpoint", "ORTE_ERROR_LOG",
-                                        "more process has sent help message",
+                                        "btl_tcp_",
+                                        "find reachable pairing", /* its end; ranks write at once */
+                                        "ORTE_ERROR_LOG", "more process has sent help message",
                                         "orte_base_help_aggregate",
                                         /* on other hosts, where ours is not: they use /tmp */
                                         "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BEAT_SECONDS 1.0 /* a machine may be busy: 4 times what cluster-notes §7.2 says */
+#define BEAT_SECONDS 1.0 /* a machine may be busy: 4 times what src/cluster/README.md §7.2 says */
 #define TAG          1
-#define PROBES       4 /* a fresh message shows only in the next probe (cluster-notes §2) */
+#define PROBES       4 /* a fresh message shows only in the next probe (src/cluster/README.md §2) */
 
 typedef struct parcel { /* one message, under way */
     struct parcel *next;

@@ -270,7 +270,7 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
     return st;
 }
 
-/* What the search did, and what its score is worth (search-study §7.4). */
+/* What the search did, and what its score is worth (src/search/README.md §7.4). */
 static dm_value *search_json(const compilation *c)
 {
     const dm_searched *s = &c->result.searched;
@@ -351,7 +351,7 @@ static dm_status check_answers(const compilation *c, dm_error *err)
     return DM_OK;
 }
 
-/* Calls that gave nothing usable are no compilation (DESIGN.md §1, exit codes). */
+/* Calls that gave nothing usable are no compilation (src/README.md §1, exit codes). */
 static dm_status check_usable(const compilation *c, dm_error *err)
 {
     size_t present = 0, all = 0;

@@ -1,4 +1,4 @@
-/* One table drives defaults, flags, the job file and --help (DESIGN.md §1). */
+/* One table drives defaults, flags, the job file and --help (src/README.md §1). */
 #ifndef DM_CMD_OPTIONS_H
 #define DM_CMD_OPTIONS_H
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define CALLS_A_RANK 256 /* in flight; ranks do I/O (DESIGN.md §4) */
+#define CALLS_A_RANK 256 /* in flight; ranks do I/O (src/README.md §4) */
 
 const char *dm_plan_phase_name(dm_plan_phase p)
 {
@@ -55,8 +55,8 @@ static bool is_candidate(const dm_optimizer_params *p, int64_t k)
 
 /* Program runs of a race of k candidates on v examples. Betting: a first block of 10 for all, with
  * the next already under way, then one alone; at most all. In the mean .72 of full evaluation with
- * 100 examples, .58 with 200, .46 with 500 (search-study §5). Halving: the better half at v / 2^r
- * examples. */
+ * 100 examples, .58 with 200, .46 with 500 (src/search/README.md §5). Halving: the better half at v
+ * / 2^r examples. */
 static dm_range race_runs(dm_races race, double k, double v)
 {
     double first = fmin(20, v), runs = 0, from = 0, alive = k;
@@ -128,7 +128,7 @@ static void plan_mipro(dm_plan *plan, const dm_job *job, double c, double n)
     double space = 1, expected = runs;
     for (size_t i = 0; i < job->program->n; i++)
         space *= (double)m.n_instructions * (m.zero_shot ? 1 : (double)m.n_sets);
-    if (schedule) /* the share that is not asked a second time, search-study 7.1 */
+    if (schedule) /* the share that is not asked a second time, src/search/README.md §7.1 */
         expected = runs * (p->auto_mode == DM_AUTO_HEAVY    ? .97
                            : p->auto_mode == DM_AUTO_MEDIUM ? .93
                                                             : .78);

@@ -39,8 +39,8 @@ void dm_json_write_string(dm_buf *b, dm_str s); /* with its quotes; the same in 
  */
 dm_hash dm_json_hash(const dm_value *v);
 
-/* json_repair.loads(text) (contract 3.4, dspy-golden/json_repair.json): never fails; text without
- * any value gives the empty string. */
+/* json_repair.loads(text) (contract 3.4, tests/golden/data/json_repair.json): never fails; text
+ * without any value gives the empty string. */
 dm_value *dm_json_repair(dm_arena *a, dm_str text);
 /* ast.literal_eval(text): NULL where Python would raise. Tuples and sets become lists. */
 dm_value *dm_py_literal(dm_arena *a, dm_str text);

@@ -1,4 +1,4 @@
-/* What an HTTP answer means: the error table of DESIGN.md §5. */
+/* What an HTTP answer means: the error table of src/README.md §5. */
 #include "base/secret.h"
 #include "base/utf8.h"
 #include "json/json.h"
@@ -93,7 +93,7 @@ bool dm_is_of_the_way(long status)
 }
 
 /* An error object, in a 200 or with a status of its own. A live server that answers one request so
- * may answer all others: it is a matter of that request (DESIGN.md §5). */
+ * may answer all others: it is a matter of that request (src/README.md §5). */
 static dm_verdict judge_error(dm_reply *r, const dm_value *root)
 {
     complaint c = read_complaint(r, root);

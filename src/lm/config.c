@@ -133,7 +133,7 @@ static dm_status read_price(const dm_at *at, dm_price *p, dm_error *err)
     return st;
 }
 
-/* api.openai.com alone knows max_tokens as max_completion_tokens (DESIGN.md §1). */
+/* api.openai.com alone knows max_tokens as max_completion_tokens (src/README.md §1). */
 static bool at_openai(const dm_lm_config *c)
 {
     return c->provider == DM_OPENAI && dm_same_origin(c->api_base[0], DM_OPENAI_HOST);

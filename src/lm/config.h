@@ -1,4 +1,4 @@
-/* What a job file says about a model: `lm`, or one role of `lms` (DESIGN.md §1, Models). */
+/* What a job file says about a model: `lm`, or one role of `lms` (src/README.md §1, Models). */
 #ifndef DM_LM_CONFIG_H
 #define DM_LM_CONFIG_H
 

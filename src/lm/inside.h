@@ -41,7 +41,7 @@ typedef struct dm_endpoint {
     double aside_at;   /* when */
     bool ejected, answered;
     char reason[1024];       /* why ejected */
-    double requests, tokens; /* token buckets; may be negative (STYLE.md: curl's RATELIMITS) */
+    double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
     dm_probe probe;
 } dm_endpoint;
@@ -165,7 +165,7 @@ bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *t
 /* Statuses that do not come from the model but from what stands before it: nobody is there, or
  * is ready. */
 bool dm_is_of_the_way(long status);
-/* The table of DESIGN.md §5. Fills content, usage, fault and text. */
+/* The table of src/README.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(dm_reply *r);
 
 /* Key and headers; DM_E_MODEL when a key that is asked for is not there. */
@@ -178,7 +178,7 @@ void dm_endpoint_charge(dm_endpoint *e, double tokens);
 
 /* key.c: the key for this endpoint, owned by the caller, NULL where none is to be sent; DM_E_MODEL
  * when one that is asked for is not there, or cannot be a key. The key in OPENAI_API_KEY goes only
- * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (DESIGN.md §1). */
+ * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (src/README.md §1). */
 dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key,
                       dm_error *err) DM_MUST_USE;
 const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; NULL: it can */

@@ -1,13 +1,14 @@
 /* The engine that calls language models: many requests in flight over libcurl's multi interface,
- * with retries, one limiter an endpoint, and the error table of DESIGN.md §5. One engine a process;
- * it does nothing between calls of dm_lm_poll. */
+ * with retries, one limiter an endpoint, and the error table of src/README.md §5. One engine a
+ * process; it does nothing between calls of dm_lm_poll. */
 #ifndef DM_LM_LM_H
 #define DM_LM_LM_H
 
 #include "adapter/adapter.h"
 #include "lm/config.h"
 
-/* Whose fault it is that there is no score (DESIGN.md §5). The names stand in predictions.jsonl. */
+/* Whose fault it is that there is no score (src/README.md §5). The names stand in
+ * predictions.jsonl. */
 typedef enum dm_fault {
     DM_FAULT_NONE,
     DM_FAULT_TRANSPORT, /* "transport": the way; retries spent, the work goes back */

@@ -68,7 +68,7 @@ static bool has_prefix(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* No key, and nothing that makes an MPI program believe it is a rank (cluster-notes §6). */
+/* No key, and nothing that makes an MPI program believe it is a rank (src/cluster/README.md §6). */
 static bool may_pass(const char *variable)
 {
     static const char *const refused[] = {"OMPI_", "PMIX_", "PMI_",     "ORTE_",

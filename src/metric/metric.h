@@ -31,9 +31,10 @@ typedef struct dm_step {              /* one predictor call of a run (DSPy's tra
 
 typedef struct dm_metric dm_metric;
 
-/* at: a name or {"name", ...} or {"command": [...], ...} (DESIGN.md §1). labels: the columns that
- * are no inputs; a metric that needs a field and is given none takes the only label. Checks every
- * row of the data sets given: a missing field is DM_E_JOB or DM_E_DATA, naming field, file and row.
+/* at: a name or {"name", ...} or {"command": [...], ...} (src/README.md §1). labels: the columns
+ * that are no inputs; a metric that needs a field and is given none takes the only label. Checks
+ * every row of the data sets given: a missing field is DM_E_JOB or DM_E_DATA, naming field, file
+ * and row.
  */
 dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
                          const dm_dataset *const *sets, size_t n_sets, dm_error *err) DM_MUST_USE;

@@ -46,9 +46,9 @@ bool dm_stands_in_demos(const dm_candidate *c, size_t predictor, const dm_exampl
 bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b);
 
 /* Whether challenger's results beat champion's: DSPy's percentage over the examples that both
- * answered, strictly greater (DESIGN.md §5). champion NULL: anything with a score does. */
+ * answered, strictly greater (src/README.md §5). champion NULL: anything with a score does. */
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);
-/* More than 5 % of the examples overflow the context: the candidate is dropped (DESIGN.md §5). */
+/* More than 5 % of the examples overflow the context: it is dropped (src/README.md §5). */
 bool dm_overflows(const dm_result *r, size_t n);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */

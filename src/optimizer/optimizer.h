@@ -104,7 +104,7 @@ typedef struct dm_searched { /* what mipro_v2's search did */
     size_t barred;           /* cells left out by the leak guard */
     const bool *in_demos;    /* [valset->n] examples that stand in the winner's demos; NULL: none */
     double optimism; /* by how many standard errors the winner's score is too high in the mean,
-                        search-study §7.4 */
+                        src/search/README.md §7.4 */
 } dm_searched;
 
 typedef struct dm_compile_output {

@@ -1,6 +1,6 @@
-/* Racing random search's candidates (dspy_mpi/search.h, search-study §5): all run the next block of
- * validation examples, then those that can no longer be the best are dropped and what they still
- * have in flight is cancelled. Blocks are submitted ahead, results enter in the order of
+/* Racing random search's candidates (dspy_mpi/search.h, src/search/README.md §5): all run the next
+ * block of validation examples, then those that can no longer be the best are dropped and what they
+ * still have in flight is cancelled. Blocks are submitted ahead, results enter in the order of
  * submission, so the course depends on the answers alone.
  *
  * An example that stands in a candidate's demonstrations is not scored for it. */

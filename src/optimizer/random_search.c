@@ -25,7 +25,7 @@ typedef struct trial {
     const dm_result *results;
 } trial;
 
-/* Random(k) becomes Random(1000 s + k) when a seed s is given (DESIGN.md §1). */
+/* Random(k) becomes Random(1000 s + k) when a seed s is given (src/README.md §1). */
 static int64_t seed_of(const dm_optimizer_params *p)
 {
     return p->has_seed ? p->seed : 0;

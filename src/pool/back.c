@@ -1,5 +1,5 @@
 /* What goes back: a run that failed on the way, or at replies that were no answers, goes out again
- * later, until it is known whose fault it is (DESIGN.md §5). */
+ * later, until it is known whose fault it is (src/README.md §5). */
 #include "base/log.h"
 #include "pool/inside.h"
 

@@ -1,4 +1,4 @@
-/* The budget: what work may cost, and the mark in the journal (DESIGN.md §4). The arithmetic of
+/* The budget: what work may cost, and the mark in the journal (src/README.md §4). The arithmetic of
  * shares and cuts is the ledger's.
  *
  * What is set aside for a run is what it may send: so many requests, its retries and curl's resends

@@ -68,7 +68,7 @@ void dm_tables_init(dm_pool *p)
     p->state_table = (dm_table){.key_of = key_of_state, .owner = p};
 }
 
-/* What a result depends on beside the example (DESIGN.md §2): program state, adapter, metric,
+/* What a result depends on beside the example (src/README.md §2): program state, adapter, metric,
  * model, sampling, rollout. Addresses, ranks and limits are not among it. */
 static dm_hash state_key(const dm_pool *p, const dm_work *w)
 {

@@ -1,5 +1,5 @@
 /* A live server replied, and the reply was no answer: a 500, a body that cannot be read, an error
- * object. Is it the server, or is it this request? (DESIGN.md §5)
+ * object. Is it the server, or is it this request? (src/README.md §5)
  *
  * The cell goes out again, a few requests at a time (a go), until so many replies of the kind in a
  * row are rarer than one in a million at the rate at which calls that were answered in the end met

@@ -27,7 +27,7 @@ typedef struct dm_waiter {
     dm_future *future;
 } dm_waiter;
 
-typedef struct dm_kept_answer { /* of a cell that is not done: where it goes on (DESIGN.md §2) */
+typedef struct dm_kept_answer { /* of a cell that is not done (src/README.md §2) */
     struct dm_kept_answer *next;
     dm_answer answer;
 } dm_kept_answer;

@@ -1,4 +1,4 @@
-/* Work and futures: all that an optimizer sees of the cluster (DESIGN.md §2).
+/* Work and futures: all that an optimizer sees of the cluster (src/README.md §2).
  *
  * One kind of work: run this program state on these examples with this model role and rollout id,
  * and give back for each example the score, the outputs, the trace, the usage, or the error.
@@ -24,9 +24,9 @@ typedef struct dm_result {
     const char *error;    /* NULL, or what went wrong */
     uint32_t n_steps;
     dm_fault fault : 8;
-    /* Whether the example counts for this candidate. False where it could not be had (DESIGN.md §5:
-     * the way, the example, the endpoint); then score is NAN. A fault of the candidate counts, with
-     * failure_score. */
+    /* Whether the example counts for this candidate. False where it could not be had (src/README.md
+     * §5: the way, the example, the endpoint); then score is NAN. A fault of the candidate counts,
+     * with failure_score. */
     bool present : 1;
     /* JSON fallback used; finish_reason length; from the journal */
     bool fallback : 1, truncated : 1, replayed : 1;
@@ -51,9 +51,9 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
 dm_status dm_strand_join(dm_pool *p, dm_strand *s,
                          dm_error *err) DM_MUST_USE; /* its return value */
 
-/* Under a cap on calls, tokens or money (DESIGN.md §4) a strand has a share of what its caller has,
- * so that where each is cut depends on no other. What it does not use is its caller's again when it
- * has ended. Without a cap a share is everything. */
+/* Under a cap on calls, tokens or money (src/README.md §4) a strand has a share of what its caller
+ * has, so that where each is cut depends on no other. What it does not use is its caller's again
+ * when it has ended. Without a cap a share is everything. */
 
 /* The next n strands that are started have part (0 to 1) of what the caller has left, in equal
  * shares. Nothing may be under way on the caller's own account: call it before the first wait, or

@@ -146,8 +146,8 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
-/* DESIGN.md §5: a fault of the candidate, or of this request alone, counts as failure_score; one of
- * the way, the example or the endpoint leaves the example out. */
+/* src/README.md §5: a fault of the candidate, or of this request alone, counts as failure_score;
+ * one of the way, the example or the endpoint leaves the example out. */
 static bool counts(dm_fault f)
 {
     switch (f) {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING 2 /* messages under way to one worker (cluster-notes §7.3) */
+#define MAX_PENDING 2 /* messages under way to one worker (src/cluster/README.md §7.3) */
 #define FIND_SENDS  3 /* requests to find out whether it answers */
 #define SHARD_BYTES                                                                                \
     ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
@@ -383,7 +383,7 @@ static void schedule_model(dm_pool *p, int number)
     uint32_t cell;
     find_out(p, number);
     while (n_queued(m) > 0 && !dm_doubt_holds(m)) {
-        /* A model's first piece of work is held alone until it is answered (DESIGN.md §4), also
+        /* A model's first piece of work is held alone until it is answered (src/README.md §4), also
          * while it waits to go out again. */
         if (m->phase == DM_MODEL_PROBED ||
             (m->phase == DM_MODEL_UNTRIED && m->not_before > p->link->ops->now(p->link)))

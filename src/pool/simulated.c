@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTICED 1.5 /* s until a lost worker is noticed (cluster-notes §7.2) */
+#define NOTICED 1.5 /* s until a lost worker is noticed (src/cluster/README.md §7.2) */
 
 typedef struct event { /* a message on its way to the coordinator, or the notice of a loss */
     double due;

@@ -48,7 +48,7 @@ struct dm_worker {
     dm_lm_config *config[DM_ROLES];
     int model_of[DM_ROLES];    /* roles of one model share its slots: the first role that has it */
     int64_t slots[DM_ROLES];   /* [model] */
-    int64_t running[DM_ROLES]; /* [model] until the result has left (DESIGN.md §4) */
+    int64_t running[DM_ROLES]; /* [model] until the result has left (src/README.md §4) */
     int64_t ended[DM_ROLES];   /* [model] of them, those whose result waits */
     task_list queue[DM_ROLES]; /* [model] */
     task_list active;

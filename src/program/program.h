@@ -1,6 +1,6 @@
-/* A program: predictors in a line, wired by field name (DESIGN.md §1). A step's inputs come from
- * the example's inputs and from the outputs of earlier steps; a later output of the same name wins.
- * The prediction of the program is the last step's prediction, joined by no other output. */
+/* A program: predictors in a line, wired by field name (src/README.md §1). A step's inputs come
+ * from the example's inputs and from the outputs of earlier steps; a later output of the same name
+ * wins. The prediction of the program is the last step's prediction, joined by no other output. */
 #ifndef DM_PROGRAM_PROGRAM_H
 #define DM_PROGRAM_PROGRAM_H
 

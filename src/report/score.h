@@ -9,7 +9,7 @@ typedef struct dm_score {
     double corrected;        /* of a selected winner: what low and high lie around; else NAN */
     size_t n;                /* examples that count */
     size_t failed;           /* examples with an error: absent, or counted with failure_score */
-    size_t fallback, truncated, parse; /* of all examples (DESIGN.md §5) */
+    size_t fallback, truncated, parse; /* of all examples (src/README.md §5) */
 } dm_score;
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */

@@ -8,7 +8,7 @@
 /* A program state made ready to run: what does not depend on the example is rendered once. */
 typedef struct dm_prepared dm_prepared;
 
-/* The one kind of work (DESIGN.md §2). */
+/* The one kind of work (src/README.md §2). */
 typedef struct dm_work {
     const dm_candidate *candidate; /* sealed */
     dm_role role;

@@ -1,5 +1,5 @@
 /* What the optimizer needs of the search beyond the public face: DSPy's MIPROv2 search as a
- * schedule (dspy-contract 8.4, Search), and the size of a unit. */
+ * schedule (contract 8.4, Search), and the size of a unit. */
 #ifndef DM_SEARCH_SCHEDULE_H
 #define DM_SEARCH_SCHEDULE_H
 

@@ -1,5 +1,5 @@
 /* Optuna's TPESampler(seed, multivariate=True) over categorical parameters, to maximize: the same
- * draws, trial for trial, as optuna 3.4 to 5.0 (dspy-contract 8.4.1). Bergstra et al., Algorithms
+ * draws, trial for trial, as optuna 3.4 to 5.0 (contract 8.4.1). Bergstra et al., Algorithms
  * for Hyper-Parameter Optimization (2011); Falkner et al. (2018) for the joint kernels. */
 #ifndef DM_SEARCH_TPE_H
 #define DM_SEARCH_TPE_H

@@ -1,4 +1,5 @@
-/* The journal: every answer and result that was paid for, before anybody acts on it (DESIGN.md §2).
+/* The journal: every answer and result that was paid for, before anybody acts on it (src/README.md
+ * §2).
  *
  * Append-only, one writer. A record is
  *     "DMJ1", length of the payload (u32), type (u32), CRC-32C over length, type and payload (u32),

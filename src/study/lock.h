@@ -1,6 +1,6 @@
 /* One writer at a time, also where fcntl locks do not reach other hosts: a lock that the file
  * system keeps, where it has any, and a file that says who writes, with a counter that a thread
- * rewrites every 2 s (DESIGN.md §2; issue 6). */
+ * rewrites every 2 s (src/README.md §2). */
 #ifndef DM_STUDY_LOCK_H
 #define DM_STUDY_LOCK_H
 

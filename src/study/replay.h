@@ -1,5 +1,5 @@
-/* What a journal knows: results and kept answers by cell key. Resume is replay (DESIGN.md §2): the
- * optimizer starts again from the top, and work that is found here completes at once. */
+/* What a journal knows: results and kept answers by cell key. Resume is replay (src/README.md §2):
+ * the optimizer starts again from the top, and work that is found here completes at once. */
 #ifndef DM_STUDY_REPLAY_H
 #define DM_STUDY_REPLAY_H
 

@@ -8,7 +8,7 @@ if ! command -v python3 >/dev/null; then
 	exit 0
 fi
 cat >"$DIR/peak.py" <<'EOF'
-# peak.py FOLDER COMMAND...: runs it, and leaves the peak of its memory in KiB in FOLDER/rank
+# FOLDER COMMAND...: runs it, and leaves the peak of its memory in KiB in FOLDER/rank
 import os, resource, subprocess, sys
 code = subprocess.run(sys.argv[2:]).returncode
 with open(f'{sys.argv[1]}/{os.environ.get("OMPI_COMM_WORLD_RANK", "0")}', "w") as f:

@@ -1,5 +1,5 @@
 # One request that never succeeds at a server that answers all others is that example's failure, after a few
-# requests and with the server's words; and no example is lost to chance at a server that fails often (DESIGN.md §5).
+# requests and with the server's words; and no example is lost to chance at a server that fails often (src/README.md §5).
 # CALLS=10000 for the full length of the latter.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh

@@ -1,5 +1,5 @@
 # What can be tried again leaves no trace: with every retryable fault in turn at a fifth of the answers, and
-# 12 retries, the program, every candidate and every score are those of the run without faults (DESIGN.md §5).
+# 12 retries, the program, every candidate and every score are those of the run without faults (src/README.md §5).
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 KINDS=${KINDS:-429 429_date 429_plain 529 408 425 500 502 503 504 reset_before_headers close_before_headers reset_after_headers

@@ -1,4 +1,4 @@
-# Whose fault it is that there is no score, row by row of DESIGN.md §5: what the example or the way causes is
+# Whose fault it is that there is no score, row by row of src/README.md §5: what the example or the way causes is
 # absent and never scored, what the candidate causes counts, what the server refuses ends the run.
 . tests/lib.sh
 plan 26

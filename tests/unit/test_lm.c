@@ -117,7 +117,7 @@ Test(lm, who_has_no_key)
     dm_arena_free(a);
 }
 
-/* ---- the table of DESIGN.md §5 ---- */
+/* ---- the table of src/README.md §5 ---- */
 
 static const char good[] = "{\"choices\": [{\"message\": {\"content\": \"yes\"}, "
                            "\"finish_reason\": \"stop\"}]}";

@@ -1,5 +1,5 @@
-/* A small world for tests of the optimizers: the rule of dspy-golden/optimizers.json on a simulated
- * pool. */
+/* A small world for tests of the optimizers: the rule of tests/golden/data/optimizers.json on a
+ * simulated pool. */
 #ifndef DM_TESTS_WORLD_H
 #define DM_TESTS_WORLD_H
 
