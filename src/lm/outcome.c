@@ -65,6 +65,12 @@ static void tell_failing(dm_call *c, double now)
     c->lm->failing(c->lm->user, role_of(c->lm, c->model));
 }
 
+double dm_backoff(int64_t failed, double retry_after, double draw)
+{
+    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)failed - 1, 10)));
+    return retry_after > 0 ? retry_after : draw * longest;
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -92,8 +98,7 @@ static void retry(dm_call *c, const dm_reply *r)
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }
-    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)c->attempts - 1, 10)));
-    double delay = r->retry_after > 0 ? r->retry_after : jitter(c->lm) * longest;
+    double delay = dm_backoff(c->attempts, r->retry_after, jitter(c->lm));
     try_again(c, another_is_up(c->model, e, now) ? 0 : delay);
 }
 
@@ -139,7 +144,7 @@ static void slow_down(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     double now = dm_now(), until = now + r->retry_after;
-    bool news = c->sent_at >= e->cut_at || until > e->down_until + NEWS;
+    bool news = c->sent_at >= e->cut_at || (r->retry_after > 0 && until > e->down_until + NEWS);
     if (c->sent_at >= e->cut_at)
         cut(e, now);
     if (r->retry_after > 0)
