@@ -203,6 +203,10 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
             status = mock_send_error(c, said, "", "scripted", "null", "scripted", o.delay);
         else
             status = mock_send_completion(c, &o);
+        if (!kind && said == 200) {
+            m.stats.prompt += (long)o.prompt_tokens;
+            m.stats.completion += (long)(o.content.n + 3) / 4;
+        }
     }
     m.stats.statuses[status]++;
     record(http, true, status, kind, attempt,

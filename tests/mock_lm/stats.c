@@ -185,6 +185,7 @@ void mock_stats_print(mock_stats *s, dm_buf *b)
                   s->requests, s->good, s->faulted, s->n_seen, s->repeats, s->known_again,
                   s->unsent, s->authorized, s->in_flight, s->peak, span, s->busy,
                   span > 0 ? s->busy / span : 0);
+    dm_buf_printf(b, ", \"prompt\": %ld, \"completion\": %ld", s->prompt, s->completion);
     dm_buf_printf(b, ", \"mean_while_asked\": %.3f",
                   s->asked > s->first ? s->busy_asked / (s->asked - s->first) : 0);
     dm_buf_text(b, ", \"per_second\": [");

@@ -221,9 +221,10 @@ static bool attempt(disaster *d, int number)
     if (full)
         limit_files(size_of(d->path) + (rlim_t)draw_log(d, 1, 100000));
     if (broken)
-        hand_disk = (struct hand_disk){
-            .syncs = (size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
-            .kept = (off_t)size_of(d->path)};
+        hand_disk =
+            (struct hand_disk){.syncs =
+                                   (size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
+                               .kept = (off_t)size_of(d->path)};
     w.setup.cap = isinf(d->cap.calls) ? NULL : &d->cap;
     w.setup.replay = dm_replay_new();
     w.setup.journal =
