@@ -4,6 +4,7 @@
 #include "by_hand.h"
 #include "world.h"
 
+#include "optimizer/inside.h"
 #include "pool/inside.h"
 
 #include <criterion/criterion.h>
@@ -473,4 +474,50 @@ Test(amounts, a_search_stops_at_the_first_candidate_at_or_above_the_score)
     }
     cr_expect(differ, "all stop alike: nothing is tested");
     cr_expect_eq(scored_until(100.1, NULL, NULL), all);
+}
+
+/* Bootstrapping asks for as many examples as it takes for the last demonstration, and no more. */
+Test(amounts, bootstrapping_stops_at_the_last_demonstration)
+{
+    static const struct {
+        int64_t wanted;
+        size_t runs; /* the teacher is right where the number is no multiple of 3 */
+    } row[] = {{0, 0}, {1, 2}, {2, 3}, {3, 5}, {4, 6}, {6, 9}, {13, 20}, {14, 20}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        world w = world_new(ONE_PREDICTOR);
+        dm_error err = {DM_OK, ""};
+        dm_optimizer_params params;
+        dm_compile_output out;
+        dm_optimizer_defaults(&params, DM_BOOTSTRAP_FEW_SHOT);
+        params.max_bootstrapped_demos = row[i].wanted;
+        params.max_labeled_demos = 0;
+        dm_pool *p = open_pool(&w);
+        dm_compile_input in = {.params = &params, .student = student(&w), .trainset = w.train};
+        cr_assert_eq(dm_compile(p, &in, &out, &err), DM_OK, "%s", err.text);
+        cr_expect_eq(w.stats.runs, row[i].runs, "%d wanted: %zu runs", (int)row[i].wanted,
+                     w.stats.runs);
+        dm_pool_free(p);
+        dm_arena_free(w.arena);
+    }
+}
+
+/* The earliest of the best wins; more than 5 % of prompts that are too long drop a candidate. */
+Test(amounts, who_beats_whom)
+{
+    dm_result a[100] = {0}, b[100] = {0};
+    for (size_t i = 0; i < 100; i++) {
+        a[i].present = b[i].present = true;
+        a[i].score = i < 40;
+        b[i].score = i >= 60;
+    }
+    cr_expect_not(dm_beats(b, a, 100), "as good is not better");
+    b[0].score = 1;
+    cr_expect(dm_beats(b, a, 100) && !dm_beats(a, b, 100));
+    b[0].present = false; /* then it does not count for the other either */
+    cr_expect(dm_beats(b, a, 100), "40 of 99 beat 39 of 99");
+    for (size_t i = 0; i < 5; i++)
+        a[i].fault = DM_FAULT_OVERFLOW;
+    cr_expect_not(dm_overflows(a, 100));
+    a[5].fault = DM_FAULT_OVERFLOW;
+    cr_expect(dm_overflows(a, 100));
 }

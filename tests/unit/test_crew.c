@@ -165,6 +165,82 @@ Test(crew, a_rank_without_places_does_the_work_that_it_has)
     end(p);
 }
 
+/* ---- what one rank was told, and what was answered wrongly ---- */
+
+/* Retry-After to one rank holds for all: none sends anything before its end. */
+static void one_is_told_to_wait(crew *c)
+{
+    play *p = c->user;
+    hand_server *s = p->server;
+    static double until;
+    switch (p->step) {
+    case 0: /* the first piece of work is alone */
+        if (s->n_held == 1 && c->idle > 60) {
+            say_yes(p, 0);
+            p->step++;
+        }
+        break;
+    case 1:
+        if (s->n_held < (size_t)p->concurrency)
+            break;
+        hand_refuse(s, 0, 429, "Retry-After: 20\r\n");
+        until = dm_now() + 20;
+        p->step++;
+        break;
+    case 2: /* the word is on its way; the others' calls are answered */
+        if (c->idle > 30)
+            p->step++;
+        break;
+    case 3:
+        while (s->n_held)
+            say_yes(p, 0);
+        p->most = s->n_came;
+        p->step++;
+        break;
+    default:
+        if (dm_now() < until - .1)
+            cr_assert_eq(s->n_came, p->most, "a call %g s before the end", until - dm_now());
+        while (s->n_held)
+            say_yes(p, 0);
+    }
+}
+
+Test(crew, retry_after_holds_for_all_ranks)
+{
+    const dm_result *r;
+    play *p = new_play(ONE_STEP, 8, 40);
+    open_crew(p, 3, one_is_told_to_wait);
+    cr_expect_eq(evaluate(p, &r), DM_OK);
+    cr_expect_eq(p->server->n_came, 41);
+    end(p);
+}
+
+/* An answer without the marks is asked for once more, in JSON mode; then the failure stands. */
+static void never_parses(crew *c)
+{
+    play *p = c->user;
+    cr_assert_leq(p->server->n_came, (size_t)(2 * p->w.val->n), "it is asked again and again");
+    while (p->server->n_held)
+        hand_answer(p->server, 0, "I would rather not.", 100, 10);
+}
+
+Test(crew, an_answer_that_does_not_parse_is_asked_for_once_more)
+{
+    for (int fallback = 0; fallback < 2; fallback++) {
+        const dm_result *r;
+        play *p = new_play(ONE_STEP, 4, 10);
+        p->w.setup.json_fallback = fallback;
+        p->w.setup.failure_score = .25;
+        open_crew(p, 2, never_parses);
+        cr_expect_eq(evaluate(p, &r), DM_OK);
+        cr_expect_eq(p->server->n_came, fallback ? 20 : 10);
+        for (size_t i = 0; i < p->w.val->n; i++)
+            cr_expect(r[i].fault == DM_FAULT_PARSE && r[i].present && r[i].score == .25 &&
+                      r[i].fallback == fallback);
+        end(p);
+    }
+}
+
 /* ---- caps, as the server bills ---- */
 
 /* The first twelve examples get a word, the others as much as max_tokens allow, from both steps;
