@@ -138,6 +138,9 @@ $(FUZZERS): $(B)/tests/fuzz/%: $(FUZZ_OBJ) $(LIB) tests/fuzz/main.c
 
 fuzz-build: $(FUZZERS)
 
+mutate: ## do the tests see small wrong changes? (tests/mutants; about ten minutes)
+	scripts/mutate
+
 SECONDS ?= 60
 fuzz: ## run each fuzz target for SECONDS (clang); FUZZ="json http" for some
 	$(MAKE) -j2 B=build-fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-build
@@ -149,5 +152,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit fuzz fuzz-build clean help
+.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit mutate fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
