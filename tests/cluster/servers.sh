@@ -46,7 +46,7 @@ for k in 1 5 9; do
 		sleep 0.05
 	done
 	check "four servers, $k processes: $(echo $loads) calls in flight" sh -c "echo '$loads' | awk '{ s += \$1; if (NR == 1 || \$1 < low) low = \$1; if (\$1 > high) high = \$1 } END { exit !(s == 128 && high <= 32 + $k && low >= 32 - $k) }'"
-	kill -9 -- -$pid
+	pkill -KILL -s $pid
 	wait $pid 2>/dev/null
 	gone
 done
