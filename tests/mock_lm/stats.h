@@ -20,7 +20,7 @@ typedef struct mock_stats {
     size_t n_seen, n_used, cap_seen; /* n_seen: with attempts */
     long requests, good, unsent, repeats, authorized, faulted, in_flight, peak;
     long prompt, completion; /* tokens of all answers that were not spoilt */
-    long known_again; /* requests for more than was missing of what is known */
+    long known_again;        /* requests for more than was missing of what is known */
     long statuses[600];
     double first, last, busy, busy_at; /* busy: integral of in_flight over time */
     double asked, busy_asked;          /* when the last request came, and busy until then */
