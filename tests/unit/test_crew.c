@@ -146,6 +146,7 @@ static void take_places_away(crew *c)
     if (c->idle < 60)
         return;
     c->idle = 0;
+    cr_assert_lt(p->step, (size_t)100, "nothing happens any more");
     if (p->step++ == 1) { /* one is out, and one is ahead at the rank */
         c->member[0].late = false;
         return;
