@@ -106,6 +106,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     dm_queue delayed; /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
+    size_t over;      /* of all workers; 0: places are what limits */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
@@ -117,6 +118,7 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     bool ready, lost, drained;
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
     size_t slots[DM_ROLES];     /* [model] */
+    size_t over[DM_ROLES];      /* [model] cells that may run beyond its places: it had more */
     dm_buf states, tasks;       /* the shard that is being put together */
     size_t n_states, n_tasks;
     dm_buf found; /* what is known of the keys it asked for, to be sent */

@@ -53,6 +53,33 @@ static size_t n_sharing(const dm_pool *p, const dm_lm_config *c)
     return n;
 }
 
+/* A rank whose places become fewer ends what it runs; until then others may not use them all. One
+ * without places runs one cell after another (worker.c). */
+static void set_over(dm_pool *p, dm_peer *peer, int m, size_t may_run)
+{
+    size_t least = peer->slots[m] == 0 && peer->in_flight[m] > 0;
+    size_t over = may_run > peer->slots[m] ? may_run - peer->slots[m] : 0;
+    over = over > least ? over : least;
+    p->models[m].over += over - peer->over[m];
+    peer->over[m] = over;
+}
+
+static size_t may_run(const dm_peer *peer, int m)
+{
+    size_t most = peer->slots[m] + peer->over[m];
+    return peer->in_flight[m] < most ? peer->in_flight[m] : most;
+}
+
+/* Whether one more at a rank with a free place would be one too many for the job. */
+static bool all_taken(const dm_pool *p, int m)
+{
+    const dm_model *model = &p->models[m];
+    size_t n = 0;
+    for (int w = 0; w < p->link->n_workers && model->over > 0; w++)
+        n += may_run(&p->peers[w], m);
+    return model->over > 0 && n >= (size_t)model->config->concurrency;
+}
+
 /* A model's concurrency is that of the whole job: each rank that is there gets its part. Ranks come
  * and go in crowds, so the places are shared out once a turn, and only what changed is told. */
 static void share_slots(dm_pool *p)
@@ -68,8 +95,10 @@ static void share_slots(dm_pool *p)
             const dm_lm_config *c = p->models[m].config;
             size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, c);
             size_t slots = i < n ? all / n + (i < all % n) : 0;
+            size_t running = may_run(peer, m);
             changed |= slots != peer->slots[m];
             peer->slots[m] = slots;
+            set_over(p, peer, m, running);
         }
         if (changed)
             send_slots(p, w);
@@ -176,12 +205,14 @@ static void send_shards(dm_pool *p)
 /* The next worker, from the cursor on, with fewer than its places (plus extra) taken; -1: none. */
 static int free_worker(dm_pool *p, int m, bool ahead)
 {
+    bool taken = all_taken(p, m);
     for (int i = 0; i < p->link->n_workers; i++) {
         int w = (p->cursor + i) % p->link->n_workers;
         const dm_peer *peer = &p->peers[w];
         size_t extra = ahead ? peer->slots[m] / 4 + 1 : 0;
         if (!peer->ready || peer->lost || peer->slots[m] == 0 ||
             peer->in_flight[m] >= peer->slots[m] + extra ||
+            (taken && peer->in_flight[m] < peer->slots[m]) ||
             p->link->ops->pending(p->link, w) >= MAX_PENDING)
             continue;
         p->cursor = (w + 1) % p->link->n_workers;
@@ -316,7 +347,10 @@ static bool came_from(dm_pool *p, dm_cell *c, int worker)
         return false;
     int m = p->states[c->state].model;
     c->out = false;
-    p->peers[worker].in_flight[m]--;
+    dm_peer *peer = &p->peers[worker];
+    size_t running = may_run(peer, m);
+    peer->in_flight[m]--;
+    set_over(p, peer, m, running > 0 ? running - 1 : 0);
     p->models[m].in_flight--;
     p->n_sent--;
     return true;

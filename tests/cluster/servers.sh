@@ -70,10 +70,10 @@ check "and it was said" said "set aside"
 gone
 
 # Servers that are late
-start_mock --rule planted --seed 3 --delay-start 4
+start_mock --rule planted --seed 3 --delay-start 300
 URLS="\"$MOCK_URL\""
 job
-SECONDS_LIMIT=30 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
+SECONDS_LIMIT=60 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
 check "a server that is not up yet, without wait: refused after $TOOK ms" said "is the server up"
 gone
 start_mock --rule planted --seed 3 --delay-start 4

@@ -104,6 +104,36 @@ Test(crew, never_more_in_flight_than_asked_for_and_all_of_it)
         }
 }
 
+/* Ranks that join when one has all the places get theirs as it gives them up, not before. */
+static void two_join_late(crew *c)
+{
+    play *p = c->user;
+    size_t n = p->server->n_held, all = (size_t)p->concurrency;
+    cr_assert_leq(n, all, "%zu in flight, %zu asked for", n, all);
+    if (c->idle < 60)
+        return;
+    c->idle = 0;
+    if (n == all && p->step++ == 0)
+        c->member[1].late = c->member[2].late = false;
+    else if (n)
+        say_yes(p, p->answered % n);
+    cr_assert(n > 0 || p->answered >= p->w.val->n || p->most++ < 100, "nothing goes out");
+}
+
+Test(crew, ranks_that_join_late_take_no_more_than_is_free)
+{
+    for (int64_t concurrency = 1; concurrency <= 8; concurrency += 7) {
+        const dm_result *r;
+        play *p = new_play(ONE_STEP, concurrency, 50);
+        open_crew(p, 3, two_join_late);
+        p->crew->member[1].late = p->crew->member[2].late = true;
+        cr_expect_eq(evaluate(p, &r), DM_OK);
+        cr_expect_eq(p->server->n_came, 50);
+        cr_expect_gt(p->step, 0);
+        end(p);
+    }
+}
+
 /* A model's first piece of work is alone until it is answered, also when it was lost with its rank
  * and another has it: whether there is a model is not known before. */
 static void lose_the_first(crew *c)
