@@ -36,7 +36,10 @@ same() { cmp -s "$DIR/o/program.json" "$DIR/whole.json" && cmp -s "$DIR/o/predic
 # each server, to one call. (calls/the_server_with_the_fewest_in_flight tests the rest.)
 in_flight() { for host in $HOSTS; do "$MOCK" --fetch "$host" /stats 2>/dev/null | "$MOCK" --json-get in_flight; done; }
 for k in 1 5 9; do
-	servers 4 --stall-after 1
+	servers 4 --stall-after 1 --latency 3000 # by the end of the first call all have said what they serve
+	for host in $HOSTS; do
+		until "$MOCK" --fetch "$host" /stats >/dev/null 2>&1; do sleep 0.05; done
+	done
 	job
 	setsid mpirun --oversubscribe -n $k "$PROGRAM" eval "$DIR/job.json" >"$DIR/out" 2>"$DIR/err" &
 	pid=$!
