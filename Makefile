@@ -31,7 +31,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 JOB_OBJ  := $(B)/src/cmd/job.o $(B)/src/cmd/options.o $(B)/src/cmd/paths.o
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/tests/mock_lm/rules.o
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)
@@ -58,7 +58,7 @@ $(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
 
 $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) $$($(PKG) --libs criterion) -o $@
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(TLS_LIBS) $$($(PKG) --libs criterion) -o $@
 
 $(B)/tests/mock_lm/tls.o: CPPFLAGS += $(if $(TLS_LIBS),-DMOCK_TLS $(shell $(PKG) --cflags openssl))
 
@@ -140,6 +140,9 @@ $(FUZZERS): $(B)/tests/fuzz/%: $(FUZZ_OBJ) $(LIB) tests/fuzz/main.c
 
 fuzz-build: $(FUZZERS)
 
+mutate: ## do the tests see small wrong changes? (tests/mutants; about ten minutes)
+	scripts/mutate
+
 SECONDS ?= 60
 fuzz: ## run each fuzz target for SECONDS (clang); FUZZ="json http" for some
 	$(MAKE) -j2 B=build-fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-build
@@ -151,5 +154,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit fuzz fuzz-build clean help
+.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit mutate fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -148,6 +148,9 @@ void dm_easy_defaults(CURL *easy, const dm_lm_config *c);
 /* outcome.c: an active call's transfer has ended. */
 void dm_call_attempted(dm_transfer *t, CURLcode code);
 bool dm_nobody_there(CURLcode code);
+/* Seconds until the next attempt after `failed` of them, from 1 on: what the server asks for, else
+ * full jitter: the draw, [0, 1), of twice as much each time. */
+double dm_backoff(int64_t failed, double retry_after, double draw);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
 
 /* sockets.c */

@@ -72,10 +72,10 @@ static bool is_spent(const dm_call *c)
     return c->request.most_sends > 0 && c->usage.requests >= c->request.most_sends;
 }
 
-static double backoff(dm_call *c, const dm_reply *r, int64_t failures)
+double dm_backoff(int64_t failed, double retry_after, double draw)
 {
-    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)failures - 1, 10)));
-    return r->retry_after > 0 ? r->retry_after : jitter(c->lm) * longest;
+    double longest = fmin(LONGEST_BACKOFF, ldexp(1, (int)fmin((double)failed - 1, 10)));
+    return retry_after > 0 ? retry_after : draw * longest;
 }
 
 static void retry(dm_call *c, const dm_reply *r)
@@ -104,7 +104,7 @@ static void retry(dm_call *c, const dm_reply *r)
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }
-    double delay = backoff(c, r, c->attempts);
+    double delay = dm_backoff(c->attempts, r->retry_after, jitter(c->lm));
     try_again(c, another_is_up(c->model, e, now) ? 0 : delay);
 }
 
@@ -126,7 +126,7 @@ static void ask_again(dm_call *c, const dm_reply *r)
         dm_call_fail(c, DM_FAULT_SERVER, text, (int)r->status);
         return;
     }
-    double delay = backoff(c, r, c->usage.odd);
+    double delay = dm_backoff(c->usage.odd, r->retry_after, jitter(c->lm));
     try_again(c, another_is_up(c->model, e, dm_now()) ? 0 : delay);
 }
 
@@ -172,7 +172,7 @@ static void slow_down(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     double now = dm_now(), until = now + r->retry_after;
-    bool news = c->sent_at >= e->cut_at || until > e->down_until + NEWS;
+    bool news = c->sent_at >= e->cut_at || (r->retry_after > 0 && until > e->down_until + NEWS);
     if (c->sent_at >= e->cut_at)
         cut(e, now);
     if (r->retry_after > 0)

@@ -31,11 +31,7 @@ static bool came_from(dm_pool *p, dm_cell *c, int worker)
 {
     if (!c->out || c->worker != worker || p->peers[worker].lost)
         return false;
-    int m = p->states[c->state].model;
-    c->out = false;
-    p->peers[worker].in_flight[m]--;
-    p->models[m].in_flight--;
-    p->n_sent--;
+    dm_schedule_left(p, c);
     return true;
 }
 

@@ -108,6 +108,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     dm_queue delayed; /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
+    size_t over;      /* of all workers; 0: places are what limits */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
@@ -127,6 +128,7 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     bool ready, lost, drained;
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
     size_t slots[DM_ROLES];     /* [model] */
+    size_t over[DM_ROLES];      /* [model] cells that may run beyond its places: it had more */
     dm_wire_list states, tasks; /* the shard that is being put together */
     dm_wire_list found;         /* what is known of the keys it asked for, to be sent */
 } dm_peer;
@@ -254,6 +256,7 @@ void dm_schedule(dm_pool *p);         /* sends what can be sent */
 /* bytes are copied; r and usage are what dm_read_result read there. */
 void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                       const dm_usage *usage);
+void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker has it no longer: a place is free */
 /* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
 void dm_release_delayed(dm_pool *p);

@@ -180,6 +180,45 @@ static size_t n_sharing(const dm_pool *p, const dm_lm_config *c)
     return n;
 }
 
+/* A rank whose places become fewer ends what it runs; until then others may not use them all. One
+ * without places runs one cell after another (worker.c). */
+static void set_over(dm_pool *p, dm_peer *peer, int m, size_t may_run)
+{
+    size_t least = peer->slots[m] == 0 && peer->in_flight[m] > 0;
+    size_t over = may_run > peer->slots[m] ? may_run - peer->slots[m] : 0;
+    over = over > least ? over : least;
+    p->models[m].over += over - peer->over[m];
+    peer->over[m] = over;
+}
+
+static size_t may_run(const dm_peer *peer, int m)
+{
+    size_t most = peer->slots[m] + peer->over[m];
+    return peer->in_flight[m] < most ? peer->in_flight[m] : most;
+}
+
+void dm_schedule_left(dm_pool *p, dm_cell *c)
+{
+    int m = p->states[c->state].model;
+    dm_peer *peer = &p->peers[c->worker];
+    size_t running = may_run(peer, m);
+    c->out = false;
+    peer->in_flight[m]--;
+    set_over(p, peer, m, running > 0 ? running - 1 : 0);
+    p->models[m].in_flight--;
+    p->n_sent--;
+}
+
+/* Whether one more at a rank with a free place would be one too many for the job. */
+static bool all_taken(const dm_pool *p, int m)
+{
+    const dm_model *model = &p->models[m];
+    size_t n = 0;
+    for (int w = 0; w < p->link->n_workers && model->over > 0; w++)
+        n += may_run(&p->peers[w], m);
+    return model->over > 0 && n >= (size_t)model->config->concurrency;
+}
+
 /* A model's concurrency is that of the whole job: each rank that is there gets its part. Ranks come
  * and go in crowds, so the places are shared out once a turn, and only what changed is told. */
 static void share_slots(dm_pool *p)
@@ -195,8 +234,10 @@ static void share_slots(dm_pool *p)
             const dm_lm_config *c = p->models[m].config;
             size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, c);
             size_t slots = i < n ? all / n + (i < all % n) : 0;
+            size_t running = may_run(peer, m);
             changed |= slots != peer->slots[m];
             peer->slots[m] = slots;
+            set_over(p, peer, m, running);
         }
         if (changed)
             send_slots(p, w);
@@ -303,7 +344,7 @@ static void send_shards(dm_pool *p)
 }
 
 /* Whether the places of all workers together are taken: then there is no need to look at each. */
-static bool all_taken(const dm_pool *p, const dm_model *m, bool ahead)
+static bool all_busy(const dm_pool *p, const dm_model *m, bool ahead)
 {
     size_t all = m->config ? (size_t)m->config->concurrency : 0;
     return m->in_flight >= all + (ahead ? all / 4 + (size_t)p->n_ready : 0);
@@ -312,8 +353,9 @@ static bool all_taken(const dm_pool *p, const dm_model *m, bool ahead)
 /* The next worker, from the cursor on, with fewer than its places (plus extra) taken; -1: none. */
 static int free_worker(dm_pool *p, int m, bool ahead)
 {
-    if (all_taken(p, &p->models[m], ahead))
+    if (all_busy(p, &p->models[m], ahead))
         return -1;
+    bool taken = all_taken(p, m);
     for (int i = 0; i < p->link->n_workers; i++) {
         int w = (p->cursor + i) % p->link->n_workers;
         const dm_peer *peer = &p->peers[w];
@@ -321,6 +363,7 @@ static int free_worker(dm_pool *p, int m, bool ahead)
         if (!peer->ready || peer->lost || peer->slots[m] == 0 ||
             peer->in_flight[m] >= peer->slots[m] + extra ||
             peer->states.bytes.len + peer->tasks.bytes.len > SHARD_BYTES ||
+            (taken && peer->in_flight[m] < peer->slots[m]) ||
             p->link->ops->pending(p->link, w) >= MAX_PENDING)
             continue;
         p->cursor = (w + 1) % p->link->n_workers;

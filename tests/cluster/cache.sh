@@ -37,11 +37,11 @@ check "another model's answers are other answers" run 69 "$PROGRAM" eval job.jso
 check "--offline says what it lacks" said "the cache does not know an answer"
 grep -rq sk-not-to-be-kept kept first && not_ok "the key is not in it" || ok "the key is not in it"
 
-# 30 rows of one question at once: one call
-head -1 val.jsonl >row && for i in $(seq 30); do sed "s/^{/{\"id\": \"r$i\", /" row; done >equal.jsonl
+# 30 rows of one question at once: one call. Another question before them, as a model's first call is alone.
+head -1 val.jsonl >row && { tail -1 val.jsonl; for i in $(seq 30); do sed "s/^{/{\"id\": \"r$i\", /" row; done; } >equal.jsonl
 before=$(calls)
 run 0 mpirun --oversubscribe -n 4 "$PROGRAM" eval job.json --valset=equal.jsonl --cache=fresh --program='{"predict": "question -> answer"}' --split=valset
-check "one call for 30 equal requests ($(($(calls) - before)))" [ $(($(calls) - before)) = 1 ]
+check "one call for 30 equal requests, and one for another ($(($(calls) - before)))" [ $(($(calls) - before)) = 2 ]
 
 stop_mock
 check "--offline with all there needs no server" run 0 "$PROGRAM" compile job.json --out=offline --offline

@@ -1,4 +1,4 @@
-# Servers that are dead, wrong or ill: one sentence and an exit code, within seconds; and what is worth
+# Servers that are dead, wrong or ill: one sentence and an exit code; and what is worth
 # trying again is tried again without a trace in the result.
 . tests/lib.sh
 plan 24
@@ -10,9 +10,8 @@ job() { # job URL MORE: a job with one server
  "lm": {"model": "hosted_vllm/any", "api_base": "$1", "concurrency": 8, "num_retries": ${RETRIES:-1} $2}, "out": "o"}
 EOF
 }
-fails() { # fails NAME CODE WORDS: compile ends with CODE within seconds, and its one sentence says WORDS
-	if SECONDS_LIMIT=30 run_timed "$2" "$PROGRAM" compile "$DIR/job.json" --fresh && said "$3" &&
-		[ "$TOOK" -lt 15000 ] && tail -1 "$DIR/err" | grep -q "^dspy-mpi: "; then
+fails() { # fails NAME CODE WORDS: compile ends with CODE, and its one sentence says WORDS
+	if SECONDS_LIMIT=60 run_timed "$2" "$PROGRAM" compile "$DIR/job.json" --fresh && said "$3" && tail -1 "$DIR/err" | grep -q "^dspy-mpi: "; then
 		ok "$1 ($TOOK ms): $(tail -1 "$DIR/err" | cut -c1-200)"
 	else
 		not_ok "$1" "$DIR/err" "$DIR/out"
@@ -84,5 +83,5 @@ stop_mock
 RETRIES=1
 start_mock --rule planted --fault 503=1
 job "$MOCK_URL" ', "wait": 1'
-SECONDS_LIMIT=30 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh && ended=yes || ended=no
-check "a server that says 503 from the start is waited for, and no longer ($TOOK ms)" [ "$ended" = yes -a "$TOOK" -gt 1000 -a "$TOOK" -lt 20000 ]
+SECONDS_LIMIT=60 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh && ended=yes || ended=no
+check "a server that says 503 from the start is waited for, and no longer ($TOOK ms)" [ "$ended" = yes -a "$TOOK" -gt 1000 -a "$(stat_of requests)" -le 5 ]

@@ -163,7 +163,7 @@ row() {
 	lm.rpm) lasts 1500 $E --$1=240 ;;
 	lm.tpm) lasts 1500 $E --$1=60000 ;;
 	lm.timeout) exits 69 'Timeout' $E --lm.api_base="$SLOW" --$1=0.1 --lm.outage=0.5 --lm.num_retries=0 ;;
-	lm.num_retries) see with $E --lm.api_base="$FAULTY" --lm.outage=0.6 --$1=0; few=$(tries) && see with $E --lm.api_base="$FAULTY" --lm.outage=0.6 --$1=9 && [ "$few" != "$(tries)" ] ;;
+	lm.num_retries) had=$(tries) && see with $E --lm.api_base="$FAULTY" --$1=0 && [ "$(tries)" = $((had + 1)) ] && see with $E --lm.api_base="$FAULTY" --$1=2 && [ "$(tries)" = $((had + 4)) ] ;;
 	lm.wait) lasts 1200 $E --lm.api_base=$GONE --lm.outage=0.1 --$1=1.2 ;;
 	lm.outage) exits 69 'has not answered' $E --lm.api_base="$FAULTY" --$1=0.5 ;;
 	lm.price) exits 0 '"cost": 0.0,' $E && exits 0 '"cost": 2.' $E '--lm.price={"prompt": 1000, "completion": 1000}' ;;

@@ -84,17 +84,17 @@ check "a server that is only slow is waited for" run 0 "$PROGRAM" compile "$DIR/
 stop_mock
 start_mock --rule planted --seed 3 --stall-after 0
 job "\"$MOCK_URL\"" ', "outage": 1, "timeout": 2'
-SECONDS_LIMIT=30 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
-check "one that takes calls and never answers is given up after timeout and outage ($TOOK ms)" [ "$TOOK" -lt 8000 ]
+SECONDS_LIMIT=60 run_timed 69 "$PROGRAM" compile "$DIR/job.json" --fresh
+check "one that takes calls and never answers is given up after timeout and outage ($TOOK ms): $(stat_of requests) calls" [ "$timed $(stat_of requests)" = "0 1" -o "$timed $(stat_of requests)" = "0 2" ]
 stop_mock
 
-# The endpoint: one sentence within seconds; left out if there are others
+# The endpoint: one sentence; left out if there are others
 for kind in 401 403 404 redirect quota; do
 	start_mock --rule planted --seed 3
 	good=$MOCK_URL
 	start_mock --rule planted --seed 3 --fault $kind=1
 	job "\"$MOCK_URL\""
-	SECONDS_LIMIT=10 run 69 "$PROGRAM" compile "$DIR/job.json" --fresh || rc=
+	SECONDS_LIMIT=60 run 69 "$PROGRAM" compile "$DIR/job.json" --fresh || rc=
 	lines=$(grep -c 'dspy-mpi: http' "$DIR/err")
 	job "\"$MOCK_URL\", \"$good\""
 	run 0 "$PROGRAM" compile "$DIR/job.json" --fresh

@@ -13,18 +13,16 @@
  * The journal is a file in memory (/dev/shm), written by the journal's own code; a full disk is the
  * system's limit on the size of files, a broken one an fdatasync that fails and loses what was
  * written since the last one. */
+#include "by_hand.h"
 #include "world.h"
 
 #include "base/random.h"
 #include "study/record.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ATTEMPTS 12    /* that disasters may end; the next one is spared */
@@ -178,25 +176,6 @@ static outcome calm(enum kind kind)
 
 /* ---- one attempt ---- */
 
-static struct disk {
-    size_t syncs; /* that it still does */
-    off_t kept;   /* bytes, by the last one */
-} disk = {SIZE_MAX, 0};
-
-/* In place of the system's, for this whole program. */
-int fdatasync(int fd)
-{
-    struct stat s;
-    if (disk.syncs == 0) {
-        errno = EIO;
-        return -1;
-    }
-    disk.syncs--;
-    if (fstat(fd, &s) == 0)
-        disk.kept = s.st_size;
-    return (int)syscall(SYS_fdatasync, fd);
-}
-
 static uint64_t size_of(const char *path)
 {
     struct stat s;
@@ -264,8 +243,10 @@ static bool attempt(disaster *d, int number)
     if (full)
         limit_files(size_of(d->path) + (rlim_t)draw_log(d, 1, 100000));
     if (broken)
-        disk = (struct disk){(size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
-                             (off_t)size_of(d->path)};
+        hand_disk =
+            (struct hand_disk){.syncs =
+                                   (size_t)(60 * dm_draw_double(d->seed, 0xd18, (uint64_t)number)),
+                               .kept = (off_t)size_of(d->path)};
     w.setup.cap = d->capped ? &d->cap : NULL;
     w.setup.replay = dm_replay_new();
     w.setup.journal =
@@ -275,9 +256,9 @@ static bool attempt(disaster *d, int number)
     dm_status st = w.setup.journal ? compile(&w, d->kind, &o, &err) : err.status;
     (void)dm_journal_close(w.setup.journal, NULL);
     limit_files(RLIM_INFINITY);
-    if (broken && disk.syncs == 0 && (uint64_t)disk.kept < size_of(d->path))
-        cr_assert_eq(truncate(d->path, disk.kept), 0);
-    disk.syncs = SIZE_MAX;
+    if (broken && hand_disk.syncs == 0 && (uint64_t)hand_disk.kept < size_of(d->path))
+        cr_assert_eq(truncate(d->path, hand_disk.kept), 0);
+    hand_disk.syncs = SIZE_MAX;
     bool died = w.stats.died, lost = !died && strstr(err.text, "all workers are lost");
     bool cut = st == DM_STOP_BUDGET && w.setup.cap;
     cr_assert(st == DM_OK || cut || died || ((full || broken) && st == DM_E_OUTPUT) ||

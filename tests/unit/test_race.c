@@ -127,6 +127,8 @@ Test(race, the_error_rate_holds_where_candidates_are_alike)
         dm_race_free(r);
     }
     cr_expect_leq(lost, races / 5, "%zu of %zu", lost, races);
+    /* The bound is far from tight here (1 is lost): many more would mean that alpha is not kept. */
+    cr_expect_leq(lost, 5, "%zu of %zu", lost, races);
 }
 
 Test(race, the_order_of_completion_changes_nothing)
