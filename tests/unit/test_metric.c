@@ -153,6 +153,14 @@ Test(metric, refusals)
         const char *spec, *signature, *rows, *says;
     } refused[] = {
         {"\"exact_mach\"", "q -> a", "[{\"a\":1}]", "did you mean \"exact_match\"?"},
+        {"\"perplexity\"", "q -> a", "[{\"a\":1}]",
+         "there are answer_exact_match, exact_match, f1, hotpot_f1, answer_passage_match, "
+         "contains, regex, numeric, json_fields, any_of, and commands"},
+        {"\"answer_passage_match\"", "q -> a", "[{\"a\":1,\"answer\":2}]",
+         "answer_passage_match needs an output \"context\""},
+        {"{\"name\":\"numeric\",\"tolerance\":-1}", "q -> a", "[{\"a\":1}]", "a number from 0"},
+        {"{\"name\":\"answer_exact_match\",\"frac\":2}", "q -> answer", "[{\"answer\":1}]",
+         "a number from 0 to 1"},
         {"{\"name\":\"f1\",\"feild\":\"a\"}", "q -> a", "[{\"a\":1}]", "\"field\""},
         {"{\"name\":\"f1\",\"tolerance\":1}", "q -> a", "[{\"a\":1}]", "tolerance"},
         {"{\"name\":\"regex\",\"pattern\":\"(\"}", "q -> a", "[{\"a\":1}]", "pattern"},
