@@ -30,6 +30,7 @@ typedef struct dm_metric_class {
     ROW(exact_match)                                                                               \
     ROW(f1)                                                                                        \
     ROW(hotpot_f1)                                                                                 \
+    ROW(rouge_l)                                                                                   \
     ROW(answer_passage_match)                                                                      \
     ROW(contains)                                                                                  \
     ROW(regex)                                                                                     \
