@@ -35,8 +35,7 @@ static void announce(const dm_job *job)
 {
     fprintf(stderr, "%s: %zu predictor%s, %s; train %zu, validation %zu%s, test %zu; %s%s\n",
             dm_optimizer_name(job->optimizer.name), job->program->n,
-            job->program->n == 1 ? "" : "s",
-            job->setup.adapter == DM_JSON ? "JSON adapter" : "chat adapter", job->trainset->n,
+            job->program->n == 1 ? "" : "s", dm_adapter_shown(job->setup.adapter), job->trainset->n,
             job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
             job->testset ? job->testset->n : 0, job->model,
             job->stand_in ? " (stand-in, not a language model)" : "");

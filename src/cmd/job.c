@@ -271,12 +271,8 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
                            dm_error *err)
 {
     dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer");
-    dm_str adapter = DM_STR("chat");
     int64_t seed = -1;
-    dm_status st = dm_get_string(&at, &adapter, err);
-    if (st == DM_OK && !dm_str_is(adapter, "chat") && !dm_str_is(adapter, "json"))
-        st = dm_at_fail(&at, err, "\"chat\" or \"json\", not \"%.*s\"", DM_STR_ARG(adapter));
-    job->setup.adapter = dm_str_is(adapter, "json") ? DM_JSON : DM_CHAT;
+    dm_status st = dm_adapter_read(&at, &job->setup.adapter, err);
     if (st == DM_OK && wants.optimizer && !optimizer.v)
         st = dm_at_fail(root, err,
                         "optimizer: an optimizer is missing, such as \"bootstrap_few_shot\"");
@@ -586,8 +582,7 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
     dm_value_set(a, d, DM_STR("lm"), models);
     if (job->setup.metric)
         dm_value_set(a, d, DM_STR("metric"), job->setup.metric);
-    dm_value_set(a, d, DM_STR("adapter"),
-                 dm_value_text(a, job->setup.adapter == DM_JSON ? "json" : "chat"));
+    dm_value_set(a, d, DM_STR("adapter"), dm_value_text(a, dm_adapter_name(job->setup.adapter)));
     dm_value_set(a, d, DM_STR("inputs"),
                  dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, job->setup.failure_score));

@@ -1,4 +1,5 @@
 #include "cmd/options.h"
+#include "adapter/adapter.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/config.h"
@@ -21,7 +22,7 @@ const dm_option dm_options[] = {
     {"student", DM_OPT_PATH, J, "FILE",
      "program file to start from, instead of the program as written"},
     {"teacher", DM_OPT_PATH, C, "FILE", "program file that bootstraps the demonstrations"},
-    {"adapter", DM_OPT_JOB, R, "chat|json", "how prompts are written and answers read (chat)"},
+    {"adapter", DM_OPT_JOB, R, DM_ADAPTER_NAMES, "how prompts are written and answers read (chat)"},
     /* data */
     {"trainset", DM_OPT_PATH, J, "FILE", "JSON Lines, a JSON array, or CSV with a header row"},
     {"valset", DM_OPT_PATH, J, "FILE", "examples that candidates are scored on"},

@@ -6,7 +6,11 @@
 
 static dm_adapter adapter_of(const dm_value *entry)
 {
-    return strcmp(dm_value_get(entry, "adapter")->text.p, "json") == 0 ? DM_JSON : DM_CHAT;
+    dm_at root = dm_at_root(entry, "golden", DM_E_JOB), at = dm_at_key(&root, "adapter");
+    dm_adapter out = DM_N_ADAPTERS;
+    dm_error err = {DM_OK, ""};
+    cr_assert(dm_adapter_read(&at, &out, &err) == DM_OK && out != DM_N_ADAPTERS, "%s", err.text);
+    return out;
 }
 
 /* The program of a prompts.json entry, made by way of the job file's own syntax. */
