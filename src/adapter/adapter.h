@@ -10,7 +10,8 @@
  * wire know an adapter by its number. The second word is its name in job files. */
 #define DM_ADAPTERS(ROW)                                                                           \
     ROW(DM_CHAT, chat)                                                                             \
-    ROW(DM_JSON, json)
+    ROW(DM_JSON, json)                                                                             \
+    ROW(DM_XML, xml)
 
 #define DM_ADAPTER_NUMBER(number, name) number,
 typedef enum dm_adapter { DM_ADAPTERS(DM_ADAPTER_NUMBER) DM_N_ADAPTERS } dm_adapter;

@@ -63,4 +63,9 @@ dm_status dm_parse_complete(const dm_adapter_class *c, dm_arena *a, const dm_sig
                             dm_str completion, const dm_value *found, const dm_value **fields,
                             dm_error *err) DM_MUST_USE;
 
+/* ---- coerce.c ---- */
+
+/* pydantic's lax validation alone; NULL: v does not fit. */
+const dm_value *dm_validate(dm_arena *a, const dm_type *t, const dm_value *v);
+
 #endif
