@@ -38,7 +38,7 @@ int64_t dm_seed_of(const dm_params *p);
 bool dm_is_restricted_to(const dm_random_search_params *p, int64_t number);
 extern const dm_param dm_random_search_table[];
 void dm_random_search_defaults(dm_params *p);
-dm_status dm_random_search_check(const dm_at *at, const dm_params *p, dm_error *err);
+dm_status dm_random_search_check(const dm_at *at, dm_params *p, dm_error *err);
 void dm_random_search_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* Races out->scored's candidates, named already; sets their results (present where they ran), the

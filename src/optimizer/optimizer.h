@@ -79,8 +79,9 @@ struct dm_optimizer {
     dm_valset_rule valset;
     size_t few_train, few_val; /* fewer examples than these are few; 0: any number will do */
     size_t (*demos)(const dm_params *p); /* that its candidates show at the most */
-    /* What goes together among the parameters; at: their object. NULL: all does. */
-    dm_status (*check)(const dm_at *at, const dm_params *p, dm_error *err);
+    /* Once all are read: what goes together among them, and defaults that depend on others. at:
+     * their object. NULL: nothing to do. */
+    dm_status (*check)(const dm_at *at, dm_params *p, dm_error *err);
     /* Whether they fit program and data: DM_E_JOB in one sentence. NULL: any do. */
     dm_status (*fits)(dm_arena *a, const dm_compile_input *in, dm_error *err);
     /* A cap on calls leaves so many program runs to its search, 1 at least. NULL: it cuts itself.
