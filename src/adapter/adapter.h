@@ -1,11 +1,29 @@
-/* Messages from a predictor's state, and fields from a completion: DSPy's ChatAdapter and
- * JSONAdapter byte for byte (contract 2, 3). */
+/* Messages from a predictor's state, and fields from a completion: DSPy's adapters byte for byte
+ * (contract 2, 3). */
 #ifndef DM_ADAPTER_ADAPTER_H
 #define DM_ADAPTER_ADAPTER_H
 
+#include "json/get.h"
 #include "program/program.h"
 
-typedef enum dm_adapter { DM_CHAT, DM_JSON } dm_adapter;
+/* To add an adapter: a file with its class (inside.h), and a row here, at the end: journals and the
+ * wire know an adapter by its number. The second word is its name in job files. */
+#define DM_ADAPTERS(ROW)                                                                           \
+    ROW(DM_CHAT, chat)                                                                             \
+    ROW(DM_JSON, json)                                                                             \
+    ROW(DM_XML, xml)
+
+#define DM_ADAPTER_NUMBER(number, name) number,
+typedef enum dm_adapter { DM_ADAPTERS(DM_ADAPTER_NUMBER) DM_N_ADAPTERS } dm_adapter;
+#define DM_ADAPTER_BAR(number, name) "|" #name
+#define DM_ADAPTER_NAMES             (&(DM_ADAPTERS(DM_ADAPTER_BAR))[1]) /* "chat|json", for help */
+
+const char *dm_adapter_name(dm_adapter kind);  /* "chat" */
+const char *dm_adapter_shown(dm_adapter kind); /* "chat adapter" */
+/* An absent value leaves *out as it is; the error tells the names. */
+dm_status dm_adapter_read(const dm_at *at, dm_adapter *out, dm_error *err) DM_MUST_USE;
+/* What is asked once more when an answer cannot be read; kind itself: nothing is. */
+dm_adapter dm_adapter_fallback(dm_adapter kind);
 
 typedef enum dm_message_role { DM_SYSTEM, DM_USER, DM_ASSISTANT } dm_message_role;
 const char *dm_message_role_name(dm_message_role r); /* "system", "user", "assistant" */
@@ -42,15 +60,15 @@ dm_status dm_adapter_parse(dm_arena *a, dm_adapter kind, const dm_signature *s, 
 dm_status dm_coerce(dm_arena *a, const dm_type *t, const dm_value *in, const dm_value **out,
                     dm_error *err) DM_MUST_USE;
 
-/* The response_format of a JSON-mode call (contract 3.5): the schema of case c,
- * {"type":"json_object"}, or nothing, by what the model is known to support. */
+/* The response_format of a call (contract 3.5): the schema of case c, {"type":"json_object"}, or
+ * nothing, by what the adapter wants and the model is known to support. */
 typedef enum dm_response_format {
     DM_FORMAT_NONE,
     DM_FORMAT_JSON_OBJECT,
     DM_FORMAT_SCHEMA
 } dm_response_format;
-/* json_object where an output's annotation is dict[...], else schema; callers lower it by model. */
-dm_response_format dm_adapter_format(const dm_signature *s);
-void dm_adapter_schema(dm_buf *b, const dm_signature *s); /* the schema S of case c */
+dm_response_format dm_adapter_format(dm_adapter kind,
+                                     const dm_signature *s); /* callers lower it by model */
+void dm_adapter_schema(dm_buf *b, const dm_signature *s);    /* the schema S of case c */
 
 #endif

@@ -1,6 +1,6 @@
 /* From a completion's text, or a JSON value, to a field's type (contract 3.3): what DSPy's
  * parse_value and pydantic's lax mode do for the types that there are. */
-#include "adapter/adapter.h"
+#include "adapter/inside.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
@@ -218,6 +218,11 @@ static const dm_value *validate(dm_arena *a, const dm_type *t, const dm_value *v
         return validate_union(a, t, v, strict);
     }
     return NULL;
+}
+
+const dm_value *dm_validate(dm_arena *a, const dm_type *t, const dm_value *v)
+{
+    return validate(a, t, v, false);
 }
 
 /* ---- DSPy's steps before pydantic ---- */

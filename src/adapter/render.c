@@ -1,11 +1,9 @@
-/* Messages of a predictor's state (contract 2; 3.5 for JSON mode). */
+/* Messages of a predictor's state, as far as adapters have them in common (contract 2). */
 #include "adapter/inside.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
 #include <string.h>
-
-#define INDENT "        "
 
 const char *dm_message_role_name(dm_message_role r)
 {
@@ -25,7 +23,7 @@ static const dm_field *input(const dm_signature *s, size_t i)
     return &s->fields[i];
 }
 
-static const dm_field *output(const dm_signature *s, size_t i)
+const dm_field *dm_adapter_output(const dm_signature *s, size_t i)
 {
     return &s->fields[s->n_inputs + i];
 }
@@ -84,7 +82,7 @@ dm_status dm_format_value(dm_buf *b, const dm_field *f, const dm_value *v, dm_er
 
 /* ---- the system message (contract 2.2) ---- */
 
-static void trim_from(dm_buf *b, size_t start) /* str.strip() of what stands behind start */
+void dm_format_trim(dm_buf *b, size_t start)
 {
     dm_str all = {b->data + start, b->len - start}, s = dm_py_strip(all);
     memmove(b->data + start, s.p, s.n);
@@ -109,14 +107,14 @@ static void put_list(dm_buf *b, const dm_field *fields, size_t n)
             dm_buf_printf(b, "\nConstraints: %.*s", DM_STR_ARG(f->constraints));
     }
     if (b->len > start)
-        trim_from(b, start);
+        dm_format_trim(b, start);
 }
 
 void dm_format_note(dm_buf *b, const dm_type *t)
 {
     if (t->kind == DM_T_STR)
         return;
-    dm_buf_text(b, INDENT "# note: the value you produce ");
+    dm_buf_text(b, DM_ADAPTER_INDENT "# note: the value you produce ");
     if (t->kind == DM_T_BOOL) {
         dm_buf_text(b, "must be True or False");
     } else if (t->kind == DM_T_INT || t->kind == DM_T_FLOAT) {
@@ -133,55 +131,23 @@ void dm_format_note(dm_buf *b, const dm_type *t)
     }
 }
 
-/* The line that a field's value stands under; each call renders one, so no printf. */
-static void put_mark(dm_buf *b, bool first, dm_str name)
+void dm_format_python_type(dm_buf *b, const dm_type *t)
 {
-    dm_buf_text(b, first ? "[[ ## " : "\n\n[[ ## ");
-    dm_buf_str(b, name);
-    dm_buf_text(b, " ## ]]\n");
+    if (t->kind == DM_T_STR)
+        return;
+    dm_buf_text(b, " (must be formatted as a valid Python ");
+    dm_type_name(b, t);
+    dm_buf_char(b, ')');
 }
 
-static void put_sections(dm_buf *b, const dm_field *fields, size_t n, bool notes)
-{
-    for (size_t i = 0; i < n; i++) {
-        put_mark(b, i == 0, fields[i].name);
-        dm_buf_printf(b, "{%.*s}", DM_STR_ARG(fields[i].name));
-        if (notes)
-            dm_format_note(b, fields[i].type);
-    }
-}
-
-static void put_json_structure(dm_buf *b, dm_arena *a, const dm_signature *s)
-{
-    dm_value *d = dm_value_dict(a);
-    for (size_t i = 0; i < s->n_outputs; i++) {
-        dm_buf text;
-        dm_buf_init(&text, DM_MAX_TEXT);
-        dm_buf_printf(&text, "{%.*s}", DM_STR_ARG(output(s, i)->name));
-        dm_format_note(&text, output(s, i)->type);
-        dm_value_set(a, d, output(s, i)->name, dm_value_string(a, keep(a, &text)));
-    }
-    dm_buf_text(b, "Inputs will have the following structure:\n\n");
-    put_sections(b, s->fields, s->n_inputs, false);
-    dm_buf_text(b, "\n\nOutputs will be a JSON object with the following fields.\n\n");
-    dm_json_write(b, d, DM_JSON_PYTHON_INDENT);
-}
-
-static void put_structure(dm_buf *b, dm_arena *a, dm_adapter kind, const dm_signature *s)
+static void put_structure(dm_buf *b, dm_arena *a, const dm_adapter_class *c, const dm_signature *s)
 {
     size_t start = b->len;
     dm_buf_text(
         b, "All interactions will be structured in the following way, with the appropriate values "
            "filled in.\n\n");
-    if (kind == DM_JSON) {
-        put_json_structure(b, a, s);
-    } else {
-        put_sections(b, s->fields, s->n_inputs, false);
-        dm_buf_text(b, "\n\n");
-        put_sections(b, s->fields + s->n_inputs, s->n_outputs, true);
-        dm_buf_text(b, "\n\n[[ ## completed ## ]]");
-    }
-    trim_from(b, start);
+    c->structure(b, a, s);
+    dm_format_trim(b, start);
 }
 
 static bool only_blanks(dm_str line)
@@ -211,13 +177,13 @@ static void put_objective(dm_buf *b, dm_str instructions)
     dm_buf_text(b, "In adhering to this structure, your objective is: ");
     dm_str rest = dm_buf_view(&dedented), line;
     while (dm_py_next_line(&rest, &line)) {
-        dm_buf_text(b, "\n" INDENT);
+        dm_buf_text(b, "\n" DM_ADAPTER_INDENT);
         dm_buf_str(b, line);
     }
     dm_buf_free(&dedented);
 }
 
-static dm_str system_message(dm_arena *a, dm_adapter kind, const dm_signature *s,
+static dm_str system_message(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,
                              dm_str instructions)
 {
     dm_buf b;
@@ -227,7 +193,7 @@ static dm_str system_message(dm_arena *a, dm_adapter kind, const dm_signature *s
     dm_buf_text(&b, "\nYour output fields are:\n");
     put_list(&b, s->fields + s->n_inputs, s->n_outputs);
     dm_buf_char(&b, '\n');
-    put_structure(&b, a, kind, s);
+    put_structure(&b, a, c, s);
     dm_buf_char(&b, '\n');
     put_objective(&b, instructions);
     return keep(a, &b);
@@ -235,59 +201,36 @@ static dm_str system_message(dm_arena *a, dm_adapter kind, const dm_signature *s
 
 /* ---- user messages (contract 2.6) ---- */
 
-static void put_requirements(dm_buf *b, dm_adapter kind, const dm_signature *s)
+static dm_status put_user(dm_buf *b, const dm_adapter_class *c, const dm_signature *s,
+                          const dm_value *values, const char *before, bool last, dm_error *err)
 {
-    dm_buf_text(b, kind == DM_JSON
-                       ? "Respond with a JSON object in the following order of fields: "
-                       : "Respond with the corresponding output fields, starting with the field ");
-    for (size_t i = 0; i < s->n_outputs; i++) {
-        const dm_field *f = output(s, i);
-        dm_buf_text(b, i ? ", then `" : "`");
-        dm_buf_text(b, kind == DM_JSON ? "" : "[[ ## ");
-        dm_buf_str(b, f->name);
-        dm_buf_text(b, kind == DM_JSON ? "`" : " ## ]]`");
-        if (f->type->kind == DM_T_STR)
-            continue;
-        dm_buf_text(b, " (must be formatted as a valid Python ");
-        dm_type_name(b, f->type);
-        dm_buf_char(b, ')');
-    }
-    dm_buf_text(b, kind == DM_JSON
-                       ? "."
-                       : ", and then ending with the marker for `[[ ## completed ## ]]`.");
-}
-
-static dm_status put_user(dm_buf *b, dm_adapter kind, const dm_signature *s, const dm_value *values,
-                          const char *before, bool last, dm_error *err)
-{
-    bool first = true;
+    bool first = !*before;
     dm_buf_text(b, before);
-    first = !*before;
     for (size_t i = 0; i < s->n_inputs; i++) {
         const dm_value *v = dm_value_get_str(values, input(s, i)->name);
         if (!v)
             continue;
-        put_mark(b, first, input(s, i)->name);
+        dm_buf_text(b, first ? "" : "\n\n");
         first = false;
-        dm_status st = dm_format_value(b, input(s, i), v, err);
+        dm_status st = c->input(b, input(s, i), v, err);
         if (st != DM_OK)
             return st;
     }
     if (last) {
         dm_buf_text(b, first ? "" : "\n\n");
-        put_requirements(b, kind, s);
+        c->requirements(b, s);
     }
     if (b->len)
-        trim_from(b, 0);
+        dm_format_trim(b, 0);
     return DM_OK;
 }
 
-dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s,
-                          const dm_value *inputs, dm_str *out, dm_error *err)
+dm_status dm_render_user(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,
+                         const dm_value *inputs, dm_str *out, dm_error *err)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
-    dm_status st = put_user(&b, kind, s, inputs, "", true, err);
+    dm_status st = put_user(&b, c, s, inputs, "", true, err);
     if (st == DM_OK && b.full)
         st = dm_fail(err, DM_E_LIMIT, "a prompt of more than %zu bytes", b.max);
     *out = keep(a, &b);
@@ -296,37 +239,7 @@ dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s,
 
 /* ---- demonstrations (contract 2.7, 2.8) ---- */
 
-static const char missing[] = "Not supplied for this particular example. ";
-
-static dm_status chat_assistant(dm_buf *b, const dm_signature *s, const dm_value *demo,
-                                dm_error *err)
-{
-    for (size_t i = 0; i < s->n_outputs; i++) {
-        const dm_value *v = dm_value_get_str(demo, output(s, i)->name);
-        put_mark(b, i == 0, output(s, i)->name);
-        if (!v)
-            dm_buf_text(b, missing);
-        else {
-            dm_status st = dm_format_value(b, output(s, i), v, err);
-            if (st != DM_OK)
-                return st;
-        }
-    }
-    if (b->len)
-        trim_from(b, 0);
-    dm_buf_text(b, "\n\n[[ ## completed ## ]]\n");
-    return DM_OK;
-}
-
-static void json_assistant(dm_buf *b, dm_arena *a, const dm_signature *s, const dm_value *demo)
-{
-    dm_value *d = dm_value_dict(a);
-    for (size_t i = 0; i < s->n_outputs; i++) {
-        const dm_value *v = dm_value_get_str(demo, output(s, i)->name);
-        dm_value_set(a, d, output(s, i)->name, v ? v : dm_value_text(a, missing));
-    }
-    dm_json_write(b, d, DM_JSON_PYTHON_INDENT);
-}
+const char dm_adapter_missing[] = "Not supplied for this particular example. ";
 
 typedef enum completeness { DROPPED, INCOMPLETE, COMPLETE } completeness;
 
@@ -344,22 +257,20 @@ static completeness complete(const dm_signature *s, const dm_value *demo)
     return all ? COMPLETE : any_input && any_output ? INCOMPLETE : DROPPED;
 }
 
-static dm_status add_demo(dm_arena *a, dm_adapter kind, const dm_signature *s, const dm_value *demo,
-                          bool incomplete, dm_prefix *out, dm_error *err)
+static dm_status add_demo(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,
+                          const dm_value *demo, bool incomplete, dm_prefix *out, dm_error *err)
 {
     dm_buf user, assistant;
     dm_buf_init(&user, DM_MAX_TEXT);
     dm_buf_init(&assistant, DM_MAX_TEXT);
     dm_status st =
-        put_user(&user, kind, s, demo,
+        put_user(&user, c, s, demo,
                  incomplete ? "This is an example of the task, though some input or output fields "
                               "are not supplied."
                             : "",
                  false, err);
-    if (st == DM_OK && kind == DM_CHAT)
-        st = chat_assistant(&assistant, s, demo, err);
-    else if (st == DM_OK)
-        json_assistant(&assistant, a, s, demo);
+    if (st == DM_OK)
+        st = c->outputs(&assistant, a, s, demo, err);
     out->messages[out->n++] = (dm_message){DM_USER, keep(a, &user)};
     out->messages[out->n++] = (dm_message){DM_ASSISTANT, keep(a, &assistant)};
     return st;
@@ -378,30 +289,20 @@ static dm_str messages_json(dm_arena *a, const dm_prefix *p)
     return keep(a, &b);
 }
 
-dm_status dm_adapter_prefix(dm_arena *a, dm_adapter kind, const dm_signature *s,
-                            dm_str instructions, const dm_value *const *demos, size_t n_demos,
-                            dm_prefix *out, dm_error *err)
+dm_status dm_render_prefix(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,
+                           dm_str instructions, const dm_value *const *demos, size_t n_demos,
+                           dm_prefix *out, dm_error *err)
 {
     *out = (dm_prefix){.messages = dm_arena_alloc_n(a, 2 * n_demos + 1, sizeof *out->messages)};
-    out->messages[out->n++] = (dm_message){DM_SYSTEM, system_message(a, kind, s, instructions)};
+    out->messages[out->n++] = (dm_message){DM_SYSTEM, system_message(a, c, s, instructions)};
     for (int wanted = INCOMPLETE; wanted <= COMPLETE; wanted++)
         for (size_t i = 0; i < n_demos; i++) {
             if ((int)complete(s, demos[i]) != wanted)
                 continue;
-            dm_status st = add_demo(a, kind, s, demos[i], wanted == INCOMPLETE, out, err);
+            dm_status st = add_demo(a, c, s, demos[i], wanted == INCOMPLETE, out, err);
             if (st != DM_OK)
                 return dm_error_wrap(err, st, "demonstration %zu", i + 1);
         }
     out->json = messages_json(a, out);
     return DM_OK;
-}
-
-/* ---- response_format (contract 3.5) ---- */
-
-dm_response_format dm_adapter_format(const dm_signature *s)
-{
-    for (size_t i = 0; i < s->n_outputs; i++)
-        if (output(s, i)->type->kind == DM_T_DICT && output(s, i)->type->n)
-            return DM_FORMAT_JSON_OBJECT;
-    return DM_FORMAT_SCHEMA;
 }

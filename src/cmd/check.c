@@ -115,8 +115,8 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     }
     printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
            odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
-    if (job.has_optimizer)
-        printf("optimizer %s\nout       %s\n", dm_optimizer_name(job.optimizer.name), job.out);
+    if (job.optimizer)
+        printf("optimizer %s\nout       %s\n", job.optimizer->class->name, job.out);
     dm_plan plan = dm_plan_of(&job);
     dm_buf b;
     dm_buf_init(&b, 2000);

@@ -9,7 +9,7 @@
 #include "cmd/owned.h"
 #include "cmd/plan.h"
 #include "json/json.h"
-#include "optimizer/mipro.h"
+#include "optimizer/optimizer.h"
 #include "program/state_file.h"
 
 #include <limits.h>
@@ -35,30 +35,24 @@ typedef struct compilation {
 static void announce(const dm_job *job)
 {
     fprintf(stderr, "%s: %zu predictor%s, %s; train %zu, validation %zu%s, test %zu; %s%s\n",
-            dm_optimizer_name(job->optimizer.name), job->program->n,
-            job->program->n == 1 ? "" : "s",
-            job->setup.adapter == DM_JSON ? "JSON adapter" : "chat adapter", job->trainset->n,
+            job->optimizer->class->name, job->program->n, job->program->n == 1 ? "" : "s",
+            dm_adapter_shown(job->setup.adapter), job->trainset->n,
             job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
             job->testset ? job->testset->n : 0, job->model,
             job->stand_in ? " (stand-in, not a language model)" : "");
 }
 
-/* Which search runs, how to have the other, and how far ahead it decides. */
-static void announce_search(const dm_job *job, const dm_mipro_plan *plan)
+/* What the optimizer has to say about itself; the stand-in's calls need no filling. */
+static void announce_optimizer(dm_arena *a, const dm_job *job)
 {
-    const dm_optimizer_params *p = &job->optimizer;
-    bool schedule = p->search == DM_MIPRO_SCHEDULE;
-    fprintf(stderr, "search = %s%s: %zu program runs on %zu validation examples; %s\n",
-            dm_mipro_search_name(p->search), schedule ? " (DSPy's schedule)" : "", plan->runs,
-            plan->n_val,
-            schedule ? "optimizer.search = factor uses every score that is paid for"
-                     : "optimizer.search = mipro is DSPy's own schedule");
-    if (p->search == DM_MIPRO_FACTOR && !job->stand_in &&
-        (double)plan->in_flight < (double)job->concurrency)
-        fprintf(stderr,
-                "the search keeps %zu to %zu examples in flight, %lld calls are asked for: raise "
-                "optimizer.in_flight (early results then decide less)\n",
-                plan->in_flight, 2 * plan->in_flight, (long long)job->concurrency);
+    const dm_compile_input in = dm_job_input(job);
+    dm_buf b;
+    if (!in.params->class->announce)
+        return;
+    dm_buf_init(&b, 4096);
+    in.params->class->announce(&b, a, &in, job->stand_in ? 0 : job->concurrency);
+    fputs(b.data ? b.data : "", stderr);
+    dm_buf_free(&b);
 }
 
 #define CONFIRM_ABOVE 10.0 /* dollars, where nothing else is said */
@@ -405,12 +399,7 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
 static int run(compilation *c, dm_error *err)
 {
     const dm_job *job = c->job;
-    dm_compile_input in = {.params = &job->optimizer,
-                           .student = job->student,
-                           .teacher = job->teacher,
-                           .teacher_compiled = job->teacher_compiled,
-                           .trainset = job->trainset,
-                           .valset = job->valset};
+    const dm_compile_input in = dm_job_input(job);
     dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
     c->searched = dm_pool_stats_of(c->session.pool);
     if (st == DM_OK)
@@ -444,11 +433,8 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
     if (st == DM_OK && !metric)
         st = err.status;
-    job.optimizer.runs_that_fit = st == DM_OK ? dm_plan_runs_that_fit(&job) : 0;
-    dm_mipro_plan plan;
-    if (st == DM_OK && job.optimizer.name == DM_MIPRO_V2)
-        st = dm_mipro_plan_make(a, &job.optimizer, job.program->n, job.trainset->n, job.valset->n,
-                                &plan, &err);
+    if (st == DM_OK)
+        st = dm_plan_limit(&job, &err);
     if (st == DM_OK)
         st = dm_out_open(a, &job, line, &finished, &err);
     if (st == DM_OK && !finished)
@@ -466,8 +452,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     compilation c = {.arena = a, .job = &job};
     if (st == DM_OK) {
         announce(&job);
-        if (job.optimizer.name == DM_MIPRO_V2)
-            announce_search(&job, &plan);
+        announce_optimizer(a, &job);
         dm_plan calls = dm_plan_of(&job);
         st = announce_plan(&job, &calls, line, &err);
         if (st == DM_OK)

@@ -73,10 +73,7 @@ const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t
 
 size_t dm_estimate_demos(const dm_job *job)
 {
-    const dm_optimizer_params *p = &job->optimizer;
-    if (p->name == DM_LABELED_FEW_SHOT)
-        return (size_t)p->k;
-    return (size_t)fmax((double)p->max_bootstrapped_demos, (double)p->max_labeled_demos);
+    return job->optimizer ? job->optimizer->class->demos(job->optimizer) : 0;
 }
 
 /* Tokens of a prompt with so many demonstrations: on the line between what was measured, else by
@@ -89,14 +86,13 @@ static double prompt_tokens(const dm_job *job, const dm_calibration *c, double d
     return c->prompt[0] + slope * demos;
 }
 
-/* Of the proposer's prompts in the mean: each batch of rows is in one of them, two or three
- * examples and what was answered about data, program and module in all. */
-static double proposer_tokens(const dm_job *job, const dm_calibration *c, double calls)
+/* Of prompts of an optimizer's own questions, in the mean: each batch of rows is in one of them,
+ * two or three examples and what was answered about data, program and module in all. */
+static double question_tokens(const dm_job *job, const dm_calibration *c,
+                              const dm_plan_phase *phase)
 {
-    const dm_optimizer_params *p = &job->optimizer;
     const dm_dataset *train = job->trainset;
-    double batch = (double)p->view_data_batch_size, bytes = 0, n = 0;
-    double rows = p->data_aware_proposer ? fmin((double)train->n, 10 * batch) / fmax(1, calls) : 0;
+    double bytes = 0, n = 0, rows = phase->rows / fmax(1, phase->calls.expected);
     for (size_t k = 0; k < train->n && k < SHOWN; k++) {
         dm_buf b;
         dm_buf_init(&b, DM_MAX_TEXT);
@@ -137,42 +133,6 @@ static double answer_tokens(const dm_job *job)
     return sum / (double)job->program->n;
 }
 
-/* Share of the searched candidates that show demonstrations: all but one of a random search, of
- * MIPROv2's sets all but one. */
-static double candidates_with_demos(const dm_optimizer_params *p)
-{
-    if (p->name == DM_RANDOM_SEARCH)
-        return ((double)p->num_candidate_programs + 2) / ((double)p->num_candidate_programs + 3);
-    /* some sets have only as many as are labelled */
-    double most = fmax((double)p->max_bootstrapped_demos, (double)p->max_labeled_demos);
-    return most > 0 ? .75 * (most + (double)p->max_labeled_demos) / (2 * most) : 0;
-}
-
-/* Demonstrations that a phase's prompts show: at least, about, at most. */
-static void demos_of(const dm_job *job, dm_plan_phase phase, double out[3])
-{
-    const dm_optimizer_params *p = &job->optimizer;
-    double most = (double)dm_estimate_demos(job);
-    out[0] = out[1] = out[2] = 0;
-    if (!job->has_optimizer)
-        return;
-    switch (phase) {
-    case DM_PLAN_BOOTSTRAP: /* a teacher shows labelled ones */
-        out[0] = out[1] = out[2] = (double)p->max_labeled_demos;
-        break;
-    case DM_PLAN_SEARCH: /* one candidate of some shows none */
-        out[1] = candidates_with_demos(p) * most;
-        out[2] = most;
-        break;
-    case DM_PLAN_SCORE: /* start and winner */
-        out[1] = job->optimizer.name == DM_MIPRO_V2 ? .4 * most : .5 * most;
-        out[2] = most;
-        break;
-    case DM_PLAN_PROPOSE:
-        break;
-    }
-}
-
 static dm_range times(const dm_range *calls, double low, double expected, double high)
 {
     return (dm_range){calls->low * low, calls->expected * expected, calls->high * high};
@@ -185,11 +145,8 @@ static void add(dm_range *to, const dm_range *r)
     to->high += r->high;
 }
 
-static bool price_of(const dm_job *job, dm_plan_phase phase, dm_price *out)
+static bool price_of(const dm_job *job, dm_role role, dm_price *out)
 {
-    dm_role role = phase == DM_PLAN_BOOTSTRAP ? DM_TEACHER
-                   : phase == DM_PLAN_PROPOSE ? DM_PROMPT
-                                              : DM_TASK;
     dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
     dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
     if (!c)
@@ -199,18 +156,17 @@ static bool price_of(const dm_job *job, dm_plan_phase phase, dm_price *out)
     return c->price.known;
 }
 
-static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan *plan,
-                           dm_plan_phase phase, const dm_calibration *c)
+static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phase *phase,
+                           struct dm_estimate_phase *x, const dm_calibration *c)
 {
-    struct dm_estimate_phase *x = &e->phase[phase];
-    const dm_range *calls = &plan->calls[phase];
-    double off = c->n ? MEASURED : ASSUMED, demos[3], tokens[3];
-    demos_of(job, phase, demos);
-    for (int i = 0; i < 3; i++)
-        tokens[i] = prompt_tokens(job, c, demos[i]);
+    const dm_range *calls = &phase->calls;
+    double off = c->n ? MEASURED : ASSUMED;
+    double tokens[] = {prompt_tokens(job, c, phase->demos.low),
+                       prompt_tokens(job, c, phase->demos.expected),
+                       prompt_tokens(job, c, phase->demos.high)};
     double answer = isnan(c->completion) ? answer_tokens(job) : c->completion;
-    if (phase == DM_PLAN_PROPOSE) {
-        tokens[0] = tokens[1] = tokens[2] = proposer_tokens(job, c, calls->expected);
+    if (phase->asks) {
+        tokens[0] = tokens[1] = tokens[2] = question_tokens(job, c, phase);
         answer = c->proposal;
         off = .6;
     }
@@ -218,14 +174,14 @@ static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan *pla
     x->completion = times(calls, answer * (1 - off), answer, answer * (1 + off));
     dm_price price = {0};
     if (calls->high > 0) {
-        e->has_cost &= price_of(job, phase, &price);
+        e->has_cost &= price_of(job, phase->role, &price);
         x->cost.low = (x->prompt.low * price.prompt + x->completion.low * price.completion) / 1e6;
         x->cost.expected =
             (x->prompt.expected * price.prompt + x->completion.expected * price.completion) / 1e6;
         x->cost.high =
             (x->prompt.high * price.prompt + x->completion.high * price.completion) / 1e6;
     }
-    double flight = fmax(1, fmin(plan->fill[phase], (double)job->concurrency));
+    double flight = fmax(1, fmin(phase->fill, (double)job->concurrency));
     double call = job->stand_in ? 1e-4 : c->seconds;
     x->seconds = times(calls, call * (1 - off) / flight, call / flight, call * (1 + off) / flight);
 }
@@ -233,8 +189,8 @@ static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan *pla
 dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_calibration *c)
 {
     dm_estimate e = {.has_cost = true};
-    for (int i = 0; i < DM_PLAN_PHASES; i++) {
-        estimate_phase(&e, job, plan, (dm_plan_phase)i, c);
+    for (size_t i = 0; i < plan->n; i++) {
+        estimate_phase(&e, job, &plan->phases[i], &e.phase[i], c);
         add(&e.all.prompt, &e.phase[i].prompt);
         add(&e.all.completion, &e.phase[i].completion);
         add(&e.all.cost, &e.phase[i].cost);
@@ -270,8 +226,8 @@ static void put_row(dm_buf *b, const char *name, const dm_range *calls,
 dm_range dm_plan_together(const dm_plan *plan)
 {
     dm_range all = {0, 0, 0};
-    for (int i = 0; i < DM_PLAN_PHASES; i++)
-        add(&all, &plan->calls[i]);
+    for (size_t i = 0; i < plan->n; i++)
+        add(&all, &plan->phases[i].calls);
     return all;
 }
 
@@ -281,9 +237,9 @@ void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
     dm_range all = dm_plan_together(plan);
     dm_buf_printf(b, "%-10s %8s %8s %8s  %8s %8s%s   %s\n", "calls", "low", "expected", "high",
                   "prompt", "answers", cost ? "     cost" : "", "time, expected");
-    for (int i = 0; i < DM_PLAN_PHASES; i++)
-        if (plan->calls[i].high > 0)
-            put_row(b, dm_plan_phase_name((dm_plan_phase)i), &plan->calls[i], &e->phase[i], cost);
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->phases[i].calls.high > 0)
+            put_row(b, plan->phases[i].name, &plan->phases[i].calls, &e->phase[i], cost);
     put_row(b, "together", &all, &e->all, cost);
 }
 
@@ -334,17 +290,16 @@ void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_
                     double start)
 {
     size_t train = job->trainset ? job->trainset->n : 0, val = job->valset ? job->valset->n : 0;
-    bool mipro = job->optimizer.name == DM_MIPRO_V2;
-    size_t want = mipro ? 100 : 20;
-    if (!job->has_optimizer)
+    if (!job->optimizer)
         return;
-    if (job->optimizer.name != DM_LABELED_FEW_SHOT && train < want)
+    const dm_optimizer *o = job->optimizer->class;
+    if (train < o->few_train)
         dm_buf_printf(b, "%zu examples to train on: from %zu on the choice gets better\n", train,
-                      want);
-    if (job->optimizer.name != DM_LABELED_FEW_SHOT && val > 0 && val < 50)
+                      o->few_train);
+    if (val > 0 && val < o->few_val)
         dm_buf_printf(b,
-                      "%zu examples to validate: from 50 on candidates can be told apart better\n",
-                      val);
+                      "%zu examples to validate: from %zu on candidates can be told apart better\n",
+                      val, o->few_val);
     dm_range all = dm_plan_together(plan);
     advise_budget(b, &job->cap, &all, e);
     switch (dm_worth_of(start, train)) {

@@ -20,7 +20,7 @@ dm_calibration dm_calibration_assumed(void);
 typedef struct dm_estimate {
     struct dm_estimate_phase {
         dm_range prompt, completion, cost, seconds;
-    } phase[DM_PLAN_PHASES], all;
+    } phase[DM_MOST_PHASES], all;
     bool has_cost; /* every model has a price */
 } dm_estimate;
 

@@ -3,7 +3,6 @@
 #include "base/utf8.h"
 #include "cmd/paths.h"
 #include "json/json.h"
-#include "optimizer/mipro.h"
 #include "program/state_file.h"
 
 #include <limits.h>
@@ -159,16 +158,22 @@ static dm_status read_inputs(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     return DM_OK;
 }
 
-/* DSPy's rule for MIPROv2: without a validation set the last four fifths of the training set are
- * one, 1000 at most (contract 8.4 a). */
-static dm_status split_for_mipro(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+/* The optimizer's rule where there is no validation set. */
+static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
-    if (!job->has_optimizer || job->optimizer.name != DM_MIPRO_V2 || job->valset || !job->trainset)
+    if (!job->optimizer || job->valset || !job->trainset)
+        return DM_OK;
+    const dm_optimizer *o = job->optimizer->class;
+    if (o->valset == DM_VALSET_TRAINSET) {
+        job->valset = job->trainset;
+        job->valset_is_trainset = true;
+    }
+    if (o->valset != DM_VALSET_SPLIT)
         return DM_OK;
     size_t n = job->trainset->n, val = (size_t)(0.8 * (double)n);
     dm_at at = dm_at_key(root, "trainset");
     if (n < 2)
-        return dm_at_fail(&at, err, "mipro_v2 needs two examples, or a validation set");
+        return dm_at_fail(&at, err, "%s needs two examples, or a validation set", o->name);
     val = val < 1 ? 1 : val > 1000 ? 1000 : val;
     job->valset = dm_dataset_slice(a, job->trainset, n - val, val);
     job->trainset = dm_dataset_slice(a, job->trainset, 0, n - val);
@@ -186,12 +191,7 @@ static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error
         st = split(a, root, job, err);
     if (st != DM_OK)
         return st;
-    /* DSPy's rule for random search: without a validation set, the training set is one. */
-    if (job->has_optimizer && job->optimizer.name == DM_RANDOM_SEARCH && !job->valset) {
-        job->valset = job->trainset;
-        job->valset_is_trainset = true;
-    }
-    st = split_for_mipro(a, root, job, err);
+    st = choose_valset(a, root, job, err);
     const dm_dataset *sets[] = {job->trainset, job->valset, job->testset};
     for (int i = 0; i < 3 && st == DM_OK; i++)
         if (sets[i])
@@ -221,12 +221,10 @@ static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm
     return DM_OK;
 }
 
-/* Which optimizers ask a role something; every model given has a reader or is refused. */
+/* Whether a role is asked something; every model given has a reader or is refused. */
 static bool role_is_read(const dm_job *job, int role)
 {
-    bool bootstraps = job->optimizer.name != DM_LABELED_FEW_SHOT;
-    return role == DM_TASK || !job->has_optimizer || (role == DM_TEACHER && bootstraps) ||
-           (role == DM_PROMPT && job->optimizer.name == DM_MIPRO_V2);
+    return role == DM_TASK || !job->optimizer || (job->optimizer->class->roles >> role & 1);
 }
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
@@ -258,7 +256,7 @@ static dm_status read_models(dm_arena *a, const dm_at *root, dm_job *job, dm_err
         dm_at role = dm_at_key(&lms, roles[i]);
         if (role.v && !role_is_read(job, i))
             return dm_at_fail(&role, err, "%s asks no model of this role: leave it out",
-                              dm_optimizer_name(job->optimizer.name));
+                              job->optimizer->class->name);
         if (i == DM_TASK || !role.v)
             role = task.v && (i == DM_TASK || !lm.v) ? task : lm;
         st = read_role(a, &role, i, job, err);
@@ -268,71 +266,102 @@ static dm_status read_models(dm_arena *a, const dm_at *root, dm_job *job, dm_err
 
 /* ---- the whole ---- */
 
+/* The job's seed is the optimizer's; at: where the job says it, seed < 0: it does not. */
+static dm_status settle_seed(const dm_at *at, int64_t seed, dm_job *job, dm_error *err)
+{
+    dm_params *p = job->optimizer;
+    if (seed >= 0 && p && p->has_seed && p->seed != seed)
+        return dm_at_fail(at, err, "optimizer.seed is the same setting and says %lld",
+                          (long long)p->seed);
+    job->has_seed = seed >= 0 || (p && p->has_seed);
+    job->seed = seed >= 0 ? seed : job->has_seed ? p->seed : 0;
+    job->setup.seed = (uint64_t)job->seed;
+    if (p) {
+        p->has_seed = job->has_seed;
+        p->seed = job->seed;
+    }
+    return DM_OK;
+}
+
+static dm_status read_max_errors(const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_at at = dm_at_key(root, "max_errors");
+    int64_t most = 0;
+    if (!at.v)
+        return DM_OK;
+    if (job->optimizer && !dm_param_named(job->optimizer->class, "max_errors"))
+        return dm_at_fail(&at, err, "%s runs nothing that it could count",
+                          job->optimizer->class->name);
+    dm_status st = dm_get_int(&at, 1, INT32_MAX, &most, err);
+    if (job->optimizer) {
+        job->optimizer->max_errors = most;
+        job->optimizer->has_max_errors = true;
+    }
+    return st;
+}
+
 static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, dm_job *job,
                            dm_error *err)
 {
     dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer");
-    dm_str adapter = DM_STR("chat");
     int64_t seed = -1;
-    dm_status st = dm_get_string(&at, &adapter, err);
-    if (st == DM_OK && !dm_str_is(adapter, "chat") && !dm_str_is(adapter, "json"))
-        st = dm_at_fail(&at, err, "\"chat\" or \"json\", not \"%.*s\"", DM_STR_ARG(adapter));
-    job->setup.adapter = dm_str_is(adapter, "json") ? DM_JSON : DM_CHAT;
+    dm_status st = dm_adapter_read(&at, &job->setup.adapter, err);
     if (st == DM_OK && wants.optimizer && !optimizer.v)
         st = dm_at_fail(root, err,
                         "optimizer: an optimizer is missing, such as \"bootstrap_few_shot\"");
     if (st == DM_OK && optimizer.v) {
         st = dm_optimizer_read(a, &optimizer, &job->optimizer, err);
-        job->has_optimizer = true;
     }
     if (st == DM_OK)
         st = (at = dm_at_key(root, "seed"), dm_get_int(&at, 0, INT32_MAX, &seed, err));
-    if (st == DM_OK && seed >= 0 && job->optimizer.has_seed && job->optimizer.seed != seed)
-        st = dm_at_fail(&at, err, "optimizer.seed is the same setting and says %lld",
-                        (long long)job->optimizer.seed);
-    if (seed >= 0) {
-        job->optimizer.has_seed = true;
-        job->optimizer.seed = seed;
-    }
+    if (st == DM_OK)
+        st = settle_seed(&at, seed, job, err);
     if (st == DM_OK)
         st = (at = dm_at_key(root, "failure_score"),
               dm_get_number(&at, 0, 1, &job->setup.failure_score, err));
-    if (st == DM_OK && (at = dm_at_key(root, "max_errors")).v) {
-        if (job->has_optimizer && job->optimizer.name == DM_LABELED_FEW_SHOT)
-            return dm_at_fail(&at, err, "labeled_few_shot runs nothing that it could count");
-        st = dm_get_int(&at, 1, INT32_MAX, &job->optimizer.max_errors, err);
-        job->optimizer.has_max_errors = true;
-    }
-    job->setup.seed = job->optimizer.has_seed ? (uint64_t)job->optimizer.seed : 0;
+    if (st == DM_OK)
+        st = read_max_errors(root, job, err);
     return st;
 }
 
-/* The user's own instructions; a file, as it stands beside the job. */
-static dm_status read_proposals(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+/* A file that is a parameter, as it stands beside the job. */
+static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param *param, dm_job *job,
+                                 dm_error *err)
 {
-    dm_at optimizer = dm_at_key(root, "optimizer"), at = dm_at_key(&optimizer, "proposals");
+    dm_param_file *value = (dm_param_file *)(void *)((char *)job->optimizer + param->at);
+    dm_at optimizer = dm_at_key(root, "optimizer"), at = dm_at_key(&optimizer, param->name);
     const char *path = NULL;
     dm_str text;
-    if (!job->has_optimizer || !job->optimizer.proposals_file)
+    if (!value->name)
         return DM_OK;
     dm_status st = dm_path_read(a, &at, &path, err);
     if (st == DM_OK)
         st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
-        return dm_error_wrap(err, st, "optimizer.proposals");
-    const dm_value *file = dm_json_read(a, text, err);
-    if (!file)
+        return dm_error_wrap(err, st, "optimizer.%s", param->name);
+    value->json = dm_json_read(a, text, err);
+    if (!value->json)
         return dm_json_error_in(err, DM_E_JOB, path);
-    job->optimizer.proposals = file;
-    return dm_proposals_check(file, path, job->program, err);
+    return param->suits(value->json, path, job->program, err);
+}
+
+static dm_status read_param_files(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_status st = DM_OK;
+    const dm_param *param = job->optimizer ? job->optimizer->class->params : NULL;
+    for (; param && param->name && st == DM_OK; param++)
+        if (param->kind == DM_PARAM_FILE)
+            st = read_param_file(a, root, param, job, err);
+    return st;
 }
 
 /* What has no reader with the optimizer that was chosen. */
 static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
 {
     dm_at teacher = dm_at_key(root, "teacher");
-    if (job->has_optimizer && job->optimizer.name == DM_LABELED_FEW_SHOT && teacher.v)
-        return dm_at_fail(&teacher, err, "labeled_few_shot has no teacher: leave it out");
+    const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
+    if (o && !(o->roles >> DM_TEACHER & 1) && teacher.v)
+        return dm_at_fail(&teacher, err, "%s has no teacher: leave it out", o->name);
     return DM_OK;
 }
 
@@ -347,14 +376,22 @@ static dm_value *program_only(dm_arena *a, const dm_value *job)
     return d;
 }
 
-/* Whether its numbers fit the data. */
-static dm_status check_mipro(dm_arena *a, const dm_job *job, dm_error *err)
+dm_compile_input dm_job_input(const dm_job *job)
 {
-    dm_mipro_plan plan;
-    return job->optimizer.name != DM_MIPRO_V2
-               ? DM_OK
-               : dm_mipro_plan_make(a, &job->optimizer, job->program->n, job->trainset->n,
-                                    job->valset->n, &plan, err);
+    const dm_dataset *none = dm_dataset_of(job->arena, "", dm_value_list(job->arena));
+    return (dm_compile_input){.params = job->optimizer,
+                              .student = job->student,
+                              .teacher = job->teacher,
+                              .teacher_compiled = job->teacher_compiled,
+                              .trainset = job->trainset ? job->trainset : none,
+                              .valset = job->valset ? job->valset : none};
+}
+
+/* Whether the optimizer's numbers fit program and data. */
+static dm_status check_fit(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    const dm_compile_input in = dm_job_input(job);
+    return job->optimizer->class->fits ? job->optimizer->class->fits(a, &in, err) : DM_OK;
 }
 
 static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **out, dm_error *err)
@@ -454,7 +491,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     const dm_value *file = NULL;
     dm_value *merged = NULL;
     *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
-    dm_optimizer_defaults(&job->optimizer, DM_BOOTSTRAP_FEW_SHOT);
     job->setup.deadline = INFINITY;
     job->setup.json_fallback = true;
     job->setup.job_file = job->file;
@@ -474,7 +510,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
     if (st == DM_OK && wants.data)
-        st = read_proposals(a, &root, job, err);
+        st = read_param_files(a, &root, job, err);
     if (st == DM_OK)
         st = read_inputs(a, &root, job, err);
     if (st == DM_OK && wants.model)
@@ -486,7 +522,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data && wants.optimizer)
-        st = check_mipro(a, job, err);
+        st = check_fit(a, job, err);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");
@@ -558,16 +594,20 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
 {
     const dm_value *given = dm_value_get(job->json, "optimizer");
     dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("name"), dm_value_text(a, dm_optimizer_name(job->optimizer.name)));
+    dm_value_set(a, d, DM_STR("name"), dm_value_text(a, job->optimizer->class->name));
     for (size_t i = 0; given && given->kind == DM_DICT && i < given->n; i++)
         if (!dm_str_is(given->members[i].key, "name") &&
             !dm_str_is(given->members[i].key, "num_threads") &&
             !dm_str_is(given->members[i].key, "in_flight") &&
             !dm_str_is(given->members[i].key, "seed"))
             dm_value_set(a, d, given->members[i].key, given->members[i].value);
-    if (job->optimizer.proposals) { /* what it says, not where it is */
-        dm_hash h = dm_json_hash(job->optimizer.proposals);
-        put_hash(a, d, "proposals", &h);
+    for (const dm_param *p = job->optimizer->class->params; p->name; p++) {
+        const dm_param_file *file =
+            (const dm_param_file *)(const void *)((const char *)job->optimizer + p->at);
+        if (p->kind != DM_PARAM_FILE || !file->json)
+            continue; /* a file: what it says, not where it is */
+        dm_hash h = dm_json_hash(file->json);
+        put_hash(a, d, p->name, &h);
     }
     return d;
 }
@@ -590,17 +630,16 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
     dm_value_set(a, d, DM_STR("lm"), models);
     if (job->setup.metric)
         dm_value_set(a, d, DM_STR("metric"), job->setup.metric);
-    dm_value_set(a, d, DM_STR("adapter"),
-                 dm_value_text(a, job->setup.adapter == DM_JSON ? "json" : "chat"));
+    dm_value_set(a, d, DM_STR("adapter"), dm_value_text(a, dm_adapter_name(job->setup.adapter)));
     dm_value_set(a, d, DM_STR("inputs"),
                  dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, job->setup.failure_score));
-    if (job->has_optimizer)
+    if (job->optimizer)
         dm_value_set(a, d, DM_STR("optimizer"), optimizer_json(a, job));
     const dm_value *in_flight = dm_value_get(dm_value_get(job->json, "optimizer"), "in_flight");
     if (in_flight)
         dm_value_set(a, d, DM_STR("in_flight"), in_flight);
     dm_value_set(a, d, DM_STR("seed"),
-                 job->optimizer.has_seed ? dm_value_int(a, job->optimizer.seed) : dm_value_null(a));
+                 job->has_seed ? dm_value_int(a, job->seed) : dm_value_null(a));
     return d;
 }

@@ -14,8 +14,10 @@ typedef struct dm_job {
     const dm_candidate *student; /* the program as written, or the program file */
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled;
-    bool has_optimizer, valset_is_trainset;
-    dm_optimizer_params optimizer;
+    bool valset_is_trainset;
+    dm_params *optimizer; /* NULL: none */
+    bool has_seed;
+    int64_t seed;
     const dm_dataset *trainset, *valset, *testset;
     double drain;        /* s, for calls in flight when the run stops */
     const char *out;     /* folder */
@@ -40,6 +42,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
 /* What makes two jobs the same: program, data, metric, optimizer, models, seed. Dict of key ->
  * text. */
 dm_value *dm_job_identity(dm_arena *a, const dm_job *job);
+/* What the job's optimizer is given. Sets that are missing are empty. */
+dm_compile_input dm_job_input(const dm_job *job);
 /* Checks the metric against the data; gives it back for use (free it). */
 dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err) DM_MUST_USE;
 /* The names that the job's models give as api_key_env, at most room; none where the job cannot be

@@ -1,7 +1,9 @@
 #include "cmd/options.h"
+#include "adapter/adapter.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/config.h"
+#include "optimizer/optimizer.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -13,7 +15,10 @@
 #define R (DM_FOR_JOB | DM_FOR_RUN | DM_FOR_SHOW)
 #define C (DM_FOR_COMPILE | DM_FOR_PLAN | DM_FOR_CHECK)
 
-const dm_option dm_options[] = {
+static char optimizer_names[1000];
+#define PARAMETERS "optimizer.*" /* stands for the parameters of all optimizers */
+
+static const dm_option rows[] = {
     /* what is compiled */
     {"program", DM_OPT_JOB, R, "JSON",
      "{\"predict\": SIG}, {\"chain_of_thought\": SIG} or {\"steps\": [...]}; with "
@@ -21,7 +26,7 @@ const dm_option dm_options[] = {
     {"student", DM_OPT_PATH, J, "FILE",
      "program file to start from, instead of the program as written"},
     {"teacher", DM_OPT_PATH, C, "FILE", "program file that bootstraps the demonstrations"},
-    {"adapter", DM_OPT_JOB, R, "chat|json", "how prompts are written and answers read (chat)"},
+    {"adapter", DM_OPT_JOB, R, DM_ADAPTER_NAMES, "how prompts are written and answers read (chat)"},
     /* data */
     {"trainset", DM_OPT_PATH, J, "FILE", "JSON Lines, a JSON array, or CSV with a header row"},
     {"valset", DM_OPT_PATH, J, "FILE", "examples that candidates are scored on"},
@@ -47,66 +52,9 @@ const dm_option dm_options[] = {
     {"lms.judge", DM_OPT_JOB, R, "MODEL", "likewise"},
     {"lms.judge.*", DM_OPT_JOB, R, "...", "likewise"},
     /* optimizer */
-    {"optimizer", DM_OPT_JOB, J, "NAME",
-     "labeled_few_shot, bootstrap_few_shot, bootstrap_few_shot_with_random_search, mipro_v2"},
+    {"optimizer", DM_OPT_JOB, J, "NAME", optimizer_names},
     {"optimizer.name", DM_OPT_JOB, J, "NAME", "the same"},
-    {"optimizer.seed", DM_OPT_JOB, C, "N", "the same as seed"},
-    {"optimizer.k", DM_OPT_JOB, C, "N", "labeled_few_shot: demonstrations (16)"},
-    {"optimizer.sample", DM_OPT_JOB, C, "BOOL",
-     "labeled_few_shot: drawn at random, not the first k (true)"},
-    {"optimizer.max_bootstrapped_demos", DM_OPT_JOB, C, "N",
-     "demonstrations made by running the teacher (4)"},
-    {"optimizer.max_labeled_demos", DM_OPT_JOB, C, "N",
-     "demonstrations in all, filled up from the data (16; mipro_v2: 4)"},
-    {"optimizer.max_rounds", DM_OPT_JOB, C, "N", "attempts at each example (1)"},
-    {"optimizer.metric_threshold", DM_OPT_JOB, C, "S",
-     "score from which on an answer becomes a demonstration"},
-    {"optimizer.max_errors", DM_OPT_JOB, C, "N",
-     "program and metric errors that end the run (none)"},
-    {"optimizer.num_candidate_programs", DM_OPT_JOB, C, "N",
-     "random search: candidates beside the first three (16)"},
-    {"optimizer.stop_at_score", DM_OPT_JOB, C, "P",
-     "random search, mipro_v2: per cent at which it stops"},
-    {"optimizer.labeled_sample", DM_OPT_JOB, C, "BOOL",
-     "random search: candidate -2 draws at random (true)"},
-    {"optimizer.restrict", DM_OPT_JOB, C, "LIST",
-     "random search: only the candidates of these numbers"},
-    {"optimizer.race", DM_OPT_JOB, C, "true|halving",
-     "random search: drop candidates that cannot win any more (false, which is DSPy's)"},
-    {"optimizer.race_alpha", DM_OPT_JOB, C, "P",
-     "race = true: chance of losing full evaluation's winner (0.05)"},
-    {"optimizer.auto", DM_OPT_JOB, C, "WORD",
-     "mipro_v2: light, medium, heavy; null: num_candidates and num_trials (light)"},
-    {"optimizer.num_candidates", DM_OPT_JOB, C, "N", "mipro_v2: demo sets, and instructions"},
-    {"optimizer.num_trials", DM_OPT_JOB, C, "N", "mipro_v2: trials of DSPy's schedule"},
-    {"optimizer.minibatch", DM_OPT_JOB, C, "BOOL", "mipro_v2: trials on minibatches (true)"},
-    {"optimizer.minibatch_size", DM_OPT_JOB, C, "N", "mipro_v2: their size (35)"},
-    {"optimizer.minibatch_full_eval_steps", DM_OPT_JOB, C, "N",
-     "mipro_v2: a full evaluation after so many (5)"},
-    {"optimizer.program_aware_proposer", DM_OPT_JOB, C, "BOOL",
-     "mipro_v2: the proposer sees the program (true)"},
-    {"optimizer.data_aware_proposer", DM_OPT_JOB, C, "BOOL",
-     "mipro_v2: and a summary of the data (true)"},
-    {"optimizer.view_data_batch_size", DM_OPT_JOB, C, "N",
-     "mipro_v2: rows that are looked at together for it (10)"},
-    {"optimizer.tip_aware_proposer", DM_OPT_JOB, C, "BOOL", "mipro_v2: and a tip (true)"},
-    {"optimizer.fewshot_aware_proposer", DM_OPT_JOB, C, "BOOL",
-     "mipro_v2: and demonstrations (true)"},
-    {"optimizer.init_temperature", DM_OPT_JOB, C, "T", "mipro_v2: of proposals (1.0)"},
-    {"optimizer.proposals", DM_OPT_PATH, C, "FILE",
-     "mipro_v2: your own instructions: {\"PREDICTOR\": [\"...\", ...]}, filled up by the "
-     "model; {\"PREDICTOR\": {\"instead\": [...]}}: not filled up"},
-    {"optimizer.search", DM_OPT_JOB, C, "WORD",
-     "mipro_v2: factor, mipro (DSPy's schedule), tpe, random, halving (factor)"},
-    {"optimizer.runs", DM_OPT_JOB, C, "N",
-     "mipro_v2: program runs of the search (those of DSPy's schedule)"},
-    {"optimizer.in_flight", DM_OPT_JOB, C, "N",
-     "mipro_v2: examples in flight; part of the search (a twentieth of runs, 32 to 256)"},
-    {"optimizer.patience", DM_OPT_JOB, C, "N",
-     "mipro_v2: ends after so many runs without another best candidate (never)"},
-    {"optimizer.leak_guard", DM_OPT_JOB, C, "BOOL",
-     "mipro_v2: an example in a candidate's demonstrations is not scored for it (true; mipro and "
-     "tpe: false)"},
+    {PARAMETERS, DM_OPT_JOB, C, NULL, NULL},
     {"optimizer.num_threads", DM_OPT_JOB, C, "N", "DSPy's name for lm.concurrency"},
     /* the run */
     {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},
@@ -149,7 +97,52 @@ const dm_option dm_options[] = {
      "print the messages that are sent, as a JSON array"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
 };
-const size_t dm_n_options = sizeof dm_options / sizeof *dm_options;
+
+/* ---- the whole table: the rows, with the optimizers' own in their place ---- */
+
+#define MOST_OPTIONS 400
+static dm_option options[MOST_OPTIONS]; /* [n_options] */
+static size_t n_options;
+
+static void add_option(dm_option o)
+{
+    if (n_options == MOST_OPTIONS)
+        abort(); /* more than there is room for */
+    options[n_options++] = o;
+}
+
+/* A parameter that several optimizers have is one option, described by the first of them. */
+static void add_parameters(const dm_option *like)
+{
+    static char names[MOST_OPTIONS][64];
+    for (size_t i = 0; i < dm_n_optimizers; i++)
+        for (const dm_param *p = dm_optimizers[i]->params; p->name; p++) {
+            bool again = false;
+            for (size_t k = 0; k < i; k++)
+                again |= dm_param_named(dm_optimizers[k], p->name) != NULL;
+            if (again)
+                continue;
+            char *name = names[n_options];
+            snprintf(name, sizeof names[0], "optimizer.%s", p->name);
+            add_option((dm_option){name, p->kind == DM_PARAM_FILE ? DM_OPT_PATH : DM_OPT_JOB,
+                                   like->commands, p->value, p->help});
+        }
+}
+
+static void make_table(void)
+{
+    size_t used = 0;
+    if (n_options)
+        return;
+    for (size_t i = 0; i < dm_n_optimizers; i++)
+        used += (size_t)snprintf(optimizer_names + used, sizeof optimizer_names - used, "%s%s",
+                                 i ? ", " : "", dm_optimizers[i]->name);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, PARAMETERS) == 0)
+            add_parameters(&rows[i]);
+        else
+            add_option(rows[i]);
+}
 
 /* ---- finding ---- */
 
@@ -171,21 +164,21 @@ static bool matches(const dm_option *o, const char *name)
 
 static const dm_option *find(unsigned command, const char *name)
 {
-    for (size_t i = 0; i < dm_n_options; i++)
-        if ((dm_options[i].commands & command) && matches(&dm_options[i], name))
-            return &dm_options[i];
+    for (size_t i = 0; i < n_options; i++)
+        if ((options[i].commands & command) && matches(&options[i], name))
+            return &options[i];
     return NULL;
 }
 
 static dm_status unknown(unsigned command, const char *word, const char *name, dm_error *err)
 {
-    const char *names[192];
+    const char *names[MOST_OPTIONS];
     size_t n = 0;
-    for (size_t i = 0; i < dm_n_options && n < 192; i++)
-        if ((dm_options[i].commands & command) && !strchr(dm_options[i].name, '*'))
-            names[n++] = dm_options[i].name;
-    for (size_t i = 0; i < dm_n_options; i++)
-        if (matches(&dm_options[i], name))
+    for (size_t i = 0; i < n_options; i++)
+        if ((options[i].commands & command) && !strchr(options[i].name, '*'))
+            names[n++] = options[i].name;
+    for (size_t i = 0; i < n_options; i++)
+        if (matches(&options[i], name))
             return dm_fail(err, DM_E_USAGE, "%s is no option of this command", word);
     const char *near = dm_nearest(name, names, n);
     if (strncmp(name, "lm.", 3) == 0) {
@@ -289,6 +282,7 @@ static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, 
 dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **argv,
                                dm_command_line *out, dm_error *err)
 {
+    make_table();
     *out = (dm_command_line){.keys = dm_value_dict(a), .flags = dm_value_dict(a)};
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
@@ -342,10 +336,11 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
 {
     const char *names[64];
     size_t n = 0;
+    make_table();
     dm_at at = dm_at_root(job, file, DM_E_JOB);
-    for (size_t i = 0; i < dm_n_options && n < 60; i++)
-        if (dm_options[i].kind <= DM_OPT_PATH && !strchr(dm_options[i].name, '.'))
-            names[n++] = dm_options[i].name;
+    for (size_t i = 0; i < n_options && n < 60; i++)
+        if (options[i].kind <= DM_OPT_PATH && !strchr(options[i].name, '.'))
+            names[n++] = options[i].name;
     dm_status st = dm_get_known(&at, names, n, err);
     if (st != DM_OK)
         return st;
@@ -378,8 +373,9 @@ static void put_model_keys(dm_buf *b)
 void dm_options_help(dm_buf *b, unsigned command)
 {
     bool models = false;
-    for (size_t i = 0; i < dm_n_options; i++) {
-        const dm_option *o = &dm_options[i];
+    make_table();
+    for (size_t i = 0; i < n_options; i++) {
+        const dm_option *o = &options[i];
         char left[80];
         if (!(o->commands & command))
             continue;

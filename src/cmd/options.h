@@ -1,4 +1,5 @@
-/* One table drives defaults, flags, the job file and --help (src/README.md §1). */
+/* One table drives flags, the job file and --help (src/README.md §1); the optimizers' parameters in it
+ * come from their own tables (optimizer/optimizer.h). */
 #ifndef DM_CMD_OPTIONS_H
 #define DM_CMD_OPTIONS_H
 
@@ -31,9 +32,6 @@ typedef struct dm_option {
     const char *value; /* what stands for the value in --help; NULL: a switch */
     const char *help;  /* with the default */
 } dm_option;
-
-extern const dm_option dm_options[];
-extern const size_t dm_n_options;
 
 typedef struct dm_command_line {
     const char *job_file; /* the first word that is no flag; NULL: none */

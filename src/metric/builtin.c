@@ -1,3 +1,4 @@
+/* The built-in metrics: a function and a class each. */
 #include "base/utf8.h"
 #include "json/json.h"
 #include "metric/inside.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static dm_str text_of(dm_arena *a, const dm_value *v)
+dm_str dm_metric_text(dm_arena *a, const dm_value *v)
 {
     dm_buf b;
     if (v->kind == DM_STRING)
@@ -24,22 +25,42 @@ static dm_str text_of(dm_arena *a, const dm_value *v)
 /* "Paris " and "paris" are the same: str(), trimmed, in lower case. */
 static dm_str plain(dm_arena *a, const dm_value *v)
 {
-    return dm_py_lower(a, dm_py_strip(text_of(a, v)));
+    return dm_py_lower(a, dm_py_strip(dm_metric_text(a, v)));
 }
 
-/* The strings of a label: one, or a list of them. */
-static size_t texts_of(dm_arena *a, const dm_value *v, dm_str **out)
+size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out)
 {
     size_t n = v->kind == DM_LIST ? v->n : 1;
     *out = dm_arena_alloc_n(a, n, sizeof **out);
     for (size_t i = 0; i < n; i++)
-        (*out)[i] = text_of(a, v->kind == DM_LIST ? v->items[i] : v);
+        (*out)[i] = dm_metric_text(a, v->kind == DM_LIST ? v->items[i] : v);
     return n;
+}
+
+/* ---- answer_exact_match: own is the least F1 that counts ---- */
+
+static dm_status answer_exact_match_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
+{
+    double *frac = m->own = dm_arena_alloc(a, sizeof *frac);
+    dm_at k = dm_at_key(at, "frac");
+    *frac = 1;
+    return dm_get_number(&k, 0, 1, frac, err);
+}
+
+static dm_status answer_exact_match_suits(const dm_at *at, const dm_metric *m,
+                                          const dm_field *output, dm_error *err)
+{
+    if (output->type->kind == DM_T_STR || output->type->kind == DM_T_LITERAL)
+        return DM_OK;
+    return dm_at_fail(at, err,
+                      "answer_exact_match compares strings, and \"%.*s\" is none: take exact_match",
+                      DM_STR_ARG(m->field));
 }
 
 static dm_status answer_exact_match(const dm_metric *m, dm_arena *a, const dm_value *label,
                                     const dm_value *given, double *score, dm_error *err)
 {
+    const double *frac = m->own;
     dm_str *answers;
     if (label->kind != DM_STRING && label->kind != DM_LIST)
         return dm_fail(err, DM_E_DATA, "the label `%.*s` has to be a string or a list of strings",
@@ -47,41 +68,93 @@ static dm_status answer_exact_match(const dm_metric *m, dm_arena *a, const dm_va
     if (given->kind != DM_STRING)
         return dm_fail(err, DM_E_DATA,
                        "answer_exact_match compares strings; for other types take exact_match");
-    size_t n = texts_of(a, label, &answers);
+    size_t n = dm_metric_texts(a, label, &answers);
     if (n == 0)
         return dm_fail(err, DM_E_DATA, "the label `%.*s` is an empty list", DM_STR_ARG(m->field));
     dm_str own = dm_normalize_text(a, given->text);
     *score = 0;
     for (size_t i = 0; i < n; i++) {
-        bool hit = m->frac >= 1 ? dm_str_eq(own, dm_normalize_text(a, answers[i]))
-                                : dm_f1(a, given->text, answers[i]) >= m->frac;
+        bool hit = *frac >= 1 ? dm_str_eq(own, dm_normalize_text(a, answers[i]))
+                              : dm_f1(a, given->text, answers[i]) >= *frac;
         *score = hit ? 1 : *score;
     }
     return DM_OK;
 }
 
-static double best_f1(const dm_metric *m, dm_arena *a, const dm_value *label, const dm_value *given)
+const dm_metric_class dm_metric_answer_exact_match = {
+    .name = "answer_exact_match",
+    .field = "answer",
+    .options = (const char *const[]){"frac", NULL},
+    .read = answer_exact_match_read,
+    .suits = answer_exact_match_suits,
+    .score = answer_exact_match,
+};
+
+/* ---- exact_match ---- */
+
+static dm_status exact_match(const dm_metric *m, dm_arena *a, const dm_value *label,
+                             const dm_value *given, double *score, dm_error *err)
 {
-    dm_str *golds, own = text_of(a, given);
-    size_t n = texts_of(a, label, &golds);
+    (void)m, (void)err;
+    *score = dm_str_eq(plain(a, label), plain(a, given));
+    return DM_OK;
+}
+
+const dm_metric_class dm_metric_exact_match = {.name = "exact_match", .score = exact_match};
+
+/* ---- f1, hotpot_f1 ---- */
+
+double dm_metric_best(dm_arena *a, const dm_value *label, const dm_value *given,
+                      double (*score)(dm_arena *a, dm_str given, dm_str label))
+{
+    dm_str *labels, own = dm_metric_text(a, given);
+    size_t n = dm_metric_texts(a, label, &labels);
     double best = 0;
     for (size_t i = 0; i < n; i++)
-        best =
-            fmax(best, m->kind == DM_F1 ? dm_f1(a, own, golds[i]) : dm_hotpot_f1(a, own, golds[i]));
+        best = fmax(best, score(a, own, labels[i]));
     return best;
 }
 
-static dm_status passage_match(dm_arena *a, const dm_value *label, const dm_value *prediction,
-                               double *score, dm_error *err)
+static dm_status f1(const dm_metric *m, dm_arena *a, const dm_value *label, const dm_value *given,
+                    double *score, dm_error *err)
 {
-    const dm_value *context = dm_value_get(prediction, "context");
+    (void)m, (void)err;
+    *score = dm_metric_best(a, label, given, dm_f1);
+    return DM_OK;
+}
+
+static dm_status hotpot_f1(const dm_metric *m, dm_arena *a, const dm_value *label,
+                           const dm_value *given, double *score, dm_error *err)
+{
+    (void)m, (void)err;
+    *score = dm_metric_best(a, label, given, dm_hotpot_f1);
+    return DM_OK;
+}
+
+const dm_metric_class dm_metric_f1 = {.name = "f1", .score = f1};
+const dm_metric_class dm_metric_hotpot_f1 = {.name = "hotpot_f1",
+                                             .field = "answer",
+                                             .score = hotpot_f1};
+
+/* ---- answer_passage_match: given are the passages ---- */
+
+static dm_status passage_match(const dm_metric *m, dm_arena *a, const dm_value *label,
+                               const dm_value *given, double *score, dm_error *err)
+{
     dm_str *answers, *passages;
-    if (!context)
-        return dm_fail(err, DM_E_DATA, "answer_passage_match needs an output `context`");
-    size_t n = texts_of(a, label, &answers), n_passages = texts_of(a, context, &passages);
+    size_t n = dm_metric_texts(a, label, &answers),
+           n_passages = dm_metric_texts(a, given, &passages);
+    (void)m, (void)err;
     *score = dm_passage_match(a, passages, n_passages, answers, n);
     return DM_OK;
 }
+
+const dm_metric_class dm_metric_answer_passage_match = {.name = "answer_passage_match",
+                                                        .field = "answer",
+                                                        .output = "context",
+                                                        .score = passage_match};
+
+/* ---- any_of, contains ---- */
 
 static bool one_of(dm_arena *a, const dm_value *label, const dm_value *given)
 {
@@ -94,17 +167,32 @@ static bool one_of(dm_arena *a, const dm_value *label, const dm_value *given)
     return false;
 }
 
-static bool contains(dm_arena *a, const dm_value *label, const dm_value *given)
+static dm_status any_of(const dm_metric *m, dm_arena *a, const dm_value *label,
+                        const dm_value *given, double *score, dm_error *err)
 {
-    dm_str own = plain(a, given), wanted = plain(a, label);
-    return wanted.n == 0 || (own.n && memmem(own.p, own.n, wanted.p, wanted.n));
+    (void)m, (void)err;
+    *score = one_of(a, label, given);
+    return DM_OK;
 }
 
-/* ---- numbers: the last one in the text, thousands commas allowed ("$1,234.50" is 1234.5) ---- */
+static dm_status contains(const dm_metric *m, dm_arena *a, const dm_value *label,
+                          const dm_value *given, double *score, dm_error *err)
+{
+    dm_str own = plain(a, given), wanted = plain(a, label);
+    (void)m, (void)err;
+    *score = wanted.n == 0 || (own.n && memmem(own.p, own.n, wanted.p, wanted.n));
+    return DM_OK;
+}
+
+const dm_metric_class dm_metric_any_of = {.name = "any_of", .score = any_of};
+const dm_metric_class dm_metric_contains = {.name = "contains", .score = contains};
+
+/* ---- numeric: own is the tolerance. A number is the last one in the text, thousands commas
+ * allowed ("$1,234.50" is 1234.5) ---- */
 
 static bool last_number(dm_arena *a, const dm_value *v, double *out)
 {
-    dm_str s = text_of(a, v);
+    dm_str s = dm_metric_text(a, v);
     char *number = dm_arena_alloc(a, s.n + 3);
     bool found = false;
     for (size_t i = 0; i < s.n;) {
@@ -139,22 +227,38 @@ static bool last_number(dm_arena *a, const dm_value *v, double *out)
     return found;
 }
 
+static dm_status numeric_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
+{
+    double *tolerance = m->own = dm_arena_alloc(a, sizeof *tolerance);
+    dm_at k = dm_at_key(at, "tolerance");
+    *tolerance = 1e-9;
+    return dm_get_number(&k, 0, 1e300, tolerance, err);
+}
+
 static dm_status numeric(const dm_metric *m, dm_arena *a, const dm_value *label,
                          const dm_value *given, double *score, dm_error *err)
 {
+    const double *tolerance = m->own;
     double want, have;
     if (!last_number(a, label, &want))
         return dm_fail(err, DM_E_DATA, "there is no number in the label `%.*s`",
                        DM_STR_ARG(m->field));
     /* 1.05 against 1 within 0.05: what floating point adds is no difference */
-    double allowed = m->tolerance + 1e-12 * fabs(want);
+    double allowed = *tolerance + 1e-12 * fabs(want);
     *score = last_number(a, given, &have) && fabs(have - want) <= allowed;
     return DM_OK;
 }
 
-/* ---- regular expressions ---- */
+const dm_metric_class dm_metric_numeric = {
+    .name = "numeric",
+    .options = (const char *const[]){"tolerance", NULL},
+    .read = numeric_read,
+    .score = numeric,
+};
 
-void *dm_builtin_compile(dm_str pattern, dm_error *err)
+/* ---- regex: own is the pcre2_code of a pattern that is given ---- */
+
+static pcre2_code *compile(dm_str pattern, dm_error *err)
 {
     int code;
     PCRE2_SIZE at;
@@ -169,16 +273,29 @@ void *dm_builtin_compile(dm_str pattern, dm_error *err)
     return p;
 }
 
-void dm_builtin_free_pattern(void *pattern)
+static dm_status regex_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
 {
-    pcre2_code_free(pattern);
+    dm_at k = dm_at_key(at, "pattern");
+    dm_str pattern = {NULL, 0};
+    dm_status st = dm_get_string(&k, &pattern, err);
+    (void)a;
+    if (st != DM_OK || !pattern.p)
+        return st;
+    dm_error why = {DM_OK, ""};
+    m->own = compile(pattern, &why);
+    return m->own ? DM_OK : dm_at_fail(&k, err, "%s", why.text);
+}
+
+static void regex_close(dm_metric *m)
+{
+    pcre2_code_free(m->own);
 }
 
 static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
                        const dm_value *given, double *score, dm_error *err)
 {
-    pcre2_code *p = m->pattern ? m->pattern : dm_builtin_compile(text_of(a, label), err);
-    dm_str own = text_of(a, given);
+    pcre2_code *p = m->own ? m->own : compile(dm_metric_text(a, label), err);
+    dm_str own = dm_metric_text(a, given);
     if (!p)
         return DM_E_DATA;
     pcre2_match_data *data = pcre2_match_data_create_from_pattern(p, NULL);
@@ -187,7 +304,7 @@ static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
     int rc = pcre2_match(p, (PCRE2_SPTR)own.p, own.n, 0, 0, data, limits);
     pcre2_match_context_free(limits);
     pcre2_match_data_free(data);
-    if (p != m->pattern)
+    if (p != m->own)
         pcre2_code_free(p);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
         return dm_fail(err, DM_E_DATA, "the pattern takes too long on this output (%d)", rc);
@@ -195,7 +312,15 @@ static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
     return DM_OK;
 }
 
-/* ---- share of the fields of a JSON label that agree ---- */
+const dm_metric_class dm_metric_regex = {
+    .name = "regex",
+    .options = (const char *const[]){"pattern", NULL},
+    .read = regex_read,
+    .score = regex,
+    .close = regex_close,
+};
+
+/* ---- json_fields ---- */
 
 static const dm_value *object_of(dm_arena *a, const dm_value *v)
 {
@@ -223,49 +348,4 @@ static dm_status json_fields(const dm_metric *m, dm_arena *a, const dm_value *la
     return DM_OK;
 }
 
-dm_status dm_builtin_score(dm_metric *m, const dm_value *example, const dm_value *prediction,
-                           double *score, dm_error *err)
-{
-    const dm_value *label = dm_value_get_str(example, m->field),
-                   *given = dm_value_get_str(prediction, m->field);
-    if (!label)
-        return dm_fail(err, DM_E_DATA, "the example has no `%.*s`", DM_STR_ARG(m->field));
-    if (!given && m->kind != DM_ANSWER_PASSAGE_MATCH)
-        return dm_fail(err, DM_E_DATA, "the prediction has no `%.*s`", DM_STR_ARG(m->field));
-    if (!m->scratch)
-        m->scratch = dm_arena_new(8192);
-    dm_arena *a = m->scratch;
-    dm_status st = DM_OK;
-    dm_arena_reset(a);
-    switch (m->kind) {
-    case DM_ANSWER_EXACT_MATCH:
-        st = answer_exact_match(m, a, label, given, score, err);
-        break;
-    case DM_EXACT_MATCH:
-        *score = dm_str_eq(plain(a, label), plain(a, given));
-        break;
-    case DM_F1:
-    case DM_HOTPOT_F1:
-        *score = best_f1(m, a, label, given);
-        break;
-    case DM_ANSWER_PASSAGE_MATCH:
-        st = passage_match(a, label, prediction, score, err);
-        break;
-    case DM_CONTAINS:
-        *score = contains(a, label, given);
-        break;
-    case DM_REGEX:
-        st = regex(m, a, label, given, score, err);
-        break;
-    case DM_NUMERIC:
-        st = numeric(m, a, label, given, score, err);
-        break;
-    case DM_JSON_FIELDS:
-        st = json_fields(m, a, label, given, score, err);
-        break;
-    case DM_ANY_OF:
-        *score = one_of(a, label, given);
-        break;
-    }
-    return st;
-}
+const dm_metric_class dm_metric_json_fields = {.name = "json_fields", .score = json_fields};

@@ -6,35 +6,57 @@
 
 typedef struct dm_metric_command dm_metric_command;
 
-typedef enum dm_builtin {
-    DM_ANSWER_EXACT_MATCH,   /* field `answer`, a string or a list of them; frac */
-    DM_EXACT_MATCH,          /* field */
-    DM_F1,                   /* field */
-    DM_HOTPOT_F1,            /* field, default answer */
-    DM_ANSWER_PASSAGE_MATCH, /* label answer, output context */
-    DM_CONTAINS,             /* field: the output holds the label */
-    DM_REGEX,                /* field, pattern or the label as the pattern */
-    DM_NUMERIC,              /* field, tolerance */
-    DM_JSON_FIELDS,          /* field */
-    DM_ANY_OF                /* field: the output equals one of a list */
-} dm_builtin;
+/* A built-in metric. To add one: a function with its class, and a row of DM_METRICS. Nobody else
+ * knows its name. */
+typedef struct dm_metric_class {
+    const char *name;
+    const char *field;          /* label that is compared when none is given; NULL: the only one */
+    const char *output;         /* what it is compared with; NULL: the output of the same name */
+    const char *const *options; /* keys beside name and field, up to a NULL; NULL: none */
+    /* Reads the options (at is the metric's object) into m->own; NULL: there are none. */
+    dm_status (*read)(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err);
+    /* Whether it suits the output, known to exist; NULL: it suits any. */
+    dm_status (*suits)(const dm_at *at, const dm_metric *m, const dm_field *output, dm_error *err);
+    /* 0 to 1 for what is given against the label. a lives as long as this call. DM_E_DATA with a
+     * sentence: one of them is not what the metric takes. */
+    dm_status (*score)(const dm_metric *m, dm_arena *a, const dm_value *label,
+                       const dm_value *given, double *score, dm_error *err);
+    void (*close)(dm_metric *m); /* what read holds outside of its arena; NULL: nothing */
+} dm_metric_class;
+
+/* In the order in which users are told the names. */
+#define DM_METRICS(ROW)                                                                            \
+    ROW(answer_exact_match)                                                                        \
+    ROW(exact_match)                                                                               \
+    ROW(f1)                                                                                        \
+    ROW(hotpot_f1)                                                                                 \
+    ROW(rouge_l)                                                                                   \
+    ROW(answer_passage_match)                                                                      \
+    ROW(contains)                                                                                  \
+    ROW(regex)                                                                                     \
+    ROW(numeric)                                                                                   \
+    ROW(json_fields)                                                                               \
+    ROW(any_of)
+
+#define DM_METRIC_DECLARE(name) extern const dm_metric_class dm_metric_##name;
+DM_METRICS(DM_METRIC_DECLARE)
 
 struct dm_metric {
     const dm_value *spec;
     const char *name;
-    dm_builtin kind;
-    dm_str field; /* of label and prediction */
-    double frac, tolerance;
-    void *pattern;              /* pcre2_code of a pattern that is given */
-    dm_metric_command *command; /* NULL: built in */
-    dm_arena *scratch;          /* of one score */
+    const dm_metric_class *class; /* NULL: a command */
+    dm_str field, output;         /* names of label and output */
+    void *own;                    /* options of the class */
+    dm_metric_command *command;   /* NULL: built in */
+    dm_arena *scratch;            /* of one score */
 };
 
-/* One score; DM_E_DATA with a sentence when label or prediction is not what the metric takes. */
-dm_status dm_builtin_score(dm_metric *m, const dm_value *example, const dm_value *prediction,
-                           double *score, dm_error *err) DM_MUST_USE;
-void *dm_builtin_compile(dm_str pattern, dm_error *err);
-void dm_builtin_free_pattern(void *pattern);
+/* A value as text, as Python's str(); and the texts of a label, which is one or a list of them. */
+dm_str dm_metric_text(dm_arena *a, const dm_value *v);
+size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out);
+/* The best score of what is given against any of the label's texts. */
+double dm_metric_best(dm_arena *a, const dm_value *label, const dm_value *given,
+                      double (*score)(dm_arena *a, dm_str given, dm_str label));
 
 /* guard.c: argv[0] under which this program guards a metric's child, and the descriptor that it
  * reads to know that the rank lives. */

@@ -5,38 +5,31 @@
 #include <math.h>
 #include <string.h>
 
-static const struct builtin {
-    const char *name;
-    dm_builtin kind;
-    const char *field;  /* used when none is given; NULL: the only label */
-    const char *option; /* beside name and field; NULL: none */
-} builtins[] = {{"answer_exact_match", DM_ANSWER_EXACT_MATCH, "answer", "frac"},
-                {"exact_match", DM_EXACT_MATCH, NULL, NULL},
-                {"f1", DM_F1, NULL, NULL},
-                {"hotpot_f1", DM_HOTPOT_F1, "answer", NULL},
-                {"answer_passage_match", DM_ANSWER_PASSAGE_MATCH, "answer", NULL},
-                {"contains", DM_CONTAINS, NULL, NULL},
-                {"regex", DM_REGEX, NULL, "pattern"},
-                {"numeric", DM_NUMERIC, NULL, "tolerance"},
-                {"json_fields", DM_JSON_FIELDS, NULL, NULL},
-                {"any_of", DM_ANY_OF, NULL, NULL}};
-#define N_BUILTINS (sizeof builtins / sizeof *builtins)
+#define ADDRESS(name) &dm_metric_##name,
+static const dm_metric_class *const classes[] = {DM_METRICS(ADDRESS)};
+#define N_CLASSES (sizeof classes / sizeof *classes)
 
-static const struct builtin *find_builtin(const dm_at *at, dm_str name, dm_error *err)
+static const dm_metric_class *find_class(const dm_at *at, dm_str name, dm_error *err)
 {
-    const char *names[N_BUILTINS];
-    for (size_t i = 0; i < N_BUILTINS; i++) {
-        names[i] = builtins[i].name;
+    const char *names[N_CLASSES];
+    for (size_t i = 0; i < N_CLASSES; i++) {
+        names[i] = classes[i]->name;
         if (dm_str_is(name, names[i]))
-            return &builtins[i];
+            return classes[i];
     }
-    const char *near = dm_nearest(name.p, names, N_BUILTINS);
-    dm_at_fail(at, err, "no metric is called \"%.*s\"; %s%s%s", DM_STR_ARG(name),
-               near ? "did you mean \""
-                    : "there are answer_exact_match, exact_match, f1, hotpot_f1, "
-                      "answer_passage_match, contains, regex, numeric, json_fields, any_of, and "
-                      "commands",
-               near ? near : "", near ? "\"?" : "");
+    const char *near = dm_nearest(name.p, names, N_CLASSES);
+    if (near) {
+        dm_at_fail(at, err, "no metric is called \"%.*s\"; did you mean \"%s\"?", DM_STR_ARG(name),
+                   near);
+        return NULL;
+    }
+    dm_buf all;
+    dm_buf_init(&all, 4096);
+    for (size_t i = 0; i < N_CLASSES; i++)
+        dm_buf_printf(&all, "%s, ", names[i]);
+    dm_at_fail(at, err, "no metric is called \"%.*s\"; there are %sand commands", DM_STR_ARG(name),
+               all.data);
+    dm_buf_free(&all);
     return NULL;
 }
 
@@ -95,62 +88,60 @@ static dm_status check_rows(const dm_metric *m, const dm_dataset *const *sets, s
     return DM_OK;
 }
 
-static dm_status read_options(const struct builtin *b, const dm_at *at, dm_metric *m, dm_error *err)
+static dm_status read_options(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
 {
-    const char *known[3] = {"name", "field", b->option};
-    dm_at k;
-    dm_str pattern = {NULL, 0};
-    if (at->v->kind != DM_DICT)
-        return DM_OK;
-    dm_status st = dm_get_known(at, known, b->option ? 3 : 2, err);
+    const dm_metric_class *class = m->class;
+    dm_at field = dm_at_key(at, "field");
+    size_t n = 0;
+    while (class->options && class->options[n])
+        n++;
+    const char **known = dm_arena_alloc_n(a, n + 2, sizeof *known);
+    known[0] = "name";
+    known[1] = "field";
+    for (size_t i = 0; i < n; i++)
+        known[i + 2] = class->options[i];
+    dm_status st = at->v->kind == DM_DICT ? dm_get_known(at, known, n + 2, err) : DM_OK;
     if (st == DM_OK)
-        st = (k = dm_at_key(at, "field"), dm_get_string(&k, &m->field, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "frac"), dm_get_number(&k, 0, 1, &m->frac, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "tolerance"), dm_get_number(&k, 0, 1e300, &m->tolerance, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "pattern"), dm_get_string(&k, &pattern, err));
-    if (st != DM_OK || !pattern.p)
-        return st;
-    dm_error why = {DM_OK, ""};
-    m->pattern = dm_builtin_compile(pattern, &why);
-    return m->pattern ? DM_OK : dm_at_fail(&k, err, "%s", why.text);
+        st = dm_get_string(&field, &m->field, err);
+    if (st == DM_OK && class->read)
+        st = class->read(a, at, m, err);
+    return st;
 }
 
-static dm_status make_builtin(const dm_at *at, dm_str name, dm_metric *m, const dm_program *p,
-                              const dm_dataset *const *sets, size_t n_sets, dm_error *err)
+static dm_status check_output(const dm_at *at, const dm_metric *m, const dm_program *p,
+                              dm_error *err)
 {
-    const struct builtin *b = find_builtin(at, name, err);
-    if (!b)
-        return at->status;
-    m->name = b->name;
-    m->kind = b->kind;
-    m->frac = 1;
-    m->tolerance = 1e-9;
-    dm_status st = read_options(b, at, m, err);
-    if (st != DM_OK)
-        return st;
-    if (!m->field.p && b->field)
-        m->field = dm_str_of(b->field);
-    if (!m->field.p)
-        st = only_label(at, p, sets, n_sets, &m->field, err);
-    if (st != DM_OK)
-        return st;
-    const dm_field *f = output_field(p, m->field);
-    if (!f && m->kind != DM_ANSWER_PASSAGE_MATCH)
+    const dm_field *f = output_field(p, m->output);
+    if (!f && m->class->output)
+        return dm_at_fail(at, err, "%s needs an output \"%s\"", m->name, m->class->output);
+    if (!f)
         return dm_at_fail(
             at, err,
             "the metric %s compares \"%.*s\", which is no output of the program's last step",
             m->name, DM_STR_ARG(m->field));
-    if (m->kind == DM_ANSWER_PASSAGE_MATCH && !output_field(p, DM_STR("context")))
-        return dm_at_fail(at, err, "answer_passage_match needs an output \"context\"");
-    if (m->kind == DM_ANSWER_EXACT_MATCH && f->type->kind != DM_T_STR &&
-        f->type->kind != DM_T_LITERAL)
-        return dm_at_fail(
-            at, err, "answer_exact_match compares strings, and \"%.*s\" is none: take exact_match",
-            DM_STR_ARG(m->field));
-    return check_rows(m, sets, n_sets, err);
+    return m->class->suits ? m->class->suits(at, m, f, err) : DM_OK;
+}
+
+static dm_status make_builtin(dm_arena *a, const dm_at *at, dm_str name, dm_metric *m,
+                              const dm_program *p, const dm_dataset *const *sets, size_t n_sets,
+                              dm_error *err)
+{
+    const dm_metric_class *class = m->class = find_class(at, name, err);
+    if (!class)
+        return at->status;
+    m->name = class->name;
+    dm_status st = read_options(a, at, m, err);
+    if (st != DM_OK)
+        return st;
+    if (!m->field.p && class->field)
+        m->field = dm_str_of(class->field);
+    if (!m->field.p)
+        st = only_label(at, p, sets, n_sets, &m->field, err);
+    if (st != DM_OK)
+        return st;
+    m->output = class->output ? dm_str_of(class->output) : m->field;
+    st = check_output(at, m, p, err);
+    return st == DM_OK ? check_rows(m, sets, n_sets, err) : st;
 }
 
 dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
@@ -176,7 +167,7 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
         dm_at_fail(at, err, "a metric needs a name or a command");
         return NULL;
     }
-    if (make_builtin(at, name, m, program, sets, n_sets, err) == DM_OK)
+    if (make_builtin(a, at, name, m, program, sets, n_sets, err) == DM_OK)
         return m;
     dm_metric_free(m);
     return NULL;
@@ -186,8 +177,8 @@ void dm_metric_free(dm_metric *m)
 {
     if (!m)
         return;
-    if (m->pattern)
-        dm_builtin_free_pattern(m->pattern);
+    if (m->class && m->class->close)
+        m->class->close(m);
     if (m->command)
         dm_command_free(m->command);
     dm_arena_free(m->scratch);
@@ -196,6 +187,23 @@ void dm_metric_free(dm_metric *m)
 const char *dm_metric_name(const dm_metric *m)
 {
     return m->name;
+}
+
+static dm_status score(dm_metric *m, const dm_value *example, const dm_value *prediction,
+                       double *out, dm_error *err)
+{
+    const dm_value *label = dm_value_get_str(example, m->field),
+                   *given = dm_value_get_str(prediction, m->output);
+    if (!label)
+        return dm_fail(err, DM_E_DATA, "the example has no `%.*s`", DM_STR_ARG(m->field));
+    if (!given && m->class->output)
+        return dm_fail(err, DM_E_DATA, "%s needs an output `%s`", m->name, m->class->output);
+    if (!given)
+        return dm_fail(err, DM_E_DATA, "the prediction has no `%.*s`", DM_STR_ARG(m->field));
+    if (!m->scratch)
+        m->scratch = dm_arena_new(8192);
+    dm_arena_reset(m->scratch);
+    return m->class->score(m, m->scratch, label, given, out, err);
 }
 
 void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,
@@ -208,7 +216,7 @@ void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *pre
     }
     dm_error err = {DM_OK, ""};
     dm_metric_score s = {.ok = true};
-    s.ok = dm_builtin_score(m, example, prediction, &s.score, &err) == DM_OK;
+    s.ok = score(m, example, prediction, &s.score, &err) == DM_OK;
     s.text = s.ok ? NULL : err.text;
     done(user, &s);
 }

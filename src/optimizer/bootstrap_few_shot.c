@@ -56,7 +56,7 @@ static void ask_ahead(bootstrapping *s, size_t position)
 /* A threshold of 0 is a threshold (contract 10.6, trap 6). */
 static bool accepted(const bootstrapping *s, const dm_result *r)
 {
-    const dm_optimizer_params *params = s->b->params;
+    const dm_bootstrap_params *params = s->b->params;
     if (r->fault != DM_FAULT_NONE)
         return false;
     if (isnan(r->score)) /* no metric: what ran is good */
@@ -90,7 +90,7 @@ static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
         dm_future *f = round == 0 ? s->asked[i] : ask(s, i, round);
         dm_status st = dm_pool_wait(s->pool, f, &r, err);
         if (st == DM_OK)
-            st = dm_count_errors(s->b->params, r, 1, &s->n_errors, err);
+            st = dm_count_errors(&s->b->params->base, r, 1, &s->n_errors, err);
         if (st != DM_OK)
             return st;
         if (accepted(s, r)) {
@@ -153,3 +153,70 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     *out = fill(&s);
     return DM_OK;
 }
+
+/* ---- the optimizer ---- */
+
+void dm_bootstrap_defaults(dm_params *p)
+{
+    dm_bootstrap_params *b = (dm_bootstrap_params *)p;
+    b->max_bootstrapped_demos = 4;
+    b->max_labeled_demos = 16;
+    b->max_rounds = 1;
+}
+
+size_t dm_bootstrap_demos(const dm_params *p)
+{
+    const dm_bootstrap_params *b = (const dm_bootstrap_params *)p;
+    return (size_t)fmax((double)b->max_bootstrapped_demos, (double)b->max_labeled_demos);
+}
+
+dm_plan_phase *dm_bootstrap_phase(dm_plan *plan, const dm_bootstrap_params *p)
+{
+    dm_plan_phase *phase = dm_plan_add(plan, "bootstrap", DM_TEACHER);
+    double labeled = (double)p->max_labeled_demos;
+    phase->demos = (dm_range){labeled, labeled, labeled};
+    return phase;
+}
+
+static void plan(dm_arena *a, const dm_compile_input *in, dm_plan *out)
+{
+    const dm_bootstrap_params *p = (const dm_bootstrap_params *)in->params;
+    (void)a;
+    dm_plan_bootstrap(out, dm_bootstrap_phase(out, p), (double)in->trainset->n,
+                      (double)p->max_bootstrapped_demos, (double)p->max_rounds);
+}
+
+static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
+{
+    const dm_bootstrap_params *params = (const dm_bootstrap_params *)in->params;
+    dm_bootstrap b = {.params = params,
+                      .student = in->student,
+                      .teacher = in->teacher,
+                      .teacher_compiled = in->teacher_compiled,
+                      .train = dm_train_of(dm_pool_arena(p), in->trainset),
+                      .max_bootstrapped_demos = params->max_bootstrapped_demos,
+                      .max_labeled_demos = params->max_labeled_demos,
+                      .max_rounds = params->max_rounds,
+                      .seed = dm_seed_of(in->params)};
+    dm_pool_phase(p, "bootstrap", 0);
+    return dm_bootstrap_few_shot(p, &b, &out->best, err);
+}
+
+static const dm_param params[] = {
+    DM_PARAM_MAX_BOOTSTRAPPED, DM_PARAM_MAX_LABELED, DM_PARAM_MAX_ROUNDS, DM_PARAM_METRIC_THRESHOLD,
+    DM_PARAM_MAX_ERRORS,       DM_PARAM_SEED,        {.name = NULL},
+};
+
+const dm_optimizer dm_optimizer_bootstrap_few_shot = {
+    .name = "bootstrap_few_shot",
+    .aliases = (const char *const[]){"BootstrapFewShot", NULL},
+    .size = sizeof(dm_bootstrap_params),
+    .params = params,
+    .defaults = dm_bootstrap_defaults,
+    .roles = 1u << DM_TEACHER,
+    .few_train = 20,
+    .few_val = 50,
+    .demos = dm_bootstrap_demos,
+    .plan = plan,
+    .run = run,
+};

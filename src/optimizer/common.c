@@ -4,6 +4,11 @@
 
 #include <math.h>
 
+int64_t dm_seed_of(const dm_params *p)
+{
+    return p->has_seed ? p->seed : 0;
+}
+
 dm_train dm_train_of(dm_arena *a, const dm_dataset *d)
 {
     dm_train t = {dm_arena_alloc_n(a, d->n, sizeof *t.examples), d->n};
@@ -148,8 +153,8 @@ void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
     }
 }
 
-dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
-                          int64_t *count, dm_error *err)
+dm_status dm_count_errors(const dm_params *params, const dm_result *r, size_t n, int64_t *count,
+                          dm_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (r[i].fault != DM_FAULT_PROGRAM && r[i].fault != DM_FAULT_METRIC &&

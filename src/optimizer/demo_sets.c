@@ -20,7 +20,7 @@ static dm_status make_set(dm_pool *p, void *arg, dm_error *err)
     const dm_set_plan *set = &s->plan->sets[m->number];
     dm_arena *a = dm_pool_arena(p);
     dm_demo_set *out = &s->sets[m->number];
-    dm_bootstrap b = {.params = s->in->params,
+    dm_bootstrap b = {.params = &dm_mipro_params_of(s->in)->demos,
                       .student = s->in->student,
                       .teacher = s->in->teacher,
                       .teacher_compiled = s->in->teacher_compiled,

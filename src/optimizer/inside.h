@@ -2,7 +2,7 @@
 #ifndef DM_OPTIMIZER_INSIDE_H
 #define DM_OPTIMIZER_INSIDE_H
 
-#include "optimizer/optimizer.h"
+#include "optimizer/few_shot.h"
 
 /* A training set in an order of one's own. */
 typedef struct dm_train {
@@ -20,7 +20,7 @@ const dm_candidate *dm_label(dm_arena *a, const dm_candidate *student, dm_train 
                              bool sample, int64_t seed);
 
 typedef struct dm_bootstrap { /* BootstrapFewShot (contract 8.2) */
-    const dm_optimizer_params *params;
+    const dm_bootstrap_params *params;
     const dm_candidate *student, *teacher;
     bool teacher_compiled;
     dm_train train;
@@ -31,11 +31,18 @@ typedef struct dm_bootstrap { /* BootstrapFewShot (contract 8.2) */
 dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_candidate **out,
                                 dm_error *err) DM_MUST_USE;
 
-dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
-                           dm_error *err) DM_MUST_USE;
+/* The seed, 0 where none is given: DSPy's. */
+int64_t dm_seed_of(const dm_params *p);
+
+/* random search, its file and its plan's */
+bool dm_is_restricted_to(const dm_random_search_params *p, int64_t number);
+extern const dm_param dm_random_search_table[];
+void dm_random_search_defaults(dm_params *p);
+dm_status dm_random_search_check(const dm_at *at, dm_params *p, dm_error *err);
+void dm_random_search_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* Races out->scored's candidates, named already; sets their results (present where they ran), the
- * best, and why it stopped. */
+ * best, and why it stopped. params: random search's. */
 dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
                              const dm_candidate *const *candidates, dm_compile_output *out,
                              dm_error *err) DM_MUST_USE;
@@ -54,7 +61,7 @@ bool dm_overflows(const dm_result *r, size_t n);
  * are the same. */
 void dm_tell_start(const dm_result *start, size_t n, size_t n_train);
 /* Program and metric errors among r, added to *count; DM_E_DATA when max_errors is reached. */
-dm_status dm_count_errors(const dm_optimizer_params *params, const dm_result *r, size_t n,
-                          int64_t *count, dm_error *err) DM_MUST_USE;
+dm_status dm_count_errors(const dm_params *params, const dm_result *r, size_t n, int64_t *count,
+                          dm_error *err) DM_MUST_USE;
 
 #endif

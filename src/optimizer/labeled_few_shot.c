@@ -22,3 +22,52 @@ const dm_candidate *dm_label(dm_arena *a, const dm_candidate *student, dm_train 
     }
     return dm_candidate_seal(c);
 }
+
+static size_t demos(const dm_params *p)
+{
+    return (size_t)((const dm_labeled_params *)p)->k;
+}
+
+static void defaults(dm_params *p)
+{
+    dm_labeled_params *l = (dm_labeled_params *)p;
+    l->k = 16;
+    l->sample = true;
+}
+
+static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
+{
+    const dm_labeled_params *l = (const dm_labeled_params *)in->params;
+    dm_arena *a = dm_pool_arena(p);
+    (void)err;
+    out->best = dm_label(a, in->student, dm_train_of(a, in->trainset), l->k, l->sample,
+                         dm_seed_of(in->params));
+    return DM_OK;
+}
+
+static const dm_param params[] = {
+    DM_PARAM_SEED,
+    {.name = "k",
+     .kind = DM_PARAM_INT,
+     .low = 0,
+     .high = 1e15,
+     .at = offsetof(dm_labeled_params, k),
+     .value = "N",
+     .help = "labeled_few_shot: demonstrations (16)"},
+    {.name = "sample",
+     .kind = DM_PARAM_BOOL,
+     .at = offsetof(dm_labeled_params, sample),
+     .value = "BOOL",
+     .help = "labeled_few_shot: drawn at random, not the first k (true)"},
+    {.name = NULL},
+};
+
+const dm_optimizer dm_optimizer_labeled_few_shot = {
+    .name = "labeled_few_shot",
+    .aliases = (const char *const[]){"LabeledFewShot", NULL},
+    .size = sizeof(dm_labeled_params),
+    .params = params,
+    .defaults = defaults,
+    .demos = demos,
+    .run = run,
+};

@@ -5,6 +5,53 @@
 #include "base/random.h"
 #include "optimizer/inside.h"
 
+/* ---- mipro_params.c ---- */
+
+typedef enum dm_auto { DM_AUTO_NONE, DM_AUTO_LIGHT, DM_AUTO_MEDIUM, DM_AUTO_HEAVY } dm_auto;
+
+/* How it searches (dspy_mpi/search.h); in the order of dm_search_method. */
+typedef enum dm_mipro_search {
+    DM_MIPRO_FACTOR,
+    DM_MIPRO_SCHEDULE, /* "mipro": DSPy's own */
+    DM_MIPRO_TPE,
+    DM_MIPRO_RANDOM,
+    DM_MIPRO_HALVING
+} dm_mipro_search;
+
+typedef struct dm_mipro_params {
+    dm_bootstrap_params demos;
+    bool has_stop_at_score;
+    double stop_at_score; /* per cent */
+    dm_auto auto_mode;    /* light; none: num_candidates and num_trials are given */
+    bool has_num_candidates, has_num_trials, has_minibatch;
+    int64_t num_candidates, num_trials;
+    bool minibatch;                                    /* true */
+    int64_t minibatch_size, minibatch_full_eval_steps; /* 35, 5 */
+    bool program_aware_proposer, data_aware_proposer, tip_aware_proposer,
+        fewshot_aware_proposer;   /* true */
+    int64_t view_data_batch_size; /* 10 */
+    double init_temperature;      /* 1.0; of proposals */
+    dm_mipro_search search;       /* ours from here on: factor */
+    bool has_runs, has_in_flight, has_patience, has_leak_guard;
+    int64_t runs; /* program runs of the search with the start's; those of DSPy's schedule */
+    int64_t runs_that_fit;   /* under a cap on calls, by the plan's estimate; 0: all */
+    int64_t in_flight;       /* examples in flight; a twentieth of the runs, 32 to 256 */
+    int64_t patience;        /* runs without another best candidate after which it ends; never */
+    bool leak_guard;         /* examples in a candidate's demos are not scored for it: true, but for
+                                DSPy's schedules */
+    dm_param_file proposals; /* the user's own instructions, see dm_proposals_check */
+} dm_mipro_params;
+
+static inline const dm_mipro_params *dm_mipro_params_of(const dm_compile_input *in)
+{
+    return (const dm_mipro_params *)in->params;
+}
+
+const char *dm_mipro_search_name(dm_mipro_search s); /* "factor", ... */
+extern const dm_param dm_mipro_table[];
+void dm_mipro_defaults(dm_params *p);
+dm_status dm_mipro_check(const dm_at *at, dm_params *p, dm_error *err);
+
 /* ---- mipro_plan.c: all that is drawn from DSPy's stream, a pure function of the settings ---- */
 
 typedef enum dm_set_kind {
@@ -45,7 +92,7 @@ typedef struct dm_mipro_plan {
 } dm_mipro_plan;
 
 /* Everything lives in a. DM_E_JOB: the settings do not fit the data, in one sentence. */
-dm_status dm_mipro_plan_make(dm_arena *a, const dm_optimizer_params *p, size_t predictors,
+dm_status dm_mipro_plan_make(dm_arena *a, const dm_mipro_params *p, size_t predictors,
                              size_t n_train, size_t n_val, dm_mipro_plan *out,
                              dm_error *err) DM_MUST_USE;
 
@@ -53,11 +100,13 @@ dm_status dm_mipro_plan_make(dm_arena *a, const dm_optimizer_params *p, size_t p
 typedef struct dm_proposer_calls {
     double low, expected, high;
 } dm_proposer_calls;
-dm_proposer_calls dm_mipro_proposer_calls(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+dm_proposer_calls dm_mipro_proposer_calls(const dm_mipro_params *p, const dm_mipro_plan *plan,
                                           const dm_program *program, size_t n_train);
 /* Whether demo sets are made at all: for the search, or to be shown to the proposer. */
-bool dm_mipro_needs_sets(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+bool dm_mipro_needs_sets(const dm_mipro_params *p, const dm_mipro_plan *plan,
                          const dm_program *program);
+
+void dm_mipro_plan_calls(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* ---- proposals of the user's own: {"query.predict": ["Answer ...", ...], ...} by the predictors'
  * names in DSPy's files ("self" for a bare one), or {"query.predict": {"instead": [...]}}. They
@@ -68,7 +117,7 @@ dm_status dm_proposals_check(const dm_value *file, const char *name, const dm_pr
 const dm_value *dm_proposals_of(const dm_value *file, const dm_predictor *p,
                                 bool *instead); /* a list, or NULL */
 /* Instructions that the model is asked for. */
-size_t dm_proposals_asked(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+size_t dm_proposals_asked(const dm_mipro_params *p, const dm_mipro_plan *plan,
                           const dm_predictor *predictor);
 
 /* ---- demo_sets.c ---- */
@@ -124,8 +173,5 @@ typedef struct dm_mipro {
     dm_future *start; /* the program as written on valset */
 } dm_mipro;
 dm_status dm_mipro_search_run(dm_mipro *m, dm_compile_output *out, dm_error *err) DM_MUST_USE;
-
-dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
-                      dm_error *err) DM_MUST_USE;
 
 #endif

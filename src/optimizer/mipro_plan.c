@@ -17,7 +17,7 @@ static const struct {
     [DM_AUTO_LIGHT] = {6, 100}, [DM_AUTO_MEDIUM] = {12, 300}, [DM_AUTO_HEAVY] = {18, 1000}};
 
 /* (b): always drawn with auto, also where it only reorders. */
-static void draw_validation(dm_arena *a, dm_pyrandom *rng, const dm_optimizer_params *p, size_t n,
+static void draw_validation(dm_arena *a, dm_pyrandom *rng, const dm_mipro_params *p, size_t n,
                             dm_mipro_plan *out)
 {
     size_t *val = dm_arena_alloc_n(a, n, sizeof *val);
@@ -32,12 +32,12 @@ static void draw_validation(dm_arena *a, dm_pyrandom *rng, const dm_optimizer_pa
     dm_pyrandom_sample(rng, n, out->n_val, val);
 }
 
-static void set_sizes(const dm_optimizer_params *p, size_t predictors, dm_mipro_plan *out)
+static void set_sizes(const dm_mipro_params *p, size_t predictors, dm_mipro_plan *out)
 {
     bool automatic = p->auto_mode != DM_AUTO_NONE;
-    out->zero_shot = p->max_bootstrapped_demos == 0 && p->max_labeled_demos == 0;
-    out->max_bootstrapped = out->zero_shot ? ZERO_SHOT_DEMOS : p->max_bootstrapped_demos;
-    out->max_labeled = out->zero_shot ? 0 : p->max_labeled_demos;
+    out->zero_shot = p->demos.max_bootstrapped_demos == 0 && p->demos.max_labeled_demos == 0;
+    out->max_bootstrapped = out->zero_shot ? ZERO_SHOT_DEMOS : p->demos.max_bootstrapped_demos;
+    out->max_labeled = out->zero_shot ? 0 : p->demos.max_labeled_demos;
     out->n_sets = automatic ? autos[p->auto_mode].candidates : (size_t)p->num_candidates;
     out->n_instructions = automatic && !out->zero_shot ? out->n_sets / 2 : out->n_sets;
     out->trials = automatic ? dm_mipro_trials(predictors, out->n_sets, out->zero_shot)
@@ -72,7 +72,7 @@ static void draw_sets(dm_arena *a, dm_pyrandom *rng, size_t n_train, dm_mipro_pl
 }
 
 /* (d) */
-static void draw_proposals(dm_arena *a, dm_pyrandom *rng, const dm_optimizer_params *p,
+static void draw_proposals(dm_arena *a, dm_pyrandom *rng, const dm_mipro_params *p,
                            size_t predictors, dm_mipro_plan *out)
 {
     size_t n = predictors * out->n_instructions;
@@ -89,7 +89,7 @@ static size_t between(size_t v, size_t low, size_t high)
 }
 
 /* How far ahead the search decides: cells in flight over the cells of a unit. */
-static void set_window(const dm_optimizer_params *p, dm_mipro_plan *out)
+static void set_window(const dm_mipro_params *p, dm_mipro_plan *out)
 {
     out->in_flight = p->has_in_flight ? (size_t)p->in_flight : between(out->runs / 20, 32, 256);
     switch (p->search) {
@@ -114,6 +114,8 @@ static void set_window(const dm_optimizer_params *p, dm_mipro_plan *out)
 
 static dm_status check_sizes(const dm_mipro_plan *out, dm_error *err)
 {
+    if (out->n_val == 0)
+        return dm_fail(err, DM_E_JOB, "valset: there is nothing to score candidates on");
     if (out->minibatch && out->minibatch_size > out->n_val)
         return dm_fail(err, DM_E_JOB,
                        "optimizer.minibatch_size: minibatches of %zu are larger than the "
@@ -127,12 +129,12 @@ static dm_status check_sizes(const dm_mipro_plan *out, dm_error *err)
     return DM_OK;
 }
 
-dm_status dm_mipro_plan_make(dm_arena *a, const dm_optimizer_params *p, size_t predictors,
+dm_status dm_mipro_plan_make(dm_arena *a, const dm_mipro_params *p, size_t predictors,
                              size_t n_train, size_t n_val, dm_mipro_plan *out, dm_error *err)
 {
     dm_pyrandom rng;
     *out = (dm_mipro_plan){0};
-    dm_pyrandom_seed(&rng, p->has_seed ? p->seed : DEFAULT_SEED);
+    dm_pyrandom_seed(&rng, p->demos.base.has_seed ? p->demos.base.seed : DEFAULT_SEED);
     draw_validation(a, &rng, p, n_val, out);
     set_sizes(p, predictors, out);
     out->runs = p->has_runs ? (size_t)p->runs
@@ -202,18 +204,18 @@ dm_status dm_proposals_check(const dm_value *file, const char *name, const dm_pr
     return DM_OK;
 }
 
-size_t dm_proposals_asked(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+size_t dm_proposals_asked(const dm_mipro_params *p, const dm_mipro_plan *plan,
                           const dm_predictor *predictor)
 {
     bool instead;
-    const dm_value *own = dm_proposals_of(p->proposals, predictor, &instead);
+    const dm_value *own = dm_proposals_of(p->proposals.json, predictor, &instead);
     size_t have = 1 + (own ? own->n : 0);
     return instead || have >= plan->n_instructions ? 0 : plan->n_instructions - have;
 }
 
 /* ---- for the plan ---- */
 
-static size_t all_asked(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+static size_t all_asked(const dm_mipro_params *p, const dm_mipro_plan *plan,
                         const dm_program *program)
 {
     size_t n = 0;
@@ -222,13 +224,13 @@ static size_t all_asked(const dm_optimizer_params *p, const dm_mipro_plan *plan,
     return n;
 }
 
-bool dm_mipro_needs_sets(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+bool dm_mipro_needs_sets(const dm_mipro_params *p, const dm_mipro_plan *plan,
                          const dm_program *program)
 {
     return !plan->zero_shot || (p->fewshot_aware_proposer && all_asked(p, plan, program) > 0);
 }
 
-dm_proposer_calls dm_mipro_proposer_calls(const dm_optimizer_params *p, const dm_mipro_plan *plan,
+dm_proposer_calls dm_mipro_proposer_calls(const dm_mipro_params *p, const dm_mipro_plan *plan,
                                           const dm_program *program, size_t n_train)
 {
     dm_proposer_calls c = {0, 0, 0};
@@ -246,4 +248,57 @@ dm_proposer_calls dm_mipro_proposer_calls(const dm_optimizer_params *p, const dm
     c.expected += described + asked;
     c.high += described + 2 * asked;
     return c;
+}
+
+/* The search with the start's score in it; the winner's row may be completed beyond that. */
+static void plan_search(const dm_compile_input *in, const dm_mipro_plan *m, dm_plan *plan)
+{
+    const dm_mipro_params *p = dm_mipro_params_of(in);
+    const dm_program *program = in->student->program;
+    dm_plan_phase *search = dm_plan_add(plan, "search", DM_TASK);
+    double v = (double)m->n_val, runs = (double)m->runs, space = 1, expected = runs;
+    /* A draw that comes again costs nothing, and the best may be certain early. */
+    bool schedule = p->search == DM_MIPRO_SCHEDULE;
+    for (size_t i = 0; i < program->n; i++)
+        space *= (double)m->n_instructions * (m->zero_shot ? 1 : (double)m->n_sets);
+    if (schedule) /* the share that is not asked a second time, src/search/README.md §7.1 */
+        expected = runs * (p->auto_mode == DM_AUTO_HEAVY    ? .97
+                           : p->auto_mode == DM_AUTO_MEDIUM ? .93
+                                                            : .78);
+    expected = fmin(expected, .94 * space * v);
+    dm_plan_runs(plan, search, schedule ? v : fmin(2 * v, runs), expected,
+                 schedule ? runs : runs + v);
+    double fill = p->search == DM_MIPRO_HALVING  ? runs - v
+                  : p->search == DM_MIPRO_FACTOR ? (double)(m->window * m->block_max)
+                                                 : (double)m->window * v;
+    search->fill = fmax(v, fill);
+    search->limited = true;
+    /* all sets but one show demonstrations, some only as many as are labelled */
+    double most = (double)dm_bootstrap_demos(in->params),
+           labeled = (double)p->demos.max_labeled_demos;
+    search->demos = (dm_range){0, most > 0 ? .75 * (most + labeled) / (2 * most) * most : 0, most};
+}
+
+/* Demo sets, proposals, and the search, which scores start and winner. */
+void dm_mipro_plan_calls(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
+{
+    const dm_mipro_params *p = dm_mipro_params_of(in);
+    const dm_program *program = in->student->program;
+    double n = (double)in->trainset->n;
+    dm_mipro_plan m;
+    plan->unscored = (dm_range){0, 0, 0};
+    plan->winner_demos = .4;
+    if (dm_mipro_plan_make(a, p, program->n, in->trainset->n, in->valset->n, &m, NULL) != DM_OK)
+        return; /* said when the job was read */
+    dm_plan_phase *bootstrap = dm_bootstrap_phase(plan, &p->demos);
+    for (size_t i = 0; i < m.n_sets && dm_mipro_needs_sets(p, &m, program); i++)
+        if (m.sets[i].kind == DM_SET_BOOTSTRAPPED)
+            dm_plan_bootstrap(plan, bootstrap, n, (double)m.sets[i].size, 1);
+    dm_proposer_calls calls = dm_mipro_proposer_calls(p, &m, program, in->trainset->n);
+    dm_plan_phase *propose = dm_plan_add(plan, "propose", DM_PROMPT);
+    propose->asks = true;
+    propose->calls = (dm_range){calls.low, calls.expected, 2 * calls.high};
+    propose->fill = calls.high > 0 ? (double)(program->n * m.n_instructions) : 0;
+    propose->rows = p->data_aware_proposer ? fmin(n, 10 * (double)p->view_data_batch_size) : 0;
+    plan_search(in, &m, plan);
 }

@@ -211,7 +211,7 @@ static dm_status submit(search *x, const dm_search_unit *u, dm_error *err)
 
 static bool whole_evaluations(const search *x)
 {
-    dm_mipro_search s = x->m->in->params->search;
+    dm_mipro_search s = dm_mipro_params_of(x->m->in)->search;
     return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
 }
 
@@ -275,7 +275,7 @@ static void name_slots(search *x, const char **names)
 
 static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
 {
-    const dm_optimizer_params *p = x->m->in->params;
+    const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
     const dm_mipro_plan *plan = x->m->plan;
     const char **names = dm_arena_alloc_n(x->a, x->n_slots, sizeof *names);
     char why[200] = "";
@@ -285,7 +285,7 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
     dm_search_defaults(o, (dm_search_method)p->search, plan->n_val,
                        plan->runs - (own ? plan->n_val : 0));
     o->window = plan->window;
-    o->seed = p->has_seed ? (uint64_t)p->seed : 9;
+    o->seed = p->demos.base.has_seed ? (uint64_t)p->demos.base.seed : 9;
     o->trials = plan->trials;
     o->minibatch = plan->minibatch;
     o->minibatch_size = plan->minibatch_size;
@@ -306,7 +306,7 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
 
 static void set_up(search *x)
 {
-    const dm_optimizer_params *p = x->m->in->params;
+    const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
     size_t n = x->m->in->student->program->n;
     x->per_predictor = x->m->plan->zero_shot ? 1 : 2;
     x->n_slots = n * x->per_predictor;
@@ -492,7 +492,7 @@ static size_t count_barred(const search *x)
 
 static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_error *err)
 {
-    const dm_optimizer_params *p = x->m->in->params;
+    const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
     size_t best, n = x->m->valset->n;
     if (st > 0)
         dm_search_stop(x->s);

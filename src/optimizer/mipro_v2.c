@@ -5,7 +5,56 @@
  * begins as soon as the start is scored, with what needs no call (mipro_search.c). */
 #include "optimizer/mipro.h"
 
-dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
+static dm_status make_plan(dm_arena *a, const dm_compile_input *in, dm_mipro_plan *plan,
+                           dm_error *err)
+{
+    return dm_mipro_plan_make(a, dm_mipro_params_of(in), in->student->program->n, in->trainset->n,
+                              in->valset->n, plan, err);
+}
+
+static dm_status fits(dm_arena *a, const dm_compile_input *in, dm_error *err)
+{
+    dm_mipro_plan plan;
+    return make_plan(a, in, &plan, err);
+}
+
+static void limit(dm_params *params, int64_t runs)
+{
+    dm_mipro_params *p = (dm_mipro_params *)params;
+    if (!p->has_runs)
+        p->runs_that_fit = runs;
+}
+
+/* Which search runs, how to have the other, and how far ahead it decides. */
+static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency)
+{
+    const dm_mipro_params *p = dm_mipro_params_of(in);
+    dm_mipro_plan plan;
+    bool schedule = p->search == DM_MIPRO_SCHEDULE;
+    if (make_plan(a, in, &plan, NULL) != DM_OK)
+        return; /* said before */
+    dm_buf_printf(b, "search = %s%s: %zu program runs on %zu validation examples; %s\n",
+                  dm_mipro_search_name(p->search), schedule ? " (DSPy's schedule)" : "", plan.runs,
+                  plan.n_val,
+                  schedule ? "optimizer.search = factor uses every score that is paid for"
+                           : "optimizer.search = mipro is DSPy's own schedule");
+    if (p->search == DM_MIPRO_FACTOR && (int64_t)plan.in_flight < concurrency)
+        dm_buf_printf(
+            b,
+            "the search keeps %zu to %zu examples in flight, %lld calls are asked for: raise "
+            "optimizer.in_flight (early results then decide less)\n",
+            plan.in_flight, 2 * plan.in_flight, (long long)concurrency);
+}
+
+static dm_future *sample(dm_pool *p, const dm_compile_input *in)
+{
+    dm_mipro_plan plan;
+    if (make_plan(dm_pool_arena(p), in, &plan, NULL) != DM_OK)
+        return NULL;
+    return dm_propose_sample(p, in, &plan);
+}
+
+static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
 {
     dm_arena *a = dm_pool_arena(p);
     const dm_program *program = in->student->program;
@@ -13,8 +62,7 @@ dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output 
     dm_mipro_plan *plan = dm_arena_alloc(a, sizeof *plan);
     dm_compile_input *kept = dm_arena_alloc(a, sizeof *kept);
     *kept = *in;
-    dm_status st =
-        dm_mipro_plan_make(a, in->params, program->n, in->trainset->n, in->valset->n, plan, err);
+    dm_status st = make_plan(a, in, plan, err);
     if (st != DM_OK)
         return st;
     dm_mipro m = {.pool = p,
@@ -27,8 +75,28 @@ dm_status dm_mipro_v2(dm_pool *p, const dm_compile_input *in, dm_compile_output 
     m.start = dm_pool_evaluate(p, &start, m.valset);
     /* What the strands have at the most; what they leave is the search's. */
     dm_pool_split(p, plan->n_sets + program->n + 2, .5);
-    if (dm_mipro_needs_sets(in->params, plan, program))
+    if (dm_mipro_needs_sets(dm_mipro_params_of(in), plan, program))
         m.sets = dm_demo_sets_start(p, kept, plan);
     m.proposer = dm_propose_start(p, kept, plan, m.sets);
     return dm_mipro_search_run(&m, out, err);
 }
+
+const dm_optimizer dm_optimizer_mipro_v2 = {
+    .name = "mipro_v2",
+    .aliases = (const char *const[]){"MIPROv2", NULL},
+    .size = sizeof(dm_mipro_params),
+    .params = dm_mipro_table,
+    .defaults = dm_mipro_defaults,
+    .roles = 1u << DM_TEACHER | 1u << DM_PROMPT,
+    .valset = DM_VALSET_SPLIT,
+    .few_train = 100,
+    .few_val = 50,
+    .demos = dm_bootstrap_demos,
+    .check = dm_mipro_check,
+    .fits = fits,
+    .limit = limit,
+    .plan = dm_mipro_plan_calls,
+    .announce = announce,
+    .sample = sample,
+    .run = run,
+};

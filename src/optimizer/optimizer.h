@@ -1,92 +1,132 @@
-/* The optimizers: straight-line functions over futures (contract 8). */
+/* The optimizers: straight-line functions over futures (contract 8), and what one is.
+ *
+ * To add one: a file with its parameters (a struct that begins with dm_params, and a table of
+ * them), its plan and its run, made known by a dm_optimizer; and a row of DM_OPTIMIZERS. The job
+ * file, the flags, --help, the plan and the error texts come from these; nobody else knows its
+ * name. */
 #ifndef DM_OPTIMIZER_OPTIMIZER_H
 #define DM_OPTIMIZER_OPTIMIZER_H
 
+#include "optimizer/plan.h"
 #include "pool/pool.h"
 
-typedef enum dm_optimizer {
-    DM_LABELED_FEW_SHOT,
-    DM_BOOTSTRAP_FEW_SHOT,
-    DM_RANDOM_SEARCH, /* bootstrap_few_shot_with_random_search */
-    DM_MIPRO_V2
-} dm_optimizer;
+typedef struct dm_optimizer dm_optimizer;
+typedef struct dm_compile_input dm_compile_input;
+typedef struct dm_compile_output dm_compile_output;
 
-typedef enum dm_races { DM_RACES_OFF, DM_RACES_BETTING, DM_RACES_HALVING } dm_races;
-typedef enum dm_auto { DM_AUTO_NONE, DM_AUTO_LIGHT, DM_AUTO_MEDIUM, DM_AUTO_HEAVY } dm_auto;
-
-/* How mipro_v2 searches (dspy_mpi/search.h); in the order of dm_search_method. */
-typedef enum dm_mipro_search {
-    DM_MIPRO_FACTOR,
-    DM_MIPRO_SCHEDULE, /* "mipro": DSPy's own */
-    DM_MIPRO_TPE,
-    DM_MIPRO_RANDOM,
-    DM_MIPRO_HALVING
-} dm_mipro_search;
-
-/* Parameters with DSPy's names, units and defaults. Which of them an optimizer has: the option
- * table. */
-typedef struct dm_optimizer_params {
-    dm_optimizer name;
+/* What the parameters of every optimizer begin with. */
+typedef struct dm_params {
+    const dm_optimizer *class;
     bool has_seed;
     int64_t seed;
-    int64_t k;                      /* labeled_few_shot: 16 */
-    bool sample;                    /* labeled_few_shot: true */
-    int64_t max_bootstrapped_demos; /* 4 */
-    int64_t max_labeled_demos;      /* 16; mipro_v2: 4 */
-    int64_t max_rounds;             /* 1 */
-    bool has_metric_threshold;
-    double metric_threshold; /* 0 to 1; 0 is a threshold here (contract 10.6, trap 6) */
     bool has_max_errors;
-    int64_t max_errors;             /* program and metric errors, never transport; default none */
-    int64_t num_candidate_programs; /* 16 */
-    bool has_stop_at_score;
-    double stop_at_score;          /* per cent */
-    bool labeled_sample;           /* true */
-    const int64_t *restrict_seeds; /* [n_restrict] DSPy's `restrict`; NULL: all */
-    size_t n_restrict;
-    dm_races race; /* random search, ours: true or "halving"; off is DSPy's */
-    bool has_race_alpha;
-    double race_alpha; /* .05; chance that race = true loses full evaluation's winner */
+    int64_t max_errors; /* program and metric errors, never transport; default none */
+} dm_params;
 
-    /* mipro_v2 (contract 8.4) */
-    dm_auto auto_mode; /* light; none: num_candidates and num_trials are given */
-    bool has_num_candidates, has_num_trials, has_minibatch;
-    int64_t num_candidates, num_trials;
-    bool minibatch;                                    /* true */
-    int64_t minibatch_size, minibatch_full_eval_steps; /* 35, 5 */
-    bool program_aware_proposer, data_aware_proposer, tip_aware_proposer,
-        fewshot_aware_proposer;   /* true */
-    int64_t view_data_batch_size; /* 10 */
-    double init_temperature;      /* 1.0; of proposals */
-    dm_mipro_search search;       /* ours from here on: factor */
-    bool has_runs, has_in_flight, has_patience, has_leak_guard;
-    int64_t runs; /* program runs of the search with the start's; those of DSPy's schedule */
-    int64_t runs_that_fit; /* under a cap on calls, by the plan's estimate; 0: all */
-    int64_t in_flight;     /* examples in flight; a twentieth of the runs, 32 to 256 */
-    int64_t patience;      /* runs without another best candidate after which it ends; never */
-    bool leak_guard;       /* examples in a candidate's demos are not scored for it: true, but for
-                              DSPy's schedules */
-    const char *proposals_file; /* as written; NULL: none */
-    const dm_value *proposals;  /* what stands in it (optimizer/mipro.h), set by the caller */
-} dm_optimizer_params;
+/* ---- the table of an optimizer's parameters ---- */
 
-/* Sets the defaults of the optimizer named. */
-void dm_optimizer_defaults(dm_optimizer_params *p, dm_optimizer name);
-/* Reads {"name": ..., ...} or a name; DSPy's class names are aliases. Unknown keys are refused,
- * also keys of another optimizer. */
-dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_optimizer_params *p,
+typedef enum dm_param_kind {
+    DM_PARAM_BOOL,   /* bool */
+    DM_PARAM_INT,    /* int64_t from low to high */
+    DM_PARAM_NUMBER, /* double from low to high */
+    DM_PARAM_WORD,   /* an enum: number of the word among words */
+    DM_PARAM_INTS,   /* dm_ints, each from low on */
+    DM_PARAM_FILE,   /* dm_param_file */
+    DM_PARAM_OWN     /* what its read makes of it: an optimizer in the optimizer, too */
+} dm_param_kind;
+
+typedef struct dm_ints {
+    const int64_t *items; /* [n]; NULL: not given */
+    size_t n;
+} dm_ints;
+
+typedef struct dm_param_file {
+    const char *name;     /* as written; NULL: not given */
+    const dm_value *json; /* what stands in it, set by the caller, who finds it */
+} dm_param_file;
+
+typedef struct dm_param {
+    const char *name; /* NULL: behind the last one */
+    dm_param_kind kind;
+    double low, high;
+    size_t at;                /* where in the struct */
+    size_t given;             /* where the bool that tells whether it was; 0: nowhere */
+    const char *const *words; /* WORD: up to a NULL, numbered from 0, or from 1 where null is 0 */
+    bool null_is_0;
+    dm_status (*read)(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err); /* OWN */
+    /* FILE: whether what stands in it is right for the program. */
+    dm_status (*suits)(const dm_value *json, const char *path, const dm_program *program,
+                       dm_error *err);
+    const char *value, *help; /* for --help; of a key that several have, the first one's */
+} dm_param;
+
+/* ---- an optimizer ---- */
+
+/* What is the validation set where the job gives none. */
+typedef enum dm_valset_rule {
+    DM_VALSET_NONE,     /* it does not validate */
+    DM_VALSET_TRAINSET, /* the training set (DSPy's rule for random search) */
+    DM_VALSET_SPLIT /* the last four fifths of the training set, 1000 at most (contract 8.4 a) */
+} dm_valset_rule;
+
+struct dm_optimizer {
+    const char *name;           /* in job files */
+    const char *const *aliases; /* DSPy's class names, up to a NULL */
+    size_t size;                /* of its parameters, in bytes */
+    const dm_param *params;
+    void (*defaults)(dm_params *p);
+    unsigned roles; /* 1u << DM_TEACHER, ...: models that it asks beside the task's */
+    dm_valset_rule valset;
+    size_t few_train, few_val; /* fewer examples than these are few; 0: any number will do */
+    size_t (*demos)(const dm_params *p); /* that its candidates show at the most */
+    /* Once all are read: what goes together among them, and defaults that depend on others. at:
+     * their object. NULL: nothing to do. */
+    dm_status (*check)(const dm_at *at, dm_params *p, dm_error *err);
+    /* Whether they fit program and data: DM_E_JOB in one sentence. NULL: any do. */
+    dm_status (*fits)(dm_arena *a, const dm_compile_input *in, dm_error *err);
+    /* A cap on calls leaves so many program runs to its search, 1 at least. NULL: it cuts itself.
+     */
+    void (*limit)(dm_params *p, int64_t runs);
+    /* Adds its phases, and says what it leaves to score (plan.h). NULL: it calls nothing. */
+    void (*plan)(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
+    /* Lines for a person before it runs; concurrency: calls in flight that are asked for, 0 for the
+     * stand-in. NULL: nothing to say. */
+    void (*announce)(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency);
+    /* One of its own questions to a model alone, to reckon by; NULL: it asks none, or cannot yet.
+     */
+    dm_future *(*sample)(dm_pool *p, const dm_compile_input *in);
+    /* out is set up: the student is the best, nothing is scored. */
+    dm_status (*run)(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err);
+};
+
+/* In the order in which users are told the names. */
+#define DM_OPTIMIZERS(ROW)                                                                         \
+    ROW(labeled_few_shot)                                                                          \
+    ROW(bootstrap_few_shot)                                                                        \
+    ROW(random_search)                                                                             \
+    ROW(mipro_v2)
+
+#define DM_OPTIMIZER_DECLARE(id) extern const dm_optimizer dm_optimizer_##id;
+DM_OPTIMIZERS(DM_OPTIMIZER_DECLARE)
+
+extern const dm_optimizer *const dm_optimizers[]; /* [dm_n_optimizers] */
+extern const size_t dm_n_optimizers;
+
+/* p, o->size bytes large, gets the defaults. */
+void dm_params_init(dm_params *p, const dm_optimizer *o);
+/* Reads {"name": ..., ...} or a name. Unknown keys are refused, also keys of another optimizer. */
+dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out,
                             dm_error *err) DM_MUST_USE;
-const char *dm_optimizer_name(dm_optimizer o);
-const char *dm_mipro_search_name(dm_mipro_search s); /* "factor", ... */
+const dm_param *dm_param_named(const dm_optimizer *o, const char *name); /* NULL: it has none */
 
-typedef struct dm_compile_input {
-    const dm_optimizer_params *params;
+struct dm_compile_input {
+    const dm_params *params;
     const dm_candidate *student;
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled; /* the teacher comes from a program file: its demos are used as they are
                             */
-    const dm_dataset *trainset, *valset;
-} dm_compile_input;
+    const dm_dataset *trainset, *valset; /* the same: there is no other */
+};
 
 typedef struct dm_scored {
     const dm_candidate *candidate;
@@ -107,7 +147,7 @@ typedef struct dm_searched { /* what mipro_v2's search did */
                         src/search/README.md §7.4 */
 } dm_searched;
 
-typedef struct dm_compile_output {
+struct dm_compile_output {
     const dm_candidate
         *best;         /* set also when the run was stopped: the best known, the student if none */
     dm_scored *scored; /* [n_scored], in the order they were tried */
@@ -117,7 +157,7 @@ typedef struct dm_compile_output {
     const dm_dataset *valset;        /* what results are on, when it is not the input's */
     const dm_result *start, *winner; /* [valset->n] */
     dm_searched searched;
-} dm_compile_output;
+};
 
 /* Whether a compilation is worth it, by the start program's mean score (0 to 1; NAN: unsaid) and
  * the number of examples to train on. */

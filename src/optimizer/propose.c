@@ -131,7 +131,7 @@ static dm_status answer(dm_proposer *r, dm_future *f, const char *field, dm_str 
 static dm_status observe(dm_proposer *r, size_t from, dm_str before, dm_str *out, dm_error *err)
 {
     dm_arena *a = dm_pool_arena(r->pool);
-    size_t n = (size_t)r->in->params->view_data_batch_size;
+    size_t n = (size_t)dm_mipro_params_of(r->in)->view_data_batch_size;
     question q =
         ask_to(r,
                before.p
@@ -150,7 +150,7 @@ static dm_status summarize_data(dm_pool *p, void *arg, dm_error *err)
 {
     dm_proposer *r = arg;
     dm_arena *a = dm_pool_arena(p);
-    size_t batch = (size_t)r->in->params->view_data_batch_size, skips = 0, batches = 0;
+    size_t batch = (size_t)dm_mipro_params_of(r->in)->view_data_batch_size, skips = 0, batches = 0;
     dm_str seen, more;
     dm_status st = observe(r, 0, (dm_str){NULL, 0}, &seen, err);
     if (st != DM_OK || !seen.p)
@@ -192,7 +192,7 @@ static dm_future *ask_description(dm_proposer *r)
          dm_rows_text(dm_pool_arena(r->pool), r->in->trainset, 0, 1));
     /* the rollout ids of the instructions that are not asked for serve the descriptions */
     return want(&q, "program_description", "task and way of the program",
-                r->plan->proposals[0].rollout, r->in->params->init_temperature);
+                r->plan->proposals[0].rollout, dm_mipro_params_of(r->in)->init_temperature);
 }
 
 static dm_status describe_program(dm_pool *p, void *arg, dm_error *err)
@@ -218,7 +218,8 @@ static dm_status describe_module(module *m, dm_str line, dm_str *out, dm_error *
     show(&q, "module", "the module in question", line);
     return answer(r,
                   want(&q, "module_description", "what the module is for",
-                       r->plan->proposals[first].rollout, r->in->params->init_temperature),
+                       r->plan->proposals[first].rollout,
+                       dm_mipro_params_of(r->in)->init_temperature),
                   "module_description", out, NULL, err);
 }
 
@@ -246,7 +247,7 @@ static dm_future *ask_instruction(const asking *x, size_t number, bool again)
     module *m = x->m;
     dm_proposer *r = m->all;
     dm_arena *a = dm_pool_arena(r->pool);
-    const dm_optimizer_params *params = r->in->params;
+    const dm_mipro_params *params = dm_mipro_params_of(r->in);
     size_t place = number < r->plan->n_instructions ? number : r->plan->n_instructions - 1;
     const dm_proposal_plan *plan =
         &r->plan->proposals[m->predictor * r->plan->n_instructions + place];
@@ -362,10 +363,11 @@ static void list_ready(dm_proposer *r, module *m)
     const dm_candidate *student = r->in->student;
     const dm_predictor *predictor = &student->program->predictors[m->predictor];
     bool instead;
-    const dm_value *own = dm_proposals_of(r->in->params->proposals, predictor, &instead);
+    const dm_value *own =
+        dm_proposals_of(dm_mipro_params_of(r->in)->proposals.json, predictor, &instead);
     dm_instructions *list = &m->instructions;
     list->ready = 1 + (own ? own->n : 0);
-    list->n = list->ready + dm_proposals_asked(r->in->params, r->plan, predictor);
+    list->n = list->ready + dm_proposals_asked(dm_mipro_params_of(r->in), r->plan, predictor);
     list->text = dm_arena_alloc_n(a, list->n, sizeof *list->text);
     list->text[0] = student->parts[m->predictor].instructions;
     for (size_t i = 1; i < list->ready; i++)
@@ -391,7 +393,7 @@ dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_m
     *r = (dm_proposer){.pool = p,
                        .in = in,
                        .plan = plan,
-                       .sets = in->params->fewshot_aware_proposer ? sets : NULL,
+                       .sets = dm_mipro_params_of(in)->fewshot_aware_proposer ? sets : NULL,
                        .outline = dm_program_outline(a, program),
                        .modules = dm_arena_alloc_n(a, program->n, sizeof *r->modules)};
     for (size_t i = 0; i < program->n; i++) {
@@ -399,9 +401,9 @@ dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_m
         list_ready(r, &r->modules[i]);
         any |= r->modules[i].instructions.n > r->modules[i].instructions.ready;
     }
-    if (any && in->params->data_aware_proposer)
+    if (any && dm_mipro_params_of(in)->data_aware_proposer)
         r->summarizing = dm_strand_start(p, "data summary", summarize_data, r);
-    if (any && in->params->program_aware_proposer)
+    if (any && dm_mipro_params_of(in)->program_aware_proposer)
         r->describing = dm_strand_start(p, "program description", describe_program, r);
     for (size_t i = 0; i < program->n; i++)
         if (r->modules[i].instructions.n > r->modules[i].instructions.ready)

@@ -49,7 +49,7 @@ static bool is_shown(const racing *r, const dm_candidate *c, size_t example)
 
 static dm_status open_race(racing *r, dm_error *err)
 {
-    const dm_optimizer_params *params = r->in->params;
+    const dm_random_search_params *params = (const dm_random_search_params *)r->in->params;
     size_t n_examples = r->in->valset->n;
     bool halving = params->race == DM_RACES_HALVING;
     char why[120];
@@ -58,7 +58,7 @@ static dm_status open_race(racing *r, dm_error *err)
     o.rule = halving ? DM_RACE_HALVING : DM_RACE_BETTING;
     o.alpha = params->race_alpha;
     o.window = halving ? 1 : BLOCKS_AHEAD;
-    o.seed = params->has_seed ? (uint64_t)params->seed : 0;
+    o.seed = (uint64_t)dm_seed_of(r->in->params);
     r->race = dm_race_new(&o, why, sizeof why);
     if (!r->race)
         return dm_fail(err, DM_E_JOB, "optimizer.race: %s", why);
@@ -171,7 +171,7 @@ static void name_winner(const racing *r, dm_compile_output *out)
 
 static void tell(const racing *r, const dm_compile_output *out)
 {
-    const dm_optimizer_params *params = r->in->params;
+    const dm_random_search_params *params = (const dm_random_search_params *)r->in->params;
     size_t full = r->n * r->in->valset->n, left = 0;
     for (size_t c = 0; c < r->n; c++)
         left += dm_race_alive(r->race, c);

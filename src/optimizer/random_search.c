@@ -25,15 +25,14 @@ typedef struct trial {
     const dm_result *results;
 } trial;
 
-/* Random(k) becomes Random(1000 s + k) when a seed s is given (src/README.md §1). */
-static int64_t seed_of(const dm_optimizer_params *p)
+static const dm_random_search_params *params_of(const trial *t)
 {
-    return p->has_seed ? p->seed : 0;
+    return (const dm_random_search_params *)t->in->params;
 }
 
 static dm_status bootstrap(trial *t, dm_train train, int64_t size, dm_error *err)
 {
-    const dm_optimizer_params *p = t->in->params;
+    const dm_bootstrap_params *p = &params_of(t)->demos;
     dm_bootstrap b = {.params = p,
                       .student = t->in->student,
                       .teacher = t->in->teacher,
@@ -42,16 +41,17 @@ static dm_status bootstrap(trial *t, dm_train train, int64_t size, dm_error *err
                       .max_bootstrapped_demos = size,
                       .max_labeled_demos = p->max_labeled_demos,
                       .max_rounds = p->max_rounds,
-                      .seed = seed_of(p)};
+                      .seed = dm_seed_of(t->in->params)};
     return dm_bootstrap_few_shot(t->pool, &b, &t->candidate, err);
 }
 
 static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
 {
-    const dm_optimizer_params *p = t->in->params;
+    const dm_bootstrap_params *p = &params_of(t)->demos;
     dm_arena *a = dm_pool_arena(t->pool);
     size_t *order = dm_arena_alloc_n(a, train.n, sizeof *order);
-    int64_t seed = 1000 * seed_of(p) + t->number, size = 0;
+    /* Random(k) becomes Random(1000 s + k) when a seed s is given (src/README.md §1). */
+    int64_t seed = 1000 * dm_seed_of(t->in->params) + t->number, size = 0;
     dm_pyrandom rng;
     for (size_t i = 0; i < train.n; i++)
         order[i] = i;
@@ -67,17 +67,17 @@ static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
 static dm_status make_candidate(dm_pool *pool, void *arg, dm_error *err)
 {
     trial *t = arg;
-    const dm_optimizer_params *p = t->in->params;
+    const dm_random_search_params *p = params_of(t);
     dm_arena *a = dm_pool_arena(pool);
     dm_train train = dm_train_of(a, t->in->trainset);
     dm_status st = DM_OK;
     if (t->number == -3)
         t->candidate = dm_candidate_seal(dm_reset_copy(a, t->in->student));
     else if (t->number == -2)
-        t->candidate =
-            dm_label(a, t->in->student, train, p->max_labeled_demos, p->labeled_sample, seed_of(p));
+        t->candidate = dm_label(a, t->in->student, train, p->demos.max_labeled_demos,
+                                p->labeled_sample, dm_seed_of(t->in->params));
     else if (t->number == -1)
-        st = bootstrap(t, train, p->max_bootstrapped_demos, err);
+        st = bootstrap(t, train, p->demos.max_bootstrapped_demos, err);
     else
         st = bootstrap_shuffled(t, train, err);
     return st;
@@ -91,12 +91,12 @@ static dm_future *evaluate(dm_pool *pool, const trial *t)
 
 static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *err)
 {
-    const dm_optimizer_params *p = t->in->params;
     int64_t errors = 0;
     dm_status st = dm_pool_wait(pool, f, &t->results, err);
     if (st == DM_OK && t->number == -3)
         dm_tell_start(t->results, t->in->valset->n, t->in->trainset->n);
-    return st == DM_OK ? dm_count_errors(p, t->results, t->in->valset->n, &errors, err) : st;
+    return st == DM_OK ? dm_count_errors(t->in->params, t->results, t->in->valset->n, &errors, err)
+                       : st;
 }
 
 static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
@@ -106,14 +106,6 @@ static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
         return st;
     dm_strand_take_turn(pool);
     return take_results(pool, arg, evaluate(pool, arg), err);
-}
-
-static bool restricted_to(const dm_optimizer_params *p, int64_t number)
-{
-    for (size_t i = 0; i < p->n_restrict; i++)
-        if (p->restrict_seeds[i] == number)
-            return true;
-    return !p->restrict_seeds;
 }
 
 static void name_trial(dm_scored *s, const trial *t)
@@ -177,7 +169,7 @@ static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, siz
  * after another. */
 static dm_status search(dm_pool *p, trial *trials, size_t n, dm_compile_output *out, dm_error *err)
 {
-    const dm_optimizer_params *params = trials[0].in->params;
+    const dm_random_search_params *params = params_of(&trials[0]);
     size_t at_once = params->has_stop_at_score ? 1 : n;
     for (size_t i = 0; i < n; i++) {
         if (i % at_once == 0)
@@ -201,15 +193,14 @@ static dm_status search(dm_pool *p, trial *trials, size_t n, dm_compile_output *
     return out->stopped;
 }
 
-dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_output *out,
-                           dm_error *err)
+static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
 {
-    const dm_optimizer_params *params = in->params;
+    const dm_random_search_params *params = (const dm_random_search_params *)in->params;
     dm_arena *a = dm_pool_arena(p);
     size_t n = 0, all = (size_t)params->num_candidate_programs + 3;
     trial *trials = dm_arena_alloc_n(a, all, sizeof *trials);
     for (int64_t k = -3; k < params->num_candidate_programs; k++)
-        if (restricted_to(params, k))
+        if (dm_is_restricted_to(params, k))
             trials[n++] = (trial){.pool = p, .in = in, .number = k};
     if (n == 0)
         return dm_fail(err, DM_E_JOB,
@@ -221,3 +212,19 @@ dm_status dm_random_search(dm_pool *p, const dm_compile_input *in, dm_compile_ou
         return race(p, in, trials, n, out, err);
     return search(p, trials, n, out, err);
 }
+
+const dm_optimizer dm_optimizer_random_search = {
+    .name = "bootstrap_few_shot_with_random_search",
+    .aliases = (const char *const[]){"BootstrapFewShotWithRandomSearch", "BootstrapRS", NULL},
+    .size = sizeof(dm_random_search_params),
+    .params = dm_random_search_table,
+    .defaults = dm_random_search_defaults,
+    .roles = 1u << DM_TEACHER,
+    .valset = DM_VALSET_TRAINSET,
+    .few_train = 20,
+    .few_val = 50,
+    .demos = dm_bootstrap_demos,
+    .check = dm_random_search_check,
+    .plan = dm_random_search_plan,
+    .run = run,
+};

@@ -32,7 +32,8 @@ dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u)
 
 static double calls_of(const dm_pool *p, const dm_state *s)
 {
-    bool twice = p->setup->adapter == DM_CHAT && p->setup->json_fallback;
+    bool twice =
+        p->setup->json_fallback && dm_adapter_fallback(p->setup->adapter) != p->setup->adapter;
     return (double)s->work.candidate->program->n * (twice ? 2 : 1);
 }
 

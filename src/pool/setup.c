@@ -83,7 +83,7 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
     dm_str job_file = DM_STR("job"), *inputs = NULL;
     dm_status st = out->program ? DM_OK : DM_E_INTERNAL;
     if (st == DM_OK)
-        st = (p = dm_at_key(&at, "adapter"), dm_get_int(&p, DM_CHAT, DM_JSON, &adapter, err));
+        st = (p = dm_at_key(&at, "adapter"), dm_get_int(&p, 0, DM_N_ADAPTERS - 1, &adapter, err));
     if (st == DM_OK)
         st = (p = dm_at_key(&at, "json_fallback"), dm_get_bool(&p, &out->json_fallback, err));
     if (st == DM_OK)

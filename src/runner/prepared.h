@@ -13,7 +13,7 @@ typedef struct dm_rendered {
 } dm_rendered;
 
 typedef struct dm_prepared_part { /* one predictor */
-    dm_rendered by_adapter[2];
+    dm_rendered by_adapter[DM_N_ADAPTERS];
     dm_str schema;
     dm_hash *demo_hash; /* [n_demos], with drop_own_demo */
 } dm_prepared_part;

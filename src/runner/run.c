@@ -17,7 +17,7 @@ struct dm_run {
     void *user;
 
     size_t predictor; /* the one that is asking */
-    dm_adapter mode;  /* DM_JSON once the chat answer did not parse */
+    dm_adapter mode;  /* the fallback once an answer did not parse */
     uint32_t call;
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
@@ -159,6 +159,11 @@ static void parsed(dm_run *run, const dm_value *outputs)
     ask(run);
 }
 
+static bool falls_back(const dm_run *run)
+{
+    return run->prepared->spec.json_fallback && dm_adapter_fallback(run->mode) != run->mode;
+}
+
 static void take_answer(dm_run *run, dm_str content, bool truncated)
 {
     const dm_value *outputs = NULL;
@@ -171,8 +176,8 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
         st = dm_adapter_parse(run->arena, run->mode, signature(run), content, &outputs, &err);
     if (st == DM_OK) {
         parsed(run, outputs);
-    } else if (st == DM_E_PARSE && run->mode == DM_CHAT && run->prepared->spec.json_fallback) {
-        run->mode = DM_JSON;
+    } else if (st == DM_E_PARSE && falls_back(run)) {
+        run->mode = dm_adapter_fallback(run->mode);
         run->result.fallback = true;
         ask(run);
     } else {
@@ -263,7 +268,7 @@ static dm_hash key_of_request(const dm_run *run)
 /* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
 static uint64_t hash_of_asked(uint64_t h, dm_str user, dm_adapter mode)
 {
-    h ^= mode == DM_JSON;
+    h ^= (uint64_t)mode;
     for (size_t i = 0; i < user.n; i++)
         h = (h ^ (unsigned char)user.p[i]) * 0x100000001b3u;
     return h & INT64_MAX; /* msgpack's and the journal's integers are signed */
@@ -304,11 +309,9 @@ static void ask(dm_run *run)
                          .user = user,
                          .temperature = spec->work.temperature,
                          .rollout = spec->work.rollout};
-    if (run->mode == DM_JSON) {
-        r->format = dm_adapter_format(signature(run));
-        if (r->format == DM_FORMAT_SCHEMA)
-            r->schema = dm_prepared_schema(run->prepared, run->predictor);
-    }
+    r->format = dm_adapter_format(run->mode, signature(run));
+    if (r->format == DM_FORMAT_SCHEMA)
+        r->schema = dm_prepared_schema(run->prepared, run->predictor);
     tell_answer(run);
     if (!keeps_answers(run)) {
         call(run);

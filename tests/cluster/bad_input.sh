@@ -54,8 +54,8 @@ job ', "program": {"predict": "from -> answer"}'
 bad "a field named by a keyword" 78 "cannot be a field"
 job ', "program": {"predict": "question -> question"}'
 bad "one name on both sides" 78 "both an input and an output"
-job ', "adapter": "xml"'
-bad "unknown adapter" 78 "chat"
+job ', "adapter": "xlm"'
+bad "unknown adapter" 78 '"chat", "json" or "xml", not "xlm"'
 job ', "trainset": "none.jsonl"'
 bad "missing data" 65 "none.jsonl: cannot be opened"
 job ', "valset_size": 3'

@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 62
+plan 63
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -57,6 +57,8 @@ check "what the job fills" out_has "200 (search)"
 run 0 "$PROGRAM" check job.json "--program={\"predict\": \"question -> answer: Literal['red', 'blue', 'green', 'pink']\"}" --metric=exact_match
 check "labels that no answer can have" grep -q "answer: [0-9]* of 60 labels are no Literal\['red', 'blue', 'green', 'pink'\] (example [0-9]*: grey)" out
 check "plan" run 0 "$PROGRAM" plan job.json
+printf '{"program": {"predict": "question -> answer"}, "testset": "train.jsonl", "metric": "answer_exact_match", "lm": "embedded/stand-in", "optimizer": "mipro_v2"}' >untrained.json
+check "check of a job without a training set" run 0 "$PROGRAM" check untrained.json
 check "neither calls anything nor makes OUT" [ "$(stat_of requests)$(ls -d job 2>/dev/null)" = "$before" ]
 within() { # within MORE: a compile makes at least as many calls as plan's low, at most its high
 	job "$1"

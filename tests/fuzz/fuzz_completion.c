@@ -27,7 +27,8 @@ int fuzz_completion(const uint8_t *data, size_t size)
         dm_signature *s =
             dm_signature_parse(a, dm_str_of(signatures[(data[0] >> 1) % N_SIGNATURES]), &err);
         const dm_value *fields = NULL;
-        dm_status st = dm_adapter_parse(a, data[0] & 1 ? DM_JSON : DM_CHAT, s, text, &fields, &err);
+        dm_status st =
+            dm_adapter_parse(a, (dm_adapter)(data[0] % DM_N_ADAPTERS), s, text, &fields, &err);
         if (st == DM_OK) {
             dm_buf b;
             dm_buf_init(&b, DM_MAX_TEXT);

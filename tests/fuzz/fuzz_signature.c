@@ -29,7 +29,7 @@ int fuzz_signature(const uint8_t *data, size_t size)
         dm_buf_init(&b, DM_MAX_TEXT);
         dm_adapter_schema(&b, s);
         (void)dm_signature_with_reasoning(a, s);
-        for (int kind = DM_CHAT; kind <= DM_JSON; kind++)
+        for (int kind = 0; kind < DM_N_ADAPTERS; kind++)
             if (dm_adapter_prefix(a, (dm_adapter)kind, s, s->instructions, NULL, 0, &prefix,
                                   &err) != DM_OK)
                 abort();

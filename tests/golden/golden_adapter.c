@@ -6,7 +6,11 @@
 
 static dm_adapter adapter_of(const dm_value *entry)
 {
-    return strcmp(dm_value_get(entry, "adapter")->text.p, "json") == 0 ? DM_JSON : DM_CHAT;
+    dm_at root = dm_at_root(entry, "golden", DM_E_JOB), at = dm_at_key(&root, "adapter");
+    dm_adapter out = DM_N_ADAPTERS;
+    dm_error err = {DM_OK, ""};
+    cr_assert(dm_adapter_read(&at, &out, &err) == DM_OK && out != DM_N_ADAPTERS, "%s", err.text);
+    return out;
 }
 
 /* The program of a prompts.json entry, made by way of the job file's own syntax. */
@@ -61,29 +65,33 @@ static void check_state(dm_arena *a, const char *name, const dm_program *p, cons
     dm_buf_free(&b);
 }
 
+static void check_messages(dm_arena *a, const dm_value *e, const dm_signature *s, const char *name)
+{
+    const dm_value *demos = dm_value_get(e, "demos"), *want = dm_value_get(e, "messages");
+    dm_error err = {DM_OK, ""};
+    dm_prefix prefix;
+    dm_message user = {DM_USER, {NULL, 0}};
+    cr_assert_eq(dm_adapter_prefix(a, adapter_of(e), s, s->instructions, demos->items, demos->n,
+                                   &prefix, &err),
+                 DM_OK, "%s: %s", name, err.text);
+    cr_assert_eq(dm_adapter_user(a, adapter_of(e), s, dm_value_get(e, "inputs"), &user.content,
+                                 &err),
+                 DM_OK, "%s: %s", name, err.text);
+    cr_assert_eq(prefix.n + 1, want->n, "%s: %zu messages, not %zu", name, prefix.n + 1, want->n);
+    for (size_t k = 0; k < want->n; k++)
+        expect_message(name, want->items[k], k < prefix.n ? &prefix.messages[k] : &user);
+}
+
 Test(golden_adapter, prompts)
 {
     dm_arena *a = dm_arena_new(0);
     const dm_value *all = golden(a, "prompts.json");
     for (size_t i = 0; i < all->n; i++) {
-        const dm_value *e = all->items[i], *demos = dm_value_get(e, "demos"),
-                       *want = dm_value_get(e, "messages");
+        const dm_value *e = all->items[i];
         const char *name = dm_value_get(e, "name")->text.p;
         dm_program *p = program_of(a, e);
         const dm_signature *s = p->predictors[0].signature;
-        dm_error err = {DM_OK, ""};
-        dm_prefix prefix;
-        dm_message user = {DM_USER, {NULL, 0}};
-        cr_assert_eq(dm_adapter_prefix(a, adapter_of(e), s, s->instructions, demos->items, demos->n,
-                                       &prefix, &err),
-                     DM_OK, "%s: %s", name, err.text);
-        cr_assert_eq(dm_adapter_user(a, adapter_of(e), s, dm_value_get(e, "inputs"), &user.content,
-                                     &err),
-                     DM_OK, "%s: %s", name, err.text);
-        cr_assert_eq(prefix.n + 1, want->n, "%s: %zu messages, not %zu", name, prefix.n + 1,
-                     want->n);
-        for (size_t k = 0; k < want->n; k++)
-            expect_message(name, want->items[k], k < prefix.n ? &prefix.messages[k] : &user);
+        check_messages(a, e, s, name);
         cr_expect(dm_str_eq(s->instructions, dm_value_get(e, "effective_instructions")->text), "%s",
                   name);
         check_state(a, name, p, dm_value_get(e, "state"));
@@ -100,29 +108,85 @@ static const char *fixed(dm_str completion)
     return dm_str_is(completion, " [[ ## a ## ]] x") ? "x" : NULL;
 }
 
+static void check_parse(dm_arena *a, const dm_value *e, dm_adapter kind)
+{
+    const dm_value *ok = dm_value_get(e, "ok"), *fields = NULL;
+    dm_str completion = dm_value_get(e, "completion")->text;
+    const char *sig = dm_value_get(e, "signature")->text.p;
+    dm_error err = {DM_OK, ""};
+    dm_signature *s = dm_signature_parse(a, dm_str_of(sig), &err);
+    cr_assert_not_null(s, "%s: %s", sig, err.text);
+    dm_status st = dm_adapter_parse(a, kind, s, completion, &fields, &err);
+    if (ok) {
+        cr_expect(st == DM_OK && strcmp(golden_text(a, fields), golden_text(a, ok)) == 0,
+                  "%s: %s: %s, not %s", sig, completion.p,
+                  st == DM_OK ? golden_text(a, fields) : err.text, golden_text(a, ok));
+    } else {
+        const char *class = st == DM_E_PARSE ? "AdapterParseError" : "another";
+        cr_expect_str_eq(class, dm_value_get(e, "error")->text.p, "%s: %s: %s, not an error", sig,
+                         completion.p, st == DM_OK ? golden_text(a, fields) : err.text);
+    }
+}
+
 Test(golden_adapter, parse)
 {
     dm_arena *a = dm_arena_new(0);
     const dm_value *all = golden(a, "parse.json");
     for (size_t i = 0; i < all->n; i++) {
-        const dm_value *e = all->items[i], *ok = dm_value_get(e, "ok"), *fields = NULL;
+        const dm_value *e = all->items[i], *fields = NULL;
         dm_str completion = dm_value_get(e, "completion")->text;
-        const char *sig = dm_value_get(e, "signature")->text.p, *ours = fixed(completion);
+        const char *ours = fixed(completion);
         dm_error err = {DM_OK, ""};
-        dm_signature *s = dm_signature_parse(a, dm_str_of(sig), &err);
-        cr_assert_not_null(s, "%s: %s", sig, err.text);
-        dm_status st = dm_adapter_parse(a, adapter_of(e), s, completion, &fields, &err);
-        if (ours) {
-            cr_expect(st == DM_OK && dm_str_is(dm_value_get(fields, "a")->text, ours));
-        } else if (ok) {
-            cr_expect(st == DM_OK && strcmp(golden_text(a, fields), golden_text(a, ok)) == 0,
-                      "%s: %s: %s, not %s", sig, completion.p,
-                      st == DM_OK ? golden_text(a, fields) : err.text, golden_text(a, ok));
-        } else {
-            const char *class = st == DM_E_PARSE ? "AdapterParseError" : "another";
-            cr_expect_str_eq(class, dm_value_get(e, "error")->text.p, "%s: %s: %s, not an error",
-                             sig, completion.p, st == DM_OK ? golden_text(a, fields) : err.text);
+        if (!ours) {
+            check_parse(a, e, adapter_of(e));
+            continue;
         }
+        dm_signature *s = dm_signature_parse(a, dm_value_get(e, "signature")->text, &err);
+        cr_assert_not_null(s, "%s", err.text);
+        cr_expect(dm_adapter_parse(a, adapter_of(e), s, completion, &fields, &err) == DM_OK &&
+                  dm_str_is(dm_value_get(fields, "a")->text, ours));
     }
+    dm_arena_free(a);
+}
+
+/* ---- the XML adapter: adapters.json, and xml.json of golden_xml.py ---- */
+
+static size_t check_xml_messages(dm_arena *a, const dm_value *all)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        const dm_value *e = all->items[i], *instructions = dm_value_get(e, "instructions");
+        const char *name = dm_value_get(e, "signature")->text.p;
+        dm_error err = {DM_OK, ""};
+        if (!dm_str_is(dm_value_get(e, "adapter")->text, "xml"))
+            continue;
+        dm_signature *s = dm_signature_parse(a, dm_str_of(name), &err);
+        cr_assert_not_null(s, "%s: %s", name, err.text);
+        if (instructions->kind == DM_STRING)
+            s->instructions = instructions->text;
+        check_messages(a, e, s, name);
+        n++;
+    }
+    return n;
+}
+
+Test(golden_adapter, xml_prompts)
+{
+    dm_arena *a = dm_arena_new(0);
+    cr_expect_eq(check_xml_messages(a, dm_value_get(golden_own(a, "adapters.json"), "adapters")),
+                 3);
+    cr_expect_eq(check_xml_messages(a, dm_value_get(golden_own(a, "xml.json"), "messages")), 4);
+    dm_arena_free(a);
+}
+
+Test(golden_adapter, xml_parse)
+{
+    dm_arena *a = dm_arena_new(0);
+    const dm_value *lists[] = {dm_value_get(golden_own(a, "adapters.json"), "xml_parse"),
+                               dm_value_get(golden_own(a, "xml.json"), "parse")};
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < lists[i]->n; k++)
+            check_parse(a, lists[i]->items[k], DM_XML);
+    cr_expect(lists[0]->n == 12 && lists[1]->n > 120);
     dm_arena_free(a);
 }

@@ -50,3 +50,45 @@ Test(golden_metrics, em)
     }
     dm_arena_free(a);
 }
+
+typedef struct given_score {
+    bool ok;
+    double score;
+} given_score;
+
+static void take_score(void *user, const dm_metric_score *s)
+{
+    *(given_score *)user = (given_score){s->ok, s->score};
+}
+
+/* tests/golden/golden_rouge.py writes them with the package rouge-score. */
+Test(golden_metrics, rouge_l)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    const dm_value *all = golden_own(a, "rouge_l.json"),
+                   *job = dm_json_read(a,
+                                       DM_STR("{\"program\": {\"predict\": \"q -> a\"}, "
+                                              "\"metric\": {\"name\": \"rouge_l\", "
+                                              "\"field\": \"a\"}}"),
+                                       &err);
+    dm_at root = dm_at_root(job, "job.json", DM_E_JOB), at = dm_at_key(&root, "program");
+    const dm_program *p = dm_program_read(a, &at, &err);
+    cr_assert_not_null(p, "%s", err.text);
+    at = dm_at_key(&root, "metric");
+    dm_metric *m = dm_metric_new(a, &at, p, NULL, 0, &err);
+    cr_assert_not_null(m, "%s", err.text);
+    cr_assert_geq(all->n, 60);
+    for (size_t i = 0; i < all->n; i++) {
+        const dm_value *e = all->items[i];
+        dm_value *example = dm_value_dict(a), *prediction = dm_value_dict(a);
+        given_score got = {false, 0};
+        dm_value_set(a, example, DM_STR("a"), e->items[0]);
+        dm_value_set(a, prediction, DM_STR("a"), e->items[1]);
+        dm_metric_submit(m, example, prediction, NULL, 0, p, take_score, &got);
+        cr_expect(got.ok && got.score == e->items[2]->number, "row %zu: %.17g, not %.17g", i,
+                  got.score, e->items[2]->number);
+    }
+    dm_metric_free(m);
+    dm_arena_free(a);
+}

@@ -3,7 +3,7 @@
 #include "optimizer/mipro.h"
 #include "golden.h"
 
-static dm_compile_output compile(world *w, dm_pool *pool, const dm_optimizer_params *params)
+static dm_compile_output compile(world *w, dm_pool *pool, const dm_params *params)
 {
     dm_compile_input in = {.params = params,
                            .student = dm_candidate_seal(dm_candidate_new(w->arena, w->program)),
@@ -32,35 +32,29 @@ static void expect_demos(const char *name, const dm_candidate *c, const dm_value
     }
 }
 
-static void check(const char *name, const char *program, dm_optimizer_params params)
+static void check(const char *name, const char *program, const dm_params *params)
 {
     world w = world_new(program);
     const dm_value *want = dm_value_get(golden(w.arena, "optimizers.json"), name);
     dm_error err = {DM_OK, ""};
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(pool, "%s", err.text);
-    dm_compile_output out = compile(&w, pool, &params);
+    dm_compile_output out = compile(&w, pool, params);
     expect_demos(name, out.best, want);
     dm_pool_free(pool);
     dm_arena_free(w.arena);
 }
 
-static dm_optimizer_params params_of(dm_optimizer o)
-{
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, o);
-    return p;
-}
-
 Test(golden_optimizers, labeled_few_shot)
 {
-    dm_optimizer_params p = params_of(DM_LABELED_FEW_SHOT);
+    dm_labeled_params p;
+    dm_params_init(&p.base, &dm_optimizer_labeled_few_shot);
     p.k = 4;
-    check("labeled_k4", ONE_PREDICTOR, p);
+    check("labeled_k4", ONE_PREDICTOR, &p.base);
     p.k = 3;
-    check("labeled_two_predictors_k3", TWO_PREDICTORS, p);
+    check("labeled_two_predictors_k3", TWO_PREDICTORS, &p.base);
     p.sample = false;
-    check("labeled_k3_nosample", ONE_PREDICTOR, p);
+    check("labeled_k3_nosample", ONE_PREDICTOR, &p.base);
 }
 
 Test(golden_optimizers, bootstrap_few_shot)
@@ -74,10 +68,11 @@ Test(golden_optimizers, bootstrap_few_shot)
                  {"bootstrap_b8_l4", ONE_PREDICTOR, 8, 4},
                  {"bootstrap_two_predictors_b3_l5", TWO_PREDICTORS, 3, 5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        dm_optimizer_params p = params_of(DM_BOOTSTRAP_FEW_SHOT);
+        dm_bootstrap_params p;
+        dm_params_init(&p.base, &dm_optimizer_bootstrap_few_shot);
         p.max_bootstrapped_demos = cases[i].bootstrapped;
         p.max_labeled_demos = cases[i].labeled;
-        check(cases[i].name, cases[i].program, p);
+        check(cases[i].name, cases[i].program, &p.base);
     }
 }
 
@@ -88,12 +83,13 @@ Test(golden_optimizers, random_search)
     const dm_value *want =
         dm_value_get(golden(w.arena, "optimizers.json"), "random_search_b4_l8_n5");
     const dm_value *sorted = dm_value_get(want, "candidates_sorted");
-    dm_optimizer_params p = params_of(DM_RANDOM_SEARCH);
+    dm_random_search_params p;
     dm_error err = {DM_OK, ""};
-    p.max_labeled_demos = 8;
+    dm_params_init(&p.demos.base, &dm_optimizer_random_search);
+    p.demos.max_labeled_demos = 8;
     p.num_candidate_programs = 5;
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
-    dm_compile_output out = compile(&w, pool, &p);
+    dm_compile_output out = compile(&w, pool, &p.demos.base);
     expect_demos("best", out.best, dm_value_get(want, "best"));
     cr_assert_eq(out.n_scored, sorted->n);
     for (size_t i = 0; i < sorted->n; i++) {
@@ -153,7 +149,7 @@ static void check_trial(const char *name, const dm_value *logs, const dm_scored 
     dm_buf_free(&levels);
 }
 
-static void check_mipro(const char *name, const char *program, dm_optimizer_params params,
+static void check_mipro(const char *name, const char *program, dm_mipro_params params,
                         bool more_than_dspy)
 {
     world w = world_new(program);
@@ -164,7 +160,7 @@ static void check_mipro(const char *name, const char *program, dm_optimizer_para
     dm_error err = {DM_OK, ""};
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(pool, "%s", err.text);
-    dm_compile_output out = compile(&w, pool, &params);
+    dm_compile_output out = compile(&w, pool, &params.demos.base);
     if (!more_than_dspy)
         cr_expect_eq(out.n_scored, logs->n, "%s: %zu trials, not %zu", name, out.n_scored, logs->n);
     for (size_t i = 0; i < out.n_scored && i < logs->n; i++)
@@ -175,16 +171,17 @@ static void check_mipro(const char *name, const char *program, dm_optimizer_para
     dm_arena_free(w.arena);
 }
 
-static dm_optimizer_params mipro(int candidates, int trials, int size, int steps, int seed)
+static dm_mipro_params mipro(int candidates, int trials, int size, int steps, int seed)
 {
-    dm_optimizer_params p = params_of(DM_MIPRO_V2);
+    dm_mipro_params p;
+    dm_params_init(&p.demos.base, &dm_optimizer_mipro_v2);
     p.auto_mode = DM_AUTO_NONE;
     p.num_candidates = candidates;
     p.num_trials = trials;
     p.minibatch_size = size;
     p.minibatch_full_eval_steps = steps;
-    p.has_seed = seed >= 0;
-    p.seed = seed;
+    p.demos.base.has_seed = seed >= 0;
+    p.demos.base.seed = seed;
     p.search = DM_MIPRO_SCHEDULE;
     return p;
 }
@@ -202,8 +199,8 @@ Test(golden_optimizers, mipro)
 /* Without minibatches DSPy's schedule is TPE on full evaluations; `tpe` goes on with its budget. */
 Test(golden_optimizers, mipro_without_minibatches)
 {
-    dm_optimizer_params p = mipro(6, 15, 35, 5, 9);
-    p.max_bootstrapped_demos = p.max_labeled_demos = 0;
+    dm_mipro_params p = mipro(6, 15, 35, 5, 9);
+    p.demos.max_bootstrapped_demos = p.demos.max_labeled_demos = 0;
     p.minibatch = false;
     check_mipro("mipro_zeroshot_auto_none_k6_T15_full_seed9", ONE_PREDICTOR, p, false);
     p.search = DM_MIPRO_TPE;
@@ -215,11 +212,11 @@ Test(golden_optimizers, mipro_demo_sets)
     world w = world_new(ONE_PREDICTOR);
     const dm_value *want =
         dm_value_get(golden(w.arena, "optimizers.json"), "mipro_demo_sets_n6_rng9_fresh");
-    dm_optimizer_params p = mipro(6, 1, 10, 5, 9);
+    dm_mipro_params p = mipro(6, 1, 10, 5, 9);
     dm_mipro_plan plan;
     dm_error err = {DM_OK, ""};
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
-    dm_compile_input in = {.params = &p,
+    dm_compile_input in = {.params = &p.demos.base,
                            .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
                            .trainset = w.train,
                            .valset = w.val};
@@ -240,13 +237,14 @@ static void check_plan(const char *name, dm_auto mode, size_t n, size_t predicto
 {
     dm_arena *a = dm_arena_new(0);
     const dm_value *e = dm_value_get(golden(a, "rng.json"), name);
-    dm_optimizer_params p = params_of(DM_MIPRO_V2);
+    dm_mipro_params p;
     dm_mipro_plan plan;
     dm_error err = {DM_OK, ""};
     size_t val = (size_t)(0.8 * (double)n), batch[1000];
+    dm_params_init(&p.demos.base, &dm_optimizer_mipro_v2);
     p.auto_mode = mode;
     if (zero_shot)
-        p.max_bootstrapped_demos = p.max_labeled_demos = 0;
+        p.demos.max_bootstrapped_demos = p.demos.max_labeled_demos = 0;
     cr_assert_eq(dm_mipro_plan_make(a, &p, predictors, n - val, val, &plan, &err), DM_OK, "%s",
                  err.text);
     cr_expect_eq((double)plan.n_val, number_of(e, "valset_len"), "%s", name);

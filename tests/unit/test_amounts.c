@@ -429,16 +429,16 @@ static size_t scored_until(double stop, const dm_amount *cap, double *scores)
 {
     world w = world_new(ONE_PREDICTOR);
     dm_error err = {DM_OK, ""};
-    dm_optimizer_params params;
+    dm_random_search_params params;
     dm_compile_output out;
-    dm_optimizer_defaults(&params, DM_RANDOM_SEARCH);
-    params.max_labeled_demos = 8;
+    dm_params_init(&params.demos.base, &dm_optimizer_random_search);
+    params.demos.max_labeled_demos = 8;
     params.num_candidate_programs = 5;
     params.has_stop_at_score = !isnan(stop);
     params.stop_at_score = stop;
     w.setup.cap = cap;
     dm_pool *p = open_pool(&w);
-    dm_compile_input in = {.params = &params,
+    dm_compile_input in = {.params = &params.demos.base,
                            .student = student(&w),
                            .trainset = w.train,
                            .valset = w.val};
@@ -483,13 +483,13 @@ Test(amounts, bootstrapping_stops_at_the_last_demonstration)
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         world w = world_new(ONE_PREDICTOR);
         dm_error err = {DM_OK, ""};
-        dm_optimizer_params params;
+        dm_bootstrap_params params;
         dm_compile_output out;
-        dm_optimizer_defaults(&params, DM_BOOTSTRAP_FEW_SHOT);
+        dm_params_init(&params.base, &dm_optimizer_bootstrap_few_shot);
         params.max_bootstrapped_demos = row[i].wanted;
         params.max_labeled_demos = 0;
         dm_pool *p = open_pool(&w);
-        dm_compile_input in = {.params = &params, .student = student(&w), .trainset = w.train};
+        dm_compile_input in = {.params = &params.base, .student = student(&w), .trainset = w.train};
         cr_assert_eq(dm_compile(p, &in, &out, &err), DM_OK, "%s", err.text);
         cr_expect_eq(w.stats.runs, row[i].runs, "%d wanted: %zu runs", (int)row[i].wanted,
                      w.stats.runs);

@@ -22,8 +22,7 @@ static void uneven_rule(void *user, const dm_work *work, const dm_value *row, dm
         out->usage.requests *= 2;
 }
 
-static outcome compile(const char *program, const dm_optimizer_params *params, double cap,
-                       int ranks)
+static outcome compile(const char *program, const dm_params *params, double cap, int ranks)
 {
     world w = world_new(program);
     dm_amount amount = DM_NO_CAP;
@@ -48,14 +47,14 @@ static outcome compile(const char *program, const dm_optimizer_params *params, d
     return o;
 }
 
-static dm_optimizer_params draw(uint64_t seed)
+static dm_random_search_params draw(uint64_t seed)
 {
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, DM_RANDOM_SEARCH);
+    dm_random_search_params p;
+    dm_params_init(&p.demos.base, &dm_optimizer_random_search);
     p.num_candidate_programs = (int64_t)(1 + dm_draw(7, seed, 0) % 12);
-    p.max_bootstrapped_demos = (int64_t)(dm_draw(7, seed, 1) % 6);
-    p.max_labeled_demos = (int64_t)(dm_draw(7, seed, 2) % 12);
-    p.max_rounds = (int64_t)(1 + dm_draw(7, seed, 3) % 2);
+    p.demos.max_bootstrapped_demos = (int64_t)(dm_draw(7, seed, 1) % 6);
+    p.demos.max_labeled_demos = (int64_t)(dm_draw(7, seed, 2) % 12);
+    p.demos.max_rounds = (int64_t)(1 + dm_draw(7, seed, 3) % 2);
     p.race = dm_draw(7, seed, 4) % 4 == 0 ? DM_RACES_BETTING : DM_RACES_OFF;
     if (p.race == DM_RACES_OFF && dm_draw(7, seed, 5) % 5 == 0) {
         p.has_stop_at_score = true;
@@ -71,11 +70,11 @@ Test(budget, is_never_passed_and_is_used)
         bool one = dm_draw(7, seed, 6) % 3 != 0;
         const char *program = one ? ONE_PREDICTOR : TWO_PREDICTORS;
         double reserve = one ? 2 : 4;
-        dm_optimizer_params p = draw(seed);
-        outcome whole = compile(program, &p, INFINITY, 3);
+        dm_random_search_params p = draw(seed);
+        outcome whole = compile(program, &p.demos.base, INFINITY, 3);
         double cap = floor(whole.calls * (.1 + 1.1 * dm_draw_double(7, seed, 7)));
         cap = fmax(cap, 50 * reserve);
-        outcome o = compile(program, &p, cap, 3);
+        outcome o = compile(program, &p.demos.base, cap, 3);
         cr_expect_leq(o.calls, cap, "seed %llu: %.0f calls, %.0f allowed", (unsigned long long)seed,
                       o.calls, cap);
         if (o.status == DM_STOP_BUDGET) {
@@ -87,7 +86,7 @@ Test(budget, is_never_passed_and_is_used)
                       "seed %llu: another program without a cut", (unsigned long long)seed);
         }
         for (int ranks = 1; ranks <= 64; ranks *= 8) {
-            outcome other = compile(program, &p, cap, ranks);
+            outcome other = compile(program, &p.demos.base, cap, ranks);
             cr_expect(dm_hash_eq(&other.program, &o.program) && other.calls == o.calls,
                       "seed %llu: %d ranks: %.0f calls, %.0f at 3", (unsigned long long)seed, ranks,
                       other.calls, o.calls);
@@ -122,7 +121,7 @@ static priced compile_priced(uint64_t seed, const dm_amount *cap, bool faults)
     world w = world_new(one ? ONE_PREDICTOR : TWO_PREDICTORS);
     dm_error err = {DM_OK, ""};
     dm_compile_output out;
-    dm_optimizer_params params = draw(seed);
+    dm_random_search_params params = draw(seed);
     params.race = DM_RACES_OFF;
     params.has_stop_at_score = false;
     params.num_candidate_programs += 8;
@@ -138,7 +137,7 @@ static priced compile_priced(uint64_t seed, const dm_amount *cap, bool faults)
     w.sim.death = faults ? 0.001 : 0;
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(pool, "%s", err.text);
-    dm_compile_input in = {.params = &params,
+    dm_compile_input in = {.params = &params.demos.base,
                            .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
                            .trainset = w.train,
                            .valset = w.val};

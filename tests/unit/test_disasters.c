@@ -14,6 +14,7 @@
  * system's limit on the size of files, a broken one an fdatasync that fails and loses what was
  * written since the last one. */
 #include "by_hand.h"
+#include "optimizer/mipro.h"
 #include "world.h"
 
 #include "base/random.h"
@@ -73,33 +74,55 @@ static double draw_log(disaster *d, double low, double high)
     return low * pow(high / low, draw(d));
 }
 
-static dm_optimizer_params params_of(enum kind kind)
+typedef union any_params {
+    dm_params base;
+    dm_labeled_params labeled;
+    dm_bootstrap_params bootstrap; /* random search and mipro_v2 begin with it */
+    dm_random_search_params random;
+    dm_mipro_params mipro;
+} any_params;
+
+static void set_random(dm_random_search_params *p, enum kind kind)
 {
-    static const dm_optimizer names[N_KINDS] = {[LABELED] = DM_LABELED_FEW_SHOT,
-                                                [BOOTSTRAP] = DM_BOOTSTRAP_FEW_SHOT,
-                                                [RANDOM_SEARCH] = DM_RANDOM_SEARCH,
-                                                [TWO_STEPS] = DM_RANDOM_SEARCH,
-                                                [ONE_BY_ONE] = DM_RANDOM_SEARCH,
-                                                [RACE] = DM_RANDOM_SEARCH,
-                                                [MIPRO] = DM_MIPRO_V2,
-                                                [MIPRO_DSPY] = DM_MIPRO_V2};
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, names[kind]);
-    p.max_labeled_demos = kind < MIPRO ? 8 : 4;
-    p.max_rounds = kind == BOOTSTRAP ? 2 : 1;
-    p.num_candidate_programs = 4;
-    p.race = kind == RACE ? DM_RACES_BETTING : DM_RACES_OFF;
-    p.has_stop_at_score = kind == ONE_BY_ONE; /* one candidate after another */
-    p.stop_at_score = 101;
-    if (names[kind] == DM_MIPRO_V2) {
-        p.auto_mode = DM_AUTO_NONE;
-        p.has_num_candidates = p.has_num_trials = true;
-        p.num_candidates = 4;
-        p.num_trials = 6;
-        p.minibatch_size = 10;
-        p.minibatch_full_eval_steps = 3;
-        p.search = kind == MIPRO ? DM_MIPRO_FACTOR : DM_MIPRO_SCHEDULE;
+    p->num_candidate_programs = 4;
+    p->race = kind == RACE ? DM_RACES_BETTING : DM_RACES_OFF;
+    p->has_stop_at_score = kind == ONE_BY_ONE; /* one candidate after another */
+    p->stop_at_score = 101;
+}
+
+static void set_mipro(dm_mipro_params *p, enum kind kind)
+{
+    p->auto_mode = DM_AUTO_NONE;
+    p->has_num_candidates = p->has_num_trials = true;
+    p->num_candidates = 4;
+    p->num_trials = 6;
+    p->minibatch_size = 10;
+    p->minibatch_full_eval_steps = 3;
+    p->search = kind == MIPRO ? DM_MIPRO_FACTOR : DM_MIPRO_SCHEDULE;
+}
+
+static any_params params_of(enum kind kind)
+{
+    static const dm_optimizer *const classes[N_KINDS] = {[LABELED] = &dm_optimizer_labeled_few_shot,
+                                                         [BOOTSTRAP] =
+                                                             &dm_optimizer_bootstrap_few_shot,
+                                                         [RANDOM_SEARCH] =
+                                                             &dm_optimizer_random_search,
+                                                         [TWO_STEPS] = &dm_optimizer_random_search,
+                                                         [ONE_BY_ONE] = &dm_optimizer_random_search,
+                                                         [RACE] = &dm_optimizer_random_search,
+                                                         [MIPRO] = &dm_optimizer_mipro_v2,
+                                                         [MIPRO_DSPY] = &dm_optimizer_mipro_v2};
+    any_params p;
+    dm_params_init(&p.base, classes[kind]);
+    if (kind != LABELED) {
+        p.bootstrap.max_labeled_demos = kind < MIPRO ? 8 : 4;
+        p.bootstrap.max_rounds = kind == BOOTSTRAP ? 2 : 1;
     }
+    if (classes[kind] == &dm_optimizer_random_search)
+        set_random(&p.random, kind);
+    if (classes[kind] == &dm_optimizer_mipro_v2)
+        set_mipro(&p.mipro, kind);
     return p;
 }
 
@@ -136,12 +159,12 @@ static void expect_whole(const dm_result *r, size_t n)
 /* As dspy-mpi compile does it: optimize, then score the start and the winner. */
 static dm_status compile(world *w, enum kind kind, outcome *o, dm_error *err)
 {
-    dm_optimizer_params params = params_of(kind);
+    any_params params = params_of(kind);
     w->sim.user = w;
     dm_pool *pool = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, err);
     cr_assert_not_null(pool, "%s", err->text);
     const dm_candidate *student = dm_candidate_seal(dm_candidate_new(w->arena, w->program));
-    dm_compile_input in = {.params = &params,
+    dm_compile_input in = {.params = &params.base,
                            .student = student,
                            .trainset = w->train,
                            .valset = w->val};

@@ -1,6 +1,7 @@
 /* Several whole compilations as strands of one run: each is, byte for byte, the one that it would
  * be alone with its share of the cap, and is charged what that one was, at any number of ranks and
  * through kills of the coordinator. */
+#include "optimizer/mipro.h"
 #include "world.h"
 
 #include "base/random.h"
@@ -14,29 +15,37 @@ typedef struct member {
     world *w;
     int number;
     dm_strand *strand;
-    dm_optimizer_params params;
+    params params;
     dm_status status;
     dm_hash program;
     dm_hash scores; /* of all candidates, in their order */
     double charged; /* calls */
 } member;
 
-static dm_optimizer_params params_of(dm_optimizer name, int number)
+typedef union params { /* of any of them */
+    dm_params base;
+    dm_bootstrap_params bootstrap;
+    dm_random_search_params search;
+    dm_mipro_params mipro;
+} params;
+
+static params params_of(const dm_optimizer *class, int number)
 {
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, name);
-    p.has_seed = true;
-    p.seed = number % 3; /* two of the four are the same */
-    p.max_labeled_demos = 4;
-    p.num_candidate_programs = 4;
-    if (name == DM_MIPRO_V2) {
-        p.auto_mode = DM_AUTO_NONE;
-        p.has_num_candidates = p.has_num_trials = true;
-        p.num_candidates = 4;
-        p.num_trials = 6;
-        p.minibatch_size = 10;
-        p.minibatch_full_eval_steps = 3;
-        p.search = number % 2 ? DM_MIPRO_SCHEDULE : DM_MIPRO_FACTOR;
+    params p;
+    dm_params_init(&p.base, class);
+    p.base.has_seed = true;
+    p.base.seed = number % 3; /* two of the four are the same */
+    p.bootstrap.max_labeled_demos = 4;
+    if (class == &dm_optimizer_random_search)
+        p.search.num_candidate_programs = 4;
+    if (class == &dm_optimizer_mipro_v2) {
+        p.mipro.auto_mode = DM_AUTO_NONE;
+        p.mipro.has_num_candidates = p.mipro.has_num_trials = true;
+        p.mipro.num_candidates = 4;
+        p.mipro.num_trials = 6;
+        p.mipro.minibatch_size = 10;
+        p.mipro.minibatch_full_eval_steps = 3;
+        p.mipro.search = number % 2 ? DM_MIPRO_SCHEDULE : DM_MIPRO_FACTOR;
     }
     return p;
 }
@@ -53,7 +62,7 @@ static dm_hash hash_of_scores(const dm_compile_output *out)
 static dm_status compile(dm_pool *pool, void *arg, dm_error *err)
 {
     member *m = arg;
-    dm_compile_input in = {.params = &m->params,
+    dm_compile_input in = {.params = &m->params.base,
                            .student =
                                dm_candidate_seal(dm_candidate_new(m->w->arena, m->w->program)),
                            .trainset = m->w->train,
@@ -95,7 +104,7 @@ static dm_pool *pool_of(world *w)
     return p;
 }
 
-static all together(world *w, dm_optimizer name)
+static all together(world *w, const dm_optimizer *name)
 {
     all a = {.status = DM_OK};
     dm_error err = {DM_OK, ""};
@@ -116,7 +125,7 @@ static all together(world *w, dm_optimizer name)
     return a;
 }
 
-static member alone(dm_optimizer name, int number, double share)
+static member alone(const dm_optimizer *name, int number, double share)
 {
     dm_amount cap = DM_NO_CAP;
     dm_error err = {DM_OK, ""};
@@ -145,7 +154,7 @@ static void expect_same(const member *got, const member *want, const char *where
 }
 
 /* What an optimizer takes without a cap, the largest of the members. */
-static double whole(dm_optimizer name)
+static double whole(const dm_optimizer *name)
 {
     double most = 0;
     for (int k = 0; k < K; k++)
@@ -153,7 +162,7 @@ static double whole(dm_optimizer name)
     return most;
 }
 
-static const dm_optimizer names[] = {DM_BOOTSTRAP_FEW_SHOT, DM_RANDOM_SEARCH, DM_MIPRO_V2};
+static const const dm_optimizer *names[] = {DM_BOOTSTRAP_FEW_SHOT, DM_RANDOM_SEARCH, DM_MIPRO_V2};
 
 Test(members, each_as_if_it_were_alone, .timeout = 300)
 {
@@ -170,8 +179,8 @@ Test(members, each_as_if_it_were_alone, .timeout = 300)
                 cap.calls = K * share;
                 world w = world_of(&cap, ranks, 5 + (uint64_t)ranks);
                 all a = together(&w, names[i]);
-                snprintf(where, sizeof where, "%s, %g calls, %d ranks", dm_optimizer_name(names[i]),
-                         share, ranks);
+                snprintf(where, sizeof where, "%s, %g calls, %d ranks", names[i]->name, share,
+                         ranks);
                 cr_expect_leq(a.calls, cap.calls, "%s", where);
                 for (int k = 0; k < K; k++)
                     expect_same(&a.m[k], &want[k], where);
@@ -182,8 +191,8 @@ Test(members, each_as_if_it_were_alone, .timeout = 300)
 }
 
 /* One attempt on the journal, killed at that turn (0: not). */
-static all attempt(const char *path, dm_optimizer name, dm_amount *cap, int ranks, uint64_t turn,
-                   world *w)
+static all attempt(const char *path, const dm_optimizer *name, dm_amount *cap, int ranks,
+                   uint64_t turn, world *w)
 {
     dm_error err = {DM_OK, ""};
     *w = world_of(cap, ranks, 77 + turn);
@@ -207,7 +216,7 @@ Test(members, killed_and_resumed, .timeout = 300)
     snprintf(path, sizeof path, "%s/members-%ld",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
     for (uint64_t round = 0; round < 54; round++) {
-        dm_optimizer name = names[round % 3];
+        const dm_optimizer *name = names[round % 3];
         double share = floor(whole(name) * (round % 2 ? .6 : 10));
         dm_amount cap = DM_NO_CAP;
         double spent = 0;

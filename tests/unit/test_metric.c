@@ -91,6 +91,8 @@ static const struct row {
      "{\"context\":[\"Nothing.\",\"The Mont-Blanc\",\"on Mont Blanc.\"]}", 1, NULL},
     {"\"answer_passage_match\"", "q -> context: list[str]", "{\"answer\":\"Mont Blanc\"}",
      "{\"context\":[\"blanc mont\",\"montblanc\"]}", 0, NULL},
+    {"\"rouge_l\"", "q -> a", "{\"a\":\"The cat sat.\"}", "{\"a\":\"the dog sat\"}", 2.0 / 3, NULL},
+    {"\"rouge_l\"", "q -> a", "{\"a\":[\"none\",\"sat\"]}", "{\"a\":\"(sat)\"}", 1, NULL},
     {"\"contains\"", "q -> a", "{\"a\":\"42\"}", "{\"a\":\"It is 42.\"}", 1, NULL},
     {"\"contains\"", "q -> a", "{\"a\":\"42\"}", "{\"a\":\"It is 4 2.\"}", 0, NULL},
     {"{\"name\":\"regex\",\"pattern\":\"^\\\\d{4}$\"}", "q -> a", "{\"a\":\"\"}",
@@ -153,6 +155,14 @@ Test(metric, refusals)
         const char *spec, *signature, *rows, *says;
     } refused[] = {
         {"\"exact_mach\"", "q -> a", "[{\"a\":1}]", "did you mean \"exact_match\"?"},
+        {"\"perplexity\"", "q -> a", "[{\"a\":1}]",
+         "there are answer_exact_match, exact_match, f1, hotpot_f1, rouge_l, "
+         "answer_passage_match, contains, regex, numeric, json_fields, any_of, and commands"},
+        {"\"answer_passage_match\"", "q -> a", "[{\"a\":1,\"answer\":2}]",
+         "answer_passage_match needs an output \"context\""},
+        {"{\"name\":\"numeric\",\"tolerance\":-1}", "q -> a", "[{\"a\":1}]", "a number from 0"},
+        {"{\"name\":\"answer_exact_match\",\"frac\":2}", "q -> answer", "[{\"answer\":1}]",
+         "a number from 0 to 1"},
         {"{\"name\":\"f1\",\"feild\":\"a\"}", "q -> a", "[{\"a\":1}]", "\"field\""},
         {"{\"name\":\"f1\",\"tolerance\":1}", "q -> a", "[{\"a\":1}]", "tolerance"},
         {"{\"name\":\"regex\",\"pattern\":\"(\"}", "q -> a", "[{\"a\":1}]", "pattern"},

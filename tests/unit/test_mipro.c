@@ -25,13 +25,13 @@ static void search_with_failures(dm_mipro_search method)
 {
     world w = world_new(ONE_PREDICTOR);
     dm_error err = {DM_OK, ""};
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, DM_MIPRO_V2);
+    dm_mipro_params p;
+    dm_params_init(&p.demos.base, &dm_optimizer_mipro_v2);
     p.search = method;
     w.sim.run = failing_rule;
     w.sim.user = &w;
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
-    dm_compile_input in = {.params = &p,
+    dm_compile_input in = {.params = &p.demos.base,
                            .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
                            .trainset = w.train,
                            .valset = w.val};

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-static dm_hash compile(world *w, const dm_optimizer_params *params, dm_usage *usage)
+static dm_hash compile(world *w, const dm_params *params, dm_usage *usage)
 {
     dm_error err = {DM_OK, ""};
     dm_pool *pool = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, &err);
@@ -27,23 +27,23 @@ static dm_hash compile(world *w, const dm_optimizer_params *params, dm_usage *us
     return h;
 }
 
-static dm_optimizer_params search(void)
+static dm_random_search_params search(void)
 {
-    dm_optimizer_params p;
-    dm_optimizer_defaults(&p, DM_RANDOM_SEARCH);
-    p.max_labeled_demos = 8;
+    dm_random_search_params p;
+    dm_params_init(&p.demos.base, &dm_optimizer_random_search);
+    p.demos.max_labeled_demos = 8;
     p.num_candidate_programs = 5;
     return p;
 }
 
 Test(simulated, same_program_at_any_rank_count)
 {
-    dm_optimizer_params p = search();
+    dm_random_search_params p = search();
     dm_hash first = {{0}};
     for (int ranks = 1; ranks <= 4096; ranks *= 4) {
         world w = world_new(ONE_PREDICTOR);
         w.sim.ranks = ranks;
-        dm_hash h = compile(&w, &p, NULL);
+        dm_hash h = compile(&w, &p.demos.base, NULL);
         if (ranks == 1)
             first = h;
         cr_expect(dm_hash_eq(&h, &first), "%d ranks", ranks);
@@ -58,9 +58,9 @@ Test(simulated, disasters)
     uint64_t from = one ? strtoull(one, NULL, 10) : 1, runs = one    ? 1
                                                               : many ? strtoull(many, NULL, 10)
                                                                      : 200;
-    dm_optimizer_params p = search();
+    dm_random_search_params p = search();
     world calm = world_new(ONE_PREDICTOR);
-    dm_hash wanted = compile(&calm, &p, NULL);
+    dm_hash wanted = compile(&calm, &p.demos.base, NULL);
     dm_arena_free(calm.arena);
     size_t deaths = 0, hangs = 0, twice = 0;
     for (uint64_t seed = from; seed < from + runs; seed++) {
@@ -72,7 +72,7 @@ Test(simulated, disasters)
         w.sim.slow = 0.02;
         w.sim.duplicate = 0.1;
         w.sim.transport = 0.05;
-        dm_hash h = compile(&w, &p, NULL);
+        dm_hash h = compile(&w, &p.demos.base, NULL);
         cr_expect(dm_hash_eq(&h, &wanted), "seed %llu: another program", (unsigned long long)seed);
         cr_expect_lt(w.stats.seconds, 3000, "seed %llu: %.0f virtual seconds",
                      (unsigned long long)seed, w.stats.seconds);
@@ -89,9 +89,9 @@ Test(simulated, disasters)
  * lost, and the program is the same. */
 Test(simulated, a_server_that_restarts)
 {
-    dm_optimizer_params p = search();
+    dm_random_search_params p = search();
     world calm = world_new(ONE_PREDICTOR);
-    dm_hash wanted = compile(&calm, &p, NULL);
+    dm_hash wanted = compile(&calm, &p.demos.base, NULL);
     dm_arena_free(calm.arena);
     static const double away[] = {5, 60, 110};
     for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
@@ -100,7 +100,7 @@ Test(simulated, a_server_that_restarts)
                      dm_value_int(w.arena, 120));
         w.sim.down_from = 4;
         w.sim.down_to = 4 + away[i];
-        dm_hash h = compile(&w, &p, NULL);
+        dm_hash h = compile(&w, &p.demos.base, NULL);
         cr_expect(dm_hash_eq(&h, &wanted), "%.0f s: another program", away[i]);
         cr_expect_gt(w.stats.seconds, away[i]);
         dm_arena_free(w.arena);

@@ -4,7 +4,7 @@
 #define DM_TESTS_WORLD_H
 
 #include "json/json.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/few_shot.h"
 #include "pool/simulated.h"
 
 #include <math.h>
