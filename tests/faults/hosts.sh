@@ -31,14 +31,16 @@ for k in 1 2; do
 	printf '127.0.0.1 localhost\n10.77.0.1 node-%s-1\n10.77.0.2 node-%s-2\n' $$ $$ >"/etc/netns/$ns/hosts"
 	printf 'node-%s-%s slots=3\n' $$ $k >>"$DIR/hosts"
 done
-# on HOST COMMAND...: there; mpirun's way to the other host
+# on HOST COMMAND...: there; mpirun's way to the other host. As with ssh the words are a line for a shell:
+# Open MPI 5 begins it with variables.
 cat >"$DIR/on" <<END
 #!/bin/sh
 while [ "\${1#-}" != "\$1" ]; do shift; done
 host=\$1
 shift
 case \$host in *-1) ns=$a ;; *) ns=$b ;; esac
-exec ip netns exec \$ns unshare --uts sh -c "hostname \$host; exec \$*"
+case \$* in [A-Z]*=*) line="\$*" ;; *) line="exec \$*" ;; esac
+exec ip netns exec \$ns unshare --uts sh -c "hostname \$host; \$line"
 END
 chmod +x "$DIR/on"
 servers() { # one on each host
@@ -74,7 +76,10 @@ disturbed() { # disturbed WHAT COMMAND...: done to a run on both hosts
 	rm -rf "$DIR/o"
 	compile "$DIR/o" >"$DIR/out" 2>"$DIR/err" &
 	pid=$!
-	until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt 20000 ]; do sleep 0.02; done
+	until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt 20000 ]; do
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.02
+	done
 	"$@"
 	wait $pid
 	rc=$?
