@@ -11,6 +11,13 @@
 
 #define K 4
 
+typedef union params { /* of any of them */
+    dm_params base;
+    dm_bootstrap_params bootstrap;
+    dm_random_search_params search;
+    dm_mipro_params mipro;
+} params;
+
 typedef struct member {
     world *w;
     int number;
@@ -21,13 +28,6 @@ typedef struct member {
     dm_hash scores; /* of all candidates, in their order */
     double charged; /* calls */
 } member;
-
-typedef union params { /* of any of them */
-    dm_params base;
-    dm_bootstrap_params bootstrap;
-    dm_random_search_params search;
-    dm_mipro_params mipro;
-} params;
 
 static params params_of(const dm_optimizer *class, int number)
 {
@@ -162,7 +162,8 @@ static double whole(const dm_optimizer *name)
     return most;
 }
 
-static const const dm_optimizer *names[] = {DM_BOOTSTRAP_FEW_SHOT, DM_RANDOM_SEARCH, DM_MIPRO_V2};
+static const dm_optimizer *const names[] = {&dm_optimizer_bootstrap_few_shot,
+                                            &dm_optimizer_random_search, &dm_optimizer_mipro_v2};
 
 Test(members, each_as_if_it_were_alone, .timeout = 300)
 {

@@ -57,7 +57,7 @@ Test(optimizers, tables)
     }
 }
 
-static dm_params *read(dm_arena *a, const char *text, dm_error *err)
+static dm_params *read_params(dm_arena *a, const char *text, dm_error *err)
 {
     const dm_value *v = dm_json_read(a, dm_str_of(text), err);
     cr_assert_not_null(v, "%s", err->text);
@@ -70,7 +70,7 @@ static void expect_name(const dm_optimizer *o, const char *name)
 {
     dm_arena *a = dm_arena_new(0);
     dm_error err = {DM_OK, ""};
-    dm_params *p = read(a, dm_arena_printf(a, "\"%s\"", name), &err);
+    dm_params *p = read_params(a, dm_arena_printf(a, "\"%s\"", name), &err);
     cr_expect(p && p->class == o, "%s: %s", name, err.text);
     dm_arena_free(a);
 }
@@ -88,12 +88,12 @@ Test(optimizers, values_arrive)
 {
     dm_arena *a = dm_arena_new(0);
     dm_error err = {DM_OK, ""};
-    dm_mipro_params *m = (dm_mipro_params *)
-        read(a,
-             "{\"name\": \"MIPROv2\", \"auto\": null, \"num_candidates\": 3, \"num_trials\": 7, "
-             "\"search\": \"tpe\", \"seed\": 5, \"max_errors\": null, \"minibatch\": false, "
-             "\"init_temperature\": 0.5, \"proposals\": \"p.json\", \"num_threads\": 2}",
-             &err);
+    dm_mipro_params *m = (dm_mipro_params *)read_params(
+        a,
+        "{\"name\": \"MIPROv2\", \"auto\": null, \"num_candidates\": 3, \"num_trials\": 7, "
+        "\"search\": \"tpe\", \"seed\": 5, \"max_errors\": null, \"minibatch\": false, "
+        "\"init_temperature\": 0.5, \"proposals\": \"p.json\", \"num_threads\": 2}",
+        &err);
     cr_assert_not_null(m, "%s", err.text);
     cr_expect(m->auto_mode == DM_AUTO_NONE && m->has_num_candidates && m->num_candidates == 3);
     cr_expect(m->has_num_trials && m->num_trials == 7 && m->search == DM_MIPRO_TPE);
@@ -101,10 +101,10 @@ Test(optimizers, values_arrive)
     cr_expect(m->has_minibatch && !m->minibatch && m->init_temperature == .5);
     cr_expect(strcmp(m->proposals.name, "p.json") == 0 && !m->proposals.json);
     cr_expect(m->demos.max_labeled_demos == 4 && m->minibatch_size == 35 && !m->has_runs);
-    m = (dm_mipro_params *)read(a, "{\"name\": \"mipro_v2\", \"auto\": \"heavy\"}", &err);
+    m = (dm_mipro_params *)read_params(a, "{\"name\": \"mipro_v2\", \"auto\": \"heavy\"}", &err);
     cr_assert(m && m->auto_mode == DM_AUTO_HEAVY, "%s", err.text);
-    dm_random_search_params *r = (dm_random_search_params *)
-        read(a, "{\"name\": \"BootstrapRS\", \"restrict\": [-3, 4], \"race\": \"halving\"}", &err);
+    dm_random_search_params *r = (dm_random_search_params *)read_params(
+        a, "{\"name\": \"BootstrapRS\", \"restrict\": [-3, 4], \"race\": \"halving\"}", &err);
     cr_assert_not_null(r, "%s", err.text);
     cr_expect(r->restrict_seeds.n == 2 && r->restrict_seeds.items[1] == 4);
     cr_expect(r->race == DM_RACES_HALVING && r->demos.max_labeled_demos == 16);

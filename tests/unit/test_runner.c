@@ -143,7 +143,7 @@ Test(runner, response_format_by_type)
         snprintf(json, sizeof json, "{\"predict\": \"question -> %s\"}", row[i].output);
         world w = world_new(json);
         cr_assert_not_null(w.program, "%s", json);
-        cr_expect_eq(dm_adapter_format(w.program->predictors[0].signature), row[i].format, "%s",
+        cr_expect_eq(dm_adapter_format(DM_JSON, w.program->predictors[0].signature), row[i].format, "%s",
                      row[i].output);
         dm_arena_free(w.arena);
     }
