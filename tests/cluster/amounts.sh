@@ -50,7 +50,7 @@ stop_mock
 
 # Attempts: num_retries more than the first, and the first piece of work is alone
 for retries in 0 1 3; do
-	start_mock --rule planted --seed 6 --fault 500=1
+	start_mock --rule planted --seed 6 --fault 502=1
 	run 69 "$PROGRAM" eval "$DIR/one.json" --split=valset --lm.num_retries=$retries --lm.api_base="$MOCK_URL"
 	check "num_retries $retries: $(stat_of requests) requests" [ "$rc $(stat_of requests)" = "69 $((retries + 1))" ]
 	stop_mock

@@ -14,7 +14,7 @@ wrong='/* As DSPy does (contract 3.9). */|contract 3.9
 /* src/README.md §12 */|src/README.md has no §12
 /* The recipe (src/cluster/README.md\n * §7.9) */|src/cluster/README.md has no §7.9
 /* see §5 */|§5: say of which page
-/* src/README.md §2 */|src/README.md
+/* DESIGN.md §2 */|DESIGN.md
 /* cluster-notes */|cluster-notes
 /* Where it waits: pool/nowhere.h */|pool/nowhere.h: no such file
 /* (vanished.c) */|vanished.c: no such file

@@ -20,18 +20,6 @@ static inline const dm_value *golden(dm_arena *a, const char *name)
     return v;
 }
 
-/* The same from tests/golden/data, which is part of the sources: it has to be there. */
-static inline const dm_value *golden_own(dm_arena *a, const char *name)
-{
-    char *path = dm_arena_printf(a, "tests/golden/data/%s", name);
-    dm_error err = {DM_OK, ""};
-    dm_str text;
-    cr_assert_eq(dm_read_file(a, path, DM_MAX_FILE, &text, &err), DM_OK, "%s", err.text);
-    const dm_value *v = dm_json_read(a, text, &err);
-    cr_assert_not_null(v, "%s: %s", path, err.text);
-    return v;
-}
-
 static inline const char *golden_text(dm_arena *a, const dm_value *v)
 {
     dm_buf b;

@@ -173,17 +173,17 @@ static size_t check_xml_messages(dm_arena *a, const dm_value *all)
 Test(golden_adapter, xml_prompts)
 {
     dm_arena *a = dm_arena_new(0);
-    cr_expect_eq(check_xml_messages(a, dm_value_get(golden_own(a, "adapters.json"), "adapters")),
+    cr_expect_eq(check_xml_messages(a, dm_value_get(golden(a, "adapters.json"), "adapters")),
                  3);
-    cr_expect_eq(check_xml_messages(a, dm_value_get(golden_own(a, "xml.json"), "messages")), 4);
+    cr_expect_eq(check_xml_messages(a, dm_value_get(golden(a, "xml.json"), "messages")), 4);
     dm_arena_free(a);
 }
 
 Test(golden_adapter, xml_parse)
 {
     dm_arena *a = dm_arena_new(0);
-    const dm_value *lists[] = {dm_value_get(golden_own(a, "adapters.json"), "xml_parse"),
-                               dm_value_get(golden_own(a, "xml.json"), "parse")};
+    const dm_value *lists[] = {dm_value_get(golden(a, "adapters.json"), "xml_parse"),
+                               dm_value_get(golden(a, "xml.json"), "parse")};
     for (int i = 0; i < 2; i++)
         for (size_t k = 0; k < lists[i]->n; k++)
             check_parse(a, lists[i]->items[k], DM_XML);

@@ -66,7 +66,7 @@ Test(golden_metrics, rouge_l)
 {
     dm_arena *a = dm_arena_new(0);
     dm_error err = {DM_OK, ""};
-    const dm_value *all = golden_own(a, "rouge_l.json"),
+    const dm_value *all = golden(a, "rouge_l.json"),
                    *job = dm_json_read(a,
                                        DM_STR("{\"program\": {\"predict\": \"q -> a\"}, "
                                               "\"metric\": {\"name\": \"rouge_l\", "
