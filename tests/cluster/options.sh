@@ -13,7 +13,7 @@ start_mock --rule planted --seed 3 --record "$DIR/other"
 OTHER=$MOCK_URL
 start_mock --rule planted --seed 3 --latency 300
 SLOW=$MOCK_URL
-start_mock --rule planted --seed 3 --fault 500=1 --record "$DIR/faulty.record"
+start_mock --rule planted --seed 3 --fault 502=1 --record "$DIR/faulty.record"
 FAULTY=$MOCK_URL
 start_mock --rule planted --seed 3 --fault no_parse=1
 GARBLED=$MOCK_URL
