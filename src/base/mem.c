@@ -46,6 +46,14 @@ void *dm_grow(void *p, size_t n, size_t size)
     return must(realloc(p, bytes ? bytes : 1));
 }
 
+void *dm_room(void *p, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return p;
+    *cap = *cap ? 2 * *cap : 64;
+    return dm_grow(p, *cap, size);
+}
+
 void *dm_copy_bytes(const void *p, size_t n)
 {
     char *copy = must(malloc(n + 1));

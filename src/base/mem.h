@@ -11,6 +11,8 @@ void dm_set_nomem(void (*handler)(void)); /* must not return */
 void *dm_alloc(size_t size);                   /* zeroed; size 0 gives a unique pointer */
 void *dm_alloc_n(size_t n, size_t size);       /* zeroed array */
 void *dm_grow(void *p, size_t n, size_t size); /* realloc of an array; new part is not zeroed */
+/* The array p with room for one more than its n items; *cap, which doubles, is how many fit. */
+void *dm_room(void *p, size_t n, size_t *cap, size_t size);
 char *dm_copy_string(const char *s);
 void *dm_copy_bytes(const void *p, size_t n); /* n + 1 bytes, the last one 0 */
 

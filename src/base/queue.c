@@ -22,16 +22,6 @@ void dm_queue_push(dm_queue *q, uint32_t item)
     q->items[q->tail++ % q->cap] = item;
 }
 
-void dm_queue_push_front(dm_queue *q, uint32_t item)
-{
-    make_room(q);
-    if (q->head == 0) { /* the same places, a round later */
-        q->head += q->cap;
-        q->tail += q->cap;
-    }
-    q->items[--q->head % q->cap] = item;
-}
-
 bool dm_queue_pop(dm_queue *q, uint32_t *item)
 {
     if (q->head == q->tail)

@@ -12,7 +12,6 @@ typedef struct dm_queue {
 } dm_queue;
 
 void dm_queue_push(dm_queue *q, uint32_t item);
-void dm_queue_push_front(dm_queue *q, uint32_t item);
 bool dm_queue_pop(dm_queue *q, uint32_t *item); /* false: there is none */
 void dm_queue_free(dm_queue *q);
 

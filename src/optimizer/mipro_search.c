@@ -188,10 +188,7 @@ static dm_status submit(search *x, const dm_search_unit *u, dm_error *err)
 {
     const dm_candidate *c;
     const dm_example **examples = dm_alloc_n(u->n, sizeof *examples);
-    if (x->n_units == x->cap) {
-        x->cap = x->cap ? 2 * x->cap : 64;
-        x->units = dm_grow(x->units, x->cap, sizeof *x->units);
-    }
+    x->units = dm_room(x->units, x->n_units, &x->cap, sizeof *x->units);
     unit *v = &x->units[x->n_units++];
     *v = (unit){.candidate = u->candidate, .n = u->n, .kind = u->kind, .trial = u->trial};
     v->examples = dm_arena_alloc_n(x->a, u->n, sizeof *v->examples);

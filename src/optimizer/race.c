@@ -83,10 +83,7 @@ static void submit(racing *r, const dm_race_unit *u)
     const dm_example **examples = dm_alloc_n(u->n, sizeof *examples);
     for (size_t i = 0; i < u->n; i++)
         examples[i] = &r->in->valset->examples[u->examples[i]];
-    if (r->n_blocks == r->cap) {
-        r->cap = r->cap ? 2 * r->cap : 64;
-        r->blocks = dm_grow(r->blocks, r->cap, sizeof *r->blocks);
-    }
+    r->blocks = dm_room(r->blocks, r->n_blocks, &r->cap, sizeof *r->blocks);
     r->blocks[r->n_blocks++] = (block){*u, dm_pool_submit(r->pool, &w, examples, u->n)};
     r->runs += u->n;
     free(examples);

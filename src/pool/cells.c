@@ -97,10 +97,7 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     uint32_t number;
     if (dm_table_get(&p->state_table, &key, &number))
         return number;
-    if (p->n_states == p->cap_states) {
-        p->cap_states = p->cap_states ? 2 * p->cap_states : 16;
-        p->states = dm_grow(p->states, p->cap_states, sizeof *p->states);
-    }
+    p->states = dm_room(p->states, p->n_states, &p->cap_states, sizeof *p->states);
     number = (uint32_t)p->n_states++;
     p->states[number] = (dm_state){
         .key = key,
@@ -141,10 +138,7 @@ uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *mad
     *made = !dm_table_get(&p->cell_table, &key, &number);
     if (!*made)
         return number;
-    if (p->n_cells == p->cap_cells) {
-        p->cap_cells = p->cap_cells ? 2 * p->cap_cells : 256;
-        p->cells = dm_grow(p->cells, p->cap_cells, sizeof *p->cells);
-    }
+    p->cells = dm_room(p->cells, p->n_cells, &p->cap_cells, sizeof *p->cells);
     dm_cell *c = dm_arena_alloc(p->arena, sizeof *c);
     number = (uint32_t)p->n_cells++;
     p->cells[number] = c;

@@ -48,10 +48,7 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key)
     } else if (asked) {
         wait_for(p, asked, worker, task);
     } else {
-        if (p->n_asked == p->cap_asked) {
-            p->cap_asked = p->cap_asked ? 2 * p->cap_asked : 64;
-            p->asked = dm_grow(p->asked, p->cap_asked, sizeof *p->asked);
-        }
+        p->asked = dm_room(p->asked, p->n_asked, &p->cap_asked, sizeof *p->asked);
         p->asked[p->n_asked++] = (dm_asked){*key, worker, NULL};
         tell(p, worker, task, (dm_str){NULL, 0}, false);
     }

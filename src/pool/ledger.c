@@ -220,10 +220,7 @@ dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t number)
         const entry *e = &a->entries[p->entry];
         return e->settled ? DM_WANTED_SETTLED : e->released ? DM_WANTED_OUT : DM_WANTED_IN_LINE;
     }
-    if (a->n == a->cap) {
-        a->cap = a->cap ? 2 * a->cap : 64;
-        a->entries = dm_grow(a->entries, a->cap, sizeof *a->entries);
-    }
+    a->entries = dm_room(a->entries, a->n, &a->cap, sizeof *a->entries);
     p->entry = a->n;
     a->entries[a->n++] = (entry){.item = number};
     return DM_WANTED_IN_LINE;

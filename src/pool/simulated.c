@@ -62,10 +62,7 @@ static bool before(const event *a, const event *b)
 
 static void push(sim_link *l, double due, int worker, bool loss, const dm_buf *bytes)
 {
-    if (l->n_events == l->cap_events) {
-        l->cap_events = l->cap_events ? 2 * l->cap_events : 64;
-        l->events = dm_grow(l->events, l->cap_events, sizeof *l->events);
-    }
+    l->events = dm_room(l->events, l->n_events, &l->cap_events, sizeof *l->events);
     size_t i = l->n_events++;
     event e = {due, l->orders++, worker, loss, bytes ? *bytes : (dm_buf){0}};
     while (i > 0 && before(&e, &l->events[(i - 1) / 2])) {

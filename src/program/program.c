@@ -185,24 +185,6 @@ dm_value *dm_program_write(dm_arena *a, const dm_program *p)
     return d;
 }
 
-bool dm_program_equal(const dm_program *x, const dm_program *y)
-{
-    if (x->n != y->n)
-        return false;
-    for (size_t i = 0; i < x->n; i++) {
-        const dm_predictor *p = &x->predictors[i], *q = &y->predictors[i];
-        const dm_signature *s = p->signature, *t = q->signature;
-        if (!dm_str_eq(p->path, q->path) || s->n_inputs != t->n_inputs ||
-            s->n_outputs != t->n_outputs)
-            return false;
-        for (size_t k = 0; k < s->n_inputs + s->n_outputs; k++)
-            if (!dm_str_eq(s->fields[k].name, t->fields[k].name) ||
-                !dm_type_equal(s->fields[k].type, t->fields[k].type))
-                return false;
-    }
-    return true;
-}
-
 /* ---- candidates ---- */
 
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p)

@@ -26,8 +26,7 @@ typedef struct dm_program {
 /* {"predict": SIG} | {"chain_of_thought": SIG} | {"steps": [...]}; aliases Predict, ChainOfThought.
  */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
-dm_value *dm_program_write(dm_arena *a, const dm_program *p);    /* what dm_program_read reads */
-bool dm_program_equal(const dm_program *a, const dm_program *b); /* structure, names and types */
+dm_value *dm_program_write(dm_arena *a, const dm_program *p); /* what dm_program_read reads */
 
 /* A candidate: what the optimizers change. Immutable; lives in the arena of the job. */
 typedef struct dm_candidate_part {

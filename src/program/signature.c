@@ -437,14 +437,6 @@ dm_signature *dm_signature_with_reasoning(dm_arena *a, const dm_signature *s)
     return c;
 }
 
-const dm_field *dm_signature_field(const dm_signature *s, dm_str name)
-{
-    for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++)
-        if (dm_str_eq(s->fields[i].name, name))
-            return &s->fields[i];
-    return NULL;
-}
-
 /* ---- back to JSON ---- */
 
 static const dm_value *constraint_number(dm_arena *a, dm_str text)

@@ -28,8 +28,7 @@ dm_signature *dm_signature_parse(dm_arena *a, dm_str text, dm_error *err) DM_MUS
 dm_signature *dm_signature_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 /* With `reasoning: str` as first output (ChainOfThought, contract 1.6). */
 dm_signature *dm_signature_with_reasoning(dm_arena *a, const dm_signature *s);
-const dm_field *dm_signature_field(const dm_signature *s, dm_str name); /* NULL: none */
-dm_str dm_signature_prefix(dm_arena *a, dm_str name);                   /* contract 1.3 */
+dm_str dm_signature_prefix(dm_arena *a, dm_str name); /* contract 1.3 */
 /* {"signature": "...", "instructions", "fields"}: what dm_signature_read reads back to an equal
  * one. */
 dm_value *dm_signature_write(dm_arena *a, const dm_signature *s);

@@ -83,10 +83,7 @@ size_t dm_search_arm(dm_search *s, const uint16_t *x)
     size_t *q = place_of(s, x);
     if (*q != DM_NONE)
         return *q;
-    if (s->n_arms == s->cap_arms) {
-        s->cap_arms = s->cap_arms ? 2 * s->cap_arms : 64;
-        s->arms = dm_grow(s->arms, s->cap_arms, sizeof *s->arms);
-    }
+    s->arms = dm_room(s->arms, s->n_arms, &s->cap_arms, sizeof *s->arms);
     size_t words = (s->o.n_examples + 63) / 64;
     dm_arm *a = &s->arms[s->n_arms];
     *a = (dm_arm){.x = dm_copy_bytes(x, s->o.n_slots * sizeof *x),
@@ -110,13 +107,6 @@ void dm_search_take(dm_search *s, dm_unit *u, size_t example)
     a->issued++;
     s->issued++;
     put(u, example);
-}
-
-void dm_search_take_row(dm_search *s, dm_unit *u)
-{
-    for (size_t i = 0; i < s->o.n_examples; i++)
-        if (!dm_bit(s->arms[u->u.candidate].taken, i))
-            dm_search_take(s, u, i);
 }
 
 void dm_search_repeat(dm_search *s, dm_unit *u, size_t example)

@@ -92,7 +92,6 @@ static inline size_t dm_search_left(const dm_search *s, size_t arm)
 }
 /* Hands out one cell (marks it), or for mipro the same one again. */
 void dm_search_take(dm_search *s, dm_unit *u, size_t example);
-void dm_search_take_row(dm_search *s, dm_unit *u); /* all that can still be handed out, in order */
 void dm_search_repeat(dm_search *s, dm_unit *u, size_t example);
 /* A vector with one uniform level a slot among those that are not dropped. */
 void dm_search_random(const dm_search *s, dm_stream *r, uint16_t *x);

@@ -322,10 +322,7 @@ static bool hand_out(dm_race *r, size_t c, dm_race_unit *u)
         free(examples);
         return false;
     }
-    if (r->n_places == r->cap) {
-        r->cap = r->cap ? 2 * r->cap : 64;
-        r->places = dm_grow(r->places, r->cap, sizeof *r->places);
-    }
+    r->places = dm_room(r->places, r->n_places, &r->cap, sizeof *r->places);
     r->places[r->n_places] = (place){c, r->block, examples, false};
     r->waiting[r->block]++;
     *u = (dm_race_unit){r->n_places++, c, r->block, examples, n};

@@ -132,10 +132,7 @@ static void tell_pending(schedule *z, size_t arm, double score)
 
 static dm_trial *new_trial(schedule *z, dm_trial_kind kind, size_t arm)
 {
-    if (z->n_trials == z->cap) {
-        z->cap = z->cap ? 2 * z->cap : 64;
-        z->trials = dm_grow(z->trials, z->cap, sizeof *z->trials);
-    }
+    z->trials = dm_room(z->trials, z->n_trials, &z->cap, sizeof *z->trials);
     dm_trial *t = &z->trials[z->n_trials++];
     *t = (dm_trial){z->number++, kind, arm, NAN, 0, false};
     return t;

@@ -94,10 +94,7 @@ void dm_tpe_free(dm_tpe *t)
 
 static size_t new_trial(dm_tpe *t, const uint16_t *x)
 {
-    if (t->n_trials == t->cap) {
-        t->cap = t->cap ? 2 * t->cap : 64;
-        t->trials = dm_grow(t->trials, t->cap, sizeof *t->trials);
-    }
+    t->trials = dm_room(t->trials, t->n_trials, &t->cap, sizeof *t->trials);
     t->trials[t->n_trials] = (trial){dm_copy_bytes(x, t->n * sizeof *x), 0, false};
     return t->n_trials++;
 }

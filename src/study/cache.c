@@ -78,10 +78,7 @@ static void add(dm_cache *c, const entry *e)
     uint32_t *slot = slot_of(c, e->key);
     if (*slot || c->n == UINT32_MAX - 1)
         return;
-    if (c->n == c->cap_entries) {
-        c->cap_entries = c->cap_entries ? 2 * c->cap_entries : 1024;
-        c->entries = dm_grow(c->entries, c->cap_entries, sizeof *c->entries);
-    }
+    c->entries = dm_room(c->entries, c->n, &c->cap_entries, sizeof *c->entries);
     c->entries[c->n++] = *e;
     *slot = (uint32_t)c->n;
 }

@@ -78,10 +78,7 @@ static void set_timer(mock_conn *c, double delay)
 {
     mock_server *s = c->server;
     c->due = mock_now() + delay;
-    if (s->n_heap == s->cap_heap) {
-        s->cap_heap = s->cap_heap ? 2 * s->cap_heap : 64;
-        s->heap = dm_grow(s->heap, s->cap_heap, sizeof *s->heap);
-    }
+    s->heap = dm_room(s->heap, s->n_heap, &s->cap_heap, sizeof *s->heap);
     s->heap[s->n_heap] = c;
     sift(s, s->n_heap++);
 }
