@@ -6,7 +6,7 @@ LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one proces
 CALLS=${CALLS:-1500} AT_ONCE=${AT_ONCE:-10}
 REQUEST=${REQUEST:-500 html_500 truncated_json wrong_json empty_choices error_in_200 502_in_200 null_error_in_200 invalid_utf8 half_character overlong event_stream empty_body}
 CONTENT=${CONTENT:-null_content empty_content no_content refusal no_text_parts}
-plan $(($(echo $REQUEST $CONTENT | wc -w) + 20))
+plan $(($(echo $REQUEST $CONTENT | wc -w) + 18))
 "$MOCK" --make-data 16 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 30 3 1000 >"$DIR/val.jsonl"
 "$MOCK" --make-data "$CALLS" 3 100000 >"$DIR/many.jsonl"
