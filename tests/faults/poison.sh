@@ -111,7 +111,8 @@ asked=$(stat_of poisoned)
 stop_mock
 second=$MOCK_URL MOCK_URL=$first
 check "two servers: asked $asked and $(stat_of poisoned) times, none is set aside" [ "$((asked + $(stat_of poisoned))) $(grep -c aside "$DIR/err")" = "12 0" ]
-kill ${MOCKS% *} 2>/dev/null
+MOCK_PID=${MOCKS# }
+stop_mock
 
 # A server that says 500 to everybody beside one that is well: nothing is lost
 start_mock --rule planted --seed 3 --fault 500=1
