@@ -7,7 +7,8 @@ DIR=$(mktemp -d "${TMPDIR:-/tmp}/dspy-mpi-test.XXXXXX")
 MOCKS=""
 n=0
 cleanup() {
-	for pid in $MOCKS; do kill "$pid" 2>/dev/null || :; done # some have ended; callers may run with set -e
+	children=" $(pgrep -P $$ | tr '\n' ' ')" # some have ended, and their numbers may be other processes' by now
+	for mock in $MOCKS; do case $children in *" $mock "*) kill "$mock" 2>/dev/null || : ;; esac; done # callers may run with set -e
 	rm -rf "$DIR"
 }
 trap cleanup EXIT
@@ -64,7 +65,8 @@ said() { grep -qF -- "$1" "$DIR/err"; }
 # start_mock OPTIONS...: sets MOCK_PID and MOCK_URL
 start_mock() {
 	rm -f "$DIR/port"
-	"$MOCK" --port-file "$DIR/port" "$@" >/dev/null 2>"$DIR/mock.err" &
+	# it ends with this script; records.sh alone takes longer than the ten minutes that it stays otherwise
+	"$MOCK" --port-file "$DIR/port" --max-seconds 86400 "$@" >/dev/null 2>"$DIR/mock.err" &
 	MOCK_PID=$!
 	MOCKS="$MOCKS $MOCK_PID"
 	for _ in $(seq 200); do
@@ -76,6 +78,9 @@ start_mock() {
 stop_mock() {
 	kill "$MOCK_PID" 2>/dev/null
 	wait "$MOCK_PID" 2>/dev/null
+	still=""
+	for mock in $MOCKS; do [ "$mock" = "$MOCK_PID" ] || still="$still $mock"; done
+	MOCKS=$still
 }
 host_of() { # host_of URL: HOST:PORT
 	host=${1#*://}

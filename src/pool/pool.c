@@ -214,7 +214,7 @@ dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s)
 
 bool dm_pool_share_is_used(const dm_pool *p)
 {
-    return dm_account_cut(account(p));
+    return !p->stop;
 }
 
 static bool drained(const dm_pool *p)

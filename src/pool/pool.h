@@ -62,8 +62,9 @@ void dm_pool_split(dm_pool *p, size_t n, double part);
 /* From a strand: what it asks for from now on is on its caller's account, in the order in which the
  * strands were started. */
 void dm_strand_take_turn(dm_pool *p);
-/* Whether a wait gave DM_STOP_BUDGET because the caller's share is used up, and not the run's time:
- * it may go on with what it has. */
+/* Whether a wait or a join gave DM_STOP_BUDGET because a share is used up (the caller's, that of
+ * the strand it joined, or of one that strand needs), and not the run's time: the caller may go on
+ * with what it has. */
 bool dm_pool_share_is_used(const dm_pool *p);
 
 /* What s (NULL: the whole run) and all that it started were charged, each piece of work once,

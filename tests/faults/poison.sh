@@ -6,7 +6,7 @@ LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one proces
 CALLS=${CALLS:-1500} AT_ONCE=${AT_ONCE:-10}
 REQUEST=${REQUEST:-500 html_500 truncated_json wrong_json empty_choices error_in_200 502_in_200 null_error_in_200 invalid_utf8 half_character overlong event_stream empty_body}
 CONTENT=${CONTENT:-null_content empty_content no_content refusal no_text_parts}
-plan $(($(echo $REQUEST $CONTENT | wc -w) + 20))
+plan $(($(echo $REQUEST $CONTENT | wc -w) + 18))
 "$MOCK" --make-data 16 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 30 3 1000 >"$DIR/val.jsonl"
 "$MOCK" --make-data "$CALLS" 3 100000 >"$DIR/many.jsonl"
@@ -111,7 +111,8 @@ asked=$(stat_of poisoned)
 stop_mock
 second=$MOCK_URL MOCK_URL=$first
 check "two servers: asked $asked and $(stat_of poisoned) times, none is set aside" [ "$((asked + $(stat_of poisoned))) $(grep -c aside "$DIR/err")" = "12 0" ]
-kill ${MOCKS% *} 2>/dev/null
+MOCK_PID=${MOCKS# }
+stop_mock
 
 # A server that says 500 to everybody beside one that is well: nothing is lost
 start_mock --rule planted --seed 3 --fault 500=1

@@ -445,6 +445,8 @@ static int serve(void)
         mock_server_turn(s, listening ? 0.5 : fmin(0.5, fmax(0, from + m.start - now)));
         now = mock_now();
     }
+    if (!code && !stop)
+        fprintf(stderr, "mock-lm: --max-seconds %g are over\n", m.seconds);
     mock_server_free(s);
     mock_tls_free(tls);
     mock_stats_free(&m.stats);

@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "base/random.h"
+#include "optimizer/mipro.h"
 
 #include <criterion/criterion.h>
 
@@ -31,7 +32,9 @@ static outcome compile(const char *program, const dm_params *params, double cap,
     amount.calls = cap;
     w.setup.cap = isinf(cap) ? NULL : &amount;
     w.sim.ranks = ranks;
-    w.sim.run = uneven_rule;
+    bool proposes = params->class == &dm_optimizer_mipro_v2;
+    w.sim.run = proposes ? golden_rule_and_proposals : uneven_rule;
+    w.sim.user = &w;
     dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(pool, "%s", err.text);
     dm_compile_input in = {.params = params,
@@ -93,6 +96,38 @@ Test(budget, is_never_passed_and_is_used)
         }
     }
     cr_expect_gt(cut, 60);
+}
+
+/* A demo set, a description or a proposal that its share does not pay for ends nothing: the search
+ * goes on without it, to the end of the cap. */
+Test(budget, mipro_uses_what_its_strands_could_not)
+{
+    size_t cut = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        static const dm_mipro_search searches[] = {DM_MIPRO_FACTOR, DM_MIPRO_SCHEDULE, DM_MIPRO_TPE,
+                                                   DM_MIPRO_HALVING};
+        bool one = dm_draw(9, seed, 0) % 2;
+        const char *program = one ? ONE_PREDICTOR : TWO_PREDICTORS;
+        dm_mipro_params p;
+        dm_params_init(&p.demos.base, &dm_optimizer_mipro_v2);
+        p.search = searches[dm_draw(9, seed, 1) % 4];
+        p.minibatch_size = 10;
+        p.demos.max_bootstrapped_demos = 2;
+        p.demos.max_labeled_demos = 2;
+        double reserve = one ? 2 : 4, cap = 30 + (double)(dm_draw(9, seed, 2) % 270);
+        outcome o = compile(program, &p.demos.base, cap, 3);
+        cr_expect_leq(o.calls, cap, "seed %llu: %.0f calls, %.0f allowed", (unsigned long long)seed,
+                      o.calls, cap);
+        cut += o.status == DM_STOP_BUDGET;
+        if (o.status == DM_STOP_BUDGET)
+            cr_expect_lt(cap - o.calls, reserve, "seed %llu: %.0f calls of %.0f",
+                         (unsigned long long)seed, o.calls, cap);
+        outcome other = compile(program, &p.demos.base, cap, 8);
+        cr_expect(dm_hash_eq(&other.program, &o.program) && other.calls == o.calls,
+                  "seed %llu: 8 ranks: %.0f calls, %.0f at 3", (unsigned long long)seed,
+                  other.calls, o.calls);
+    }
+    cr_expect_gt(cut, 40);
 }
 
 /* ---- calls, tokens and money, with and without faults ---- */
