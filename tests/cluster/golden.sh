@@ -17,7 +17,8 @@ if [ -z "${DSPY_PYTHON:-}" ]; then
 	skip_all 5 "set DSPY_PYTHON to a Python that has dspy and optuna"
 	exit 0
 fi
-quick="prompts parse json_repair metrics rng optimizers" # what is read; make check looks at all
+quick="prompts parse adapters xml json_repair metrics rng optimizers" # what is read; make check looks at all
+"$DSPY_PYTHON" -c 'import rouge_score' 2>"$DIR/err" && quick="$quick rouge_l"
 # shellcheck disable=SC2086
 check "the committed files are what DSPy gives" run 0 scripts/golden --with "$DSPY_PYTHON" $quick
 cp -r tests/golden/data "$DIR/data"

@@ -149,7 +149,7 @@ Test(golden_adapter, parse)
     dm_arena_free(a);
 }
 
-/* ---- the XML adapter: adapters.json, and xml.json of golden_xml.py ---- */
+/* ---- the XML adapter: adapters.json and xml.json ---- */
 
 static size_t check_xml_messages(dm_arena *a, const dm_value *all)
 {

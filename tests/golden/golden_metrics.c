@@ -61,7 +61,7 @@ static void take_score(void *user, const dm_metric_score *s)
     *(given_score *)user = (given_score){s->ok, s->score};
 }
 
-/* tests/golden/golden_rouge.py writes them with the package rouge-score. */
+/* By the package rouge-score. */
 Test(golden_metrics, rouge_l)
 {
     dm_arena *a = dm_arena_new(0);

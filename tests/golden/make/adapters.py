@@ -1,4 +1,4 @@
-"""prompts.json, parse.json, adapters.json, json_repair.json: what DSPy's adapters send and what they read from answers."""
+"""prompts.json, parse.json, adapters.json, xml.json, json_repair.json: what DSPy's adapters send and what they read from answers."""
 import ast
 
 import json_repair
@@ -78,21 +78,28 @@ def repair(was):
 OTHERS = {"xml": XMLAdapter, "baml": BAMLAdapter, "two_step": lambda: TwoStepAdapter(Planted(None))}
 
 
+def messages(entry):
+    signature = dspy.Signature(entry["signature"])
+    if entry["instructions"] is not None:
+        signature = signature.with_instructions(entry["instructions"])
+    return {**entry, "messages": OTHERS[entry["adapter"]]().format(signature, entry["demos"], entry["inputs"])}
+
+
+def xml_parse(entry):
+    now = {k: entry[k] for k in ("signature", "completion")}
+    try:
+        now["ok"] = plain(XMLAdapter().parse(dspy.Signature(entry["signature"]), entry["completion"]))
+    except Exception as e:  # which class it is, is the finding
+        now["error"] = type(e).__name__
+    return now
+
+
 def adapters(was):
-    made = {"adapters": [], "xml_parse": []}
-    for entry in was["adapters"]:
-        signature = dspy.Signature(entry["signature"])
-        if entry["instructions"] is not None:
-            signature = signature.with_instructions(entry["instructions"])
-        made["adapters"].append({**entry, "messages": OTHERS[entry["adapter"]]().format(signature, entry["demos"], entry["inputs"])})
-    for entry in was["xml_parse"]:
-        now = {k: entry[k] for k in ("signature", "completion")}
-        try:
-            now["ok"] = plain(XMLAdapter().parse(dspy.Signature(entry["signature"]), entry["completion"]))
-        except Exception as e:  # which class it is, is the finding
-            now["error"] = type(e).__name__
-        made["xml_parse"].append(now)
-    return made
+    return {"adapters": [messages(e) for e in was["adapters"]], "xml_parse": [xml_parse(e) for e in was["xml_parse"]]}
 
 
-MAKERS = {"prompts": prompts, "parse": parse, "adapters": adapters, "json_repair": repair}
+def xml(was):
+    return {"messages": [messages(e) for e in was["messages"]], "parse": [xml_parse(e) for e in was["parse"]]}
+
+
+MAKERS = {"prompts": prompts, "parse": parse, "adapters": adapters, "xml": xml, "json_repair": repair}

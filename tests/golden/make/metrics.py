@@ -1,4 +1,4 @@
-"""metrics.json: DSPy's normalisation of answers and its scores."""
+"""metrics.json: DSPy's normalisation of answers and its scores. rouge_l.json: those of the package rouge-score."""
 from dspy.evaluate.metrics import em_score, f1_score, hotpot_f1_score, normalize_text
 
 
@@ -11,4 +11,15 @@ def metrics(was):
     }
 
 
-MAKERS = {"metrics": metrics}
+def rouge_l(was):
+    from rouge_score.rouge_scorer import RougeScorer  # here: the other file is made without it
+
+    scorer = RougeScorer(["rougeL"])
+    made = []
+    for label, prediction, *_ in was:
+        score = scorer.score_multi if isinstance(label, list) else scorer.score
+        made.append([label, prediction, score(label, prediction)["rougeL"].fmeasure])
+    return made
+
+
+MAKERS = {"metrics": metrics, "rouge_l": rouge_l}
