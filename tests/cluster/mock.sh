@@ -1,6 +1,6 @@
 # The mock server itself: the other tests lean on its answers, its counts, its faults and its clock.
 . tests/lib.sh
-plan 47
+plan 48
 chat() { post /v1/chat/completions "$DIR/$1" >"$DIR/out" 2>"$DIR/err"; } # chat FILE
 content() { json choices.0.message.content "$DIR/out"; }
 is() { # is NAME GOT WANTED
@@ -156,6 +156,9 @@ refused=$?
 until get /stats >"$DIR/out"; do :; done
 is "it refuses until it starts" "$refused" 69
 stop_mock
+start_mock --max-seconds 0.1
+wait "$MOCK_PID"
+is "it says when it ends by itself" "$(cat "$DIR/mock.err")" "mock-lm: --max-seconds 0.1 are over"
 if "$MOCK" --make-cert 127.0.0.1 "$DIR/cert" "$DIR/cert.key" && command -v curl >/dev/null; then
 	start_mock --rule golden --tls "$DIR/cert" --tls-key "$DIR/cert.key"
 	run 0 curl -sS --noproxy '*' --cacert "$DIR/cert" --data-binary "@$DIR/q7" "https://$(host_of "$MOCK_URL")/v1/chat/completions"
