@@ -86,6 +86,7 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 	scripts/golden --with $${DSPY_PYTHON:-build-dspy/bin/python}
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	$(MAKE) -j2 all mock unit
+	scripts/check-circles
 	$(MAKE) -j2 B=build-clang CC=clang all mock
 	$(MAKE) tidy
 	$(MAKE) -j2 B=build-asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all mock unit

@@ -122,7 +122,8 @@ void dm_arena_reset(dm_arena *a)
     }
 }
 
-void *dm_arena_alloc(dm_arena *a, size_t size)
+/* Not zeroed. */
+static void *take(dm_arena *a, size_t size)
 {
     if (size > SIZE_MAX / 2)
         must(NULL);
@@ -146,8 +147,12 @@ void *dm_arena_alloc(dm_arena *a, size_t size)
     void *p = (char *)b->bytes + b->used;
     b->used += n;
     a->used += n;
-    memset(p, 0, n);
     return p;
+}
+
+void *dm_arena_alloc(dm_arena *a, size_t size)
+{
+    return memset(take(a, size), 0, size);
 }
 
 void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size)
@@ -157,9 +162,10 @@ void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size)
 
 char *dm_arena_string(dm_arena *a, const char *s, size_t n)
 {
-    char *copy = dm_arena_alloc(a, n + 1);
+    char *copy = take(a, n + 1);
     if (n)
         memcpy(copy, s, n);
+    copy[n] = 0;
     return copy;
 }
 

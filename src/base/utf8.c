@@ -91,8 +91,14 @@ void dm_utf8_put(dm_buf *b, uint32_t cp)
 
 size_t dm_utf8_length(dm_str s)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++)
+    size_t n = 0, i = 0;
+    uint64_t eight;
+    for (; i + sizeof eight <= s.n; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        uint64_t inner = eight & ~(eight << 1) & 0x8080808080808080; /* bytes 10xxxxxx */
+        n += sizeof eight - (inner ? (size_t)__builtin_popcountll(inner) : 0);
+    }
+    for (; i < s.n; i++)
         n += ((unsigned char)s.p[i] & 0xC0) != 0x80;
     return n;
 }

@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <mpi.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,6 +31,7 @@ typedef struct parcels {
 } parcels;
 
 struct dm_transport {
+    pthread_t thread; /* the one that may call */
     MPI_Comm comm;
     int rank, size;
     dm_doorbell *bell;
@@ -40,6 +43,12 @@ struct dm_transport {
     double *heard, *beaten;  /* [size] when; heard by the listening clock */
     double listened, looked; /* the listening clock, and when it was last moved */
 };
+
+/* MPI was started with MPI_THREAD_FUNNELED: a call from a strand would end who knows where. */
+static void only_main_thread(const dm_transport *t)
+{
+    assert(pthread_equal(t->thread, pthread_self()));
+}
 
 static void add(parcels *l, parcel *p)
 {
@@ -102,6 +111,10 @@ dm_transport *dm_transport_new(int rank, int size, dm_error *err)
 {
     dm_transport *t = dm_alloc(sizeof *t);
     dm_error local = {DM_OK, ""};
+    int is_main = 0;
+    MPI_Is_thread_main(&is_main);
+    assert(is_main);
+    t->thread = pthread_self();
     t->rank = rank;
     t->size = size;
     t->pending = dm_alloc_n((size_t)size, sizeof *t->pending);
@@ -123,6 +136,7 @@ void dm_transport_free(dm_transport *t)
 {
     if (!t)
         return;
+    only_main_thread(t);
     parcel_free(t->current);
     if (t->bell)
         dm_doorbell_free(t->bell);
@@ -136,6 +150,7 @@ void dm_transport_free(dm_transport *t)
 
 void dm_transport_send(dm_transport *t, int rank, dm_buf *msg)
 {
+    only_main_thread(t);
     parcel *p = dm_alloc(sizeof *p);
     p->rank = rank;
     p->bytes = dm_buf_take(msg, &p->n);
@@ -170,6 +185,7 @@ static void finish_sends(dm_transport *t)
 
 size_t dm_transport_pending(const dm_transport *t, int rank)
 {
+    only_main_thread(t);
     return t->pending[rank];
 }
 
@@ -208,6 +224,7 @@ static void finish_receives(dm_transport *t)
 
 bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
 {
+    only_main_thread(t);
     parcel_free(t->current);
     t->current = NULL;
     finish_sends(t);
@@ -233,6 +250,7 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
 
 double dm_transport_patience(const dm_transport *t)
 {
+    only_main_thread(t);
     int ms = t->idle < 3 ? 0 : t->idle < 10 ? 1 << (t->idle - 3) : 100;
     if (t->out.n + t->in.n > 0 && ms > 1)
         ms = 1; /* a body is under way */
@@ -241,6 +259,7 @@ double dm_transport_patience(const dm_transport *t)
 
 int dm_transport_bell(const dm_transport *t)
 {
+    only_main_thread(t);
     return dm_doorbell_fd(t->bell);
 }
 
@@ -256,6 +275,7 @@ static void move_clock(dm_transport *t)
 
 bool dm_transport_heartbeat(dm_transport *t, int other)
 {
+    only_main_thread(t);
     if (t->looked - t->beaten[other] < BEAT_SECONDS)
         return true;
     dm_beat b = dm_doorbell_beat(t->bell, other, t->rank);
@@ -266,11 +286,13 @@ bool dm_transport_heartbeat(dm_transport *t, int other)
 
 double dm_transport_silence(const dm_transport *t, int other)
 {
+    only_main_thread(t);
     return t->listened - t->heard[other];
 }
 
 void dm_transport_forget(dm_transport *t, int rank)
 {
+    only_main_thread(t);
     parcel **at = &t->out.first;
     while (*at) {
         parcel *p = *at;
@@ -289,6 +311,7 @@ void dm_transport_forget(dm_transport *t, int rank)
 
 void dm_transport_hear(dm_transport *t, bool rang)
 {
+    only_main_thread(t);
     move_clock(t);
     if (rang && dm_doorbell_hush(t->bell, t->heard, t->listened))
         t->idle = 0;
@@ -298,6 +321,7 @@ void dm_transport_hear(dm_transport *t, bool rang)
 
 void dm_transport_drain(dm_transport *t, double seconds)
 {
+    only_main_thread(t);
     double until = dm_now() + seconds;
     while (t->out.n > 0 && dm_now() < until) {
         struct pollfd fd = {dm_transport_bell(t), POLLIN, 0};

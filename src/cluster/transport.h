@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "cluster/doorbell.h"
 
+/* All calls come from the thread that started MPI (MPI_THREAD_FUNNELED); others abort. */
 typedef struct dm_transport dm_transport;
 
 dm_transport *dm_transport_new(int rank, int size, dm_error *err) DM_MUST_USE; /* collective */

@@ -15,6 +15,7 @@ typedef struct reader {
     dm_error *err;
     bool failed;
     bool halves; /* an unpaired surrogate is U+FFFD */
+    bool valid;  /* the text is known to be UTF-8 */
 } reader;
 
 /* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
@@ -116,6 +117,32 @@ static bool read_escape(reader *r, dm_buf *b)
     return true;
 }
 
+#define EACH(byte) (0x0101010101010101u * (byte))
+
+/* The high bit of each byte that is 0, and maybe of some behind the first of them. */
+static uint64_t zeros(uint64_t eight)
+{
+    return (eight - EACH(0x01)) & ~eight & EACH(0x80);
+}
+
+/* The first quote, backslash or control character from p on; end if there is none. */
+static const char *plain_end(const char *p, const char *end)
+{
+    uint64_t eight;
+    for (; end - p >= (ptrdiff_t)sizeof eight; p += sizeof eight) {
+        memcpy(&eight, p, sizeof eight);
+        uint64_t control = (eight - EACH(0x20)) & ~eight & EACH(0x80);
+        uint64_t hits = control | zeros(eight ^ EACH('"')) | zeros(eight ^ EACH('\\'));
+        if (hits && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+            return p + __builtin_ctzll(hits) / 8;
+        if (hits)
+            break;
+    }
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+        p++;
+    return p;
+}
+
 static bool read_long_string(reader *r, const char *start, dm_str *out)
 {
     dm_buf b;
@@ -123,8 +150,7 @@ static bool read_long_string(reader *r, const char *start, dm_str *out)
     dm_buf_add(&b, start, (size_t)(r->p - start));
     while (r->p < r->end && *r->p != '"') {
         const char *from = r->p;
-        while (r->p < r->end && *r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20)
-            r->p++;
+        r->p = plain_end(r->p, r->end);
         dm_buf_add(&b, from, (size_t)(r->p - from));
         if (r->p >= r->end || *r->p == '"')
             break;
@@ -147,15 +173,13 @@ static bool read_long_string(reader *r, const char *start, dm_str *out)
 static bool read_string(reader *r, dm_str *out)
 {
     const char *start = ++r->p;
-    while (r->p < r->end && *r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20)
-        r->p++;
+    r->p = plain_end(r->p, r->end);
     if (r->p < r->end && *r->p == '"')
         *out = (dm_str){dm_arena_string(r->arena, start, (size_t)(r->p - start)),
                         (size_t)(r->p - start)};
     else if (!read_long_string(r, start, out))
         return false;
-    size_t valid = dm_utf8_valid(*out);
-    if (valid < out->n) {
+    if (!r->valid && dm_utf8_valid(*out) < out->n) {
         r->p = start;
         fail(r, "a string with invalid UTF-8");
         return false;
@@ -344,7 +368,7 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
     return v;
 }
 
-static dm_value *read_whole(dm_arena *a, dm_str text, bool halves, dm_error *err)
+static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *err)
 {
     if (!text.p)
         text = DM_STR("");
@@ -354,7 +378,8 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool halves, dm_error *err
                 .line_start = text.p,
                 .line = 1,
                 .err = err,
-                .halves = halves};
+                .halves = decoded,
+                .valid = decoded};
     dm_value *v = read_value(&r);
     if (!v)
         return NULL;

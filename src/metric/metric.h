@@ -7,13 +7,14 @@
  *     exact_match                      str() of both is equal, trimmed and in lower case
  *     f1                               shared words, normalised; the best of a list of labels
  *     hotpot_f1                        the same, but yes, no, noanswer have to be equal
- *     rouge_l                          F of the longest common subsequence of tokens, as the
- * package rouge-score has it without a stemmer; the best of a list answer_passage_match a passage
- * of the output `context` holds a label contains                         the output holds the
- * label, trimmed and in lower case regex                 pattern    the output matches the pattern,
- * else the label as one numeric               tolerance  the last numbers differ by at most
- * tolerance (1e-9) json_fields                      share of the fields of the JSON label that
- * agree any_of                           the output equals one of the label's list
+ *     rouge_l                          F of the longest common subsequence of tokens, as in the
+ *                                      package rouge-score, not stemmed; the best of a list
+ *     answer_passage_match             a passage of the output `context` holds a label
+ *     contains                         the output holds the label, trimmed and in lower case
+ *     regex                 pattern    the output matches the pattern, else the label as one
+ *     numeric               tolerance  the last numbers differ by at most tolerance (1e-9)
+ *     json_fields                      share of the fields of the JSON label that agree
+ *     any_of                           the output equals one of the label's list
  *
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,

@@ -272,6 +272,36 @@ Test(crew, an_answer_that_does_not_parse_is_asked_for_once_more)
     }
 }
 
+/* A server that for a while answers nobody is to blame itself, however many replies that are none
+ * an example gets: none fails. */
+static void bad_for_a_while(crew *c)
+{
+    play *p = c->user;
+    while (p->server->n_held) {
+        if (p->answered < 30 || p->step == 200) {
+            say_yes(p, 0);
+            continue;
+        }
+        hand_refuse(p->server, 0, 500, "");
+        p->step++;
+    }
+}
+
+Test(crew, a_server_that_answers_nobody_is_no_fault_of_the_requests)
+{
+    for (int ranks = 1; ranks <= 4; ranks += 3) {
+        const dm_result *r;
+        play *p = new_play(ONE_STEP, 4, 60);
+        open_crew(p, ranks, bad_for_a_while);
+        cr_expect_eq(evaluate(p, &r), DM_OK);
+        cr_expect_eq(p->step, 200);
+        for (size_t i = 0; i < p->w.val->n; i++)
+            cr_expect(r[i].fault == DM_FAULT_NONE && r[i].present, "row %zu: %s", i,
+                      dm_fault_name(r[i].fault));
+        end(p);
+    }
+}
+
 /* ---- caps, as the server bills ---- */
 
 /* The first twelve examples get a word, the others as much as max_tokens allow, from both steps;

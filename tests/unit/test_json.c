@@ -448,3 +448,31 @@ Test(json, files)
     unlink(path);
     rmdir(folder);
 }
+
+/* Strings are looked through eight bytes at a time: each byte at each place. */
+Test(json, each_byte_at_each_place_of_a_string)
+{
+    static const char *const fill[] = {"x", "\xC3\xA9", " "};
+    for (size_t f = 0; f < sizeof fill / sizeof *fill; f++)
+        for (int place = 0; place < 20; place++)
+            for (int c = 1; c < 0x80; c++) {
+                dm_arena *a = dm_arena_new(0);
+                dm_error err = {DM_OK, ""};
+                dm_buf b;
+                dm_buf_init(&b, 1000);
+                dm_buf_text(&b, "[\"");
+                for (int i = 0; i < place; i++)
+                    dm_buf_text(&b, fill[f]);
+                dm_buf_char(&b, (char)c);
+                dm_buf_text(&b, "nnnnnnnnnnnn\", 7]");
+                const dm_value *v = dm_json_read(a, dm_buf_view(&b), &err);
+                size_t n = (size_t)place * strlen(fill[f]) + 13 - (c == '\\');
+                bool fine = c >= 0x20 && c != '"';
+                cr_expect_eq(v != NULL, fine, "%d behind %d of %s: %s", c, place, fill[f],
+                             err.text);
+                cr_expect(!v || (v->n == 2 && v->items[0]->text.n == n &&
+                                 v->items[1]->column == (uint32_t)place + 19));
+                dm_buf_free(&b);
+                dm_arena_free(a);
+            }
+}

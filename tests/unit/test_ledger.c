@@ -228,6 +228,68 @@ Test(ledger, what_failed_goes_out_again_in_its_place)
     dm_ledger_free(r.l);
 }
 
+/* What a run of shared work cost in vain is paid by each account that waits for it, and once above
+ * them. */
+Test(ledger, what_failed_for_two_is_paid_once_above_them)
+{
+    market m = market_of(1);
+    run r = run_new(&m, 40, 0);
+    dm_account *root = dm_ledger_root(r.l);
+    dm_account_split(root, 2, 1);
+    for (; r.n_accounts < 2; r.n_accounts++) {
+        dm_account *a = r.accounts[r.n_accounts] = dm_account_open(r.l, root);
+        (void)dm_account_want(r.l, a, 0);
+        cr_assert_eq(dm_account_release(r.l, a, calls(4), r.n_accounts == 0), DM_RELEASED);
+    }
+    dm_ledger_sent(r.l, 0);
+    dm_ledger_again(r.l, 0, calls(3));
+    cr_expect_eq(dm_account_charged(r.accounts[0]).calls, 3);
+    cr_expect_eq(dm_account_charged(r.accounts[1]).calls, 3);
+    cr_expect_eq(dm_account_charged(root).calls, 3);
+    cr_expect_eq(dm_ledger_left(r.l).calls, 37);
+    dm_ledger_free(r.l);
+}
+
+/* Shares are set aside from the split on, whether or not somebody has opened them yet; one that
+ * nobody will open does not keep its parent from its own work for ever. */
+Test(ledger, shares_that_nobody_has_opened)
+{
+    market m = market_of(1);
+    run r = run_new(&m, 10, 0);
+    dm_account *root = dm_ledger_root(r.l);
+    dm_account_split(root, 2, .8);
+    for (uint32_t i = 0; i < 3; i++)
+        (void)dm_account_want(r.l, root, i);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_HELD); /* 2 + 8 + 2 > 10 */
+    dm_account *a = dm_account_open(r.l, root);
+    (void)dm_account_want(r.l, a, 10);
+    cr_expect_eq(dm_account_release(r.l, a, calls(4), true), DM_RELEASED);
+    dm_account_end(a);
+    dm_ledger_done(r.l, 10, calls(1), calls(1), count, &r); /* three come back to the root */
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
+    dm_ledger_done(r.l, 0, calls(2), calls(2), count, &r);
+    dm_ledger_done(r.l, 1, calls(2), calls(2), count, &r);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED); /* 5 + 2 */
+    dm_ledger_free(r.l);
+}
+
+/* Results of earlier attempts that nobody asks for again were paid all the same. */
+Test(ledger, what_is_known_of_earlier_attempts_is_spent)
+{
+    market m = market_of(1);
+    run r = {.l = dm_ledger_new(cap_of(10), calls(2), calls(5)), .m = &m};
+    dm_account *root = dm_ledger_root(r.l);
+    for (uint32_t i = 0; i < 4; i++)
+        (void)dm_account_want(r.l, root, i);
+    cr_expect_eq(dm_ledger_left(r.l).calls, 3);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_HELD); /* 2 + 5 + 2 + 2 > 10 */
+    dm_ledger_done(r.l, 0, calls(2), calls(2), count, &r);
+    cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_CUT_OFF); /* 2 + 7 + 2 > 10 */
+    dm_ledger_free(r.l);
+}
+
 Test(ledger, without_a_cap_everything_goes_out)
 {
     market m = market_of(2);

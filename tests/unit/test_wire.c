@@ -81,7 +81,8 @@ Test(wire, shard)
     dm_answer first = an_answer(0), second = an_answer(3);
     dm_wire_add_state(&states, &(dm_wire_state){3, {NULL, 0}, DM_STR("{}"), work});
     dm_wire_add_state(&states, &(dm_wire_state){4, DM_STR("p"), DM_STR("c"), other});
-    dm_wire_add_task(&tasks, &(dm_wire_task){.id = 1ll << 40, .state = 3, .most = 2, .row = 9},
+    dm_wire_add_task(&tasks,
+                     &(dm_wire_task){.id = 1ll << 40, .state = 3, .most = 2, .odd = 3, .row = 9},
                      NULL);
     dm_wire_add_task(
         &tasks,
@@ -108,7 +109,8 @@ Test(wire, shard)
     expect_str(s.program, "p");
     cr_expect(!dm_wire_next_state(&in_states, &s));
     cr_assert(dm_wire_next_task(&in_tasks, &t));
-    cr_expect(t.id == 1ll << 40 && t.state == 3 && t.most == 2 && t.row == 9 && t.n_given == 0);
+    cr_expect(t.id == 1ll << 40 && t.state == 3 && t.most == 2 && t.odd == 3 && t.row == 9 &&
+              t.n_given == 0);
     expect_str(t.json, NULL);
     cr_assert(dm_wire_next_task(&in_tasks, &t));
     cr_expect(t.id == 5 && t.state == 4 && t.most == 0 && t.row == -1 && t.n_given == 2);
