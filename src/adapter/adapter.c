@@ -67,3 +67,9 @@ dm_status dm_adapter_parse(dm_arena *a, dm_adapter kind, const dm_signature *s, 
 {
     return classes[kind]->parse(a, s, completion, fields, err);
 }
+
+dm_status dm_adapter_completion(dm_buf *b, dm_arena *a, dm_adapter kind, const dm_signature *s,
+                                const dm_value *outputs, dm_error *err)
+{
+    return classes[kind]->outputs(b, a, s, outputs, err);
+}

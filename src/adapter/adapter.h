@@ -56,6 +56,12 @@ dm_status dm_adapter_user(dm_arena *a, dm_adapter kind, const dm_signature *s,
 dm_status dm_adapter_parse(dm_arena *a, dm_adapter kind, const dm_signature *s, dm_str completion,
                            const dm_value **fields, dm_error *err) DM_MUST_USE;
 
+/* A completion that keeps to the form, with these outputs (a dict): what dm_adapter_parse reads
+ * back.
+ */
+dm_status dm_adapter_completion(dm_buf *b, dm_arena *a, dm_adapter kind, const dm_signature *s,
+                                const dm_value *outputs, dm_error *err) DM_MUST_USE;
+
 /* Contract 3.3. in: text of a completion (DM_STRING), or a JSON value. */
 dm_status dm_coerce(dm_arena *a, const dm_type *t, const dm_value *in, const dm_value **out,
                     dm_error *err) DM_MUST_USE;

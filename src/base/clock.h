@@ -8,6 +8,17 @@
  * and is for people: names and ages of files. */
 double dm_now(void);
 
+/* A clock that somebody may hold in his own hands. */
+typedef struct dm_clock {
+    double (*now)(void *user); /* s, never goes back; NULL: dm_now */
+    void *user;
+} dm_clock;
+
+static inline double dm_clock_now(const dm_clock *c)
+{
+    return c->now ? c->now(c->user) : dm_now();
+}
+
 /* "600", "90s", "2 min", "3h50m", "1.5h" -> seconds. The target is changed only on success. */
 dm_status dm_parse_seconds(const char *s, double *seconds, dm_error *err) DM_MUST_USE;
 /* "50M", "2k", "1.5e6", "300" -> count (powers of 1000). */

@@ -196,7 +196,7 @@ static void send_log(void *user, dm_level level, const char *line)
 
 void dm_cluster_worker(void)
 {
-    dm_worker *w = dm_worker_new((dm_worker_port){to_coordinator, NULL}, NULL);
+    dm_worker *w = dm_worker_new((dm_worker_port){.send = to_coordinator}, NULL);
     dm_wait_fd bell = {.fd = dm_transport_bell(here.transport)};
     bool told = false;
     dm_log_set(send_log, NULL, DM_WARN);

@@ -64,7 +64,7 @@ double dm_endpoint_wait(dm_endpoint *e, double now, double share)
     double rpm = e->config->rpm * share, tpm = e->config->tpm * share;
     if (e->ejected)
         return INFINITY;
-    if (e->probe.easy)
+    if (e->probe.asking)
         return 3600; /* until it is answered */
     double wait = fmax(0, e->down_until - now), passed = now - e->filled;
     e->filled = now;

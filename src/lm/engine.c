@@ -1,55 +1,13 @@
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/random.h"
-#include "base/secret.h"
-#include "json/json.h"
 #include "lm/inside.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define EMBEDDED_AT_ONCE 16 /* answers of the stand-in in one turn, so that other work goes on */
-
-const char *dm_fault_name(dm_fault f)
-{
-    static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
-                                        "refused", "content_filter", "endpoint",         "program",
-                                        "metric",  "server"};
-    return names[f];
-}
-
-void dm_usage_add(dm_usage *to, const dm_usage *u)
-{
-    to->requests += u->requests;
-    to->answers += u->answers;
-    to->prompt += u->prompt;
-    to->completion += u->completion;
-    to->cached += u->cached;
-    to->retries += u->retries;
-    to->untold += u->untold;
-    to->odd += u->odd;
-}
-
-/* ---- lists ---- */
-
-void dm_call_add(dm_call_list *l, dm_call *c)
-{
-    c->next = NULL;
-    c->prev = l->last;
-    *(l->last ? &l->last->next : &l->first) = c;
-    l->last = c;
-    l->n++;
-}
-
-void dm_call_take_out(dm_call_list *l, dm_call *c)
-{
-    *(c->prev ? &c->prev->next : &l->first) = c->next;
-    *(c->next ? &c->next->prev : &l->last) = c->prev;
-    l->n--;
-}
 
 /* ---- making ---- */
 
@@ -67,17 +25,9 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
                                         (double)lm->slots, err);
         if (st != DM_OK)
             return st;
+        m->endpoints[m->n].filled = lm->started;
     }
     return DM_OK;
-}
-
-static void raise_file_limit(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
 }
 
 /* One rank is enough to learn early that a model is not to be had; of several servers each rank
@@ -96,17 +46,11 @@ static void start_probes(dm_lm *lm)
 
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
 {
-    static bool curl_ready;
-    if (!curl_ready) {
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-        raise_file_limit();
-        curl_ready = true;
-    }
     dm_lm *lm = dm_alloc(sizeof *lm);
-    lm->multi = curl_multi_init();
-    if (!lm->multi || !dm_sockets_open(lm)) {
+    lm->clock = o->clock;
+    lm->transport = o->transport ? o->transport : dm_transport_curl(&lm->clock);
+    if (!lm->transport) {
         (void)dm_fail(err, DM_E_INTERNAL, "no way to wait for connections: %s", strerror(errno));
-        curl_multi_cleanup(lm->multi);
         free(lm);
         return NULL;
     }
@@ -118,7 +62,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->failing = o->failing;
     lm->user = o->user;
     lm->next_id = 1;
-    lm->started = dm_now();
+    lm->started = dm_lm_now(lm);
     for (int r = 0; r < DM_ROLES; r++) {
         for (size_t i = 0; i < lm->n_models; i++)
             if (o->role[r] && lm->models[i].config == o->role[r])
@@ -141,19 +85,11 @@ void dm_lm_share(dm_lm *lm, dm_role role, double share)
         lm->of_role[role]->share = share;
 }
 
-dm_level dm_lm_level(const dm_lm *lm)
-{
-    return lm->rank <= 1 ? DM_WARN : DM_DEBUG;
-}
-
 static void free_call(dm_lm *lm, dm_call *c)
 {
-    if (c->easy) {
-        curl_multi_remove_handle(lm->multi, c->easy);
-        curl_easy_cleanup(c->easy);
-    }
+    lm->transport->ops->forget(lm->transport, &c->attempt);
     dm_buf_free(&c->body);
-    dm_buf_free(&c->reply);
+    dm_buf_free(&c->attempt.reply);
     free(c);
 }
 
@@ -170,6 +106,8 @@ void dm_lm_free(dm_lm *lm)
 {
     if (!lm)
         return;
+    for (dm_call *c = lm->active.first; c; c = c->next)
+        lm->transport->ops->drop(lm->transport, &c->attempt);
     free_calls(lm, &lm->ready);
     free_calls(lm, &lm->waiting);
     free_calls(lm, &lm->active);
@@ -177,8 +115,7 @@ void dm_lm_free(dm_lm *lm)
     for (size_t i = 0; i < lm->n_models; i++)
         for (size_t k = 0; k < lm->models[i].n; k++)
             dm_probe_free(lm, &lm->models[i].endpoints[k].probe);
-    curl_multi_cleanup(lm->multi);
-    dm_sockets_close(lm);
+    lm->transport->ops->close(lm->transport);
     for (size_t i = 0; i < lm->n_models; i++) {
         for (size_t k = 0; k < lm->models[i].n; k++)
             dm_endpoint_free(&lm->models[i].endpoints[k]);
@@ -197,9 +134,9 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
         dm_call_take_out(&lm->idle, c);
     } else {
         c = dm_alloc(sizeof *c);
-        c->transfer.ended = dm_call_attempted;
+        c->attempt.ended = dm_call_attempted;
         dm_buf_init(&c->body, DM_MAX_REQUEST);
-        dm_buf_init(&c->reply, DM_MAX_ANSWER);
+        dm_buf_init(&c->attempt.reply, DM_MAX_ANSWER);
     }
     c->id = lm->next_id++;
     c->lm = lm;
@@ -232,36 +169,12 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
             continue;
         dm_call_take_out(lists[i], c);
         if (i == 2) {
-            curl_multi_remove_handle(lm->multi, c->easy);
+            lm->transport->ops->drop(lm->transport, &c->attempt);
             c->endpoint->in_flight--;
         }
         dm_call_add(&lm->idle, c);
         return;
     }
-}
-
-/* ---- answers ---- */
-
-void dm_call_finish(dm_call *c, const dm_lm_answer *answer)
-{
-    dm_lm *lm = c->lm;
-    dm_lm_answer a = *answer;
-    dm_buf masked; /* an answer that repeats the key goes into demos, journal and cache */
-    dm_buf_init(&masked, SIZE_MAX / 2);
-    if (dm_secret_in(a.content, DM_MASK_ANSWERS)) {
-        dm_mask(&masked, a.content, DM_MASK_ANSWERS);
-        a.content = dm_buf_view(&masked);
-    }
-    a.usage = c->usage;
-    c->done(c->user, &a);
-    dm_buf_free(&masked);
-    dm_call_add(&lm->idle, c);
-}
-
-void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status)
-{
-    dm_call_finish(c, &(dm_lm_answer){
-                          .fault = fault, .content = {"", 0}, .text = text, .http_status = status});
 }
 
 /* ---- the stand-in ---- */
@@ -276,14 +189,15 @@ static void answer_embedded(dm_call *c)
         bytes += p->messages[i].content.n;
     }
     all[p->n] = (dm_message){DM_USER, c->request.user};
-    dm_buf_reset(&c->reply);
-    dm_embedded_answer(&c->reply, all, p->n + 1, c->request.rollout);
+    dm_buf *reply = &c->attempt.reply;
+    dm_buf_reset(reply);
+    dm_embedded_answer(reply, all, p->n + 1, c->request.rollout);
     free(all);
     c->usage.requests++;
     c->usage.answers++;
     c->usage.prompt += (int64_t)(bytes / 4);
-    c->usage.completion += (int64_t)(c->reply.len / 4);
-    dm_call_finish(c, &(dm_lm_answer){.content = dm_buf_view(&c->reply)});
+    c->usage.completion += (int64_t)(reply->len / 4);
+    dm_call_finish(c, &(dm_lm_answer){.content = dm_buf_view(reply)});
 }
 
 /* ---- the loop ---- */
@@ -317,7 +231,7 @@ static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, const dm_endpoint *but, doub
 /* Sends what is ready. Returns the seconds until it is worth trying again. */
 static double send_ready(dm_lm *lm)
 {
-    double now = dm_now(), next = INFINITY;
+    double now = dm_lm_now(lm), next = INFINITY;
     size_t embedded = 0;
     if (lm->draining)
         return INFINITY;
@@ -358,7 +272,7 @@ static double send_ready(dm_lm *lm)
 
 static double release_waiting(dm_lm *lm)
 {
-    double now = dm_now(), next = INFINITY;
+    double now = dm_lm_now(lm), next = INFINITY;
     for (dm_call *c = lm->waiting.first, *following; c; c = following) {
         following = c->next;
         if (c->not_before <= now) {
@@ -369,23 +283,6 @@ static double release_waiting(dm_lm *lm)
         }
     }
     return next;
-}
-
-static bool collect(dm_lm *lm)
-{
-    CURLMsg *m;
-    int left;
-    bool any = false;
-    while ((m = curl_multi_info_read(lm->multi, &left))) {
-        dm_transfer *t;
-        CURLcode code = m->data.result;
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        t->ended(t, code);
-        any = true;
-    }
-    return any;
 }
 
 void dm_lm_drain(dm_lm *lm)
@@ -402,11 +299,9 @@ void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
 {
     timeout = fmin(timeout, release_waiting(lm));
     timeout = fmin(timeout, send_ready(lm));
-    dm_sockets_turn(lm);
-    if (collect(lm))
+    if (lm->transport->ops->turn(lm->transport))
         timeout = 0; /* somebody may have more to ask now */
     if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
         timeout = 0;
-    dm_sockets_wait(lm, fds, n, timeout);
-    collect(lm);
+    lm->transport->ops->wait(lm->transport, fds, n, timeout);
 }

@@ -3,20 +3,14 @@
 #define DM_LM_INSIDE_H
 
 #include "base/log.h"
-#include "lm/lm.h"
-
-#include <curl/curl.h>
-
-typedef struct dm_transfer { /* what curl's handle leads back to; first in its owner */
-    void (*ended)(struct dm_transfer *t, CURLcode code);
-} dm_transfer;
+#include "lm/transport.h"
 
 typedef struct dm_probe { /* GET base/models: who is there, and what does it serve? */
-    dm_transfer transfer;
+    dm_attempt attempt;   /* first */
+    char *url;
     dm_lm *lm;
     struct dm_lm_model *model;
-    CURL *easy; /* NULL: not asking */
-    dm_buf reply;
+    bool asking;
     bool wanted;          /* nothing is sent to the server before it has answered this */
     bool has_list, lists; /* it says what it serves; the model is among it */
     char serves[128];     /* the first of it */
@@ -79,8 +73,8 @@ typedef struct dm_reply { /* what an attempt gave */
     char text[400]; /* what went wrong, with status and the server's words */
 } dm_reply;
 
-typedef struct dm_call { /* one that was submitted */
-    dm_transfer transfer;
+typedef struct dm_call {         /* one that was submitted */
+    dm_attempt attempt;          /* first */
     struct dm_call *next, *prev; /* ready, waiting, active or idle */
     uint64_t id;
     dm_lm *lm;
@@ -93,26 +87,19 @@ typedef struct dm_call { /* one that was submitted */
     const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     double not_before;
     dm_endpoint *endpoint;
-    CURL *easy;                 /* kept for the next call */
-    const dm_endpoint *set_for; /* the one its options are set for; NULL: none yet */
-    dm_buf body, reply;
+    dm_buf body;
     double estimate; /* tokens charged before the answer */
     double sent_at;
-    int sends;    /* requests of this attempt: two when curl had to take another connection */
-    size_t given; /* bytes of body that curl has taken for the newest of them */
 } dm_call;
 
 typedef struct dm_call_list {
     dm_call *first, *last;
     size_t n;
 } dm_call_list;
-void dm_call_add(dm_call_list *l, dm_call *c);
-void dm_call_take_out(dm_call_list *l, dm_call *c);
 
 struct dm_lm {
-    CURLM *multi;
-    int epoll;    /* curl's sockets */
-    double timer; /* when curl wants to be called, by dm_now(); INFINITY: not */
+    dm_transport *transport;
+    dm_clock clock;
     dm_lm_model models[DM_ROLES];
     dm_lm_model *of_role[DM_ROLES];
     size_t n_models;
@@ -132,32 +119,33 @@ struct dm_lm {
     char trouble[1536];
 };
 
-/* engine.c: the end of a call; done is called, and the call is idle after it. */
+static inline double dm_lm_now(const dm_lm *lm)
+{
+    return dm_clock_now(&lm->clock);
+}
+
+/* ---- call.c: the ground of engine, outcome, probe and request ---- */
+
+void dm_call_add(dm_call_list *l, dm_call *c);
+void dm_call_take_out(dm_call_list *l, dm_call *c);
+/* The end of a call; done is called, and the call is idle after it. */
 void dm_call_finish(dm_call *c, const dm_lm_answer *answer);
 void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status);
 
 /* What to say of servers with: all ranks meet the same ones, one of them speaks. */
 dm_level dm_lm_level(const dm_lm *lm);
+const char *dm_advice(CURLcode code, long status); /* what the user can do */
 
 /* request.c */
 char *dm_sampling_text(const dm_lm_config *c, double temperature); /* owned by the caller */
 void dm_call_send(dm_call *c, dm_endpoint *e);
 
-void dm_easy_defaults(CURL *easy, const dm_lm_config *c);
-
-/* outcome.c: an active call's transfer has ended. */
-void dm_call_attempted(dm_transfer *t, CURLcode code);
+/* outcome.c: an active call's attempt has ended. */
+void dm_call_attempted(dm_attempt *a);
 bool dm_nobody_there(CURLcode code);
 /* Seconds until the next attempt after `failed` of them, from 1 on: what the server asks for, else
  * full jitter: the draw, [0, 1), of twice as much each time. */
 double dm_backoff(int64_t failed, double retry_after, double draw);
-const char *dm_advice(CURLcode code, long status); /* what the user can do */
-
-/* sockets.c */
-bool dm_sockets_open(dm_lm *lm); /* false: errno says why */
-void dm_sockets_close(dm_lm *lm);
-void dm_sockets_turn(dm_lm *lm); /* curl's timers, the sending of what was added among them */
-void dm_sockets_wait(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout); /* as dm_lm_poll */
 
 /* probe.c */
 void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e);

@@ -5,6 +5,7 @@
 #define DM_LM_LM_H
 
 #include "adapter/adapter.h"
+#include "base/clock.h"
 #include "lm/config.h"
 
 /* Whose fault it is that there is no score (src/README.md §5). The names stand in
@@ -68,6 +69,7 @@ typedef struct dm_lm_answer { /* valid during the callback */
 typedef void dm_lm_done(void *user, const dm_lm_answer *answer);
 
 typedef struct dm_lm dm_lm;
+struct dm_transport; /* lm/transport.h */
 
 typedef struct dm_lm_options {
     const dm_lm_config *role[DM_ROLES]; /* roles may share one config (same pointer: one model) */
@@ -81,8 +83,10 @@ typedef struct dm_lm_options {
     /* An attempt failed on the way, and none was answered since the last time this was told: about
      * once a second at most. NULL: nobody wants to know. */
     void (*failing)(void *user, dm_role role);
-    void *user; /* of both */
-    int rank;   /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    void *user;     /* of both */
+    int rank;       /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
+    dm_clock clock; /* {NULL}: the system's */
+    struct dm_transport *transport; /* taken, whatever comes of it; NULL: curl */
 } dm_lm_options;
 
 /* Reads the keys from environment and files (base/secret.h); DM_E_MODEL when one that is asked for

@@ -1,5 +1,4 @@
 /* What an attempt came to, and what follows: an answer, another attempt, another server. */
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "lm/inside.h"
@@ -22,7 +21,7 @@ static double jitter(dm_lm *lm)
 
 static void try_again(dm_call *c, double delay)
 {
-    c->not_before = dm_now() + delay;
+    c->not_before = dm_lm_now(c->lm) + delay;
     c->usage.retries++;
     dm_call_add(delay > 0 ? &c->lm->waiting : &c->lm->ready, c);
 }
@@ -81,7 +80,7 @@ double dm_backoff(int64_t failed, double retry_after, double draw)
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
-    double now = dm_now();
+    double now = dm_lm_now(c->lm);
     int64_t most = c->model->config->num_retries;
     bool known = ever_answered(c->model);
     tell_failing(c, now);
@@ -127,7 +126,7 @@ static void ask_again(dm_call *c, const dm_reply *r)
         return;
     }
     double delay = dm_backoff(c->usage.odd, r->retry_after, jitter(c->lm));
-    try_again(c, another_is_up(c->model, e, dm_now()) ? 0 : delay);
+    try_again(c, another_is_up(c->model, e, dm_lm_now(c->lm)) ? 0 : delay);
 }
 
 /* A server that is not there, or fails several times in a row, is set aside, longer each time, as
@@ -135,7 +134,7 @@ static void ask_again(dm_call *c, const dm_reply *r)
 static void set_aside(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
-    double now = dm_now();
+    double now = dm_lm_now(c->lm);
     if (e->aside && c->sent_at < e->aside_at)
         return; /* it was sent before, and tells nothing new */
     e->failures++;
@@ -171,7 +170,7 @@ static void cut(dm_endpoint *e, double now)
 static void slow_down(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
-    double now = dm_now(), until = now + r->retry_after;
+    double now = dm_lm_now(c->lm), until = now + r->retry_after;
     bool news = c->sent_at >= e->cut_at || (r->retry_after > 0 && until > e->down_until + NEWS);
     if (c->sent_at >= e->cut_at)
         cut(e, now);
@@ -189,39 +188,11 @@ void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds)
     if (!m || endpoint >= m->n)
         return;
     dm_endpoint *e = &m->endpoints[endpoint];
-    double now = dm_now();
+    double now = dm_lm_now(lm);
     if (now > e->cut_at + NEWS)
         cut(e, now);
     if (seconds > 0)
         e->down_until = fmax(e->down_until, now + seconds);
-}
-
-const char *dm_advice(CURLcode code, long status)
-{
-    switch (code) {
-    case CURLE_OK:
-        break;
-    case CURLE_SSL_CACERT_BADFILE:
-        return "ca_file has to be a file of certificates in PEM that every rank can read";
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-        return "if the server is yours, name the certificate of its authority (or its own) with "
-               "ca_file";
-    default:
-        return "check api_base";
-    }
-    switch (status) {
-    case 401:
-    case 403:
-        return "check the key (api_key_env, api_key_file)";
-    case 402:
-    case 429:
-        return "raise the quota, or give another key";
-    case 404:
-        return "check api_base and the model's name";
-    default:
-        return "check api_base";
-    }
 }
 
 static void eject(dm_call *c, const dm_reply *r)
@@ -253,9 +224,10 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
     long s = r->status;
     bool refused =
         r->code == CURLE_OK && ((s >= 300 && s < 500 && s != 408) || s == 503 || s == 529);
-    bool told = c->sends > 0 && (refused || r->prompt + r->completion > 0);
-    c->usage.requests += c->sends;
-    c->usage.untold += c->sends - told;
+    int sends = c->attempt.sends;
+    bool told = sends > 0 && (refused || r->prompt + r->completion > 0);
+    c->usage.requests += sends;
+    c->usage.untold += sends - told;
     c->usage.answers += v == DM_GOOD;
     c->usage.prompt += r->prompt;
     c->usage.completion += r->completion;
@@ -264,16 +236,14 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
         c->endpoint->tokens += c->estimate - (double)(r->prompt + r->completion);
 }
 
-void dm_call_attempted(dm_transfer *t, CURLcode code)
+void dm_call_attempted(dm_attempt *a)
 {
-    dm_call *c = (dm_call *)t;
-    dm_reply r = {.code = code, .body = dm_buf_view(&c->reply)};
-    curl_off_t after = 0;
-    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &r.status);
-    curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &after);
-    r.retry_after = (double)after;
+    dm_call *c = (dm_call *)a;
+    dm_reply r = {.code = a->code,
+                  .status = a->status,
+                  .retry_after = a->retry_after,
+                  .body = dm_buf_view(&a->reply)};
     dm_endpoint *e = c->endpoint;
-    curl_multi_remove_handle(c->lm->multi, c->easy);
     dm_call_take_out(&c->lm->active, c);
     e->in_flight--;
     dm_verdict v = dm_judge_reply(&r);

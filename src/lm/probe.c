@@ -1,7 +1,6 @@
 /* Asking servers what they serve, before they get a call: GET base/models. Of several servers of
  * one model those that are not there are set aside and asked again, and those that serve another
  * model are left out, by name. What a server does not tell is not held against it. */
-#include "base/clock.h"
 #include "base/secret.h"
 #include "lm/inside.h"
 
@@ -16,14 +15,6 @@
 #define ROLE_TRIES      3   /* of a model that no call has asked yet */
 #define MAX_LIST        ((size_t)4 << 20)
 
-static size_t keep_reply(char *p, size_t size, size_t n, void *user)
-{
-    dm_probe *probe = user;
-    (void)size;
-    dm_buf_add(&probe->reply, p, n);
-    return probe->reply.full ? 0 : n;
-}
-
 static void copy_text(char *out, size_t room, const cJSON *item)
 {
     char *text = dm_outside(dm_str_of(cJSON_IsString(item) ? item->valuestring : ""), room - 1);
@@ -33,7 +24,8 @@ static void copy_text(char *out, size_t room, const cJSON *item)
 
 static void read_list(dm_probe *p, const char *name)
 {
-    cJSON *root = cJSON_ParseWithLength(p->reply.data ? p->reply.data : "", p->reply.len);
+    const dm_buf *reply = &p->attempt.reply;
+    cJSON *root = cJSON_ParseWithLength(reply->data ? reply->data : "", reply->len);
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(root, "data"), *item;
     p->has_list = cJSON_GetArraySize(data) > 0;
     cJSON_ArrayForEach(item, data)
@@ -111,7 +103,7 @@ static dm_endpoint *endpoint_of(const dm_probe *p)
 
 static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
 {
-    double now = dm_now();
+    double now = dm_lm_now(p->lm);
     *p->failure = 0;
     if (code != CURLE_OK)
         snprintf(p->failure, sizeof p->failure, "%s", curl_easy_strerror(code));
@@ -133,25 +125,22 @@ static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
         e->down_until = p->again_at;
 }
 
-static void end_transfer(dm_lm *lm, dm_probe *p)
+static void end_attempt(dm_lm *lm, dm_probe *p)
 {
-    curl_multi_remove_handle(lm->multi, p->easy);
-    curl_easy_cleanup(p->easy);
-    p->easy = NULL;
+    lm->transport->ops->forget(lm->transport, &p->attempt);
+    p->asking = false;
 }
 
-static void ended(dm_transfer *t, CURLcode code)
+static void ended(dm_attempt *a)
 {
-    dm_probe *p = (dm_probe *)t;
+    dm_probe *p = (dm_probe *)a;
     dm_endpoint *e = endpoint_of(p);
     dm_lm *lm = p->lm;
-    long status = 0;
-    curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
-    end_transfer(lm, p);
+    end_attempt(lm, p);
     p->model->asking--;
     bool late = p->model->settled;
-    judge(p, e, code, status);
-    dm_buf_free(&p->reply);
+    judge(p, e, a->code, a->status);
+    dm_buf_free(&a->reply);
     if (late)
         compare(lm, p->model, e);
     else if (p->model->asking == 0)
@@ -161,32 +150,34 @@ static void ended(dm_transfer *t, CURLcode code)
 void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
 {
     dm_probe *p = &e->probe;
-    dm_buf url;
-    p->transfer.ended = ended;
     p->lm = lm;
     p->model = m;
-    p->easy = curl_easy_init();
-    dm_buf_init(&p->reply, MAX_LIST);
-    dm_buf_init(&url, 65536);
-    dm_buf_printf(&url, "%s/models", e->base);
-    dm_easy_defaults(p->easy, e->config);
-    curl_easy_setopt(p->easy, CURLOPT_URL, url.data);
-    curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, e->headers);
-    curl_easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * CONNECT_SECONDS));
-    curl_easy_setopt(p->easy, CURLOPT_TIMEOUT_MS, (long)(1000 * ANSWER_SECONDS));
-    curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, keep_reply);
-    curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
-    curl_easy_setopt(p->easy, CURLOPT_PRIVATE, &p->transfer);
-    dm_buf_free(&url);
+    p->asking = true;
+    if (!p->url) {
+        dm_buf url;
+        dm_buf_init(&url, 65536);
+        dm_buf_printf(&url, "%s/models", e->base);
+        p->url = dm_buf_take(&url, NULL);
+    }
+    p->attempt = (dm_attempt){.config = e->config,
+                              .url = p->url,
+                              .headers = e->headers,
+                              .connect_timeout = CONNECT_SECONDS,
+                              .timeout = ANSWER_SECONDS,
+                              .ended = ended};
+    dm_buf_init(&p->attempt.reply, MAX_LIST);
     m->asking++;
-    curl_multi_add_handle(lm->multi, p->easy);
+    lm->transport->ops->send(lm->transport, &p->attempt);
 }
 
 void dm_probe_free(dm_lm *lm, dm_probe *p)
 {
-    if (p->easy)
-        end_transfer(lm, p);
-    dm_buf_free(&p->reply);
+    if (p->asking) {
+        lm->transport->ops->drop(lm->transport, &p->attempt);
+        end_attempt(lm, p);
+    }
+    dm_buf_free(&p->attempt.reply);
+    free(p->url);
 }
 
 /* ---- what they came to ---- */
@@ -214,11 +205,12 @@ bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *t
 
 const char *dm_lm_trouble(dm_lm *lm)
 {
-    double now = dm_now();
+    double now = dm_lm_now(lm);
     for (size_t i = 0; i < lm->n_models; i++) {
         dm_lm_model *m = &lm->models[i];
         dm_endpoint *e = m->endpoints;
-        if (m->n != 1 || e->answered || !*e->probe.failure || e->probe.easy || m->config->wait > 0)
+        if (m->n != 1 || e->answered || !*e->probe.failure || e->probe.asking ||
+            m->config->wait > 0)
             continue;
         if (e->times_aside >= ROLE_TRIES) {
             snprintf(lm->trouble, sizeof lm->trouble,

@@ -393,8 +393,9 @@ static void ask_next(dm_metric_command *m, child *c)
     }
 }
 
-void dm_command_poll(dm_metric_command *m)
+static void poll_children(void *self)
 {
+    dm_metric_command *m = self;
     for (size_t i = 0; i < m->n; i++) {
         child *c = &m->children[i];
         if (c->pid > 0) {
@@ -426,10 +427,11 @@ static void write_trace(dm_arena *a, dm_value *to, const dm_step *trace, size_t 
     dm_value_set(a, to, DM_STR("trace"), trace ? list : dm_value_null(a));
 }
 
-void dm_command_submit(dm_metric_command *m, const dm_value *example, const dm_value *prediction,
-                       const dm_step *trace, size_t n_steps, const dm_program *program,
-                       dm_metric_done *done, void *user)
+static void submit(void *self, const dm_value *example, const dm_value *prediction,
+                   const dm_step *trace, size_t n_steps, const dm_program *program,
+                   dm_metric_done *done, void *user)
 {
+    dm_metric_command *m = self;
     question *q = dm_alloc(sizeof *q);
     dm_arena *a = dm_arena_new(4096);
     dm_value *d = dm_value_dict(a);
@@ -450,8 +452,9 @@ void dm_command_submit(dm_metric_command *m, const dm_value *example, const dm_v
         ask_next(m, &m->children[i]);
 }
 
-size_t dm_command_fds(dm_metric_command *m, dm_wait_fd *fds, size_t max)
+static size_t fds_of(void *self, dm_wait_fd *fds, size_t max)
 {
+    dm_metric_command *m = self;
     size_t n = 0;
     for (size_t i = 0; i < m->n; i++) {
         const child *c = &m->children[i];
@@ -463,18 +466,19 @@ size_t dm_command_fds(dm_metric_command *m, dm_wait_fd *fds, size_t max)
     return n;
 }
 
-double dm_command_due(const dm_metric_command *m)
+static double due(const void *self)
 {
-    double due = INFINITY;
+    const dm_metric_command *m = self;
+    double first = INFINITY;
     for (size_t i = 0; i < m->n; i++) {
         const child *c = &m->children[i];
         if (!c->asked)
             continue;
         /* A question larger than the pipe waits for the child to read: look again soon. */
         double next = c->sent < c->asked->n ? dm_now() + 0.001 : fmin(c->due, c->look);
-        due = fmin(due, next);
+        first = fmin(first, next);
     }
-    return due;
+    return first;
 }
 
 /* ---- making ---- */
@@ -560,8 +564,9 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
     return m;
 }
 
-void dm_command_free(dm_metric_command *m)
+static void free_command(void *self)
 {
+    dm_metric_command *m = self;
     for (size_t i = 0; i < m->n; i++)
         m->children[i].reading = true; /* no child is started any more */
     for (size_t i = 0; i < m->n; i++) {
@@ -580,3 +585,5 @@ void dm_command_free(dm_metric_command *m)
         free(q);
     }
 }
+
+const dm_metric_ops dm_command_ops = {submit, fds_of, due, poll_children, free_command};

@@ -42,12 +42,13 @@ typedef struct dm_metric_class {
 DM_METRICS(DM_METRIC_DECLARE)
 
 struct dm_metric {
+    const dm_metric_ops *ops;
+    void *self; /* of ops */
     const dm_value *spec;
     const char *name;
-    const dm_metric_class *class; /* NULL: a command */
+    const dm_metric_class *class; /* of a built-in one, else NULL */
     dm_str field, output;         /* names of label and output */
     void *own;                    /* options of the class */
-    dm_metric_command *command;   /* NULL: built in */
     dm_arena *scratch;            /* of one score */
 };
 
@@ -65,13 +66,7 @@ extern const char dm_guard_name[];
 
 /* command.c */
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
-void dm_command_free(dm_metric_command *c);
-void dm_command_submit(dm_metric_command *c, const dm_value *example, const dm_value *prediction,
-                       const dm_step *trace, size_t n_steps, const dm_program *program,
-                       dm_metric_done *done, void *user);
-size_t dm_command_fds(dm_metric_command *c, dm_wait_fd *fds, size_t max);
-double dm_command_due(const dm_metric_command *c);
-void dm_command_poll(dm_metric_command *c);
+extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
 /* Whether the line, which a child wrote, is an answer; then *s is what it says (its text is a's).
  */
 bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s) DM_MUST_USE;

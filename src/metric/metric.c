@@ -144,50 +144,7 @@ static dm_status make_builtin(dm_arena *a, const dm_at *at, dm_str name, dm_metr
     return st == DM_OK ? check_rows(m, sets, n_sets, err) : st;
 }
 
-dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
-                         const dm_dataset *const *sets, size_t n_sets, dm_error *err)
-{
-    dm_metric *m = dm_arena_alloc(a, sizeof *m);
-    dm_str name = {NULL, 0};
-    m->spec = at->v;
-    if (!at->v) {
-        dm_at_fail(at, err, "a metric is missing, such as \"exact_match\"");
-        return NULL;
-    }
-    dm_at command = dm_at_key(at, "command");
-    if (command.v) {
-        m->name = "command";
-        m->command = dm_command_new(a, at, err);
-        return m->command ? m : NULL;
-    }
-    dm_at name_at = at->v->kind == DM_DICT ? dm_at_key(at, "name") : *at;
-    if (dm_get_string(&name_at, &name, err) != DM_OK)
-        return NULL;
-    if (!name.p) {
-        dm_at_fail(at, err, "a metric needs a name or a command");
-        return NULL;
-    }
-    if (make_builtin(a, at, name, m, program, sets, n_sets, err) == DM_OK)
-        return m;
-    dm_metric_free(m);
-    return NULL;
-}
-
-void dm_metric_free(dm_metric *m)
-{
-    if (!m)
-        return;
-    if (m->class && m->class->close)
-        m->class->close(m);
-    if (m->command)
-        dm_command_free(m->command);
-    dm_arena_free(m->scratch);
-}
-
-const char *dm_metric_name(const dm_metric *m)
-{
-    return m->name;
-}
+/* ---- built-in ones ---- */
 
 static dm_status score(dm_metric *m, const dm_value *example, const dm_value *prediction,
                        double *out, dm_error *err)
@@ -206,33 +163,105 @@ static dm_status score(dm_metric *m, const dm_value *example, const dm_value *pr
     return m->class->score(m, m->scratch, label, given, out, err);
 }
 
-void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,
-                      const dm_step *trace, size_t n_steps, const dm_program *program,
-                      dm_metric_done *done, void *user)
+static void submit(void *self, const dm_value *example, const dm_value *prediction,
+                   const dm_step *trace, size_t n_steps, const dm_program *program,
+                   dm_metric_done *done, void *user)
 {
-    if (m->command) {
-        dm_command_submit(m->command, example, prediction, trace, n_steps, program, done, user);
-        return;
-    }
     dm_error err = {DM_OK, ""};
     dm_metric_score s = {.ok = true};
-    s.ok = score(m, example, prediction, &s.score, &err) == DM_OK;
+    (void)trace;
+    (void)n_steps;
+    (void)program;
+    s.ok = score(self, example, prediction, &s.score, &err) == DM_OK;
     s.text = s.ok ? NULL : err.text;
     done(user, &s);
 }
 
+static void free_builtin(void *self)
+{
+    dm_metric *m = self;
+    if (m->class && m->class->close)
+        m->class->close(m);
+    dm_arena_free(m->scratch);
+}
+
+static const dm_metric_ops builtin_ops = {.submit = submit, .free = free_builtin};
+
+/* ---- any ---- */
+
+dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
+                         const dm_dataset *const *sets, size_t n_sets, dm_error *err)
+{
+    dm_metric *m = dm_arena_alloc(a, sizeof *m);
+    dm_str name = {NULL, 0};
+    m->spec = at->v;
+    m->ops = &builtin_ops;
+    m->self = m;
+    if (!at->v) {
+        dm_at_fail(at, err, "a metric is missing, such as \"exact_match\"");
+        return NULL;
+    }
+    dm_at command = dm_at_key(at, "command");
+    if (command.v) {
+        m->name = "command";
+        m->ops = &dm_command_ops;
+        m->self = dm_command_new(a, at, err);
+        return m->self ? m : NULL;
+    }
+    dm_at name_at = at->v->kind == DM_DICT ? dm_at_key(at, "name") : *at;
+    if (dm_get_string(&name_at, &name, err) != DM_OK)
+        return NULL;
+    if (!name.p) {
+        dm_at_fail(at, err, "a metric needs a name or a command");
+        return NULL;
+    }
+    if (make_builtin(a, at, name, m, program, sets, n_sets, err) == DM_OK)
+        return m;
+    dm_metric_free(m);
+    return NULL;
+}
+
+void dm_metric_free(dm_metric *m)
+{
+    if (!m)
+        return;
+    if (m->ops->free)
+        m->ops->free(m->self);
+}
+
+const char *dm_metric_name(const dm_metric *m)
+{
+    return m->name;
+}
+
+dm_metric *dm_metric_of(dm_arena *a, const char *name, const dm_metric_ops *ops, void *self)
+{
+    dm_metric *m = dm_arena_alloc(a, sizeof *m);
+    m->name = name;
+    m->ops = ops;
+    m->self = self;
+    return m;
+}
+
+void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,
+                      const dm_step *trace, size_t n_steps, const dm_program *program,
+                      dm_metric_done *done, void *user)
+{
+    m->ops->submit(m->self, example, prediction, trace, n_steps, program, done, user);
+}
+
 size_t dm_metric_fds(dm_metric *m, dm_wait_fd *fds, size_t max)
 {
-    return m->command ? dm_command_fds(m->command, fds, max) : 0;
+    return m->ops->fds ? m->ops->fds(m->self, fds, max) : 0;
 }
 
 double dm_metric_due(const dm_metric *m)
 {
-    return m->command ? dm_command_due(m->command) : INFINITY;
+    return m->ops->due ? m->ops->due(m->self) : INFINITY;
 }
 
 void dm_metric_poll(dm_metric *m)
 {
-    if (m->command)
-        dm_command_poll(m->command);
+    if (m->ops->poll)
+        m->ops->poll(m->self);
 }

@@ -55,6 +55,19 @@ typedef struct dm_metric_score {
 
 typedef void dm_metric_done(void *user, const dm_metric_score *s);
 
+/* What a metric does. Those that a job can name have tables of their own (metric.c); whoever makes
+ * a worker can bring another one. self: as given to dm_metric_of. */
+typedef struct dm_metric_ops {
+    void (*submit)(void *self, const dm_value *example, const dm_value *prediction,
+                   const dm_step *trace, size_t n_steps, const dm_program *program,
+                   dm_metric_done *done, void *user);
+    size_t (*fds)(void *self, dm_wait_fd *fds, size_t max); /* NULL: none to wait for */
+    double (*due)(const void *self);                        /* NULL: never */
+    void (*poll)(void *self);                               /* NULL: submit is all */
+    void (*free)(void *self);                               /* NULL: nothing */
+} dm_metric_ops;
+dm_metric *dm_metric_of(dm_arena *a, const char *name, const dm_metric_ops *ops, void *self);
+
 /* done may be called before this returns (built-in ones), else from dm_metric_poll. trace NULL: not
  * bootstrapping (Python's None). All that is passed stays alive until done is called. */
 void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *prediction,

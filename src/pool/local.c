@@ -102,6 +102,6 @@ dm_pool *dm_pool_local_new(const dm_setup *s, dm_error *err)
     local_link *l = dm_alloc(sizeof *l);
     l->link = (dm_link){&ops, 1, true};
     l->end = &l->first;
-    l->worker = dm_worker_new((dm_worker_port){to_coordinator, l}, s);
+    l->worker = dm_worker_new((dm_worker_port){.send = to_coordinator, .user = l}, s);
     return dm_pool_new(&l->link, s, err);
 }

@@ -2,483 +2,318 @@
 #include "base/random.h"
 #include "json/json.h"
 #include "pool/inside.h"
+#include "pool/simulated_server.h"
+#include "pool/worker.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTICED 1.5 /* s until a lost worker is noticed (src/cluster/README.md §7.2) */
+#define NOTICED 1.5   /* s until a lost worker is noticed (src/cluster/README.md §7.2) */
+#define TRAVEL  0.001 /* s that a message takes */
 
-typedef struct event { /* a message on its way to the coordinator, or the notice of a loss */
+typedef struct event { /* a message on its way to the coordinator, the notice of a loss, or a time
+                          at which a rank has something to do */
     double due;
     uint64_t order; /* of two at one time the earlier made goes first */
-    int worker;
+    int rank;
     bool loss;
     dm_buf bytes;
 } event;
 
-typedef struct sim_state { /* a program state as a virtual worker knows it */
-    dm_candidate *candidate;
-    dm_work work;
-    size_t prefix[8]; /* bytes */
-} sim_state;
+typedef struct heap { /* by due */
+    event *events;    /* [n] */
+    size_t n, cap;
+} heap;
 
-typedef struct sim_worker {
-    bool dead, reported;
-    bool deaf, mute;    /* what is sent to it, what it sends, gets lost */
-    double free_at[64]; /* when each place of the worker is free */
-    size_t slots;
-} sim_worker;
+typedef struct sim_rank {
+    struct sim_link *link;
+    dm_worker *worker; /* NULL: it has had no work yet, and costs nothing */
+    dm_transport *transport;
+    dm_buf *mail; /* [n_mail] that came before any work did */
+    size_t n_mail;
+    bool reported, late; /* it is taken for lost; what it says comes late */
+    bool deaf, mute;     /* what is sent to it, what it sends, gets lost */
+    bool dead, starting, sent;
+    double dies_at; /* or stops for good; INFINITY */
+    double due;     /* when it has something to do; INFINITY */
+} sim_rank;
 
 typedef struct sim_link {
     dm_link link; /* first */
-    dm_simulation sim;
+    dm_simulated_server server;
+    const dm_simulation *sim;
     dm_simulated_stats *stats;
-    const dm_setup *setup;
-    dm_pool *pool; /* NULL: not made yet */
+    dm_setup setup; /* of the ranks */
+    dm_pool *pool;  /* NULL: not made yet */
+    dm_shared *shared;
     dm_arena *arena;
-    dm_rows rows;
-    double now;
-    uint64_t draws, orders;
-    event *events; /* [n_events] heap by due */
-    size_t n_events, cap_events;
-    sim_worker *workers;
-    sim_state *states; /* [n_states] shared: all workers are told the same */
-    size_t n_states;
+    uint64_t orders;
+    heap mail, wakes;
+    sim_rank *ranks;
     dm_buf current;
 } sim_link;
 
 static double draw(sim_link *l)
 {
-    return dm_draw_double(l->sim.seed, 0x51, l->draws++);
+    return dm_simulated_draw(&l->server);
 }
 
-/* ---- events: a binary heap ---- */
+/* ---- events: two binary heaps ---- */
 
 static bool before(const event *a, const event *b)
 {
     return a->due < b->due || (a->due == b->due && a->order < b->order);
 }
 
-static void push(sim_link *l, double due, int worker, bool loss, const dm_buf *bytes)
+static void push(sim_link *l, heap *h, double due, int rank, bool loss, const dm_buf *bytes)
 {
-    l->events = dm_room(l->events, l->n_events, &l->cap_events, sizeof *l->events);
-    size_t i = l->n_events++;
-    event e = {due, l->orders++, worker, loss, bytes ? *bytes : (dm_buf){0}};
-    while (i > 0 && before(&e, &l->events[(i - 1) / 2])) {
-        l->events[i] = l->events[(i - 1) / 2];
+    h->events = dm_room(h->events, h->n, &h->cap, sizeof *h->events);
+    size_t i = h->n++;
+    event e = {due, l->orders++, rank, loss, bytes ? *bytes : (dm_buf){0}};
+    while (i > 0 && before(&e, &h->events[(i - 1) / 2])) {
+        h->events[i] = h->events[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    l->events[i] = e;
+    h->events[i] = e;
 }
 
-static event pop(sim_link *l)
+static event pop(heap *h)
 {
-    event top = l->events[0], last = l->events[--l->n_events];
+    event top = h->events[0], last = h->events[--h->n];
     size_t i = 0;
     for (;;) {
         size_t k = 2 * i + 1;
-        if (k + 1 < l->n_events && before(&l->events[k + 1], &l->events[k]))
+        if (k + 1 < h->n && before(&h->events[k + 1], &h->events[k]))
             k++;
-        if (k >= l->n_events || !before(&l->events[k], &last))
+        if (k >= h->n || !before(&h->events[k], &last))
             break;
-        l->events[i] = l->events[k];
+        h->events[i] = h->events[k];
         i = k;
     }
-    l->events[i] = last;
+    h->events[i] = last;
     return top;
 }
 
-/* ---- virtual workers ---- */
-
-static bool spared(const sim_link *l, int worker)
+static double next_due(const heap *h)
 {
-    return worker < l->sim.survivors;
+    return h->n ? h->events[0].due : INFINITY;
 }
 
-static void lose_worker(sim_link *l, int worker)
+/* ---- losses ---- */
+
+static bool spared(const sim_link *l, int rank)
 {
-    if (!l->workers[worker].reported)
-        push(l, l->now + NOTICED, worker, true, NULL);
-    l->workers[worker].reported = true;
+    return rank < l->sim->survivors;
 }
 
-static bool gets_lost(sim_link *l, int worker, double chance, bool *all)
+static void lose_rank(sim_link *l, int rank, double at)
 {
-    if (!*all && !spared(l, worker) && chance > 0 && draw(l) < chance) {
+    if (!l->ranks[rank].reported)
+        push(l, &l->mail, at + NOTICED, rank, true, NULL);
+    l->ranks[rank].reported = true;
+}
+
+static bool gets_lost(sim_link *l, int rank, double chance, bool *all)
+{
+    if (!*all && !spared(l, rank) && chance > 0 && draw(l) < chance) {
         *all = true;
-        lose_worker(l, worker);
+        lose_rank(l, rank, l->server.now);
     }
     l->stats->lost_messages += *all;
     return *all;
 }
 
-/* Takes the bytes of msg. */
-static void post(sim_link *l, double due, int worker, dm_buf *msg)
+/* To the coordinator. Takes the bytes. */
+static void post(sim_link *l, int rank, dm_buf *msg)
 {
-    if (gets_lost(l, worker, l->sim.lost_from, &l->workers[worker].mute)) {
+    sim_rank *r = &l->ranks[rank];
+    double due = l->server.now + TRAVEL + (r->late ? 4 * NOTICED : 0);
+    if (gets_lost(l, rank, l->sim->lost_from, &r->mute)) {
         dm_buf_free(msg);
         return;
     }
-    if (draw(l) < l->sim.duplicate) {
+    if (draw(l) < l->sim->duplicate) {
         dm_buf copy;
         dm_buf_init(&copy, DM_MAX_MESSAGE);
         dm_buf_str(&copy, dm_buf_view(msg));
-        push(l, due + 10 * draw(l), worker, false, &copy);
+        push(l, &l->mail, due + 10 * draw(l), rank, false, &copy);
         l->stats->duplicates++;
     }
-    push(l, due, worker, false, msg);
+    push(l, &l->mail, due, rank, false, msg);
 }
 
-static void send_hello(sim_link *l, int worker)
+/* Whether anything happens to the rank while it has this shard. */
+static void strike(sim_link *l, int rank)
 {
-    dm_buf msg;
-    dm_wire_put_hello(&msg, DM_STR("simulated"), worker);
-    post(l, l->now + 0.001, worker, &msg);
-}
-
-/* Whether the worker is lost with this shard; what it would have said is lost too, or comes late.
- */
-static bool strike(sim_link *l, int worker, bool *late)
-{
-    sim_worker *w = &l->workers[worker];
-    *late = false;
-    if (spared(l, worker) || w->reported)
-        return w->dead;
+    sim_rank *r = &l->ranks[rank];
+    const dm_simulation *sim = l->sim;
+    if (spared(l, rank) || r->reported)
+        return;
     double u = draw(l);
-    if (u >= l->sim.death + l->sim.hang + l->sim.slow)
-        return false;
-    bool dies = u < l->sim.death, hangs = !dies && u < l->sim.death + l->sim.hang;
+    if (u >= sim->death + sim->hang + sim->slow)
+        return;
+    bool dies = u < sim->death, hangs = !dies && u < sim->death + sim->hang;
+    double at = l->server.now;
     l->stats->deaths += dies;
     l->stats->hangs += hangs;
-    w->dead = dies || hangs;
-    *late = !w->dead;
-    lose_worker(l, worker);
-    return w->dead;
+    r->late = !dies && !hangs;
+    if (!r->late)
+        at = r->dies_at = at + 2 * sim->latency * draw(l); /* in the middle of its work */
+    lose_rank(l, rank, at);
 }
 
-typedef struct sim_task { /* one that a worker was given */
-    int64_t id;
-    const sim_state *state;
-    const dm_value *row;
-    dm_answer given[8]; /* [n_given] */
-    size_t n_given;
-    int64_t most;   /* requests; 0: any number */
-    bool asks_only; /* one call, to see whether it is answered */
-} sim_task;
+/* ---- ranks ---- */
 
-static uint64_t asked_of(const sim_task *t, size_t call)
+static double now_of(void *user)
 {
-    dm_hash row = dm_json_hash(t->row);
-    return (dm_hash_u64(&t->state->candidate->hash) ^ dm_hash_u64(&row) ^ call) & INT64_MAX;
+    return ((const dm_simulated_server *)user)->now;
 }
 
-static bool is_given(const sim_task *t, size_t call)
+static void from_rank(void *user, dm_buf *msg)
 {
-    for (size_t i = 0; i < t->n_given; i++)
-        if (t->given[i].call == call && t->given[i].asked == asked_of(t, call))
-            return true;
-    return false;
+    sim_rank *r = user;
+    r->sent = true;
+    if (r->starting)
+        dm_buf_free(msg); /* its hello was said when it was given its setup */
+    else
+        post(r->link, (int)(r - r->link->ranks), msg);
 }
 
-/* What was done before may not be done again: what the coordinator has, and what stood in the
- * journal when it was opened. */
-static bool was_done(const sim_link *l, const sim_task *t, size_t call)
+static void wake(sim_link *l, int rank, double due)
 {
-    const dm_cell *c = l->pool->cells[(uint32_t)t->id];
-    dm_replay *replay = l->setup->replay;
-    if (c->phase == DM_CELL_DONE || (replay && dm_replay_result(replay, &c->key).p))
-        return true;
-    dm_str bytes;
-    for (size_t i = 0; replay && (bytes = dm_replay_answer(replay, &c->key, i)).p; i++) {
-        dm_record rec;
-        dm_answer a;
-        bool same = dm_open_answer(&rec, bytes, &a) && a.call == call;
-        dm_record_free(&rec);
-        if (same)
-            return true;
+    sim_rank *r = &l->ranks[rank];
+    due = fmin(due, r->dies_at);
+    if (due == r->due || isinf(due))
+        return;
+    r->due = due;
+    push(l, &l->wakes, due, rank, false, NULL);
+}
+
+static void forget_mail(sim_rank *r)
+{
+    for (size_t i = 0; i < r->n_mail; i++)
+        dm_buf_free(&r->mail[i]);
+    free(r->mail);
+    r->mail = NULL;
+    r->n_mail = 0;
+}
+
+static void end_rank(sim_rank *r)
+{
+    dm_worker_free(r->worker);
+    r->worker = NULL;
+    forget_mail(r);
+}
+
+/* All of its turns until there is nothing to do at this time. */
+static void step(sim_link *l, int rank)
+{
+    sim_rank *r = &l->ranks[rank];
+    double due;
+    r->due = INFINITY;
+    if (!r->worker || r->dead)
+        return;
+    if (r->dies_at <= l->server.now) {
+        r->dead = true;
+        end_rank(r);
+        return;
     }
-    return false;
+    do {
+        r->sent = false;
+        if (!dm_worker_step(r->worker, NULL, 0, INFINITY))
+            return; /* it has failed, and said so */
+    } while (dm_simulated_turned(r->transport, &due) || r->sent);
+    wake(l, rank, due);
 }
 
-static void put_item(dm_buf *msg, const dm_wire_item *it)
+static void start_rank(sim_link *l, int rank)
 {
-    dm_wire_list l;
-    dm_wire_list_init(&l);
-    dm_wire_add_item(&l, it);
-    dm_wire_put_results(msg, &l);
-    dm_wire_list_free(&l);
+    sim_rank *r = &l->ranks[rank];
+    r->transport = dm_simulated_transport(&l->server);
+    r->worker = dm_worker_new((dm_worker_port){.send = from_rank,
+                                               .user = r,
+                                               .clock = {now_of, &l->server},
+                                               .transport = r->transport,
+                                               .shared = l->shared},
+                              NULL);
+    r->starting = true;
+    for (size_t i = 0; i < r->n_mail; i++)
+        dm_worker_receive(r->worker, dm_buf_view(&r->mail[i]));
+    r->starting = false;
+    forget_mail(r);
 }
 
-static void send_answer(sim_link *l, int worker, const sim_task *t, size_t call,
-                        const dm_usage *usage, double at)
+static void say_hello(sim_link *l, int rank)
 {
     dm_buf msg;
-    dm_answer a = {.call = (uint32_t)call,
-                   .asked = asked_of(t, call),
-                   .content = DM_STR("simulated"),
-                   .usage = *usage};
-    put_item(&msg, &(dm_wire_item){.kind = DM_ITEM_ANSWER, .task = t->id, .answer = a});
-    post(l, at, worker, &msg);
+    dm_wire_put_hello(&msg, DM_STR("simulated"), rank);
+    post(l, rank, &msg);
 }
 
-/* ---- requests ---- */
-
-/* Of the prompt, about four bytes each. */
-static int64_t prompt_tokens(sim_link *l, const sim_task *t, size_t call)
+static void keep_mail(sim_rank *r, dm_buf *msg)
 {
-    const sim_state *s = t->state;
-    dm_arena *a = dm_arena_new(1024);
-    dm_str user = {NULL, 0};
-    dm_error err;
-    size_t predictor = call % s->candidate->program->n;
-    if (dm_adapter_user(a, DM_CHAT, s->candidate->program->predictors[predictor].signature, t->row,
-                        &user, &err) != DM_OK)
-        user.n = 0;
-    dm_arena_free(a);
-    double unlike = 0.95 + 0.1 * dm_draw_double(l->sim.seed, 0x52, asked_of(t, call));
-    return (int64_t)(unlike * (double)(s->prefix[predictor & 7] + user.n) / 4);
+    r->mail = dm_grow(r->mail, r->n_mail + 1, sizeof *r->mail);
+    r->mail[r->n_mail++] = *msg;
+    *msg = (dm_buf){0};
 }
 
-/* One request; false: it failed. What the server bills is in the stats, what it told in u. */
-static bool send_request(sim_link *l, const sim_task *t, size_t call, double fails, dm_usage *u)
-{
-    const dm_lm_config *m = l->pool->models[l->pool->model_of[t->state->work.role]].config;
-    int64_t most = m->has_max_tokens ? m->max_tokens : 10;
-    int64_t prompt = prompt_tokens(l, t, call);
-    double what = fails > 0 ? dm_draw_double(l->sim.seed, 0x54, l->stats->calls) : 1;
-    int64_t completion =
-        1 + (int64_t)(dm_draw(l->sim.seed, 0x53, l->stats->calls) % (uint64_t)most);
-    u->requests++;
-    l->stats->calls++;
-    l->stats->longest = fmax(l->stats->longest, (double)prompt);
-    if (what < l->sim.refused * fails)
-        return false;
-    l->stats->tokens += (double)(prompt + completion);
-    l->stats->cost += m->price.known ? dm_price_of(&m->price, prompt, completion, 0) : 0;
-    if (what < (l->sim.refused + l->sim.unanswered) * fails) {
-        u->untold++;
-        return false;
-    }
-    u->answers++;
-    u->prompt += prompt;
-    u->completion += completion;
-    return true;
-}
-
-typedef struct sim_run { /* of a task */
-    int64_t made;        /* requests */
-    bool spent;          /* those that were set aside did not do */
-    bool failed;         /* on the way */
-    bool odd;            /* at replies that were no answers */
-    dm_usage rest;       /* beside what was told */
-} sim_run;
-
-static bool is_poisoned(const sim_link *l, const sim_task *t)
-{
-    dm_hash row = dm_json_hash(t->row);
-    return dm_draw_double(l->sim.seed, 0x55, dm_hash_u64(&row)) < l->sim.poison;
-}
-
-/* Whether the reply to one request is no answer; what it cost is not told. */
-static bool is_odd(sim_link *l, const sim_task *t, dm_usage *u)
-{
-    bool poisoned = l->sim.poison > 0 && is_poisoned(l, t);
-    if (!poisoned && (l->sim.odd <= 0 || draw(l) >= l->sim.odd))
-        return false;
-    l->stats->poisoned += poisoned;
-    l->stats->calls++;
-    u->requests++;
-    u->untold++;
-    u->odd++;
-    return true;
-}
-
-/* A call with its retries. */
-static bool make_call(sim_link *l, const sim_task *t, size_t call, sim_run *r, dm_usage *u)
-{
-    /* a model that does not answer at all ends the run: another story */
-    const dm_model *m = &l->pool->models[l->pool->model_of[t->state->work.role]];
-    bool good = m->phase == DM_MODEL_GOOD, first = t->most > 0 && m->in_vain == 0;
-    for (int i = 0; i <= m->config->num_retries; i++) {
-        if (t->most > 0 && r->made == t->most) {
-            r->spent = true;
-            return false;
-        }
-        r->made++;
-        if (is_odd(l, t, u)) {
-            r->odd = i == m->config->num_retries || u->odd == 3;
-            if (r->odd)
-                return false;
-            continue;
-        }
-        if (send_request(l, t, call, good || (first && i < 2), u))
-            return true;
-        r->failed = i == m->config->num_retries;
-    }
-    return false;
-}
-
-/* What a run comes to; it takes more calls when the rule says that it takes more than one a
- * predictor. */
-static void make_result(sim_link *l, const sim_task *t, sim_run *run, dm_arena *a, dm_buf *out)
-{
-    const sim_state *s = t->state;
-    dm_run_result r = {.score = NAN};
-    dm_writer w;
-    l->stats->runs++;
-    bool probe = l->pool->models[l->pool->model_of[s->work.role]].phase != DM_MODEL_GOOD;
-    bool down = l->now >= l->sim.down_from && l->now < l->sim.down_to;
-    bool ok = !run->spent && !run->failed && !run->odd && !t->asks_only;
-    if (ok && !probe && (down || (l->sim.transport > 0 && draw(l) < l->sim.transport))) {
-        run->failed = true;
-    } else if (ok) {
-        l->sim.run(l->sim.user, &s->work, t->row, a, &r);
-        int64_t n = (int64_t)s->candidate->program->n;
-        for (int64_t more = r.usage.requests - n; run->made > 0 && more > 0 && ok; more--)
-            ok = make_call(l, t, (size_t)(n + more), run, &run->rest);
-    }
-    if (run->odd) {
-        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_SERVER, .error = "simulated 500"};
-    } else if (run->spent || run->failed) {
-        r = (dm_run_result){.score = NAN, .fault = DM_FAULT_TRANSPORT};
-        r.error = run->spent ? "the requests that were set aside are used"
-                             : "simulated failure of the way";
-        l->stats->spent += run->spent;
-    }
-    r.usage = run->rest;
-    dm_writer_init(&w, out);
-    dm_write_result(&w, &r);
-}
-
-/* Makes the calls that are not given, one after another on the place that is free first; tells the
- * answers as they come, and the result. */
-static void do_task(sim_link *l, int worker, const sim_task *t, bool lost, bool late)
-{
-    sim_worker *w = &l->workers[worker];
-    size_t best = 0, n = t->asks_only ? 1 : t->state->candidate->program->n;
-    sim_run run = {0};
-    for (size_t i = 0; i < w->slots && i < 64; i++)
-        if (w->free_at[i] < w->free_at[best])
-            best = i;
-    double at = fmax(w->free_at[best], l->now), after = late ? 4 * NOTICED : 0;
-    for (size_t call = 0; call < n && !run.spent && !run.failed && !run.odd; call++) {
-        dm_usage u = {0};
-        if (is_given(t, call))
-            continue;
-        bool again = was_done(l, t, call);
-        at += l->sim.latency / (double)n * (0.2 + 4.8 * pow(draw(l), 3));
-        if (make_call(l, t, call, &run, &u) && call + 1 < n && !lost)
-            send_answer(l, worker, t, call, &u, at + after);
-        else
-            dm_usage_add(&run.rest, &u);
-        l->stats->repeated += again && u.requests > 0 && !t->asks_only;
-    }
-    w->free_at[best] = at;
-    dm_arena *a = dm_arena_new(4096);
-    dm_buf msg, result;
-    dm_buf_init(&result, DM_MAX_MESSAGE);
-    make_result(l, t, &run, a, &result);
-    put_item(&msg, &(dm_wire_item){.kind = DM_ITEM_RESULT,
-                                   .task = t->id,
-                                   .result = dm_buf_view(&result)});
-    dm_buf_free(&result);
-    dm_arena_free(a);
-    if (lost)
-        dm_buf_free(&msg);
-    else
-        post(l, at + after, worker, &msg);
-}
-
-static void take_task(sim_link *l, int worker, dm_wire_task *m, bool lost, bool late)
-{
-    sim_task t = {.id = m->id, .state = &l->states[m->state], .most = m->most};
-    dm_arena *a = dm_arena_new(1024);
-    t.row = m->row >= 0 ? dm_row(&l->rows, (size_t)m->row)->row : dm_json_read(a, m->json, NULL);
-    while (t.n_given < 8 && dm_wire_next_answer(&m->given, &t.given[t.n_given]))
-        t.n_given++;
-    t.asks_only = m->odd < 0;
-    do_task(l, worker, &t, lost, late);
-    dm_arena_free(a);
-}
-
-static void learn_state(sim_link *l, const dm_wire_state *s)
-{
-    size_t id = s->id;
-    if (id >= l->n_states) {
-        l->states = dm_grow(l->states, id + 1, sizeof *l->states);
-        memset(l->states + l->n_states, 0, (id + 1 - l->n_states) * sizeof *l->states);
-        l->n_states = id + 1;
-    }
-    if (l->states[id].candidate)
-        return;
-    const dm_program *p = l->setup->program;
-    if (s->program.p) {
-        dm_at at = dm_at_root(dm_json_read(l->arena, s->program, NULL), "state", DM_E_INTERNAL);
-        p = dm_program_read(l->arena, &at, NULL);
-    }
-    dm_at at = dm_at_root(dm_json_read(l->arena, s->candidate, NULL), "state", DM_E_INTERNAL);
-    l->states[id].candidate = dm_candidate_read(l->arena, p, &at, NULL);
-    l->states[id].work = s->work;
-    l->states[id].work.candidate = l->states[id].candidate;
-    for (size_t i = 0; i < p->n && i < 8; i++) {
-        dm_arena *a = dm_arena_new(0);
-        const dm_candidate_part *part = &l->states[id].candidate->parts[i];
-        dm_prefix prefix;
-        dm_error err;
-        if (dm_adapter_prefix(a, DM_CHAT, p->predictors[i].signature, part->instructions,
-                              part->demos, part->n_demos, &prefix, &err) == DM_OK)
-            l->states[id].prefix[i] = prefix.json.n;
-        dm_arena_free(a);
-    }
-}
-
-static void take_shard(sim_link *l, int worker, dm_wire_message *m)
+/* Nothing that is done goes out again. */
+static void check_shard(sim_link *l, dm_wire_message *m)
 {
     dm_reader states, tasks;
-    dm_wire_state s;
     dm_wire_task t;
     if (!dm_wire_get_shard(m, &states, &tasks))
         return;
-    while (dm_wire_next_state(&states, &s))
-        learn_state(l, &s);
-    bool late, lost = strike(l, worker, &late);
     while (dm_wire_next_task(&tasks, &t))
-        take_task(l, worker, &t, lost, late);
+        l->stats->repeated += t.odd >= 0 && l->pool->cells[(uint32_t)t.id]->phase == DM_CELL_DONE;
 }
 
-static void sim_send(dm_link *link, int worker, dm_buf *msg)
+/* A rank that has no work keeps what it is told, until it has; a slow server is nothing to it. */
+static void deliver(sim_link *l, int rank, dm_wire_message *m, dm_buf *msg)
+{
+    sim_rank *r = &l->ranks[rank];
+    if (m->type == DM_MSG_SHARD) {
+        check_shard(l, m);
+        strike(l, rank);
+    }
+    if (!r->worker && m->type == DM_MSG_SETUP)
+        say_hello(l, rank);
+    if (!r->worker && m->type != DM_MSG_SHARD && m->type != DM_MSG_DRAIN) {
+        if (m->type != DM_MSG_SLOW)
+            keep_mail(r, msg);
+        return;
+    }
+    if (!r->worker)
+        start_rank(l, rank);
+    dm_worker_receive(r->worker, dm_buf_view(msg));
+    wake(l, rank, l->server.now);
+}
+
+static void sim_send(dm_link *link, int rank, dm_buf *msg)
 {
     sim_link *l = (sim_link *)link;
+    sim_rank *r = &l->ranks[rank];
     dm_wire_message m;
-    dm_wire_slots slots;
-    if (dm_wire_open(&m, dm_buf_view(msg)) && !l->workers[worker].dead &&
-        !gets_lost(l, worker, l->sim.lost_to, &l->workers[worker].deaf)) {
-        if (m.type == DM_MSG_SETUP)
-            send_hello(l, worker);
-        else if (m.type == DM_MSG_SHARD)
-            take_shard(l, worker, &m);
-        else if (m.type == DM_MSG_SLOTS && dm_wire_get_slots(&m, &slots))
-            l->workers[worker].slots = slots.n[0] < 1    ? 1
-                                       : slots.n[0] > 64 ? 64
-                                                         : (size_t)slots.n[0];
-    }
+    if (dm_wire_open(&m, dm_buf_view(msg)) && !r->dead &&
+        !gets_lost(l, rank, l->sim->lost_to, &r->deaf))
+        deliver(l, rank, &m, msg);
     dm_wire_close(&m);
     dm_buf_free(msg);
 }
 
 /* ---- the link ---- */
 
-static size_t sim_pending(dm_link *link, int worker)
+static size_t sim_pending(dm_link *link, int rank)
 {
     (void)link;
-    (void)worker;
+    (void)rank;
     return 0;
 }
 
 static bool due(const sim_link *l, bool loss)
 {
-    return l->n_events && l->events[0].due <= l->now && l->events[0].loss == loss;
+    return next_due(&l->mail) <= l->server.now && l->mail.events[0].loss == loss;
 }
 
 /* The coordinator is killed: all that it does from here on is to unwind. What it has in its
@@ -486,8 +321,9 @@ static bool due(const sim_link *l, bool loss)
 static void kill_coordinator(sim_link *l)
 {
     l->stats->died = true;
-    l->stats->journal_bytes = l->setup->journal ? dm_journal_size(l->setup->journal) : 0;
-    l->stats->journal_safe = l->setup->journal ? dm_journal_safe(l->setup->journal) : 0;
+    dm_journal *j = l->pool->setup->journal;
+    l->stats->journal_bytes = j ? dm_journal_size(j) : 0;
+    l->stats->journal_safe = j ? dm_journal_safe(j) : 0;
     dm_pool_fail(l->pool, DM_E_INTERNAL, "the coordinator is killed");
 }
 
@@ -495,13 +331,13 @@ static bool sim_receive(dm_link *link, int *worker, dm_str *bytes)
 {
     sim_link *l = (sim_link *)link;
     dm_buf_free(&l->current);
-    if (++l->stats->turns == l->sim.dies_at)
+    if (++l->stats->turns == l->sim->dies_at)
         kill_coordinator(l);
     if (l->stats->died || !due(l, false))
         return false;
-    event e = pop(l);
+    event e = pop(&l->mail);
     l->current = e.bytes;
-    *worker = e.worker;
+    *worker = e.rank;
     *bytes = dm_buf_view(&l->current);
     return true;
 }
@@ -509,37 +345,71 @@ static bool sim_receive(dm_link *link, int *worker, dm_str *bytes)
 static int sim_lost(dm_link *link)
 {
     sim_link *l = (sim_link *)link;
-    return due(l, true) ? pop(l).worker : -1;
+    return due(l, true) ? pop(&l->mail).rank : -1;
 }
 
 static void sim_wait(dm_link *link, double timeout)
 {
     sim_link *l = (sim_link *)link;
-    double until = l->now + timeout;
-    l->now = l->n_events && l->events[0].due < until ? fmax(l->now, l->events[0].due) : until;
-    l->stats->seconds = l->now;
-    if (l->sim.limit > 0 && l->now > l->sim.limit)
-        dm_pool_fail(l->pool, DM_E_INTERNAL, "no end after %.0f virtual seconds", l->now);
+    double *now = &l->server.now, until = *now + timeout, due;
+    /* The ranks go with their coordinator. */
+    while (!l->stats->died && (due = next_due(&l->wakes)) <= until && due <= next_due(&l->mail)) {
+        event e = pop(&l->wakes);
+        *now = fmax(*now, due);
+        if (l->ranks[e.rank].due == due)
+            step(l, e.rank);
+    }
+    *now = fmax(*now, fmin(until, next_due(&l->mail)));
+    l->stats->seconds = *now;
+    if (l->sim->limit > 0 && *now > l->sim->limit)
+        dm_pool_fail(l->pool, DM_E_INTERNAL, "no end after %.0f virtual seconds", *now);
 }
 
 static double sim_now(dm_link *link)
 {
-    return ((sim_link *)link)->now;
+    return ((sim_link *)link)->server.now;
 }
 
 static void sim_close(dm_link *link)
 {
     sim_link *l = (sim_link *)link;
-    while (l->n_events) {
-        event e = pop(l);
-        dm_buf_free(&e.bytes);
-    }
+    for (size_t i = 0; i < l->mail.n; i++)
+        dm_buf_free(&l->mail.events[i].bytes);
+    for (int i = 0; i < link->n_workers; i++)
+        end_rank(&l->ranks[i]);
     dm_buf_free(&l->current);
-    free(l->events);
-    free(l->workers);
-    free(l->states);
+    free(l->mail.events);
+    free(l->wakes.events);
+    free(l->ranks);
+    dm_shared_free(l->shared);
+    dm_arena_free(l->server.scratch);
     dm_arena_free(l->arena);
     free(l);
+}
+
+/* The fake server is behind every model, stand-ins too. */
+static const dm_value *served(dm_arena *a, const dm_value *lm)
+{
+    const dm_value *model = dm_value_get(lm, "model");
+    dm_value *d = dm_value_dict(a);
+    const char *name = model && model->kind == DM_STRING ? strchr(model->text.p, '/') : NULL;
+    if (!name || !dm_str_starts(model->text, "embedded/"))
+        return lm;
+    for (size_t i = 0; i < lm->n; i++)
+        dm_value_set(a, d, lm->members[i].key, lm->members[i].value);
+    dm_value_set(a, d, DM_STR("model"),
+                 dm_value_text(a, dm_arena_printf(a, "hosted_vllm%s", name)));
+    return d;
+}
+
+static dm_setup setup_of_ranks(dm_arena *a, const dm_setup *s)
+{
+    dm_setup own = *s;
+    for (int i = 0; i < DM_ROLES; i++) {
+        int same = s->lm[i] ? dm_setup_model_of(s, i) : i;
+        own.lm[i] = !s->lm[i] ? NULL : same < i ? own.lm[same] : served(a, s->lm[i]);
+    }
+    return own;
 }
 
 dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
@@ -550,13 +420,16 @@ dm_pool *dm_pool_simulated_new(const dm_setup *s, const dm_simulation *sim,
     sim_link *l = dm_alloc(sizeof *l);
     *stats = (dm_simulated_stats){0};
     l->link = (dm_link){&ops, sim->ranks, true};
-    l->sim = *sim;
+    l->server = (dm_simulated_server){.sim = *sim, .stats = stats, .scratch = dm_arena_new(4096)};
+    l->sim = &l->server.sim;
     l->stats = stats;
-    l->setup = s;
     l->arena = dm_arena_new(0);
-    l->rows = dm_setup_rows(s);
-    l->workers = dm_alloc_n((size_t)sim->ranks, sizeof *l->workers);
+    l->setup = setup_of_ranks(l->arena, s);
+    l->shared = dm_shared_new(&l->setup, NULL);
+    l->ranks = dm_alloc_n((size_t)sim->ranks, sizeof *l->ranks);
     for (int i = 0; i < sim->ranks; i++)
-        l->workers[i].slots = 1;
-    return l->pool = dm_pool_new(&l->link, s, err);
+        l->ranks[i] = (sim_rank){.link = l, .dies_at = INFINITY, .due = INFINITY};
+    l->pool = dm_pool_new(&l->link, s, err);
+    l->server.pool = l->pool;
+    return l->pool;
 }

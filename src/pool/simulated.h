@@ -1,31 +1,39 @@
 /* A cluster that is simulated: a virtual clock, virtual ranks, disasters on demand. The coordinator
- * is the real one; only the link is not. Everything follows from the seed. */
+ * is the real one, and so are the workers, their engines and their metric; only the link, the clock
+ * and the servers are not. Everything follows from the seed. A model of the setup may be any: none
+ * of its servers is asked. */
 #ifndef DM_POOL_SIMULATED_H
 #define DM_POOL_SIMULATED_H
 
 #include "pool/setup.h"
 #include "runner/runner.h"
 
-/* What a run of a program state on a row comes to: fills *out, whose values live in a. */
+/* What a run of a program state on a row comes to: fills *out, whose values live in a. The servers
+ * answer so that the real worker gets there: work->trace is true, and the steps tell what each
+ * predictor's call is answered (without steps: the outputs); usage.requests beyond one a predictor
+ * are calls in JSON mode after answers that do not parse; a fault is one that a server can cause
+ * (not DM_FAULT_PROGRAM, DM_FAULT_METRIC). It is asked once a call, at its first request; the score
+ * is the metric's own. */
 typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
                               dm_run_result *out);
 
 typedef struct dm_simulation {
     uint64_t seed;
     int ranks;        /* workers, from 1 on */
-    double latency;   /* mean seconds of a run; each takes 0.2 to 5 times as long */
-    double death;     /* chance that a shard kills its worker */
-    double hang;      /* chance that a shard stops its worker for good */
+    double latency;   /* mean seconds of a run, pauses apart; each takes 0.2 to 5 times as long */
+    double death;     /* chance that a shard kills its worker, at some time */
+    double hang;      /* chance that it stops its worker for good */
     double slow;      /* chance that a worker is taken for lost, and answers after all */
     double duplicate; /* chance that a message of results comes twice */
     double transport; /* chance that a run fails on the way */
-    /* Chances that a request is refused (429), which costs nothing; that its answer gets lost,
-     * which the server bills all the same. Either is sent again, by curl or by us, four times in
-     * all. */
+    /* Chances that a request is refused (429, 503, 529), which costs nothing; that its answer gets
+     * lost, which the server bills all the same, and curl may send it again where the connection
+     * was a kept one. */
     double refused, unanswered;
-    /* Chance that a reply is no answer (a 500), and share of the rows whose replies never are. */
+    /* Chance that a reply is no answer (a 500, an odd body), and share of the rows whose replies
+     * never are. */
     double odd, poison;
-    double down_from, down_to; /* s: all that is asked meanwhile fails on the way */
+    double down_from, down_to; /* s: meanwhile no server is there */
     /* Chances that a message to or from a worker gets lost. As on the real way that is no silence
      * for ever: nothing of that worker comes through any more, and its heartbeats are missed. */
     double lost_to, lost_from;
@@ -38,10 +46,10 @@ typedef struct dm_simulation {
 
 typedef struct dm_simulated_stats {
     double seconds;      /* virtual */
-    size_t runs;         /* done by workers, also those whose results were lost */
+    size_t runs;         /* that sent anything, also those whose results were lost */
     size_t calls;        /* requests that the servers saw */
     double tokens, cost; /* that they billed */
-    size_t spent;        /* runs that had no request left */
+    size_t spent;        /* calls that failed with the last request that they had */
     size_t poisoned;     /* requests for rows that are never answered */
     double longest;      /* tokens of a prompt */
     size_t deaths, hangs, duplicates, lost_messages;

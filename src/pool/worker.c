@@ -1,7 +1,7 @@
 #include "pool/worker.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "json/json.h"
+#include "lm/transport.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,16 +14,11 @@
 #define FLUSH_BYTES  65536
 #define MAX_FDS      64
 
-typedef struct state { /* a program state that the coordinator named */
-    dm_prepared *prepared;
-    int model;
-} state;
-
 typedef struct task {
     struct task *next, *prev; /* queued, or running */
     dm_worker *worker;
     int64_t id;
-    const state *st;
+    const dm_shared_state *st;
     const dm_value *row;
     dm_hash fingerprint;
     dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
@@ -40,26 +35,18 @@ typedef struct task_list {
 
 struct dm_worker {
     dm_worker_port port;
-    dm_arena *arena; /* as long as the worker */
-    dm_setup own;
-    const dm_setup *setup;
-    dm_rows rows;
+    dm_shared *shared;
     dm_runner runner;
-    dm_lm_config *config[DM_ROLES];
-    int model_of[DM_ROLES];    /* roles of one model share its slots: the first role that has it */
     int64_t slots[DM_ROLES];   /* [model] */
     int64_t running[DM_ROLES]; /* [model] until the result has left (src/README.md §4) */
     int64_t ended[DM_ROLES];   /* [model] of them, those whose result waits */
     task_list queue[DM_ROLES]; /* [model] */
     task_list active;
     size_t n_tasks;
-    state **states; /* [n_states] by id; NULL where there is none */
-    size_t n_states;
     bool told_to_end, failed;
     bool draining, drained; /* no new calls; that none is in flight was said */
 
-    dm_hash scope[DM_ROLES]; /* of the models whose answers are kept */
-    bool asked;              /* an item waits that is to leave at once */
+    bool asked; /* an item waits that is to leave at once */
 
     dm_buf result;      /* one result, being written */
     dm_wire_list items; /* that have not left */
@@ -105,10 +92,15 @@ static void flush(dm_worker *w)
     w->port.send(w->port.user, &msg);
 }
 
+static double now_of(const dm_worker *w)
+{
+    return dm_clock_now(&w->port.clock);
+}
+
 static void add_item(dm_worker *w, const dm_wire_item *it)
 {
     if (w->items.n == 0)
-        w->oldest = dm_now();
+        w->oldest = now_of(w);
     dm_wire_add_item(&w->items, it);
 }
 
@@ -183,11 +175,10 @@ static void know_answers(dm_worker *w)
 {
     w->runner.known.find = find;
     w->runner.known.keep = keep;
-    for (int i = 0; i < DM_ROLES && w->setup->keeps_answers; i++)
-        if (w->config[i] && w->config[i]->provider != DM_EMBEDDED) {
-            w->scope[i] = dm_lm_scope(w->config[i]);
-            w->runner.known.scope[i] = &w->scope[i];
-        }
+    const dm_shared *s = w->shared;
+    for (int i = 0; i < DM_ROLES && s->setup->keeps_answers; i++)
+        if (s->config[i] && s->config[i]->provider != DM_EMBEDDED)
+            w->runner.known.scope[i] = &s->scope[i];
 }
 
 static task *running_task(const dm_worker *w, int64_t id)
@@ -224,48 +215,32 @@ static bool take_slow(dm_worker *w, dm_wire_message *m)
     return true;
 }
 
-static dm_status start_models(dm_worker *w, int number, dm_error *err)
+static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
 {
+    const dm_shared *s = w->shared;
+    dm_status st = dm_shared_start(w->shared, m->json, err);
+    if (st != DM_OK)
+        return st;
+    int number = (int)m->worker;
+    bool alone = s->setup != &s->own && !w->port.shared; /* one process */
     dm_lm_options o = {.slots = 1 << 20,
-                       .seed = w->setup->seed + (uint64_t)number,
-                       .probe = w->setup->metric && !w->setup->offline, /* run does not */
+                       .seed = s->setup->seed + (uint64_t)number,
+                       .probe = s->setup->metric && !s->setup->offline, /* run does not */
                        .slowed = slowed,
                        .failing = failing,
                        .user = w,
-                       .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
-    for (int i = 0; i < DM_ROLES; i++) {
-        w->model_of[i] = dm_setup_model_of(w->setup, i);
-        if (!w->setup->lm[i])
-            continue;
-        dm_at at = dm_at_root(w->setup->lm[i], w->setup->job_file, DM_E_JOB);
-        w->config[i] =
-            w->model_of[i] == i ? dm_lm_config_read(w->arena, &at, err) : w->config[w->model_of[i]];
-        if (!w->config[i])
-            return err->status;
-        o.role[i] = w->config[i];
-    }
+                       .rank = alone ? 0 : number + 1,
+                       .clock = w->port.clock,
+                       .transport = w->port.transport};
+    for (int i = 0; i < DM_ROLES; i++)
+        o.role[i] = s->config[i];
+    w->port.transport = NULL;
     w->runner.lm = dm_lm_new(&o, err);
-    return w->runner.lm ? DM_OK : err->status;
-}
-
-static dm_status start(dm_worker *w, int number, dm_error *err)
-{
-    const dm_setup *s = w->setup;
-    if (s != &w->own)
-        w->rows = dm_setup_rows(s);
-    dm_status st = start_models(w, number, err);
-    if (st == DM_OK)
-        know_answers(w);
-    if (st != DM_OK || !s->metric)
-        return st;
-    dm_at at = dm_at_root(s->metric, s->job_file, DM_E_JOB);
-    const dm_dataset *sets[3];
-    size_t n = 0;
-    for (size_t i = 0; i < 3; i++)
-        if (s->sets[i])
-            sets[n++] = s->sets[i];
-    w->runner.metric = dm_metric_new(w->arena, &at, s->program, sets, n, err);
-    return w->runner.metric ? DM_OK : err->status;
+    if (!w->runner.lm)
+        return err->status;
+    w->runner.metric = s->metric;
+    know_answers(w);
+    return DM_OK;
 }
 
 static void say_hello(dm_worker *w)
@@ -281,77 +256,34 @@ static bool take_setup(dm_worker *w, dm_wire_message *m)
 {
     dm_error err = {DM_OK, ""};
     dm_wire_setup s;
-    dm_status st = DM_OK;
     if (w->runner.lm || !dm_wire_get_setup(m, &s))
         return false; /* it has one */
     if (!dm_wire_same_build(s.build)) {
         say_hello(w); /* the coordinator names both */
         return w->failed = true;
     }
-    if (!w->setup) {
-        st = dm_setup_read(w->arena, s.json, &w->own, &err);
-        w->setup = &w->own;
-    }
-    if (st == DM_OK)
-        st = start(w, (int)s.worker, &err);
-    if (st == DM_OK)
+    if (start(w, &s, &err) == DM_OK)
         say_hello(w);
     else
         cannot_go_on(w, &err);
     return true;
 }
 
-static dm_candidate *read_candidate(dm_worker *w, dm_str program, dm_str text, dm_error *err)
-{
-    const dm_program *p = w->setup->program;
-    if (program.p) {
-        const dm_value *v = dm_json_read(w->arena, program, err);
-        if (!v)
-            return NULL;
-        dm_at at = dm_at_root(v, "state", DM_E_INTERNAL);
-        p = dm_program_read(w->arena, &at, err);
-    }
-    const dm_value *v = p ? dm_json_read(w->arena, text, err) : NULL;
-    if (!v)
-        return NULL;
-    dm_at at = dm_at_root(v, "state", DM_E_INTERNAL);
-    return dm_candidate_read(w->arena, p, &at, err);
-}
-
 static bool take_state(dm_worker *w, const dm_wire_state *s)
 {
     dm_error err = {DM_OK, ""};
-    size_t id = s->id;
-    dm_candidate *c = read_candidate(w, s->program, s->candidate, &err);
-    if (!c) {
-        dm_error_wrap(&err, DM_E_INTERNAL, "a program state from the coordinator");
-        cannot_go_on(w, &err);
-        return false;
-    }
-    dm_run_spec spec = {.work = s->work,
-                        .adapter = w->setup->adapter,
-                        .json_fallback = w->setup->json_fallback,
-                        .inputs = s->program.p ? c->program->inputs : w->setup->inputs,
-                        .n_inputs = s->program.p ? c->program->n_inputs : w->setup->n_inputs};
-    spec.work.candidate = c;
-    if (id >= w->n_states) {
-        size_t n = id * 2 + 16;
-        w->states = dm_grow(w->states, n, sizeof *w->states);
-        memset(w->states + w->n_states, 0, (n - w->n_states) * sizeof *w->states);
-        w->n_states = n;
-    }
-    state *st = dm_arena_alloc(w->arena, sizeof *st);
-    st->prepared = dm_prepared_new(&spec);
-    st->model = w->model_of[s->work.role];
-    w->states[id] = st;
-    return true;
+    if (dm_shared_learn(w->shared, s, &err) == DM_OK)
+        return true;
+    dm_error_wrap(&err, DM_E_INTERNAL, "a program state from the coordinator");
+    cannot_go_on(w, &err);
+    return false;
 }
 
 /* A row of this process by its number; others travel with the task. */
 static bool read_row(dm_worker *w, task *t, const dm_wire_task *m)
 {
-    if (m->row >= 0 && (size_t)m->row < w->rows.n) {
-        const dm_example *e = dm_row(&w->rows, (size_t)m->row);
+    if (m->row >= 0 && (size_t)m->row < w->shared->rows.n) {
+        const dm_example *e = dm_row(&w->shared->rows, (size_t)m->row);
         t->row = e->row;
         t->fingerprint = e->fingerprint;
         return true;
@@ -385,7 +317,7 @@ static bool take_task(dm_worker *w, dm_wire_task *m)
     t->id = m->id;
     t->most = m->most;
     t->odd = m->odd;
-    t->st = m->state < w->n_states ? w->states[m->state] : NULL;
+    t->st = dm_shared_find(w->shared, m->state);
     bool ok = read_row(w, t, m) && t->st;
     read_given(t, m);
     if (!ok || t->n_given < m->n_given) {
@@ -421,10 +353,10 @@ static bool take_slots(dm_worker *w, dm_wire_message *m)
     for (int i = 0; i < DM_ROLES; i++) {
         w->slots[i] = s.n[i];
         /* Work that is here already goes on with one place, should all be given to others. */
-        if (w->runner.lm && w->config[i] && w->model_of[i] == i)
+        const dm_lm_config *c = w->shared->config[i];
+        if (w->runner.lm && c && w->shared->model_of[i] == i)
             dm_lm_share(w->runner.lm, (dm_role)i,
-                        (double)(w->slots[i] > 0 ? w->slots[i] : 1) /
-                            (double)w->config[i]->concurrency);
+                        (double)(w->slots[i] > 0 ? w->slots[i] : 1) / (double)c->concurrency);
     }
     return true;
 }
@@ -525,7 +457,7 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
     size_t total = n;
     if (w->runner.metric) {
         total += dm_metric_fds(w->runner.metric, all + n, MAX_FDS - n);
-        timeout = fmin(timeout, fmax(0, dm_metric_due(w->runner.metric) - dm_now()));
+        timeout = fmin(timeout, fmax(0, dm_metric_due(w->runner.metric) - now_of(w)));
     }
     dm_lm_poll(w->runner.lm, all, total, timeout);
     if (n)
@@ -559,12 +491,17 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     }
     if (start_runs(w))
         timeout = 0;
-    wait_for_all(w, fds, n, fmin(timeout, until_flush(w, dm_now())));
+    wait_for_all(w, fds, n, fmin(timeout, until_flush(w, now_of(w))));
     start_runs(w);
-    if (until_flush(w, dm_now()) <= 0)
+    if (until_flush(w, now_of(w)) <= 0)
         flush(w);
     say_drained(w);
     return true;
+}
+
+int64_t dm_worker_task_of(const void *user)
+{
+    return ((const task *)user)->id;
 }
 
 bool dm_worker_told_to_end(const dm_worker *w)
@@ -576,8 +513,7 @@ dm_worker *dm_worker_new(dm_worker_port port, const dm_setup *setup)
 {
     dm_worker *w = dm_alloc(sizeof *w);
     w->port = port;
-    w->setup = setup;
-    w->arena = dm_arena_new(0);
+    w->shared = port.shared ? port.shared : dm_shared_new(setup, NULL);
     dm_wire_list_init(&w->items);
     dm_buf_init(&w->result, DM_MAX_MESSAGE);
     return w;
@@ -599,14 +535,12 @@ void dm_worker_free(dm_worker *w)
             list_remove(&w->queue[m], t);
             task_free(t);
         }
-    dm_metric_free(w->runner.metric);
     dm_lm_free(w->runner.lm);
-    for (size_t i = 0; i < w->n_states; i++)
-        if (w->states[i])
-            dm_prepared_free(w->states[i]->prepared);
-    free(w->states);
+    if (!w->port.shared)
+        dm_shared_free(w->shared);
+    if (w->port.transport) /* it has not got as far as a model */
+        w->port.transport->ops->close(w->port.transport);
     dm_wire_list_free(&w->items);
     dm_buf_free(&w->result);
-    dm_arena_free(w->arena);
     free(w);
 }

@@ -375,6 +375,19 @@ void dm_run_go(dm_run *run)
     ask(run);
 }
 
+dm_run_place dm_run_place_of(const dm_run *run)
+{
+    return (dm_run_place){.work = &run->prepared->spec.work,
+                          .row = run->row,
+                          .adapter = run->mode,
+                          .predictor = run->predictor,
+                          .call = run->call,
+                          .asked = run->asked,
+                          .first = run->requests == 0,
+                          .asks_only = run->asks_only,
+                          .user = run->user};
+}
+
 void dm_run_cancel(dm_run *run)
 {
     if (run->lm_id)

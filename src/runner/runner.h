@@ -69,6 +69,21 @@ typedef struct dm_runner {
 } dm_runner;
 
 typedef struct dm_run dm_run;
+
+/* Who makes a call, for a transport that answers by that: dm_attempt's user is the run. */
+typedef struct dm_run_place {
+    const dm_work *work;
+    const dm_value *row;
+    dm_adapter adapter; /* in whose form an answer is expected now */
+    size_t predictor;
+    uint32_t call;
+    uint64_t asked;
+    bool first;     /* no request of the run went out before this call's */
+    bool asks_only; /* dm_run_ask_only */
+    void *user;     /* of the run */
+} dm_run_place;
+dm_run_place dm_run_place_of(const dm_run *run);
+
 typedef void dm_run_done(void *user, const dm_run_result *r); /* the run is freed after it */
 /* A new usable answer after which the run goes on (to another call, or a metric that takes its
  * time). */

@@ -33,7 +33,7 @@ int fuzz_worker(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     world given = world_new(ONE_PREDICTOR);
-    dm_worker *w = dm_worker_new((dm_worker_port){drop, NULL}, NULL);
+    dm_worker *w = dm_worker_new((dm_worker_port){.send = drop}, NULL);
     if (!(data[0] & 1))
         give_setup(w, &given.setup);
     data++;

@@ -71,6 +71,7 @@ Test(amounts, how_often_an_example_goes_out)
         w.sim.user = &u;
         set_lm(&w, "outage", dm_value_int(w.arena, row[i].outage));
         set_lm(&w, "concurrency", dm_value_int(w.arena, 2));
+        set_lm(&w, "num_retries", dm_value_int(w.arena, 0)); /* times a rank tries are others' */
         dm_pool *p = open_pool(&w);
         dm_work work = dm_work_of(student(&w)), first = work;
         first.trace = true; /* chains go first, so it does not stand at the end of the queue */

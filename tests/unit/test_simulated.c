@@ -149,13 +149,14 @@ Test(simulated, none_is_lost_to_chance)
 }
 
 /* Rows that are never answered fail, and no others, whatever the rank count, and cost a few
- * requests each. */
+ * requests each: four goes of three at a bad server, or five where few rows are left over, since
+ * the replies that come last are those of calls that had to pause, and make it look worse. */
 Test(simulated, rows_that_are_never_answered)
 {
     static const struct {
         double odd, poison;
         size_t most; /* requests a row, on average */
-    } rows[] = {{0, 0.02, 6}, {0, 0.5, 6}, {0.25, 0.02, 13}, {0.25, 0.5, 13}};
+    } rows[] = {{0, 0.02, 6}, {0, 0.5, 6}, {0.25, 0.02, 15}, {0.25, 0.5, 13}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_hash first = {{0}}, h;
         for (int ranks = 1; ranks <= 256; ranks *= 4) {

@@ -1,0 +1,101 @@
+/* What all parts of the engine stand on: lists of calls, the end of one, words. */
+#include "base/log.h"
+#include "base/secret.h"
+#include "lm/inside.h"
+
+const char *dm_fault_name(dm_fault f)
+{
+    static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
+                                        "refused", "content_filter", "endpoint",         "program",
+                                        "metric",  "server"};
+    return names[f];
+}
+
+void dm_usage_add(dm_usage *to, const dm_usage *u)
+{
+    to->requests += u->requests;
+    to->answers += u->answers;
+    to->prompt += u->prompt;
+    to->completion += u->completion;
+    to->cached += u->cached;
+    to->retries += u->retries;
+    to->untold += u->untold;
+    to->odd += u->odd;
+}
+
+/* ---- lists ---- */
+
+void dm_call_add(dm_call_list *l, dm_call *c)
+{
+    c->next = NULL;
+    c->prev = l->last;
+    *(l->last ? &l->last->next : &l->first) = c;
+    l->last = c;
+    l->n++;
+}
+
+void dm_call_take_out(dm_call_list *l, dm_call *c)
+{
+    *(c->prev ? &c->prev->next : &l->first) = c->next;
+    *(c->next ? &c->next->prev : &l->last) = c->prev;
+    l->n--;
+}
+
+/* ---- the end of a call ---- */
+
+void dm_call_finish(dm_call *c, const dm_lm_answer *answer)
+{
+    dm_lm *lm = c->lm;
+    dm_lm_answer a = *answer;
+    dm_buf masked; /* an answer that repeats the key goes into demos, journal and cache */
+    dm_buf_init(&masked, SIZE_MAX / 2);
+    if (dm_secret_in(a.content, DM_MASK_ANSWERS)) {
+        dm_mask(&masked, a.content, DM_MASK_ANSWERS);
+        a.content = dm_buf_view(&masked);
+    }
+    a.usage = c->usage;
+    c->done(c->user, &a);
+    dm_buf_free(&masked);
+    dm_call_add(&lm->idle, c);
+}
+
+void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status)
+{
+    dm_call_finish(c, &(dm_lm_answer){
+                          .fault = fault, .content = {"", 0}, .text = text, .http_status = status});
+}
+
+/* ---- words ---- */
+
+dm_level dm_lm_level(const dm_lm *lm)
+{
+    return lm->rank <= 1 ? DM_WARN : DM_DEBUG;
+}
+
+const char *dm_advice(CURLcode code, long status)
+{
+    switch (code) {
+    case CURLE_OK:
+        break;
+    case CURLE_SSL_CACERT_BADFILE:
+        return "ca_file has to be a file of certificates in PEM that every rank can read";
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return "if the server is yours, name the certificate of its authority (or its own) with "
+               "ca_file";
+    default:
+        return "check api_base";
+    }
+    switch (status) {
+    case 401:
+    case 403:
+        return "check the key (api_key_env, api_key_file)";
+    case 402:
+    case 429:
+        return "raise the quota, or give another key";
+    case 404:
+        return "check api_base and the model's name";
+    default:
+        return "check api_base";
+    }
+}

@@ -1,0 +1,27 @@
+/* The servers of a simulated cluster: a transport for each virtual rank's engine. What a call is
+ * answered follows from the rule of the simulation; that it is refused, gets lost or is spoilt,
+ * from the seed. Time is the simulation's, and nothing waits. */
+#ifndef DM_POOL_SIMULATED_SERVER_H
+#define DM_POOL_SIMULATED_SERVER_H
+
+#include "lm/transport.h"
+#include "pool/simulated.h"
+
+typedef struct dm_simulated_server { /* all of them */
+    dm_simulation sim;
+    dm_simulated_stats *stats;
+    dm_pool *pool;
+    double now;
+    uint64_t draws;
+    dm_arena *scratch; /* of one answer */
+} dm_simulated_server;
+
+/* [0, 1): the next draw of the seed. */
+double dm_simulated_draw(dm_simulated_server *s);
+
+dm_transport *dm_simulated_transport(dm_simulated_server *s);
+/* After a step of the worker: true: it has had an answer since the last time, and has to be asked
+ * again now; else *due is when it has something to do (INFINITY: nothing). */
+bool dm_simulated_turned(dm_transport *t, double *due);
+
+#endif
