@@ -372,9 +372,9 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
 {
     dm_value *scores = scores_json(c), *last = dm_last_line(c->arena, &c->session, stopped);
     const char *program = dm_arena_printf(c->arena, "%s/program.json", c->job->out);
-    dm_status st = stopped && stopped != DM_STOP_BUDGET ? DM_OK : check_answers(c, err);
-    if (st == DM_OK && !stopped)
-        st = check_usable(c, err);
+    dm_status st = stopped ? DM_OK : check_usable(c, err); /* it knows the server's words */
+    if (st == DM_OK && (!stopped || stopped == DM_STOP_BUDGET))
+        st = check_answers(c, err);
     if (st == DM_OK)
         st = write_files(c, scores->n ? scores : NULL, err);
     if (st != DM_OK)
