@@ -114,8 +114,8 @@ static double candidate_size(const dm_random_search_params *p, int64_t k)
 
 /* Program runs of a race of k candidates on v examples. Betting: a first block of 10 for all, with
  * the next already under way, then one alone; at most all. In the mean .72 of full evaluation with
- * 100 examples, .58 with 200, .46 with 500 (src/search/README.md §5). Halving: the better half at v / 2^r
- * examples. */
+ * 100 examples, .58 with 200, .46 with 500 (src/search/README.md §5). Halving: the better half at v
+ * / 2^r examples. */
 static dm_range race_runs(dm_races race, double k, double v)
 {
     double first = fmin(20, v), runs = 0, from = 0, alive = k;
