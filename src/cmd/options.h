@@ -1,5 +1,5 @@
-/* One table drives flags, the job file and --help (src/README.md §1); the optimizers' parameters in it
- * come from their own tables (optimizer/optimizer.h). */
+/* One table drives flags, the job file and --help (src/README.md §1); the optimizers' parameters in
+ * it come from their own tables (optimizer/optimizer.h). */
 #ifndef DM_CMD_OPTIONS_H
 #define DM_CMD_OPTIONS_H
 

@@ -1,6 +1,6 @@
-/* Preloaded by launch.sh: a wall clock that is set in mid-run. Its seconds are shifted by the number
- * that stands in the file WALL_SHIFT, read anew each time; the monotonic clock is left alone. And a
- * rank that never comes to MPI_Init: that of the number in HANGING_RANK. */
+/* Preloaded by launch.sh: a wall clock that is set in mid-run. Its seconds are shifted by the
+ * number that stands in the file WALL_SHIFT, read anew each time; the monotonic clock is left
+ * alone. And a rank that never comes to MPI_Init: that of the number in HANGING_RANK. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -32,11 +32,11 @@ static void open_bench(bench *b, const char *program)
     o.role[DM_TASK] = b->config;
     b->runner.lm = dm_lm_new(&o, &err);
     cr_assert_not_null(b->runner.lm, "%s", err.text);
-    b->spec = (dm_run_spec){
-        .work = dm_work_of(dm_candidate_seal(dm_candidate_new(b->w.arena, b->w.program))),
-        .json_fallback = true,
-        .inputs = b->w.setup.inputs,
-        .n_inputs = 1};
+    b->spec = (dm_run_spec){.work = dm_work_of(
+                                dm_candidate_seal(dm_candidate_new(b->w.arena, b->w.program))),
+                            .json_fallback = true,
+                            .inputs = b->w.setup.inputs,
+                            .n_inputs = 1};
     b->spec.work.scored = false;
     b->spec.work.trace = true;
 }
@@ -143,8 +143,8 @@ Test(runner, response_format_by_type)
         snprintf(json, sizeof json, "{\"predict\": \"question -> %s\"}", row[i].output);
         world w = world_new(json);
         cr_assert_not_null(w.program, "%s", json);
-        cr_expect_eq(dm_adapter_format(DM_JSON, w.program->predictors[0].signature), row[i].format, "%s",
-                     row[i].output);
+        cr_expect_eq(dm_adapter_format(DM_JSON, w.program->predictors[0].signature), row[i].format,
+                     "%s", row[i].output);
         dm_arena_free(w.arena);
     }
 }
