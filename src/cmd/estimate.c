@@ -151,7 +151,6 @@ static bool price_of(const dm_job *job, dm_role role, dm_price *out)
     dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
     if (!c)
         return false;
-    dm_price_default(c);
     *out = c->price;
     return c->price.known;
 }

@@ -236,7 +236,7 @@ static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, 
         job->model = c->model;
         job->concurrency = c->concurrency;
     }
-    job->stand_in |= role_is_read(job, role) && c->provider == DM_EMBEDDED;
+    job->stand_in |= role_is_read(job, role) && dm_lm_in_process(c);
     job->setup.lm[role] = at->v;
     return DM_OK;
 }
@@ -447,9 +447,8 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
     dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
     dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
     bool tokens = !isinf(job->cap.tokens), cost = !isinf(job->cap.cost);
-    if (!c || c->provider == DM_EMBEDDED || !role_is_read(job, role))
+    if (!c || dm_lm_in_process(c) || !role_is_read(job, role))
         return DM_OK;
-    dm_price_default(c);
     if (cost && !c->price.known)
         return dm_at_fail(root, err,
                           "budget.cost: %s has no price here: give one, such as \"price\": "

@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define EMBEDDED_AT_ONCE 16 /* answers of the stand-in in one turn, so that other work goes on */
+#define HERE_AT_ONCE 16 /* answers of this process in one turn, so that other work goes on */
 
 const char *dm_fault_name(dm_fault f)
 {
@@ -57,9 +57,12 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
 {
     m->config = c;
     m->share = 1;
-    m->sampling = dm_sampling_text(c, NAN);
-    if (c->provider == DM_EMBEDDED)
+    if (dm_lm_in_process(c))
         return DM_OK;
+    dm_buf sampling;
+    dm_buf_init(&sampling, DM_MAX_TEXT);
+    c->provider->sampling(&sampling, c, NAN);
+    m->sampling = dm_buf_take(&sampling, NULL);
     m->turn = (size_t)lm->rank;
     m->endpoints = dm_alloc_n(c->n_base, sizeof *m->endpoints);
     for (; m->n < c->n_base; m->n++) {
@@ -264,9 +267,9 @@ void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status)
                           .fault = fault, .content = {"", 0}, .text = text, .http_status = status});
 }
 
-/* ---- the stand-in ---- */
+/* ---- models that answer in this process ---- */
 
-static void answer_embedded(dm_call *c)
+static void answer_here(dm_call *c)
 {
     const dm_prefix *p = c->request.prefix;
     dm_message *all = dm_alloc_n(p->n + 1, sizeof *all);
@@ -277,7 +280,7 @@ static void answer_embedded(dm_call *c)
     }
     all[p->n] = (dm_message){DM_USER, c->request.user};
     dm_buf_reset(&c->reply);
-    dm_embedded_answer(&c->reply, all, p->n + 1, c->request.rollout);
+    c->model->config->provider->answer(&c->reply, all, p->n + 1, c->request.rollout);
     free(all);
     c->usage.requests++;
     c->usage.answers++;
@@ -318,16 +321,16 @@ static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, const dm_endpoint *but, doub
 static double send_ready(dm_lm *lm)
 {
     double now = dm_now(), next = INFINITY;
-    size_t embedded = 0;
+    size_t here = 0;
     if (lm->draining)
         return INFINITY;
     for (dm_call *c = lm->ready.first, *following; c && lm->active.n < lm->slots; c = following) {
         following = c->next;
-        if (c->model->config->provider == DM_EMBEDDED) {
-            if (embedded++ >= EMBEDDED_AT_ONCE)
+        if (c->model->config->provider->answer) {
+            if (here++ >= HERE_AT_ONCE)
                 return 0;
             dm_call_take_out(&lm->ready, c);
-            answer_embedded(c);
+            answer_here(c);
             following = lm->ready.first;
             continue;
         }
@@ -405,7 +408,7 @@ void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
     dm_sockets_turn(lm);
     if (collect(lm))
         timeout = 0; /* somebody may have more to ask now */
-    if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
+    if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider->answer)
         timeout = 0;
     dm_sockets_wait(lm, fds, n, timeout);
     collect(lm);

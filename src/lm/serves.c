@@ -64,7 +64,7 @@ static const dm_value *read_list(dm_arena *a, dm_str text, const char *name)
 const dm_value *dm_lm_serves(dm_arena *a, const dm_lm_config *c, double seconds)
 {
     const dm_value *said = NULL;
-    for (size_t i = 0; i < c->n_base && c->provider != DM_EMBEDDED && !said; i++) {
+    for (size_t i = 0; i < c->n_base && !dm_lm_in_process(c) && !said; i++) {
         dm_endpoint e = {.config = c};
         dm_buf reply;
         dm_buf_init(&reply, MAX_LIST);

@@ -27,7 +27,6 @@ static dm_status read_models(dm_pool *p, dm_error *err)
         dm_lm_config *c = dm_lm_config_read(p->arena, &at, err);
         if (!c)
             return err->status;
-        dm_price_default(c);
         p->models[i].config = c;
         p->models[i].identity = dm_lm_identity(p->arena, c);
         p->models[i].answered_at = -1;

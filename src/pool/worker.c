@@ -184,7 +184,7 @@ static void know_answers(dm_worker *w)
     w->runner.known.find = find;
     w->runner.known.keep = keep;
     for (int i = 0; i < DM_ROLES && w->setup->keeps_answers; i++)
-        if (w->config[i] && w->config[i]->provider != DM_EMBEDDED) {
+        if (w->config[i] && !dm_lm_in_process(w->config[i])) {
             w->scope[i] = dm_lm_scope(w->config[i]);
             w->runner.known.scope[i] = &w->scope[i];
         }

@@ -1,7 +1,7 @@
 /* Where keys go, what an answer means, what a minute may hold. */
 #include "base/secret.h"
 #include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -208,7 +208,7 @@ Test(lm, whose_fault)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body)};
-        dm_verdict v = dm_judge_reply(&r);
+        dm_verdict v = dm_judge_reply(&dm_provider_openai, &r);
         cr_expect(v == rows[i].verdict && r.fault == rows[i].fault, "row %zu (%ld %s): %d %s: %s",
                   i, rows[i].status, rows[i].body, v, dm_fault_name(r.fault), r.text);
         cr_expect_eq(v == DM_GOOD, r.content != NULL, "row %zu", i);
@@ -263,7 +263,7 @@ Test(lm, odd_text)
 #undef BODY
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.status = 200, .body = rows[i].body};
-        dm_verdict v = dm_judge_reply(&r);
+        dm_verdict v = dm_judge_reply(&dm_provider_openai, &r);
         cr_expect_eq(v, rows[i].content.p ? DM_GOOD : DM_ODD, "row %zu: %s", i, r.text);
         if (v == DM_GOOD)
             cr_expect(dm_str_eq((dm_str){r.content, r.n}, rows[i].content), "row %zu: %s", i,
@@ -287,11 +287,12 @@ Test(lm, wide_text)
                         body[n++] = (char)(unit >> 8 * (big ? width - 1 - k : k));
                 }
                 dm_reply r = {.status = 200, .body = {body, n}};
-                cr_expect_eq(dm_judge_reply(&r), DM_GOOD, "%d bytes, %d: %s", width, big, r.text);
+                cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_GOOD, "%d bytes, %d: %s",
+                             width, big, r.text);
                 cr_expect_str_eq(r.content, "yes");
                 free(r.content);
                 r = (dm_reply){.status = 200, .body = {body, n - 1}};
-                cr_expect_eq(dm_judge_reply(&r), DM_ODD);
+                cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_ODD);
             }
 }
 
@@ -301,7 +302,7 @@ Test(lm, a_key_in_an_answer_is_not_said)
     dm_secret_add(DM_STR("sk-a-secret-of-mine"));
     dm_reply r = {.status = 401,
                   .body = DM_STR(ERROR("null", "Incorrect API key: sk-a-secret-of-mine."))};
-    cr_expect_eq(dm_judge_reply(&r), DM_EJECT);
+    cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_EJECT);
     cr_expect(strstr(r.text, "Incorrect API key: ***"), "%s", r.text);
 }
 
