@@ -57,6 +57,9 @@ dm_hash dm_lm_scope(const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at
  * once, so that its answers are not worth keeping. */
 bool dm_lm_in_process(const dm_lm_config *c);
+/* The server that makes it so that the price is not known: one that may be anybody's, else the
+ * first. */
+const char *dm_lm_unpriced_at(const dm_lm_config *c);
 double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached);
 
 #endif

@@ -194,6 +194,9 @@ bool dm_same_origin(const char *a,
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
 /* The address without user, password, query and fragment, for messages. */
 const char *dm_shown_url(dm_arena *a, const char *url);
+/* Whether it is a machine of one's own, as far as the address tells: loopback, a private network's
+ * address, or a name that no public name server has. */
+bool dm_is_own_machine(const char *base);
 void dm_url_secrets(const char *url); /* its password (its user, if alone) is a secret */
 
 #endif

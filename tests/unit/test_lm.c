@@ -103,6 +103,75 @@ Test(lm, where_a_key_goes)
                           "\"api_key_env\": \"OPENAI_API_KEY\"}"));
 }
 
+/* ---- what a call costs ---- */
+
+static const struct {
+    const char *model, *base;
+    bool known;
+} priced[] = {
+    {"hosted_vllm/x", NULL, true},
+    {"ollama_chat/x", NULL, true},
+    {"hosted_vllm/x", "http://127.0.0.1:8000/v1", true},
+    {"hosted_vllm/x", "http://127.9.8.7:8000/v1", true},
+    {"hosted_vllm/x", "http://localhost:8000/v1", true},
+    {"hosted_vllm/x", "http://LOCALHOST./v1", true},
+    {"hosted_vllm/x", "http://node07:8000/v1", true},
+    {"hosted_vllm/x", "http://gpu.local/v1", true},
+    {"hosted_vllm/x", "http://vllm.ns.svc.cluster.local:8000/v1", true},
+    {"hosted_vllm/x", "http://vm.c.project.internal/v1", true},
+    {"hosted_vllm/x", "http://0.0.0.0:8000/v1", true},
+    {"hosted_vllm/x", "http://10.1.2.3/v1", true},
+    {"hosted_vllm/x", "http://172.16.0.1/v1", true},
+    {"hosted_vllm/x", "http://172.31.255.1/v1", true},
+    {"hosted_vllm/x", "http://192.168.7.7/v1", true},
+    {"hosted_vllm/x", "http://169.254.1.1/v1", true},
+    {"hosted_vllm/x", "http://100.64.0.1/v1", true},
+    {"hosted_vllm/x", "http://[::1]:8000/v1", true},
+    {"hosted_vllm/x", "http://[fe80::1]:8000/v1", true},
+    {"hosted_vllm/x", "http://[fd00:1::2]/v1", true},
+    {"hosted_vllm/x", "http://[::ffff:10.0.0.1]/v1", true},
+    {"hosted_vllm/x", "https://api.together.xyz/v1", false},
+    {"ollama_chat/x", "https://ollama.com/v1", false},
+    {"hosted_vllm/x", "https://api.openai.com/v1", false},
+    {"hosted_vllm/x", "https://localhost.example.com/v1", false},
+    {"hosted_vllm/x", "https://10.example.com/v1", false},
+    {"hosted_vllm/x", "https://notlocal/v1\", \"https://api.together.xyz/v1", false},
+    {"hosted_vllm/x", "https://api.together.xyz/v1\", \"http://127.0.0.1/v1", false},
+    {"hosted_vllm/x", "http://8.8.8.8/v1", false},
+    {"hosted_vllm/x", "http://172.15.0.1/v1", false},
+    {"hosted_vllm/x", "http://172.32.0.1/v1", false},
+    {"hosted_vllm/x", "http://192.169.0.1/v1", false},
+    {"hosted_vllm/x", "http://100.128.0.1/v1", false},
+    {"hosted_vllm/x", "http://11.0.0.1/v1", false},
+    {"hosted_vllm/x", "http://[2001:db8::1]/v1", false},
+    {"hosted_vllm/x", "http://[::ffff:8.8.8.8]/v1", false},
+    {"openai/gpt-4o", NULL, true},
+    {"openai/gpt-4o", "http://node07/v1", true},
+    {"openai/unheard-of", NULL, false},
+    {"openai/unheard-of", "http://127.0.0.1/v1", false},
+    {"embedded/stand-in", NULL, true},
+};
+
+Test(lm, a_price_is_known_or_it_is_not)
+{
+    unsetenv("OPENAI_BASE_URL");
+    for (size_t i = 0; i < sizeof priced / sizeof *priced; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const char *base = priced[i].base;
+        const char *json =
+            dm_arena_printf(a, "{\"model\": \"%s\"%s%s%s}", priced[i].model,
+                            base ? ", \"api_base\": [\"" : "", base ? base : "", base ? "\"]" : "");
+        cr_expect_eq(config(a, json)->price.known, priced[i].known, "%s", json);
+        dm_arena_free(a);
+    }
+    dm_arena *a = dm_arena_new(0);
+    dm_lm_config *c = config(a, "{\"model\": \"hosted_vllm/x\", \"api_base\": "
+                                "\"https://api.together.xyz/v1\", \"price\": {\"prompt\": 0, "
+                                "\"completion\": 2}}");
+    cr_expect(c->price.known && c->price.prompt == 0 && c->price.completion == 2);
+    dm_arena_free(a);
+}
+
 Test(lm, who_has_no_key)
 {
     dm_arena *a = dm_arena_new(0);
