@@ -42,7 +42,7 @@ static double bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, s
     double sum = 0, n = 0;
     for (size_t i = 0; i < c->program->n; i++) {
         const dm_signature *s = c->program->predictors[i].signature;
-        dm_prefix prefix = {NULL, 0, {NULL, 0}};
+        dm_prefix prefix = {NULL, 0};
         if (dm_adapter_prefix(a, job->setup.adapter, s, c->parts[i].instructions, c->parts[i].demos,
                               c->parts[i].n_demos, &prefix, NULL) != DM_OK)
             continue;

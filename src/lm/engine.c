@@ -138,6 +138,11 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     return lm;
 }
 
+const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role)
+{
+    return lm->of_role[role]->config;
+}
+
 void dm_lm_share(dm_lm *lm, dm_role role, double share)
 {
     if (lm->of_role[role])

@@ -243,10 +243,15 @@ static int64_t prompt_tokens(sim_link *l, const sim_task *t, size_t call)
     return (int64_t)(unlike * (double)(s->prefix[predictor & 7] + user.n) / 4);
 }
 
+static const dm_lm_config *model_of(const sim_link *l, dm_role role)
+{
+    return l->pool->models[l->pool->model_of[role]].config;
+}
+
 /* One request; false: it failed. What the server bills is in the stats, what it told in u. */
 static bool send_request(sim_link *l, const sim_task *t, size_t call, double fails, dm_usage *u)
 {
-    const dm_lm_config *m = l->pool->models[l->pool->model_of[t->state->work.role]].config;
+    const dm_lm_config *m = model_of(l, t->state->work.role);
     int64_t most = m->has_max_tokens ? m->max_tokens : 10;
     int64_t prompt = prompt_tokens(l, t, call);
     double what = fails > 0 ? dm_draw_double(l->sim.seed, 0x54, l->stats->calls) : 1;
@@ -431,7 +436,7 @@ static void learn_state(sim_link *l, const dm_wire_state *s)
         dm_error err;
         if (dm_adapter_prefix(a, DM_CHAT, p->predictors[i].signature, part->instructions,
                               part->demos, part->n_demos, &prefix, &err) == DM_OK)
-            l->states[id].prefix[i] = prefix.json.n;
+            l->states[id].prefix[i] = dm_lm_head(a, model_of(l, s->work.role), &prefix).n;
         dm_arena_free(a);
     }
 }
