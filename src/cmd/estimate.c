@@ -147,12 +147,10 @@ static void add(dm_range *to, const dm_range *r)
 
 static bool price_of(const dm_job *job, dm_role role, dm_price *out)
 {
-    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
-    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
-    if (!c)
-        return false;
-    *out = c->price;
-    return c->price.known;
+    const dm_lm_config *c = job->setup.model[role];
+    if (c)
+        *out = c->price;
+    return c && c->price.known;
 }
 
 static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phase *phase,

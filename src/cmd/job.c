@@ -229,7 +229,10 @@ static bool role_is_read(const dm_job *job, int role)
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
 {
-    dm_lm_config *c = dm_lm_config_read(a, at, err);
+    int first = 0;
+    while (first < role && job->setup.lm[first] != at->v)
+        first++;
+    const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;
     if (role == DM_TASK) {
@@ -238,6 +241,7 @@ static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, 
     }
     job->stand_in |= role_is_read(job, role) && dm_lm_in_process(c);
     job->setup.lm[role] = at->v;
+    job->setup.model[role] = c;
     return DM_OK;
 }
 
@@ -444,8 +448,7 @@ static dm_status read_cap(const dm_at *budget, const char *key, parse_unit *pars
 /* Tokens and money are reserved before a call: what it may write at the most has to be known. */
 static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_error *err)
 {
-    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
-    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
+    const dm_lm_config *c = job->setup.model[role];
     bool tokens = !isinf(job->cap.tokens), cost = !isinf(job->cap.cost);
     if (!c || dm_lm_in_process(c) || !role_is_read(job, role))
         return DM_OK;
@@ -623,8 +626,7 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
         if (job->setup.sets[i])
             put_hash(a, d, sets[i], &job->setup.sets[i]->fingerprint);
     for (int i = 0; i < DM_ROLES; i++) {
-        dm_at at = dm_at_root(job->setup.lm[i], job->file, DM_E_JOB);
-        dm_lm_config *c = at.v ? dm_lm_config_read(a, &at, NULL) : NULL;
+        const dm_lm_config *c = job->setup.model[i];
         dm_value_append(a, models, c ? dm_lm_identity(a, c) : dm_value_null(a));
     }
     dm_value_set(a, d, DM_STR("lm"), models);

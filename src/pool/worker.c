@@ -45,7 +45,7 @@ struct dm_worker {
     const dm_setup *setup;
     dm_rows rows;
     dm_runner runner;
-    dm_lm_config *config[DM_ROLES];
+    const dm_lm_config *config[DM_ROLES];
     int model_of[DM_ROLES];    /* roles of one model share its slots: the first role that has it */
     int64_t slots[DM_ROLES];   /* [model] */
     int64_t running[DM_ROLES]; /* [model] until the result has left (src/README.md §4) */
@@ -233,15 +233,11 @@ static dm_status start_models(dm_worker *w, int number, dm_error *err)
                        .failing = failing,
                        .user = w,
                        .rank = w->setup == &w->own ? number + 1 : 0}; /* 0: one process */
+    dm_status st = dm_setup_models(w->arena, w->setup, w->config, err);
+    if (st != DM_OK)
+        return st;
     for (int i = 0; i < DM_ROLES; i++) {
         w->model_of[i] = dm_setup_model_of(w->setup, i);
-        if (!w->setup->lm[i])
-            continue;
-        dm_at at = dm_at_root(w->setup->lm[i], w->setup->job_file, DM_E_JOB);
-        w->config[i] =
-            w->model_of[i] == i ? dm_lm_config_read(w->arena, &at, err) : w->config[w->model_of[i]];
-        if (!w->config[i])
-            return err->status;
         o.role[i] = w->config[i];
     }
     w->runner.lm = dm_lm_new(&o, err);
