@@ -64,6 +64,7 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
     c->provider->sampling(&sampling, c, NAN);
     m->sampling = dm_buf_take(&sampling, NULL);
     m->turn = (size_t)lm->rank;
+    m->settled = !dm_serves_asks(c);
     m->endpoints = dm_alloc_n(c->n_base, sizeof *m->endpoints);
     for (; m->n < c->n_base; m->n++) {
         dm_status st = dm_endpoint_init(&m->endpoints[m->n], c, c->api_base[m->n], lm->rank,
@@ -89,7 +90,7 @@ static void start_probes(dm_lm *lm)
 {
     for (size_t i = 0; lm->probes && i < lm->n_models; i++) {
         dm_lm_model *m = &lm->models[i];
-        for (size_t k = 0; k < m->n; k++)
+        for (size_t k = 0; k < m->n && dm_serves_asks(m->config); k++)
             if (m->n > 1 || (lm->n_models > 1 && lm->rank <= 1)) {
                 m->endpoints[k].probe.wanted = m->n > 1;
                 dm_probe_start(lm, m, &m->endpoints[k]);

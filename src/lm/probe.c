@@ -3,9 +3,8 @@
  * model are left out, by name. What a server does not tell is not held against it. */
 #include "base/clock.h"
 #include "base/secret.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,42 +13,27 @@
 #define ANSWER_SECONDS  10.0
 #define LONGEST_PAUSE   5.0 /* s, between two tries */
 #define ROLE_TRIES      3   /* of a model that no call has asked yet */
-#define MAX_LIST        ((size_t)4 << 20)
 
-static size_t keep_reply(char *p, size_t size, size_t n, void *user)
+static void copy_text(char *out, size_t room, dm_str words)
 {
-    dm_probe *probe = user;
-    (void)size;
-    dm_buf_add(&probe->reply, p, n);
-    return probe->reply.full ? 0 : n;
-}
-
-static void copy_text(char *out, size_t room, const cJSON *item)
-{
-    char *text = dm_outside(dm_str_of(cJSON_IsString(item) ? item->valuestring : ""), room - 1);
+    char *text = dm_outside(words, room - 1);
     snprintf(out, room, "%s", text);
     free(text);
 }
 
-static void read_list(dm_probe *p, const char *name)
+static void read_list(dm_probe *p, const dm_lm_config *c)
 {
-    cJSON *root = cJSON_ParseWithLength(p->reply.data ? p->reply.data : "", p->reply.len);
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(root, "data"), *item;
-    p->has_list = cJSON_GetArraySize(data) > 0;
-    cJSON_ArrayForEach(item, data)
-    {
-        const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
-        const cJSON *len = cJSON_GetObjectItemCaseSensitive(item, "max_model_len");
-        bool ours = cJSON_IsString(id) && strcmp(id->valuestring, name) == 0;
-        if (!*p->serves)
-            copy_text(p->serves, sizeof p->serves, id);
-        if (!ours)
-            continue;
-        p->lists = true;
-        copy_text(p->root, sizeof p->root, cJSON_GetObjectItemCaseSensitive(item, "root"));
-        p->max_model_len = cJSON_IsNumber(len) ? (int64_t)len->valuedouble : 0;
+    dm_arena *a = dm_arena_new(p->reply.len + 4096);
+    dm_served s = dm_serves_read(a, c, dm_buf_view(&p->reply));
+    p->has_list = s.has_list;
+    p->lists |= s.lists;
+    if (!*p->serves)
+        copy_text(p->serves, sizeof p->serves, s.first);
+    if (s.lists) {
+        copy_text(p->root, sizeof p->root, s.root);
+        p->max_model_len = s.max_model_len;
     }
-    cJSON_Delete(root);
+    dm_arena_free(a);
 }
 
 /* ---- servers side by side ---- */
@@ -121,7 +105,7 @@ static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
         snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));
     if (!*p->failure) {
         if (status == 200)
-            read_list(p, e->config->name);
+            read_list(p, e->config);
         p->wanted = false;
         return;
     }
@@ -161,23 +145,11 @@ static void ended(dm_transfer *t, CURLcode code)
 void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
 {
     dm_probe *p = &e->probe;
-    dm_buf url;
     p->transfer.ended = ended;
     p->lm = lm;
     p->model = m;
-    p->easy = curl_easy_init();
-    dm_buf_init(&p->reply, MAX_LIST);
-    dm_buf_init(&url, 65536);
-    dm_buf_printf(&url, "%s/models", e->base);
-    dm_easy_defaults(p->easy, e->config);
-    curl_easy_setopt(p->easy, CURLOPT_URL, url.data);
-    curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, e->headers);
-    curl_easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * CONNECT_SECONDS));
-    curl_easy_setopt(p->easy, CURLOPT_TIMEOUT_MS, (long)(1000 * ANSWER_SECONDS));
-    curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, keep_reply);
-    curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
+    p->easy = dm_serves_request(e, CONNECT_SECONDS, ANSWER_SECONDS, &p->reply);
     curl_easy_setopt(p->easy, CURLOPT_PRIVATE, &p->transfer);
-    dm_buf_free(&url);
     m->asking++;
     curl_multi_add_handle(lm->multi, p->easy);
 }

@@ -14,16 +14,6 @@ static size_t keep_reply(char *p, size_t size, size_t n, void *user)
     return c->reply.full ? 0 : n; /* 0 of n ends the transfer: the ceiling */
 }
 
-dm_str dm_lm_head(dm_arena *a, const dm_lm_config *c, const dm_prefix *prefix)
-{
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_REQUEST);
-    c->provider->head(&b, prefix->messages, prefix->n);
-    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
-    dm_buf_free(&b);
-    return s;
-}
-
 static void write_body(dm_call *c)
 {
     const dm_lm_request *r = &c->request;

@@ -103,6 +103,79 @@ Test(lm, where_a_key_goes)
                           "\"api_key_env\": \"OPENAI_API_KEY\"}"));
 }
 
+/* ---- what makes a provider ---- */
+
+Test(lm, a_providers_class_is_whole)
+{
+    for (size_t i = 0; i < dm_n_providers; i++) {
+        const dm_provider *p = dm_providers[i];
+        cr_expect(p->name && p->base && p->price && p->head, "%zu", i);
+        cr_expect(p->answer || (p->url && p->sampling && p->body && p->read && p->complain &&
+                                p->key_header && !dm_bad_base(p->base)),
+                  "%s asks servers, and does not say all that it takes", p->name);
+        cr_expect(!p->models == !p->models_url, "%s", p->name);
+        cr_expect(!p->key_env == !p->key_host, "%s", p->name);
+        for (size_t k = 0; k < i; k++)
+            cr_expect_str_neq(p->name, dm_providers[k]->name);
+    }
+}
+
+/* Kept answers are found by a hash of this, so that it is the same in all versions. */
+Test(lm, the_head_of_a_request)
+{
+    dm_message m[] = {{DM_SYSTEM, DM_STR("a \"b\"\n\xC3\xBC")},
+                      {DM_USER, DM_STR("")},
+                      {DM_ASSISTANT, {"\0", 1}}};
+    dm_prefix prefix = {m, 3}, none = {NULL, 0};
+    for (size_t i = 0; i < dm_n_providers; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const char *json = dm_arena_printf(a, "\"%s/x\"", dm_providers[i]->name);
+        const dm_lm_config *c = config(a, json);
+        cr_expect_str_eq(dm_lm_head(a, c, &prefix).p,
+                         "{\"role\":\"system\",\"content\":\"a \\\"b\\\"\\n\xC3\xBC\"},"
+                         "{\"role\":\"user\",\"content\":\"\"},"
+                         "{\"role\":\"assistant\",\"content\":\"\\u0000\"}");
+        cr_expect_eq(dm_lm_head(a, c, &none).n, 0);
+        dm_arena_free(a);
+    }
+}
+
+Test(lm, what_a_server_says_that_it_serves)
+{
+    static const struct {
+        const char *json;
+        bool has_list, lists;
+        const char *first, *root;
+        int64_t len;
+    } rows[] = {
+        {"{\"data\": [{\"id\": \"x\", \"root\": \"/w\", \"max_model_len\": 4096}]}", true, true,
+         "x", "/w", 4096},
+        {"{\"data\": [{\"id\": \"other\", \"root\": \"/o\"}, {\"id\": \"x\"}]}", true, true,
+         "other", "", 0},
+        {"{\"data\": [{\"id\": \"other\"}, 7, {\"id\": 8}]}", true, false, "other", "", 0},
+        /* no cut at NUL, and a lone surrogate does not hide the list */
+        {"{\"data\": [{\"id\": \"x\\u0000y\", \"root\": \"/w\"}]}", true, false, "x", "", 0},
+        {"{\"data\": [{\"id\": \"\\ud800\"}, {\"id\": \"x\"}]}", true, true, NULL, "", 0},
+        {"{\"data\": [{\"id\": \"x\", \"max_model_len\": -1}]}", true, true, "x", "", 0},
+        {"{\"data\": []}", false, false, "", "", 0},
+        {"{\"data\": {\"id\": \"x\"}}", false, false, "", "", 0},
+        {"[]", false, false, "", "", 0},
+        {"{\"data\": [", false, false, "", "", 0},
+        {"", false, false, "", "", 0},
+    };
+    dm_arena *a = dm_arena_new(0);
+    const dm_lm_config *c = config(a, "\"hosted_vllm/x\"");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_served s = dm_serves_read(a, c, dm_str_of(rows[i].json));
+        cr_expect(s.has_list == rows[i].has_list && s.lists == rows[i].lists, "%s", rows[i].json);
+        cr_expect_eq(s.max_model_len, rows[i].len, "%s", rows[i].json);
+        cr_expect_str_eq(s.root.p, rows[i].root);
+        if (rows[i].first)
+            cr_expect_str_eq(s.first.p, rows[i].first);
+    }
+    dm_arena_free(a);
+}
+
 /* ---- what a call costs ---- */
 
 static const struct {
