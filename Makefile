@@ -5,7 +5,7 @@ CC      ?= cc
 MPICC   ?= mpicc
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
-PKGS    := libcurl $(MSGPACK) libcjson libutf8proc libpcre2-8
+PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8
 VERSION := 0.1.0
 
 OPT      ?= -O2 -g
@@ -37,6 +37,8 @@ MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)
 # Only the mock server speaks TLS as a server; without libssl-dev its tests of that are skipped.
 TLS_LIBS := $(shell $(PKG) --libs openssl 2>/dev/null)
+# It reads JSON by another library than the program does.
+MOCK_LIBS := $(shell $(PKG) --libs libcjson 2>/dev/null) $(TLS_LIBS)
 
 all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
 
@@ -58,12 +60,13 @@ $(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
 
 $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(TLS_LIBS) $$($(PKG) --libs criterion) -o $@
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) $$($(PKG) --libs criterion) -o $@
 
+$(B)/tests/mock_lm/%.o: CPPFLAGS += $(shell $(PKG) --cflags libcjson 2>/dev/null)
 $(B)/tests/mock_lm/tls.o: CPPFLAGS += $(if $(TLS_LIBS),-DMOCK_TLS $(shell $(PKG) --cflags openssl))
 
 $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(TLS_LIBS) -o $@
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) -o $@
 
 SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
 

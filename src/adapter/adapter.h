@@ -34,12 +34,10 @@ typedef struct dm_message {
 } dm_message;
 
 /* What does not depend on the example: the system message and the demonstrations, rendered once for
- * a candidate. json is the same as elements of a JSON array, comma-separated, for the request body.
- */
+ * a candidate. */
 typedef struct dm_prefix {
     dm_message *messages; /* [n] */
     size_t n;
-    dm_str json;
 } dm_prefix;
 
 /* A list value with a non-string item in a str field is DSPy's TypeError: DM_E_DATA, naming the

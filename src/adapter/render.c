@@ -276,19 +276,6 @@ static dm_status add_demo(dm_arena *a, const dm_adapter_class *c, const dm_signa
     return st;
 }
 
-static dm_str messages_json(dm_arena *a, const dm_prefix *p)
-{
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_REQUEST);
-    for (size_t i = 0; i < p->n; i++) {
-        dm_buf_printf(&b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "",
-                      dm_message_role_name(p->messages[i].role));
-        dm_json_write_string(&b, p->messages[i].content);
-        dm_buf_char(&b, '}');
-    }
-    return keep(a, &b);
-}
-
 dm_status dm_render_prefix(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,
                            dm_str instructions, const dm_value *const *demos, size_t n_demos,
                            dm_prefix *out, dm_error *err)
@@ -303,6 +290,5 @@ dm_status dm_render_prefix(dm_arena *a, const dm_adapter_class *c, const dm_sign
             if (st != DM_OK)
                 return dm_error_wrap(err, st, "demonstration %zu", i + 1);
         }
-    out->json = messages_json(a, out);
     return DM_OK;
 }

@@ -42,7 +42,7 @@ static double bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, s
     double sum = 0, n = 0;
     for (size_t i = 0; i < c->program->n; i++) {
         const dm_signature *s = c->program->predictors[i].signature;
-        dm_prefix prefix = {NULL, 0, {NULL, 0}};
+        dm_prefix prefix = {NULL, 0};
         if (dm_adapter_prefix(a, job->setup.adapter, s, c->parts[i].instructions, c->parts[i].demos,
                               c->parts[i].n_demos, &prefix, NULL) != DM_OK)
             continue;
@@ -147,13 +147,10 @@ static void add(dm_range *to, const dm_range *r)
 
 static bool price_of(const dm_job *job, dm_role role, dm_price *out)
 {
-    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
-    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
-    if (!c)
-        return false;
-    dm_price_default(c);
-    *out = c->price;
-    return c->price.known;
+    const dm_lm_config *c = job->setup.model[role];
+    if (c)
+        *out = c->price;
+    return c && c->price.known;
 }
 
 static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phase *phase,

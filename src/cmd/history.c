@@ -71,14 +71,9 @@ static dm_value *ask_servers(dm_arena *a, const dm_job *job)
 {
     dm_value *d = dm_value_dict(a);
     for (int i = 0; i < DM_ROLES; i++) {
-        bool again = !job->setup.lm[i];
-        for (int k = 0; k < i; k++)
-            again |= job->setup.lm[i] == job->setup.lm[k];
-        if (again)
-            continue;
-        dm_at at = dm_at_root(job->setup.lm[i], job->file, DM_E_JOB);
-        const dm_lm_config *c = dm_lm_config_read(a, &at, NULL);
-        const dm_value *said = c ? dm_lm_serves(a, c, SERVES_SECONDS) : NULL;
+        const dm_lm_config *c = job->setup.model[i];
+        bool first = dm_setup_model_of(&job->setup, i) == i;
+        const dm_value *said = c && first ? dm_lm_serves(a, c, SERVES_SECONDS) : NULL;
         if (said)
             dm_value_set(a, d, dm_str_of(dm_role_name((dm_role)i)), said);
     }

@@ -229,15 +229,19 @@ static bool role_is_read(const dm_job *job, int role)
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
 {
-    dm_lm_config *c = dm_lm_config_read(a, at, err);
+    int first = 0;
+    while (first < role && job->setup.lm[first] != at->v)
+        first++;
+    const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;
     if (role == DM_TASK) {
         job->model = c->model;
         job->concurrency = c->concurrency;
     }
-    job->stand_in |= role_is_read(job, role) && c->provider == DM_EMBEDDED;
+    job->stand_in |= role_is_read(job, role) && dm_lm_in_process(c);
     job->setup.lm[role] = at->v;
+    job->setup.model[role] = c;
     return DM_OK;
 }
 
@@ -444,17 +448,16 @@ static dm_status read_cap(const dm_at *budget, const char *key, parse_unit *pars
 /* Tokens and money are reserved before a call: what it may write at the most has to be known. */
 static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_error *err)
 {
-    dm_at at = dm_at_root(job->setup.lm[role], job->file, DM_E_JOB);
-    dm_lm_config *c = at.v ? dm_lm_config_read(job->arena, &at, NULL) : NULL;
+    const dm_lm_config *c = job->setup.model[role];
     bool tokens = !isinf(job->cap.tokens), cost = !isinf(job->cap.cost);
-    if (!c || c->provider == DM_EMBEDDED || !role_is_read(job, role))
+    if (!c || dm_lm_in_process(c) || !role_is_read(job, role))
         return DM_OK;
-    dm_price_default(c);
     if (cost && !c->price.known)
         return dm_at_fail(root, err,
                           "budget.cost: %s has no price here: give one, such as \"price\": "
-                          "{\"prompt\": 3, \"completion\": 15} (per million tokens)",
-                          c->model);
+                          "{\"prompt\": 3, \"completion\": 15} (per million tokens), or zeros if "
+                          "%s is a server of your own",
+                          c->model, dm_lm_unpriced_at(c));
     if ((tokens || cost) && !c->has_max_tokens)
         return dm_at_fail(root, err,
                           "budget.%s: %s needs max_tokens, so that no answer can pass the cap",
@@ -623,8 +626,7 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
         if (job->setup.sets[i])
             put_hash(a, d, sets[i], &job->setup.sets[i]->fingerprint);
     for (int i = 0; i < DM_ROLES; i++) {
-        dm_at at = dm_at_root(job->setup.lm[i], job->file, DM_E_JOB);
-        dm_lm_config *c = at.v ? dm_lm_config_read(a, &at, NULL) : NULL;
+        const dm_lm_config *c = job->setup.model[i];
         dm_value_append(a, models, c ? dm_lm_identity(a, c) : dm_value_null(a));
     }
     dm_value_set(a, d, DM_STR("lm"), models);

@@ -2,8 +2,7 @@
  *
  * cJSON keeps a number as a double only, so it cannot tell 1 from 1.0, loses digits beyond 2^53,
  * and ends a string at U+0000. Prompts show all three, so everything that can reach a prompt, a
- * program file or the data set is a dm_value. (cJSON reads and writes where only machines look:
- * HTTP answers, the metric protocol, evidence.)
+ * program file or the data set is a dm_value, and so is all else that is JSON here.
  *
  * Values are immutable once built and live in an arena. Dictionaries keep insertion order; a
  * repeated key keeps its first place and takes the last value, as Python's json does. */

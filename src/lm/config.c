@@ -2,10 +2,9 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,20 +20,33 @@ const char *const dm_lm_keys[] = {
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
 #define FIRST_SAMPLING 16
 
-static const struct {
-    const char *name;
-    dm_provider provider;
-    const char *api_base;
-} providers[] = {{"openai", DM_OPENAI, "https://api.openai.com/v1"},
-                 {"hosted_vllm", DM_HOSTED_VLLM, "http://127.0.0.1:8000/v1"},
-                 {"ollama_chat", DM_OLLAMA, "http://127.0.0.1:11434/v1"},
-                 {"embedded", DM_EMBEDDED, ""}};
-#define N_PROVIDERS (sizeof providers / sizeof *providers)
+bool dm_lm_in_process(const dm_lm_config *c)
+{
+    return c->provider->answer != NULL;
+}
 
 const char *dm_role_name(dm_role r)
 {
     static const char *const names[] = {"task", "teacher", "prompt", "judge"};
     return names[r];
+}
+
+static dm_status no_provider(dm_arena *a, const dm_at *at, dm_str name, dm_error *err)
+{
+    const char **names = dm_arena_alloc_n(a, dm_n_providers, sizeof *names);
+    dm_buf b;
+    dm_buf_init(&b, 1000);
+    for (size_t i = 0; i < dm_n_providers; i++) {
+        names[i] = dm_providers[i]->name;
+        const char *comma = i == 0 ? "" : i + 1 == dm_n_providers ? " and " : ", ";
+        dm_buf_printf(&b, "%s%s", comma, names[i]);
+    }
+    const char *near = dm_nearest(dm_arena_string(a, name.p, name.n), names, dm_n_providers);
+    dm_status st =
+        dm_at_fail(at, err, "no provider is called \"%.*s\"%s%s%s; there are %s", DM_STR_ARG(name),
+                   near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", b.data);
+    dm_buf_free(&b);
+    return st;
 }
 
 static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
@@ -49,22 +61,14 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
                           "a model is written provider/name, such as \"openai/gpt-4o-mini\" or "
                           "\"hosted_vllm/NAME\"");
     dm_str provider = {text.p, (size_t)(slash - text.p)};
-    const char *names[N_PROVIDERS];
-    for (size_t i = 0; i < N_PROVIDERS; i++) {
-        names[i] = providers[i].name;
-        if (!dm_str_is(provider, providers[i].name))
-            continue;
-        c->model = text.p;
-        c->provider = providers[i].provider;
-        c->name = slash + 1;
-        return DM_OK;
-    }
-    const char *near = dm_nearest(dm_arena_string(a, provider.p, provider.n), names, N_PROVIDERS);
-    return dm_at_fail(
-        at, err,
-        "no provider is called \"%.*s\"%s%s%s; there are openai, hosted_vllm, ollama_chat "
-        "and embedded",
-        DM_STR_ARG(provider), near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
+    for (size_t i = 0; i < dm_n_providers && !c->provider; i++)
+        if (dm_str_is(provider, dm_providers[i]->name))
+            c->provider = dm_providers[i];
+    if (!c->provider)
+        return no_provider(a, at, provider, err);
+    c->model = text.p;
+    c->name = slash + 1;
+    return DM_OK;
 }
 
 /* A number of seconds, or text such as "2 min". */
@@ -94,9 +98,9 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
     if (st != DM_OK)
         return st;
     if (c->n_base == 0) {
-        const char *own = c->provider == DM_OPENAI ? getenv("OPENAI_BASE_URL") : NULL;
+        const char *own = c->provider->base_env ? getenv(c->provider->base_env) : NULL;
         list = dm_arena_alloc(a, sizeof *list);
-        *list = dm_str_of(own && *own ? own : providers[c->provider].api_base);
+        *list = dm_str_of(own && *own ? own : c->provider->base);
         c->n_base = 1;
     }
     c->api_base = dm_arena_alloc_n(a, c->n_base, sizeof *c->api_base);
@@ -105,18 +109,22 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         while (s.n && s.p[s.n - 1] == '/')
             s.n--;
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
-        const char *bad = c->provider == DM_EMBEDDED ? NULL : dm_bad_base(c->api_base[i]);
+        const char *bad = dm_lm_in_process(c) ? NULL : dm_bad_base(c->api_base[i]);
         if (bad)
             return dm_at_fail(at, err, "\"%s\": %s", dm_shown_url(a, c->api_base[i]), bad);
     }
     return DM_OK;
 }
 
-static dm_status read_price(const dm_at *at, dm_price *p, dm_error *err)
+/* The job's, else what the provider knows. */
+static dm_status read_price(const dm_at *at, dm_lm_config *c, dm_error *err)
 {
+    dm_price *p = &c->price;
     static const char *const known[] = {"prompt", "completion", "cached"};
-    if (!at->v)
+    if (!at->v) {
+        (void)c->provider->price(c, p);
         return DM_OK;
+    }
     dm_status st = dm_get_known(at, known, 3, err);
     dm_at prompt = dm_at_key(at, "prompt"), completion = dm_at_key(at, "completion"),
           cached = dm_at_key(at, "cached");
@@ -131,12 +139,6 @@ static dm_status read_price(const dm_at *at, dm_price *p, dm_error *err)
         st = dm_get_number(&cached, 0, 1e9, &p->cached, err);
     p->known = true;
     return st;
-}
-
-/* api.openai.com alone knows max_tokens as max_completion_tokens (src/README.md §1). */
-static bool at_openai(const dm_lm_config *c)
-{
-    return c->provider == DM_OPENAI && dm_same_origin(c->api_base[0], DM_OPENAI_HOST);
 }
 
 static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
@@ -157,8 +159,8 @@ static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm
         const char *name = dm_lm_keys[i];
         if (!v || v->kind == DM_NULL)
             continue;
-        if (strcmp(name, "max_tokens") == 0 && at_openai(c))
-            name = "max_completion_tokens";
+        if (c->provider->sampling_name)
+            name = c->provider->sampling_name(c, name);
         dm_value_set(a, sampling, dm_str_of(name), v);
     }
     c->sampling = sampling;
@@ -219,7 +221,7 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
     if (st == DM_OK)
         st = (k = dm_at_key(at, "outage"), read_seconds(&k, &c->outage, err));
     if (st == DM_OK)
-        st = (k = dm_at_key(at, "price"), read_price(&k, &c->price, err));
+        st = (k = dm_at_key(at, "price"), read_price(&k, c, err));
     if (st == DM_OK)
         st = read_sampling(a, at, c, err);
     k = dm_at_key(at, "extra_body");
@@ -277,38 +279,4 @@ dm_hash dm_lm_scope(const dm_lm_config *c)
     dm_hash h = dm_json_hash(d);
     dm_arena_free(a);
     return h;
-}
-
-/* ---- prices: per million tokens, US dollars, as the providers list them in 2025; a job's own wins
- * ---- */
-
-static const struct {
-    const char *name;
-    double prompt, completion, cached;
-} prices[] = {{"gpt-4o-mini", 0.15, 0.60, 0.075},  {"gpt-4o", 2.50, 10.00, 1.25},
-              {"gpt-4.1-nano", 0.10, 0.40, 0.025}, {"gpt-4.1-mini", 0.40, 1.60, 0.10},
-              {"gpt-4.1", 2.00, 8.00, 0.50},       {"gpt-5-nano", 0.05, 0.40, 0.005},
-              {"gpt-5-mini", 0.25, 2.00, 0.025},   {"gpt-5", 1.25, 10.00, 0.125},
-              {"o4-mini", 1.10, 4.40, 0.275},      {"o3", 2.00, 8.00, 0.50}};
-
-void dm_price_default(dm_lm_config *c)
-{
-    if (c->price.known)
-        return;
-    if (c->provider != DM_OPENAI) { /* what runs on one's own machines costs no money */
-        c->price = (dm_price){.known = true};
-        return;
-    }
-    for (size_t i = 0; i < sizeof prices / sizeof *prices; i++)
-        if (strcmp(c->name, prices[i].name) == 0)
-            c->price = (dm_price){true, prices[i].prompt, prices[i].completion, prices[i].cached};
-}
-
-double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached)
-{
-    if (!p->known)
-        return NAN;
-    return ((double)(prompt - cached) * p->prompt + (double)cached * p->cached +
-            (double)completion * p->completion) /
-           1e6;
 }

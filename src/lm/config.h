@@ -8,7 +8,7 @@ typedef enum dm_role { DM_TASK, DM_TEACHER, DM_PROMPT, DM_JUDGE } dm_role;
 #define DM_ROLES 4
 const char *dm_role_name(dm_role r); /* "task", "teacher", "prompt", "judge" */
 
-typedef enum dm_provider { DM_OPENAI, DM_HOSTED_VLLM, DM_OLLAMA, DM_EMBEDDED } dm_provider;
+typedef struct dm_provider dm_provider; /* a class: lm/provider.h */
 
 typedef struct dm_price { /* per million tokens, any currency */
     bool known;
@@ -17,21 +17,21 @@ typedef struct dm_price { /* per million tokens, any currency */
 
 typedef struct dm_lm_config {
     const char *model; /* as given: "openai/gpt-4o-mini" */
-    dm_provider provider;
+    const dm_provider *provider;
     const char *name; /* what goes out as "model": "gpt-4o-mini" */
     const char *
         *api_base; /* [n_base], without a trailing slash; defaults filled in (api.openai.com,
                     * OPENAI_BASE_URL, http://127.0.0.1:8000/v1, http://127.0.0.1:11434/v1) */
     size_t n_base;
     const char *api_key_env, *api_key_file; /* NULL: not given */
-    int64_t concurrency;    /* calls in flight for the whole job; default 32 an endpoint */
-    double rpm, tpm;        /* 0: no limit; of the whole job, an endpoint */
-    double timeout;         /* whole call, s; default 600 */
-    double connect_timeout; /* s; 10 */
-    int64_t num_retries;    /* 3 */
-    double wait;            /* s, for a server that is not up yet; 0 */
-    double outage;          /* s without any answer that end the run, resumable; 120 */
-    dm_price price;
+    int64_t concurrency;         /* calls in flight for the whole job; default 32 an endpoint */
+    double rpm, tpm;             /* 0: no limit; of the whole job, an endpoint */
+    double timeout;              /* whole call, s; default 600 */
+    double connect_timeout;      /* s; 10 */
+    int64_t num_retries;         /* 3 */
+    double wait;                 /* s, for a server that is not up yet; 0 */
+    double outage;               /* s without any answer that end the run, resumable; 120 */
+    dm_price price;              /* the job's, else the provider's, where that knows it */
     const char *ca_file, *proxy; /* NULL: none */
     const char *cache_tag;
     bool has_temperature, has_max_tokens;
@@ -54,8 +54,12 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
 /* Whose answers may be kept for whom across runs: identity and servers in any order, or the tag
  * instead of the servers. */
 dm_hash dm_lm_scope(const dm_lm_config *c);
-/* Fills c->price from the built-in table where the job gives none and the model is known. */
-void dm_price_default(dm_lm_config *c);
+/* Whether this process answers for it, as the stand-in does: without server, key and money, and at
+ * once, so that its answers are not worth keeping. */
+bool dm_lm_in_process(const dm_lm_config *c);
+/* The server that makes it so that the price is not known: one that may be anybody's, else the
+ * first. */
+const char *dm_lm_unpriced_at(const dm_lm_config *c);
 double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached);
 
 #endif

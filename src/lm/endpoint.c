@@ -1,6 +1,6 @@
 /* One server: its key, its limits, its health. */
 #include "base/clock.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,12 +19,14 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     if (st != DM_OK)
         return st;
     dm_buf_init(&b, 65536);
-    dm_buf_printf(&b, "%s/chat/completions", base);
+    c->provider->url(&b, c, base);
     e->url = dm_buf_take(&b, NULL);
     e->headers = curl_slist_append(NULL, "Content-Type: application/json");
     e->headers = curl_slist_append(e->headers, "Expect:");
+    for (const char *const *h = c->provider->headers; h && *h; h++)
+        e->headers = curl_slist_append(e->headers, *h);
     if (key) {
-        dm_buf_printf(&b, "Authorization: Bearer %s", key);
+        dm_buf_printf(&b, "%s%s", c->provider->key_header, key);
         e->headers = curl_slist_append(e->headers, b.data);
         explicit_bzero(b.data, b.len);
         explicit_bzero(key, strlen(key));
@@ -84,21 +86,4 @@ void dm_endpoint_charge(dm_endpoint *e, double tokens)
 {
     e->requests -= 1;
     e->tokens -= tokens;
-}
-
-/* ---- what a model supports ---- */
-
-dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted)
-{
-    static const char *const schema[] = {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4"};
-    static const char *const object[] = {"gpt-3.5-turbo", "gpt-4"};
-    if (wanted == DM_FORMAT_NONE || c->provider != DM_OPENAI)
-        return DM_FORMAT_NONE; /* DSPy's table does not know what runs on one's own servers */
-    for (size_t i = 0; i < sizeof schema / sizeof *schema; i++)
-        if (strncmp(c->name, schema[i], strlen(schema[i])) == 0)
-            return wanted;
-    for (size_t i = 0; i < sizeof object / sizeof *object; i++)
-        if (strncmp(c->name, object[i], strlen(object[i])) == 0)
-            return DM_FORMAT_JSON_OBJECT;
-    return DM_FORMAT_NONE;
 }

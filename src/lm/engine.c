@@ -1,13 +1,13 @@
 #include "base/clock.h"
 #include "base/random.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EMBEDDED_AT_ONCE 16 /* answers of the stand-in in one turn, so that other work goes on */
+#define HERE_AT_ONCE 16 /* answers of this process in one turn, so that other work goes on */
 
 /* ---- making ---- */
 
@@ -15,10 +15,14 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
 {
     m->config = c;
     m->share = 1;
-    m->sampling = dm_sampling_text(c, NAN);
-    if (c->provider == DM_EMBEDDED)
+    if (dm_lm_in_process(c))
         return DM_OK;
+    dm_buf sampling;
+    dm_buf_init(&sampling, DM_MAX_TEXT);
+    c->provider->sampling(&sampling, c, NAN);
+    m->sampling = dm_buf_take(&sampling, NULL);
     m->turn = (size_t)lm->rank;
+    m->settled = !dm_serves_asks(c);
     m->endpoints = dm_alloc_n(c->n_base, sizeof *m->endpoints);
     for (; m->n < c->n_base; m->n++) {
         dm_status st = dm_endpoint_init(&m->endpoints[m->n], c, c->api_base[m->n], lm->rank,
@@ -36,7 +40,7 @@ static void start_probes(dm_lm *lm)
 {
     for (size_t i = 0; lm->probes && i < lm->n_models; i++) {
         dm_lm_model *m = &lm->models[i];
-        for (size_t k = 0; k < m->n; k++)
+        for (size_t k = 0; k < m->n && dm_serves_asks(m->config); k++)
             if (m->n > 1 || (lm->n_models > 1 && lm->rank <= 1)) {
                 m->endpoints[k].probe.wanted = m->n > 1;
                 dm_probe_start(lm, m, &m->endpoints[k]);
@@ -77,6 +81,11 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     }
     start_probes(lm);
     return lm;
+}
+
+const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role)
+{
+    return lm->of_role[role]->config;
 }
 
 void dm_lm_share(dm_lm *lm, dm_role role, double share)
@@ -177,9 +186,9 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
     }
 }
 
-/* ---- the stand-in ---- */
+/* ---- models that answer in this process ---- */
 
-static void answer_embedded(dm_call *c)
+static void answer_here(dm_call *c)
 {
     const dm_prefix *p = c->request.prefix;
     dm_message *all = dm_alloc_n(p->n + 1, sizeof *all);
@@ -191,7 +200,7 @@ static void answer_embedded(dm_call *c)
     all[p->n] = (dm_message){DM_USER, c->request.user};
     dm_buf *reply = &c->attempt.reply;
     dm_buf_reset(reply);
-    dm_embedded_answer(reply, all, p->n + 1, c->request.rollout);
+    c->model->config->provider->answer(reply, all, p->n + 1, c->request.rollout);
     free(all);
     c->usage.requests++;
     c->usage.answers++;
@@ -232,16 +241,16 @@ static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, const dm_endpoint *but, doub
 static double send_ready(dm_lm *lm)
 {
     double now = dm_lm_now(lm), next = INFINITY;
-    size_t embedded = 0;
+    size_t here = 0;
     if (lm->draining)
         return INFINITY;
     for (dm_call *c = lm->ready.first, *following; c && lm->active.n < lm->slots; c = following) {
         following = c->next;
-        if (c->model->config->provider == DM_EMBEDDED) {
-            if (embedded++ >= EMBEDDED_AT_ONCE)
+        if (c->model->config->provider->answer) {
+            if (here++ >= HERE_AT_ONCE)
                 return 0;
             dm_call_take_out(&lm->ready, c);
-            answer_embedded(c);
+            answer_here(c);
             following = lm->ready.first;
             continue;
         }
@@ -301,7 +310,7 @@ void dm_lm_poll(dm_lm *lm, dm_wait_fd *fds, size_t n, double timeout)
     timeout = fmin(timeout, send_ready(lm));
     if (lm->transport->ops->turn(lm->transport))
         timeout = 0; /* somebody may have more to ask now */
-    if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider == DM_EMBEDDED)
+    if (!lm->draining && lm->ready.n && lm->ready.first->model->config->provider->answer)
         timeout = 0;
     lm->transport->ops->wait(lm->transport, fds, n, timeout);
 }

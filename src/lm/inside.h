@@ -23,7 +23,7 @@ typedef struct dm_probe { /* GET base/models: who is there, and what does it ser
 typedef struct dm_endpoint {
     const dm_lm_config *config;
     const char *base;           /* "http://node07:8000/v1" */
-    char *url;                  /* base + "/chat/completions" */
+    char *url;                  /* of calls */
     struct curl_slist *headers; /* the key is in here and nowhere else */
     size_t in_flight;
     double limit;      /* calls in flight that it bears; AIMD on 429 */
@@ -47,7 +47,7 @@ typedef struct dm_lm_model { /* one distinct config */
     size_t asking;          /* probes under way */
     double told_failing;    /* when it was told last */
     bool settled;           /* all were asked once, and compared */
-    char *sampling;         /* ",\"temperature\":0.5,..." */
+    char *sampling;         /* as the provider puts it into a request */
     double share;           /* this process's part of rpm and tpm, (0, 1] */
 } dm_lm_model;
 
@@ -137,7 +137,6 @@ dm_level dm_lm_level(const dm_lm *lm);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
 
 /* request.c */
-char *dm_sampling_text(const dm_lm_config *c, double temperature); /* owned by the caller */
 void dm_call_send(dm_call *c, dm_endpoint *e);
 
 /* outcome.c: an active call's attempt has ended. */
@@ -157,7 +156,7 @@ bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *t
  * is ready. */
 bool dm_is_of_the_way(long status);
 /* The table of src/README.md §5. Fills content, usage, fault and text. */
-dm_verdict dm_judge_reply(dm_reply *r);
+dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r);
 
 /* Key and headers; DM_E_MODEL when a key that is asked for is not there. */
 dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank,
@@ -168,8 +167,9 @@ double dm_endpoint_wait(dm_endpoint *e, double now, double rate_share);
 void dm_endpoint_charge(dm_endpoint *e, double tokens);
 
 /* key.c: the key for this endpoint, owned by the caller, NULL where none is to be sent; DM_E_MODEL
- * when one that is asked for is not there, or cannot be a key. The key in OPENAI_API_KEY goes only
- * to api.openai.com, to OPENAI_BASE_URL, or where a model names it (src/README.md §1). */
+ * when one that is asked for is not there, or cannot be a key. A provider's own key goes to its own
+ * server and where its variable of addresses leads, or where a model names it (src/README.md §1).
+ */
 dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key,
                       dm_error *err) DM_MUST_USE;
 const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; NULL: it can */
@@ -177,15 +177,14 @@ const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; 
 void dm_key_know(const dm_lm_config *c);
 
 /* origin.c */
-#define DM_OPENAI_HOST "https://api.openai.com"
 bool dm_same_origin(const char *a,
                     const char *b);        /* scheme, host and port; false: not an address */
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
 /* The address without user, password, query and fragment, for messages. */
 const char *dm_shown_url(dm_arena *a, const char *url);
+/* Whether it is a machine of one's own, as far as the address tells: loopback, a private network's
+ * address, or a name that no public name server has. */
+bool dm_is_own_machine(const char *base);
 void dm_url_secrets(const char *url); /* its password (its user, if alone) is a secret */
-
-/* What the model is known to support of what JSON mode would like (contract 3.5). */
-dm_response_format dm_supported_format(const dm_lm_config *c, dm_response_format wanted);
 
 #endif

@@ -1,7 +1,7 @@
 /* A server's key: where it comes from, and what can be one. */
 #include "base/secret.h"
 #include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -138,24 +138,27 @@ dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **
     *key = NULL;
     if (c->api_key_file)
         return read_key_file(c->api_key_file, key, err);
-    const char *own = getenv("OPENAI_BASE_URL"), *name = c->api_key_env;
-    bool openai = dm_same_origin(base, DM_OPENAI_HOST);
-    if (!name && (openai || (c->provider == DM_OPENAI && own && dm_same_origin(base, own))))
-        name = "OPENAI_API_KEY";
+    const dm_provider *p = c->provider;
+    const char *own = p->base_env ? getenv(p->base_env) : NULL, *name = c->api_key_env;
+    bool home = p->key_host && dm_same_origin(base, p->key_host);
+    if (!name && p->key_env && (home || (own && dm_same_origin(base, own))))
+        name = p->key_env;
     if (!name)
         return DM_OK;
     const char *value = dm_secret_env(name);
     bool any = value && dm_secret_trim(dm_str_of(value)).n;
     if (any)
         return take_key(dm_str_of(value), shown_name(name), key, err);
-    return c->api_key_env || openai ? no_key(name, rank, err) : DM_OK;
+    return c->api_key_env || home ? no_key(name, rank, err) : DM_OK;
 }
 
 void dm_key_know(const dm_lm_config *c)
 {
     struct stat s;
     char *key = NULL;
-    (void)dm_secret_env("OPENAI_API_KEY");
+    for (size_t i = 0; i < dm_n_providers; i++) /* whichever the job asks */
+        if (dm_providers[i]->key_env)
+            (void)dm_secret_env(dm_providers[i]->key_env);
     if (c->api_key_env && !dm_bad_key_name(c->api_key_env))
         (void)dm_secret_env(c->api_key_env);
     if (c->api_key_file && stat(c->api_key_file, &s) == 0 && S_ISREG(s.st_mode) &&

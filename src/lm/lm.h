@@ -45,6 +45,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u);
 typedef struct dm_lm_request {
     dm_role role;
     const dm_prefix *prefix; /* borrowed until the answer */
+    dm_str head;             /* the same by dm_lm_head; borrowed until the answer */
     dm_str user;             /* final user message; borrowed until the answer */
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
@@ -67,6 +68,10 @@ typedef struct dm_lm_answer { /* valid during the callback */
 } dm_lm_answer;
 
 typedef void dm_lm_done(void *user, const dm_lm_answer *answer);
+
+/* The prefix as it goes out to this model, for all calls that begin with it; lives in a. Equal ones
+ * are the same question to the model. */
+dm_str dm_lm_head(dm_arena *a, const dm_lm_config *c, const dm_prefix *prefix);
 
 typedef struct dm_lm dm_lm;
 struct dm_transport; /* lm/transport.h */
@@ -93,6 +98,9 @@ typedef struct dm_lm_options {
  * is missing or can be none. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
+
+/* The role's model. */
+const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);
 
 /* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */
 void dm_lm_share(dm_lm *lm, dm_role role, double share);

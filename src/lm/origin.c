@@ -3,6 +3,8 @@
 #include "base/secret.h"
 #include "lm/inside.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
@@ -63,6 +65,68 @@ const char *dm_bad_base(const char *base)
         why = "it has to end before ? and #; more for the request goes into extra_body";
     curl_url_cleanup(u);
     return why;
+}
+
+/* ---- one's own machines ---- */
+
+/* Loopback, private, link-local and shared networks (RFC 1122, 1918, 3927, 6598). */
+static bool own_v4(const unsigned char *b)
+{
+    return b[0] == 0 || b[0] == 10 || b[0] == 127 || (b[0] == 172 && (b[1] & 0xF0) == 16) ||
+           (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254) ||
+           (b[0] == 100 && (b[1] & 0xC0) == 64);
+}
+
+/* Likewise (RFC 4291, 4193). */
+static bool own_v6(const struct in6_addr *a)
+{
+    const unsigned char *b = a->s6_addr;
+    return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) ||
+           (b[0] & 0xFE) == 0xFC || (IN6_IS_ADDR_V4MAPPED(a) && own_v4(b + 12));
+}
+
+static bool ends_with(const char *text, size_t n, const char *end)
+{
+    size_t k = strlen(end);
+    return n > k && strncasecmp(text + n - k, end, k) == 0;
+}
+
+/* A name without a dot, or under one that the public name servers do not have (RFC 6761, 6762,
+ * 8375, and ICANN's "internal"). Any other may be anybody's. */
+static bool own_name(const char *name, size_t n)
+{
+    static const char *const domains[] = {".localhost", ".local", ".internal", ".home.arpa",
+                                          ".lan"};
+    if (!memchr(name, '.', n))
+        return n > 0;
+    for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
+        if (ends_with(name, n, domains[i]))
+            return true;
+    return false;
+}
+
+bool dm_is_own_machine(const char *base)
+{
+    origin o;
+    struct in_addr v4;
+    struct in6_addr v6;
+    bool own = false;
+    if (read_origin(&o, base)) {
+        char *host = o.host;
+        size_t n = strlen(host);
+        if (*host == '[') { /* an address of version 6, as curl gives it */
+            host[strcspn(host, "]%")] = 0;
+            own = inet_pton(AF_INET6, host + 1, &v6) == 1 && own_v6(&v6);
+        } else if (inet_pton(AF_INET, host, &v4) == 1) {
+            own = own_v4((const unsigned char *)&v4);
+        } else {
+            while (n && host[n - 1] == '.')
+                n--;
+            own = own_name(host, n);
+        }
+    }
+    free_origin(&o);
+    return own;
 }
 
 /* By bytes, and not by curl: what is shown here may be no address at all. */

@@ -246,7 +246,7 @@ void dm_call_attempted(dm_attempt *a)
     dm_endpoint *e = c->endpoint;
     dm_call_take_out(&c->lm->active, c);
     e->in_flight--;
-    dm_verdict v = dm_judge_reply(&r);
+    dm_verdict v = dm_judge_reply(c->model->config->provider, &r);
     count(c, &r, v);
     switch (v) {
     case DM_GOOD:

@@ -2,9 +2,8 @@
  * one model those that are not there are set aside and asked again, and those that serve another
  * model are left out, by name. What a server does not tell is not held against it. */
 #include "base/secret.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,35 +12,27 @@
 #define ANSWER_SECONDS  10.0
 #define LONGEST_PAUSE   5.0 /* s, between two tries */
 #define ROLE_TRIES      3   /* of a model that no call has asked yet */
-#define MAX_LIST        ((size_t)4 << 20)
 
-static void copy_text(char *out, size_t room, const cJSON *item)
+static void copy_text(char *out, size_t room, dm_str words)
 {
-    char *text = dm_outside(dm_str_of(cJSON_IsString(item) ? item->valuestring : ""), room - 1);
+    char *text = dm_outside(words, room - 1);
     snprintf(out, room, "%s", text);
     free(text);
 }
 
-static void read_list(dm_probe *p, const char *name)
+static void read_list(dm_probe *p, const dm_lm_config *c)
 {
-    const dm_buf *reply = &p->attempt.reply;
-    cJSON *root = cJSON_ParseWithLength(reply->data ? reply->data : "", reply->len);
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(root, "data"), *item;
-    p->has_list = cJSON_GetArraySize(data) > 0;
-    cJSON_ArrayForEach(item, data)
-    {
-        const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
-        const cJSON *len = cJSON_GetObjectItemCaseSensitive(item, "max_model_len");
-        bool ours = cJSON_IsString(id) && strcmp(id->valuestring, name) == 0;
-        if (!*p->serves)
-            copy_text(p->serves, sizeof p->serves, id);
-        if (!ours)
-            continue;
-        p->lists = true;
-        copy_text(p->root, sizeof p->root, cJSON_GetObjectItemCaseSensitive(item, "root"));
-        p->max_model_len = cJSON_IsNumber(len) ? (int64_t)len->valuedouble : 0;
+    dm_arena *a = dm_arena_new(p->attempt.reply.len + 4096);
+    dm_served s = dm_serves_read(a, c, dm_buf_view(&p->attempt.reply));
+    p->has_list = s.has_list;
+    p->lists |= s.lists;
+    if (!*p->serves)
+        copy_text(p->serves, sizeof p->serves, s.first);
+    if (s.lists) {
+        copy_text(p->root, sizeof p->root, s.root);
+        p->max_model_len = s.max_model_len;
     }
-    cJSON_Delete(root);
+    dm_arena_free(a);
 }
 
 /* ---- servers side by side ---- */
@@ -113,7 +104,7 @@ static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
         snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));
     if (!*p->failure) {
         if (status == 200)
-            read_list(p, e->config->name);
+            read_list(p, e->config);
         p->wanted = false;
         return;
     }
@@ -156,7 +147,7 @@ void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
     if (!p->url) {
         dm_buf url;
         dm_buf_init(&url, 65536);
-        dm_buf_printf(&url, "%s/models", e->base);
+        e->config->provider->models_url(&url, e->config, e->base);
         p->url = dm_buf_take(&url, NULL);
     }
     p->attempt = (dm_attempt){.config = e->config,
@@ -165,7 +156,7 @@ void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
                               .connect_timeout = CONNECT_SECONDS,
                               .timeout = ANSWER_SECONDS,
                               .ended = ended};
-    dm_buf_init(&p->attempt.reply, MAX_LIST);
+    dm_buf_init(&p->attempt.reply, DM_MAX_LIST);
     m->asking++;
     lm->transport->ops->send(lm->transport, &p->attempt);
 }

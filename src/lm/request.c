@@ -1,69 +1,28 @@
 /* One request to a server: its body, and its way to the transport. */
-#include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-char *dm_sampling_text(const dm_lm_config *c, double temperature)
-{
-    dm_buf b;
-    bool put = isnan(temperature);
-    dm_buf_init(&b, DM_MAX_TEXT);
-    for (size_t i = 0; i < c->sampling->n; i++) {
-        const dm_member *m = &c->sampling->members[i];
-        dm_buf_char(&b, ',');
-        dm_json_write_string(&b, m->key);
-        dm_buf_char(&b, ':');
-        if (dm_str_is(m->key, "temperature") && !isnan(temperature)) {
-            dm_py_float(&b, temperature);
-            put = true;
-        } else {
-            dm_json_write(&b, m->value, DM_JSON_COMPACT);
-        }
-    }
-    if (!put) {
-        dm_buf_text(&b, ",\"temperature\":");
-        dm_py_float(&b, temperature);
-    }
-    return dm_buf_take(&b, NULL);
-}
-
 static void write_body(dm_call *c)
 {
     const dm_lm_request *r = &c->request;
-    dm_buf *b = &c->body;
-    dm_response_format format = dm_supported_format(c->model->config, r->format);
-    dm_buf_text(b, "{\"model\":");
-    dm_json_write_string(b, dm_str_of(c->model->config->name));
-    dm_buf_text(b, ",\"messages\":[");
-    dm_buf_str(b, r->prefix->json);
-    dm_buf_text(b, r->prefix->json.n ? ",{\"role\":\"user\",\"content\":"
-                                     : "{\"role\":\"user\",\"content\":");
-    dm_json_write_string(b, r->user);
-    dm_buf_text(b, "}]");
-    if (isnan(r->temperature)) {
-        dm_buf_text(b, c->model->sampling);
-    } else {
-        char *own = dm_sampling_text(c->model->config, r->temperature);
-        dm_buf_text(b, own);
-        free(own);
+    const dm_lm_config *config = c->model->config;
+    const dm_provider *p = config->provider;
+    dm_outgoing o = {.config = config,
+                     .head = r->head,
+                     .user = r->user,
+                     .sampling = c->model->sampling,
+                     .format = p->format ? p->format(config, r->format) : DM_FORMAT_NONE,
+                     .schema = r->schema};
+    dm_buf own;
+    dm_buf_init(&own, DM_MAX_TEXT);
+    if (!isnan(r->temperature)) {
+        p->sampling(&own, config, r->temperature);
+        o.sampling = own.data ? own.data : "";
     }
-    if (format == DM_FORMAT_JSON_OBJECT)
-        dm_buf_text(b, ",\"response_format\":{\"type\":\"json_object\"}");
-    else if (format == DM_FORMAT_SCHEMA)
-        dm_buf_printf(b,
-                      ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
-                      "\"DSPyProgramOutputs\",\"schema\":%.*s,\"strict\":true}}",
-                      DM_STR_ARG(r->schema));
-    const dm_value *extra = c->model->config->extra_body;
-    for (size_t i = 0; extra && i < extra->n; i++) {
-        dm_buf_char(b, ',');
-        dm_json_write_string(b, extra->members[i].key);
-        dm_buf_char(b, ':');
-        dm_json_write(b, extra->members[i].value, DM_JSON_COMPACT);
-    }
-    dm_buf_char(b, '}');
+    p->body(&c->body, &o);
+    dm_buf_free(&own);
 }
 
 static double estimate_tokens(const dm_call *c)

@@ -48,12 +48,13 @@ static double bytes_of_json(const dm_value *v)
 }
 
 /* Of a prompt without the example's own values. */
-static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter adapter)
+static double bytes_of_prompt(const dm_pool *p, const dm_state *s, size_t predictor,
+                              dm_adapter adapter)
 {
     const dm_candidate *c = s->work.candidate;
     const dm_signature *signature = c->program->predictors[predictor].signature;
     dm_arena *a = dm_arena_new(0);
-    dm_prefix prefix = {NULL, 0, {NULL, 0}};
+    dm_prefix prefix = {NULL, 0};
     dm_error err;
     double bytes = BYTES_AROUND;
     dm_value *empty = dm_value_dict(a);
@@ -65,7 +66,7 @@ static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter ad
     if (dm_adapter_prefix(a, adapter, signature, c->parts[predictor].instructions,
                           c->parts[predictor].demos, c->parts[predictor].n_demos, &prefix,
                           &err) == DM_OK)
-        bytes += (double)prefix.json.n;
+        bytes += (double)dm_lm_head(a, p->models[s->model].config, &prefix).n;
     dm_arena_free(a);
     return bytes;
 }
@@ -73,13 +74,14 @@ static double bytes_of_prompt(const dm_state *s, size_t predictor, dm_adapter ad
 /* Of the prompts, without the example: of all predictors together, and of the longest. */
 static void measure_prompts(const dm_pool *p, dm_state *s)
 {
+    dm_adapter adapter = p->setup->adapter, fallback = dm_adapter_fallback(adapter);
     if (s->bytes > 0)
         return;
     for (size_t i = 0; i < s->work.candidate->program->n; i++) {
-        double bytes = bytes_of_prompt(s, i, p->setup->adapter);
+        double bytes = bytes_of_prompt(p, s, i, adapter);
         s->bytes += bytes;
-        if (p->setup->adapter == DM_CHAT && p->setup->json_fallback)
-            bytes = fmax(bytes, bytes_of_prompt(s, i, DM_JSON));
+        if (p->setup->json_fallback && fallback != adapter)
+            bytes = fmax(bytes, bytes_of_prompt(p, s, i, fallback));
         s->longest = fmax(s->longest, bytes);
     }
 }

@@ -18,21 +18,17 @@ dm_work dm_work_of(const dm_candidate *c)
 
 static dm_status read_models(dm_pool *p, dm_error *err)
 {
-    for (int i = 0; i < DM_ROLES; i++) {
-        const dm_value *lm = p->setup->lm[i];
+    const dm_lm_config *config[DM_ROLES];
+    dm_status st = dm_setup_models(p->arena, p->setup, config, err);
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         p->model_of[i] = dm_setup_model_of(p->setup, i);
-        if (!lm || p->model_of[i] != i)
+        if (!config[i] || p->model_of[i] != i)
             continue;
-        dm_at at = dm_at_root(lm, p->setup->job_file, DM_E_JOB);
-        dm_lm_config *c = dm_lm_config_read(p->arena, &at, err);
-        if (!c)
-            return err->status;
-        dm_price_default(c);
-        p->models[i].config = c;
-        p->models[i].identity = dm_lm_identity(p->arena, c);
+        p->models[i].config = config[i];
+        p->models[i].identity = dm_lm_identity(p->arena, config[i]);
         p->models[i].answered_at = -1;
     }
-    return DM_OK;
+    return st;
 }
 
 static void send_setup(dm_pool *p)

@@ -12,6 +12,22 @@ int dm_setup_model_of(const dm_setup *s, int role)
     return first;
 }
 
+dm_status dm_setup_models(dm_arena *a, const dm_setup *s, const dm_lm_config *out[DM_ROLES],
+                          dm_error *err)
+{
+    for (int i = 0; i < DM_ROLES; i++) {
+        int first = dm_setup_model_of(s, i);
+        out[i] = first < i ? out[first] : s->model[i];
+        if (out[i] || !s->lm[i])
+            continue;
+        dm_at at = dm_at_root(s->lm[i], s->job_file, DM_E_JOB);
+        out[i] = dm_lm_config_read(a, &at, err);
+        if (!out[i])
+            return err->status;
+    }
+    return DM_OK;
+}
+
 static dm_value *write_sample(dm_arena *a, const dm_setup *s)
 {
     for (size_t i = 0; i < 3; i++)
@@ -112,7 +128,7 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
     const dm_value *sample = dm_value_get(d, "sample");
     if (sample && sample->kind == DM_LIST)
         out->sets[0] = dm_dataset_of(a, "sample", sample);
-    return DM_OK;
+    return dm_setup_models(a, out, out->model, err);
 }
 
 dm_rows dm_setup_rows(const dm_setup *s)

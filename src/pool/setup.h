@@ -13,9 +13,10 @@ typedef struct dm_setup {
     bool json_fallback;   /* chat: one JSON call after an answer that does not parse; true */
     const char *job_file; /* what errors call the source of lm and metric */
     const dm_value *lm[DM_ROLES]; /* the JSON of each role's model; the same pointer: one model */
-    const dm_value *metric;       /* its JSON; NULL: nothing is scored (run) */
-    const dm_dataset *sets[3];    /* train, validation, test; NULL where there is none */
-    const dm_str *inputs;         /* [n_inputs] the job's `inputs` */
+    const dm_lm_config *model[DM_ROLES]; /* what it says; see dm_setup_models */
+    const dm_value *metric;              /* its JSON; NULL: nothing is scored (run) */
+    const dm_dataset *sets[3];           /* train, validation, test; NULL where there is none */
+    const dm_str *inputs;                /* [n_inputs] the job's `inputs` */
     size_t n_inputs;
     double failure_score; /* 0 */
     uint64_t seed;        /* of jitter and the like; decides nothing */
@@ -32,6 +33,10 @@ typedef struct dm_setup {
 
 /* Roles with one model share its places: the first role that has this one's. */
 int dm_setup_model_of(const dm_setup *s, int role);
+/* Each role's model into out, NULL where there is none: s->model where it was read, else it is read
+ * now, and lives in a. In a process it is read once: by src/cmd, or with the setup that came. */
+dm_status dm_setup_models(dm_arena *a, const dm_setup *s, const dm_lm_config *out[DM_ROLES],
+                          dm_error *err) DM_MUST_USE;
 
 /* The setup as JSON text for workers in other processes: all that they need, and of the data one
  * example, which tells a metric its field; rows travel with the work. What is read lives in a. */

@@ -26,19 +26,13 @@ void dm_shared_free(dm_shared *s)
 
 static dm_status read_models(dm_shared *s, dm_error *err)
 {
-    for (int i = 0; i < DM_ROLES; i++) {
+    dm_status st = dm_setup_models(s->arena, s->setup, s->config, err);
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         s->model_of[i] = dm_setup_model_of(s->setup, i);
-        if (!s->setup->lm[i])
-            continue;
-        dm_at at = dm_at_root(s->setup->lm[i], s->setup->job_file, DM_E_JOB);
-        s->config[i] =
-            s->model_of[i] == i ? dm_lm_config_read(s->arena, &at, err) : s->config[s->model_of[i]];
-        if (!s->config[i])
-            return err->status;
-        if (s->setup->keeps_answers)
+        if (s->config[i] && s->setup->keeps_answers)
             s->scope[i] = dm_lm_scope(s->config[i]);
     }
-    return DM_OK;
+    return st;
 }
 
 static dm_status read_metric(dm_shared *s, dm_error *err)

@@ -17,7 +17,7 @@ typedef struct dm_shared {
     const dm_setup *setup; /* NULL: not told yet */
     bool started;
     dm_rows rows;
-    dm_lm_config *config[DM_ROLES];
+    const dm_lm_config *config[DM_ROLES];
     int model_of[DM_ROLES];   /* roles of one model share its slots: the first role that has it */
     dm_hash scope[DM_ROLES];  /* of the models whose answers are kept */
     dm_metric *metric;        /* NULL: nothing is scored */

@@ -125,7 +125,7 @@ static void bill(dm_simulated_server *s, const dm_attempt *a, int64_t *prompt, i
     uint64_t most = m->has_max_tokens ? (uint64_t)m->max_tokens : 10;
     uint64_t asked = dm_run_place_of(a->user).asked;
     double unlike = 0.95 + 0.1 * dm_draw_double(s->sim.seed, 0x52, asked);
-    *prompt = (int64_t)(unlike * (double)(a->request->prefix->json.n + a->request->user.n) / 4);
+    *prompt = (int64_t)(unlike * (double)(a->request->head.n + a->request->user.n) / 4);
     *completion = 1 + (int64_t)(dm_draw(s->sim.seed, 0x53, s->stats->calls) % most);
     s->stats->longest = fmax(s->stats->longest, (double)*prompt);
     s->stats->tokens += (double)(*prompt + *completion);

@@ -177,7 +177,7 @@ static void know_answers(dm_worker *w)
     w->runner.known.keep = keep;
     const dm_shared *s = w->shared;
     for (int i = 0; i < DM_ROLES && s->setup->keeps_answers; i++)
-        if (s->config[i] && s->config[i]->provider != DM_EMBEDDED)
+        if (s->config[i] && !dm_lm_in_process(s->config[i]))
             w->runner.known.scope[i] = &s->scope[i];
 }
 

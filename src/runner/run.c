@@ -257,7 +257,7 @@ static dm_hash key_of_request(const dm_run *run)
     dm_sha256_add(&s, &temperature, sizeof temperature);
     dm_sha256_add(&s, &r->rollout, sizeof r->rollout);
     dm_sha256_add(&s, &r->format, sizeof r->format);
-    dm_str parts[] = {r->schema, r->prefix->json, r->user};
+    dm_str parts[] = {r->schema, r->head, r->user};
     for (size_t i = 0; i < 3; i++) {
         dm_sha256_add(&s, &parts[i].n, sizeof parts[i].n);
         dm_sha256_add(&s, parts[i].p ? parts[i].p : "", parts[i].n);
@@ -285,8 +285,8 @@ static const dm_answer *given_answer(const dm_run *run)
 static void ask(dm_run *run)
 {
     const dm_run_spec *spec = &run->prepared->spec;
-    const dm_rendered *rendered =
-        dm_prepared_prefix(run->prepared, run->predictor, run->mode, &run->fingerprint, run->arena);
+    const dm_rendered *rendered = dm_prepared_prefix(run->prepared, run->runner->lm, run->predictor,
+                                                     run->mode, &run->fingerprint, run->arena);
     dm_error err = rendered->error;
     dm_status st = rendered->status;
     dm_str user = {NULL, 0};
@@ -306,6 +306,7 @@ static void ask(dm_run *run)
     dm_lm_request *r = &run->request;
     *r = (dm_lm_request){.role = spec->work.role,
                          .prefix = &rendered->prefix,
+                         .head = rendered->head,
                          .user = user,
                          .temperature = spec->work.temperature,
                          .rollout = spec->work.rollout};

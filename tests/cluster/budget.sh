@@ -2,7 +2,7 @@
 # what cannot be capped is refused before a call.
 LEAKS=0
 . tests/lib.sh
-plan 29
+plan 33
 start_mock --rule planted --seed 6 --latency 2
 "$MOCK" --make-data 60 6 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 6 1000 >"$DIR/val.jsonl"
@@ -70,3 +70,14 @@ check "the same program" [ "$(sum m1)" = "$(sum m5)" ]
 check "a cap that lets nothing be searched" run 0 "$PROGRAM" compile mipro.json --out=m0 --budget.calls=30
 
 check "money without a price is refused" run 78 "$PROGRAM" compile job.json --out=no --lm=openai/unheard-of '--budget.cost=$5'
+# hosted_vllm is what costs nothing on one's own machines; somebody else's server may be behind it
+unpriced() { # unpriced ADDRESS ARGUMENTS...
+	to=$1
+	shift
+	run 78 "$PROGRAM" compile job.json --out=no '--budget.cost=$5' "$@" && grep -q "hosted_vllm/any has no price here.*if $to is a server of your own" err
+}
+check "so is money at a host that may cost some" unpriced https://api.together.xyz/v1 --lm.api_base=https://api.together.xyz/v1
+check "and when one of several is such a host" unpriced https://api.together.xyz/v1 "--lm.api_base=[\"$MOCK_URL\", \"https://api.together.xyz/v1\"]"
+check "and when it is the proposer's alone" unpriced https://ollama.com/v1 --optimizer=mipro_v2 \
+	'--lms.prompt={"model": "hosted_vllm/any", "api_base": "https://ollama.com/v1", "max_tokens": 50}'
+check "zeros are a price" run 0 "$PROGRAM" plan job.json '--budget.cost=$5' --lm.api_base=https://api.together.xyz/v1 '--lm.price={"prompt": 0, "completion": 0}'

@@ -2,7 +2,7 @@
  * body. */
 #include "base/utf8.h"
 #include "fuzz.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ int fuzz_http(const uint8_t *data, size_t size)
     dm_reply r = {.code = data[0] < 128 ? CURLE_OK : (CURLcode)(data[0] - 128),
                   .status = statuses[data[1] % (sizeof statuses / sizeof *statuses)],
                   .body = {body, size - 2}};
-    dm_verdict v = dm_judge_reply(&r);
+    dm_verdict v = dm_judge_reply(&dm_provider_openai, &r);
     if (v == DM_GOOD) {
         if (!r.content || (r.n == 0) != (r.content[0] == 0))
             abort();

@@ -1,7 +1,7 @@
 /* Where keys go, what an answer means, what a minute may hold. */
 #include "base/secret.h"
 #include "json/json.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -101,6 +101,148 @@ Test(lm, where_a_key_goes)
     cr_expect_not(carries_key("{\"model\": \"hosted_vllm/x\", \"api_base\": \"http://n:8000\"}"));
     cr_expect(carries_key("{\"model\": \"hosted_vllm/x\", \"api_base\": \"http://n:8000\", "
                           "\"api_key_env\": \"OPENAI_API_KEY\"}"));
+}
+
+/* ---- what makes a provider ---- */
+
+Test(lm, a_providers_class_is_whole)
+{
+    for (size_t i = 0; i < dm_n_providers; i++) {
+        const dm_provider *p = dm_providers[i];
+        cr_expect(p->name && p->base && p->price && p->head, "%zu", i);
+        cr_expect(p->answer || (p->url && p->sampling && p->body && p->read && p->complain &&
+                                p->key_header && !dm_bad_base(p->base)),
+                  "%s asks servers, and does not say all that it takes", p->name);
+        cr_expect(!p->models == !p->models_url, "%s", p->name);
+        cr_expect(!p->key_env == !p->key_host, "%s", p->name);
+        for (size_t k = 0; k < i; k++)
+            cr_expect_str_neq(p->name, dm_providers[k]->name);
+    }
+}
+
+/* Kept answers are found by a hash of this, so that it is the same in all versions. */
+Test(lm, the_head_of_a_request)
+{
+    dm_message m[] = {{DM_SYSTEM, DM_STR("a \"b\"\n\xC3\xBC")},
+                      {DM_USER, DM_STR("")},
+                      {DM_ASSISTANT, {"\0", 1}}};
+    dm_prefix prefix = {m, 3}, none = {NULL, 0};
+    for (size_t i = 0; i < dm_n_providers; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const char *json = dm_arena_printf(a, "\"%s/x\"", dm_providers[i]->name);
+        const dm_lm_config *c = config(a, json);
+        cr_expect_str_eq(dm_lm_head(a, c, &prefix).p,
+                         "{\"role\":\"system\",\"content\":\"a \\\"b\\\"\\n\xC3\xBC\"},"
+                         "{\"role\":\"user\",\"content\":\"\"},"
+                         "{\"role\":\"assistant\",\"content\":\"\\u0000\"}");
+        cr_expect_eq(dm_lm_head(a, c, &none).n, 0);
+        dm_arena_free(a);
+    }
+}
+
+Test(lm, what_a_server_says_that_it_serves)
+{
+    static const struct {
+        const char *json;
+        bool has_list, lists;
+        const char *first, *root;
+        int64_t len;
+    } rows[] = {
+        {"{\"data\": [{\"id\": \"x\", \"root\": \"/w\", \"max_model_len\": 4096}]}", true, true,
+         "x", "/w", 4096},
+        {"{\"data\": [{\"id\": \"other\", \"root\": \"/o\"}, {\"id\": \"x\"}]}", true, true,
+         "other", "", 0},
+        {"{\"data\": [{\"id\": \"other\"}, 7, {\"id\": 8}]}", true, false, "other", "", 0},
+        /* no cut at NUL, and a lone surrogate does not hide the list */
+        {"{\"data\": [{\"id\": \"x\\u0000y\", \"root\": \"/w\"}]}", true, false, "x", "", 0},
+        {"{\"data\": [{\"id\": \"\\ud800\"}, {\"id\": \"x\"}]}", true, true, NULL, "", 0},
+        {"{\"data\": [{\"id\": \"x\", \"max_model_len\": -1}]}", true, true, "x", "", 0},
+        {"{\"data\": []}", false, false, "", "", 0},
+        {"{\"data\": {\"id\": \"x\"}}", false, false, "", "", 0},
+        {"[]", false, false, "", "", 0},
+        {"{\"data\": [", false, false, "", "", 0},
+        {"", false, false, "", "", 0},
+    };
+    dm_arena *a = dm_arena_new(0);
+    const dm_lm_config *c = config(a, "\"hosted_vllm/x\"");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_served s = dm_serves_read(a, c, dm_str_of(rows[i].json));
+        cr_expect(s.has_list == rows[i].has_list && s.lists == rows[i].lists, "%s", rows[i].json);
+        cr_expect_eq(s.max_model_len, rows[i].len, "%s", rows[i].json);
+        cr_expect_str_eq(s.root.p, rows[i].root);
+        if (rows[i].first)
+            cr_expect_str_eq(s.first.p, rows[i].first);
+    }
+    dm_arena_free(a);
+}
+
+/* ---- what a call costs ---- */
+
+static const struct {
+    const char *model, *base;
+    bool known;
+} priced[] = {
+    {"hosted_vllm/x", NULL, true},
+    {"ollama_chat/x", NULL, true},
+    {"hosted_vllm/x", "http://127.0.0.1:8000/v1", true},
+    {"hosted_vllm/x", "http://127.9.8.7:8000/v1", true},
+    {"hosted_vllm/x", "http://localhost:8000/v1", true},
+    {"hosted_vllm/x", "http://LOCALHOST./v1", true},
+    {"hosted_vllm/x", "http://node07:8000/v1", true},
+    {"hosted_vllm/x", "http://gpu.local/v1", true},
+    {"hosted_vllm/x", "http://vllm.ns.svc.cluster.local:8000/v1", true},
+    {"hosted_vllm/x", "http://vm.c.project.internal/v1", true},
+    {"hosted_vllm/x", "http://0.0.0.0:8000/v1", true},
+    {"hosted_vllm/x", "http://10.1.2.3/v1", true},
+    {"hosted_vllm/x", "http://172.16.0.1/v1", true},
+    {"hosted_vllm/x", "http://172.31.255.1/v1", true},
+    {"hosted_vllm/x", "http://192.168.7.7/v1", true},
+    {"hosted_vllm/x", "http://169.254.1.1/v1", true},
+    {"hosted_vllm/x", "http://100.64.0.1/v1", true},
+    {"hosted_vllm/x", "http://[::1]:8000/v1", true},
+    {"hosted_vllm/x", "http://[fe80::1]:8000/v1", true},
+    {"hosted_vllm/x", "http://[fd00:1::2]/v1", true},
+    {"hosted_vllm/x", "http://[::ffff:10.0.0.1]/v1", true},
+    {"hosted_vllm/x", "https://api.together.xyz/v1", false},
+    {"ollama_chat/x", "https://ollama.com/v1", false},
+    {"hosted_vllm/x", "https://api.openai.com/v1", false},
+    {"hosted_vllm/x", "https://localhost.example.com/v1", false},
+    {"hosted_vllm/x", "https://10.example.com/v1", false},
+    {"hosted_vllm/x", "https://notlocal/v1\", \"https://api.together.xyz/v1", false},
+    {"hosted_vllm/x", "https://api.together.xyz/v1\", \"http://127.0.0.1/v1", false},
+    {"hosted_vllm/x", "http://8.8.8.8/v1", false},
+    {"hosted_vllm/x", "http://172.15.0.1/v1", false},
+    {"hosted_vllm/x", "http://172.32.0.1/v1", false},
+    {"hosted_vllm/x", "http://192.169.0.1/v1", false},
+    {"hosted_vllm/x", "http://100.128.0.1/v1", false},
+    {"hosted_vllm/x", "http://11.0.0.1/v1", false},
+    {"hosted_vllm/x", "http://[2001:db8::1]/v1", false},
+    {"hosted_vllm/x", "http://[::ffff:8.8.8.8]/v1", false},
+    {"openai/gpt-4o", NULL, true},
+    {"openai/gpt-4o", "http://node07/v1", true},
+    {"openai/unheard-of", NULL, false},
+    {"openai/unheard-of", "http://127.0.0.1/v1", false},
+    {"embedded/stand-in", NULL, true},
+};
+
+Test(lm, a_price_is_known_or_it_is_not)
+{
+    unsetenv("OPENAI_BASE_URL");
+    for (size_t i = 0; i < sizeof priced / sizeof *priced; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const char *base = priced[i].base;
+        const char *json =
+            dm_arena_printf(a, "{\"model\": \"%s\"%s%s%s}", priced[i].model,
+                            base ? ", \"api_base\": [\"" : "", base ? base : "", base ? "\"]" : "");
+        cr_expect_eq(config(a, json)->price.known, priced[i].known, "%s", json);
+        dm_arena_free(a);
+    }
+    dm_arena *a = dm_arena_new(0);
+    dm_lm_config *c = config(a, "{\"model\": \"hosted_vllm/x\", \"api_base\": "
+                                "\"https://api.together.xyz/v1\", \"price\": {\"prompt\": 0, "
+                                "\"completion\": 2}}");
+    cr_expect(c->price.known && c->price.prompt == 0 && c->price.completion == 2);
+    dm_arena_free(a);
 }
 
 Test(lm, who_has_no_key)
@@ -208,7 +350,7 @@ Test(lm, whose_fault)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body)};
-        dm_verdict v = dm_judge_reply(&r);
+        dm_verdict v = dm_judge_reply(&dm_provider_openai, &r);
         cr_expect(v == rows[i].verdict && r.fault == rows[i].fault, "row %zu (%ld %s): %d %s: %s",
                   i, rows[i].status, rows[i].body, v, dm_fault_name(r.fault), r.text);
         cr_expect_eq(v == DM_GOOD, r.content != NULL, "row %zu", i);
@@ -263,7 +405,7 @@ Test(lm, odd_text)
 #undef BODY
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.status = 200, .body = rows[i].body};
-        dm_verdict v = dm_judge_reply(&r);
+        dm_verdict v = dm_judge_reply(&dm_provider_openai, &r);
         cr_expect_eq(v, rows[i].content.p ? DM_GOOD : DM_ODD, "row %zu: %s", i, r.text);
         if (v == DM_GOOD)
             cr_expect(dm_str_eq((dm_str){r.content, r.n}, rows[i].content), "row %zu: %s", i,
@@ -287,11 +429,12 @@ Test(lm, wide_text)
                         body[n++] = (char)(unit >> 8 * (big ? width - 1 - k : k));
                 }
                 dm_reply r = {.status = 200, .body = {body, n}};
-                cr_expect_eq(dm_judge_reply(&r), DM_GOOD, "%d bytes, %d: %s", width, big, r.text);
+                cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_GOOD, "%d bytes, %d: %s",
+                             width, big, r.text);
                 cr_expect_str_eq(r.content, "yes");
                 free(r.content);
                 r = (dm_reply){.status = 200, .body = {body, n - 1}};
-                cr_expect_eq(dm_judge_reply(&r), DM_ODD);
+                cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_ODD);
             }
 }
 
@@ -301,7 +444,7 @@ Test(lm, a_key_in_an_answer_is_not_said)
     dm_secret_add(DM_STR("sk-a-secret-of-mine"));
     dm_reply r = {.status = 401,
                   .body = DM_STR(ERROR("null", "Incorrect API key: sk-a-secret-of-mine."))};
-    cr_expect_eq(dm_judge_reply(&r), DM_EJECT);
+    cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_EJECT);
     cr_expect(strstr(r.text, "Incorrect API key: ***"), "%s", r.text);
 }
 

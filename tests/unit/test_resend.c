@@ -165,7 +165,7 @@ static outcome ask(server *s, const char *more, int n, size_t bytes, int64_t mos
     cr_assert_not_null(lm, "%s", err.text);
     char *user = dm_alloc(bytes + 1);
     memset(user, 'x', bytes);
-    dm_prefix prefix = {NULL, 0, {NULL, 0}};
+    dm_prefix prefix = {NULL, 0};
     dm_lm_request r = {.prefix = &prefix,
                        .user = {user, bytes},
                        .temperature = NAN,

@@ -1,0 +1,239 @@
+/* OpenAI, and the form of its chat completions (contract 4.2). */
+#include "lm/openai.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- requests ---- */
+
+void dm_openai_url(dm_buf *b, const dm_lm_config *c, const char *base)
+{
+    (void)c;
+    dm_buf_printf(b, "%s/chat/completions", base);
+}
+
+/* Elements of the array, with a comma behind each: the last message follows. */
+void dm_openai_head(dm_buf *b, const dm_message *messages, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        dm_buf_printf(b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "",
+                      dm_message_role_name(messages[i].role));
+        dm_json_write_string(b, messages[i].content);
+        dm_buf_char(b, '}');
+    }
+}
+
+void dm_openai_sampling(dm_buf *b, const dm_lm_config *c, double temperature)
+{
+    bool put = isnan(temperature);
+    for (size_t i = 0; i < c->sampling->n; i++) {
+        const dm_member *m = &c->sampling->members[i];
+        dm_buf_char(b, ',');
+        dm_json_write_string(b, m->key);
+        dm_buf_char(b, ':');
+        if (dm_str_is(m->key, "temperature") && !isnan(temperature)) {
+            dm_py_float(b, temperature);
+            put = true;
+        } else {
+            dm_json_write(b, m->value, DM_JSON_COMPACT);
+        }
+    }
+    if (!put) {
+        dm_buf_text(b, ",\"temperature\":");
+        dm_py_float(b, temperature);
+    }
+}
+
+void dm_openai_body(dm_buf *b, const dm_outgoing *o)
+{
+    dm_buf_text(b, "{\"model\":");
+    dm_json_write_string(b, dm_str_of(o->config->name));
+    dm_buf_text(b, ",\"messages\":[");
+    dm_buf_str(b, o->head);
+    dm_buf_text(b,
+                o->head.n ? ",{\"role\":\"user\",\"content\":" : "{\"role\":\"user\",\"content\":");
+    dm_json_write_string(b, o->user);
+    dm_buf_text(b, "}]");
+    dm_buf_text(b, o->sampling);
+    if (o->format == DM_FORMAT_JSON_OBJECT)
+        dm_buf_text(b, ",\"response_format\":{\"type\":\"json_object\"}");
+    else if (o->format == DM_FORMAT_SCHEMA)
+        dm_buf_printf(b,
+                      ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+                      "\"DSPyProgramOutputs\",\"schema\":%.*s,\"strict\":true}}",
+                      DM_STR_ARG(o->schema));
+    const dm_value *extra = o->config->extra_body;
+    for (size_t i = 0; extra && i < extra->n; i++) {
+        dm_buf_char(b, ',');
+        dm_json_write_string(b, extra->members[i].key);
+        dm_buf_char(b, ':');
+        dm_json_write(b, extra->members[i].value, DM_JSON_COMPACT);
+    }
+    dm_buf_char(b, '}');
+}
+
+/* ---- replies ---- */
+
+/* A string, or a list of parts of which those of type "text" count; all else is as good as empty,
+ * for DSPy too (contract 4.2). */
+static void put_content(dm_buf *b, const dm_value *content)
+{
+    if (content && content->kind == DM_STRING)
+        dm_buf_str(b, content->text);
+    for (size_t i = 0; content && content->kind == DM_LIST && i < content->n; i++) {
+        const dm_value *part = content->items[i], *text = dm_value_get(part, "text");
+        if (text && text->kind == DM_STRING &&
+            strcmp(dm_reply_word(dm_value_get(part, "type")), "text") == 0)
+            dm_buf_str(b, text->text);
+    }
+}
+
+static void take_usage(dm_reply *r, const dm_value *usage)
+{
+    r->prompt = dm_reply_count(usage, "prompt_tokens");
+    r->completion = dm_reply_count(usage, "completion_tokens");
+    r->cached = dm_reply_count(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
+}
+
+/* An answer without content is one that does not parse: that is for whoever asked. */
+dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *root)
+{
+    const dm_value *choices = dm_value_get(root, "choices");
+    if (!choices || choices->kind != DM_LIST || choices->n == 0 ||
+        choices->items[0]->kind != DM_DICT)
+        return dm_value_get(root, "error")
+                   ? dm_reply_error(p, r, root)
+                   : dm_reply_end(r, DM_ODD, DM_FAULT_NONE, "an answer without choices", "");
+    const dm_value *choice = choices->items[0];
+    const char *reason = dm_reply_word(dm_value_get(choice, "finish_reason"));
+    take_usage(r, dm_value_get(root, "usage"));
+    r->truncated = strcmp(reason, "length") == 0;
+    if (strcmp(reason, "content_filter") == 0)
+        return dm_reply_end(r, DM_FINAL, DM_FAULT_FILTER,
+                            "the provider's content filter stopped the answer", "");
+    dm_buf b;
+    dm_buf_init(&b, 2 * DM_MAX_ANSWER);
+    put_content(&b, dm_value_get(dm_value_get(choice, "message"), "content"));
+    r->content = dm_buf_take(&b, &r->n);
+    return DM_GOOD;
+}
+
+static dm_meaning meaning_of(const char *code, const char *message)
+{
+    static const char *const overflow[] = {"maximum context length", "context length",
+                                           "context window",         "context size",
+                                           "too many tokens",        "prompt is too long",
+                                           "max_model_len",          NULL};
+    static const char *const filter[] = {"content_filter", "content_policy", NULL};
+    if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0)
+        return DM_MEANS_REFUSED;
+    if (strcmp(code, "rate_limit_exceeded") == 0)
+        return DM_MEANS_TOO_FAST;
+    if (strcmp(code, "context_length_exceeded") == 0 ||
+        strcmp(code, "exceed_context_size_error") == 0 || dm_reply_says(message, overflow))
+        return DM_MEANS_TOO_LONG;
+    return dm_reply_says(code, filter) ? DM_MEANS_FILTERED : DM_MEANS_STATUS;
+}
+
+void dm_openai_complain(dm_complaint *c, const dm_value *root)
+{
+    const dm_value *error = dm_value_get(root, "error"), *code = dm_value_get(error, "code");
+    const char *const messages[] = {dm_reply_word(error),
+                                    dm_reply_word(dm_value_get(error, "message")),
+                                    dm_reply_word(dm_value_get(root, "message")),
+                                    dm_reply_word(dm_value_get(root, "detail"))};
+    for (size_t i = 0; i < 4 && !*c->message; i++)
+        c->message = messages[i];
+    c->code = dm_reply_word(code);
+    if (!*c->code)
+        c->code = dm_reply_word(dm_value_get(error, "type"));
+    int64_t number = dm_reply_count(error, "code"); /* as some proxies have it, in a 200 */
+    if (c->status < 300 && number > 0 && number < 1000)
+        c->status = (long)number;
+    c->means = meaning_of(c->code, c->message);
+}
+
+/* ---- what is served ---- */
+
+void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base)
+{
+    (void)c;
+    dm_buf_printf(b, "%s/models", base);
+}
+
+static dm_str text_of(const dm_value *v)
+{
+    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
+}
+
+void dm_openai_models(dm_served *s, const dm_value *root, const char *name)
+{
+    const dm_value *data = dm_value_get(root, "data");
+    s->has_list = data && data->kind == DM_LIST && data->n > 0;
+    for (size_t i = 0; s->has_list && i < data->n; i++) {
+        const dm_value *item = data->items[i];
+        dm_str id = text_of(dm_value_get(item, "id"));
+        if (s->first.n == 0)
+            s->first = id;
+        if (!dm_str_is(id, name))
+            continue;
+        s->lists = true;
+        s->root = text_of(dm_value_get(item, "root"));
+        s->max_model_len = dm_reply_count(item, "max_model_len");
+    }
+}
+
+/* ---- OpenAI itself ---- */
+
+/* It alone knows max_tokens as max_completion_tokens (contract 4.2). */
+static const char *sampling_name(const dm_lm_config *c, const char *key)
+{
+    bool its_own = dm_same_origin(c->api_base[0], c->provider->key_host);
+    return its_own && strcmp(key, "max_tokens") == 0 ? "max_completion_tokens" : key;
+}
+
+static dm_response_format format(const dm_lm_config *c, dm_response_format wanted)
+{
+    static const char *const schema[] = {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4"};
+    static const char *const object[] = {"gpt-3.5-turbo", "gpt-4"};
+    if (wanted == DM_FORMAT_NONE)
+        return DM_FORMAT_NONE;
+    for (size_t i = 0; i < sizeof schema / sizeof *schema; i++)
+        if (strncmp(c->name, schema[i], strlen(schema[i])) == 0)
+            return wanted;
+    for (size_t i = 0; i < sizeof object / sizeof *object; i++)
+        if (strncmp(c->name, object[i], strlen(object[i])) == 0)
+            return DM_FORMAT_JSON_OBJECT;
+    return DM_FORMAT_NONE;
+}
+
+/* Per million tokens, US dollars, as listed in 2025. */
+static const struct {
+    const char *name;
+    double prompt, completion, cached;
+} prices[] = {{"gpt-4o-mini", 0.15, 0.60, 0.075},  {"gpt-4o", 2.50, 10.00, 1.25},
+              {"gpt-4.1-nano", 0.10, 0.40, 0.025}, {"gpt-4.1-mini", 0.40, 1.60, 0.10},
+              {"gpt-4.1", 2.00, 8.00, 0.50},       {"gpt-5-nano", 0.05, 0.40, 0.005},
+              {"gpt-5-mini", 0.25, 2.00, 0.025},   {"gpt-5", 1.25, 10.00, 0.125},
+              {"o4-mini", 1.10, 4.40, 0.275},      {"o3", 2.00, 8.00, 0.50}};
+
+static bool price(const dm_lm_config *c, dm_price *out)
+{
+    for (size_t i = 0; i < sizeof prices / sizeof *prices; i++)
+        if (strcmp(c->name, prices[i].name) == 0) {
+            *out = (dm_price){true, prices[i].prompt, prices[i].completion, prices[i].cached};
+            return true;
+        }
+    return false;
+}
+
+const dm_provider dm_provider_openai = {.name = "openai",
+                                        .base = "https://api.openai.com/v1",
+                                        .base_env = "OPENAI_BASE_URL",
+                                        DM_OPENAI_KEY,
+                                        .price = price,
+                                        .sampling_name = sampling_name,
+                                        .format = format,
+                                        DM_OPENAI_WIRE};

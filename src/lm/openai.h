@@ -1,0 +1,26 @@
+/* OpenAI's chat completions, which many servers speak: what their classes have in common. */
+#ifndef DM_LM_OPENAI_H
+#define DM_LM_OPENAI_H
+
+#include "lm/provider.h"
+
+void dm_openai_url(dm_buf *b, const dm_lm_config *c, const char *base);
+void dm_openai_head(dm_buf *b, const dm_message *messages, size_t n);
+void dm_openai_sampling(dm_buf *b, const dm_lm_config *c, double temperature);
+void dm_openai_body(dm_buf *b, const dm_outgoing *o);
+dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *root);
+void dm_openai_complain(dm_complaint *c, const dm_value *root);
+void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base);
+void dm_openai_models(dm_served *s, const dm_value *root, const char *name);
+
+/* OPENAI_API_KEY goes to this server whatever provider's name it is asked under, and nowhere else
+ * unasked (src/README.md §1). */
+#define DM_OPENAI_KEY                                                                              \
+    .key_env = "OPENAI_API_KEY", .key_host = "https://api.openai.com",                             \
+    .key_header = "Authorization: Bearer "
+#define DM_OPENAI_WIRE                                                                             \
+    .url = dm_openai_url, .head = dm_openai_head, .sampling = dm_openai_sampling,                  \
+    .body = dm_openai_body, .read = dm_openai_read, .complain = dm_openai_complain,                \
+    .models_url = dm_openai_models_url, .models = dm_openai_models
+
+#endif
