@@ -173,8 +173,7 @@ static size_t check_xml_messages(dm_arena *a, const dm_value *all)
 Test(golden_adapter, xml_prompts)
 {
     dm_arena *a = dm_arena_new(0);
-    cr_expect_eq(check_xml_messages(a, dm_value_get(golden(a, "adapters.json"), "adapters")),
-                 3);
+    cr_expect_eq(check_xml_messages(a, dm_value_get(golden(a, "adapters.json"), "adapters")), 3);
     cr_expect_eq(check_xml_messages(a, dm_value_get(golden(a, "xml.json"), "messages")), 4);
     dm_arena_free(a);
 }

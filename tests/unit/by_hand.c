@@ -271,7 +271,8 @@ dm_pool *crew_pool(crew **out, int n, const dm_setup *setup, hand_server *server
     c->end = &c->first;
     for (int k = 0; k < n; k++) {
         ports[k] = (port){c, k};
-        c->member[k].worker = dm_worker_new((dm_worker_port){.send = from_worker, .user = &ports[k]}, setup);
+        c->member[k].worker =
+            dm_worker_new((dm_worker_port){.send = from_worker, .user = &ports[k]}, setup);
     }
     *out = c;
     dm_pool *p = dm_pool_new(&c->link, setup, &err);
