@@ -336,12 +336,13 @@ static dm_status nothing_usable(const dm_result *r, size_t n)
     return DM_E_DATA;
 }
 
-static dm_status check_answers(const compilation *c, dm_error *err)
+static dm_status check_answers(const compilation *c, bool cut, dm_error *err)
 {
     dm_usage u = dm_pool_stats_of(c->session.pool).usage;
     if (u.requests > 0 && u.answers == 0)
-        return dm_fail(err, DM_E_MODEL, "%lld calls gave no usable answer; nothing was compiled",
-                       (long long)u.requests);
+        return dm_fail(err, DM_E_MODEL, "%lld calls gave no usable answer%s; nothing was compiled",
+                       (long long)u.requests,
+                       cut ? ", and what is left of the budget does not hold another run" : "");
     return DM_OK;
 }
 
@@ -374,7 +375,7 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
     const char *program = dm_arena_printf(c->arena, "%s/program.json", c->job->out);
     dm_status st = stopped ? DM_OK : check_usable(c, err); /* it knows the server's words */
     if (st == DM_OK && (!stopped || stopped == DM_STOP_BUDGET))
-        st = check_answers(c, err);
+        st = check_answers(c, stopped == DM_STOP_BUDGET, err);
     if (st == DM_OK)
         st = write_files(c, scores->n ? scores : NULL, err);
     if (st != DM_OK)

@@ -121,7 +121,7 @@ static void ask_again(dm_call *c, const dm_reply *r)
         char text[1024];
         snprintf(text, sizeof text, "%s: model %s: %s, after %lld attempts", e->base,
                  c->model->config->name, r->text,
-                 (long long)(c->request.odd_before + c->usage.odd));
+                 (long long)c->request.odd_before + (long long)c->usage.odd);
         dm_call_fail(c, DM_FAULT_SERVER, text, (int)r->status);
         return;
     }

@@ -2,7 +2,7 @@
 # what cannot be capped is refused before a call.
 LEAKS=0
 . tests/lib.sh
-plan 33
+plan 38
 start_mock --rule planted --seed 6 --latency 2
 "$MOCK" --make-data 60 6 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 6 1000 >"$DIR/val.jsonl"
@@ -67,6 +67,10 @@ check "not passed: $CALLS of 400" [ "$CALLS" -le 400 -a "$CALLS" -ge 280 ]
 check "left: $(json left.calls out)" [ "$(json left.calls out)" -le 1 ]
 check "on 5 ranks" run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile mipro.json --out=m5 --budget.calls=400
 check "the same program" [ "$(sum m1)" = "$(sum m5)" ]
+for cap in 90 110; do # shares that hold no proposal: the search goes on without
+	check "MIPROv2 under a cap of $cap" spent "$PROGRAM" compile mipro.json --out=m$cap --budget.calls=$cap
+	check "used up: $CALLS" [ "$CALLS" -le $cap -a "$CALLS" -ge $((cap - 1)) ]
+done
 check "a cap that lets nothing be searched" run 0 "$PROGRAM" compile mipro.json --out=m0 --budget.calls=30
 
 check "money without a price is refused" run 78 "$PROGRAM" compile job.json --out=no --lm=openai/unheard-of '--budget.cost=$5'
@@ -81,3 +85,7 @@ check "and when one of several is such a host" unpriced https://api.together.xyz
 check "and when it is the proposer's alone" unpriced https://ollama.com/v1 --optimizer=mipro_v2 \
 	'--lms.prompt={"model": "hosted_vllm/any", "api_base": "https://ollama.com/v1", "max_tokens": 50}'
 check "zeros are a price" run 0 "$PROGRAM" plan job.json '--budget.cost=$5' --lm.api_base=https://api.together.xyz/v1 '--lm.price={"prompt": 0, "completion": 0}'
+stop_mock
+start_mock --fault 400=1
+run 69 "$PROGRAM" compile job.json --out=none --lm.api_base="$MOCK_URL" --budget.calls=10
+check "calls in vain, and no budget for more" said "what is left of the budget does not hold another run"
