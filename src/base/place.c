@@ -73,8 +73,11 @@ static int rename_to_free(const char *from, const char *to)
 
 dm_status dm_place_move_aside(const char *path, char aside[PATH_MAX], dm_error *err)
 {
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') /* beside a folder, not in it */
+        n--;
     for (int i = 1; i < MOST_ASIDE; i++) {
-        if (snprintf(aside, PATH_MAX, "%s.%d", path, i) >= PATH_MAX)
+        if (snprintf(aside, PATH_MAX, "%.*s.%d", (int)n, path, i) >= PATH_MAX)
             return dm_fail(err, DM_E_OUTPUT, "%s: the path is too long", path);
         int why = rename_to_free(path, aside);
         if (why == 0)

@@ -61,11 +61,17 @@ static bool is_within(const char *path, const char *folder)
     return strncmp(inner, outer, n) == 0 && (inner[n] == '/' || inner[n] == 0 || n == 1);
 }
 
+static bool has_bytes(const char *path)
+{
+    struct stat s;
+    return lstat(path, &s) == 0 && (!S_ISREG(s.st_mode) || s.st_size > 0);
+}
+
 /* A journal or a status that dspy-mpi wrote. */
 static bool is_an_out(dm_arena *a, const dm_job *job)
 {
     const char *status = in_out(a, job, "status.json"), *journal = in_out(a, job, "journal");
-    return (access(status, F_OK) == 0 && dm_owned_file(status, "status.json", NULL) == DM_OK) ||
+    return (has_bytes(status) && dm_owned_file(status, "status.json", NULL) == DM_OK) ||
            dm_journal_is_one(journal);
 }
 
@@ -122,12 +128,6 @@ static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
     if (status && dm_value_equal(status, dm_value_text(a, "done")) && last)
         *finished = last;
     return DM_OK;
-}
-
-static bool has_bytes(const char *path)
-{
-    struct stat s;
-    return lstat(path, &s) == 0 && (!S_ISREG(s.st_mode) || s.st_size > 0);
 }
 
 dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,

@@ -153,6 +153,8 @@ rm -rf o o.* && cp -r whole real && ln -s real o
 check "--fresh behind a link moves the folder, the link stays" sh -c "'$PROGRAM' compile job.json --fresh >out 2>err && [ -L o ] && [ -s real/program.json ] && cmp -s whole/journal real.1/journal"
 rm -rf o real real.1 && cp -r whole o && ln -s nowhere o.1
 check "a link that leads nowhere is not overwritten" sh -c "'$PROGRAM' compile job.json --fresh >out 2>err && [ -L o.1 ] && [ -s o.2/journal ]"
+rm -rf o o.* && cp -r whole o
+check "--out=o/ with --fresh: beside it, not in it" sh -c "'$PROGRAM' compile job.json --fresh --out=o/ >out 2>err && cmp -s whole/journal o.1/journal && [ -s o/program.json ]"
 rm -rf o o.* && cp -r whole o && rm o/program.json && echo mine >o/program.json.part
 check "nor is a file beside the one that is written" sh -c "'$PROGRAM' compile job.json >out 2>err && [ \"\$(cat o/program.json.part)\" = mine ] && [ -s o/program.json ]"
 
@@ -180,6 +182,13 @@ check "a cache that is a file" run 73 "$PROGRAM" eval job.json --cache=file
 
 # ---- in mid-run ----
 
+stop_mock
+start_mock --rule planted --seed 9 --mark yes --latency 60 # so that there is a middle on a busy machine too
+sed -i "s|http://127.0.0.1:[0-9]*/v1|$MOCK_URL|" job.json
+rm -rf o o.*
+run 0 "$PROGRAM" compile job.json
+post /whole >/dev/null
+
 # disturbed WHAT SENTENCE: what is done to it while the run goes on, and what it says; then again to the end
 disturbed() {
 	what=$1 sentence=$2
@@ -187,7 +196,7 @@ disturbed() {
 	post /reset >/dev/null
 	"$PROGRAM" compile job.json >out 2>err &
 	pid=$!
-	until [ "$(stat_of requests)" -ge $((calls / 4)) ]; do sleep 0.02; done
+	until [ "$(stat_of requests)" -ge $((calls / 8)) ]; do :; done
 	eval "$what"
 	wait $pid
 	rc=$?
@@ -222,7 +231,7 @@ theirs() { # a program of somebody's comes while the run goes on
 	post /reset >/dev/null
 	"$PROGRAM" compile job.json >out 2>err &
 	pid=$!
-	until [ "$(stat_of requests)" -ge $((calls / 4)) ]; do sleep 0.02; done
+	until [ "$(stat_of requests)" -ge $((calls / 8)) ]; do :; done
 	echo '{"mine": 1}' >o/program.json
 	wait $pid
 	[ $? = 73 ] && said "not written by dspy-mpi" && [ "$(cat o/program.json)" = '{"mine": 1}' ] && mv o/program.json mine &&
@@ -231,6 +240,10 @@ theirs() { # a program of somebody's comes while the run goes on
 check "a program.json that comes in mid-run is not overwritten, and nothing is paid again" theirs
 
 # ---- crafted ones: time and memory ----
+
+stop_mock
+start_mock --rule planted --seed 9
+sed -i "s|http://127.0.0.1:[0-9]*/v1|$MOCK_URL|" job.json
 
 # crafted KIND BYTES CODE [VIRTUAL-KIB]
 crafted() {
