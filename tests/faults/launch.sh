@@ -71,7 +71,7 @@ code() { # the exit code is
 }
 attempts() { # and each for this reason
 	[ "$(grep -c 'attempt [0-9]' "$D/err") $(grep -c "$2.*attempt [0-9]" "$D/err")" = "$1 $1" ] || {
-		echo "not $1 further attempts"
+		echo "not $1 further attempts:" "$(grep 'attempt [0-9]' "$D/err")"
 		return 1
 	}
 }
@@ -233,19 +233,14 @@ stuck() { # one rank never comes to MPI_Init
 	preloaded HANGING_RANK=1 DM_BEGIN_SECONDS=4 "$PROGRAM" launch -n 3 --restarts 0 compile "$DIR/job.json" --out="$D/o"
 	code 70 && ends 1 && clean
 }
+begun() { until ls "$D"/tmp/dspy-mpi.* >/dev/null 2>&1; do sleep 0.01; done; } # it has come to its first step
 early() { # asked to stop at any moment of the start
-	for moment in 0.01 0.1 0.25 0.4 0.6 0.9; do
+	for moment in 0 0.1 0.25 0.4 0.6 0.9; do
 		compile
+		begun
 		sleep $moment
-		kill -TERM $pid 2>/dev/null
-		wait $pid
-		rc=$?
-		# before its first line it is ended by the signal, as any process is
-		[ $rc = 75 ] || { [ $rc = 143 ] && [ $moment = 0.01 ]; } || {
-			echo "after $moment s: exit $rc"
-			return 1
-		}
-		ends 1 && clean || return
+		kill -TERM $pid
+		code 75 && ends 1 && clean || return
 	done
 	whole && clean
 }
