@@ -141,7 +141,7 @@ Test(simulated, none_is_lost_to_chance)
     const char *many = getenv("ODD_ROWS");
     world w = world_new(ONE_PREDICTOR);
     dm_hash h;
-    w.setup.sets[1] = w.val = questions(w.arena, 100, many ? (int)strtol(many, NULL, 10) : 10000);
+    w.setup.sets[1] = w.val = questions(w.arena, 100, many ? (int)strtol(many, NULL, 10) : 60000);
     w.sim.odd = 0.25;
     w.sim.ranks = 20;
     cr_expect_eq(evaluate(&w, &h), 0);
