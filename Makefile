@@ -135,7 +135,7 @@ bench-recorded: $(B)/tests/bench-search ## the samplers on recorded score matric
 	nice -n 10 $< recorded folder=$(or $(FOLDER),../shared/recorded)
 
 unit: $(UNIT) example ## unit and golden tests (make unit FILTER='json/*' for some)
-	$(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
+	LSAN_OPTIONS="suppressions=tests/lsan.supp print_suppressions=0" $(UNIT) -j2 $(if $(FILTER),--filter '$(FILTER)')
 
 $(B)/tests/%.o: CPPFLAGS += -Itests
 
