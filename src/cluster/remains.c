@@ -62,7 +62,7 @@ static size_t signal_processes(const char *status, int number)
     dm_str wanted = {text,
                      1 + (size_t)snprintf(text, sizeof text, "%cDM_STATUS_FILE=%s", 0, status)};
     for (struct dirent *e; (e = readdir(d));) {
-        pid_t pid = isdigit((unsigned char)e->d_name[0]) ? (pid_t)atol(e->d_name) : 0;
+        pid_t pid = isdigit((unsigned char)e->d_name[0]) ? (pid_t)strtol(e->d_name, NULL, 10) : 0;
         if (pid <= 1 || pid == getpid() || !has_variable(e->d_name, wanted))
             continue;
         if (number == 0 || kill(pid, number) == 0)
