@@ -156,6 +156,22 @@ killed_and_resumed() {
 		not_ok "killed $hits times$problem" "$DIR/err"
 	fi
 }
+# side_by_side N RUN JUDGE ARGUMENT...: RUN for each argument in the background, N at once; then JUDGE for each, in order
+side_by_side() {
+	at_once=$1 run=$2 judge=$3
+	shift 3
+	while [ $# -gt 0 ]; do
+		pids="" batch=""
+		for _ in $(seq "$at_once"); do
+			[ $# -gt 0 ] || break
+			"$run" "$1" &
+			pids="$pids $!" batch="$batch $1"
+			shift
+		done
+		for pid in $pids; do wait "$pid"; done
+		for argument in $batch; do "$judge" "$argument"; done
+	done
+}
 # rounds_of_kills CALLS: ROUNDS rounds, or until so many kills as MIN_HITS have hit; one result a round
 rounds_of_kills() {
 	round=0

@@ -62,24 +62,16 @@ one() { # one KIND: a compile of its own
 	kill $mock
 	wait $mock
 }
-set -- $KINDS
-while [ $# -gt 0 ]; do
-	pids="" batch=""
-	for _ in $(seq "$AT_ONCE"); do
-		[ $# -gt 0 ] || break
-		one "$1" &
-		pids="$pids $!" batch="$batch $1"
-		shift
-	done
-	for pid in $pids; do wait "$pid"; done
-	for kind in $batch; do
-		files=$(leaked $(ls -d "$DIR/runs/$kind".*))
-		spoilt=$(json faulted "$DIR/$kind.stats")
-		masked=$(cat "$DIR/runs/$kind".[oe]* "$DIR/runs/$kind.o"/*.jsonl 2>/dev/null | grep -c '\*\*\*')
-		check "$kind, $spoilt answers, exit $(cat "$DIR/$kind.rc"), *** in $masked lines ${files:+($files)}" \
-			[ -z "$files" -a "$spoilt" -gt 0 -a "$(cat "$DIR/$kind.rc")" != 124 -a -s "$DIR/runs/$kind.err" ]
-	done
-done
+judge() { # judge KIND: what its run left
+	kind=$1
+	files=$(leaked $(ls -d "$DIR/runs/$kind".*))
+	spoilt=$(json faulted "$DIR/$kind.stats")
+	masked=$(cat "$DIR/runs/$kind".[oe]* "$DIR/runs/$kind.o"/*.jsonl 2>/dev/null | grep -c '\*\*\*')
+	check "$kind, $spoilt answers, exit $(cat "$DIR/$kind.rc"), *** in $masked lines ${files:+($files)}" \
+		[ -z "$files" -a "$spoilt" -gt 0 -a "$(cat "$DIR/$kind.rc")" != 124 -a -s "$DIR/runs/$kind.err" ]
+}
+# shellcheck disable=SC2086
+side_by_side "$AT_ONCE" one judge $KINDS
 masks=$(grep -rl '\*\*\*' "$DIR/runs" | wc -l)
 check "*** stands where the key was, in $masks files" [ "$masks" -gt 20 ]
 looks=$(cat "$DIR"/runs/*.looks | wc -l)

@@ -36,29 +36,21 @@ one() { # one KIND: a compile of its own, in the background
 	wait $mock
 }
 job '"http://127.0.0.1:9/v1"'
-set -- $REQUEST $CONTENT
-while [ $# -gt 0 ]; do
-	pids="" batch=""
-	for _ in $(seq "$AT_ONCE"); do
-		[ $# -gt 0 ] || break
-		one "$1" &
-		pids="$pids $!" batch="$batch $1"
-		shift
-	done
-	for pid in $pids; do wait "$pid"; done
-	for kind in $batch; do
-		class=server most=12
-		case " $CONTENT " in *" $kind "*) class=parse most=4 ;; esac
-		got="$(cat "$DIR/$kind.rc") $(counted "$DIR/$kind.out") $(json poisoned "$DIR/$kind.stats")"
-		line=$(line_of o.$kind)
-		case $line in *"\"score\": 0.25, \"error\": \"$class\", \"message\": \""*) ;; *) got="$got $line" ;; esac
-		if [ "$got" = "0 30 1 $most" ]; then
-			ok "$kind: failed as $class, $most requests in two programs: ${line##*message}"
-		else
-			not_ok "$kind: $got" "$DIR/$kind.err" "$DIR/$kind.out"
-		fi
-	done
-done
+judge() { # judge KIND: what its run left
+	kind=$1
+	class=server most=12
+	case " $CONTENT " in *" $kind "*) class=parse most=4 ;; esac
+	got="$(cat "$DIR/$kind.rc") $(counted "$DIR/$kind.out") $(json poisoned "$DIR/$kind.stats")"
+	line=$(line_of o.$kind)
+	case $line in *"\"score\": 0.25, \"error\": \"$class\", \"message\": \""*) ;; *) got="$got $line" ;; esac
+	if [ "$got" = "0 30 1 $most" ]; then
+		ok "$kind: failed as $class, $most requests in two programs: ${line##*message}"
+	else
+		not_ok "$kind: $got" "$DIR/$kind.err" "$DIR/$kind.out"
+	fi
+}
+# shellcheck disable=SC2086
+side_by_side "$AT_ONCE" one judge $REQUEST $CONTENT
 
 # Text that is odd and still text
 for kind in 'nul:a\u0000b' 'lone_surrogate:a�b'; do

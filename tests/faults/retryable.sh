@@ -17,11 +17,11 @@ cat >"$DIR/job.json" <<EOF
  "lm": {"model": "hosted_vllm/any", "concurrency": 64, "num_retries": 12, "timeout": 20}}
 EOF
 evidence() { (cd "$DIR/$1" && cat program.json predictions.jsonl trials.csv candidates/*); }
-one() { # one KIND RATE: a compile of its own, in the background
+one() { # one KIND [RATE]: a compile of its own, in the background
 	kind=$1
 	timeout=20
 	case $kind in stall_body) timeout=1 ;; huge_body) timeout=10 ;; esac
-	"$MOCK" --port-file "$DIR/$kind.port" --rule planted --seed 3 --retry-after 1 --slow 300 --fault "$kind=$2" >/dev/null &
+	"$MOCK" --port-file "$DIR/$kind.port" --rule planted --seed 3 --retry-after 1 --slow 300 --fault "$kind=${2:-$RATE}" >/dev/null &
 	mock=$!
 	until [ -s "$DIR/$kind.port" ]; do sleep 0.05; done
 	host=127.0.0.1:$(cat "$DIR/$kind.port")
@@ -37,23 +37,15 @@ mv "$DIR/o.503" "$DIR/whole"
 rm "$DIR/503.port"
 check "the run without faults: exit $(cat "$DIR/503.rc")" [ "$(cat "$DIR/503.rc")" = 0 ]
 evidence whole >"$DIR/whole.txt"
-set -- $KINDS
-while [ $# -gt 0 ]; do
-	pids="" batch=""
-	for _ in $(seq "$AT_ONCE"); do
-		[ $# -gt 0 ] || break
-		one "$1" "$RATE" &
-		pids="$pids $!" batch="$batch $1"
-		shift
-	done
-	for pid in $pids; do wait "$pid"; done
-	for kind in $batch; do
-		spoilt="$(json faulted "$DIR/$kind.stats") of $(json requests "$DIR/$kind.stats")"
-		evidence "o.$kind" 2>/dev/null >"$DIR/txt"
-		if [ "$(cat "$DIR/$kind.rc")" = 0 ] && cmp -s "$DIR/txt" "$DIR/whole.txt" && [ "${spoilt%% *}" -gt 10 ]; then
-			ok "$kind, $spoilt answers: the same program and scores, $(json seconds "$DIR/$kind.out") s"
-		else
-			not_ok "$kind, $spoilt answers: exit $(cat "$DIR/$kind.rc")" "$DIR/$kind.err" "$DIR/$kind.out"
-		fi
-	done
-done
+judge() { # judge KIND: what its run left
+	kind=$1
+	spoilt="$(json faulted "$DIR/$kind.stats") of $(json requests "$DIR/$kind.stats")"
+	evidence "o.$kind" 2>/dev/null >"$DIR/txt"
+	if [ "$(cat "$DIR/$kind.rc")" = 0 ] && cmp -s "$DIR/txt" "$DIR/whole.txt" && [ "${spoilt%% *}" -gt 10 ]; then
+		ok "$kind, $spoilt answers: the same program and scores, $(json seconds "$DIR/$kind.out") s"
+	else
+		not_ok "$kind, $spoilt answers: exit $(cat "$DIR/$kind.rc")" "$DIR/$kind.err" "$DIR/$kind.out"
+	fi
+}
+# shellcheck disable=SC2086
+side_by_side "$AT_ONCE" one judge $KINDS
