@@ -25,6 +25,7 @@
 #define LOOK_MS      50
 #define PATIENCE     5.0 /* s, of the guard: mpirun leaves its ranks 1.9 s */
 #define MOST_ENVIRON (8 << 20)
+#define CLAIMS       100 /* starts at the same moment that may take a folder for a dead one's */
 
 extern char **environ;
 
@@ -180,7 +181,9 @@ static void host_name(char name[256])
         snprintf(name, 256, "unknown");
 }
 
-/* A folder of ours on this host whose launcher and guard have both been killed. */
+/* A folder of ours on this host whose launcher and guard have both been killed. One that was killed
+ * before it wrote who owns the folder left it empty, or with an empty owner's file: nobody can tell
+ * that from a launcher that is about to write, which therefore looks again (claim). */
 static void clear_if_dead(dm_run_folder *f)
 {
     char path[PATH_MAX + 8], host[256], text[256] = "";
@@ -190,13 +193,22 @@ static void clear_if_dead(dm_run_folder *f)
     if (lstat(f->path, &s) != 0 || !S_ISDIR(s.st_mode) || s.st_uid != geteuid())
         return;
     f->lock = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (f->lock < 0)
+    if (f->lock < 0) {
+        if (errno == ENOENT)
+            (void)rmdir(f->path); /* refused where there is anything in it */
         return;
+    }
     host_name(host);
     ssize_t n = read(f->lock, text, sizeof text - 1);
-    if (n > 0 && strcmp(text, host) == 0 && flock(f->lock, LOCK_EX | LOCK_NB) == 0) {
-        dm_run_folder_clear(f, PATIENCE);
-        remove_tree(f->path);
+    bool other = n > 0 && strcmp(text, host) != 0;
+    if (!other && flock(f->lock, LOCK_EX | LOCK_NB) == 0) {
+        n = pread(f->lock, text, sizeof text - 1, 0); /* it may have been written meanwhile */
+        if (n > 0 && strcmp(text, host) == 0) {
+            dm_run_folder_clear(f, PATIENCE);
+            remove_tree(f->path);
+        } else if (n == 0 && unlink(path) == 0) {
+            (void)rmdir(f->path);
+        }
     }
     close(f->lock);
 }
@@ -215,27 +227,52 @@ static void clear_dead(const char *base)
         closedir(d);
 }
 
+/* Writes who owns it. again: another launcher took it for a dead one's, and removed it. */
+static dm_status claim(dm_run_folder *f, bool *again, dm_error *err)
+{
+    char path[PATH_MAX + 8], host[256];
+    struct stat s;
+    owner_of(f, path);
+    host_name(host);
+    f->lock = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    *again = f->lock < 0 && errno == ENOENT;
+    if (f->lock < 0 && !*again)
+        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", path, strerror(errno));
+    if (*again)
+        return DM_OK;
+    /* held by another: it judges this very folder. Where there are no locks, none is taken over. */
+    *again = flock(f->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!*again && write(f->lock, host, strlen(host)) != (ssize_t)strlen(host))
+        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", path, strerror(errno));
+    *again |= fstat(f->lock, &s) == 0 && s.st_nlink == 0;
+    if (*again) {
+        close(f->lock);
+        f->lock = -1;
+    }
+    return DM_OK;
+}
+
 static dm_status make(dm_run_folder *f, dm_error *err)
 {
-    char base[PATH_MAX], path[PATH_MAX + 8], host[256];
+    char base[PATH_MAX];
     const char *wanted = getenv("TMPDIR");
     wanted = wanted && *wanted ? wanted : "/tmp";
     if (!realpath(wanted, base) || strlen(base) + 64 > sizeof base)
         return dm_fail(err, DM_E_OUTPUT, "launch: TMPDIR %s: %s", wanted, strerror(errno));
     clear_dead(base);
-    snprintf(f->path, sizeof f->path, "%.*s/" PREFIX "XXXXXX", PATH_MAX - 64, base);
-    if (!mkdtemp(f->path))
-        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", f->path, strerror(errno));
-    name_files(f);
-    owner_of(f, path);
-    host_name(host);
-    f->lock = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (f->lock < 0)
-        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", path, strerror(errno));
-    (void)flock(f->lock, LOCK_EX | LOCK_NB); /* where there are no locks, none is taken over */
-    if (write(f->lock, host, strlen(host)) != (ssize_t)strlen(host))
-        return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", path, strerror(errno));
-    return DM_OK;
+    dm_status st = DM_OK;
+    bool again = true;
+    for (int i = 0; i < CLAIMS && st == DM_OK && again; i++) {
+        snprintf(f->path, sizeof f->path, "%.*s/" PREFIX "XXXXXX", PATH_MAX - 64, base);
+        if (!mkdtemp(f->path))
+            return dm_fail(err, DM_E_OUTPUT, "launch: %s: %s", f->path, strerror(errno));
+        name_files(f);
+        st = claim(f, &again, err);
+    }
+    if (st == DM_OK && again)
+        return dm_fail(err, DM_E_OUTPUT, "launch: %s: it is removed as soon as it is made",
+                       f->path);
+    return st;
 }
 
 /* ---- the guard ---- */
