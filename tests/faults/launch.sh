@@ -28,7 +28,15 @@ launch() { # launch COMMAND...: in the background, of its own session
 	TMPDIR="$D/tmp" setsid "$@" >"$D/out" 2>"$D/err" &
 	pid=$!
 }
-compile() { launch "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=${flight:-2}; }
+slow() { # the answers take long until the scene opens, so that no run ends before its scene has begun
+	rm -f "$D/open"
+	base=${MOCK_URL%/v1}/until$D/open/v1
+}
+open() { : >"$D/open"; }
+compile() {
+	slow
+	launch "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=${flight:-2} --lm.api_base="$base"
+}
 works() { # waits until it works, and looks at who there is
 	until [ "$(size)" -gt $grown ]; do
 		ours >/dev/null || return 1
@@ -53,7 +61,11 @@ ends() { # within so many s: all processes of the run
 	return 1
 }
 ended() { [ ! -e "/proc/$pid" ] || grep -q ') Z' "/proc/$pid/stat" 2>/dev/null; } # the shell may have seen it
-code() { # the exit code is
+code() { # the exit code is, when the answers come at once
+	open
+	slowly "$1"
+}
+slowly() {
 	for _ in $(seq 600); do # it may never end
 		ended && break
 		sleep 0.1
@@ -86,6 +98,7 @@ clean() {
 }
 stopped() { [ "$(json status "$D/o/status.json")" = stopped ] || { echo "not stopped in order" && return 1; }; }
 whole() { # the same command, with more calls in flight, ends as the undisturbed run did
+	open
 	TMPDIR="$D/tmp" timeout -k 5 100 "$PROGRAM" launch -n 2 compile "$DIR/job.json" --out="$D/o" >"$D/out.2" 2>"$D/err.2" || {
 		echo "resumed: exit $?" "$(tail -2 "$D/err.2")"
 		return 1
@@ -98,7 +111,8 @@ set_clock() { echo "$1" >"$D/shift"; }
 with_clock() { # with_clock SHIFT OPTION...
 	set_clock "$1"
 	shift
-	preloaded WALL_SHIFT="$D/shift" "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2
+	slow
+	preloaded WALL_SHIFT="$D/shift" "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
 }
 # fake WORDS...: an mpirun of these lines
 fake() {
@@ -161,21 +175,18 @@ mpirun_killed() {
 	works && kill -9 "$mpirun" && code 0 && attempts 1 "without a result" && same && ends 1 && clean
 }
 launcher_killed() {
-	flight=1 # 20 s are left
 	compile
 	works || return
 	until grep -q 'worth it' "$D/err"; do sleep 0.05; done # for the next 15 s mpirun has nothing to say that could fail
 	kill -9 $pid && ends 12 && clean && whole && clean
 }
 launcher_and_mpirun() { # the launcher killed while mpirun is stopped and cannot hear of it; then both killed
-	flight=1 # 20 s are left
 	compile
 	works && kill -STOP "$mpirun" && kill -9 $pid && ends 15 && clean || return
 	compile
 	works && kill -9 $pid "$mpirun" && ends 12 && clean && whole && clean
 }
 all_killed() { # with the guard: the next start cleans up
-	flight=1 # 20 s are left
 	compile
 	works || return
 	kill -9 $(ours)
@@ -186,21 +197,25 @@ hangup() {
 	works && kill -HUP $pid && code 75 && stopped && ends 1 && clean && whole
 }
 nohup() {
-	launch env nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2
+	slow
+	launch env nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
 	works && kill -HUP $pid && code 0 && attempts 0 "" && same && ends 1 && clean
 }
 terminal() { # is closed: its other end is gone
 	command -v script >/dev/null || return 77
-	launch script -qc "$PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=1" /dev/null
+	slow
+	launch script -qc "$PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=2 --lm.api_base=$base" /dev/null
 	works && kill -9 $pid && ends 30 && stopped && clean && whole
 }
 timed_out() { # timeout signals the launcher and its group
-	launch timeout --preserve-status 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=1
+	slow
+	launch timeout --preserve-status 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
 	works
-	code 75 && stopped && ends 1 && clean || return
-	launch timeout -s KILL 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=1
+	slowly 75 && stopped && ends 1 && clean || return
+	slow
+	launch timeout -s KILL 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
 	works
-	code 137 && ends 12 && clean && whole
+	slowly 137 && ends 12 && clean && whole
 }
 second_term() { # while mpirun is stopped
 	compile
@@ -263,7 +278,8 @@ missing() {
 }
 background() { # of a terminal that stops who writes to it from there
 	command -v script >/dev/null || return 77
-	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=4 2>$D/err.1 & wait'" /dev/null
+	slow
+	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=4 --lm.api_base=$base 2>$D/err.1 & wait'" /dev/null
 	works && code 0 && same && grep -q '"status": "done"' "$D/out" && ends 1 && clean
 }
 tmpdir() { # a metric finds the user's temporary folder, and what it puts there stays

@@ -14,7 +14,8 @@
  *           [--mark yes] [--echo yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
- * --stall-after), POST /whole and /known (see stats.h). Answers are a pure function
+ * --stall-after), POST /whole and /known (see stats.h). Behind a base of /until/FILE/v1 each answer
+ * takes half a second more as long as FILE is not there. Answers are a pure function
  * of the request; whether one is spoilt is one of seed, request and attempt. It ends with the
  * process that started it (not with --orphan yes), on SIGTERM, and after --max-seconds (600). */
 #include "answers.h"
@@ -80,6 +81,17 @@ static double delay_of(uint64_t hash)
     if (m.high > 0)
         d = m.low + (m.high - m.low) * dm_draw_double(m.seed, 77, key);
     return d + m.jitter * dm_draw_double(m.seed, 78, key);
+}
+
+/* So that a run under test cannot end before the test has done to it what it wants to do. */
+static double until_there(const char *path)
+{
+    char file[256];
+    const char *end = strstr(path, "/v1/");
+    if (strncmp(path, "/until/", 7) != 0 || !end)
+        return 0;
+    snprintf(file, sizeof file, "%.*s", (int)(end - path - 6), path + 6);
+    return access(file, F_OK) == 0 ? 0 : 0.5;
 }
 
 static bool known_model(const char *name)
@@ -204,7 +216,7 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
                       .finish = reply.finish,
                       .prompt_tokens = m.mark ? (size_t)mock_stats_mark(r->hash) : tokens,
                       .cached_tokens = tokens * (size_t)m.cached / 100,
-                      .delay = delay_of(r->hash)};
+                      .delay = delay_of(r->hash) + until_there(http->path)};
         o.content = reply.content.len ? dm_buf_view(&reply.content) : DM_STR("");
         o.content = cut(o.content, r->max_tokens, &o.finish);
         completion = (long)(o.content.n + 3) / 4;
