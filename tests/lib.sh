@@ -75,6 +75,20 @@ start_mock() {
 	done
 	MOCK_URL="http://127.0.0.1:$(cat "$DIR/port")/v1"
 }
+# Until opened, what asks SLOW_URL waits half a second longer for each answer: no run ends before the test has done to
+# it what it wants to do, on a machine under load too.
+shut() {
+	rm -f "$DIR/opened"
+	SLOW_URL=${MOCK_URL%/v1}/until$DIR/opened/v1
+}
+opened() { : >"$DIR/opened"; }
+# under_way PID OUT [BYTES]: waits until the journal in OUT has more than so many, 3,000; PID is the run's
+under_way() {
+	until [ -f "$2/journal" ] && [ "$(wc -c <"$2/journal")" -gt "${3:-3000}" ]; do
+		kill -0 "$1" 2>/dev/null || return 1
+		sleep 0.02
+	done
+}
 stop_mock() {
 	kill "$MOCK_PID" 2>/dev/null
 	wait "$MOCK_PID" 2>/dev/null

@@ -54,7 +54,7 @@ asked() { # of both servers together
 }
 mpirun --version | grep -q ' 5\.' && agent=plm_ssh_agent || agent=plm_rsh_agent
 compile() {
-	timeout -k 5 120 "$DIR/on" "node-$$-1" "$PROGRAM" launch -n 6 --hostfile "$DIR/hosts" --mca $agent "$DIR/on" compile "$DIR/job.json" --out="$1" --verbose
+	timeout -k 5 120 "$DIR/on" "node-$$-1" "$PROGRAM" launch -n 6 --hostfile "$DIR/hosts" --mca $agent "$DIR/on" compile "$DIR/job.json" --out="$1" --verbose ${2:+--lm.api_base="$2"}
 }
 "$MOCK" --make-data 80 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 80 9 1000 >"$DIR/val.jsonl"
@@ -69,18 +69,21 @@ rc=$?
 check "on two hosts" [ $rc = 0 ]
 check "three workers on the second" [ "$(grep -c "is on node-$$-2" "$DIR/err")" = 3 ]
 calls=$(asked)
+begin() { # a run that cannot end before something is done to it
+	MOCK_URL=http://127.0.0.1:9900/v1
+	shut
+	rm -rf "$DIR/o"
+	compile "$DIR/o" "$SLOW_URL" >"$DIR/out" 2>"$DIR/err" &
+	pid=$!
+	under_way $pid "$DIR/o" 8000
+}
 disturbed() { # disturbed WHAT COMMAND...: done to a run on both hosts
 	disaster=$1
 	shift
 	before=$(asked)
-	rm -rf "$DIR/o"
-	compile "$DIR/o" >"$DIR/out" 2>"$DIR/err" &
-	pid=$!
-	until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt 20000 ]; do
-		kill -0 $pid 2>/dev/null || break
-		sleep 0.02
-	done
+	begin
 	"$@"
+	opened
 	wait $pid
 	rc=$?
 	check "$disaster: done, in the same attempt" [ "$rc $(grep -c 'is lost; its work' "$DIR/err") $(grep -c attempt "$DIR/err")" = "0 3 0" ]
@@ -103,10 +106,7 @@ check "no more calls again than were under way there: $(($(asked) - before - cal
 here() { # processes of the run on the first host, mpirun's daemons on the second
 	pgrep -f -- "--out=$DIR/o" | wc -l
 }
-rm -rf "$DIR/o"
-compile "$DIR/o" >"$DIR/out" 2>"$DIR/err" &
-pid=$!
-until [ -f "$DIR/o/journal" ] && [ "$(wc -c <"$DIR/o/journal")" -gt 20000 ]; do sleep 0.02; done
+begin
 kill -9 "$(pgrep -f -o "^$PROGRAM launch .*--out=$DIR/o")"
 for _ in $(seq 100); do
 	[ "$(left) $(here)" = "0 0" ] && break

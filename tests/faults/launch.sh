@@ -236,7 +236,7 @@ deaf() { # to TERM
 	fake "trap '' TERM" "while :; do sleep 1; done"
 	code 70 && says "mpirun started no rank" && ends 1 && clean || return
 	fake "trap '' TERM" 'exec 2>&-' "while :; do sleep 1; done"
-	sleep 1
+	until pgrep -P $pid >/dev/null; do sleep 0.05; done
 	kill -TERM $pid
 	code 75 && says "the same command goes on" && ends 1 && clean || return
 	fake "trap '' TERM" "while :; do sleep 1; done"

@@ -20,10 +20,10 @@ resumed() { # the run in OUT goes on and ends as the whole one
 }
 for signal in USR1 TERM INT HUP; do
 	rm -rf "$DIR/o"
-	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+	shut
+	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" --lm.api_base="$SLOW_URL" >"$DIR/out" 2>"$DIR/err" &
 	pid=$!
-	until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
-	sleep 0.4
+	under_way $pid "$DIR/o"
 	kill -$signal $pid
 	wait $pid
 	rc=$?
@@ -35,10 +35,10 @@ check "--deadline: exit 75" run 75 "$PROGRAM" compile "$DIR/job.json" --out="$DI
 check "the last line says why" [ "$(json reason "$DIR/out")" = deadline ]
 check "resumed to the same program" resumed
 rm -rf "$DIR/o"
-setsid "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out" 2>"$DIR/err" &
+shut
+setsid "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$DIR/o" --lm.api_base="$SLOW_URL" >"$DIR/out" 2>"$DIR/err" &
 pid=$!
-until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
-sleep 0.4
+under_way $pid "$DIR/o"
 kill -INT $pid
 wait $pid
 rc=$?
@@ -51,10 +51,10 @@ rm -rf "$DIR/o"
 check "stop: nothing is running" run 0 "$PROGRAM" stop "$DIR"
 check "said" said "nothing is running"
 before=$(stat_of requests)
-"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" >"$DIR/out.1" 2>"$DIR/err.1" &
+shut
+"$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" --lm.api_base="$SLOW_URL" >"$DIR/out.1" 2>"$DIR/err.1" &
 pid=$!
-until [ -s "$DIR/o/journal" ]; do sleep 0.02; done
-sleep 0.4
+under_way $pid "$DIR/o"
 "$PROGRAM" stop "$DIR/o" 2>/dev/null
 wait $pid
 rc=$?
