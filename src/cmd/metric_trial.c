@@ -51,7 +51,7 @@ static void wait_for(dm_metric *m, const trial *trials, size_t n, double until)
         for (size_t i = 0; i < n; i++)
             left += !trials[i].done;
         double now = dm_now();
-        if (left == 0 || now >= until)
+        if (left == 0 || now >= until || dm_metric_trouble(m))
             return;
         size_t n_fds = dm_metric_fds(m, fds, 64);
         for (size_t i = 0; i < n_fds; i++)
@@ -100,6 +100,21 @@ static const char *verdict(dm_arena *a, const trial *right, const trial *wrong, 
     return NULL;
 }
 
+static bool silent(const trial *trials, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (trials[i].done)
+            return false;
+    return true;
+}
+
+static const char *no_answer(dm_arena *a, const dm_metric *m, double seconds)
+{
+    const char *odd = dm_metric_odd(m);
+    return dm_arena_printf(a, "no answer came within %.3g s%s%s", seconds, odd ? "; " : "",
+                           odd ? odd : "");
+}
+
 static const trial *never_ran(const trial *trials, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -136,9 +151,10 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, dou
     wait_for(metric, right, n, until);
     wait_for(metric, wrong, n, until);
     const trial *dead = never_ran(right, n);
-    if (dead)
-        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, dead->text);
-    *odd = verdict(a, right, wrong, n);
+    const char *trouble = dead ? dead->text : dm_metric_trouble(metric);
+    if (trouble)
+        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, trouble);
+    *odd = n > 0 && silent(right, n) ? no_answer(a, metric, seconds) : verdict(a, right, wrong, n);
     return DM_OK;
 }
 

@@ -4,8 +4,6 @@
 
 #include "metric/metric.h"
 
-typedef struct dm_metric_command dm_metric_command;
-
 /* A built-in metric. To add one: a function with its class, and a row of DM_METRICS. Nobody else
  * knows its name. */
 typedef struct dm_metric_class {
@@ -65,10 +63,7 @@ extern const char dm_guard_name[];
 #define DM_GUARD_LIFE 3
 
 /* command.c */
-dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
+struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
-/* Whether the line, which a child wrote, is an answer; then *s is what it says (its text is a's).
- */
-bool dm_command_answer(dm_arena *a, dm_str line, dm_metric_score *s) DM_MUST_USE;
 
 #endif

@@ -265,3 +265,13 @@ void dm_metric_poll(dm_metric *m)
     if (m->ops->poll)
         m->ops->poll(m->self);
 }
+
+const char *dm_metric_trouble(const dm_metric *m)
+{
+    return m->ops->trouble ? m->ops->trouble(m->self) : NULL;
+}
+
+const char *dm_metric_odd(const dm_metric *m)
+{
+    return m->ops->odd ? m->ops->odd(m->self) : NULL;
+}

@@ -18,8 +18,8 @@
  *
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
- * "timeout": 60} (s an example; 30 more for a child's first) is a program of one's own (command.c);
- * "source" is put in by src/cmd. */
+ * "timeout": 60} (s an example; 30 more until a child has read its first) is a program of one's own
+ * (talk.c); "source" is put in by src/cmd. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -64,6 +64,8 @@ typedef struct dm_metric_ops {
     size_t (*fds)(void *self, dm_wait_fd *fds, size_t max); /* NULL: none to wait for */
     double (*due)(const void *self);                        /* NULL: never */
     void (*poll)(void *self);                               /* NULL: submit is all */
+    const char *(*trouble)(const void *self);               /* NULL: never any */
+    const char *(*odd)(const void *self);                   /* NULL: never any */
     void (*free)(void *self);                               /* NULL: nothing */
 } dm_metric_ops;
 dm_metric *dm_metric_of(dm_arena *a, const char *name, const dm_metric_ops *ops, void *self);
@@ -78,6 +80,11 @@ void dm_metric_submit(dm_metric *m, const dm_value *example, const dm_value *pre
 size_t dm_metric_fds(dm_metric *m, dm_wait_fd *fds, size_t max);
 double dm_metric_due(const dm_metric *m); /* dm_now() time of the next time-out; INFINITY: none */
 void dm_metric_poll(dm_metric *m);
+/* Why nothing is to be hoped for: its program was silent too often, which a job does not survive
+ * (DM_E_DATA). NULL: nothing of that kind is known. */
+const char *dm_metric_trouble(const dm_metric *m);
+/* What is wrong with a line that its program wrote in place of an answer; NULL: there was none. */
+const char *dm_metric_odd(const dm_metric *m);
 
 /* DSPy's text normalisation and scores, for tests and other metrics (contract 7.1, 7.2). */
 dm_str dm_normalize_text(dm_arena *a, dm_str s);

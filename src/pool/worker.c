@@ -482,10 +482,11 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
 {
     if (w->failed || !w->runner.lm)
         return false;
-    const char *trouble = dm_lm_trouble(w->runner.lm);
-    if (trouble) {
+    const char *trouble = dm_lm_trouble(w->runner.lm),
+               *metric = w->runner.metric ? dm_metric_trouble(w->runner.metric) : NULL;
+    if (trouble || metric) {
         dm_error err;
-        (void)dm_fail(&err, DM_E_MODEL, "%s", trouble);
+        (void)dm_fail(&err, trouble ? DM_E_MODEL : DM_E_DATA, "%s", trouble ? trouble : metric);
         cannot_go_on(w, &err);
         return true;
     }

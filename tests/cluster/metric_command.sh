@@ -2,9 +2,9 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 34
+plan 35
 if ! command -v python3 >/dev/null; then
-	for i in $(seq 34); do skip "needs python3"; done
+	for i in $(seq 35); do skip "needs python3"; done
 	exit 0
 fi
 HOST=$PWD/scripts/metric-host ROOT=$PWD
@@ -47,48 +47,46 @@ def stuck(example, prediction, trace=None):
     time.sleep(78)
 END
 job() { # job METRIC [TIMEOUT]
-	cat >"$DIR/job.json" <<END
+	cat >"$DIR/${JOB:=job}.json" <<END
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": {"command": ["$HOST", "mine:$1"], "timeout": ${2:-10}},
  "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 4},
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
 END
 }
-eval_() { (cd "$DIR" && OPENAI_API_KEY=sk-secret-key MY_OTHER=sk-other timeout 100 mpirun --oversubscribe -n 5 "$PROGRAM" eval job.json --split=trainset "$@" >out 2>err); }
-score() { json trainset.score "$DIR/out"; }
-failed() { json trainset.failed "$DIR/out"; }
+evaluate() { # evaluate METRIC: a job, what is printed and what is said, each of that name
+	JOB=$1
+	case $1 in
+	boolean) set -- "$1" 5 ;;
+	keys) set -- "$1" 5 --lm.api_key_env=MY_OTHER ;;
+	*) set -- "$1" 3 ;;
+	esac
+	job "$1" # none but what hangs needs the 10 s, on any machine
+	cd "$DIR" || return
+	metric=$1 ranks=$2
+	shift 2
+	OPENAI_API_KEY=sk-secret-key MY_OTHER=sk-other timeout 100 mpirun --oversubscribe -n "$ranks" "$PROGRAM" eval "$metric.json" --split=trainset "$@" >"$metric.out" 2>"$metric.err"
+}
+four() { awk -v a="$1" 'BEGIN { printf "%.4f", a }'; }
+scored() { # scored METRIC: as it has to be
+	score=$(json trainset.score "$DIR/$1.out") failed=$(json trainset.failed "$DIR/$1.out")
+	cp "$DIR/$1.out" "$DIR/out" && cp "$DIR/$1.err" "$DIR/err"
+	case $1 in
+	number) check "number: $score" [ "$(four "$(awk -v a="$right" 'BEGIN { print 0.5 + a / 2 }')")" = "$(four "$score")" ] ;;
+	constant) check "constant: $score" [ "$score" = 1 ] ;;
+	raising | hanging | dying) check "$1: $failed failed, the others scored" [ "$failed" = 1 ] ;;
+	keys) check "no key (also of another name) and none of MPI's variables reach it" [ "$score" = 1 ] ;;
+	*) check "$1: $score" [ "$score" = "$right" ] ;;
+	esac
+}
 cat >"$DIR/builtin.json" <<END
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "metric": "exact_match",
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
 END
 run 0 "$PROGRAM" eval "$DIR/builtin.json" --split=trainset
-right=$(score)
-for m in boolean traced importing slow printing; do
-	job $m
-	eval_
-	check "$m: $(score)" [ "$(score)" = "$right" ]
-done
-job number
-eval_
-check "number: $(score)" [ "$(awk -v a="$right" 'BEGIN { printf "%.4f", 0.5 + a / 2 }')" = "$(awk -v a="$(score)" 'BEGIN { printf "%.4f", a }')" ]
-job constant
-eval_
-check "constant: $(score)" [ "$(score)" = 1 ]
-job raising
-eval_
-check "raising: $(failed) failed, the others scored" [ "$(failed)" = 1 ]
-job hanging 10 # all others have answered by then, on any machine
-eval_
-check "hanging: $(failed) failed, the others scored" [ "$(failed)" = 1 ]
-job dying
-eval_
-check "dying: $(failed) failed, the others scored by a new child" [ "$(failed)" = 1 ]
-job forking
-eval_
-check "forking: nothing that it started is left" sh -c "[ $(score) = $right ] && ! pgrep -f '[s]leep 77' >/dev/null"
-job keys
-eval_ --lm.api_key_env=MY_OTHER
-check "no key (also of another name) and none of MPI's variables reach it" [ "$(score)" = 1 ]
-check "no metric's process is left" sh -c "! pgrep -f '[m]etric-host mine' >/dev/null"
+right=$(json trainset.score "$DIR/out")
+side_by_side 4 evaluate scored hanging boolean traced importing slow printing number constant raising dying forking keys
+check "forking: nothing that it started is left" sh -c "! pgrep -f '[s]leep 77' >/dev/null"
+check "no metric's process is left" sh -c "! pgrep -f '${HOST%metric-host}[m]etric-host mine' >/dev/null"
 
 # The errors are where they are documented to be.
 job raising
@@ -100,10 +98,14 @@ check "a dead one's last words too" grep -q 'ended before it answered; its last 
 
 # The first two: the winner is DSPy's (recorded from tests/dspy/winner.py, and compared where there is a dspy).
 demos() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["demos"], ensure_ascii=False))' "$1"; }
-for m in boolean number; do
-	job $m
-	run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile "$DIR/job.json" --fresh
-	demos "$DIR/job/program.json" >"$DIR/$m.ours"
+compile_() {
+	JOB=$1
+	job "$1"
+	timeout 100 mpirun --oversubscribe -n 5 "$PROGRAM" compile "$DIR/$1.json" --fresh >"$DIR/$1.out" 2>"$DIR/$1.err"
+}
+winner() {
+	m=$1
+	demos "$DIR/$m/program.json" >"$DIR/$m.ours"
 	sum=$(sha256sum <"$DIR/$m.ours" | cut -c1-16)
 	case $m in
 	boolean) known=44fdc1d828dff0fa ;;
@@ -116,7 +118,8 @@ for m in boolean number; do
 	else
 		skip "set DSPY_PYTHON to a Python that has dspy"
 	fi
-done
+}
+side_by_side 2 compile_ winner boolean number
 
 # A key reaches nothing that is written: OUT, what is said, what ps shows.
 job keys
