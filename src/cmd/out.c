@@ -2,6 +2,7 @@
 #include "base/place.h"
 #include "cmd/history.h"
 #include "cmd/owned.h"
+#include "cmd/say.h"
 #include "json/json.h"
 #include "study/lock.h"
 
@@ -152,10 +153,10 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *lin
     if (dm_journal_look(journal, dm_job_identity(a, job), dm_history_more(a), err) != DM_OK)
         st = force ? dm_owned_move_aside(journal, err) : err->status;
     if (st == DM_OK && begun && !has_bytes(journal))
-        fprintf(stderr,
-                "%s is missing or empty, though a run was begun here: what it paid for is asked "
-                "again\n",
-                journal);
+        dm_say(stderr,
+               "%s is missing or empty, though a run was begun here: what it paid for is asked "
+               "again\n",
+               journal);
     begun |= has_bytes(journal);
     return st == DM_OK ? dm_owned_check(a, job, begun, force, err) : st;
 }
