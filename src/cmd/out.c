@@ -1,5 +1,6 @@
 #include "cmd/out.h"
 #include "base/place.h"
+#include "base/show.h"
 #include "cmd/history.h"
 #include "cmd/owned.h"
 #include "cmd/say.h"
@@ -174,7 +175,7 @@ dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, cons
                         int code, const dm_value *last, dm_error *err)
 {
     dm_value *d = dm_value_dict(a);
-    dm_buf b;
+    dm_buf b, shown;
     dm_value_set(a, d, DM_STR("status"), dm_value_text(a, status));
     dm_value_set(a, d, DM_STR("reason"), reason ? dm_value_text(a, reason) : dm_value_null(a));
     dm_value_set(a, d, DM_STR("exit"), code >= 0 ? dm_value_int(a, code) : dm_value_null(a));
@@ -184,7 +185,10 @@ dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, cons
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, d, DM_JSON_PYTHON_INDENT);
     dm_buf_char(&b, '\n');
-    dm_status st = dm_out_write(job, "status.json", dm_buf_view(&b), err);
+    dm_buf_init(&shown, DM_MAX_FILE);
+    dm_show(&shown, dm_buf_view(&b), DM_SHOW_JSON);
+    dm_status st = dm_out_write(job, "status.json", dm_buf_view(&shown), err);
     dm_buf_free(&b);
+    dm_buf_free(&shown);
     return st;
 }
