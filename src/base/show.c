@@ -63,7 +63,7 @@ void dm_show(dm_buf *out, dm_str text, dm_layout layout)
         at = pos;
         uint32_t cp = dm_utf8_next(text, &pos);
         if (cp == 0xFFFD && pos - at == 1) /* a byte that is no UTF-8 */
-            put_code(out, (layout == DM_SHOW_JSON ? 0xDC00u : 0) + (unsigned char)text.p[at],
+            put_code(out, layout == DM_SHOW_JSON ? cp : (unsigned char)text.p[at],
                      layout == DM_SHOW_JSON);
         else if (is_hidden(cp))
             put_code(out, cp, layout == DM_SHOW_JSON);

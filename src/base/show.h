@@ -22,8 +22,8 @@
 typedef enum dm_layout {
     DM_SHOW_LINE,  /* one line: line ends and tabs become a blank */
     DM_SHOW_LINES, /* line ends and tabs stay */
-    DM_SHOW_JSON /* a JSON text, which stays one of the same value. A byte that is not UTF-8 becomes
-                    "\udc9b", from which Python's os.fsencode makes the byte again */
+    DM_SHOW_JSON /* a JSON text, which stays one of the same value; a byte that is not UTF-8, which
+                    none may hold, becomes "\ufffd" */
 } dm_layout;
 
 void dm_show(dm_buf *out, dm_str text, dm_layout layout);

@@ -3,7 +3,7 @@
 # stderr as it is, on a pipe or on a terminal; what a program reads keeps its value. Then trials.csv as a spreadsheet and
 # python's csv see it.
 . tests/lib.sh
-plan 60
+plan 63
 # ESC, BEL, C1 as UTF-8 and as a byte, DEL, backspace, return, marks of direction, U+2028, zero-width, byte order mark, a tag
 E=$(printf 'EV\033]0;t\007\033[2J\302\2331m\177\b\rX\342\200\256\342\201\246\342\200\217\330\234\342\200\250\342\200\213\357\273\277\363\240\201\201')
 B=$(printf '%s\233' "$E") # and a byte that is no character: in names of files
@@ -61,6 +61,9 @@ J1="job$B.json"
 for command in check compile; do shown "$command" 0 "$PROGRAM" $command "$J1"; done
 for command in plan eval; do plain "$command" "$PROGRAM" $command "$J1"; done
 shown "compile, finished" 0 "$PROGRAM" compile "$J1"
+plain "compile, OUT's name is no UTF-8" "$PROGRAM" compile "$J1" --out="o$B"
+plain "finished, OUT's name is no UTF-8" "$PROGRAM" compile "$J1" --out="o$B"
+check "ends in 0" [ $rc = 0 ]
 shown "compile --fresh moves aside" 0 "$PROGRAM" compile "$J1" --fresh --verbose
 P=$(ls -d out*X* | grep -v '\.1$')/program.json
 shown "show" 0 "$PROGRAM" show "$P" --job "$J1"

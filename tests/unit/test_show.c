@@ -97,7 +97,7 @@ Test(show, notation)
          "\\x9b2J", "\\x9b2J", "\\u009b2J"},
         {"\x9B"
          "2J",
-         "\\x9b2J", "\\x9b2J", "\\udc9b2J"},
+         "\\x9b2J", "\\x9b2J", "\\ufffd2J"},
         {"\xE2\x80\xAE"
          "evil",
          "\\u202eevil", "\\u202eevil", "\\u202eevil"},
@@ -106,7 +106,7 @@ Test(show, notation)
         {"\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", "\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80",
          "\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", "\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
         {"\xEF\xBF\xBD", "\xEF\xBF\xBD", "\xEF\xBF\xBD", "\xEF\xBF\xBD"},
-        {"half \xE2\x82", "half \\xe2\\x82", "half \\xe2\\x82", "half \\udce2\\udc82"},
+        {"half \xE2\x82", "half \\xe2\\x82", "half \\xe2\\x82", "half \\ufffd\\ufffd"},
         {"", "", "", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
