@@ -23,8 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEPT                                                                                       \
-    16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
+#define KEPT       16384 /* bytes of mpirun's own words, for the case that nothing else tells */
 #define MAX_WORDS  512
 #define USUAL_PATH "/usr/local/bin:/usr/bin:/bin" /* where there is no PATH */
 /* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
@@ -36,7 +35,9 @@
 #define LEAVE      3.0 /* for what mpirun leaves behind */
 #define ROOM       10 /* MiB that mpirun is to find in the temporary folder: Open MPI 4.1 takes 8 */
 #define LONGEST    1.0 /* of one turn, in which we may have been stopped ourselves */
-#define RESTARTS   3   /* of a compile, which resumes */
+#define CODE       8   /* bytes of the file with rank 0's exit code, and what it has before */
+#define NO_CODE    "       \n"
+#define RESTARTS   3 /* of a compile, which resumes */
 #define SAME_MS                                                                                    \
     500 /* the system may deliver a signal twice: `timeout` sends it to us and our group */
 
@@ -324,6 +325,15 @@ static bool has_room(const launch *l)
     return why == 0 || why == EOPNOTSUPP || why == EINVAL;
 }
 
+static bool make_file(const char *path, const char *text, size_t n)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write(fd, text, n) == (ssize_t)n;
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
 /* The files have their room from here on: a disk that fills up does not silence rank 0. */
 static bool prepare_files(const launch *l)
 {
@@ -331,23 +341,17 @@ static bool prepare_files(const launch *l)
     if (mkdir(l->folder.tmp, 0700) != 0 || !has_room(l))
         return false;
     alive_of(l, path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && write(fd, DM_PULSE_NONE, DM_PULSE) == DM_PULSE;
-    if (fd >= 0)
-        close(fd);
-    return good;
+    if (!make_file(path, DM_PULSE_NONE, DM_PULSE))
+        return false;
+    snprintf(path, sizeof path, "%s.part", l->folder.status);
+    return make_file(path, NO_CODE, CODE);
 }
 
 static bool start(launch *l)
 {
     int err[2], out[2];
-    if (!prepare_files(l) || pipe2(err, O_CLOEXEC) != 0)
-        return false;
-    if (pipe2(out, O_CLOEXEC) != 0) {
-        close(err[0]);
-        close(err[1]);
-        return false;
-    }
+    if (!prepare_files(l) || pipe2(err, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+        return false; /* and the launcher ends */
     pid_t launcher = getpid();
     l->pid = fork();
     if (l->pid == 0)
@@ -637,10 +641,10 @@ void dm_launch_report(int code)
     if (!path)
         return;
     snprintf(part, sizeof part, "%s.part", path);
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* it has its room already */
     if (fd < 0)
         return;
-    bool good = dprintf(fd, "%d\n", code) > 0;
+    bool good = dprintf(fd, "%-*d\n", CODE - 1, code) > 0;
     if (close(fd) == 0 && good)
         (void)!rename(part, path);
 }

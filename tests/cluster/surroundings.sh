@@ -3,7 +3,7 @@
 # BIG=1 runs every command everywhere.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan $((32 + ${BIG:+7} + 0))
+plan $((33 + ${BIG:+7} + 0))
 cd "$DIR" || exit 70
 start_mock --rule planted --seed 3 --key right-key-123
 "$MOCK" --make-data 16 3 0 >train.jsonl
@@ -35,6 +35,17 @@ launched() { # launched WHAT CODE WORDS COMMAND-PREFIX...: the same of launch ev
 
 big() { [ -z "${BIG:-}" ] || "$@"; }
 
+# with a metric that fills the temporary folder
+cat >metric.sh <<'END'
+dd if=/dev/zero of="$TMPDIR/fill" bs=64k 2>/dev/null
+while read -r line; do echo '{"score": 1}'; done
+END
+cat >filled <<'END'
+#!/bin/sh
+exec "$@" --metric='{"command": ["sh", "./metric.sh"], "timeout": 5}'
+END
+chmod +x filled
+
 # the temporary folder
 all "TMPDIR is missing" 0 "" env TMPDIR="$DIR/none"
 launched "TMPDIR is missing" 73 "none: No such file or directory.*set TMPDIR" env TMPDIR="$DIR/none"
@@ -50,10 +61,13 @@ if mount -t tmpfs -o size=8k none full 2>/dev/null && mount -t tmpfs -o ro none 
 	launched "TMPDIR is full" 73 "No space left on device.*set TMPDIR" env TMPDIR="$DIR/full"
 	launched "TMPDIR has room for ours, not for mpirun's files" 73 "No space left on device.*needs 10 MB.*set TMPDIR" env TMPDIR="$DIR/some"
 	check "and nothing stays in it" [ -z "$(ls some)" ]
+	umount some
+	mount -t tmpfs -o size=12m none some
+	launched "TMPDIR fills up in mid-run" 0 "" env TMPDIR="$DIR/some" "$DIR/filled"
 	big all "TMPDIR is read-only" 0 "" env TMPDIR="$DIR/ro"
 	launched "TMPDIR is read-only" 73 "Read-only.*set TMPDIR" env TMPDIR="$DIR/ro"
 else
-	skip_all $((5 + ${BIG:+1}+0)) "needs root to mount small disks"
+	skip_all $((6 + ${BIG:+1}+0)) "needs root to mount small disks"
 fi
 
 # the environment
