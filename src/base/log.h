@@ -10,7 +10,7 @@
 
 typedef enum dm_level { DM_DEBUG, DM_INFO, DM_WARN, DM_ERROR } dm_level;
 
-typedef void dm_log_sink(void *user, dm_level level, const char *line); /* line without end */
+typedef void dm_log_sink(void *user, dm_level level, const char *line); /* shown, without an end */
 
 void dm_log_set(dm_log_sink *sink, void *user, dm_level least);
 void dm_log(dm_level level, const char *fmt, ...) DM_PRINTF(2, 3);

@@ -1,5 +1,6 @@
 #include "base/secret.h"
 #include "base/mem.h"
+#include "base/show.h"
 #include "base/utf8.h"
 
 #include <pthread.h>
@@ -274,35 +275,13 @@ size_t dm_secret_reach(void)
 
 /* ---- text from outside ---- */
 
-/* Valid UTF-8 that moves no cursor: a control character is a blank, what is no character is ?. */
-static void tidy(dm_buf *out, dm_str text, bool lines)
-{
-    for (size_t pos = 0; pos < text.n;) {
-        size_t at = pos;
-        while (pos < text.n && text.p[pos] >= ' ' && text.p[pos] < 0x7F)
-            pos++;
-        if (pos > at) {
-            dm_buf_add(out, text.p + at, pos - at);
-            continue;
-        }
-        uint32_t cp = dm_utf8_next(text, &pos);
-        bool control = cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == 0x2028 || cp == 0x2029;
-        if (control && !(lines && (cp == '\n' || cp == '\t')))
-            dm_buf_char(out, ' ');
-        else if (cp == 0xFFFD)
-            dm_buf_char(out, '?');
-        else
-            dm_buf_add(out, text.p + at, pos - at);
-    }
-}
-
 char *dm_outside(dm_str text, size_t most)
 {
     dm_buf masked, out;
     dm_buf_init(&masked, SIZE_MAX / 2);
     dm_buf_init(&out, SIZE_MAX / 2);
     mask_from(&masked, text, 0, DM_MASK_ALL);
-    tidy(&out, dm_utf8_head(dm_buf_view(&masked), 4 * most + 4), false); /* shrinks it to a third */
+    dm_show(&out, dm_utf8_head(dm_buf_view(&masked), 4 * most + 4), DM_SHOW_LINE);
     dm_str all = dm_buf_view(&out);
     bool whole = all.n <= most;
     dm_str head = whole ? all : dm_utf8_head(all, most > 3 ? most - 3 : most);
@@ -324,7 +303,7 @@ char *dm_outside_end(dm_str text, size_t most)
     while (from > 0 && from < text.n && ((unsigned char)text.p[from] & 0xC0) == 0x80)
         from++;
     mask_from(&masked, text, from, DM_MASK_ALL);
-    tidy(&out, dm_py_strip(dm_buf_view(&masked)), true);
+    dm_show(&out, dm_py_strip(dm_buf_view(&masked)), DM_SHOW_LINES);
     char *words = dm_copy_bytes(out.len ? out.data : "", out.len);
     dm_buf_free(&masked);
     dm_buf_free(&out);

@@ -40,8 +40,8 @@ bool dm_secret_in(dm_str text, dm_mask_level level);
 /* Appends the text with *** in place of each secret. */
 void dm_mask(dm_buf *out, dm_str text, dm_mask_level level);
 
-/* Text from outside as it may be shown and kept: masked, in one line, valid UTF-8 without control
- * characters, at most so many bytes ("..." at its end where it was longer). The caller frees it. */
+/* Text from outside as it may be shown and kept: masked, shown in one line (base/show.h), at most
+ * so many bytes ("..." at its end where it was longer). The caller frees it. */
 char *dm_outside(dm_str text, size_t most);
 /* The same for a program's last words: its lines stay, and of a longer text the end is given. The
  * text may begin in the middle of a key, if the first dm_secret_reach() bytes are more than most.

@@ -1,6 +1,7 @@
 #include "base/status.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/show.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -10,9 +11,12 @@
 /* Masked before it is cut: the part of a secret that a cut leaves would not be found. */
 static void set_text(dm_error *err, dm_str text)
 {
-    dm_buf b;
+    dm_buf masked, b;
+    dm_buf_init(&masked, SIZE_MAX / 2);
     dm_buf_init(&b, SIZE_MAX / 2);
-    dm_mask(&b, text, DM_MASK_LINES);
+    dm_mask(&masked, text, DM_MASK_LINES);
+    dm_show(&b, dm_buf_view(&masked), DM_SHOW_LINES);
+    dm_buf_free(&masked);
     dm_str all = dm_buf_view(&b);
     bool whole = all.n < sizeof err->text;
     dm_str head = whole ? all : dm_utf8_head(all, sizeof err->text - 4);

@@ -43,7 +43,7 @@ typedef enum dm_status {
  * the data has 'question, answer': name it with {\"field\": ...}". */
 typedef struct dm_error {
     dm_status status;
-    char text[1536]; /* UTF-8, cut with "..." when longer */
+    char text[1536]; /* as it is shown (base/show.h), cut with "..." when longer */
 } dm_error;
 
 /* Sets err (if not NULL) and returns status. */

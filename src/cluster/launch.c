@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/show.h"
 #include "cluster/remains.h"
 #include "cluster/watchdog.h"
 
@@ -22,9 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEPT                                                                                       \
-    16384 /* bytes of mpirun's own words that are kept for the case that nothing else tells */
-#define MAX_WORDS 512
+#define KEPT       16384 /* bytes of mpirun's own words, for the case that nothing else tells */
+#define MAX_WORDS  512
+#define USUAL_PATH "/usr/local/bin:/usr/bin:/bin" /* where there is no PATH */
 /* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
  * for SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN
  * (tests shorten it: DM_BEGIN_SECONDS). */
@@ -32,8 +33,11 @@
 #define SILENT     12.0
 #define KILL_AFTER 5.0
 #define LEAVE      3.0 /* for what mpirun leaves behind */
+#define ROOM       10 /* MiB that mpirun is to find in the temporary folder: Open MPI 4.1 takes 8 */
 #define LONGEST    1.0 /* of one turn, in which we may have been stopped ourselves */
-#define RESTARTS   3   /* of a compile, which resumes */
+#define CODE       8   /* bytes of the file with rank 0's exit code, and what it has before */
+#define NO_CODE    "       \n"
+#define RESTARTS   3 /* of a compile, which resumes */
 #define SAME_MS                                                                                    \
     500 /* the system may deliver a signal twice: `timeout` sends it to us and our group */
 
@@ -53,7 +57,7 @@ typedef struct launch {
     size_t n_exported;
     char **command; /* NULL-terminated */
     pid_t pid;
-    int err;       /* mpirun's stderr; -1: it has come to its end */
+    int err, out;  /* mpirun's stderr and stdout; -1: it has come to its end */
     bool far;      /* other hosts are named: rank 0 may be there, out of our sight */
     bool in_block; /* between two lines of dashes: mpirun speaks */
     bool waited;   /* mpirun has ended, with this status */
@@ -64,6 +68,10 @@ typedef struct launch {
     double last, running, silent, over, ending;
     const char *why; /* it was ended by us */
     dm_buf line, kept;
+    char answer[4096]; /* of stdout: [answered, n_answer) is still to be written */
+    size_t n_answer, answered;
+    bool terminal;  /* stderr is one: rank 0 may replace its line */
+    int out_failed; /* errno of writing stdout; 0: it goes well, or the reader has left */
 } launch;
 
 static volatile sig_atomic_t asked; /* to stop: how often */
@@ -90,6 +98,7 @@ void dm_launch_catch_signals(void)
         if (caught[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 ||
             before.sa_handler != SIG_IGN) /* nohup */
             sigaction(caught[i], &a, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- words ---- */
@@ -155,12 +164,14 @@ static dm_status find_program(launch *l, dm_error *err)
 /* Its temporary folder is ours, to be removed; ranks on this host get the user's back. */
 static void prepare_environment(const launch *l)
 {
-    const char *folder = getenv("TMPDIR");
+    const char *folder = getenv("TMPDIR"), *path = getenv("PATH");
+    if (!path || !*path) /* mpirun looks for more than itself there */
+        setenv("PATH", USUAL_PATH, 1);
 #ifdef OPEN_MPI
     setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
     setenv("DM_RECOVERY", "1", 1);
 #endif
-    if (isatty(2))
+    if (l->terminal)
         setenv("DM_TTY", "1", 1);
     if (geteuid() == 0) {
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -174,7 +185,7 @@ static void prepare_environment(const launch *l)
     setenv("DM_STATUS_FILE", l->folder.status, 1);
 }
 
-static void become_mpirun(const launch *l, int err, pid_t launcher)
+static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
 {
     const char *words[MAX_WORDS];
     size_t n = 0;
@@ -209,12 +220,14 @@ static void become_mpirun(const launch *l, int err, pid_t launcher)
     for (char **w = l->command; *w && n + 1 < MAX_WORDS; w++)
         words[n++] = *w;
     words[n] = NULL;
+    dup2(out, 1);
     dup2(err, 2);
+    signal(SIGPIPE, SIG_DFL);
     setpgid(0, 0);            /* signals reach it through us alone */
     signal(SIGTTIN, SIG_IGN); /* which is the terminal's background: no reason to stop */
     signal(SIGTTOU, SIG_IGN);
     execvp("mpirun", (char **)(uintptr_t)words);
-    dprintf(2, "mpirun: %s\n", strerror(errno));
+    dprintf(2, "mpirun: %s\n", strerror(errno)); /* shown by the launcher */
     _exit(127);
 }
 
@@ -236,10 +249,35 @@ static bool is_noise(const char *line)
     return false;
 }
 
+static bool ends_live(dm_str line)
+{
+    return line.n >= 3 && memcmp(line.p + line.n - 3, "\033[K", 3) == 0;
+}
+
 static void keep(launch *l, const char *line)
 {
     if (l->kept.len < KEPT)
         dm_buf_printf(&l->kept, "%s", line);
+}
+
+/* A line, or on a terminal also one that the next one replaces: "\r...", "erase the rest". */
+static void say(bool live, dm_str line)
+{
+    size_t n = live && ends_live(line) ? line.n - 3 : line.n;
+    const char *begin = n < line.n ? memrchr(line.p, '\r', n) : NULL;
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 2);
+    if (begin) {
+        size_t before = (size_t)(begin - line.p);
+        dm_show(&b, (dm_str){line.p, before}, DM_SHOW_LINES);
+        dm_buf_char(&b, '\r');
+        dm_show(&b, (dm_str){begin + 1, n - before - 1}, DM_SHOW_LINE);
+        dm_buf_text(&b, "\033[K");
+    } else {
+        dm_show(&b, line, DM_SHOW_LINES);
+    }
+    (void)!write(2, b.data ? b.data : "", b.len); /* shown above */
+    dm_buf_free(&b);
 }
 
 static void pass_line(launch *l)
@@ -251,7 +289,7 @@ static void pass_line(launch *l)
     } else if (l->in_block || is_noise(line)) {
         keep(l, line);
     } else {
-        (void)!write(2, line, l->line.len);
+        say(l->terminal, dm_buf_view(&l->line));
     }
     dm_buf_reset(&l->line);
 }
@@ -261,8 +299,7 @@ static void pass(launch *l, const char *bytes, size_t n)
     for (size_t i = 0; i < n; i++) {
         dm_buf_char(&l->line, bytes[i]);
         /* A live line ends in "erase the rest" instead of a line end. */
-        bool live = l->line.len >= 3 && memcmp(l->line.data + l->line.len - 3, "\033[K", 3) == 0;
-        if (bytes[i] == '\n' || live || l->line.len > 65536)
+        if (bytes[i] == '\n' || ends_live(dm_buf_view(&l->line)) || l->line.len > 65536)
             pass_line(l);
     }
 }
@@ -274,32 +311,57 @@ static void alive_of(const launch *l, char path[PATH_MAX + 16])
     snprintf(path, PATH_MAX + 16, "%s.alive", l->folder.status);
 }
 
-/* The files have their room from here on: a disk that fills up does not silence rank 0. */
-static bool prepare_files(const launch *l)
+/* mpirun's ranks crash, or hang, where its files have no room; errno says why there is none. */
+static bool has_room(const launch *l)
 {
     char path[PATH_MAX + 16];
-    if (mkdir(l->folder.tmp, 0700) != 0)
-        return false;
-    alive_of(l, path);
+    snprintf(path, sizeof path, "%s/room", l->folder.tmp);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int why = fd < 0 ? errno : posix_fallocate(fd, 0, ROOM << 20);
+    if (fd >= 0)
+        close(fd);
+    (void)unlink(path);
+    errno = why;
+    return why == 0 || why == EOPNOTSUPP || why == EINVAL;
+}
+
+static bool make_file(const char *path, const char *text, size_t n)
+{
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && write(fd, DM_PULSE_NONE, DM_PULSE) == DM_PULSE;
+    bool good = fd >= 0 && write(fd, text, n) == (ssize_t)n;
     if (fd >= 0)
         close(fd);
     return good;
 }
 
+/* The files have their room from here on: a disk that fills up does not silence rank 0. */
+static bool prepare_files(const launch *l)
+{
+    char path[PATH_MAX + 16];
+    if (mkdir(l->folder.tmp, 0700) != 0 || !has_room(l))
+        return false;
+    alive_of(l, path);
+    if (!make_file(path, DM_PULSE_NONE, DM_PULSE))
+        return false;
+    snprintf(path, sizeof path, "%s.part", l->folder.status);
+    return make_file(path, NO_CODE, CODE);
+}
+
 static bool start(launch *l)
 {
-    int fds[2];
-    if (!prepare_files(l) || pipe2(fds, O_CLOEXEC) != 0)
-        return false;
+    int err[2], out[2];
+    if (!prepare_files(l) || pipe2(err, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+        return false; /* and the launcher ends */
     pid_t launcher = getpid();
     l->pid = fork();
     if (l->pid == 0)
-        become_mpirun(l, fds[1], launcher);
-    close(fds[1]);
-    fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    l->err = fds[0];
+        become_mpirun(l, out[1], err[1], launcher);
+    close(out[1]);
+    close(err[1]);
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    fcntl(err[0], F_SETFL, O_NONBLOCK);
+    l->out = out[0];
+    l->err = err[0];
     l->last = dm_now();
     l->running = l->silent = 0;
     l->over = l->ending = -1;
@@ -409,19 +471,63 @@ static void read_words_of_mpirun(launch *l)
     }
 }
 
+/* ---- answers: stdout, byte for byte. mpirun would not tell that they could not be written ---- */
+
+/* Whether there was something to do; waits for nothing. */
+static bool hand_on_answers(launch *l)
+{
+    if (l->answered == l->n_answer && l->out >= 0) {
+        ssize_t n = read(l->out, l->answer, sizeof l->answer);
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
+            close(l->out);
+            l->out = -1;
+        }
+        l->answered = 0;
+        l->n_answer = n > 0 ? (size_t)n : 0;
+    }
+    if (l->answered == l->n_answer)
+        return false;
+    struct pollfd fd = {1, POLLOUT, 0};
+    if (poll(&fd, 1, 0) <= 0 || !fd.revents)
+        return false;
+    ssize_t n = write(1, l->answer + l->answered, l->n_answer - l->answered); /* shown by rank 0 */
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return false;
+    if (n < 0 && errno != EPIPE)
+        l->out_failed = errno;
+    l->answered = n < 0 ? l->n_answer : l->answered + (size_t)n; /* the run itself goes on */
+    return true;
+}
+
+static void wait_for_words(const launch *l, int ms)
+{
+    bool full = l->answered < l->n_answer;
+    struct pollfd fds[] = {{l->err, POLLIN, 0},
+                           {full ? -1 : l->out, POLLIN, 0},
+                           {full ? 1 : -1, POLLOUT, 0}};
+    poll(fds, 3, ms);
+}
+
 static int attend(launch *l)
 {
     while (!l->waited) {
-        struct pollfd fd = {l->err, POLLIN, 0};
-        poll(&fd, 1, l->err < 0 ? 20 : 200);
+        wait_for_words(l, l->err < 0 && l->out < 0 ? 20 : 200);
         move_clocks(l);
         hand_on_signals(l);
         end_mpirun(l);
         l->waited = waitpid(l->pid, &l->wait_status, WNOHANG) == l->pid;
         read_words_of_mpirun(l);
+        for (int i = 0; i < 64 && hand_on_answers(l); i++)
+            ;
     }
+    /* What it wrote is in the pipe; a reader may be slow, and a second signal waits for none. */
+    while (hand_on_answers(l) || (l->answered < l->n_answer && asked < 2))
+        if (l->answered < l->n_answer)
+            wait_for_words(l, 200);
     if (l->line.len)
         pass_line(l);
+    if (l->out >= 0)
+        close(l->out);
     if (l->err >= 0)
         close(l->err); /* somebody else holds its other end: they are ended next */
     return WIFEXITED(l->wait_status) ? WEXITSTATUS(l->wait_status) : 128 + WTERMSIG(l->wait_status);
@@ -456,13 +562,22 @@ static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
                    rc, words.n ? ":\n" : "", (int)(words.n < 900 ? words.n : 900), words.p);
 }
 
+static dm_status not_started(const launch *l, int why, dm_error *err)
+{
+    if (why == EMFILE || why == ENFILE || why == EAGAIN || why == ENOMEM)
+        return dm_fail(err, DM_E_INTERNAL, "launch: %s", strerror(why));
+    return dm_fail(err, DM_E_OUTPUT,
+                   "launch: %s: %s: mpirun needs %d MB there, set TMPDIR to a folder that has them",
+                   l->folder.tmp, strerror(why), ROOM);
+}
+
 static dm_status run(launch *l, int *code, dm_error *err)
 {
     for (long attempt = 0;; attempt++) {
         if (asked)
             return ended_without_word(l, 0, err);
         if (!start(l))
-            return dm_fail(err, DM_E_INTERNAL, "launch: %s", strerror(errno));
+            return not_started(l, errno, err);
         int rc = attend(l);
         bool told = read_status(l, code);
         dm_run_folder_clear(&l->folder, LEAVE);
@@ -472,20 +587,37 @@ static dm_status run(launch *l, int *code, dm_error *err)
             return DM_OK;
         if (!again || rc == 127)
             return ended_without_word(l, rc, err);
-        dprintf(2, "dspy-mpi: the ranks ended without a result%s%s; attempt %ld of %ld\n",
-                l->why ? ": " : "", l->why ? l->why : "", attempt + 2, l->restarts + 1);
+        dm_buf_printf(&l->line,
+                      "dspy-mpi: the ranks ended without a result%s%s; attempt %ld of %ld\n",
+                      l->why ? ": " : "", l->why ? l->why : "", attempt + 2, l->restarts + 1);
+        say(false, dm_buf_view(&l->line));
+        dm_buf_reset(&l->line);
     }
+}
+
+static dm_status make_folder(launch *l, dm_error *err)
+{
+    dm_status st = dm_run_folder_new(&l->folder, err);
+    if (st != DM_E_OUTPUT || !err)
+        return st;
+    dm_error why = *err;
+    return dm_fail(err, st, "%s: a run keeps a folder there, set TMPDIR to one that can be written",
+                   why.text);
 }
 
 dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n_exported,
                     int *code, dm_error *err)
 {
-    launch l = {.restarts = -1, .exported = exported, .n_exported = n_exported};
+    launch l = {.restarts = -1,
+                .exported = exported,
+                .n_exported = n_exported,
+                .out = -1,
+                .terminal = isatty(2)};
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);
     if (st == DM_OK)
-        st = dm_run_folder_new(&l.folder, err);
+        st = make_folder(&l, err);
     if (st != DM_OK)
         return st;
     dm_buf_init(&l.line, 1 << 20);
@@ -493,6 +625,9 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);
+    if (st == DM_OK && *code == 0 && l.out_failed)
+        st = dm_fail(err, DM_E_OUTPUT, "standard output cannot be written: %s",
+                     strerror(l.out_failed));
     dm_run_folder_remove(&l.folder);
     dm_buf_free(&l.line);
     dm_buf_free(&l.kept);
@@ -506,10 +641,10 @@ void dm_launch_report(int code)
     if (!path)
         return;
     snprintf(part, sizeof part, "%s.part", path);
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* it has its room already */
     if (fd < 0)
         return;
-    bool good = dprintf(fd, "%d\n", code) > 0;
+    bool good = dprintf(fd, "%-*d\n", CODE - 1, code) > 0;
     if (close(fd) == 0 && good)
         (void)!rename(part, path);
 }

@@ -2,6 +2,7 @@
 #include "study/cache.h"
 #include "base/clock.h"
 #include "cmd/commands.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <math.h>
@@ -11,12 +12,12 @@
 
 static int usage(void)
 {
-    fputs("dspy-mpi cache stats FOLDER\n"
-          "dspy-mpi cache prune FOLDER [--older-than TIME] [--max-bytes SIZE]\n"
-          "answers of models that runs with this `cache` keep\n\n"
-          "  --older-than TIME  remove files that were last written longer ago: 30d, 12h\n"
-          "  --max-bytes SIZE   then the oldest files, until at most so much is left: 500M\n",
-          stderr);
+    dm_say(stderr,
+           "dspy-mpi cache stats FOLDER\n"
+           "dspy-mpi cache prune FOLDER [--older-than TIME] [--max-bytes SIZE]\n"
+           "answers of models that runs with this `cache` keep\n\n"
+           "  --older-than TIME  remove files that were last written longer ago: 30d, 12h\n"
+           "  --max-bytes SIZE   then the oldest files, until at most so much is left: 500M\n");
     return 64;
 }
 

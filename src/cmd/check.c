@@ -3,6 +3,7 @@
 #include "cmd/commands.h"
 #include "cmd/metric_trial.h"
 #include "cmd/plan.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
 
@@ -37,11 +38,12 @@ static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
     }
     if (2 * n > set->n)
         return;
-    printf("  %.*s:", DM_STR_ARG(field));
+    dm_say(stdout, "  %.*s:", DM_STR_ARG(field));
     for (size_t k = 0; k < n; k++) {
         dm_str shown = dm_utf8_head(values[k], 40);
-        printf(" %.*s %zu%s", DM_STR_ARG(shown), counts[k], k + 1 < n ? "," : "\n");
+        dm_say(stdout, " %.*s %zu%s", DM_STR_ARG(shown), counts[k], k + 1 < n ? "," : "");
     }
+    dm_say(stdout, "\n");
 }
 
 static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_dataset *set)
@@ -49,10 +51,10 @@ static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_
     if (!set)
         return;
     const dm_value *row = set->examples[0].row;
-    printf("%-9s %zu examples, columns", name, set->n);
+    dm_say(stdout, "%-9s %zu examples, columns", name, set->n);
     for (size_t i = 0; i < row->n; i++)
-        printf("%s %.*s", i ? "," : "", DM_STR_ARG(row->members[i].key));
-    putchar('\n');
+        dm_say(stdout, "%s %.*s", i ? "," : "", DM_STR_ARG(row->members[i].key));
+    dm_say(stdout, "\n");
     const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
     for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
         if (dm_value_get_str(row, s->fields[i].name))
@@ -60,7 +62,7 @@ static void show_set(dm_arena *a, const dm_job *job, const char *name, const dm_
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_label_trial(&b, job, set);
-    fputs(b.data ? b.data : "", stdout);
+    dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -88,7 +90,7 @@ static void show_program(const dm_job *job)
         }
         dm_buf_text(&b, ")\n");
     }
-    fwrite(b.data, 1, b.len, stdout);
+    dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -104,7 +106,7 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     show_program(&job);
     show_set(a, &job, "trainset", job.trainset);
     if (job.valset_is_trainset)
-        puts("valset    the training set");
+        dm_say(stdout, "valset    the training set\n");
     else
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
@@ -113,18 +115,19 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
         dm_metric_free(metric);
         return dm_say_failure(&err);
     }
-    printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
+    dm_say(stdout, "metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
            odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.optimizer)
-        printf("optimizer %s\nout       %s\n", job.optimizer->class->name, job.out);
+        dm_say(stdout, "optimizer %s\nout       %s\n", job.optimizer->class->name, job.out);
     dm_plan plan = dm_plan_of(&job);
     dm_buf b;
-    dm_buf_init(&b, 2000);
+    dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_text(&b, "calls     ");
     dm_plan_fill_text(&b, &job, &plan);
     dm_buf_text(&b, "\nranks     ");
     dm_plan_ranks_text(&b, &job, &plan, 0);
-    puts(b.data);
+    dm_buf_char(&b, '\n');
+    dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_metric_free(metric);
     return 0;

@@ -8,11 +8,14 @@
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan.h"
+#include "cmd/say.h"
+#include "data/csv.h"
 #include "json/json.h"
 #include "optimizer/optimizer.h"
 #include "program/state_file.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,12 +37,11 @@ typedef struct compilation {
 
 static void announce(const dm_job *job)
 {
-    fprintf(stderr, "%s: %zu predictor%s, %s; train %zu, validation %zu%s, test %zu; %s%s\n",
-            job->optimizer->class->name, job->program->n, job->program->n == 1 ? "" : "s",
-            dm_adapter_shown(job->setup.adapter), job->trainset->n,
-            job->valset ? job->valset->n : 0, job->valset_is_trainset ? " (the training set)" : "",
-            job->testset ? job->testset->n : 0, job->model,
-            job->stand_in ? " (stand-in, not a language model)" : "");
+    dm_say(stderr, "%s: %zu predictor%s, %s; train %zu, validation %zu%s, test %zu; %s%s\n",
+           job->optimizer->class->name, job->program->n, job->program->n == 1 ? "" : "s",
+           dm_adapter_shown(job->setup.adapter), job->trainset->n, job->valset ? job->valset->n : 0,
+           job->valset_is_trainset ? " (the training set)" : "", job->testset ? job->testset->n : 0,
+           job->model, job->stand_in ? " (stand-in, not a language model)" : "");
 }
 
 /* What the optimizer has to say about itself; the stand-in's calls need no filling. */
@@ -51,7 +53,7 @@ static void announce_optimizer(dm_arena *a, const dm_job *job)
         return;
     dm_buf_init(&b, 4096);
     in.params->class->announce(&b, a, &in, job->stand_in ? 0 : job->concurrency);
-    fputs(b.data ? b.data : "", stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -82,12 +84,12 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
     if (limit && limit->text.p[0] == '$' && !e.has_cost)
         dm_buf_text(&b, "--confirm-above: a model has no price, so nothing is asked: give `price`, "
                         "or a number of calls\n");
-    fwrite(b.data, 1, b.len, stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     if (expected <= most || !isatty(0) || !isatty(2))
         return DM_OK;
     char answer[16] = "";
-    fputs("that is above --confirm-above; go on? [y/N] ", stderr);
+    dm_say(stderr, "that is above --confirm-above; go on? [y/N] ");
     if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
         return DM_OK;
     return dm_fail(err, DM_E_USAGE, "not confirmed; nothing was called");
@@ -103,7 +105,8 @@ static void announce_fill(const dm_job *job, const dm_plan *plan)
     dm_plan_fill_text(&b, job, plan);
     dm_buf_text(&b, "\nranks: ");
     dm_plan_ranks_text(&b, job, plan, dm_model_ranks);
-    fprintf(stderr, "%s\n", b.data);
+    dm_buf_char(&b, '\n');
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -114,11 +117,11 @@ static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, d
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_label_trial(&b, job, job->valset ? job->valset : job->trainset);
-    fputs(b.data ? b.data : "", stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_status st = dm_metric_trial(a, job, metric, METRIC_SECONDS, &odd, err);
     if (odd)
-        fprintf(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
+        dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
     return st;
 }
 
@@ -215,6 +218,14 @@ static dm_status write_program(const compilation *c, const char *name,
     return st;
 }
 
+/* What is not known is an empty cell. */
+static void put_score_cells(dm_buf *b, const dm_score *s)
+{
+    const double v[] = {s->score, s->low, s->high};
+    for (int i = 0; i < 3; i++)
+        dm_buf_printf(b, isnan(v[i]) ? "," : ",%.6f", v[i]);
+}
+
 static dm_status write_trials(const compilation *c, dm_error *err)
 {
     dm_buf b;
@@ -223,9 +234,13 @@ static dm_status write_trials(const compilation *c, dm_error *err)
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
         dm_score s = dm_score_of(t->results, valset_of(c)->n);
-        dm_buf_printf(&b, "%zu,%s,%.6f,%.6f,%.6f,%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json,%s\n",
-                      i, t->name, s.score, s.low, s.high, s.n, s.failed, s.fallback, s.truncated,
-                      s.parse, i == c->result.best_index, i, t->levels ? t->levels : "");
+        dm_buf_printf(&b, "%zu,", i);
+        dm_csv_put(&b, dm_str_of(t->name));
+        put_score_cells(&b, &s);
+        dm_buf_printf(&b, ",%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json,", s.n, s.failed,
+                      s.fallback, s.truncated, s.parse, i == c->result.best_index, i);
+        dm_csv_put(&b, dm_str_of(t->levels ? t->levels : ""));
+        dm_buf_char(&b, '\n');
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
     dm_buf_free(&b);
@@ -285,11 +300,11 @@ static void print_search(const compilation *c)
     size_t overlap = 0;
     if (!s->method)
         return;
-    fprintf(stderr, "search = %s ended by %s: %zu program runs, %zu candidates", s->method, s->end,
-            s->runs, s->candidates);
+    dm_say(stderr, "search = %s ended by %s: %zu program runs, %zu candidates", s->method, s->end,
+           s->runs, s->candidates);
     if (s->barred)
-        fprintf(stderr, ", %zu not scored for standing in their demonstrations", s->barred);
-    fprintf(stderr, "\n");
+        dm_say(stderr, ", %zu not scored for standing in their demonstrations", s->barred);
+    dm_say(stderr, "\n");
     for (size_t i = 0; s->in_demos && i < set->n; i++)
         overlap += s->in_demos[i] && c->result.winner[i].present;
     if (overlap) {
@@ -299,10 +314,10 @@ static void print_search(const compilation *c)
             if (!s->in_demos[i])
                 outside[n++] = c->result.winner[i];
         dm_score rest = dm_score_of(outside, n);
-        fprintf(stderr,
-                "%zu validation examples stand in the winner's demonstrations; on the %zu others "
-                "it scores %.1f %%\n",
-                overlap, rest.n, 100 * rest.score);
+        dm_say(stderr,
+               "%zu validation examples stand in the winner's demonstrations; on the %zu others "
+               "it scores %.1f %%\n",
+               overlap, rest.n, 100 * rest.score);
     }
 }
 
@@ -321,7 +336,7 @@ static void print_table(const compilation *c, const char *program)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
-    fwrite(b.data, 1, b.len, stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -442,7 +457,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         st = try_metric(a, &job, metric, &err);
     dm_metric_free(metric);
     if (st == DM_OK && finished) {
-        fprintf(stderr, "%s is finished; --fresh starts anew\n", job.out);
+        dm_say(stderr, "%s is finished; --fresh starts anew\n", job.out);
         dm_print_json(finished);
         return 0;
     }

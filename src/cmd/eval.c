@@ -1,6 +1,7 @@
 /* dspy-mpi eval: score one program on one data set. */
 #include "base/clock.h"
 #include "cmd/commands.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split)
     dm_session_clear_line(s);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
-    fwrite(b.data, 1, b.len, stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
     dm_print_json(last);

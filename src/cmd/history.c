@@ -1,4 +1,5 @@
 #include "cmd/history.h"
+#include "cmd/say.h"
 #include "json/json.h"
 #include "lm/serves.h"
 
@@ -163,7 +164,7 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
     (void)unlink(dm_arena_printf(a, "%s/stop", job->out)); /* of an earlier run */
     job->setup.replay = h.replay;
     if (dm_replay_results(h.replay))
-        fprintf(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
-                dm_replay_results(h.replay), path);
+        dm_say(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
+               dm_replay_results(h.replay), path);
     return DM_OK;
 }

@@ -1,4 +1,5 @@
 #include "cmd/inputs.h"
+#include "cmd/say.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "program/state_file.h"
@@ -88,7 +89,7 @@ dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_prog
     bool told = *given || dm_value_get(line->flags, "messages"); /* else nothing is rendered */
     for (size_t i = 0; told && i < p->n_inputs; i++)
         if (!dm_value_get_str(d, p->inputs[i]))
-            fprintf(stderr, "dspy-mpi: the input \"%.*s\" is missing\n", DM_STR_ARG(p->inputs[i]));
+            dm_say(stderr, "dspy-mpi: the input \"%.*s\" is missing\n", DM_STR_ARG(p->inputs[i]));
     *out = d;
     return DM_OK;
 }

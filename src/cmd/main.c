@@ -5,6 +5,7 @@
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
 #include "cmd/commands.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <errno.h>
@@ -42,31 +43,32 @@ static const struct command {
 static void out_of_memory(void)
 {
     static const char text[] = "dspy-mpi: out of memory\n";
-    (void)!write(2, text, sizeof text - 1);
+    (void)!write(2, text, sizeof text - 1); /* shown: it is ours */
     _exit(70);
 }
 
 static void to_stderr(void *user, dm_level level, const char *line)
 {
     (void)user;
-    fprintf(stderr, "%s%s\n", level >= DM_WARN ? "dspy-mpi: " : "", line);
+    dm_say(stderr, "%s%s\n", level >= DM_WARN ? "dspy-mpi: " : "", line);
 }
 
 static int help(FILE *to)
 {
-    fputs("dspy-mpi compiles language-model programs: it finds the instructions and demonstrations "
-          "that make\n"
-          "them score best. The result is a file that DSPy loads.\n\n",
-          to);
+    dm_say(
+        to,
+        "dspy-mpi compiles language-model programs: it finds the instructions and demonstrations "
+        "that make\n"
+        "them score best. The result is a file that DSPy loads.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
-    fputs("  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
-          "what mpirun needs seen to\n"
-          "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
-          "much, and less\n"
-          "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
-          "  dspy-mpi COMMAND --help                      the options of a command\n",
-          to);
+        dm_say(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
+    dm_say(to,
+           "  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
+           "what mpirun needs seen to\n"
+           "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
+           "much, and less\n"
+           "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
+           "  dspy-mpi COMMAND --help                      the options of a command\n");
     return to == stdout ? 0 : 64;
 }
 
@@ -75,8 +77,10 @@ static int help_command(const struct command *c)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_options_help(&b, c->bit);
-    printf("dspy-mpi %s\n%s\n\nEach option is also a key of the job file, and the flag wins.\n\n%s",
-           c->usage, c->help, b.data);
+    dm_say(stdout,
+           "dspy-mpi %s\n%s\n\nEach option is also a key of the job file, and the flag wins.\n\n",
+           c->usage, c->help);
+    dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
     return 0;
 }
@@ -120,22 +124,24 @@ static int check_stdout(int code)
     struct pollfd out = {.fd = 1, .events = POLLOUT};
     if (poll(&out, 1, 0) > 0 && (out.revents & POLLERR))
         return code;
-    fprintf(stderr, "dspy-mpi: standard output cannot be written%s%s\n", why ? ": " : "",
-            why ? strerror(why) : "");
+    dm_say(stderr, "dspy-mpi: standard output cannot be written%s%s\n", why ? ": " : "",
+           why ? strerror(why) : "");
     return code ? code : 73;
 }
 
 static int help_launch(void)
 {
-    puts("dspy-mpi launch -n N [--restarts K] [--hostfile F] [--host H] [--map-by M] [--mca K V] "
-         "COMMAND "
-         "...\n"
-         "the command on N ranks; sees to root, oversubscription, mpirun's noise, the terminal and "
-         "the exit code\n\n"
-         "  -n N            ranks; rank 0 coordinates, the others call models\n"
-         "  --restarts K    start again, resumed, up to K times when the run was lost (compile: 3, "
-         "else 0)\n"
-         "The others are handed to mpirun.");
+    dm_say(
+        stdout,
+        "dspy-mpi launch -n N [--restarts K] [--hostfile F] [--host H] [--map-by M] [--mca K V] "
+        "COMMAND "
+        "...\n"
+        "the command on N ranks; sees to root, oversubscription, mpirun's noise, the terminal and "
+        "the exit code\n\n"
+        "  -n N            ranks; rank 0 coordinates, the others call models\n"
+        "  --restarts K    start again, resumed, up to K times when the run was lost (compile: 3, "
+        "else 0)\n"
+        "The others are handed to mpirun.\n");
     return 0;
 }
 
@@ -163,7 +169,7 @@ static int launch(int argc, char **argv)
     dm_error err = {DM_OK, ""};
     const char *names[MAX_NAMES];
     if (dm_cluster_is_rank()) {
-        fputs("dspy-mpi: this is a rank already: launch starts mpirun itself\n", stderr);
+        dm_say(stderr, "dspy-mpi: this is a rank already: launch starts mpirun itself\n");
         return 64;
     }
     dm_arena *a = dm_arena_new(0);
@@ -186,7 +192,7 @@ static int run_alone(int argc, char **argv)
     if (helped)
         return asked ? help_command(asked) : help(stdout);
     if (strcmp(argv[1], "--version") == 0) {
-        puts("dspy-mpi " DM_VERSION);
+        dm_say(stdout, "dspy-mpi " DM_VERSION "\n");
         return 0;
     }
     if (strcmp(argv[1], "launch") == 0 && argc > 2 && strcmp(argv[2], "--help") == 0)
@@ -198,7 +204,7 @@ static int run_alone(int argc, char **argv)
     const struct command *c = find_command(argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);
-    fprintf(stderr, "dspy-mpi: there is no command \"%s\"; see dspy-mpi --help\n", argv[1]);
+    dm_say(stderr, "dspy-mpi: there is no command \"%s\"; see dspy-mpi --help\n", argv[1]);
     return 64;
 }
 
@@ -246,6 +252,7 @@ static void hide_keys(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    dm_say_close_gaps();
     leave_no_core();
     dm_set_nomem(out_of_memory);
     if (!dm_cluster_is_rank() && argc > 1 && strcmp(argv[1], "launch") == 0)

@@ -1,10 +1,12 @@
 #include "cmd/metric_trial.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "json/json.h"
 
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define MOST                                                                                       \
     8 /* examples: enough to see what is wrong with all of them, cheap if it takes seconds */
@@ -182,9 +184,13 @@ static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
         return;
     dm_buf_printf(b, "  %.*s: %zu of %zu labels are no ", DM_STR_ARG(f->name), n, set->n);
     dm_type_python(b, f->type);
-    dm_buf_printf(b, " (example %zu: ", first + 1);
-    dm_py_str(b, dm_value_get_str(set->examples[first].row, f->name));
-    dm_buf_text(b, "): no answer can be right there\n");
+    dm_buf label;
+    dm_buf_init(&label, DM_MAX_TEXT);
+    dm_py_str(&label, dm_value_get_str(set->examples[first].row, f->name));
+    char *shown = dm_outside(dm_buf_view(&label), 100);
+    dm_buf_printf(b, " (example %zu: %s): no answer can be right there\n", first + 1, shown);
+    free(shown);
+    dm_buf_free(&label);
 }
 
 void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set)

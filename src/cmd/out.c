@@ -1,7 +1,9 @@
 #include "cmd/out.h"
 #include "base/place.h"
+#include "base/show.h"
 #include "cmd/history.h"
 #include "cmd/owned.h"
+#include "cmd/say.h"
 #include "json/json.h"
 #include "study/lock.h"
 
@@ -152,10 +154,10 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *lin
     if (dm_journal_look(journal, dm_job_identity(a, job), dm_history_more(a), err) != DM_OK)
         st = force ? dm_owned_move_aside(journal, err) : err->status;
     if (st == DM_OK && begun && !has_bytes(journal))
-        fprintf(stderr,
-                "%s is missing or empty, though a run was begun here: what it paid for is asked "
-                "again\n",
-                journal);
+        dm_say(stderr,
+               "%s is missing or empty, though a run was begun here: what it paid for is asked "
+               "again\n",
+               journal);
     begun |= has_bytes(journal);
     return st == DM_OK ? dm_owned_check(a, job, begun, force, err) : st;
 }
@@ -173,7 +175,7 @@ dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, cons
                         int code, const dm_value *last, dm_error *err)
 {
     dm_value *d = dm_value_dict(a);
-    dm_buf b;
+    dm_buf b, shown;
     dm_value_set(a, d, DM_STR("status"), dm_value_text(a, status));
     dm_value_set(a, d, DM_STR("reason"), reason ? dm_value_text(a, reason) : dm_value_null(a));
     dm_value_set(a, d, DM_STR("exit"), code >= 0 ? dm_value_int(a, code) : dm_value_null(a));
@@ -183,7 +185,10 @@ dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, cons
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, d, DM_JSON_PYTHON_INDENT);
     dm_buf_char(&b, '\n');
-    dm_status st = dm_out_write(job, "status.json", dm_buf_view(&b), err);
+    dm_buf_init(&shown, DM_MAX_FILE);
+    dm_show(&shown, dm_buf_view(&b), DM_SHOW_JSON);
+    dm_status st = dm_out_write(job, "status.json", dm_buf_view(&shown), err);
     dm_buf_free(&b);
+    dm_buf_free(&shown);
     return st;
 }

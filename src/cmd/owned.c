@@ -1,5 +1,6 @@
 #include "cmd/owned.h"
 #include "base/place.h"
+#include "cmd/say.h"
 #include "json/json.h"
 #include "report/report.h"
 #include "study/lock.h"
@@ -72,7 +73,7 @@ dm_status dm_owned_move_aside(const char *path, dm_error *err)
     char aside[PATH_MAX];
     dm_status st = dm_place_move_aside(path, aside, err);
     if (st == DM_OK)
-        fprintf(stderr, "the old %s is now %s\n", path, aside);
+        dm_say(stderr, "the old %s is now %s\n", path, aside);
     return st;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cmd/commands.h"
 #include "cmd/estimate.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <math.h>
@@ -209,7 +210,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
     dm_buf_char(&b, '\n');
     dm_plan_advice(&b, job, plan, e, c->score);
     suggest(&b, job, plan, e);
-    fwrite(b.data, 1, b.len, stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 

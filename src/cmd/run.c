@@ -1,6 +1,7 @@
 /* dspy-mpi run: answers of a program, one JSON object a line. */
 #include "cmd/commands.h"
 #include "cmd/inputs.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
 
@@ -17,9 +18,9 @@ static void warn_of_missing(const dm_program *p, const dm_dataset *d)
                 first = i;
             }
         if (missing)
-            fprintf(stderr,
-                    "dspy-mpi: the input \"%.*s\" is missing in %zu of %zu, first in number %zu\n",
-                    DM_STR_ARG(p->inputs[k]), missing, d->n, first + 1);
+            dm_say(stderr,
+                   "dspy-mpi: the input \"%.*s\" is missing in %zu of %zu, first in number %zu\n",
+                   DM_STR_ARG(p->inputs[k]), missing, d->n, first + 1);
     }
 }
 
@@ -61,7 +62,7 @@ static void print_result(const dm_result *r)
         dm_buf_char(&b, '}');
     }
     dm_buf_char(&b, '\n');
-    fwrite(b.data, 1, b.len, stdout);
+    dm_say_json(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "cmd/say.h"
 #include "json/json.h"
 
 #include <math.h>
@@ -92,7 +93,7 @@ dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error
 void dm_session_clear_line(dm_session *s)
 {
     if (s->terminal && s->line_shown)
-        fputs("\r\033[K", stderr);
+        dm_say_live(stderr, DM_STR(""));
     s->line_shown = false;
 }
 
@@ -103,9 +104,9 @@ static void show_progress(void *user, const dm_pool_stats *stats)
     dm_buf_init(&b, 1000);
     dm_progress_line(&b, &s->progress, stats, dm_now());
     if (s->terminal)
-        fprintf(stderr, "\r%.*s\033[K", (int)b.len, b.data ? b.data : "");
+        dm_say_live(stderr, dm_buf_view(&b));
     else
-        fprintf(stderr, "%.*s\n", (int)b.len, b.data ? b.data : "");
+        dm_say(stderr, "%.*s\n", (int)b.len, b.data ? b.data : "");
     fflush(stderr);
     s->line_shown = true;
     dm_buf_free(&b);
@@ -168,7 +169,7 @@ int dm_say_failure(const dm_error *err)
         if (*p != '\n' || (n && text[n - 1] != ' '))
             text[n++] = *p == '\n' ? ' ' : *p;
     text[n] = 0;
-    fprintf(stderr, "dspy-mpi: %s\n", text);
+    dm_say(stderr, "dspy-mpi: %s\n", text);
     return dm_exit_code(err->status);
 }
 
@@ -220,7 +221,7 @@ void dm_print_json(const dm_value *v)
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, v, DM_JSON_PYTHON);
     dm_buf_char(&b, '\n');
-    fwrite(b.data, 1, b.len, stdout);
+    dm_say_json(stdout, dm_buf_view(&b));
     fflush(stdout);
     dm_buf_free(&b);
 }

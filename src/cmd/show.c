@@ -1,6 +1,7 @@
 /* dspy-mpi show: a program for people, or the exact messages that are sent. */
 #include "cmd/commands.h"
 #include "cmd/inputs.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
 
@@ -81,8 +82,10 @@ int dm_cmd_show(dm_arena *a, const dm_command_line *line)
     else if (st == DM_OK)
         for (size_t i = 0; i < job.program->n; i++)
             show_part(&b, &job.program->predictors[i], &job.student->parts[i]);
-    if (st == DM_OK)
-        fwrite(b.data, 1, b.len, stdout);
+    if (st == DM_OK && dm_value_get(line->flags, "messages"))
+        dm_say_json(stdout, dm_buf_view(&b));
+    else if (st == DM_OK)
+        dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
     return st == DM_OK ? 0 : dm_say_failure(&err);
 }

@@ -2,6 +2,7 @@
  */
 #include "base/place.h"
 #include "cmd/commands.h"
+#include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
         return dm_say_failure(&err);
     }
     if (access(dm_arena_printf(a, "%s/journal.lock", out), F_OK) != 0) {
-        fprintf(stderr, "nothing is running in %s\n", out);
+        dm_say(stderr, "nothing is running in %s\n", out);
         return 0;
     }
     const char *path = dm_arena_printf(a, "%s/stop", out);
@@ -35,8 +36,7 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
         return dm_say_failure(&err);
     }
     close(fd);
-    fprintf(stderr,
-            "asked to stop; it ends when the calls in flight have, after 20 s at the latest "
-            "(--drain), and the same command goes on from there\n");
+    dm_say(stderr, "asked to stop; it ends when the calls in flight have, after 20 s at the latest "
+                   "(--drain), and the same command goes on from there\n");
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "data/csv.h"
+#include "base/show.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -154,4 +155,70 @@ dm_status dm_csv_parse(dm_arena *a, const char *name, dm_str text, char separato
         st = read_rows(&s, header, rows);
     dm_buf_free(&s.cell);
     return st;
+}
+
+/* ---- writing ---- */
+
+/* "-12.5e3" */
+static bool is_number(dm_str s)
+{
+    size_t i = s.n && (s.p[0] == '-' || s.p[0] == '+'), digits = 0;
+    for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+        digits++;
+    if (i < s.n && s.p[i] == '.')
+        for (i++; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+            digits++;
+    if (digits && i < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) {
+        i += 1 + (i + 1 < s.n && (s.p[i + 1] == '-' || s.p[i + 1] == '+'));
+        for (digits = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+            digits++;
+    }
+    return digits && i == s.n;
+}
+
+static bool is_one_of(uint32_t cp, const uint32_t *set)
+{
+    while (*set && *set != cp)
+        set++;
+    return *set != 0;
+}
+
+/* A spreadsheet would reckon with it. */
+static bool is_formula(dm_str s)
+{
+    static const uint32_t signs[] = {'=',  '+',    '-',    '@',    '\t',   '\n',
+                                     '\r', 0xFF1D, 0xFF0B, 0xFF0D, 0xFF20, 0},
+                          passed[] = {'"',    '\'',   '`',    0x2018, 0x2019,
+                                      0x201C, 0x201D, 0xFF02, 0xFF07, 0};
+    for (size_t pos = 0; pos < s.n;) {
+        uint32_t cp = dm_utf8_next(s, &pos);
+        if (is_one_of(cp, signs))
+            return true;
+        if (!dm_py_isspace(cp) && !is_one_of(cp, passed))
+            return false;
+    }
+    return false;
+}
+
+void dm_csv_put(dm_buf *b, dm_str text)
+{
+    dm_buf cell;
+    dm_buf_init(&cell, SIZE_MAX / 2);
+    dm_show(&cell, text, DM_SHOW_LINES);
+    dm_str s = dm_buf_view(&cell);
+    bool guarded = is_formula(s) && !is_number(s), quoted = guarded;
+    for (size_t i = 0; i < s.n && !quoted; i++)
+        quoted = strchr(",;\t\n\"\'", s.p[i]) || (s.p[i] == ' ' && (i == 0 || i + 1 == s.n));
+    if (quoted)
+        dm_buf_char(b, '"');
+    if (guarded)
+        dm_buf_char(b, '\'');
+    for (size_t i = 0; i < s.n; i++) {
+        dm_buf_char(b, s.p[i]);
+        if (s.p[i] == '"')
+            dm_buf_char(b, '"');
+    }
+    if (quoted)
+        dm_buf_char(b, '"');
+    dm_buf_free(&cell);
 }

@@ -1,5 +1,6 @@
 #include "report/report.h"
 #include "base/clock.h"
+#include "base/show.h"
 #include "json/json.h"
 
 #include <math.h>
@@ -85,7 +86,7 @@ void dm_report_table(dm_buf *b, const dm_report *r)
     dm_print_seconds(b, r->seconds);
     dm_buf_char(b, '\n');
     if (r->program)
-        dm_buf_printf(b, "%s\n", r->program);
+        dm_show_printf(b, "%s\n", r->program);
     if (two && r->selected && !test)
         dm_buf_text(b, "validation score of a selected winner, optimistic\n");
 }
@@ -118,13 +119,20 @@ static void put_prediction(dm_buf *b, const char *split, const char *program, co
 
 void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n)
 {
+    dm_buf line;
+    dm_buf_init(&line, b->max);
     for (size_t i = 0; i < n; i++)
         for (int which = 0; which < 2; which++) {
             const dm_result *r = which ? splits[i].compiled : splits[i].baseline;
-            for (size_t k = 0; r && k < splits[i].set->n; k++)
-                put_prediction(b, splits[i].name, which ? "compiled" : "start",
+            for (size_t k = 0; r && k < splits[i].set->n; k++) {
+                dm_buf_reset(&line);
+                put_prediction(&line, splits[i].name, which ? "compiled" : "start",
                                &splits[i].set->examples[k], &r[k]);
+                dm_show(b, dm_buf_view(&line), DM_SHOW_JSON);
+                b->full |= line.full;
+            }
         }
+    dm_buf_free(&line);
 }
 
 /* ---- progress ---- */

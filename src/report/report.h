@@ -24,7 +24,7 @@ typedef struct dm_report {
 
 #define DM_PREDICTIONS_START "{\"split\": \"" /* what each line begins with */
 void dm_report_table(dm_buf *b, const dm_report *r);
-/* predictions.jsonl: a line for each split, program and example. */
+/* predictions.jsonl: a line for each split, program and example; as JSON is shown. */
 void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n);
 
 /* One line of progress: "search 120/300  71.3 %  42.0 calls/s  1.2 M tokens  0 errors  2 min 3 s

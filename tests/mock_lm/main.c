@@ -226,7 +226,8 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
         if (kind)
             status = mock_send_fault(&m.faults, kind, c, &o);
         else if (said != 200)
-            status = mock_send_error(c, said, "", "scripted", "null", "scripted", o.delay);
+            status = mock_send_error(c, said, "", "scripted", "null",
+                                     reply.content.len ? reply.content.data : "scripted", o.delay);
         else
             status = mock_send_completion(c, &o);
     }

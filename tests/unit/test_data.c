@@ -1,3 +1,4 @@
+#include "data/csv.h"
 #include "data/dataset.h"
 #include "json/json.h"
 
@@ -207,4 +208,74 @@ Test(data, many_rows)
     cr_expect(dm_hash_eq(&lines->fingerprint, &again->fingerprint));
     dm_arena_free(own);
     dm_buf_free(&text);
+}
+
+/* What is written for a spreadsheet: no cell is a formula there, and each comes back as it was, but
+ * for the apostrophe. */
+Test(data, csv_cells_are_no_formulas)
+{
+    static const struct {
+        const char *text, *cell;
+    } rows[] = {{"seed -2", "seed -2"},
+                {"=1+1", "\"'=1+1\""},
+                {"+cmd|' /C calc'!A0", "\"'+cmd|' /C calc'!A0\""},
+                {"-2+3", "\"'-2+3\""},
+                {"-x", "\"'-x\""},
+                {"-", "\"'-\""},
+                {"@SUM(A1)", "\"'@SUM(A1)\""},
+                {"\t=1", "\"'\t=1\""},
+                {"\n=1", "\"'\n=1\""},
+                {"\r=1", "\\x0d=1"},
+                {" =1", "\"' =1\""},
+                {"\"=1\"", "\"'\"\"=1\"\"\""},
+                {"'=1", "\"''=1\""},
+                {"\xEF\xBC\x9D"
+                 "1",
+                 "\"'\xEF\xBC\x9D"
+                 "1\""},
+                {"\xEF\xBC\x8B", "\"'\xEF\xBC\x8B\""},
+                {"\xEF\xBC\x8D", "\"'\xEF\xBC\x8D\""},
+                {"\xEF\xBC\xA0", "\"'\xEF\xBC\xA0\""},
+                {"\xE2\x80\x9D=1", "\"'\xE2\x80\x9D=1\""},
+                {"\xEF\xBB\xBF=1", "\\ufeff=1"},
+                {"-1", "-1"},
+                {"-0.5", "-0.5"},
+                {"+3", "+3"},
+                {"-1.5e-3", "-1.5e-3"},
+                {"-.5", "-.5"},
+                {"-1e", "\"'-1e\""},
+                {"-1 ", "\"'-1 \""},
+                {"0.25", "0.25"},
+                {"", ""},
+                {"a,b", "\"a,b\""},
+                {"a;=1", "\"a;=1\""},
+                {"say \"x\"", "\"say \"\"x\"\"\""},
+                {"two\nlines", "\"two\nlines\""},
+                {"1.0 2.3", "1.0 2.3"},
+                {"\x1b[1m", "\\x1b[1m"}};
+    dm_arena *a = dm_arena_new(0);
+    dm_buf all;
+    dm_buf_init(&all, 1 << 20);
+    dm_buf_text(&all, "n,cell,end\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t from = all.len;
+        dm_csv_put(&all, dm_str_of(rows[i].text));
+        cr_expect(dm_str_is((dm_str){all.data + from, all.len - from}, rows[i].cell), "%s: %s",
+                  rows[i].text, all.data + from);
+        all.len = from;
+        dm_buf_printf(&all, "%zu,", i);
+        dm_csv_put(&all, dm_str_of(rows[i].text));
+        dm_buf_text(&all, ",end\n");
+    }
+    dm_value *read = dm_value_list(a);
+    cr_assert_eq(dm_csv_parse(a, "x.csv", dm_buf_view(&all), ',', read, NULL), DM_OK);
+    cr_assert_eq(read->n, sizeof rows / sizeof *rows);
+    for (size_t i = 0; i < read->n; i++) {
+        const char *got = dm_value_get(read->items[i], "cell")->text.p;
+        bool guarded = strncmp(rows[i].cell, "\"'", 2) == 0, shown = strchr(rows[i].cell, '\\');
+        cr_expect_str_eq(got + guarded, shown ? rows[i].cell : rows[i].text, "row %zu", i);
+        cr_expect_str_eq(dm_value_get(read->items[i], "end")->text.p, "end");
+    }
+    dm_buf_free(&all);
+    dm_arena_free(a);
 }

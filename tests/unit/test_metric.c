@@ -300,7 +300,7 @@ Test(metric, commands)
          {1, 1, 1},
          NULL},
         {"while read -r l; do echo '{\"score\": 1}'; done", "{\"processes\": 3}", {1, 1, 1}, NULL},
-        {"printf 'caf\\351 \\377' >&2; exit 1", "{}", {NAN, NAN, NAN}, "caf? ?"},
+        {"printf 'caf\\351 \\377' >&2; exit 1", "{}", {NAN, NAN, NAN}, "caf\\xe9 \\xff"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_arena *a = dm_arena_new(0);

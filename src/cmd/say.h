@@ -1,0 +1,23 @@
+/* The one place that writes to stdout and stderr (scripts/check-style refuses others): whatever is
+ * said, it is shown as src/base/show.h says. */
+#ifndef DM_CMD_SAY_H
+#define DM_CMD_SAY_H
+
+#include "base/buf.h"
+
+#include <stdio.h>
+
+/* A line end that was not in the format is not on the screen: texts (%s) are shown in one line. */
+void dm_say(FILE *to, const char *fmt, ...) DM_PRINTF(2, 3);
+void dm_say_text(FILE *to, dm_str text); /* its line ends and tabs stay */
+void dm_say_json(FILE *to, dm_str text); /* a JSON text; its value stays */
+
+/* A line that the next one replaces, and its end. */
+void dm_say_live(FILE *to, dm_str line);
+
+/* Puts something harmless in the place of stdin, stdout or stderr that is closed: a file that is
+ * opened later would get its number, and what is said or answered would be written into that file.
+ * A closed stdout stays one that cannot be written. Before any file is opened. */
+void dm_say_close_gaps(void);
+
+#endif
