@@ -129,7 +129,7 @@ static void bill(dm_simulated_server *s, const dm_attempt *a, int64_t *prompt, i
     *completion = 1 + (int64_t)(dm_draw(s->sim.seed, 0x53, s->stats->calls) % most);
     s->stats->longest = fmax(s->stats->longest, (double)*prompt);
     s->stats->tokens += (double)(*prompt + *completion);
-    s->stats->cost += m->price.known ? dm_price_of(&m->price, *prompt, *completion, 0) : 0;
+    s->stats->cost += m->price.known ? dm_price_of(&m->price, *prompt, *completion, 0, 0) : 0;
 }
 
 static void reply_error(dm_attempt *a, long status, const char *code, dm_str message)
