@@ -95,6 +95,48 @@ Test(prefix, short_ones_are_left_alone)
               one.stats.turns == other.stats.turns);
 }
 
+/* Virtual seconds of two evaluations, one after the other: nothing but the candidate's own rows
+ * could fill the places.
+ */
+static double alone(const char *provider, int ranks)
+{
+    dm_error err = {DM_OK, ""};
+    world w = world_new(ONE_PREDICTOR);
+    dm_value *lm = dm_value_dict(w.arena);
+    dm_value_set(w.arena, lm, DM_STR("model"),
+                 dm_value_text(w.arena, dm_arena_printf(w.arena, "%s/x", provider)));
+    dm_value_set(w.arena, lm, DM_STR("concurrency"), dm_value_int(w.arena, 16));
+    for (int i = 0; i < DM_ROLES; i++)
+        w.setup.lm[i] = lm;
+    w.setup.sets[1] = w.val = questions(w.arena, 100, 48);
+    w.sim.ranks = ranks;
+    dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+    cr_assert_not_null(pool, "%s", err.text);
+    for (int i = 0; i < 4; i++) {
+        char *text = dm_arena_alloc(w.arena, LONG + 1);
+        memset(text, "abcd"[i], LONG);
+        dm_candidate *c = dm_candidate_new(w.arena, w.program);
+        c->parts[0].instructions = (dm_str){text, LONG};
+        dm_work work = dm_work_of(dm_candidate_seal(c));
+        const dm_result *r;
+        cr_assert_eq(dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w.val), &r, &err), DM_OK,
+                     "%s", err.text);
+    }
+    dm_pool_free(pool);
+    dm_arena_free(w.arena);
+    return w.stats.seconds;
+}
+
+Test(prefix, no_place_is_left_empty)
+{
+    for (int ranks = 1; ranks <= 4; ranks *= 4) {
+        double held = alone("hosted_vllm", ranks), plain = alone("ollama_chat", ranks);
+        /* over several ranks cells go to others, and each call's time is drawn anew */
+        cr_expect_leq(held, (ranks > 1 ? 1.1 : 1.001) * plain,
+                      "%d ranks: %.2f s, and %.2f s where nobody waits", ranks, held, plain);
+    }
+}
+
 static uint64_t seed;
 
 static void disaster(dm_simulation *sim)
