@@ -11,6 +11,7 @@
 #define MEASURED     .1   /* with one */
 #define REASONING    60.0 /* tokens of a chain of thought, about */
 #define MARKS        12.0 /* tokens around each field of an answer */
+#define CACHE_HITS   .9   /* of what a server's cache may have */
 #define PROPOSAL_ASK 1100 /* bytes of the proposer's prompts, beside rows and what it wrote */
 
 dm_calibration dm_calibration_assumed(void)
@@ -35,11 +36,15 @@ static dm_candidate *with_demos(dm_arena *a, const dm_job *job, size_t n)
     return c;
 }
 
-static double bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, size_t most)
+typedef struct prompt_size { /* bytes, in the mean */
+    double all, prefix;      /* prefix: of it what is the same for all examples */
+} prompt_size;
+
+static prompt_size bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, size_t most)
 {
     dm_arena *a = dm_arena_new(0);
     const dm_candidate *c = with_demos(a, job, demos);
-    double sum = 0, n = 0;
+    double user_sum = 0, prefix_sum = 0, n = 0;
     for (size_t i = 0; i < c->program->n; i++) {
         const dm_signature *s = c->program->predictors[i].signature;
         dm_prefix prefix = {NULL, 0};
@@ -51,19 +56,21 @@ static double bytes_on(const dm_job *job, size_t demos, const dm_dataset *set, s
             if (dm_adapter_user(a, job->setup.adapter, s, set->examples[k].row, &user, NULL) !=
                 DM_OK)
                 continue;
-            sum += (double)user.n;
+            user_sum += (double)user.n;
             for (size_t m = 0; m < prefix.n; m++)
-                sum += (double)prefix.messages[m].content.n;
+                prefix_sum += (double)prefix.messages[m].content.n;
             n++;
         }
     }
     dm_arena_free(a);
-    return n > 0 ? sum / n : 1000;
+    return n > 0 ? (prompt_size){(user_sum + prefix_sum) / n, prefix_sum / n}
+                 : (prompt_size){1000, 0};
 }
 
-static double prompt_bytes(const dm_job *job, size_t demos)
+static prompt_size prompt_bytes(const dm_job *job, double demos)
 {
-    return bytes_on(job, demos, job->trainset ? job->trainset : job->valset, SHOWN);
+    demos = round(demos);
+    return bytes_on(job, (size_t)demos, job->trainset ? job->trainset : job->valset, SHOWN);
 }
 
 const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n)
@@ -81,9 +88,30 @@ size_t dm_estimate_demos(const dm_job *job)
 static double prompt_tokens(const dm_job *job, const dm_calibration *c, double demos)
 {
     if (c->n == 0)
-        return c->tokens_per_byte * prompt_bytes(job, (size_t)round(demos));
+        return c->tokens_per_byte * prompt_bytes(job, demos).all;
     double slope = c->demos ? (c->prompt[1] - c->prompt[0]) / (double)c->demos : 0;
     return c->prompt[0] + slope * demos;
+}
+
+/* The share of the prompts' tokens that the model's servers may have cached. */
+static double cached_share(const dm_job *job, const dm_plan_phase *phase, double demos,
+                           double tokens)
+{
+    const dm_lm_config *model = job->setup.model[phase->role];
+    double from = model ? (double)dm_lm_cached_from(model) : 0;
+    if (from == 0 || phase->asks)
+        return 0;
+    prompt_size size = prompt_bytes(job, demos);
+    double share = size.prefix / size.all;
+    return share * tokens >= from ? share : 0;
+}
+
+/* Of prompt and answer tokens, so many of which (a share) come from a cache. */
+static double cost_of(const dm_price *price, double prompt, double cached, double completion)
+{
+    return (prompt * ((1 - cached) * price->prompt + cached * price->cached) +
+            completion * price->completion) /
+           1e6;
 }
 
 /* Of prompts of an optimizer's own questions, in the mean: each batch of rows is in one of them,
@@ -172,11 +200,12 @@ static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phas
     dm_price price = {0};
     if (calls->high > 0) {
         e->has_cost &= price_of(job, phase->role, &price);
-        x->cost.low = (x->prompt.low * price.prompt + x->completion.low * price.completion) / 1e6;
+        double share[] = {cached_share(job, phase, phase->demos.low, tokens[0]),
+                          cached_share(job, phase, phase->demos.expected, tokens[1])};
+        x->cost.low = cost_of(&price, x->prompt.low, share[0], x->completion.low);
         x->cost.expected =
-            (x->prompt.expected * price.prompt + x->completion.expected * price.completion) / 1e6;
-        x->cost.high =
-            (x->prompt.high * price.prompt + x->completion.high * price.completion) / 1e6;
+            cost_of(&price, x->prompt.expected, CACHE_HITS * share[1], x->completion.expected);
+        x->cost.high = cost_of(&price, x->prompt.high, 0, x->completion.high);
     }
     double flight = fmax(1, fmin(phase->fill, (double)job->concurrency));
     double call = job->stand_in ? 1e-4 : c->seconds;

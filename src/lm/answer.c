@@ -121,6 +121,7 @@ dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r)
         v = dm_reply_error(p, r, root);
     else
         v = say_and(DM_ODD, r, "an answer that is no JSON", err.text);
+    dm_reply_check_counts(r);
     dm_arena_free(a);
     return v;
 }

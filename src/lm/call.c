@@ -21,6 +21,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u)
     to->retries += u->retries;
     to->untold += u->untold;
     to->odd += u->odd;
+    to->written += u->written;
 }
 
 /* ---- lists ---- */

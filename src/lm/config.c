@@ -25,6 +25,11 @@ bool dm_lm_in_process(const dm_lm_config *c)
     return c->provider->answer != NULL;
 }
 
+int64_t dm_lm_cached_from(const dm_lm_config *c)
+{
+    return c->provider->cached_from;
+}
+
 const char *dm_role_name(dm_role r)
 {
     static const char *const names[] = {"task", "teacher", "prompt", "judge"};
@@ -116,27 +121,25 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
     return DM_OK;
 }
 
-/* The job's, else what the provider knows. */
+/* The job's, else what the provider knows. Where only prompt and completion are given, the cache
+ * makes no difference. */
 static dm_status read_price(const dm_at *at, dm_lm_config *c, dm_error *err)
 {
     dm_price *p = &c->price;
-    static const char *const known[] = {"prompt", "completion", "cached"};
+    static const char *const known[] = {"prompt", "cached", "cache_write", "completion"};
+    double *const into[] = {&p->prompt, &p->cached, &p->cache_write, &p->completion};
     if (!at->v) {
         (void)c->provider->price(c, p);
         return DM_OK;
     }
-    dm_status st = dm_get_known(at, known, 3, err);
-    dm_at prompt = dm_at_key(at, "prompt"), completion = dm_at_key(at, "completion"),
-          cached = dm_at_key(at, "cached");
-    if (st == DM_OK && (!prompt.v || !completion.v))
+    dm_status st = dm_get_known(at, known, 4, err);
+    if (st == DM_OK && (!dm_at_key(at, "prompt").v || !dm_at_key(at, "completion").v))
         return dm_at_fail(at, err, "a price has prompt and completion, each for a million tokens");
-    if (st == DM_OK)
-        st = dm_get_number(&prompt, 0, 1e9, &p->prompt, err);
-    if (st == DM_OK)
-        st = dm_get_number(&completion, 0, 1e9, &p->completion, err);
-    p->cached = p->prompt;
-    if (st == DM_OK)
-        st = dm_get_number(&cached, 0, 1e9, &p->cached, err);
+    for (size_t i = 0; i < 4 && st == DM_OK; i++) {
+        dm_at number = dm_at_key(at, known[i]);
+        *into[i] = p->prompt;
+        st = dm_get_number(&number, 0, 1e9, into[i], err);
+    }
     p->known = true;
     return st;
 }

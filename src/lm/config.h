@@ -12,7 +12,8 @@ typedef struct dm_provider dm_provider; /* a class: lm/provider.h */
 
 typedef struct dm_price { /* per million tokens, any currency */
     bool known;
-    double prompt, completion, cached;
+    double prompt, completion;
+    double cached, cache_write; /* of the prompt: read from the server's cache, put into it */
 } dm_price;
 
 typedef struct dm_lm_config {
@@ -57,9 +58,17 @@ dm_hash dm_lm_scope(const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at
  * once, so that its answers are not worth keeping. */
 bool dm_lm_in_process(const dm_lm_config *c);
+/* Tokens from which on its servers keep the beginning of a prompt for others that begin so; 0: they
+ * do not. */
+int64_t dm_lm_cached_from(const dm_lm_config *c);
 /* The server that makes it so that the price is not known: one that may be anybody's, else the
  * first. */
 const char *dm_lm_unpriced_at(const dm_lm_config *c);
-double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached);
+/* prompt: all of it, what was cached and what was written to the cache among it. NAN: the price is
+ * not known. */
+double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached,
+                   int64_t written);
+/* Whatever the server's cache does. */
+double dm_price_most(const dm_price *p, int64_t prompt, int64_t completion);
 
 #endif

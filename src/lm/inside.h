@@ -34,6 +34,7 @@ typedef struct dm_endpoint {
     bool aside;        /* it was set aside: one call at a time until one is answered */
     double aside_at;   /* when */
     bool ejected, answered;
+    bool told_doubt;         /* that its counts are not believed was said */
     char reason[1024];       /* why ejected */
     double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
@@ -65,12 +66,18 @@ typedef struct dm_reply { /* what an attempt gave */
     long status;
     double retry_after; /* s; 0: none */
     dm_str body;
-    char *content; /* out: owned, of n bytes */
+    const dm_lm_config *config; /* of what was asked; NULL: not known */
+    size_t sent;                /* bytes of the request; 0: not known */
+    char *content;              /* out: owned, of n bytes */
     size_t n;
     bool truncated;
-    int64_t prompt, completion, cached;
-    dm_fault fault; /* with DM_FINAL */
-    char text[400]; /* what went wrong, with status and the server's words */
+    /* Tokens. All of the prompt, what of it was read from the server's cache, and what was written
+     * there; all of the answer, and what of it was reasoning. A class's read may leave DM_NO_COUNT.
+     */
+    int64_t prompt, completion, cached, written, reasoning;
+    const char *doubt; /* why counts are not believed; NULL: they are */
+    dm_fault fault;    /* with DM_FINAL */
+    char text[400];    /* what went wrong, with status and the server's words */
 } dm_reply;
 
 typedef struct dm_call {         /* one that was submitted */
@@ -155,6 +162,9 @@ bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *t
 /* Statuses that do not come from the model but from what stands before it: nobody is there, or
  * is ready. */
 bool dm_is_of_the_way(long status);
+#define DM_NO_COUNT (-1) /* what was told as a number of tokens is none */
+/* counts.c: what cannot be true counts as not told, and doubt says why. */
+void dm_reply_check_counts(dm_reply *r);
 /* The table of src/README.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r);
 

@@ -38,7 +38,8 @@ typedef struct dm_usage {
      * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
      * 408, 503, 529) costs nothing. */
     int64_t untold;
-    int64_t odd; /* replies of a live server that were no answers */
+    int64_t odd;     /* replies of a live server that were no answers */
+    int64_t written; /* prompt tokens that servers put into their caches, for their own price */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 
@@ -46,6 +47,7 @@ typedef struct dm_lm_request {
     dm_role role;
     const dm_prefix *prefix; /* borrowed until the answer */
     dm_str head;             /* the same by dm_lm_head; borrowed until the answer */
+    uint64_t head_hash;      /* of head */
     dm_str user;             /* final user message; borrowed until the answer */
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */

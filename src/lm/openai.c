@@ -46,7 +46,8 @@ void dm_openai_sampling(dm_buf *b, const dm_lm_config *c, double temperature)
     }
 }
 
-void dm_openai_body(dm_buf *b, const dm_outgoing *o)
+/* Without the brace at the end. What is the same for all examples of a candidate comes first. */
+static void open_body(dm_buf *b, const dm_outgoing *o)
 {
     dm_buf_text(b, "{\"model\":");
     dm_json_write_string(b, dm_str_of(o->config->name));
@@ -71,6 +72,11 @@ void dm_openai_body(dm_buf *b, const dm_outgoing *o)
         dm_buf_char(b, ':');
         dm_json_write(b, extra->members[i].value, DM_JSON_COMPACT);
     }
+}
+
+void dm_openai_body(dm_buf *b, const dm_outgoing *o)
+{
+    open_body(b, o);
     dm_buf_char(b, '}');
 }
 
@@ -92,9 +98,11 @@ static void put_content(dm_buf *b, const dm_value *content)
 
 static void take_usage(dm_reply *r, const dm_value *usage)
 {
-    r->prompt = dm_reply_count(usage, "prompt_tokens");
-    r->completion = dm_reply_count(usage, "completion_tokens");
-    r->cached = dm_reply_count(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
+    r->prompt = dm_reply_tokens(usage, "prompt_tokens");
+    r->completion = dm_reply_tokens(usage, "completion_tokens");
+    r->cached = dm_reply_tokens(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
+    r->reasoning =
+        dm_reply_tokens(dm_value_get(usage, "completion_tokens_details"), "reasoning_tokens");
 }
 
 /* An answer without content is one that does not parse: that is for whoever asked. */
@@ -187,6 +195,26 @@ void dm_openai_models(dm_served *s, const dm_value *root, const char *name)
 
 /* ---- OpenAI itself ---- */
 
+static bool asks_openai_alone(const dm_lm_config *c)
+{
+    for (size_t i = 0; i < c->n_base; i++) /* a request may go to any of them */
+        if (!dm_same_origin(c->api_base[i], c->provider->key_host))
+            return false;
+    return true;
+}
+
+/* Requests that begin alike are sent to the machine that has read the beginning. Other servers may
+ * refuse a key that they do not know. */
+static void body(dm_buf *b, const dm_outgoing *o)
+{
+    open_body(b, o);
+    if (o->head.n && asks_openai_alone(o->config) &&
+        !dm_value_get(o->config->extra_body, "prompt_cache_key"))
+        dm_buf_printf(b, ",\"prompt_cache_key\":\"dspy-mpi-%016llx\"",
+                      (unsigned long long)o->head_hash);
+    dm_buf_char(b, '}');
+}
+
 /* It alone knows max_tokens as max_completion_tokens (contract 4.2). */
 static const char *sampling_name(const dm_lm_config *c, const char *key)
 {
@@ -223,7 +251,11 @@ static bool price(const dm_lm_config *c, dm_price *out)
 {
     for (size_t i = 0; i < sizeof prices / sizeof *prices; i++)
         if (strcmp(c->name, prices[i].name) == 0) {
-            *out = (dm_price){true, prices[i].prompt, prices[i].completion, prices[i].cached};
+            *out = (dm_price){.known = true,
+                              .prompt = prices[i].prompt,
+                              .cached = prices[i].cached,
+                              .cache_write = prices[i].prompt,
+                              .completion = prices[i].completion};
             return true;
         }
     return false;
@@ -233,7 +265,9 @@ const dm_provider dm_provider_openai = {.name = "openai",
                                         .base = "https://api.openai.com/v1",
                                         .base_env = "OPENAI_BASE_URL",
                                         DM_OPENAI_KEY,
+                                        .cached_from = 1024,
                                         .price = price,
                                         .sampling_name = sampling_name,
                                         .format = format,
-                                        DM_OPENAI_WIRE};
+                                        DM_OPENAI_WIRE_BUT_BODY,
+                                        .body = body};

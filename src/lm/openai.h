@@ -18,9 +18,10 @@ void dm_openai_models(dm_served *s, const dm_value *root, const char *name);
 #define DM_OPENAI_KEY                                                                              \
     .key_env = "OPENAI_API_KEY", .key_host = "https://api.openai.com",                             \
     .key_header = "Authorization: Bearer "
-#define DM_OPENAI_WIRE                                                                             \
+#define DM_OPENAI_WIRE_BUT_BODY                                                                    \
     .url = dm_openai_url, .head = dm_openai_head, .sampling = dm_openai_sampling,                  \
-    .body = dm_openai_body, .read = dm_openai_read, .complain = dm_openai_complain,                \
-    .models_url = dm_openai_models_url, .models = dm_openai_models
+    .read = dm_openai_read, .complain = dm_openai_complain, .models_url = dm_openai_models_url,    \
+    .models = dm_openai_models
+#define DM_OPENAI_WIRE DM_OPENAI_WIRE_BUT_BODY, .body = dm_openai_body
 
 #endif

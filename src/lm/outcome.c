@@ -218,6 +218,20 @@ static void eject(dm_call *c, const dm_reply *r)
         dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_ENDPOINT, whole, (int)r->status);
 }
 
+/* Once a server: it tells the same of every request. */
+static void say_doubt(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    if (!r->doubt || e->told_doubt)
+        return;
+    e->told_doubt = true;
+    dm_log(dm_lm_level(c->lm), "%s: model %s: the server tells %s; %s", e->base,
+           c->model->config->name, r->doubt,
+           r->prompt > 0 ? "none count as cached"
+                         : "such counts are left out, and a cap takes the prompt's bytes and "
+                           "max_tokens in their place");
+}
+
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
 static void count(dm_call *c, const dm_reply *r, dm_verdict v)
 {
@@ -232,6 +246,7 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
     c->usage.prompt += r->prompt;
     c->usage.completion += r->completion;
     c->usage.cached += r->cached;
+    c->usage.written += r->written;
     if (c->model->config->tpm > 0)
         c->endpoint->tokens += c->estimate - (double)(r->prompt + r->completion);
 }
@@ -242,12 +257,15 @@ void dm_call_attempted(dm_attempt *a)
     dm_reply r = {.code = a->code,
                   .status = a->status,
                   .retry_after = a->retry_after,
-                  .body = dm_buf_view(&a->reply)};
+                  .body = dm_buf_view(&a->reply),
+                  .config = c->model->config,
+                  .sent = c->body.len};
     dm_endpoint *e = c->endpoint;
     dm_call_take_out(&c->lm->active, c);
     e->in_flight--;
     dm_verdict v = dm_judge_reply(c->model->config->provider, &r);
     count(c, &r, v);
+    say_doubt(c, &r);
     switch (v) {
     case DM_GOOD:
         is_well(c->lm, e);

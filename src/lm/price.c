@@ -3,13 +3,20 @@
 
 #include <math.h>
 
-double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached)
+double dm_price_of(const dm_price *p, int64_t prompt, int64_t completion, int64_t cached,
+                   int64_t written)
 {
     if (!p->known)
         return NAN;
-    return ((double)(prompt - cached) * p->prompt + (double)cached * p->cached +
-            (double)completion * p->completion) /
+    return ((double)(prompt - cached - written) * p->prompt + (double)cached * p->cached +
+            (double)written * p->cache_write + (double)completion * p->completion) /
            1e6;
+}
+
+double dm_price_most(const dm_price *p, int64_t prompt, int64_t completion)
+{
+    double dearest = fmax(p->prompt, fmax(p->cached, p->cache_write));
+    return p->known ? ((double)prompt * dearest + (double)completion * p->completion) / 1e6 : NAN;
 }
 
 const char *dm_lm_unpriced_at(const dm_lm_config *c)

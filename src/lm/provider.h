@@ -10,6 +10,7 @@
 typedef struct dm_outgoing { /* what a request is made of; all borrowed */
     const dm_lm_config *config;
     dm_str head;               /* by the class's head */
+    uint64_t head_hash;        /* of head */
     dm_str user;               /* the last message */
     const char *sampling;      /* by the class's sampling */
     dm_response_format format; /* lowered by the class's format */
@@ -55,6 +56,10 @@ struct dm_provider {
     /* What it costs, into *out, where that is known; false: it is not. c is read, but for its
      * price. */
     bool (*price)(const dm_lm_config *c, dm_price *out);
+
+    /* Tokens from which on its servers keep the beginning of a prompt for others that begin so; 0:
+     * they do not. */
+    int64_t cached_from;
 
     /* ---- a request ---- */
     void (*url)(dm_buf *b, const dm_lm_config *c, const char *base);
@@ -117,8 +122,10 @@ dm_served dm_serves_read(dm_arena *a, const dm_lm_config *c, dm_str reply);
 
 /* The text of a string up to U+0000 (codes, and words for people); "" of all else. */
 const char *dm_reply_word(const dm_value *v);
-/* Tokens, as a server counts: what cannot be a count is none. */
+/* A count or a limit that a server tells; 0: none, or nothing that can be one. */
 int64_t dm_reply_count(const dm_value *object, const char *key);
+/* Tokens that a reply tells; 0: not told; DM_NO_COUNT: nonsense. */
+int64_t dm_reply_tokens(const dm_value *usage, const char *key);
 /* The verdict, with what went wrong and the server's words. fault: with DM_FINAL. */
 dm_verdict dm_reply_end(dm_reply *r, dm_verdict v, dm_fault fault, const char *what,
                         const char *message);

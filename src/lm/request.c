@@ -11,6 +11,7 @@ static void write_body(dm_call *c)
     const dm_provider *p = config->provider;
     dm_outgoing o = {.config = config,
                      .head = r->head,
+                     .head_hash = r->head_hash,
                      .user = r->user,
                      .sampling = c->model->sampling,
                      .format = p->format ? p->format(config, r->format) : DM_FORMAT_NONE,

@@ -26,7 +26,7 @@ dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u)
     const dm_lm_config *c = p->models[model].config;
     dm_amount a = {(double)u->requests, (double)(u->prompt + u->completion), 0};
     if (c && c->price.known)
-        a.cost = dm_price_of(&c->price, u->prompt, u->completion, u->cached);
+        a.cost = dm_price_of(&c->price, u->prompt, u->completion, u->cached, u->written);
     return a;
 }
 
@@ -114,7 +114,7 @@ static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
     double prompt = ceil(ratio * (s->longest + bytes_of_json(c->example->row)) + most * (n - 1));
     dm_amount r = {1, prompt + most, 0};
     if (m->config->price.known)
-        r.cost = dm_price_of(&m->config->price, (int64_t)prompt, (int64_t)most, 0);
+        r.cost = dm_price_most(&m->config->price, (int64_t)prompt, (int64_t)most);
     return r;
 }
 

@@ -113,7 +113,7 @@ dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again)
 {
     dm_cell *c = p->cells[number];
     dm_model *m = model_of(p, c);
-    bool queued = dm_queue_length(&m->first) + dm_queue_length(&m->queue) > 0;
+    bool queued = dm_model_queued(m) > 0;
     *again = 0;
     c->way->seen = !dm_doubt_waits(m, c);
     if (c->way->seen)

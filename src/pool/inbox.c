@@ -22,8 +22,10 @@ static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
     dm_cell_keep_answer(p, number, a);
     dm_journal_answer(p, c, a);
     dm_answer_came(p, c);
-    if (a->usage.answers > 0)
+    if (a->usage.answers > 0) {
+        dm_prefix_answered(p, c, a->call);
         dm_doubt_answered(p, c, &a->usage);
+    }
 }
 
 /* Whether the worker is the one that has the cell now; if so, its place is free again. */

@@ -71,6 +71,8 @@ typedef struct dm_state { /* a candidate with how it is run */
     uint8_t *sent;  /* [n_workers] bits: the worker knows it */
     double bytes;   /* of its prompts together, about, without the example; 0: not reckoned yet */
     double longest; /* of them, of any adapter */
+    bool prefixes_known;
+    const uint32_t *prefixes; /* [n predictors] prefix.c; NULL: none */
 } dm_state;
 
 typedef struct dm_progress { /* of a phase, for people only */
@@ -103,9 +105,12 @@ typedef struct dm_replies {
 typedef struct dm_model {       /* one distinct model; roles may share it */
     const dm_lm_config *config; /* NULL: no role has this number */
     dm_value *identity;
-    dm_queue first;   /* cells to be sent before all others: a strand waits for each in turn */
-    dm_queue queue;   /* cells to be sent */
-    dm_queue delayed; /* cells that wait for their not_before */
+    dm_queue first;    /* cells to be sent before all others: a strand waits for each in turn */
+    dm_queue queue;    /* cells to be sent */
+    dm_queue released; /* cells to be sent before those: they waited for a prefix */
+    dm_queue holding;  /* prefixes that others wait for */
+    size_t n_held;     /* cells that wait so */
+    dm_queue delayed;  /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
     size_t over;      /* of all workers; 0: places are what limits */
@@ -123,6 +128,13 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     int64_t first_odd;  /* replies that were none before it had answered anything */
     uint32_t asks;      /* the cell that goes out to find out, + 1; 0: none */
 } dm_model;
+
+/* Cells that may be sent. */
+static inline size_t dm_model_queued(const dm_model *m)
+{
+    return dm_queue_length(&m->first) + dm_queue_length(&m->released) + dm_queue_length(&m->queue) +
+           m->n_held;
+}
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */
     bool ready, lost, drained;
@@ -183,6 +195,11 @@ struct dm_pool {
     size_t n_sent;   /* cells at workers */
     dm_asked *asked; /* [n_asked] */
     size_t n_asked, cap_asked;
+    struct dm_prefixes {              /* prefix.c */
+        struct dm_shared_prefix *all; /* [n] */
+        size_t n, cap;
+        dm_table table;
+    } prefixes;
 
     struct { /* budget.c */
         dm_ledger *ledger;
@@ -280,6 +297,19 @@ bool dm_doubt_holds(const dm_model *m); /* no new work meanwhile */
 /* The cell whose call shows whether the model answers, within what is reserved for the one of that
  * number; NULL: none. */
 const dm_cell *dm_doubt_witness(const dm_pool *p, uint32_t number);
+
+/* prefix.c: prompts that begin alike */
+/* Whether the cell had better wait until a prefix of its prompts has been answered for the first
+ * time; then it is kept here, until that has come to something (m->released, m->first) or there is
+ * nothing else to do. */
+bool dm_prefix_holds(dm_pool *p, uint32_t number);
+bool dm_prefix_next(dm_pool *p, dm_model *m, uint32_t *number); /* one that waits; false: none */
+void dm_prefix_sent(dm_pool *p, uint32_t number);
+void dm_prefix_answered(dm_pool *p, const dm_cell *c, size_t call); /* told ahead of the result */
+/* Its run has ended; r NULL: it goes out again. answers: of servers, beside those that were told.
+ */
+void dm_prefix_left(dm_pool *p, uint32_t number, const dm_result *r, int64_t answers);
+void dm_prefixes_free(dm_pool *p);
 
 /* back.c: what goes out again */
 /* Whether a run that failed on the way, of a model that may have answered nothing yet, may go

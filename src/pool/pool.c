@@ -112,8 +112,11 @@ void dm_pool_free(dm_pool *p)
         dm_queue_free(&p->models[m].first);
         dm_queue_free(&p->models[m].queue);
         dm_queue_free(&p->models[m].delayed);
+        dm_queue_free(&p->models[m].released);
+        dm_queue_free(&p->models[m].holding);
     }
     dm_known_free(p);
+    dm_prefixes_free(p);
     free(p->cells);
     free(p->states);
     dm_table_free(&p->row_table);

@@ -26,7 +26,7 @@ void dm_read_how(dm_reader *r, dm_work *out)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 8);
+    dm_write_array(w, 9);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
@@ -35,6 +35,7 @@ static void write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->retries);
     dm_write_int(w, u->untold);
     dm_write_int(w, u->odd);
+    dm_write_int(w, u->written);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -51,6 +52,8 @@ static dm_usage read_usage(dm_reader *r)
         u.untold = dm_read_int(&in);
     if (in.at < in.n)
         u.odd = dm_read_int(&in);
+    if (in.at < in.n)
+        u.written = dm_read_int(&in);
     return u;
 }
 

@@ -118,12 +118,14 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     dm_pool_count(p, c, usage);
     count_score(p, c, r);
     dm_budget_done(p, number, usage, wake);
+    dm_prefix_left(p, number, r, usage->answers);
 }
 
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before)
 {
     dm_cell *c = p->cells[number];
     dm_budget_again(p, number, usage);
+    dm_prefix_left(p, number, NULL, 0);
     c->phase = DM_CELL_IDLE;
     if (not_before > 0)
         dm_way_of(p, c)->not_before = not_before;
@@ -382,22 +384,27 @@ static bool wanted(const dm_cell *c)
     return false;
 }
 
-static bool next_cell(dm_pool *p, dm_model *m, uint32_t *number)
+/* Whether a cell that was queued is still to be sent. */
+static bool is_due(dm_cell *c)
 {
-    while (dm_queue_pop(&m->first, number) || dm_queue_pop(&m->queue, number)) {
-        dm_cell *c = p->cells[*number];
-        if (c->phase != DM_CELL_QUEUED)
-            continue;
-        if (wanted(c))
-            return true;
+    if (c->phase != DM_CELL_QUEUED)
+        return false;
+    if (!wanted(c))
         c->phase = DM_CELL_IDLE;
-    }
-    return false;
+    return c->phase == DM_CELL_QUEUED;
 }
 
-static size_t n_queued(const dm_model *m)
+/* ahead: it goes to a place that is not free yet, and so not before a prefix that it waits for. */
+static bool next_cell(dm_pool *p, dm_model *m, bool ahead, uint32_t *number)
 {
-    return dm_queue_length(&m->first) + dm_queue_length(&m->queue);
+    while (dm_queue_pop(&m->first, number) || dm_queue_pop(&m->released, number) ||
+           dm_queue_pop(&m->queue, number))
+        if (is_due(p->cells[*number]) && !dm_prefix_holds(p, *number))
+            return true;
+    while (!ahead && dm_prefix_next(p, m, number))
+        if (is_due(p->cells[*number]))
+            return true;
+    return false;
 }
 
 /* Sends the cell that is to find out whether the model answers. */
@@ -425,19 +432,20 @@ static void schedule_model(dm_pool *p, int number)
     dm_model *m = &p->models[number];
     uint32_t cell;
     find_out(p, number);
-    while (n_queued(m) > 0 && !dm_doubt_holds(m)) {
+    while (dm_model_queued(m) > 0 && !dm_doubt_holds(m)) {
         /* A model's first piece of work is held alone until it is answered (src/README.md §4), also
          * while it waits to go out again. */
         if (m->phase == DM_MODEL_PROBED ||
             (m->phase == DM_MODEL_UNTRIED && m->not_before > p->link->ops->now(p->link)))
             return;
         int w = free_worker(p, number, false);
-        if (w < 0 && n_queued(m) > (size_t)m->config->concurrency)
-            w = free_worker(p, number,
-                            true); /* so that no place is empty while a message travels */
-        if (w < 0 || !next_cell(p, m, &cell))
+        bool ahead = w < 0; /* so that no place is empty while a message travels */
+        if (ahead && dm_model_queued(m) > (size_t)m->config->concurrency)
+            w = free_worker(p, number, true);
+        if (w < 0 || !next_cell(p, m, ahead, &cell))
             return;
         add_task(p, w, cell, NULL);
+        dm_prefix_sent(p, cell);
         if (m->phase == DM_MODEL_UNTRIED) {
             m->phase = DM_MODEL_PROBED;
             if (m->tries == 0)

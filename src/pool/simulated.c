@@ -382,7 +382,7 @@ static void sim_close(dm_link *link)
     free(l->wakes.events);
     free(l->ranks);
     dm_shared_free(l->shared);
-    dm_arena_free(l->server.scratch);
+    dm_simulated_server_free(&l->server);
     dm_arena_free(l->arena);
     free(l);
 }

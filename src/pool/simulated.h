@@ -52,6 +52,9 @@ typedef struct dm_simulated_stats {
     size_t spent;        /* calls that failed with the last request that they had */
     size_t poisoned;     /* requests for rows that are never answered */
     double longest;      /* tokens of a prompt */
+    /* Tokens of prefixes long enough to be cached: of all calls, of those behind another call with
+     * the prefix, and of those behind another one's answer. */
+    double prefixed, cachable, cached;
     size_t deaths, hangs, duplicates, lost_messages;
     uint64_t turns;
     bool died;              /* the coordinator, at dies_at */

@@ -129,7 +129,7 @@ static void bill(dm_simulated_server *s, const dm_attempt *a, int64_t *prompt, i
     *completion = 1 + (int64_t)(dm_draw(s->sim.seed, 0x53, s->stats->calls) % most);
     s->stats->longest = fmax(s->stats->longest, (double)*prompt);
     s->stats->tokens += (double)(*prompt + *completion);
-    s->stats->cost += m->price.known ? dm_price_of(&m->price, *prompt, *completion, 0) : 0;
+    s->stats->cost += m->price.known ? dm_price_of(&m->price, *prompt, *completion, 0, 0) : 0;
 }
 
 static void reply_error(dm_attempt *a, long status, const char *code, dm_str message)
@@ -276,6 +276,45 @@ static double latency(dm_simulated_server *s, const dm_attempt *a)
     return s->sim.latency / (double)p->n * (0.2 + 4.8 * pow(dm_simulated_draw(s), 3));
 }
 
+/* ---- prefixes that the servers keep ---- */
+
+static const dm_hash *key_of_prefix(const void *owner, uint32_t value)
+{
+    const dm_simulated_server *s = owner;
+    return &s->prefixes[value].key;
+}
+
+/* A request that is answered then. */
+static void note_prefix(dm_simulated_server *s, const dm_attempt *a, double then)
+{
+    double tokens = (double)a->request->head.n / 4, from = (double)dm_lm_cached_from(a->config);
+    dm_hash key = {{0}};
+    uint32_t number;
+    if (from == 0 || tokens < from)
+        return;
+    memcpy(key.b, &a->request->head_hash, sizeof a->request->head_hash);
+    s->prefix_table.key_of = key_of_prefix;
+    s->prefix_table.owner = s;
+    s->stats->prefixed += tokens;
+    if (dm_table_get(&s->prefix_table, &key, &number)) {
+        struct dm_simulated_prefix *x = &s->prefixes[number];
+        s->stats->cachable += tokens;
+        s->stats->cached += x->answered <= s->now ? tokens : 0;
+        x->answered = fmin(x->answered, then);
+        return;
+    }
+    s->prefixes = dm_room(s->prefixes, s->n_prefixes, &s->cap_prefixes, sizeof *s->prefixes);
+    s->prefixes[s->n_prefixes] = (struct dm_simulated_prefix){key, then};
+    dm_table_put(&s->prefix_table, (uint32_t)s->n_prefixes++);
+}
+
+void dm_simulated_server_free(dm_simulated_server *s)
+{
+    dm_arena_free(s->scratch);
+    free(s->prefixes);
+    dm_table_free(&s->prefix_table);
+}
+
 /* ---- the transport ---- */
 
 static void list_models(dm_attempt *a)
@@ -311,6 +350,8 @@ static void send_attempt(dm_transport *transport, dm_attempt *a)
     } else {
         x->due = s->now + latency(s, a);
         exchange_all(s, a, x);
+        if (a->code == CURLE_OK && a->status == 200)
+            note_prefix(s, a, x->due);
     }
     *t->end = x;
     t->end = &x->next;

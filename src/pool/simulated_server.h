@@ -4,6 +4,7 @@
 #ifndef DM_POOL_SIMULATED_SERVER_H
 #define DM_POOL_SIMULATED_SERVER_H
 
+#include "base/table.h"
 #include "lm/transport.h"
 #include "pool/simulated.h"
 
@@ -14,8 +15,15 @@ typedef struct dm_simulated_server { /* all of them */
     double now;
     uint64_t draws;
     dm_arena *scratch; /* of one answer */
+    struct dm_simulated_prefix {
+        dm_hash key;
+        double answered; /* when its first answer comes */
+    } * prefixes;        /* [n_prefixes] */
+    size_t n_prefixes, cap_prefixes;
+    dm_table prefix_table;
 } dm_simulated_server;
 
+void dm_simulated_server_free(dm_simulated_server *s); /* what it holds */
 /* [0, 1): the next draw of the seed. */
 double dm_simulated_draw(dm_simulated_server *s);
 

@@ -307,6 +307,7 @@ static void ask(dm_run *run)
     *r = (dm_lm_request){.role = spec->work.role,
                          .prefix = &rendered->prefix,
                          .head = rendered->head,
+                         .head_hash = rendered->hash,
                          .user = user,
                          .temperature = spec->work.temperature,
                          .rollout = spec->work.rollout};

@@ -122,7 +122,8 @@ start_mock --rule golden --mark yes
 for q in q7 q9 q7; do chat $q; done # two cells ask q7
 post /whole >/dev/null
 chat q7
-json usage.prompt_tokens "$DIR/out" >"$DIR/marks"
+cached=$(json usage.prompt_tokens_details.cached_tokens "$DIR/out")
+echo $((($(json usage.prompt_tokens "$DIR/out") * 256 + $(json usage.completion_tokens "$DIR/out") - 1) * 4096 + ${cached:-0})) >"$DIR/marks"
 post /known "$DIR/marks" >"$DIR/told"
 is "a mark tells which call was answered" "$(json asked "$DIR/told") $(json asked_more "$DIR/told")" "1 0"
 chat q7

@@ -29,7 +29,8 @@ void mock_put_escaped(dm_buf *b, dm_str s)
 
 static void completion(dm_buf *b, const mock_out *o, dm_str content, const char *finish)
 {
-    size_t prompt = o->prompt_tokens, tokens = (content.n + 3) / 4;
+    size_t prompt = o->prompt_tokens,
+           tokens = o->completion_tokens ? o->completion_tokens : (content.n + 3) / 4;
     dm_buf_text(b, "{\"id\":\"mock\",\"object\":\"chat.completion\",\"model\":");
     mock_put_escaped(b, dm_str_of(o->request->model));
     dm_buf_text(b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -37,10 +38,13 @@ static void completion(dm_buf *b, const mock_out *o, dm_str content, const char 
         mock_put_escaped(b, content);
     else
         dm_buf_text(b, "null");
-    dm_buf_printf(b,
-                  "},\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%zu,"
-                  "\"completion_tokens\":%zu,\"total_tokens\":%zu",
-                  finish, prompt, tokens, prompt + tokens);
+    dm_buf_printf(b, "},\"finish_reason\":\"%s\"}],\"usage\":", finish);
+    if (o->usage) {
+        dm_buf_printf(b, "%s}", o->usage);
+        return;
+    }
+    dm_buf_printf(b, "{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu",
+                  prompt, tokens, prompt + tokens);
     if (o->cached_tokens)
         dm_buf_printf(b, ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}", o->cached_tokens);
     dm_buf_text(b, "}}");

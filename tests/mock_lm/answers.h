@@ -39,7 +39,9 @@ typedef struct mock_out { /* one answer, before any fault */
     dm_str content; /* p NULL: null */
     const char *finish;
     size_t prompt_tokens, cached_tokens;
-    double delay; /* s */
+    size_t completion_tokens; /* 0: by the content */
+    const char *usage;        /* JSON, in place of all of them; NULL */
+    double delay;             /* s */
 } mock_out;
 
 /* Each sends one answer and returns its status; 0: none was sent. */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "json/json.h"
 #include "pool/result.h"
+#include "stats.h"
 #include "study/journal.h"
 #include "tools.h"
 
@@ -23,7 +24,8 @@ static void put_call(listing *l, const dm_usage *u)
 {
     l->calls += u->requests;
     if (l->marks && u->requests)
-        printf("%lld\n", (long long)u->prompt);
+        printf("%lld\n",
+               (long long)mock_stats_mark((mock_told){u->prompt, u->completion, u->cached}));
 }
 
 static dm_status list_record(void *user, dm_journal_type type, dm_str payload, dm_error *err)

@@ -9,9 +9,11 @@
  *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--retry-after S] [--slow MS] [--rpm N]
  * [--burst-429 EVERY:LENGTH]
  *           [--first-503 N] [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT]
+ *           [--prefix-cache BLOCK:LEAST]   (tokens: 128:1024 is OpenAI's, 16:16 is vLLM's, see
+ * prefix.h)
  * [--record FILE]
  * [--orphan yes]
- *           [--mark yes] [--echo yes]
+ *           [--mark yes] [--usage JSON] [--echo yes]
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
  * --stall-after), POST /whole and /known (see stats.h). Behind a base of /until/FILE/v1 each answer
@@ -22,6 +24,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "echo.h"
+#include "prefix.h"
 #include "stats.h"
 #include "tools.h"
 
@@ -38,12 +41,13 @@ static struct {
     mock_rule rule;
     mock_faults faults;
     mock_stats stats;
+    mock_prefixes prefixes;
     uint64_t seed;
     double latency, low, high, jitter; /* s; high > 0: random between low and high */
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
-    bool mark;                         /* prompt tokens are the request's mark */
+    bool mark;                         /* tokens are the request's mark */
     bool echo;                         /* what goes wrong says the key, see echo.h */
-    const char *models, *key, *root, *cert, *cert_key, *port_file;
+    const char *models, *key, *root, *cert, *cert_key, *port_file, *usage;
     long max_model_len, first_503, fail_after, stall_after, ill_after, cached, burst_every,
         burst_length, arrivals;
     double rpm, bucket, filled, seconds, start;
@@ -199,6 +203,23 @@ static dm_str cut(dm_str content, long max_tokens, const char **finish)
     return content;
 }
 
+static void put_mark(const mock_request *r, mock_out *o)
+{
+    mock_told told = mock_stats_told(r->hash);
+    o->prompt_tokens = (size_t)told.prompt;
+    o->completion_tokens = (size_t)told.completion;
+    o->cached_tokens = (size_t)told.cached;
+}
+
+static void read_prefix(const mock_request *r, mock_out *o)
+{
+    double now = mock_now();
+    size_t possible;
+    o->cached_tokens = mock_prefix_read(&m.prefixes, r, now, now + o->delay, &possible);
+    m.stats.cached += (long)o->cached_tokens;
+    m.stats.cachable += (long)possible;
+}
+
 static void answer(mock_conn *c, const mock_http *http, const mock_request *r, uint32_t attempt)
 {
     mock_reply reply = {.finish = "stop"};
@@ -214,9 +235,14 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
         int said = mock_answer(&m.rule, r, &reply);
         mock_out o = {.request = r,
                       .finish = reply.finish,
-                      .prompt_tokens = m.mark ? (size_t)mock_stats_mark(r->hash) : tokens,
+                      .prompt_tokens = tokens,
                       .cached_tokens = tokens * (size_t)m.cached / 100,
+                      .usage = m.usage,
                       .delay = delay_of(r->hash) + until_there(http->path)};
+        if (m.mark)
+            put_mark(r, &o);
+        if (m.prefixes.block > 0 && !kind && said == 200)
+            read_prefix(r, &o);
         o.content = reply.content.len ? dm_buf_view(&reply.content) : DM_STR("");
         o.content = cut(o.content, r->max_tokens, &o.finish);
         completion = (long)(o.content.n + 3) / 4;
@@ -299,6 +325,7 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
         mock_stats_print(&m.stats, &body);
     } else if (post && strcmp(r->path, "/reset") == 0) {
         mock_stats_reset(&m.stats);
+        mock_prefixes_free(&m.prefixes);
         m.arrivals = 0;
         m.bucket = fmax(1, m.rpm / 60);
         dm_buf_text(&body, "{}");
@@ -347,6 +374,7 @@ static int option(const char *name, char *v)
                  {"--model", .text = &m.models},
                  {"--root", .text = &m.root},
                  {"--key", .text = &m.key},
+                 {"--usage", .text = &m.usage},
                  {"--max-model-len", .number = &m.max_model_len},
                  {"--first-503", .number = &m.first_503},
                  {"--fail-after", .number = &m.fail_after},
@@ -389,6 +417,8 @@ static int option(const char *name, char *v)
         m.faults.retry_after = (int)strtol(v, NULL, 10);
     else if (strcmp(name, "--burst-429") == 0)
         return sscanf(v, "%ld:%ld", &m.burst_every, &m.burst_length) == 2 ? 0 : 64;
+    else if (strcmp(name, "--prefix-cache") == 0)
+        return sscanf(v, "%ld:%ld", &m.prefixes.block, &m.prefixes.least) == 2 ? 0 : 64;
     else if (strcmp(name, "--orphan") == 0)
         m.orphan = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--echo") == 0)
@@ -463,6 +493,7 @@ static int serve(void)
     mock_server_free(s);
     mock_tls_free(tls);
     mock_stats_free(&m.stats);
+    mock_prefixes_free(&m.prefixes);
     mock_rule_free(&m.rule);
     if (m.record)
         fclose(m.record);

@@ -123,15 +123,22 @@ void mock_stats_whole(mock_stats *s)
     mock_stats_reset(s);
 }
 
-int64_t mock_stats_mark(uint64_t hash)
+mock_told mock_stats_told(uint64_t hash)
 {
-    return (int64_t)(hash % ((1 << 30) - 1)) + 1;
+    mock_told t = {1 + (int64_t)(hash % 4096), 1 + (int64_t)(hash / 4096 % 256), 0};
+    t.cached = (int64_t)(hash / 4096 / 256 % (uint64_t)t.prompt);
+    return t;
+}
+
+int64_t mock_stats_mark(mock_told t)
+{
+    return (t.prompt * 256 + t.completion - 1) * 4096 + t.cached;
 }
 
 static mock_seen *find_mark(const mock_stats *s, int64_t mark)
 {
     for (size_t i = 0; i < s->cap_seen; i++)
-        if (s->seen[i].used && mock_stats_mark(s->seen[i].hash) == mark)
+        if (s->seen[i].used && mock_stats_mark(mock_stats_told(s->seen[i].hash)) == mark)
             return &s->seen[i];
     return NULL;
 }
@@ -178,14 +185,16 @@ void mock_stats_print(mock_stats *s, dm_buf *b)
     double end = s->in_flight ? s->busy_at : s->last;
     double span = end > s->first ? end - s->first : 0;
     dm_buf_printf(b,
-                  "{\"requests\": %ld, \"prompt\": %ld, \"completion\": %ld, \"good\": %ld, "
+                  "{\"requests\": %ld, \"prompt\": %ld, \"completion\": %ld, \"cached\": %ld, "
+                  "\"cachable\": %ld, \"good\": %ld, "
                   "\"faulted\": %ld, \"poisoned\": %ld, \"distinct\": %zu, "
                   "\"repeats\": %ld, \"known_again\": %ld, \"unsent\": %ld, \"authorized\": %ld, "
                   "\"in_flight\": %ld, \"peak\": %ld, \"span\": %.6f, \"busy\": %.6f, "
                   "\"mean_in_flight\": %.3f",
-                  s->requests, s->prompt, s->completion, s->good, s->faulted, s->poisoned,
-                  s->n_seen, s->repeats, s->known_again, s->unsent, s->authorized, s->in_flight,
-                  s->peak, span, s->busy, span > 0 ? s->busy / span : 0);
+                  s->requests, s->prompt, s->completion, s->cached, s->cachable, s->good,
+                  s->faulted, s->poisoned, s->n_seen, s->repeats, s->known_again, s->unsent,
+                  s->authorized, s->in_flight, s->peak, span, s->busy,
+                  span > 0 ? s->busy / span : 0);
     dm_buf_printf(b, ", \"mean_while_asked\": %.3f",
                   s->asked > s->first ? s->busy_asked / (s->asked - s->first) : 0);
     dm_buf_text(b, ", \"per_second\": [");

@@ -21,6 +21,8 @@ typedef struct mock_stats {
     /* Tokens of all requests that a server may bill: of every one that was not refused (4xx but
      * 408, 503, 529), the prompt and the answer that was made, also where it never arrived. */
     long prompt, completion;
+    long cached,
+        cachable; /* with --prefix-cache: prompt tokens as told, and as they might have been */
     long requests, good, unsent, repeats, authorized, faulted, poisoned, in_flight, peak;
     long known_again; /* requests for more than was missing of what is known */
     long statuses[600];
@@ -38,9 +40,13 @@ void mock_stats_reset(mock_stats *s); /* what is in flight stays so */
 uint32_t mock_stats_arrive(mock_stats *s, const mock_http *http, uint64_t hash);
 void mock_stats_leave(mock_stats *s, uint64_t hash, bool good, bool sent);
 void mock_stats_print(mock_stats *s, dm_buf *b);
-/* A request's mark, from 1 on: with --mark what its answer says of prompt tokens, by which a
- * journal tells whose answers it holds. */
-int64_t mock_stats_mark(uint64_t hash);
+/* A request's mark: with --mark what its answer tells of tokens, by which a journal shows whose
+ * answers it holds. They could be those of any request of a kilobyte. */
+typedef struct mock_told {
+    int64_t prompt, completion, cached;
+} mock_told;
+mock_told mock_stats_told(uint64_t hash);
+int64_t mock_stats_mark(mock_told told); /* from 1 on */
 /* What was seen until now is an undisturbed run; the counting begins anew, here and at a reset. */
 void mock_stats_whole(mock_stats *s);
 /* marks: decimal numbers, a line each: the answers that a journal holds now. Equal requests of
