@@ -11,6 +11,11 @@ const char *dm_fault_name(dm_fault f)
     return names[f];
 }
 
+bool dm_is_refusal(dm_fault f)
+{
+    return f == DM_FAULT_OVERFLOW || f == DM_FAULT_REFUSED || f == DM_FAULT_FILTER;
+}
+
 void dm_usage_add(dm_usage *to, const dm_usage *u)
 {
     to->requests += u->requests;

@@ -13,10 +13,10 @@
 typedef enum dm_fault {
     DM_FAULT_NONE,
     DM_FAULT_TRANSPORT, /* "transport": the way; retries spent, the work goes back */
-    DM_FAULT_OVERFLOW,  /* "context_overflow": the candidate */
+    DM_FAULT_OVERFLOW,  /* "context_overflow": a refusal, too long in the server's words */
     DM_FAULT_PARSE,   /* "parse": the candidate; an answer that does not parse after the fallback */
-    DM_FAULT_REFUSED, /* "refused": the example; 400, 422 */
-    DM_FAULT_FILTER,  /* "content_filter": the example */
+    DM_FAULT_REFUSED, /* "refused": 400, 413, 422 and most other 4xx */
+    DM_FAULT_FILTER,  /* "content_filter": a refusal, by the provider's filter */
     DM_FAULT_ENDPOINT, /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is
                           left */
     DM_FAULT_PROGRAM,  /* "program": an input that cannot be rendered (DSPy's TypeError) */
@@ -27,6 +27,9 @@ typedef enum dm_fault {
 } dm_fault;
 #define DM_FAULTS 10
 const char *dm_fault_name(dm_fault f);
+/* The server refused this request, whatever its words: the candidate's fault or the example's, as
+ * two results tell that are compared. */
+bool dm_is_refusal(dm_fault f);
 
 typedef struct dm_usage {
     int64_t requests;                   /* sent, all attempts, refused ones and resends too */

@@ -41,8 +41,7 @@ static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_result 
     dm_cell *c = p->cells[number];
     if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER)
         dm_answer_came(p, c);
-    if (usage->answers > 0 || r->fault == DM_FAULT_REFUSED || r->fault == DM_FAULT_FILTER ||
-        r->fault == DM_FAULT_OVERFLOW)
+    if (usage->answers > 0 || dm_is_refusal(r->fault))
         dm_doubt_answered(p, c, usage);
     dm_schedule_done(p, number, bytes, r, usage);
 }

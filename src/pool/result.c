@@ -146,25 +146,17 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
-/* src/README.md §5: a fault of the candidate, or of this request alone, counts as failure_score;
- * one of the way, the example or the endpoint leaves the example out. */
-static bool counts(dm_fault f)
+/* src/README.md §5: a fault of the program, the metric, or of this request alone is failure_score;
+ * one of the way or the endpoint leaves the example out; of a refusal a comparison decides. */
+static void judge(dm_result *r, double failure_score)
 {
-    switch (f) {
-    case DM_FAULT_NONE:
-    case DM_FAULT_OVERFLOW:
-    case DM_FAULT_PARSE:
-    case DM_FAULT_PROGRAM:
-    case DM_FAULT_METRIC:
-    case DM_FAULT_SERVER:
-        return true;
-    case DM_FAULT_TRANSPORT:
-    case DM_FAULT_REFUSED:
-    case DM_FAULT_FILTER:
-    case DM_FAULT_ENDPOINT:
-        break;
+    if (r->fault == DM_FAULT_NONE) {
+        r->present = true;
+        return;
     }
-    return false;
+    r->refused = dm_is_refusal(r->fault);
+    r->present = !r->refused && r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_ENDPOINT;
+    r->score = r->present || r->refused ? failure_score : NAN;
 }
 
 bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
@@ -184,9 +176,7 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
-        out->present = counts(out->fault);
-        if (out->fault != DM_FAULT_NONE)
-            out->score = out->present ? failure_score : NAN;
+        judge(out, failure_score);
         ok = !rec.bad;
     }
     dm_record_free(&rec);
