@@ -16,8 +16,9 @@ struct dm_run {
     dm_run_done *done;
     void *user;
 
-    size_t predictor; /* the one that is asking */
-    dm_adapter mode;  /* the fallback once an answer did not parse */
+    size_t predictor;     /* the one that is asking */
+    dm_adapter mode;      /* the fallback once an answer did not parse */
+    const char *unparsed; /* what was wrong with that answer; NULL: it has not come to that */
     uint32_t call;
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
@@ -155,6 +156,7 @@ static void parsed(dm_run *run, const dm_value *outputs)
     }
     run->fields = with_outputs(run, outputs);
     run->predictor++;
+    run->unparsed = NULL;
     run->mode = run->prepared->spec.adapter;
     ask(run);
 }
@@ -178,6 +180,7 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
         parsed(run, outputs);
     } else if (st == DM_E_PARSE && falls_back(run)) {
         run->mode = dm_adapter_fallback(run->mode);
+        run->unparsed = dm_arena_printf(run->arena, "%s", err.text);
         run->result.fallback = true;
         ask(run);
     } else {
@@ -215,6 +218,10 @@ static void called(void *user, const dm_lm_answer *answer)
                                 answer->truncated);
     if (!good || run->asks_only)
         dm_usage_add(&run->result.usage, &answer->usage);
+    if (!good && dm_is_refusal(answer->fault) && run->unparsed) {
+        fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
+        return;
+    }
     if (!good) {
         fail(run, answer->fault, answer->text);
         return;
