@@ -79,7 +79,7 @@ dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *roo
     dm_complaint c = {"", "", r->status, DM_MEANS_STATUS};
     char what[64];
     p->complain(&c, root);
-    snprintf(what, sizeof what, "HTTP %ld", r->status);
+    snprintf(what, sizeof what, DM_HTTP_STATUS, r->status);
     if (is_of_the_request(c.status))
         return refused(r, &c, what);
     if (c.means == DM_MEANS_REFUSED || c.status == 402)
@@ -90,7 +90,9 @@ dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *roo
         return say_and(DM_RETRY, r, what, c.message);
     if (c.status >= 500 || c.status < 300 || dm_is_of_the_way(c.status))
         return say_and(DM_ODD, r, what, c.message);
-    return say_and(DM_EJECT, r, what, c.message); /* 401, 403, 404, and what is no error's status */
+    if (c.status == 403 || c.status == 404)
+        return say_and(DM_DENIED, r, what, c.message);
+    return say_and(DM_EJECT, r, what, c.message); /* 401, and what is no error's status */
 }
 
 static dm_verdict judge_transfer(dm_reply *r)

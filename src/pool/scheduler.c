@@ -110,7 +110,8 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
-                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
+                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM &&
+                 r->fault != DM_FAULT_DENIED;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)

@@ -2,13 +2,13 @@
 # scored, what the candidate causes counts, a refusal counts beside an answer and for nobody beside a refusal, and a
 # server that refuses all ends the run.
 . tests/lib.sh
-plan 37
+plan 42
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 job() { # job URLS MORE: start and one labelled program on 60 examples
 	cat >"$DIR/job.json" <<EOF
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "train.jsonl", "failure_score": 0.25,
  "metric": "answer_exact_match", "optimizer": {"name": "labeled_few_shot"},
- "lm": {"model": "hosted_vllm/any", "api_base": [$1], "num_retries": 1, "concurrency": 8 $2}, "out": "o"}
+ "lm": {"model": "hosted_vllm/any", "api_base": [$1], "num_retries": 1, "concurrency": 8$2}, "out": "o"}
 EOF
 }
 rows() { grep -c "$1" "$DIR/o/predictions.jsonl"; }
@@ -74,6 +74,31 @@ start_mock --rule planted --seed 3 --max-model-len 10
 job "\"$MOCK_URL\""
 check "if the start program does not fit, that is said" run 69 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer=bootstrap_few_shot_with_random_search
 check "with the server's words" said "maximum context length"
+stop_mock
+
+# 403 and 404 to one request of a server that answers others are that request's, at any number of ranks and servers
+for kind in 403 404; do
+	start_mock --rule planted --seed 3 --poison "item 3:$kind"
+	first=$MOCK_URL
+	start_mock --rule planted --seed 3 --poison "item 3:$kind"
+	job "\"$MOCK_URL\""
+	run 0 "$PROGRAM" compile "$DIR/job.json" --fresh
+	rm -rf "$DIR/o1"
+	mv "$DIR/o" "$DIR/o1"
+	run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile "$DIR/job.json" --fresh
+	check "$kind: $(json valset.baseline.refused "$DIR/out") of 60 are refused, alike in one process and on 5 ranks" [ "$(cmp "$DIR/o/predictions.jsonl" "$DIR/o1/predictions.jsonl" && cmp "$DIR/o/program.json" "$DIR/o1/program.json" && echo $(($(json valset.baseline.refused "$DIR/out") > 5)) $(json valset.compiled.n "$DIR/out"))" = "1 $((60 - $(json valset.baseline.refused "$DIR/out")))" ]
+	job "\"$first\", \"$MOCK_URL\""
+	run 0 mpirun --oversubscribe -n 5 "$PROGRAM" compile "$DIR/job.json" --fresh
+	check "and none of two servers is left out for it" [ "$(cmp "$DIR/o/program.json" "$DIR/o1/program.json" && grep -c 'left out' "$DIR/err")" = 0 ]
+	stop_mock
+done
+start_mock --rule planted --seed 3 --fail-after 50
+port=${MOCK_URL#http://127.0.0.1:}
+port=${port%/v1}
+job "\"$MOCK_URL\"" ', "outage": 1, "concurrency": 1'
+run 75 "$PROGRAM" compile "$DIR/job.json" --fresh
+start_mock --rule planted --seed 3 --port "$port" --poison "item 5:403"
+check "also when they are the first that a resumed run asks" run 0 "$PROGRAM" compile "$DIR/job.json"
 stop_mock
 
 # The way: nothing is lost in an outage that ends, and one that lasts stops the run in order

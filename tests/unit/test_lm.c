@@ -349,6 +349,10 @@ Test(lm, whose_fault)
         {400, ERROR("\"content_filter\"", "no"), DM_FINAL, DM_FAULT_FILTER},
         {200, WITH("content_filter", "null"), DM_FINAL, DM_FAULT_FILTER},
         {200, ERROR("400", "no"), DM_FINAL, DM_FAULT_REFUSED},
+        /* the endpoint or this request, as other replies tell */
+        {200, ERROR("403", "no"), DM_DENIED, DM_FAULT_NONE},
+        {403, "<html>", DM_DENIED, DM_FAULT_NONE},
+        {404, ERROR("404", "The model `x` does not exist."), DM_DENIED, DM_FAULT_NONE},
         /* the endpoint */
         {301, "", DM_EJECT, DM_FAULT_NONE},
         {308, good, DM_EJECT, DM_FAULT_NONE},
@@ -356,9 +360,7 @@ Test(lm, whose_fault)
         {402, "", DM_EJECT, DM_FAULT_NONE},
         {200, ERROR("401", "no"), DM_EJECT, DM_FAULT_NONE},
         {200, ERROR("402", "no"), DM_EJECT, DM_FAULT_NONE},
-        {200, ERROR("403", "no"), DM_EJECT, DM_FAULT_NONE},
-        {403, "<html>", DM_EJECT, DM_FAULT_NONE},
-        {404, ERROR("404", "The model `x` does not exist."), DM_EJECT, DM_FAULT_NONE},
+        {404, ERROR("\"model_not_found\"", "no"), DM_EJECT, DM_FAULT_NONE},
         {429, ERROR("\"insufficient_quota\"", "spent"), DM_EJECT, DM_FAULT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
