@@ -88,6 +88,13 @@ const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role)
     return lm->of_role[role]->config;
 }
 
+bool dm_lm_asks_format(const dm_lm_config *c)
+{
+    const dm_provider *p = c->provider;
+    return p->format && p->format(c, DM_FORMAT_SCHEMA) != DM_FORMAT_NONE &&
+           !(p->key_host && dm_same_origin(c->api_base[0], p->key_host));
+}
+
 void dm_lm_share(dm_lm *lm, dm_role role, double share)
 {
     if (lm->of_role[role])

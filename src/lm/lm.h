@@ -106,6 +106,10 @@ typedef struct dm_lm_options {
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
 
+/* Whether JSON mode sends this model's servers a response_format that they may not take: all but
+ * the provider's own. */
+bool dm_lm_asks_format(const dm_lm_config *c);
+
 /* The role's model. */
 const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);
 

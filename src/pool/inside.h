@@ -124,6 +124,11 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     int64_t first_odd;  /* replies that were none before it had answered anything */
     int first_denied;   /* goes that ended at a 403 or 404 before that */
     uint32_t asks;      /* the cell that goes out to find out, + 1; 0: none */
+    /* Response formats that it refuses (runner.h), 0: not known yet; and the cell that is out to
+     * find out, + 1, 0: none. No other goes out meanwhile, so that all are asked alike. */
+    unsigned formats;
+    uint32_t asks_format;
+    int format_tries;
 } dm_model;
 
 typedef struct dm_peer { /* a worker as the coordinator sees it */

@@ -32,6 +32,7 @@ typedef struct dm_result {
     bool refused : 1;
     /* JSON fallback used; finish_reason length; from the journal */
     bool fallback : 1, truncated : 1, replayed : 1;
+    uint8_t formats : 3; /* what it found out of its model, see runner.h */
 } dm_result;
 
 /* Runs work on n examples. Equal work on an equal example is done once in a run. The future and its

@@ -105,7 +105,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, 8);
+    dm_write_array(w, 9);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -120,6 +120,7 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_bool(w, r->fallback);
     dm_write_bool(w, r->truncated);
     dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+    dm_write_int(w, r->formats);
 }
 
 static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
@@ -176,6 +177,8 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
+        if (in.at < in.n) /* journals of before have none */
+            out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
         judge(out, failure_score);
         ok = !rec.bad;
     }

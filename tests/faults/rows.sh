@@ -2,7 +2,7 @@
 # scored, what the candidate causes counts, a refusal counts beside an answer and for nobody beside a refusal, and a
 # server that refuses all ends the run.
 . tests/lib.sh
-plan 42
+plan 48
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 job() { # job URLS MORE: start and one labelled program on 60 examples
 	cat >"$DIR/job.json" <<EOF
@@ -41,8 +41,13 @@ stop_mock
 for kind in 400 422 400_context; do
 	start_mock --rule planted --seed 3 --poison "item 3:no_parse" --format-fault $kind
 	job "\"$MOCK_URL\""
-	run 0 "$PROGRAM" eval "$DIR/job.json" --lm.model=openai/gpt-4o-mini
-	check "JSON mode says $kind: $(json valset.parse "$DIR/out") do not parse, and all count" [ "$(json valset.n "$DIR/out") $(json valset.failed "$DIR/out") $(($(json valset.parse "$DIR/out") > 5))" = "60 $(json valset.parse "$DIR/out") 1" ]
+	run 0 mpirun --oversubscribe -n 4 "$PROGRAM" eval "$DIR/job.json" --lm.model=openai/gpt-4o-mini
+	code=400
+	[ $kind = 422 ] && code=422
+	check "JSON mode says $kind: asked once with each format: $(stat_of statuses)" [ "$(stat_of statuses)" = "{\"200\":60,\"$code\":2}" ]
+	check "$(json valset.parse "$DIR/out") do not parse, and all count" [ "$(json valset.n "$DIR/out") $(json valset.failed "$DIR/out") $(($(json valset.parse "$DIR/out") > 5))" = "60 $(json valset.parse "$DIR/out") 1" ]
+	run 0 "$PROGRAM" eval "$DIR/job.json" --lm.model=openai/gpt-4o-mini --adapter=json
+	check "where all is asked in JSON mode, it is asked without: $(json valset.refused "$DIR/out") refused" [ "$(json valset.refused "$DIR/out") $(json valset.failed "$DIR/out")" = "0 $(json valset.parse "$DIR/out")" ]
 	stop_mock
 done
 
