@@ -71,8 +71,8 @@ static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, d
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
     bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
-    if (r.formats && !m->formats)
-        m->formats = r.formats;
+    if (!(m->formats & DM_FORMATS_ASKED))
+        m->formats |= r.formats;
     bool denied = r.fault == DM_FAULT_DENIED;
     bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER || denied;
     if (c->phase == DM_CELL_DONE || (failed && !expected)) {

@@ -9,7 +9,7 @@
 
 #define MAX_PENDING  2 /* messages under way to one worker (src/cluster/README.md §7.3) */
 #define FIND_SENDS   3 /* requests to find out whether it answers */
-#define FORMAT_TRIES 3 /* runs that are to find out which formats are taken, and may fail */
+#define FORMAT_TRIES 6 /* runs that are to find out which formats are taken, and may fail */
 #define SHARD_BYTES                                                                                \
     ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
                        */
@@ -157,8 +157,7 @@ void dm_schedule_replay(dm_pool *p, uint32_t number)
     if (!result.p || !dm_read_result(result, p->setup->failure_score, NULL, &r, &usage))
         return;
     c->replayed = true;
-    if (r.formats)
-        p->models[p->states[c->state].model].formats = r.formats;
+    p->models[p->states[c->state].model].formats |= r.formats;
     dm_schedule_done(p, number, result, &r, &usage);
 }
 
@@ -285,10 +284,11 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
 static bool finds_formats(dm_pool *p, uint32_t number, const dm_cell *witness)
 {
     dm_model *m = &p->models[p->states[p->cells[number]->state].model];
-    if (witness || m->formats || !p->setup->metric || !dm_lm_asks_format(m->config))
+    if (witness || m->formats & DM_FORMATS_ASKED || !p->setup->metric ||
+        !dm_lm_asks_format(m->config))
         return false;
     if (m->format_tries++ >= FORMAT_TRIES) {
-        m->formats = DM_FORMATS_ASKED;
+        m->formats |= DM_FORMATS_ASKED;
         return false;
     }
     m->asks_format = number + 1;

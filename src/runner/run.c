@@ -236,8 +236,8 @@ static bool asked_without(dm_run *run)
     if (run->request.format == DM_FORMAT_NONE || !(run->unparsed || own))
         return false;
     run->refused |= DM_FORMAT_BIT(run->request.format);
-    if (run->asks_format && (run->unparsed || !has_requests_left(run)))
-        run->result.formats = DM_FORMATS_ASKED | run->refused;
+    if (run->asks_format) /* of its own adapter's call it is not sure before that is answered */
+        run->result.formats = run->refused | (run->unparsed ? DM_FORMATS_ASKED : 0);
     if (run->unparsed && format_of(run, run->mode) == DM_FORMAT_NONE)
         return false;
     ask(run);
@@ -310,6 +310,8 @@ static void called(void *user, const dm_lm_answer *answer)
     }
     if (!good && dm_is_refusal(answer->fault) && asked_without(run))
         return;
+    if (!good && run->asks_format && !run->unparsed)
+        run->result.formats = 0; /* it was not for its format */
     if (!good && dm_is_refusal(answer->fault) && run->unparsed) {
         fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
         return;

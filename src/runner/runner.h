@@ -49,7 +49,8 @@ typedef struct dm_run_result { /* valid during the callback */
     size_t n_steps;
     dm_usage usage; /* of the calls made now, beside answers that were told ahead */
     bool fallback, truncated;
-    /* 0, or what it found out (dm_run_formats): DM_FORMATS_ASKED and those that are refused. */
+    /* What it found out (dm_run_formats): those that are refused, and DM_FORMATS_ASKED when that is
+     * all of them. */
     unsigned formats;
     const char *error; /* NULL: none */
 } dm_run_result;
