@@ -257,10 +257,14 @@ void dm_race_leak(dm_race *r, size_t candidate, size_t example);
 dm_search_answer dm_race_ask(dm_race *r, dm_race_unit *u);
 /* As dm_search_tell. What is told of a dropped candidate changes nothing. */
 bool dm_race_tell(dm_race *r, size_t id, const double *scores, const bool *absent);
+/* refused[n] (or NULL): cells without an answer, whose score stands only against a rival that has
+ * one; where the rival's is refused or absent too, the pair skips the example. */
+bool dm_race_tell_refused(dm_race *r, size_t id, const double *scores, const bool *absent,
+                          const bool *refused);
 bool dm_race_alive(const dm_race *r, size_t candidate);
 /* Best mean of those alive, ties to the first; final once dm_race_ask says DONE and all is told. */
 size_t dm_race_winner(const dm_race *r);
-/* Mean of the candidate's told cells (NAN without any) and their number. */
+/* Mean of the candidate's told cells that were not refused (NAN without any) and their number. */
 double dm_race_mean(const dm_race *r, size_t candidate, size_t *known);
 
 #ifdef __cplusplus

@@ -133,6 +133,15 @@ static const dm_dataset *valset_of(const compilation *c)
     return c->result.valset ? c->result.valset : c->job->valset;
 }
 
+/* The start program's results on that set; NULL: not known, the run was stopped before. */
+static const dm_result *start_of(const compilation *c)
+{
+    for (size_t i = 0; i < c->n_splits; i++)
+        if (c->splits[i].set == valset_of(c))
+            return c->splits[i].baseline;
+    return NULL;
+}
+
 static dm_status score_splits(compilation *c, dm_error *err)
 {
     const dm_job *job = c->job;
@@ -180,8 +189,8 @@ static dm_value *scores_json(const compilation *c)
     for (size_t i = 0; i < c->n_splits; i++) {
         const dm_split_report *s = &c->splits[i];
         dm_value *pair = dm_value_dict(a);
-        dm_score baseline = dm_score_of(s->baseline, s->set->n),
-                 compiled = dm_score_of(s->compiled, s->set->n);
+        dm_score baseline = dm_score_against(s->baseline, s->compiled, s->set->n),
+                 compiled = dm_score_against(s->compiled, s->baseline, s->set->n);
         if (s->compiled == c->result.winner)
             dm_score_selected(&compiled, c->result.searched.optimism);
         dm_value_set(a, pair, DM_STR("baseline"), dm_score_json(a, &baseline));
@@ -233,7 +242,7 @@ static dm_status write_trials(const compilation *c, dm_error *err)
     dm_buf_text(&b, DM_TRIALS_HEADER);
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
-        dm_score s = dm_score_of(t->results, valset_of(c)->n);
+        dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
         dm_buf_printf(&b, "%zu,", i);
         dm_csv_put(&b, dm_str_of(t->name));
         put_score_cells(&b, &s);
@@ -254,7 +263,7 @@ static dm_status write_candidates(const compilation *c, dm_error *err)
     if (c->result.n_scored)
         (void)mkdir(dm_arena_printf(c->arena, "%s/candidates", c->job->out), 0777);
     for (size_t i = 0; i < c->result.n_scored && st == DM_OK; i++) {
-        dm_score s = dm_score_of(c->result.scored[i].results, valset_of(c)->n);
+        dm_score s = dm_score_against(c->result.scored[i].results, start_of(c), valset_of(c)->n);
         dm_value *score = dm_value_dict(c->arena);
         dm_value_set(c->arena, score, DM_STR("valset"), dm_score_json(c->arena, &s));
         snprintf(name, sizeof name, "candidates/%03zu.json", i);
@@ -308,12 +317,15 @@ static void print_search(const compilation *c)
     for (size_t i = 0; s->in_demos && i < set->n; i++)
         overlap += s->in_demos[i] && c->result.winner[i].present;
     if (overlap) {
-        dm_result *outside = dm_arena_alloc_n(c->arena, set->n, sizeof *outside);
+        dm_result *outside = dm_arena_alloc_n(c->arena, set->n, sizeof *outside),
+                  *start = dm_arena_alloc_n(c->arena, set->n, sizeof *start);
         size_t n = 0;
         for (size_t i = 0; i < set->n; i++)
-            if (!s->in_demos[i])
+            if (!s->in_demos[i]) {
+                start[n] = c->result.start[i];
                 outside[n++] = c->result.winner[i];
-        dm_score rest = dm_score_of(outside, n);
+            }
+        dm_score rest = dm_score_against(outside, start, n);
         dm_say(stderr,
                "%zu validation examples stand in the winner's demonstrations; on the %zu others "
                "it scores %.1f %%\n",

@@ -56,6 +56,22 @@ bool dm_is_of_the_way(long status)
     return status == 408 || status == 425 || (status >= 502 && status <= 504);
 }
 
+/* A 4xx that is not a matter of the way, the key or the address is one of this request, whatever
+ * its words: by them it could be taken for a limit of speed that waiting helps against. */
+static bool is_of_the_request(long status)
+{
+    return status >= 400 && status < 500 && status != 401 && status != 402 && status != 403 &&
+           status != 404 && status != 408 && status != 425 && status != 429;
+}
+
+static dm_verdict refused(dm_reply *r, const dm_complaint *c, const char *what)
+{
+    dm_fault fault = c->means == DM_MEANS_TOO_LONG   ? DM_FAULT_OVERFLOW
+                     : c->means == DM_MEANS_FILTERED ? DM_FAULT_FILTER
+                                                     : DM_FAULT_REFUSED;
+    return dm_reply_end(r, DM_FINAL, fault, what, c->message);
+}
+
 /* A live server that answers one request with an error may answer all others: it is a matter of
  * that request (src/README.md §5). */
 dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *root)
@@ -63,7 +79,9 @@ dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *roo
     dm_complaint c = {"", "", r->status, DM_MEANS_STATUS};
     char what[64];
     p->complain(&c, root);
-    snprintf(what, sizeof what, "HTTP %ld", r->status);
+    snprintf(what, sizeof what, DM_HTTP_STATUS, r->status);
+    if (is_of_the_request(c.status))
+        return refused(r, &c, what);
     if (c.means == DM_MEANS_REFUSED || c.status == 402)
         return say_and(DM_EJECT, r, what, *c.message ? c.message : c.code);
     if (c.status == 429 || c.status == 529 || c.means == DM_MEANS_TOO_FAST)
@@ -72,12 +90,9 @@ dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *roo
         return say_and(DM_RETRY, r, what, c.message);
     if (c.status >= 500 || c.status < 300 || dm_is_of_the_way(c.status))
         return say_and(DM_ODD, r, what, c.message);
-    if (c.status == 401 || c.status == 403 || c.status == 404 || c.status < 400)
-        return say_and(DM_EJECT, r, what, c.message);
-    dm_fault fault = c.means == DM_MEANS_TOO_LONG   ? DM_FAULT_OVERFLOW
-                     : c.means == DM_MEANS_FILTERED ? DM_FAULT_FILTER
-                                                    : DM_FAULT_REFUSED;
-    return dm_reply_end(r, DM_FINAL, fault, what, c.message);
+    if (c.status == 403 || c.status == 404)
+        return say_and(DM_DENIED, r, what, c.message);
+    return say_and(DM_EJECT, r, what, c.message); /* 401, and what is no error's status */
 }
 
 static dm_verdict judge_transfer(dm_reply *r)

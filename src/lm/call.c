@@ -7,8 +7,14 @@ const char *dm_fault_name(dm_fault f)
 {
     static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
                                         "refused", "content_filter", "endpoint",         "program",
-                                        "metric",  "server"};
+                                        "metric",  "server",         "refused"};
     return names[f];
+}
+
+bool dm_is_refusal(dm_fault f)
+{
+    return f == DM_FAULT_OVERFLOW || f == DM_FAULT_REFUSED || f == DM_FAULT_FILTER ||
+           f == DM_FAULT_DENIED;
 }
 
 void dm_usage_add(dm_usage *to, const dm_usage *u)
@@ -99,4 +105,12 @@ const char *dm_advice(CURLcode code, long status)
     default:
         return "check api_base";
     }
+}
+
+void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text)
+{
+    long status = 0;
+    (void)!sscanf(text, DM_HTTP_STATUS, &status);
+    dm_buf_printf(b, "%s: model %s: %s; %s", c->api_base[0], c->name, text,
+                  dm_advice(CURLE_OK, status));
 }

@@ -88,6 +88,13 @@ const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role)
     return lm->of_role[role]->config;
 }
 
+bool dm_lm_asks_format(const dm_lm_config *c)
+{
+    const dm_provider *p = c->provider;
+    return p->format && p->format(c, DM_FORMAT_SCHEMA) != DM_FORMAT_NONE &&
+           !(p->key_host && dm_same_origin(c->api_base[0], p->key_host));
+}
+
 void dm_lm_share(dm_lm *lm, dm_role role, double share)
 {
     if (lm->of_role[role])
@@ -156,6 +163,7 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
     c->usage = (dm_usage){0};
     c->attempts = 0;
     c->but = NULL;
+    c->denied = 0;
     dm_buf_reset(&c->body);
     dm_call_add(&lm->ready, c);
     return c->id;
@@ -214,13 +222,16 @@ static void answer_here(dm_call *c)
 /* The endpoint with the fewest calls in flight that can take one now, else when one can; but only
  * if no other can. Of equals the one after the last that was taken, and each rank begins at
  * another: ranks with a call or two each must not all ask the first server. */
-static dm_endpoint *pick(dm_lm *lm, dm_lm_model *m, const dm_endpoint *but, double now,
-                         double *wait)
+static dm_endpoint *pick(dm_lm *lm, const dm_call *c, double now, double *wait)
 {
+    dm_lm_model *m = c->model;
+    const dm_endpoint *but = c->but;
     dm_endpoint *best = NULL;
     *wait = m->n > 1 && lm->probes && !m->settled ? 3600 : INFINITY;
     for (size_t i = 0; i < m->n; i++) {
         dm_endpoint *e = &m->endpoints[(m->turn + i) % m->n];
+        if (c->denied & dm_endpoint_bit(c, e))
+            continue;
         double w = dm_endpoint_wait(e, now, m->share);
         if (w == 0 && e->probe.wanted && m->settled) { /* it was not there, or has come back */
             dm_probe_start(lm, m, e);
@@ -262,12 +273,12 @@ static double send_ready(dm_lm *lm)
             following = lm->ready.first;
             continue;
         }
-        dm_endpoint *e = pick(lm, c->model, c->but, now, &wait);
+        dm_endpoint *e = pick(lm, c, now, &wait);
         if (!e && isinf(wait)) { /* all were ejected before this call was sent */
             dm_call_take_out(&lm->ready, c);
             snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,
                      c->model->endpoints[0].reason);
-            dm_call_fail(c, DM_FAULT_ENDPOINT, text, 0);
+            dm_call_fail(c, c->denied ? DM_FAULT_DENIED : DM_FAULT_ENDPOINT, text, 0);
             following = lm->ready.first;
         } else if (!e) {
             next = fmin(next, wait);

@@ -31,6 +31,7 @@ typedef struct dm_endpoint {
     double down_until; /* set aside after a failure of the way, or by Retry-After */
     int failures;      /* of the way, in a row */
     int times_aside;   /* since it last answered */
+    int denials;       /* 403 and 404 to calls that another one answered, in a row */
     bool aside;        /* it was set aside: one call at a time until one is answered */
     double aside_at;   /* when */
     bool ejected, answered;
@@ -58,6 +59,7 @@ typedef enum dm_verdict {
     DM_SLOW_DOWN, /* 429, 529: the way, and too fast */
     DM_ODD,       /* a live server's reply that is no answer: this request */
     DM_FINAL,     /* the answer's fault stands */
+    DM_DENIED,    /* 403, 404: this request's or the endpoint's fault, as other replies tell */
     DM_EJECT      /* the endpoint's fault */
 } dm_verdict;
 
@@ -92,6 +94,7 @@ typedef struct dm_call {         /* one that was submitted */
     dm_usage usage;
     int64_t attempts;       /* that failed on the way */
     const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
+    uint64_t denied;        /* bits, by number modulo 64: endpoints that said 403 or 404 to it */
     double not_before;
     dm_endpoint *endpoint;
     dm_buf body;
@@ -142,6 +145,13 @@ void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status);
 /* What to say of servers with: all ranks meet the same ones, one of them speaks. */
 dm_level dm_lm_level(const dm_lm *lm);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
+#define DM_HTTP_STATUS "HTTP %ld"                  /* what the text of an error reply begins with */
+
+/* Whether the call may go to the endpoint, as far as its refusals of it tell. */
+static inline uint64_t dm_endpoint_bit(const dm_call *c, const dm_endpoint *e)
+{
+    return (uint64_t)1 << ((size_t)(e - c->model->endpoints) % 64);
+}
 
 /* request.c */
 void dm_call_send(dm_call *c, dm_endpoint *e);

@@ -13,20 +13,27 @@
 typedef enum dm_fault {
     DM_FAULT_NONE,
     DM_FAULT_TRANSPORT, /* "transport": the way; retries spent, the work goes back */
-    DM_FAULT_OVERFLOW,  /* "context_overflow": the candidate */
+    DM_FAULT_OVERFLOW,  /* "context_overflow": a refusal, too long in the server's words */
     DM_FAULT_PARSE,   /* "parse": the candidate; an answer that does not parse after the fallback */
-    DM_FAULT_REFUSED, /* "refused": the example; 400, 422 */
-    DM_FAULT_FILTER,  /* "content_filter": the example */
-    DM_FAULT_ENDPOINT, /* "endpoint": 401, 403, 404, redirect, certificate, quota; no endpoint is
-                          left */
+    DM_FAULT_REFUSED, /* "refused": 400, 413, 422 and most other 4xx */
+    DM_FAULT_FILTER,  /* "content_filter": a refusal, by the provider's filter */
+    DM_FAULT_ENDPOINT, /* "endpoint": 401, 402, redirect, certificate, quota; no endpoint is left */
     DM_FAULT_PROGRAM,  /* "program": an input that cannot be rendered (DSPy's TypeError) */
     DM_FAULT_METRIC,   /* "metric": the metric raised, timed out, or gave no score */
-    DM_FAULT_SERVER    /* "server": a live server's replies to this request were no answers (500, an
+    DM_FAULT_SERVER,   /* "server": a live server's replies to this request were no answers (500, an
                           odd body, an error object); until the pool has found that it answers
                           others, the work goes back */
+    DM_FAULT_DENIED    /* "refused": 403, 404. Until the pool has found that the server answers
+                          others, the work goes back; if it does not, it is the endpoint */
 } dm_fault;
-#define DM_FAULTS 10
+#define DM_FAULTS 11
 const char *dm_fault_name(dm_fault f);
+/* The server refused this request, whatever its words: the candidate's fault or the example's, as
+ * two results tell that are compared. */
+bool dm_is_refusal(dm_fault f);
+/* What DM_FAULT_DENIED's text means where it is the endpoint's fault: a sentence with address,
+ * status and what to do. */
+void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text);
 
 typedef struct dm_usage {
     int64_t requests;                   /* sent, all attempts, refused ones and resends too */
@@ -100,6 +107,10 @@ typedef struct dm_lm_options {
  * is missing or can be none. */
 dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err) DM_MUST_USE;
 void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
+
+/* Whether JSON mode sends this model's servers a response_format that they may not take: all but
+ * the provider's own. */
+bool dm_lm_asks_format(const dm_lm_config *c);
 
 /* The role's model. */
 const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);

@@ -156,7 +156,7 @@ static void is_well(dm_lm *lm, dm_endpoint *e)
         dm_log(dm_lm_level(lm), "%s answers again", e->base);
     e->answered = true;
     e->aside = false;
-    e->failures = e->times_aside = 0;
+    e->failures = e->times_aside = e->denials = 0;
     e->limit = fmin((double)lm->slots, e->limit + 1 / e->limit);
 }
 
@@ -195,6 +195,14 @@ void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds)
         e->down_until = fmax(e->down_until, now + seconds);
 }
 
+/* Its reason stands. */
+static void leave_out(dm_call *c, dm_endpoint *e)
+{
+    if (!e->ejected && c->model->n > 1)
+        dm_log(dm_lm_level(c->lm), "%s is left out: %s", e->base, e->reason);
+    e->ejected = true;
+}
+
 static void eject(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -202,12 +210,9 @@ static void eject(dm_call *c, const dm_reply *r)
     bool others = false;
     snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text,
              dm_advice(r->code, r->status));
-    if (!e->ejected) {
-        e->ejected = true;
+    if (!e->ejected)
         snprintf(e->reason, sizeof e->reason, "%s", text);
-        if (c->model->n > 1)
-            dm_log(dm_lm_level(c->lm), "%s is left out: %s", e->base, text);
-    }
+    leave_out(c, e);
     for (size_t i = 0; i < c->model->n; i++)
         others |= !c->model->endpoints[i].ejected;
     char whole[1536];
@@ -230,6 +235,39 @@ static void say_doubt(dm_call *c, const dm_reply *r)
            r->prompt > 0 ? "none count as cached"
                          : "such counts are left out, and a cap takes the prompt's bytes and "
                            "max_tokens in their place");
+}
+
+/* Another server may answer it: then this one is to blame, or is after a few times. If none does,
+ * the pool knows whether others of the model's calls are answered. */
+static void deny(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    bool others = false;
+    e->failures = 0; /* of the way */
+    c->denied |= dm_endpoint_bit(c, e);
+    if (!e->ejected)
+        snprintf(e->reason, sizeof e->reason, "model %s: %s; %s", c->model->config->name, r->text,
+                 dm_advice(r->code, r->status));
+    for (size_t i = 0; i < c->model->n; i++) {
+        const dm_endpoint *x = &c->model->endpoints[i];
+        others |= !x->ejected && !(c->denied & dm_endpoint_bit(c, x));
+    }
+    if (others && !is_spent(c))
+        try_again(c, 0);
+    else
+        dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_DENIED, r->text, (int)r->status);
+}
+
+/* The call is answered: what of those that denied it? */
+static void blame_who_denied(dm_call *c)
+{
+    for (size_t i = 0; c->denied && i < c->model->n; i++) {
+        dm_endpoint *e = &c->model->endpoints[i];
+        if (e == c->endpoint || e->ejected || !(c->denied & dm_endpoint_bit(c, e)) || !*e->reason)
+            continue;
+        if (!e->answered || ++e->denials >= ASIDE_AFTER)
+            leave_out(c, e);
+    }
 }
 
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
@@ -269,6 +307,7 @@ void dm_call_attempted(dm_attempt *a)
     switch (v) {
     case DM_GOOD:
         is_well(c->lm, e);
+        blame_who_denied(c);
         dm_call_finish(c, &(dm_lm_answer){.content = {r.content, r.n},
                                           .truncated = r.truncated,
                                           .http_status = 200});
@@ -287,6 +326,9 @@ void dm_call_attempted(dm_attempt *a)
         break;
     case DM_ODD:
         ask_again(c, &r);
+        break;
+    case DM_DENIED:
+        deny(c, &r);
         break;
     case DM_EJECT:
         eject(c, &r);

@@ -85,10 +85,12 @@ bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n)
     double a = 0, b = 0;
     size_t both = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!challenger[i].present || (champion && !champion[i].present))
+        const dm_result *other = champion ? &champion[i] : NULL;
+        if (!dm_counts_against(&challenger[i], other) ||
+            (other && !dm_counts_against(other, &challenger[i])))
             continue;
         a += challenger[i].score;
-        b += champion ? champion[i].score : 0;
+        b += other ? other->score : 0;
         both++;
     }
     if (both == 0)
@@ -98,12 +100,19 @@ bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n)
     return dm_py_round2(100 * a / (double)both) > dm_py_round2(100 * b / (double)both);
 }
 
-bool dm_overflows(const dm_result *r, size_t n)
+bool dm_is_refused_too_often(const dm_result *r, const dm_result *start, size_t n)
 {
-    size_t over = 0;
+    size_t refused = 0;
     for (size_t i = 0; i < n; i++)
-        over += r[i].fault == DM_FAULT_OVERFLOW;
-    return 20 * over > n;
+        refused += r[i].refused && !(start && start[i].refused);
+    return 20 * refused > n;
+}
+
+void dm_tell_dropped(const char *name)
+{
+    dm_log(DM_WARN,
+           "%s is dropped: the server refuses more than 5 %% of its prompts; they may be too long",
+           name);
 }
 
 static void tell_same_scores(const dm_result *start, size_t n)

@@ -52,11 +52,15 @@ bool dm_stands_in_demos(const dm_candidate *c, size_t predictor, const dm_exampl
 /* Two rows are one example to the program. */
 bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b);
 
-/* Whether challenger's results beat champion's: DSPy's percentage over the examples that both
- * answered, strictly greater (src/README.md §5). champion NULL: anything with a score does. */
+/* Whether challenger's results beat champion's: DSPy's percentage over the examples that one of
+ * them answered, a refusal of the other's being its failure, strictly greater (src/README.md §5).
+ * champion NULL: anything with a score does. */
 bool dm_beats(const dm_result *challenger, const dm_result *champion, size_t n);
-/* More than 5 % of the examples overflow the context: it is dropped (src/README.md §5). */
-bool dm_overflows(const dm_result *r, size_t n);
+/* More than 5 % of the candidate's prompts are refused, in whatever words, not counting examples of
+ * which the start program's are refused too (start NULL: not known): it is dropped (src/README.md
+ * §5). */
+bool dm_is_refused_too_often(const dm_result *r, const dm_result *start, size_t n);
+void dm_tell_dropped(const char *name);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */
 void dm_tell_start(const dm_result *start, size_t n, size_t n_train);

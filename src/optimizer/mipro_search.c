@@ -221,7 +221,7 @@ static dm_status tell_oldest(search *x, dm_error *err)
     double *scores = dm_alloc_n(u->n, sizeof *scores);
     bool *absent = dm_alloc_n(u->n, sizeof *absent);
     for (size_t i = 0; i < u->n; i++) {
-        absent[i] = !u->results[i].present;
+        absent[i] = !dm_counts_against(&u->results[i], &x->start[u->examples[i]]);
         scores[i] = u->results[i].score;
     }
     if (!dm_search_tell(x->s, x->told, scores, absent))
@@ -388,7 +388,7 @@ static dm_scored *add_scored(const search *x, dm_compile_output *out, size_t can
     dm_search_estimate_of(x->s, candidate, &e);
     *s = (dm_scored){.candidate = candidate ? x->candidates[candidate] : x->m->in->student,
                      .results = row,
-                     .score = dm_mean_score(row, x->m->valset->n)};
+                     .score = dm_mean_against(row, x->start, x->m->valset->n)};
     put_levels(x, s, e.levels);
     return s;
 }
@@ -415,7 +415,8 @@ static void list_trials(const search *x, dm_compile_output *out, size_t best)
         dm_scored *s = add_scored(x, out, trials[t].candidate, row);
         snprintf(s->name, sizeof s->name, "trial %zu %s", trials[t].number + 1,
                  kinds[trials[t].kind]);
-        if (trials[t].improved && trials[t].candidate == best)
+        bool first_whole = out->best_index == SIZE_MAX && trials[t].kind != DM_TRIAL_MINIBATCH;
+        if (trials[t].candidate == best && (trials[t].improved || first_whole))
             out->best_index = t;
     }
 }
@@ -487,10 +488,71 @@ static size_t count_barred(const search *x)
     return n;
 }
 
+/* ---- the winner ---- */
+
+static bool is_dropped(const search *x, size_t candidate, const dm_result *row)
+{
+    return candidate && x->start && dm_is_refused_too_often(row, x->start, x->m->valset->n);
+}
+
+/* Scores are compared on the same examples (src/README.md §5), and the search knows means alone: so
+ * of the whole evaluations the earliest of the highest is found here, two at a time. */
+static size_t best_of_whole(const search *x)
+{
+    size_t n, best = SIZE_MAX;
+    const dm_trial *trials = dm_search_trials(x->s, &n);
+    const dm_result *best_row = NULL;
+    for (size_t t = 0; t < n; t++) {
+        size_t c = trials[t].candidate;
+        if (trials[t].kind == DM_TRIAL_MINIBATCH || c == best)
+            continue;
+        const dm_result *row = row_of(x, c);
+        if (!is_dropped(x, c, row) && dm_beats(row, best_row, x->m->valset->n)) {
+            best = c;
+            best_row = row;
+        }
+    }
+    return best == SIZE_MAX ? 0 : best;
+}
+
+/* The best by whole rows, where the search's own choice is dropped. */
+static size_t next_best(const search *x)
+{
+    size_t best = 0;
+    const dm_result *best_row = x->start;
+    for (size_t c = 1; c < dm_search_candidates(x->s); c++) {
+        dm_search_estimate e;
+        dm_search_estimate_of(x->s, c, &e);
+        if (!e.complete || !e.known)
+            continue;
+        const dm_result *row = row_of(x, c);
+        if (!is_dropped(x, c, row) && dm_beats(row, best_row, x->m->valset->n)) {
+            best = c;
+            best_row = row;
+        }
+    }
+    return best;
+}
+
+/* The search's choice, once its row is there; the start where the model thought better of it than
+ * the examples do. */
+static size_t choose_best(const search *x, size_t best, bool whole_row)
+{
+    if (whole_evaluations(x))
+        return x->start ? best_of_whole(x) : best;
+    if (is_dropped(x, best, row_of(x, best))) {
+        dm_tell_dropped(dm_arena_printf(x->a, "candidate %zu", best));
+        return next_best(x);
+    }
+    bool beaten =
+        best && x->start && whole_row && !dm_beats(row_of(x, best), x->start, x->m->valset->n);
+    return beaten ? 0 : best;
+}
+
 static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_error *err)
 {
     const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
-    size_t best, n = x->m->valset->n;
+    size_t best;
     if (st > 0)
         dm_search_stop(x->s);
     best = dm_search_best(x->s);
@@ -498,9 +560,7 @@ static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_erro
         st = complete_row(x, best, err);
     if (st < 0)
         return st;
-    if (x->start && best && !whole_evaluations(x) && st == DM_OK &&
-        !dm_beats(row_of(x, best), x->start, n))
-        best = 0; /* the model thought better of it than the examples do */
+    best = choose_best(x, best, st == DM_OK);
     out->best = best && best < x->n_candidates && x->candidates[best] ? x->candidates[best]
                                                                       : x->m->in->student;
     if (whole_evaluations(x))

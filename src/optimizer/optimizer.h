@@ -132,7 +132,7 @@ typedef struct dm_scored {
     const dm_candidate *candidate;
     char name[24];            /* "seed -2", "trial 7" */
     const dm_result *results; /* [valset->n] or NULL: not evaluated on the whole validation set */
-    double score;             /* mean over the present examples, 0 to 1; NAN */
+    double score;             /* mean against the start program's results, 0 to 1; NAN */
     const char *levels; /* mipro_v2: "1.0 2.3", instruction and demo set of each predictor; NULL */
 } dm_scored;
 

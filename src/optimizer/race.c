@@ -109,13 +109,16 @@ static dm_status take(racing *r, const block *b, dm_error *err)
     if (st != DM_OK)
         return st;
     double *scores = dm_alloc_n(b->unit.n, sizeof *scores);
+    bool *refused = dm_alloc_n(b->unit.n, sizeof *refused);
     for (size_t i = 0; i < b->unit.n; i++) {
         c->results[b->unit.examples[i]] = results[i];
-        scores[i] = results[i].present ? fmin(1, fmax(0, results[i].score)) : NAN;
+        refused[i] = results[i].refused;
+        scores[i] = isnan(results[i].score) ? NAN : fmin(1, fmax(0, results[i].score));
     }
-    if (!dm_race_tell(r->race, b->unit.id, scores, NULL))
+    if (!dm_race_tell_refused(r->race, b->unit.id, scores, NULL, refused))
         st = dm_fail(err, DM_E_INTERNAL, "a block of the race came twice");
     free(scores);
+    free(refused);
     return st;
 }
 
@@ -143,22 +146,43 @@ static dm_status run_race(racing *r, dm_error *err)
 
 /* ---- the end ---- */
 
+/* The start program's results as far as it ran; NULL: it does not run here. */
+static const dm_result *start_of(const racing *r)
+{
+    const dm_random_search_params *params = (const dm_random_search_params *)r->in->params;
+    return dm_is_restricted_to(params, -3) ? r->runners[0].results : NULL;
+}
+
+static bool may_be_dropped(size_t c, const dm_result *start)
+{
+    return c > 0 || !start; /* the first one is the start program, if that runs */
+}
+
+static size_t stopped_winner(const racing *r, const dm_compile_output *out, const dm_result *start)
+{
+    size_t c = dm_race_winner(r->race);
+    if (c == SIZE_MAX || !may_be_dropped(c, start) ||
+        !dm_is_refused_too_often(out->scored[c].results, start, r->in->valset->n))
+        return c;
+    dm_tell_dropped(out->scored[c].name);
+    return SIZE_MAX;
+}
+
 /* Of those that reached the end the earliest of the highest, on the examples that both were scored
  * on; of a race that was stopped, the one that leads. */
 static void name_winner(const racing *r, dm_compile_output *out)
 {
     size_t n = r->in->valset->n;
+    const dm_result *start = start_of(r);
     if (out->stopped)
-        out->best_index = dm_race_winner(r->race);
+        out->best_index = stopped_winner(r, out, start);
     for (size_t c = 0; c < r->n && !out->stopped; c++) {
         const dm_result *best =
             out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
         if (!dm_race_alive(r->race, c))
             continue;
-        if (c > 0 && dm_overflows(out->scored[c].results, n))
-            dm_log(DM_WARN,
-                   "%s is dropped: more than 5 %% of its prompts are too long for the model",
-                   out->scored[c].name);
+        if (may_be_dropped(c, start) && dm_is_refused_too_often(out->scored[c].results, start, n))
+            dm_tell_dropped(out->scored[c].name);
         else if (dm_beats(out->scored[c].results, best, n))
             out->best_index = c;
     }
@@ -211,7 +235,8 @@ dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
         out->stopped = st;
         for (size_t c = 0; c < r.n; c++) {
             out->scored[c].results = r.runners[c].results;
-            out->scored[c].score = dm_mean_score(r.runners[c].results, in->valset->n);
+            out->scored[c].score =
+                dm_mean_against(r.runners[c].results, start_of(&r), in->valset->n);
         }
         name_winner(&r, out);
         tell(&r, out);

@@ -113,19 +113,19 @@ static void name_trial(dm_scored *s, const trial *t)
     snprintf(s->name, sizeof s->name, "seed %lld", (long long)t->number);
 }
 
-/* Records a finished trial; the best is the earliest of the highest. */
-static void record(dm_compile_output *out, const trial *t)
+/* Records a finished trial; the best is the earliest of the highest. start: the start program's
+ * results; NULL: it does not run here. */
+static void record(dm_compile_output *out, const trial *t, const dm_result *start)
 {
     dm_scored *s = &out->scored[out->n_scored];
     size_t n = t->in->valset->n;
     *s = (dm_scored){.candidate = t->candidate, .results = t->results};
     name_trial(s, t);
-    s->score = dm_mean_score(t->results, n);
+    s->score = dm_mean_against(t->results, start, n);
     const dm_result *best =
         out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
-    if (dm_overflows(t->results, n) && t->number != -3) {
-        dm_log(DM_WARN, "%s is dropped: more than 5 %% of its prompts are too long for the model",
-               s->name);
+    if (t->number != -3 && dm_is_refused_too_often(t->results, start, n)) {
+        dm_tell_dropped(s->name);
     } else if (dm_beats(t->results, best, n)) {
         out->best_index = out->n_scored;
         out->best = t->candidate;
@@ -185,7 +185,7 @@ static dm_status search(dm_pool *p, trial *trials, size_t n, dm_compile_output *
                 break;
             continue; /* what is already there still counts */
         }
-        record(out, &trials[i]);
+        record(out, &trials[i], trials[0].number == -3 ? trials[0].results : NULL);
         if (params->has_stop_at_score &&
             100 * out->scored[out->n_scored - 1].score >= params->stop_at_score)
             break;

@@ -16,6 +16,8 @@
 #define ODD_DELAY  2.0 /* s between two goes at a server whose replies are no answers */
 #define ODD_GOES   3   /* after so many goes the delay grows */
 #define FIRST_ODD  12  /* replies that are none of a model which has answered nothing at all */
+/* Goes that end at a 403 or 404 before anything is answered, where a journal has answers. */
+#define FIRST_DENIED 3
 
 static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
 {
@@ -57,6 +59,8 @@ bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 
 static double delay_of(const dm_cell *c, const dm_model *m, dm_fault fault)
 {
+    if (fault == DM_FAULT_DENIED) /* it waits for an answer to something else, and for no more */
+        return 0;
     if (fault != DM_FAULT_SERVER)
         return delay_after(m, c->tries);
     int more = c->tries > ODD_GOES ? c->tries - ODD_GOES : 0;
@@ -98,12 +102,33 @@ bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const cha
     return false;
 }
 
+bool dm_model_denies_all(dm_pool *p, uint32_t number, const char *text)
+{
+    const dm_cell *c = p->cells[number];
+    dm_model *m = &p->models[p->states[c->state].model];
+    bool answered_before = c->way && c->way->finds_out;
+    if (!answered_before && m->phase == DM_MODEL_GOOD)
+        return false;
+    if (!answered_before && ++m->first_denied <= FIRST_DENIED && dm_doubt_witness(p, number)) {
+        m->phase = DM_MODEL_UNTRIED;
+        m->asks = number + 1; /* what the journal says that it answered tells more than another */
+        return false;
+    }
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    dm_lm_denied_text(&b, m->config, text);
+    dm_pool_fail(p, DM_E_MODEL, "%s", b.data);
+    dm_buf_free(&b);
+    return true;
+}
+
 void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage)
 {
     dm_cell *c = p->cells[number];
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r->error ? r->error : "";
     int64_t odd = c->way->odd;
+    int denied = c->way->denied;
     if (r->fault == DM_FAULT_TRANSPORT || r->fault == DM_FAULT_SERVER) {
         if (r->fault == DM_FAULT_SERVER && dm_model_given_up(p, m, usage, error))
             return;
@@ -115,6 +140,7 @@ void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usag
     c->way->odd = 0; /* not of this call */
     dm_doubt_answered(p, c, usage);
     c->way->odd = odd;
+    c->way->denied = denied;
     c->way->seen = true;
     put_back(p, number, usage, 0, DM_STR("the model answers others"));
 }
@@ -127,6 +153,9 @@ bool dm_goes_back(dm_pool *p, uint32_t number, const dm_result *r, const dm_usag
         if (!may_go_back(p, c, m))
             return false;
         m->failing = true;
+    } else if (r->fault == DM_FAULT_DENIED) {
+        if (dm_way_of(p, c)->denied++ > 0 && c->way->seen)
+            return false;
     } else if (r->fault != DM_FAULT_SERVER || dm_doubt_decided(p, c, usage)) {
         return false;
     }

@@ -7,7 +7,12 @@
  * else is under way, the cell goes out for a call that the model answered before (a witness), paid
  * from the cell's own reserve. If that is not answered either, the server is to blame: the rules of
  * an outage hold. So what is decided depends on the answers alone, and it is journaled as any
- * result is. */
+ * result is.
+ *
+ * A 403 or 404 goes the same way: a firewall or a gateway may have one request in mind, or a key or
+ * a model may be gone. It is the request's own when it is said again after the model has answered
+ * something else, and the endpoint's when it is said of a call that was answered before, or before
+ * anything was. */
 #include "pool/inside.h"
 
 #include <math.h>
@@ -64,7 +69,7 @@ void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage)
     for (int64_t i = 0; i < usage->answers || i < 1; i++)
         note(&m->replies, false, before == 0);
     if (c->way)
-        c->way->odd = 0;
+        c->way->odd = c->way->denied = 0;
     m->answered_at = p->link->ops->now(p->link);
 }
 
@@ -83,7 +88,7 @@ bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_usage *usage)
 
 bool dm_doubt_waits(const dm_model *m, const dm_cell *c)
 {
-    return c->way->odd > 0 && m->answered_at <= c->way->failed_last;
+    return (c->way->odd > 0 || c->way->denied > 0) && m->answered_at <= c->way->failed_last;
 }
 
 bool dm_doubt_holds(const dm_model *m)

@@ -41,10 +41,10 @@ static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_result 
                      const dm_usage *usage)
 {
     dm_cell *c = p->cells[number];
-    if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER)
+    bool denied = r->fault == DM_FAULT_DENIED;
+    if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER && !denied)
         dm_answer_came(p, c);
-    if (usage->answers > 0 || r->fault == DM_FAULT_REFUSED || r->fault == DM_FAULT_FILTER ||
-        r->fault == DM_FAULT_OVERFLOW)
+    if (usage->answers > 0 || (dm_is_refusal(r->fault) && !denied))
         dm_doubt_answered(p, c, usage);
     dm_schedule_done(p, number, bytes, r, usage);
 }
@@ -73,11 +73,16 @@ static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, d
     dm_model *m = &p->models[p->states[c->state].model];
     const char *error = r.error ? r.error : "";
     bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
-    bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER;
+    if (!(m->formats & DM_FORMATS_ASKED))
+        m->formats |= r.formats;
+    bool denied = r.fault == DM_FAULT_DENIED;
+    bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER || denied;
     if (c->phase == DM_CELL_DONE || (failed && !expected)) {
         ; /* late or twice */
     } else if (r.fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
+    } else if (denied && dm_model_denies_all(p, number, error)) {
+        ;
     } else if (r.fault == DM_FAULT_TRANSPORT && !dm_may_ask_again(p, c, &usage)) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);
     } else if (expected && c->way && c->way->finds_out) {

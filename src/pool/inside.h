@@ -45,6 +45,7 @@ typedef struct dm_cell {
         double failed_at, not_before; /* the first time; when it may go out again */
         double failed_last;
         int64_t odd;    /* replies to its next call that were no answers */
+        int denied;     /* goes that ended at a 403 or 404 to it */
         bool seen;      /* it went out after the model had answered something else */
         bool finds_out; /* it is out for another cell's call: does the model answer that? */
     } * way;
@@ -126,7 +127,13 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     double answered_at; /* by the model itself, not from what is kept; -1: not yet */
     size_t doubted;     /* cells that wait until it is known whether it answers others */
     int64_t first_odd;  /* replies that were none before it had answered anything */
+    int first_denied;   /* goes that ended at a 403 or 404 before that */
     uint32_t asks;      /* the cell that goes out to find out, + 1; 0: none */
+    /* Response formats that it refuses (runner.h), 0: not known yet; and the cell that is out to
+     * find out, + 1, 0: none. No other goes out meanwhile, so that all are asked alike. */
+    unsigned formats;
+    uint32_t asks_format;
+    int format_tries;
 } dm_model;
 
 /* Cells that may be sent. */
@@ -322,6 +329,10 @@ void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usag
 /* A model that has answered nothing yet spoilt a go: others are tried, and a few goes must do.
  * True: the run has failed. */
 bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error);
+
+/* A run of the cell ended at a 403 or 404: whether that is the endpoint's fault. True: the run has
+ * failed. */
+bool dm_model_denies_all(dm_pool *p, uint32_t number, const char *text);
 
 /* inbox.c: what comes in. */
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);

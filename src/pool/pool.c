@@ -256,28 +256,38 @@ dm_arena *dm_pool_arena(dm_pool *p)
 
 /* ---- scores ---- */
 
-static double sum_present(const dm_result *r, size_t n, size_t *present)
+bool dm_counts_against(const dm_result *r, const dm_result *other)
+{
+    return r->present || (r->refused && other && other->present);
+}
+
+static double sum_against(const dm_result *r, const dm_result *other, size_t n, size_t *counted)
 {
     double sum = 0;
-    *present = 0;
+    *counted = 0;
     for (size_t i = 0; i < n; i++)
-        if (r[i].present) {
+        if (dm_counts_against(&r[i], other ? &other[i] : NULL)) {
             sum += r[i].score;
-            ++*present;
+            ++*counted;
         }
     return sum;
 }
 
+double dm_mean_against(const dm_result *r, const dm_result *other, size_t n)
+{
+    size_t counted;
+    double sum = sum_against(r, other, n, &counted);
+    return counted ? sum / (double)counted : NAN;
+}
+
 double dm_mean_score(const dm_result *r, size_t n)
 {
-    size_t present;
-    double sum = sum_present(r, n, &present);
-    return present ? sum / (double)present : NAN;
+    return dm_mean_against(r, NULL, n);
 }
 
 double dm_percent_score(const dm_result *r, size_t n)
 {
     size_t present;
-    double sum = sum_present(r, n, &present);
+    double sum = sum_against(r, NULL, n, &present);
     return present ? dm_py_round2(100 * sum / (double)present) : NAN;
 }

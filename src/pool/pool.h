@@ -18,18 +18,21 @@ typedef struct dm_strand dm_strand;
 dm_work dm_work_of(const dm_candidate *c); /* task role, scored, nothing else */
 
 typedef struct dm_result {
-    double score;         /* 0 to 1 as the metric says, failure_score, or NAN */
+    double score;         /* 0 to 1 as the metric says, failure_score, or NAN: it has none */
     dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
     const dm_step *steps; /* [n_steps], when work.trace */
     const char *error;    /* NULL, or what went wrong */
     uint32_t n_steps;
     dm_fault fault : 8;
-    /* Whether the example counts for this candidate. False where it could not be had (src/README.md
-     * §5: the way, the example, the endpoint); then score is NAN. A fault of the candidate counts,
-     * with failure_score. */
+    /* Whether it has a score by itself. False where the example could not be had (src/README.md
+     * §5: the way, the endpoint; then score is NAN), and where the request was refused. */
     bool present : 1;
+    /* The server refused the request. Whose fault that is shows when two results are compared
+     * (dm_counts_against): score is failure_score, for where the other one has a score. */
+    bool refused : 1;
     /* JSON fallback used; finish_reason length; from the journal */
     bool fallback : 1, truncated : 1, replayed : 1;
+    uint8_t formats : 3; /* what it found out of its model, see runner.h */
 } dm_result;
 
 /* Runs work on n examples. Equal work on an equal example is done once in a run. The future and its
@@ -73,8 +76,14 @@ dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
-/* Mean over the present examples, in their order; NAN if there is none. */
-double dm_mean_score(const dm_result *r, size_t n);
+/* Whether r's score counts beside what the other program came to on the same example, from these
+ * two alone (src/README.md §5): where it was refused, only if the other one has a score. other
+ * NULL: r stands alone. */
+bool dm_counts_against(const dm_result *r, const dm_result *other);
+/* Mean over the examples that count against the other program's results, in their order; NAN if
+ * there is none. other NULL: over the present ones. */
+double dm_mean_against(const dm_result *r, const dm_result *other, size_t n);
+double dm_mean_score(const dm_result *r, size_t n); /* against nobody */
 /* DSPy's percentage: round(100 * sum / n, 2) over the present ones. */
 double dm_percent_score(const dm_result *r, size_t n);
 

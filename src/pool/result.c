@@ -108,7 +108,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, 8);
+    dm_write_array(w, 9);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -123,6 +123,7 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_bool(w, r->fallback);
     dm_write_bool(w, r->truncated);
     dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+    dm_write_int(w, r->formats);
 }
 
 static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
@@ -149,25 +150,17 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
-/* src/README.md §5: a fault of the candidate, or of this request alone, counts as failure_score;
- * one of the way, the example or the endpoint leaves the example out. */
-static bool counts(dm_fault f)
+/* src/README.md §5: a fault of the program, the metric, or of this request alone is failure_score;
+ * one of the way or the endpoint leaves the example out; of a refusal a comparison decides. */
+static void judge(dm_result *r, double failure_score)
 {
-    switch (f) {
-    case DM_FAULT_NONE:
-    case DM_FAULT_OVERFLOW:
-    case DM_FAULT_PARSE:
-    case DM_FAULT_PROGRAM:
-    case DM_FAULT_METRIC:
-    case DM_FAULT_SERVER:
-        return true;
-    case DM_FAULT_TRANSPORT:
-    case DM_FAULT_REFUSED:
-    case DM_FAULT_FILTER:
-    case DM_FAULT_ENDPOINT:
-        break;
+    if (r->fault == DM_FAULT_NONE) {
+        r->present = true;
+        return;
     }
-    return false;
+    r->refused = dm_is_refusal(r->fault);
+    r->present = !r->refused && r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_ENDPOINT;
+    r->score = r->present || r->refused ? failure_score : NAN;
 }
 
 bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
@@ -187,9 +180,9 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
-        out->present = counts(out->fault);
-        if (out->fault != DM_FAULT_NONE)
-            out->score = out->present ? failure_score : NAN;
+        if (in.at < in.n) /* journals of before have none */
+            out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
+        judge(out, failure_score);
         ok = !rec.bad;
     }
     dm_record_free(&rec);

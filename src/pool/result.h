@@ -17,8 +17,8 @@ bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out) DM_MUST_USE;
 
 /* A run's result, one item. Kept by the coordinator and the journal as these bytes. */
 void dm_write_result(dm_writer *w, const dm_run_result *r);
-/* Strings point into the bytes; steps (if any and if a is not NULL) are parsed into a. present and
- * score are as src/README.md §5 says, with failure_score. False: not a result. */
+/* Strings point into the bytes; steps (if any and if a is not NULL) are parsed into a. present,
+ * refused and score are as src/README.md §5 says, with failure_score. False: not a result. */
 bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
                     dm_usage *usage) DM_MUST_USE;
 

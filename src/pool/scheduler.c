@@ -7,8 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING 2 /* messages under way to one worker (src/cluster/README.md §7.3) */
-#define FIND_SENDS  3 /* requests to find out whether it answers */
+#define MAX_PENDING  2 /* messages under way to one worker (src/cluster/README.md §7.3) */
+#define FIND_SENDS   3 /* requests to find out whether it answers */
+#define FORMAT_TRIES 6 /* runs that are to find out which formats are taken, and may fail */
 #define SHARD_BYTES                                                                                \
     ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
                        */
@@ -110,7 +111,8 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
-                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
+                 r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM &&
+                 r->fault != DM_FAULT_DENIED;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     c->answers = NULL;
     if (p->setup->journal && !c->replayed)
@@ -157,6 +159,7 @@ void dm_schedule_replay(dm_pool *p, uint32_t number)
     if (!result.p || !dm_read_result(result, p->setup->failure_score, NULL, &r, &usage))
         return;
     c->replayed = true;
+    p->models[p->states[c->state].model].formats |= r.formats;
     dm_schedule_done(p, number, result, &r, &usage);
 }
 
@@ -205,6 +208,8 @@ void dm_schedule_left(dm_pool *p, dm_cell *c)
     dm_peer *peer = &p->peers[c->worker];
     size_t running = may_run(peer, m);
     c->out = false;
+    if (p->models[m].asks_format && p->cells[p->models[m].asks_format - 1] == c)
+        p->models[m].asks_format = 0;
     peer->in_flight[m]--;
     set_over(p, peer, m, running > 0 ? running - 1 : 0);
     p->models[m].in_flight--;
@@ -276,6 +281,22 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
     dm_arena_free(a);
 }
 
+/* Whether its run is to find out which formats the model's servers take: the first one's is, unless
+ * the journal knows. `run` has one question, and does not probe. */
+static bool finds_formats(dm_pool *p, uint32_t number, const dm_cell *witness)
+{
+    dm_model *m = &p->models[p->states[p->cells[number]->state].model];
+    if (witness || m->formats & DM_FORMATS_ASKED || !p->setup->metric ||
+        !dm_lm_asks_format(m->config))
+        return false;
+    if (m->format_tries++ >= FORMAT_TRIES) {
+        m->formats |= DM_FORMATS_ASKED;
+        return false;
+    }
+    m->asks_format = number + 1;
+    return true;
+}
+
 /* What a worker is to do for the cell: its run or, to find out whether the model answers at all,
  * the first call of another's. */
 static void write_task(dm_pool *p, dm_peer *peer, uint32_t number, const dm_cell *witness)
@@ -287,7 +308,9 @@ static void write_task(dm_pool *p, dm_peer *peer, uint32_t number, const dm_cell
                       .odd = witness  ? -1
                              : c->way ? c->way->odd
                                       : 0,
-                      .row = runs->row};
+                      .row = runs->row,
+                      .formats = p->models[p->states[runs->state].model].formats,
+                      .asks_format = finds_formats(p, number, witness)};
     dm_arena *a = dm_arena_new(1024);
     const dm_kept_answer *first = witness ? NULL : c->answers;
     if (witness) {
@@ -435,7 +458,7 @@ static void schedule_model(dm_pool *p, int number)
     while (dm_model_queued(m) > 0 && !dm_doubt_holds(m)) {
         /* A model's first piece of work is held alone until it is answered (src/README.md §4), also
          * while it waits to go out again. */
-        if (m->phase == DM_MODEL_PROBED ||
+        if (m->phase == DM_MODEL_PROBED || m->asks_format ||
             (m->phase == DM_MODEL_UNTRIED && m->not_before > p->link->ops->now(p->link)))
             return;
         int w = free_worker(p, number, false);

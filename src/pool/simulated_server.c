@@ -188,6 +188,9 @@ static void reply(dm_simulated_server *s, dm_attempt *a, const exchange *x)
     case DM_FAULT_REFUSED:
         reply_error(a, 400, "", words);
         break;
+    case DM_FAULT_DENIED:
+        reply_error(a, 403, "", words);
+        break;
     case DM_FAULT_ENDPOINT:
         reply_error(a, 401, "", words);
         break;

@@ -150,7 +150,7 @@ bool dm_wire_next_state(dm_reader *states, dm_wire_state *out)
 
 void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answer *const *answers)
 {
-    dm_writer w = add(tasks, 7);
+    dm_writer w = add(tasks, 8);
     dm_write_int(&w, t->id);
     dm_write_int(&w, (int64_t)t->state);
     dm_write_int(&w, t->most);
@@ -160,6 +160,7 @@ void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answe
     dm_write_array(&w, t->n_given);
     for (size_t i = 0; i < t->n_given; i++)
         dm_write_answer(&w, answers[i]);
+    dm_write_int(&w, t->formats + (t->asks_format ? DM_FORMATS : 0));
 }
 
 bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out)
@@ -175,6 +176,11 @@ bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out)
     out->json = dm_read_str(&in);
     out->given = dm_read_array(&in);
     out->n_given = out->given.n;
+    if (in.at < in.n) {
+        unsigned formats = (unsigned)dm_read_size(&in, 2 * DM_FORMATS - 1);
+        out->formats = formats % DM_FORMATS;
+        out->asks_format = formats >= DM_FORMATS;
+    }
     return !*in.bad;
 }
 

@@ -81,12 +81,14 @@ typedef struct dm_wire_state { /* a program state that tasks name from now on */
 typedef struct dm_wire_task { /* a run of a state on an example */
     int64_t id;
     size_t state;
-    int64_t most;    /* requests that it may send; 0: any number */
-    int64_t odd;     /* replies that were no answers so far; -1: to find out whether one comes */
-    int64_t row;     /* in one process: its number (dm_setup_rows); else -1 */
-    dm_str json;     /* else the row itself */
-    size_t n_given;  /* answers of an earlier, unfinished run: */
-    dm_reader given; /* when read, dm_wire_next_answer gives them one by one */
+    int64_t most;     /* requests that it may send; 0: any number */
+    int64_t odd;      /* replies that were no answers so far; -1: to find out whether one comes */
+    int64_t row;      /* in one process: its number (dm_setup_rows); else -1 */
+    dm_str json;      /* else the row itself */
+    size_t n_given;   /* answers of an earlier, unfinished run: */
+    dm_reader given;  /* when read, dm_wire_next_answer gives them one by one */
+    unsigned formats; /* that its model refuses (runner.h) */
+    bool asks_format; /* it is to find out */
 } dm_wire_task;
 
 void dm_wire_add_state(dm_wire_list *states, const dm_wire_state *s);

@@ -21,9 +21,11 @@ typedef struct task {
     const dm_shared_state *st;
     const dm_value *row;
     dm_hash fingerprint;
-    dm_arena *arena; /* of a row that came with the task and of given answers; NULL: none */
-    int64_t most;    /* requests; 0: any number */
-    int64_t odd;     /* replies that were no answers so far; -1: to find out whether one comes */
+    dm_arena *arena;  /* of a row that came with the task and of given answers; NULL: none */
+    int64_t most;     /* requests; 0: any number */
+    int64_t odd;      /* replies that were no answers so far; -1: to find out whether one comes */
+    unsigned formats; /* as in dm_wire_task */
+    bool asks_format;
     dm_answer *given;
     size_t n_given;
     dm_run *run;
@@ -317,6 +319,8 @@ static bool take_task(dm_worker *w, dm_wire_task *m)
     t->id = m->id;
     t->most = m->most;
     t->odd = m->odd;
+    t->formats = m->formats;
+    t->asks_format = m->asks_format;
     t->st = dm_shared_find(w->shared, m->state);
     bool ok = read_row(w, t, m) && t->st;
     read_given(t, m);
@@ -421,6 +425,7 @@ static bool start_runs(dm_worker *w)
             t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
                                 t->n_given, answered, done, t);
             dm_run_limit(t->run, t->most);
+            dm_run_formats(t->run, t->formats, t->asks_format);
             if (t->odd < 0)
                 dm_run_ask_only(t->run);
             else

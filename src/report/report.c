@@ -33,19 +33,19 @@ static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
         return;
     dm_buf_printf(
         b,
-        "  %s: %.1f %% failed (%zu of %zu; %zu did not parse), %.1f %% in JSON mode, %.1f "
-        "%% cut off at max_tokens\n",
-        who, share * (double)s->failed, s->failed, n, s->parse, share * (double)s->fallback,
-        share * (double)s->truncated);
+        "  %s: %.1f %% failed (%zu of %zu; %zu did not parse, %zu refused), %.1f %% in JSON mode, "
+        "%.1f %% cut off at max_tokens\n",
+        who, share * (double)s->failed, s->failed, n, s->parse, s->refused,
+        share * (double)s->fallback, share * (double)s->truncated);
 }
 
 static void put_split(dm_buf *b, const dm_split_report *s, double optimism, int width)
 {
-    dm_score start = dm_score_of(s->baseline, s->set->n);
+    dm_score start = dm_score_against(s->baseline, s->compiled, s->set->n);
     dm_buf_printf(b, "%-8s %6zu ", s->name, s->set->n);
     put_score(b, &start, COLUMN);
     if (s->compiled) {
-        dm_score end = dm_score_of(s->compiled, s->set->n);
+        dm_score end = dm_score_against(s->compiled, s->baseline, s->set->n);
         dm_score_selected(&end, optimism);
         dm_difference d = dm_paired(s->baseline, s->compiled, s->set->n);
         dm_buf_char(b, ' ');
@@ -94,14 +94,14 @@ void dm_report_table(dm_buf *b, const dm_report *r)
 /* ---- evidence ---- */
 
 static void put_prediction(dm_buf *b, const char *split, const char *program, const dm_example *e,
-                           const dm_result *r)
+                           const dm_result *r, const dm_result *other)
 {
     dm_buf_printf(b, DM_PREDICTIONS_START "%s\", \"program\": \"%s\", \"id\": ", split, program);
     dm_json_write_string(b, dm_str_of(e->id));
     dm_buf_text(b, ", \"outputs\": ");
     dm_buf_str(b, r->outputs.p ? r->outputs : DM_STR("null"));
     dm_buf_text(b, ", \"score\": ");
-    if (r->present)
+    if (dm_counts_against(r, other))
         dm_py_float(b, r->score);
     else
         dm_buf_text(b, "null");
@@ -123,11 +123,12 @@ void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n)
     dm_buf_init(&line, b->max);
     for (size_t i = 0; i < n; i++)
         for (int which = 0; which < 2; which++) {
-            const dm_result *r = which ? splits[i].compiled : splits[i].baseline;
+            const dm_result *r = which ? splits[i].compiled : splits[i].baseline,
+                            *other = which ? splits[i].baseline : splits[i].compiled;
             for (size_t k = 0; r && k < splits[i].set->n; k++) {
                 dm_buf_reset(&line);
                 put_prediction(&line, splits[i].name, which ? "compiled" : "start",
-                               &splits[i].set->examples[k], &r[k]);
+                               &splits[i].set->examples[k], &r[k], other ? &other[k] : NULL);
                 dm_show(b, dm_buf_view(&line), DM_SHOW_JSON);
                 b->full |= line.full;
             }

@@ -31,7 +31,17 @@ static void wilson(double p, double n, double *low, double *high)
 
 dm_score dm_score_of(const dm_result *r, size_t n)
 {
-    dm_score s = {NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0};
+    return dm_score_against(r, NULL, n);
+}
+
+static bool counts(const dm_result *r, const dm_result *other, size_t i)
+{
+    return dm_counts_against(&r[i], other ? &other[i] : NULL);
+}
+
+dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
+{
+    dm_score s = {.score = NAN, .low = NAN, .high = NAN, .corrected = NAN};
     double sum = 0, squares = 0;
     bool binary = true;
     for (size_t i = 0; r && i < n; i++) {
@@ -39,7 +49,8 @@ dm_score dm_score_of(const dm_result *r, size_t n)
         s.fallback += r[i].fallback;
         s.truncated += r[i].truncated;
         s.parse += r[i].fault == DM_FAULT_PARSE;
-        if (!r[i].present)
+        s.refused += r[i].refused;
+        if (!counts(r, other, i))
             continue;
         s.n++;
         sum += r[i].score;
@@ -53,7 +64,7 @@ dm_score dm_score_of(const dm_result *r, size_t n)
         return s;
     }
     for (size_t i = 0; i < n; i++)
-        if (r[i].present)
+        if (counts(r, other, i))
             squares += (r[i].score - s.score) * (r[i].score - s.score);
     double half = s.n > 1 ? student(s.n) * sqrt(squares / (double)(s.n - 1) / (double)s.n) : 1;
     s.low = fmax(0, s.score - half);
@@ -87,6 +98,7 @@ dm_value *dm_score_json(dm_arena *a, const dm_score *s)
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
     dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
     dm_value_set(a, d, DM_STR("parse"), dm_value_int(a, (int64_t)s->parse));
+    dm_value_set(a, d, DM_STR("refused"), dm_value_int(a, (int64_t)s->refused));
     dm_value_set(a, d, DM_STR("fallback"), dm_value_int(a, (int64_t)s->fallback));
     dm_value_set(a, d, DM_STR("truncated"), dm_value_int(a, (int64_t)s->truncated));
     return d;
@@ -97,7 +109,7 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
     dm_difference d = {0, 0, 0, 0, 0, 0, true};
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++)
-        if (a[i].present && b[i].present) {
+        if (counts(a, b, i) && counts(b, a, i)) {
             sum += b[i].score - a[i].score;
             d.n++;
             d.up += b[i].score > a[i].score;
@@ -108,7 +120,7 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
         return d;
     d.mean = sum / (double)d.n;
     for (size_t i = 0; i < n; i++)
-        if (a[i].present && b[i].present)
+        if (counts(a, b, i) && counts(b, a, i))
             squares += pow(b[i].score - a[i].score - d.mean, 2);
     double half = d.n > 1 ? student(d.n) * sqrt(squares / (double)(d.n - 1) / (double)d.n) : 2;
     d.low = d.mean - half;

@@ -9,24 +9,29 @@ typedef struct dm_score {
     double corrected;        /* of a selected winner: what low and high lie around; else NAN */
     size_t n;                /* examples that count */
     size_t failed;           /* examples with an error: absent, or counted with failure_score */
-    size_t fallback, truncated, parse; /* of all examples (src/README.md §5) */
+    size_t fallback, truncated, parse, refused; /* of all examples (src/README.md §5) */
 } dm_score;
 
 /* Scores of 0 and 1 have Wilson's interval (1927), others Student's for a mean. */
 dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was scored */
+/* Beside the other program's results on the same examples: a refusal counts, with failure_score,
+ * where the other one has a score (dm_counts_against). other NULL: as dm_score_of. */
+dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n);
 /* A winner that was selected by this score: it is then se standard errors too high in the mean.
  * Sets corrected and moves the interval, which need not contain the score any more; the score
  * stays. Does nothing where se is 0. */
 void dm_score_selected(dm_score *s, double se);
 dm_value *dm_score_json(dm_arena *a, const dm_score *s); /* {"score", "low", "high", "n", "failed",
-                                                          * "parse", "fallback", "truncated"}, and
-                                                          * "corrected" where there is one */
+                                                          * "parse", "refused", "fallback",
+                                                          * "truncated"}, and "corrected" where
+                                                          * there is one */
 
 typedef struct dm_difference {
-    double mean, low, high; /* b - a over the examples that both answered; 95 %, Student's */
-    size_t n, up, down;     /* examples that both answered; where b is better, worse */
+    double mean, low, high; /* b - a over the examples that count for both; 95 %, Student's */
+    size_t n, up, down;     /* examples that count for both; where b is better, worse */
     bool binary;            /* all scores are 0 or 1 */
 } dm_difference;
+/* Of two programs on the same examples, each against the other (dm_counts_against). */
 dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n);
 /* Scores of 0 and 1: McNemar's exact test (1947) at 5 %, as Student's interval is too short where
  * few examples differ. Others: Student's interval, and at least 6 examples that differ: the signs

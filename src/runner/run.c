@@ -16,8 +16,9 @@ struct dm_run {
     dm_run_done *done;
     void *user;
 
-    size_t predictor; /* the one that is asking */
-    dm_adapter mode;  /* the fallback once an answer did not parse */
+    size_t predictor;     /* the one that is asking */
+    dm_adapter mode;      /* the fallback once an answer did not parse */
+    const char *unparsed; /* what was wrong with that answer; NULL: it has not come to that */
     uint32_t call;
     uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
@@ -28,7 +29,10 @@ struct dm_run {
     int64_t odd_before; /* see dm_run_tried */
     bool asks_only;     /* see dm_run_ask_only */
     bool finding;       /* whether its answer is known already */
-    bool scoring;       /* the metric has the prediction */
+    unsigned refused;   /* formats, as dm_run_formats says */
+    bool asks_format;
+    const dm_value *held; /* outputs of the first step, while its question is out; else NULL */
+    bool scoring;         /* the metric has the prediction */
     bool cancelled;
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
@@ -155,13 +159,89 @@ static void parsed(dm_run *run, const dm_value *outputs)
     }
     run->fields = with_outputs(run, outputs);
     run->predictor++;
+    run->unparsed = NULL;
     run->mode = run->prepared->spec.adapter;
     ask(run);
 }
 
+/* What a call in that mode asks for, as far as the servers take it. */
+static dm_response_format format_of(const dm_run *run, dm_adapter mode)
+{
+    dm_response_format f = dm_adapter_format(mode, signature(run));
+    while (f != DM_FORMAT_NONE && run->refused & DM_FORMAT_BIT(f))
+        f = f == DM_FORMAT_SCHEMA ? DM_FORMAT_JSON_OBJECT : DM_FORMAT_NONE;
+    return f;
+}
+
+/* JSON mode that its servers are known to refuse is not asked for. */
 static bool falls_back(const dm_run *run)
 {
-    return run->prepared->spec.json_fallback && dm_adapter_fallback(run->mode) != run->mode;
+    dm_adapter fallback = dm_adapter_fallback(run->mode);
+    return run->prepared->spec.json_fallback && fallback != run->mode &&
+           (format_of(run, fallback) != DM_FORMAT_NONE ||
+            dm_adapter_format(fallback, signature(run)) == DM_FORMAT_NONE);
+}
+
+static bool has_requests_left(const dm_run *run)
+{
+    return run->most == 0 || run->requests < run->most;
+}
+
+static void know_formats(dm_run *run)
+{
+    run->asks_format = false;
+    run->result.formats = DM_FORMATS_ASKED | run->refused;
+}
+
+/* The first step is answered. Which formats its model's servers take shows by this answer, where it
+ * was in JSON mode, and else by a question of its own, after which the run goes on from here. */
+static bool asks_for_formats(dm_run *run, const dm_value *outputs)
+{
+    if (!run->asks_format)
+        return false;
+    bool own = run->mode == run->prepared->spec.adapter && falls_back(run);
+    if (own && !has_requests_left(run))
+        return false;
+    know_formats(run);
+    if (!own)
+        return false;
+    run->held = outputs;
+    run->mode = dm_adapter_fallback(run->mode);
+    ask(run);
+    return true;
+}
+
+/* Only that it was answered counts; a refusal may be of the one format alone. */
+static void format_told(dm_run *run, bool refused)
+{
+    const dm_value *outputs = run->held;
+    if (refused && run->request.format != DM_FORMAT_NONE) {
+        run->refused |= DM_FORMAT_BIT(run->request.format);
+        run->result.formats |= run->refused;
+        if (format_of(run, run->mode) != DM_FORMAT_NONE && has_requests_left(run)) {
+            ask(run);
+            return;
+        }
+    }
+    run->held = NULL;
+    run->mode = run->prepared->spec.adapter;
+    parsed(run, outputs);
+}
+
+/* A call in JSON mode was refused: it may be for its format. True: it was asked again without it.
+ */
+static bool asked_without(dm_run *run)
+{
+    bool own = run->asks_format && run->mode == run->prepared->spec.adapter;
+    if (run->request.format == DM_FORMAT_NONE || !(run->unparsed || own))
+        return false;
+    run->refused |= DM_FORMAT_BIT(run->request.format);
+    if (run->asks_format) /* of its own adapter's call it is not sure before that is answered */
+        run->result.formats = run->refused | (run->unparsed ? DM_FORMATS_ASKED : 0);
+    if (run->unparsed && format_of(run, run->mode) == DM_FORMAT_NONE)
+        return false;
+    ask(run);
+    return true;
 }
 
 static void take_answer(dm_run *run, dm_str content, bool truncated)
@@ -175,9 +255,11 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
     else
         st = dm_adapter_parse(run->arena, run->mode, signature(run), content, &outputs, &err);
     if (st == DM_OK) {
-        parsed(run, outputs);
+        if (!asks_for_formats(run, outputs))
+            parsed(run, outputs);
     } else if (st == DM_E_PARSE && falls_back(run)) {
         run->mode = dm_adapter_fallback(run->mode);
+        run->unparsed = dm_arena_printf(run->arena, "%s", err.text);
         run->result.fallback = true;
         ask(run);
     } else {
@@ -192,6 +274,13 @@ static bool keeps_answers(const dm_run *run)
 
 static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
 {
+    if (run->held) {
+        dm_usage_add(&run->result.usage, &usage);
+        format_told(run, false);
+        return;
+    }
+    if (run->asks_format && run->request.format != DM_FORMAT_NONE)
+        know_formats(run);
     dm_str content = {dm_arena_string(run->arena, text.p, text.n), text.n};
     run->newest = (dm_answer){.call = run->call,
                               .asked = run->asked,
@@ -215,6 +304,18 @@ static void called(void *user, const dm_lm_answer *answer)
                                 answer->truncated);
     if (!good || run->asks_only)
         dm_usage_add(&run->result.usage, &answer->usage);
+    if (!good && run->held) {
+        format_told(run, dm_is_refusal(answer->fault));
+        return;
+    }
+    if (!good && dm_is_refusal(answer->fault) && asked_without(run))
+        return;
+    if (!good && run->asks_format && !run->unparsed)
+        run->result.formats = 0; /* it was not for its format */
+    if (!good && dm_is_refusal(answer->fault) && run->unparsed) {
+        fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
+        return;
+    }
     if (!good) {
         fail(run, answer->fault, answer->text);
         return;
@@ -292,12 +393,16 @@ static void ask(dm_run *run)
     dm_str user = {NULL, 0};
     if (st == DM_OK)
         st = dm_adapter_user(run->arena, run->mode, signature(run), run->fields, &user, &err);
+    if (st != DM_OK && run->held) {
+        format_told(run, false);
+        return;
+    }
     if (st != DM_OK) {
         fail(run, DM_FAULT_PROGRAM, err.text);
         return;
     }
     run->asked = hash_of_asked(rendered->hash, user, run->mode);
-    const dm_answer *given = given_answer(run);
+    const dm_answer *given = run->held ? NULL : given_answer(run);
     if (given) {
         run->call++;
         take_answer(run, given->content, given->truncated);
@@ -311,7 +416,7 @@ static void ask(dm_run *run)
                          .user = user,
                          .temperature = spec->work.temperature,
                          .rollout = spec->work.rollout};
-    r->format = dm_adapter_format(run->mode, signature(run));
+    r->format = format_of(run, run->mode);
     if (r->format == DM_FORMAT_SCHEMA)
         r->schema = dm_prepared_schema(run->prepared, run->predictor);
     tell_answer(run);
@@ -360,6 +465,12 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
 void dm_run_limit(dm_run *run, int64_t requests)
 {
     run->most = requests;
+}
+
+void dm_run_formats(dm_run *run, unsigned refused, bool asks)
+{
+    run->refused = refused;
+    run->asks_format = asks;
 }
 
 void dm_run_tried(dm_run *run, int64_t odd_before)

@@ -49,8 +49,16 @@ typedef struct dm_run_result { /* valid during the callback */
     size_t n_steps;
     dm_usage usage; /* of the calls made now, beside answers that were told ahead */
     bool fallback, truncated;
+    /* What it found out (dm_run_formats): those that are refused, and DM_FORMATS_ASKED when that is
+     * all of them. */
+    unsigned formats;
     const char *error; /* NULL: none */
 } dm_run_result;
+
+/* Response formats that a model's servers refuse, as bits, and that they were asked. */
+#define DM_FORMAT_BIT(format) (1u << (format))
+#define DM_FORMATS_ASKED      1u /* DM_FORMAT_NONE is never refused */
+#define DM_FORMATS            8u /* all sets are below */
 
 /* Where answers may be known from elsewhere. user is the run's. */
 typedef struct dm_known_answers {
@@ -99,6 +107,10 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
 void dm_run_limit(dm_run *run, int64_t requests);
 /* So many replies to its first call that were no answers came before. Before dm_run_go. */
 void dm_run_tried(dm_run *run, int64_t odd_before);
+/* refused: the formats that are not sent, as others are, or none, and then no JSON mode follows a
+ * chat answer that does not parse. asks: it is to find out, by one more call of its first step, in
+ * JSON mode, of which nothing but that it was answered is taken. Before dm_run_go. */
+void dm_run_formats(dm_run *run, unsigned refused, bool asks);
 /* Its first call is made, though its answer may be known, and that it is answered is all that is
  * wanted: a result without outputs. Before dm_run_go. */
 void dm_run_ask_only(dm_run *run);

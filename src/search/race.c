@@ -12,11 +12,12 @@ enum { BETS = 8 };
 static const double LAMBDA[BETS] = {.02, .05, .1, .2, .35, .5, .7, .9};
 
 typedef struct racer {
-    uint64_t *barred; /* bits [n_examples] */
-    double *y;        /* [n_examples] in race order; NAN: absent, or not told */
-    double sum;       /* of the blocks looked at */
+    uint64_t *barred;  /* bits [n_examples] */
+    uint64_t *refused; /* bits [n_examples] in race order: y stands only against a rival's answer */
+    double *y;         /* [n_examples] in race order; NAN: absent, or not told */
+    double sum;        /* of the blocks looked at, without what was refused */
     size_t known;
-    bool alive;
+    bool has_refused, alive;
 } racer;
 
 /* What a bettor who believes that j beats c has made of 1, as logarithms. */
@@ -120,6 +121,7 @@ dm_race *dm_race_new(const dm_race_options *o, char *why, size_t size)
     for (size_t c = 0; c < n; c++) {
         r->racers[c].alive = true;
         r->racers[c].barred = dm_alloc_n((o->n_examples + 63) / 64, sizeof(uint64_t));
+        r->racers[c].refused = dm_alloc_n((o->n_examples + 63) / 64, sizeof(uint64_t));
         r->racers[c].y = dm_alloc_n(o->n_examples, sizeof(double));
         for (size_t t = 0; t < o->n_examples; t++)
             r->racers[c].y[t] = NAN;
@@ -142,6 +144,7 @@ void dm_race_free(dm_race *r)
         return;
     for (size_t c = 0; c < r->o.n_candidates; c++) {
         free(r->racers[c].barred);
+        free(r->racers[c].refused);
         free(r->racers[c].y);
     }
     free(r->racers);
@@ -191,7 +194,7 @@ static void bet(dm_race *r, duel *d, size_t j, size_t c, size_t t, bool chase)
     if (dm_bit(r->racers[j].barred, example) || dm_bit(r->racers[c].barred, example))
         return;
     double left = (double)d->both--, diff = r->racers[j].y[t] - r->racers[c].y[t];
-    if (isnan(diff)) {
+    if (isnan(diff) || (dm_bit(r->racers[j].refused, t) && dm_bit(r->racers[c].refused, t))) {
         d->skipped = true;
         return;
     }
@@ -210,9 +213,28 @@ static void bet(dm_race *r, duel *d, size_t j, size_t c, size_t t, bool chase)
     }
 }
 
-static double mean_of(const racer *a)
+static bool has_answer(const dm_race *r, const racer *a, size_t t)
 {
-    return a->known ? a->sum / (double)a->known : -1;
+    return !dm_bit(a->barred, r->order[t]) && !isnan(a->y[t]) && !dm_bit(a->refused, t);
+}
+
+/* Of the blocks looked at; what was refused counts where the rival has an answer. */
+static double mean_against(const dm_race *r, size_t c, size_t rival)
+{
+    const racer *a = &r->racers[c];
+    double sum = a->sum;
+    size_t known = a->known, to = r->looked ? r->end[r->looked - 1] : 0;
+    for (size_t t = 0; a->has_refused && t < to; t++)
+        if (dm_bit(a->refused, t) && has_answer(r, &r->racers[rival], t)) {
+            sum += a->y[t];
+            known++;
+        }
+    return known ? sum / (double)known : -1;
+}
+
+static bool is_ahead(const dm_race *r, size_t c, size_t rival)
+{
+    return rival == DM_NONE || mean_against(r, c, rival) > mean_against(r, rival, c);
 }
 
 static void find_leaders(dm_race *r)
@@ -221,11 +243,10 @@ static void find_leaders(dm_race *r)
     for (size_t c = 0; c < r->o.n_candidates; c++) {
         if (!r->racers[c].alive)
             continue;
-        double v = mean_of(&r->racers[c]);
-        if (r->leader == DM_NONE || v > mean_of(&r->racers[r->leader])) {
+        if (is_ahead(r, c, r->leader)) {
             r->second = r->leader;
             r->leader = c;
-        } else if (r->second == DM_NONE || v > mean_of(&r->racers[r->second])) {
+        } else if (is_ahead(r, c, r->second)) {
             r->second = c;
         }
     }
@@ -283,7 +304,7 @@ static void look_halving(dm_race *r) /* stable: ties stay in their order */
     size_t n = r->n_left;
     for (size_t a = 1; a < n; a++) {
         size_t c = r->rank[a], q = a;
-        for (; q > 0 && mean_of(&r->racers[r->rank[q - 1]]) < mean_of(&r->racers[c]); q--)
+        for (; q > 0 && is_ahead(r, c, r->rank[q - 1]); q--)
             r->rank[q] = r->rank[q - 1];
         r->rank[q] = c;
     }
@@ -298,7 +319,7 @@ static void look(dm_race *r, size_t limit)
         size_t from = r->looked ? r->end[r->looked - 1] : 0, to = r->end[r->looked];
         for (size_t c = 0; c < r->o.n_candidates; c++)
             for (size_t t = from; t < to && r->racers[c].alive; t++)
-                if (!isnan(r->racers[c].y[t])) {
+                if (!isnan(r->racers[c].y[t]) && !dm_bit(r->racers[c].refused, t)) {
                     r->racers[c].sum += r->racers[c].y[t];
                     r->racers[c].known++;
                 }
@@ -350,6 +371,12 @@ dm_search_answer dm_race_ask(dm_race *r, dm_race_unit *u)
 
 bool dm_race_tell(dm_race *r, size_t id, const double *scores, const bool *absent)
 {
+    return dm_race_tell_refused(r, id, scores, absent, NULL);
+}
+
+bool dm_race_tell_refused(dm_race *r, size_t id, const double *scores, const bool *absent,
+                          const bool *refused)
+{
     if (id >= r->n_places)
         return false;
     place *p = &r->places[id];
@@ -361,6 +388,10 @@ bool dm_race_tell(dm_race *r, size_t id, const double *scores, const bool *absen
     for (size_t t = p->block ? r->end[p->block - 1] : 0, i = 0; t < r->end[p->block]; t++)
         if (!dm_bit(a->barred, r->order[t])) {
             a->y[t] = absent && absent[i] ? NAN : scores[i];
+            if (refused && refused[i]) {
+                dm_set_bit(a->refused, t);
+                a->has_refused = true;
+            }
             i++;
         }
     p->told = true;
@@ -379,8 +410,7 @@ size_t dm_race_winner(const dm_race *r)
 {
     size_t top = DM_NONE;
     for (size_t c = 0; c < r->o.n_candidates; c++)
-        if (r->racers[c].alive &&
-            (top == DM_NONE || mean_of(&r->racers[c]) > mean_of(&r->racers[top])))
+        if (r->racers[c].alive && is_ahead(r, c, top))
             top = c;
     return top;
 }

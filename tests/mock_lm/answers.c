@@ -76,6 +76,11 @@ int mock_send_error(mock_conn *c, int status, const char *headers, const char *t
     return status;
 }
 
+int mock_send_words(mock_conn *c, int status, const char *body)
+{
+    return send_body(c, status, "", dm_str_of(body), 0);
+}
+
 int mock_send_completion(mock_conn *c, const mock_out *o)
 {
     dm_buf b;

@@ -49,6 +49,7 @@ int mock_send_completion(mock_conn *c, const mock_out *o);
 int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const mock_out *o);
 int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
                     const char *code, const char *message, double delay);
-void mock_put_escaped(dm_buf *b, dm_str s); /* as a JSON string */
+int mock_send_words(mock_conn *c, int status, const char *body); /* a body of one's own */
+void mock_put_escaped(dm_buf *b, dm_str s);                      /* as a JSON string */
 
 #endif

@@ -2,11 +2,12 @@
  *
  *   mock-lm [--port P] [--port-file F] [--max-seconds S] [--delay-start S] [--tls CERT --tls-key
  * KEY]
- *           [--rule NAME[:params]] [--seed S] [--model A,B] [--root R] [--max-model-len N] [--key
- * K]
+ *           [--rule NAME[:params]] [--seed S] [--model A,B] [--root R] [--max-model-len N
+ * [--too-long STATUS:BODY]] [--key K]
  *           [--latency MS | --latency-random LOW:HIGH | --latency-arrival LOW:HIGH]
  * [--latency-jitter MS]
- *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--retry-after S] [--slow MS] [--rpm N]
+ *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--format-fault KIND] [--retry-after S]
+ * [--slow MS] [--rpm N]
  * [--burst-429 EVERY:LENGTH]
  *           [--first-503 N] [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT]
  *           [--prefix-cache BLOCK:LEAST]   (tokens: 128:1024 is OpenAI's, 16:16 is vLLM's, see
@@ -48,6 +49,9 @@ static struct {
     bool mark;                         /* tokens are the request's mark */
     bool echo;                         /* what goes wrong says the key, see echo.h */
     const char *models, *key, *root, *cert, *cert_key, *port_file, *usage;
+    const char
+        *too_long; /* "422:BODY": what is said of prompts over max_model_len; NULL: as vLLM */
+    const char *format_fault; /* of requests with a response_format; NULL: none */
     long max_model_len, first_503, fail_after, stall_after, ill_after, cached, burst_every,
         burst_length, arrivals;
     double rpm, bucket, filled, seconds, start;
@@ -144,6 +148,8 @@ static int refuse(mock_conn *c, const mock_http *http, const mock_request *r, si
     int status = m.rpm > 0 ? limit_rate(c) : 0;
     if (status || m.max_model_len < 0 || tokens <= (size_t)m.max_model_len)
         return status;
+    if (m.too_long)
+        return mock_send_words(c, (int)strtol(m.too_long, NULL, 10), strchr(m.too_long, ':') + 1);
     snprintf(text, sizeof text,
              "This model's maximum context length is %ld tokens. However, your request has %zu "
              "input tokens. Please reduce the length of the input messages.",
@@ -225,6 +231,9 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
     mock_reply reply = {.finish = "stop"};
     const char *poison = mock_poison_of(&m.faults, r->user);
     const char *kind = poison ? poison : mock_faults_choose(&m.faults, r->hash, attempt);
+    static const char format[] = "\"response_format\":";
+    if (m.format_fault && memmem(http->body.p, http->body.n, format, sizeof format - 1))
+        kind = m.format_fault;
     if (m.ill_after >= 0 && m.arrivals > m.ill_after) /* it is there, and says 500 to everybody */
         kind = "500";
     size_t tokens = http->body.n / 4;
@@ -375,6 +384,7 @@ static int option(const char *name, char *v)
                  {"--root", .text = &m.root},
                  {"--key", .text = &m.key},
                  {"--usage", .text = &m.usage},
+                 {"--format-fault", .text = &m.format_fault},
                  {"--max-model-len", .number = &m.max_model_len},
                  {"--first-503", .number = &m.first_503},
                  {"--fail-after", .number = &m.fail_after},
@@ -413,6 +423,8 @@ static int option(const char *name, char *v)
         return mock_faults_add(&m.faults, v) ? 0 : 64;
     else if (strcmp(name, "--poison") == 0)
         return mock_poison_add(&m.faults, v) ? 0 : 64;
+    else if (strcmp(name, "--too-long") == 0)
+        return strchr(m.too_long = v, ':') ? 0 : 64;
     else if (strcmp(name, "--retry-after") == 0)
         m.faults.retry_after = (int)strtol(v, NULL, 10);
     else if (strcmp(name, "--burst-429") == 0)

@@ -499,7 +499,12 @@ Test(amounts, bootstrapping_stops_at_the_last_demonstration)
     }
 }
 
-/* The earliest of the best wins; more than 5 % of prompts that are too long drop a candidate. */
+static void refuse(dm_result *r, dm_fault fault, double failure_score)
+{
+    *r = (dm_result){.fault = fault, .refused = true, .score = failure_score};
+}
+
+/* The earliest of the best wins; more than 5 % of prompts that are refused drop a candidate. */
 Test(amounts, who_beats_whom)
 {
     dm_result a[100] = {0}, b[100] = {0};
@@ -513,9 +518,47 @@ Test(amounts, who_beats_whom)
     cr_expect(dm_beats(b, a, 100) && !dm_beats(a, b, 100));
     b[0].present = false; /* then it does not count for the other either */
     cr_expect(dm_beats(b, a, 100), "40 of 99 beat 39 of 99");
+    static const dm_fault words[] = {DM_FAULT_OVERFLOW, DM_FAULT_REFUSED, DM_FAULT_FILTER};
     for (size_t i = 0; i < 5; i++)
-        a[i].fault = DM_FAULT_OVERFLOW;
-    cr_expect_not(dm_overflows(a, 100));
-    a[5].fault = DM_FAULT_OVERFLOW;
-    cr_expect(dm_overflows(a, 100));
+        refuse(&a[i], words[i % 3], 0);
+    cr_expect_not(dm_is_refused_too_often(a, b, 100));
+    cr_expect_not(dm_is_refused_too_often(a, NULL, 100));
+    refuse(&a[5], DM_FAULT_REFUSED, 0);
+    cr_expect(dm_is_refused_too_often(a, b, 100));
+    cr_expect(dm_is_refused_too_often(a, NULL, 100));
+    refuse(&b[5], DM_FAULT_OVERFLOW, 0); /* the start's too: that is the example */
+    cr_expect_not(dm_is_refused_too_often(a, b, 100));
+}
+
+/* A refusal is the candidate's where the other one has an answer, the example's where it has none;
+ * whoever is the challenger, and whatever the words. */
+Test(amounts, whose_fault_a_refusal_is)
+{
+    static const dm_fault words[] = {DM_FAULT_OVERFLOW, DM_FAULT_REFUSED, DM_FAULT_FILTER};
+    for (size_t k = 0; k < 3; k++) {
+        dm_result a[30] = {0},
+                  b[30] = {0}; /* the field's case: 15 of 30 right, 17 and 10 refused */
+        for (size_t i = 0; i < 30; i++) {
+            a[i] = (dm_result){.present = true, .score = i % 2 == 0};
+            b[i] = (dm_result){.present = true, .score = i < 17};
+            if (i >= 20)
+                refuse(&b[i], words[k], 0);
+        }
+        cr_expect_float_eq(dm_mean_against(a, b, 30), .5, 1e-12);
+        cr_expect_float_eq(dm_mean_against(b, a, 30), 17. / 30, 1e-12);
+        cr_expect(dm_beats(b, a, 30) && !dm_beats(a, b, 30));
+        for (size_t i = 14; i < 17; i++)
+            refuse(&b[i], words[k], 0);
+        cr_expect(dm_beats(a, b, 30) && !dm_beats(b, a, 30), "14 of 30, not 14 of 17");
+        for (size_t i = 14; i < 30; i++)
+            refuse(&a[i], words[(k + 1) % 3], 0); /* then 7 and 14 of 17: the rest is out */
+        for (size_t i = 17; i < 20; i++)
+            b[i] = (dm_result){.present = true, .score = 0};
+        cr_expect_float_eq(dm_mean_against(a, b, 30), 7. / 17, 1e-12);
+        cr_expect_float_eq(dm_mean_against(b, a, 30), 14. / 17, 1e-12);
+        cr_expect(dm_beats(b, a, 30) && !dm_beats(a, b, 30));
+        b[0] = (dm_result){.score = NAN, .fault = DM_FAULT_TRANSPORT}; /* never a score */
+        cr_expect(dm_beats(b, a, 30), "13 and 6 of 16");
+        cr_expect_float_eq(dm_mean_against(b, a, 30), 13. / 16, 1e-12);
+    }
 }

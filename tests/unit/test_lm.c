@@ -325,17 +325,34 @@ Test(lm, whose_fault)
         {200, "{\"choices\": [{\"message\": null}]}", DM_GOOD, DM_FAULT_NONE},
         {200, "{\"choices\": [{}]}", DM_GOOD, DM_FAULT_NONE},
         {201, good, DM_GOOD, DM_FAULT_NONE},
-        /* the candidate */
+        /* the candidate or the example, as a comparison tells */
         {400, ERROR("\"context_length_exceeded\"", "too long"), DM_FINAL, DM_FAULT_OVERFLOW},
         {400, ERROR("400", "This model's maximum context length is 10 tokens."), DM_FINAL,
          DM_FAULT_OVERFLOW},
-        /* the example */
         {400, ERROR("\"bad\"", "no"), DM_FINAL, DM_FAULT_REFUSED},
         {413, "", DM_FINAL, DM_FAULT_REFUSED},
+        {409, "", DM_FINAL, DM_FAULT_REFUSED},
+        {410, "", DM_FINAL, DM_FAULT_REFUSED},
+        {418, "no", DM_FINAL, DM_FAULT_REFUSED},
+        {431, "<html>", DM_FINAL, DM_FAULT_REFUSED},
+        {451, "", DM_FINAL, DM_FAULT_REFUSED},
+        {499, "", DM_FINAL, DM_FAULT_REFUSED},
+        {422, ERROR("\"invalid\"", "`inputs` tokens + `max_new_tokens` must be <= 2048"), DM_FINAL,
+         DM_FAULT_REFUSED},
+        {400, "[" ERROR("400", "The input token count (9) exceeds the maximum") "]", DM_FINAL,
+         DM_FAULT_REFUSED},
+        {413, ERROR("\"rate_limit_exceeded\"", "too large for tokens per minute"), DM_FINAL,
+         DM_FAULT_REFUSED}, /* waiting does not help */
+        {400, ERROR("\"model_not_found\"", "no"), DM_FINAL, DM_FAULT_REFUSED},
+        {400, ERROR("\"insufficient_quota\"", "no"), DM_FINAL, DM_FAULT_REFUSED},
         {422, "{\"detail\": \"no\"}", DM_FINAL, DM_FAULT_REFUSED},
         {400, ERROR("\"content_filter\"", "no"), DM_FINAL, DM_FAULT_FILTER},
         {200, WITH("content_filter", "null"), DM_FINAL, DM_FAULT_FILTER},
         {200, ERROR("400", "no"), DM_FINAL, DM_FAULT_REFUSED},
+        /* the endpoint or this request, as other replies tell */
+        {200, ERROR("403", "no"), DM_DENIED, DM_FAULT_NONE},
+        {403, "<html>", DM_DENIED, DM_FAULT_NONE},
+        {404, ERROR("404", "The model `x` does not exist."), DM_DENIED, DM_FAULT_NONE},
         /* the endpoint */
         {301, "", DM_EJECT, DM_FAULT_NONE},
         {308, good, DM_EJECT, DM_FAULT_NONE},
@@ -343,9 +360,7 @@ Test(lm, whose_fault)
         {402, "", DM_EJECT, DM_FAULT_NONE},
         {200, ERROR("401", "no"), DM_EJECT, DM_FAULT_NONE},
         {200, ERROR("402", "no"), DM_EJECT, DM_FAULT_NONE},
-        {200, ERROR("403", "no"), DM_EJECT, DM_FAULT_NONE},
-        {403, "<html>", DM_EJECT, DM_FAULT_NONE},
-        {404, ERROR("404", "The model `x` does not exist."), DM_EJECT, DM_FAULT_NONE},
+        {404, ERROR("\"model_not_found\"", "no"), DM_EJECT, DM_FAULT_NONE},
         {429, ERROR("\"insufficient_quota\"", "spent"), DM_EJECT, DM_FAULT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

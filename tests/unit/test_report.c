@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MOST = 400 };
@@ -15,6 +16,11 @@ static dm_result scored(double score)
 static dm_result absent(dm_fault fault)
 {
     return (dm_result){.score = NAN, .fault = fault};
+}
+
+static dm_result refused(dm_fault fault, double failure_score)
+{
+    return (dm_result){.score = failure_score, .fault = fault, .refused = true};
 }
 
 /* n results, the first `right` of them 1. */
@@ -86,6 +92,57 @@ Test(report, what_is_absent_does_not_count)
     cr_expect(s.n == 3 && s.failed == 1 && t.fallback == 1 && t.truncated == 1);
     cr_expect(d.n == 2 && d.down == 1 && d.up == 0, "%zu %zu %zu", d.n, d.up, d.down);
     cr_expect(none.n == 0 && isnan(none.score));
+}
+
+static void has(const char *text, const char *words, bool wanted)
+{
+    cr_expect((strstr(text, words) != NULL) == wanted, "%s \"%s\" in:\n%s",
+              wanted ? "no" : "there is", words, text);
+}
+
+/* On the same examples: where one was refused and the other answered it is a failure, where both
+ * were it is out, and so it is in the table, the last line and predictions.jsonl alike. */
+Test(report, a_refusal_is_a_failure_beside_an_answer)
+{
+    static const char *const words[] = {"context_overflow", "refused", "content_filter"};
+    static const dm_fault faults[] = {DM_FAULT_OVERFLOW, DM_FAULT_REFUSED, DM_FAULT_FILTER};
+    for (size_t k = 0; k < 3; k++) {
+        dm_result a[40], b[40];
+        for (size_t i = 0; i < 40; i++) {
+            a[i] = i < 10 ? scored(1) : i < 30 ? scored(0) : refused(DM_FAULT_REFUSED, 0);
+            b[i] = i < 20 ? scored(1) : refused(faults[k], 0);
+        }
+        b[30] = scored(1);
+        dm_score start = dm_score_against(a, b, 40), end = dm_score_against(b, a, 40);
+        dm_difference d = dm_paired(a, b, 40);
+        near_to(start.score, 10. / 31, 1e-12, "start");
+        near_to(end.score, 21. / 31, 1e-12, "compiled");
+        near_to(d.mean, 11. / 31, 1e-12, "difference");
+        cr_expect(start.n == 31 && end.n == 31 && d.n == 31 && d.up == 11 && d.down == 0);
+        cr_expect(start.refused == 10 && end.refused == 19 && end.failed == 19);
+        near_to(dm_score_of(b, 40).score, 1, 1e-12, "alone");
+        for (size_t i = 0; i < 11; i++) /* it was no better than its answers */
+            b[i] = refused(faults[k], 0);
+        d = dm_paired(a, b, 40);
+        cr_expect_str_eq(dm_verdict_text(&d), "no difference outside the noise");
+        near_to(d.mean, 0, 1e-12, "10 of 31 and 10 of 31");
+
+        dm_arena *arena = dm_arena_new(0);
+        dm_value *rows = dm_value_list(arena);
+        for (int i = 0; i < 40; i++)
+            dm_value_append(arena, rows, dm_value_dict(arena));
+        dm_split_report split = {"valset", dm_dataset_of(arena, "rows", rows), a, b};
+        dm_buf text;
+        char line[200];
+        dm_buf_init(&text, 1 << 20);
+        dm_report_predictions(&text, &split, 1);
+        snprintf(line, sizeof line, "\"score\": 0.0, \"error\": \"%s\"", words[k]);
+        has(text.data, line, true); /* where the start answered */
+        snprintf(line, sizeof line, "\"score\": null, \"error\": \"%s\"", words[k]);
+        has(text.data, line, true); /* where it did not either */
+        dm_buf_free(&text);
+        dm_arena_free(arena);
+    }
 }
 
 /* up examples got right, down got wrong, of n. */
@@ -162,12 +219,6 @@ static char *table_of(const dm_report *r)
     return dm_buf_take(&b, &n);
 }
 
-static void has(const char *text, const char *words, bool wanted)
-{
-    cr_expect((strstr(text, words) != NULL) == wanted, "%s \"%s\" in:\n%s",
-              wanted ? "no" : "there is", words, text);
-}
-
 Test(report, table)
 {
     dm_result a[100], b[100];
@@ -201,7 +252,7 @@ Test(report, table)
     text = table_of(&r);
     has(text, "optimistic", false);
     has(text, "(stand-in, not a language model)", true);
-    has(text, "compiled: 1.0 % failed (1 of 100; 1 did not parse)", true);
+    has(text, "compiled: 1.0 % failed (1 of 100; 1 did not parse, 0 refused)", true);
     free(text);
 }
 

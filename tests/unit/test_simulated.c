@@ -135,6 +135,61 @@ static size_t evaluate(world *w, dm_hash *results)
     return failed;
 }
 
+typedef struct denials {
+    size_t calls, after; /* from that call on everything is denied */
+} denials;
+
+/* A firewall in front of the server takes offence at every fourth question. */
+static void denying_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                         dm_run_result *out)
+{
+    denials *d = user;
+    int64_t n = strtoll(dm_value_get(row, "question")->text.p + 1, NULL, 10);
+    golden_rule(NULL, work, row, a, out);
+    if (d->calls++ >= d->after || (n % 4 == 3 && n != 103))
+        *out = (dm_run_result){.fault = DM_FAULT_DENIED, .score = NAN, .error = "blocked"};
+}
+
+/* A 403 to one request, of a server that answers others, is that request's, whoever asked when; one
+ * to all, from the start or from some time on, is the endpoint's, and no score. */
+Test(simulated, denied_by_a_firewall_or_by_a_key)
+{
+    static const int ranks[] = {1, 2, 5, 16};
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t after = 0; after < 3; after++) {
+            world w = world_new(ONE_PREDICTOR);
+            dm_error err = {DM_OK, ""};
+            denials d = {.after = after == 0 ? SIZE_MAX : after == 1 ? 30 : 0};
+            w.sim.ranks = ranks[i];
+            w.sim.survivors = ranks[i];
+            w.sim.run = denying_rule;
+            w.sim.user = &d;
+            w.setup.sets[1] = w.val = questions(w.arena, 100, 80);
+            dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+            dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+            const dm_result *r = NULL;
+            dm_status st = dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w.val), &r, &err);
+            cr_expect_eq(st, after ? DM_E_MODEL : DM_OK, "%d ranks: %s", ranks[i], err.text);
+            for (size_t k = 0; st == DM_OK && k < w.val->n; k++) {
+                bool wanted = k % 4 == 3 && k != 3;
+                cr_expect(r[k].refused == wanted && r[k].present == !wanted &&
+                              strcmp(dm_fault_name(r[k].fault), wanted ? "refused" : "none") == 0,
+                          "row %zu at %d ranks: %s", k, ranks[i], dm_fault_name(r[k].fault));
+            }
+            if (after) {
+                cr_expect(strstr(err.text, "HTTP 403: blocked"), "%s", err.text);
+                cr_expect(strstr(err.text, "check the key"), "%s", err.text);
+            }
+            if (after == 2)
+                cr_expect_eq(w.stats.calls, 1, "a wrong key costs %zu calls", w.stats.calls);
+            if (after == 0) /* each twice, and hardly anything to find out */
+                cr_expect_leq(w.stats.calls, 80 + 2 * 19 + 10, "%zu calls", w.stats.calls);
+            dm_pool_free(pool);
+            dm_arena_free(w.arena);
+        }
+    }
+}
+
 /* ODD_ROWS: how many rows. At a server that spoils a quarter of its replies none is lost. */
 Test(simulated, none_is_lost_to_chance)
 {

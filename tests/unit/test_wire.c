@@ -84,10 +84,15 @@ Test(wire, shard)
     dm_wire_add_task(&tasks,
                      &(dm_wire_task){.id = 1ll << 40, .state = 3, .most = 2, .odd = 3, .row = 9},
                      NULL);
-    dm_wire_add_task(
-        &tasks,
-        &(dm_wire_task){.id = 5, .state = 4, .row = -1, .json = DM_STR("{\"q\": 1}"), .n_given = 2},
-        (const dm_answer *[]){&first, &second});
+    dm_wire_add_task(&tasks,
+                     &(dm_wire_task){.id = 5,
+                                     .state = 4,
+                                     .row = -1,
+                                     .json = DM_STR("{\"q\": 1}"),
+                                     .n_given = 2,
+                                     .formats = 6,
+                                     .asks_format = true},
+                     (const dm_answer *[]){&first, &second});
     dm_wire_put_shard(&b, &states, &tasks);
     cr_expect_eq(states.n + tasks.n, 0);
 
@@ -110,10 +115,11 @@ Test(wire, shard)
     cr_expect(!dm_wire_next_state(&in_states, &s));
     cr_assert(dm_wire_next_task(&in_tasks, &t));
     cr_expect(t.id == 1ll << 40 && t.state == 3 && t.most == 2 && t.odd == 3 && t.row == 9 &&
-              t.n_given == 0);
+              t.n_given == 0 && t.formats == 0 && !t.asks_format);
     expect_str(t.json, NULL);
     cr_assert(dm_wire_next_task(&in_tasks, &t));
-    cr_expect(t.id == 5 && t.state == 4 && t.most == 0 && t.row == -1 && t.n_given == 2);
+    cr_expect(t.id == 5 && t.state == 4 && t.most == 0 && t.row == -1 && t.n_given == 2 &&
+              t.formats == 6 && t.asks_format);
     expect_str(t.json, "{\"q\": 1}");
     cr_assert(dm_wire_next_answer(&t.given, &a));
     expect_answer(&a, 0);
