@@ -11,6 +11,7 @@
 
 #define MOST_LABELS    40
 #define METRIC_SECONDS 20.0 /* of trying the metric */
+#define MOST_TRIED     500  /* right answers */
 
 /* How often each value of a label stands in a set, if they are few. */
 static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
@@ -108,13 +109,14 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     else
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
-    const char *odd = NULL;
-    if (dm_metric_trial(a, &job, metric, METRIC_SECONDS, &odd, &err) != DM_OK) {
+    dm_trial_verdict v;
+    st = dm_metric_trial(a, &job, metric, MOST_TRIED, METRIC_SECONDS, &v, &err);
+    if (st != DM_OK) {
         dm_metric_free(metric);
         return dm_say_failure(&err);
     }
-    printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
-           odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
+    printf("metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), v.odd ? ": " : "",
+           v.odd ? v.odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.optimizer)
         printf("optimizer %s\nout       %s\n", job.optimizer->class->name, job.out);
     dm_plan plan = dm_plan_of(&job);
@@ -127,5 +129,11 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     puts(b.data);
     dm_buf_free(&b);
     dm_metric_free(metric);
-    return 0;
+    if (!v.no_label_scores)
+        return 0;
+    (void)dm_fail(&err, DM_E_DATA,
+                  "%s: metric: every label scores 0 when it is given as the answer: nothing can "
+                  "come of that",
+                  job.file);
+    return dm_say_failure(&err);
 }

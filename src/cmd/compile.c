@@ -110,15 +110,15 @@ static void announce_fill(const dm_job *job, const dm_plan *plan)
 /* A wrong metric is cheaper to notice now. */
 static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, dm_error *err)
 {
-    const char *odd = NULL;
+    dm_trial_verdict v;
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_label_trial(&b, job, job->valset ? job->valset : job->trainset);
     fputs(b.data ? b.data : "", stderr);
     dm_buf_free(&b);
-    dm_status st = dm_metric_trial(a, job, metric, METRIC_SECONDS, &odd, err);
-    if (odd)
-        fprintf(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
+    dm_status st = dm_metric_trial(a, job, metric, 0, METRIC_SECONDS, &v, err);
+    if (v.odd)
+        fprintf(stderr, "metric %s: %s\n", dm_metric_name(metric), v.odd);
     return st;
 }
 

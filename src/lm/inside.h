@@ -68,7 +68,7 @@ typedef struct dm_reply { /* what an attempt gave */
     char *content; /* out: owned, of n bytes */
     size_t n;
     bool truncated;
-    int64_t prompt, completion, cached;
+    int64_t prompt, completion, cached, reasoning;
     dm_fault fault; /* with DM_FINAL */
     char text[400]; /* what went wrong, with status and the server's words */
 } dm_reply;

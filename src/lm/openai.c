@@ -95,6 +95,8 @@ static void take_usage(dm_reply *r, const dm_value *usage)
     r->prompt = dm_reply_count(usage, "prompt_tokens");
     r->completion = dm_reply_count(usage, "completion_tokens");
     r->cached = dm_reply_count(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
+    r->reasoning =
+        dm_reply_count(dm_value_get(usage, "completion_tokens_details"), "reasoning_tokens");
 }
 
 /* An answer without content is one that does not parse: that is for whoever asked. */

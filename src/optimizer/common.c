@@ -153,18 +153,39 @@ void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
     }
 }
 
-dm_status dm_count_errors(const dm_params *params, const dm_result *r, size_t n, int64_t *count,
-                          dm_error *err)
+#define PASS_ERRORS 10 /* DSPy's max_errors */
+
+/* most 0: any number. */
+static dm_status count_errors(const dm_lm_config *model, int64_t most, const char *where,
+                              const dm_result *r, size_t n, int64_t *count, dm_error *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (r[i].fault != DM_FAULT_PROGRAM && r[i].fault != DM_FAULT_METRIC &&
-            r[i].fault != DM_FAULT_PARSE)
+    for (size_t i = 0; i < n && most > 0; i++) {
+        if (r[i].fault == DM_FAULT_NONE || r[i].fault == DM_FAULT_TRANSPORT)
             continue;
-        if (params->has_max_errors && ++*count >= params->max_errors)
-            return dm_fail(
-                err, DM_E_DATA,
-                "%lld program or metric errors, as many as max_errors allows; the last: %s",
-                (long long)*count, r[i].error ? r[i].error : dm_fault_name(r[i].fault));
+        if (++*count < most)
+            continue;
+        dm_buf b;
+        dm_buf_init(&b, DM_MAX_TEXT);
+        dm_status st = dm_tell_faults(&b, model, &r[i], 1);
+        dm_fail(err, st, "%lld examples failed %s, as many as max_errors allows; of the last %s",
+                (long long)*count, where, b.data);
+        dm_buf_free(&b);
+        return st;
     }
     return DM_OK;
+}
+
+dm_status dm_count_errors(const dm_pool *p, const dm_params *params, const dm_result *r, size_t n,
+                          int64_t *count, dm_error *err)
+{
+    return count_errors(dm_pool_model(p, DM_TASK), params->has_max_errors ? params->max_errors : 0,
+                        "in the evaluation of one candidate", r, n, count, err);
+}
+
+dm_status dm_count_pass_errors(const dm_pool *p, const dm_params *params, const dm_result *r,
+                               size_t n, int64_t *count, dm_error *err)
+{
+    return count_errors(dm_pool_model(p, DM_TEACHER),
+                        params->has_max_errors ? params->max_errors : PASS_ERRORS,
+                        "in one bootstrapping pass", r, n, count, err);
 }

@@ -53,6 +53,7 @@ typedef struct dm_cell {
     int32_t worker;
     uint8_t tries, phase;
     bool replayed : 1;
+    bool good : 1;    /* it is done, without a fault */
     bool replied : 1; /* it is done, and the model replied to its last call */
     bool out : 1; /* it takes a place at worker; also when it is done by another's late result */
 } dm_cell;

@@ -26,7 +26,7 @@ void dm_read_how(dm_reader *r, dm_work *out)
 
 static void write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 8);
+    dm_write_array(w, 9);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
@@ -35,6 +35,7 @@ static void write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->retries);
     dm_write_int(w, u->untold);
     dm_write_int(w, u->odd);
+    dm_write_int(w, u->reasoning);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -51,6 +52,8 @@ static dm_usage read_usage(dm_reader *r)
         u.untold = dm_read_int(&in);
     if (in.at < in.n)
         u.odd = dm_read_int(&in);
+    if (in.at < in.n)
+        u.reasoning = dm_read_int(&in);
     return u;
 }
 
@@ -105,7 +108,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, 8);
+    dm_write_array(w, r->starved ? 10 : 8);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -120,6 +123,10 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_bool(w, r->fallback);
     dm_write_bool(w, r->truncated);
     dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+    if (!r->starved)
+        return;
+    dm_write_int(w, r->cut);
+    dm_write_int(w, r->reasoning);
 }
 
 static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
@@ -184,6 +191,11 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
+        out->starved = in.at < in.n;
+        if (out->starved) {
+            out->cut = dm_read_int(&in);
+            out->reasoning = dm_read_int(&in);
+        }
         out->present = counts(out->fault);
         if (out->fault != DM_FAULT_NONE)
             out->score = out->present ? failure_score : NAN;

@@ -109,6 +109,7 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
+    c->good = r->fault == DM_FAULT_NONE;
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
                  r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};

@@ -49,6 +49,10 @@ typedef struct dm_run_result { /* valid during the callback */
     size_t n_steps;
     dm_usage usage; /* of the calls made now, beside answers that were told ahead */
     bool fallback, truncated;
+    /* It does not parse since it was cut at max_tokens while the model was still thinking: after so
+     * many tokens, of them reasoning (0: not told). */
+    bool starved;
+    int64_t cut, reasoning;
     const char *error; /* NULL: none */
 } dm_run_result;
 
