@@ -1,10 +1,11 @@
-/* dspy-mpi check: the job and its data, without a call. */
+/* dspy-mpi check: the job and its data, without a call; --live asks each server once. */
 #include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/metric_trial.h"
 #include "cmd/plan.h"
 #include "cmd/session.h"
 #include "json/json.h"
+#include "lm/live.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,54 @@ static void show_program(const dm_job *job)
     dm_buf_free(&b);
 }
 
+/* ---- --live ---- */
+
+static void show_server(const dm_lm_config *c, const char *base, const dm_live *l)
+{
+    printf("server    %s: ", base);
+    if (!l->up) {
+        printf("gives no answer: %s\n", l->why);
+        return;
+    }
+    fputs("up", stdout);
+    if (*l->models)
+        printf("; serves %s%s", l->models, l->lists ? "" : ", of which none is the job's model");
+    if (l->context)
+        printf("; context %lld tokens", (long long)l->context);
+    else
+        printf("; does not say the context length of %s", c->name);
+    printf("; response_format is %s", l->format == DM_TAKES_IT ? "taken" : "refused");
+    if (l->speed > 0)
+        printf("; %.1f tokens/s in one answer", l->speed);
+    putchar('\n');
+}
+
+/* DM_E_MODEL: a model has no server that answers. */
+static dm_status ask_servers(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    const dm_lm_config *models[DM_ROLES];
+    dm_status st = dm_setup_models(a, &job->setup, models, err);
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
+        const dm_lm_config *c = models[i];
+        size_t up = 0;
+        if (!c || dm_setup_model_of(&job->setup, i) != i || dm_lm_in_process(c))
+            continue;
+        for (size_t k = 0; k < c->n_base && st == DM_OK; k++) {
+            dm_live l;
+            st = dm_lm_live(a, c, k, &l, err);
+            if (st == DM_OK)
+                show_server(c, c->api_base[k], &l);
+            up += st == DM_OK && l.up;
+        }
+        if (st == DM_OK && up == 0)
+            st = dm_fail(err, DM_E_MODEL,
+                         "no server of %s answers; are they up, and are the "
+                         "addresses right?",
+                         c->model);
+    }
+    return st;
+}
+
 int dm_cmd_check(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -129,11 +178,12 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     puts(b.data);
     dm_buf_free(&b);
     dm_metric_free(metric);
-    if (!v.no_label_scores)
-        return 0;
-    (void)dm_fail(&err, DM_E_DATA,
-                  "%s: metric: every label scores 0 when it is given as the answer: nothing can "
-                  "come of that",
-                  job.file);
-    return dm_say_failure(&err);
+    st = dm_value_get(line->flags, "live") ? ask_servers(a, &job, &err) : DM_OK;
+    if (v.no_label_fits || v.no_label_scores)
+        st = dm_fail(&err, DM_E_DATA, "%s: %s", job.file,
+                     v.no_label_fits ? "no label is what the output's type allows: no answer can "
+                                       "be right"
+                                     : "metric: every label scores 0 when it is given as the "
+                                       "answer: nothing can come of that");
+    return st == DM_OK ? 0 : dm_say_failure(&err);
 }

@@ -23,6 +23,7 @@ typedef struct trying {
     trial *right; /* [n] spread over the first set, then the others in order */
     trial *wrong; /* [n_wrong] against the same examples as the first of right */
     size_t n, n_wrong;
+    bool misfits; /* a row has labels that no answer could be like */
 } trying;
 
 static void take(void *user, const dm_metric_score *s)
@@ -49,21 +50,24 @@ static const dm_value *as_answer(dm_arena *a, const dm_type *t, const dm_value *
 }
 
 /* The labels of a row as the program's last step would answer; NULL: it has none, or one that fits
- * no answer. What a step only thinks is filled in; *whole: nothing else is missing. */
+ * no answer (*misfit). What a step only thinks is filled in; *whole: nothing else is missing. */
 static const dm_value *right_answer(dm_arena *a, const dm_program *p, const dm_value *row,
-                                    bool *whole)
+                                    bool *whole, bool *misfit)
 {
     const dm_predictor *last = &p->predictors[p->n - 1];
     const dm_signature *s = last->signature;
     dm_value *d = dm_value_dict(a);
     size_t labels = 0;
     *whole = true;
+    *misfit = false;
     for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
         const dm_value *label = dm_value_get_str(row, s->fields[i].name), *v = NULL;
         bool thought =
             last->module == DM_CHAIN_OF_THOUGHT && dm_str_is(s->fields[i].name, "reasoning");
-        if (label && !(v = as_answer(a, s->fields[i].type, label)))
+        if (label && !(v = as_answer(a, s->fields[i].type, label))) {
+            *misfit = true;
             return NULL;
+        }
         if (!v && thought)
             v = dm_value_text(a, "Because it is so.");
         labels += label != NULL;
@@ -77,9 +81,9 @@ static const dm_value *right_answer(dm_arena *a, const dm_program *p, const dm_v
 static const dm_value *wrong_answer(dm_arena *a, const dm_program *p, const dm_dataset *set,
                                     const dm_value *right)
 {
-    bool whole;
+    bool whole, misfit;
     for (size_t i = 0; i < set->n; i++) {
-        const dm_value *other = right_answer(a, p, set->examples[i].row, &whole);
+        const dm_value *other = right_answer(a, p, set->examples[i].row, &whole, &misfit);
         if (other && !dm_value_equal(right, other))
             return other;
     }
@@ -90,8 +94,10 @@ static void add_right(dm_arena *a, trying *y, const dm_program *p, size_t set, s
                       dm_metric *metric)
 {
     trial *t = &y->right[y->n];
+    bool misfit;
     const dm_value *example = y->sets[set]->examples[row].row,
-                   *answer = right_answer(a, p, example, &t->whole);
+                   *answer = right_answer(a, p, example, &t->whole, &misfit);
+    y->misfits |= misfit;
     if (!answer)
         return;
     t->set = set;
@@ -121,9 +127,9 @@ static void submit_wrong(dm_arena *a, trying *y, const dm_program *p, dm_metric 
     for (y->n_wrong = 0; y->n_wrong < n; y->n_wrong++) {
         const trial *r = &y->right[y->n_wrong];
         const dm_value *row = y->sets[r->set]->examples[r->row].row;
-        bool whole;
-        const dm_value *other =
-            wrong_answer(a, p, y->sets[r->set], right_answer(a, p, row, &whole));
+        bool whole, misfit;
+        const dm_value *right = right_answer(a, p, row, &whole, &misfit),
+                       *other = wrong_answer(a, p, y->sets[r->set], right);
         if (other)
             dm_metric_submit(metric, row, other, NULL, 0, p, take, &y->wrong[y->n_wrong]);
         else
@@ -260,7 +266,7 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
     const dm_dataset *const sets[] = {job->valset, job->testset, job->trainset};
     trying y = {.n = 0};
     double until = dm_now() + seconds;
-    *out = (dm_trial_verdict){NULL, false};
+    *out = (dm_trial_verdict){NULL, false, false};
     for (size_t i = 0; i < 3; i++)
         if (sets[i] && (y.n_sets == 0 || sets[i] != y.sets[0]))
             y.sets[y.n_sets++] = sets[i];
@@ -286,6 +292,7 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
     await_rest(&y, metric, until);
     counts c = count(&y);
     out->odd = verdict(a, &y, &c);
+    out->no_label_fits = y.n == 0 && y.misfits;
     out->no_label_scores = c.answered > 0 && c.zero == c.answered;
     return DM_OK;
 }

@@ -9,6 +9,7 @@ typedef struct dm_trial_verdict {
      * when right and wrong ones score the same; NULL: none of that. */
     const char *odd;
     bool no_label_scores; /* every right answer scored 0 */
+    bool no_label_fits;   /* there are labels, and none is what the output's type allows */
 } dm_trial_verdict;
 
 /* Scores labels as if they were answers: some against their own example and against another one's,

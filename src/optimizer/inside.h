@@ -66,6 +66,9 @@ void dm_tell_start(const dm_result *start, size_t n, size_t n_train);
 /* Appends what went wrong with most of those that failed, and what to do; the status says whose
  * fault it is. DM_OK: none failed. model: that was asked. */
 dm_status dm_tell_faults(dm_buf *b, const dm_lm_config *model, const dm_result *r, size_t n);
+/* An answer that cannot be read, as demonstrations might mend: it was not cut while the model still
+ * thought. */
+bool dm_is_unread(const dm_result *r);
 /* Failed examples of an evaluation, added to *count; a failure when there are as many as max_errors
  * allows, if that is given. */
 dm_status dm_count_errors(const dm_pool *p, const dm_params *params, const dm_result *r, size_t n,

@@ -20,8 +20,8 @@ typedef struct dm_params {
     bool has_seed;
     int64_t seed;
     bool has_max_errors;
-    /* Examples that may fail, but for the way's fault: in each bootstrapping pass (10 where it is
-     * not given), and in each candidate's evaluation where it is. */
+    /* Examples that may fail, but for the server's fault: in each bootstrapping pass (10 where it
+     * is not given), and in each candidate's evaluation where it is. */
     int64_t max_errors;
 } dm_params;
 

@@ -33,8 +33,10 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
 
 static void one_more(dm_future *f)
 {
+    dm_progress *g = f->progress;
     f->n_done++;
-    f->progress->done++;
+    if (f->phase == g->number && !(f->chain && g->total))
+        g->done++;
 }
 
 /* The futures of the account that wait for the cell. */
