@@ -2,7 +2,7 @@
 # first 20 examples, with every optimizer, in one process and on ranks, by whose fault it is. BIG=1: all of them.
 LEAKS=0 # what Open MPI leaves at its end is not ours
 . tests/lib.sh
-plan 22
+plan 26
 cd "$DIR" || exit 70
 "$MOCK" --make-data 60 3 0 >train.jsonl
 "$MOCK" --make-data 60 3 1000 >val.jsonl
@@ -102,3 +102,18 @@ job '"labeled_few_shot"' "$(metric zero)"
 check "a score of 0 is no failure of the run" run 0 "$PROGRAM" compile job.json --fresh
 run 65 "$PROGRAM" check job.json
 check "though check fails where no label scores" said "every label scores 0"
+stop_mock
+
+# check --live asks each server once.
+start_mock --rule planted --max-model-len 4096 --model other,any
+one=$MOCK_URL
+job '"labeled_few_shot"' "$EXACT"
+check "a server that is up, and one that is not" run 0 "$PROGRAM" check job.json --live --lm.api_base="[\"$one\", \"http://127.0.0.1:9/v1\"]"
+check "each is described: $(grep -c ^server out)" sh -c "grep -q '^server .*$one: up; serves other, any; context 4096 tokens; response_format is taken; [0-9.]* tokens/s' out && grep -q '^server .*:9/v1: gives no answer: ' out && [ $(stat_of requests) = 1 ]"
+stop_mock
+start_mock --rule planted --fault 400_format=1
+job '"labeled_few_shot"' "$EXACT"
+run 0 "$PROGRAM" check job.json --live
+check "response_format refused: asked without" grep -q 'response_format is refused; [0-9.]* tokens/s' out
+stop_mock
+check "no server at all: 69" run 69 "$PROGRAM" check job.json --live

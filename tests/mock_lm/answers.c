@@ -448,7 +448,7 @@ int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const 
         put_date(headers, sizeof headers, f->retry_after);
     else if (strcmp(kind, "redirect") == 0)
         snprintf(headers, sizeof headers, "Location: http://127.0.0.2:9/v1\r\n");
-    if (e && (o->request->json || strcmp(kind, "400_format") != 0))
+    if (e && (o->request->format || strcmp(kind, "400_format") != 0))
         return mock_send_error(c, e->status, headers, e->type, e->code, e->message, o->delay);
 
     dm_str content = o->content;
