@@ -99,8 +99,8 @@ static dm_status tell_refused(dm_buf *b, const faults *f)
 static dm_status tell_unread(dm_buf *b, const faults *f)
 {
     char *answer = dm_outside(dm_parse_quoted(dm_str_of(f->words)), MOST_QUOTE);
-    dm_buf_printf(b, "%s not as the program's outputs need them, and cannot be read; the first: %s",
-                  f->many, *answer ? answer : "an empty answer");
+    dm_buf_printf(b, "%s not in the form of the program's outputs; the first: %s", f->many,
+                  *answer ? answer : "an empty answer");
     free(answer);
     return DM_E_MODEL;
 }
