@@ -27,7 +27,7 @@ static bool has_demos(const dm_candidate *c)
 
 static bool fails(const rule *r, const dm_work *work, const dm_value *row)
 {
-    int number = atoi(dm_value_get(row, "question")->text.p + 1) - 100;
+    long number = strtol(dm_value_get(row, "question")->text.p + 1, NULL, 10) - 100;
     if (r->demos_mend && has_demos(work->candidate))
         return false;
     if (r->traced_only && work->role != DM_TEACHER)
