@@ -75,4 +75,8 @@ dm_response_format dm_adapter_format(dm_adapter kind,
                                      const dm_signature *s); /* callers lower it by model */
 void dm_adapter_schema(dm_buf *b, const dm_signature *s);    /* the schema S of case c */
 
+/* Of the error text of an answer that did not parse, the answer as far as it is quoted there; "" of
+ * one that quotes none. */
+dm_str dm_parse_quoted(dm_str error);
+
 #endif

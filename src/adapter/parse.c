@@ -4,6 +4,8 @@
 #include "base/utf8.h"
 #include "json/json.h"
 
+#include <string.h>
+
 static void put_names(dm_buf *b, const dm_signature *s, const dm_value *found)
 {
     bool first = true;
@@ -17,6 +19,9 @@ static void put_names(dm_buf *b, const dm_signature *s, const dm_value *found)
     dm_buf_char(b, ']');
 }
 
+#define BEFORE_QUOTE "LM Response: "
+#define AFTER_QUOTE  " \n\nExpected to find output fields"
+
 dm_status dm_parse_error(const dm_adapter_class *c, const char *message, const dm_signature *s,
                          dm_str completion, const dm_value *found, dm_error *err)
 {
@@ -25,9 +30,10 @@ dm_status dm_parse_error(const dm_adapter_class *c, const char *message, const d
     if (*message)
         dm_buf_printf(&b, "%s\n\n", message);
     completion = dm_utf8_head(completion, 600);
-    dm_buf_printf(&b, "Adapter %s failed to parse the LM response. \n\nLM Response: %.*s \n\n",
+    dm_buf_printf(&b,
+                  "Adapter %s failed to parse the LM response. \n\n" BEFORE_QUOTE "%.*s" AFTER_QUOTE
+                  " in the LM response: ",
                   c->dspy, DM_STR_ARG(completion));
-    dm_buf_text(&b, "Expected to find output fields in the LM response: ");
     put_names(&b, s, NULL);
     dm_buf_text(&b, " \n\n");
     if (found) {
@@ -38,6 +44,17 @@ dm_status dm_parse_error(const dm_adapter_class *c, const char *message, const d
     dm_fail(err, DM_E_PARSE, "%s", b.data);
     dm_buf_free(&b);
     return DM_E_PARSE;
+}
+
+dm_str dm_parse_quoted(dm_str error)
+{
+    const char *from = memmem(error.p, error.n, BEFORE_QUOTE, strlen(BEFORE_QUOTE));
+    if (!from)
+        return (dm_str){"", 0};
+    from += strlen(BEFORE_QUOTE);
+    size_t left = error.n - (size_t)(from - error.p);
+    const char *to = memmem(from, left, AFTER_QUOTE, strlen(AFTER_QUOTE));
+    return (dm_str){from, to ? (size_t)(to - from) : left};
 }
 
 dm_status dm_parse_misfit(const dm_adapter_class *c, const dm_signature *s, const dm_field *f,

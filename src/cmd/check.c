@@ -1,4 +1,4 @@
-/* dspy-mpi check: the job and its data, without a call. */
+/* dspy-mpi check: the job and its data, without a call; --live asks each server once. */
 #include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/metric_trial.h"
@@ -6,12 +6,14 @@
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
+#include "lm/live.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MOST_LABELS    40
 #define METRIC_SECONDS 20.0 /* of trying the metric */
+#define MOST_TRIED     500  /* right answers */
 
 /* How often each value of a label stands in a set, if they are few. */
 static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
@@ -94,6 +96,55 @@ static void show_program(const dm_job *job)
     dm_buf_free(&b);
 }
 
+/* ---- --live ---- */
+
+static void show_server(const dm_lm_config *c, const char *base, const dm_live *l)
+{
+    dm_say(stdout, "server    %s: ", base);
+    if (!l->up) {
+        dm_say(stdout, "gives no answer: %s\n", l->why);
+        return;
+    }
+    dm_say(stdout, "up");
+    if (*l->models)
+        dm_say(stdout, "; serves %s%s", l->models,
+               l->lists ? "" : ", of which none is the job's model");
+    if (l->context)
+        dm_say(stdout, "; context %lld tokens", (long long)l->context);
+    else
+        dm_say(stdout, "; does not say the context length of %s", c->name);
+    dm_say(stdout, "; response_format is %s", l->format == DM_TAKES_IT ? "taken" : "refused");
+    if (l->speed > 0)
+        dm_say(stdout, "; %.1f tokens/s in one answer", l->speed);
+    dm_say(stdout, "\n");
+}
+
+/* DM_E_MODEL: a model has no server that answers. */
+static dm_status ask_servers(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    const dm_lm_config *models[DM_ROLES];
+    dm_status st = dm_setup_models(a, &job->setup, models, err);
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
+        const dm_lm_config *c = models[i];
+        size_t up = 0;
+        if (!c || dm_setup_model_of(&job->setup, i) != i || dm_lm_in_process(c))
+            continue;
+        for (size_t k = 0; k < c->n_base && st == DM_OK; k++) {
+            dm_live l;
+            st = dm_lm_live(a, c, k, &l, err);
+            if (st == DM_OK)
+                show_server(c, c->api_base[k], &l);
+            up += st == DM_OK && l.up;
+        }
+        if (st == DM_OK && up == 0)
+            st = dm_fail(err, DM_E_MODEL,
+                         "no server of %s answers; are they up, and are the "
+                         "addresses right?",
+                         c->model);
+    }
+    return st;
+}
+
 int dm_cmd_check(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -110,13 +161,14 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     else
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
-    const char *odd = NULL;
-    if (dm_metric_trial(a, &job, metric, METRIC_SECONDS, &odd, &err) != DM_OK) {
+    dm_trial_verdict v;
+    st = dm_metric_trial(a, &job, metric, MOST_TRIED, METRIC_SECONDS, &v, &err);
+    if (st != DM_OK) {
         dm_metric_free(metric);
         return dm_say_failure(&err);
     }
-    dm_say(stdout, "metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), odd ? ": " : "",
-           odd ? odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
+    dm_say(stdout, "metric    %s%s%s\nmodel     %s%s\n", dm_metric_name(metric), v.odd ? ": " : "",
+           v.odd ? v.odd : "", job.model, job.stand_in ? " (stand-in, not a language model)" : "");
     if (job.optimizer)
         dm_say(stdout, "optimizer %s\nout       %s\n", job.optimizer->class->name, job.out);
     dm_plan plan = dm_plan_of(&job);
@@ -130,5 +182,12 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_metric_free(metric);
-    return 0;
+    st = dm_value_get(line->flags, "live") ? ask_servers(a, &job, &err) : DM_OK;
+    if (v.no_label_fits || v.no_label_scores)
+        st = dm_fail(&err, DM_E_DATA, "%s: %s", job.file,
+                     v.no_label_fits ? "no label is what the output's type allows: no answer can "
+                                       "be right"
+                                     : "metric: every label scores 0 when it is given as the "
+                                       "answer: nothing can come of that");
+    return st == DM_OK ? 0 : dm_say_failure(&err);
 }

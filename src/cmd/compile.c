@@ -113,15 +113,19 @@ static void announce_fill(const dm_job *job, const dm_plan *plan)
 /* A wrong metric is cheaper to notice now. */
 static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, dm_error *err)
 {
-    const char *odd = NULL;
+    dm_trial_verdict v;
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_label_trial(&b, job, job->valset ? job->valset : job->trainset);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
-    dm_status st = dm_metric_trial(a, job, metric, METRIC_SECONDS, &odd, err);
-    if (odd)
-        dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), odd);
+    dm_status st = dm_metric_trial(a, job, metric, 0, METRIC_SECONDS, &v, err);
+    if (v.odd)
+        dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), v.odd);
+    if (st == DM_OK && v.no_label_fits && dm_metric_compares(metric))
+        st = dm_fail(err, DM_E_DATA,
+                     "%s: no label is what the output's type allows: no answer can be right",
+                     job->file);
     return st;
 }
 
@@ -398,6 +402,7 @@ static dm_status check_usable(const compilation *c, dm_error *err)
 
 static int finish(compilation *c, dm_status stopped, dm_error *err)
 {
+    c->session.renew = NULL; /* its last state is written now */
     dm_value *scores = scores_json(c), *last = dm_last_line(c->arena, &c->session, stopped);
     const char *program = dm_arena_printf(c->arena, "%s/program.json", c->job->out);
     dm_status st = stopped ? DM_OK : check_usable(c, err); /* it knows the server's words */
@@ -424,16 +429,29 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
     return code;
 }
 
+/* What cannot be written now is said when the run ends. */
+static void renew_status(void *user)
+{
+    const compilation *c = user;
+    dm_error unsaid;
+    dm_arena *a = dm_arena_new(0);
+    (void)!dm_out_status(a, c->job, "running", NULL, -1, NULL, &unsaid);
+    dm_arena_free(a);
+}
+
 static int run(compilation *c, dm_error *err)
 {
     const dm_job *job = c->job;
     const dm_compile_input in = dm_job_input(job);
+    c->session.renew = renew_status;
+    c->session.user = c;
     dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
     c->searched = dm_pool_stats_of(c->session.pool);
     if (st == DM_OK)
         st = score_splits(c, err);
     if (st < 0) {
         int code = dm_exit_code(err->status);
+        c->session.renew = NULL;
         dm_session_clear_line(&c->session);
         dm_error second;
         if (dm_out_status(c->arena, job, "failed", err->text, code, NULL, &second) != DM_OK &&

@@ -14,6 +14,7 @@ typedef struct dm_calibration {
     double proposal;   /* tokens of an answer of the proposer: 120 */
     double seconds;    /* of a call: 2 */
     double score;      /* of the start program, 0 to 1; NAN */
+    size_t failed;     /* of the n */
 } dm_calibration;
 dm_calibration dm_calibration_assumed(void);
 

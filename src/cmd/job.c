@@ -388,7 +388,8 @@ dm_compile_input dm_job_input(const dm_job *job)
                               .teacher = job->teacher,
                               .teacher_compiled = job->teacher_compiled,
                               .trainset = job->trainset ? job->trainset : none,
-                              .valset = job->valset ? job->valset : none};
+                              .valset = job->valset ? job->valset : none,
+                              .testset = job->testset};
 }
 
 /* Whether the optimizer's numbers fit program and data. */

@@ -32,7 +32,7 @@ static const struct command {
     {"show", DM_FOR_SHOW, dm_cmd_show, false, "show PROGRAM.json [--messages --input ...]",
      "instructions, demonstrations, or the messages that are sent"},
     {"check", DM_FOR_CHECK, dm_cmd_check, false, "check JOB.json",
-     "the job and its data, without a call"},
+     "the job and its data, without a call; --live asks each server once"},
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
     {"stop", DM_FOR_STOP, dm_cmd_stop, false, "stop OUT",
      "asks the compile that writes OUT to stop, resumable"},

@@ -8,14 +8,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MOST                                                                                       \
-    8 /* examples: enough to see what is wrong with all of them, cheap if it takes seconds */
+#define DECIDE 8 /* right answers that decide whether it can work: cheap if each takes seconds */
+#define DEAD   3 /* of them, from the first on, that end its program before any answer: enough */
 
 typedef struct trial {
+    size_t set, row;
+    bool whole; /* the answer has all outputs that a model's would have */
     bool done, ok, ended;
     double score;
     char text[700]; /* why not ok */
 } trial;
+
+typedef struct trying {
+    const dm_dataset *sets[3];
+    size_t n_sets;
+    trial *right; /* [n] spread over the first set, then the others in order */
+    trial *wrong; /* [n_wrong] against the same examples as the first of right */
+    size_t n, n_wrong;
+    bool misfits; /* a row has labels that no answer could be like */
+} trying;
 
 static void take(void *user, const dm_metric_score *s)
 {
@@ -28,135 +39,266 @@ static void take(void *user, const dm_metric_score *s)
         snprintf(t->text, sizeof t->text, "%s", s->text ? s->text : "");
 }
 
-/* The labels of a row that are outputs of the program; NULL: none. */
-static const dm_value *labels(dm_arena *a, const dm_program *p, const dm_value *row)
+/* ---- answers that are right ---- */
+
+/* The label as an answer of the model's would have it; NULL: no answer can be like that. */
+static const dm_value *as_answer(dm_arena *a, const dm_type *t, const dm_value *label)
 {
+    const dm_value *out;
+    bool text = t->kind == DM_T_STR || t->kind == DM_T_LITERAL;
+    if (label->kind == DM_LIST && text) /* any one of them is right */
+        label = label->n ? label->items[0] : label;
+    return dm_coerce(a, t, label, &out, NULL) == DM_OK ? out : NULL;
+}
+
+/* The labels of a row as the program's last step would answer; NULL: it has none, or one that fits
+ * no answer (*misfit). What a step only thinks is filled in; *whole: nothing else is missing. */
+static const dm_value *right_answer(dm_arena *a, const dm_program *p, const dm_value *row,
+                                    bool *whole, bool *misfit)
+{
+    const dm_predictor *last = &p->predictors[p->n - 1];
+    const dm_signature *s = last->signature;
     dm_value *d = dm_value_dict(a);
-    for (size_t k = 0; k < p->n; k++) {
-        const dm_signature *s = p->predictors[k].signature;
-        for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
-            const dm_value *v = dm_value_get_str(row, s->fields[i].name);
-            if (v)
-                dm_value_set(a, d, s->fields[i].name, v);
+    size_t labels = 0;
+    *whole = true;
+    *misfit = false;
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
+        const dm_value *label = dm_value_get_str(row, s->fields[i].name), *v = NULL;
+        bool thought =
+            last->module == DM_CHAIN_OF_THOUGHT && dm_str_is(s->fields[i].name, "reasoning");
+        if (label && !(v = as_answer(a, s->fields[i].type, label))) {
+            *misfit = true;
+            return NULL;
         }
+        if (!v && thought)
+            v = dm_value_text(a, "Because it is so.");
+        labels += label != NULL;
+        *whole &= v != NULL;
+        if (v)
+            dm_value_set(a, d, s->fields[i].name, v);
     }
-    return d->n ? d : NULL;
+    return labels ? d : NULL;
 }
 
-static void wait_for(dm_metric *m, const trial *trials, size_t n, double until)
+static const dm_value *wrong_answer(dm_arena *a, const dm_program *p, const dm_dataset *set,
+                                    const dm_value *right)
 {
-    for (;;) {
-        dm_wait_fd fds[64];
-        struct pollfd polls[64];
-        size_t left = 0;
-        dm_metric_poll(m);
-        for (size_t i = 0; i < n; i++)
-            left += !trials[i].done;
-        double now = dm_now();
-        if (left == 0 || now >= until || dm_metric_trouble(m))
-            return;
-        size_t n_fds = dm_metric_fds(m, fds, 64);
-        for (size_t i = 0; i < n_fds; i++)
-            polls[i] = (struct pollfd){.fd = fds[i].fd, .events = POLLIN};
-        double pause = fmax(0, fmin(until, dm_metric_due(m)) - now);
-        (void)poll(polls, (nfds_t)n_fds, (int)ceil(1000 * fmin(pause, 3600)));
+    bool whole, misfit;
+    for (size_t i = 0; i < set->n; i++) {
+        const dm_value *other = right_answer(a, p, set->examples[i].row, &whole, &misfit);
+        if (other && !dm_value_equal(right, other))
+            return other;
     }
-}
-
-static const char *verdict(dm_arena *a, const trial *right, const trial *wrong, size_t n)
-{
-    size_t answered = 0, failed = 0, not_one = 0, pairs = 0, same = 0;
-    const trial *failure = NULL, *low = NULL;
-    for (size_t i = 0; i < n; i++) {
-        answered += right[i].done;
-        if (right[i].done && !right[i].ok) {
-            failed++;
-            failure = failure ? failure : &right[i];
-        }
-        if (right[i].ok && right[i].score != 1) {
-            not_one++;
-            low = low ? low : &right[i];
-        }
-        if (right[i].ok && wrong[i].ok) {
-            pairs++;
-            same += right[i].score == wrong[i].score;
-        }
-    }
-    if (answered == 0)
-        return NULL;
-    if (2 * failed > answered)
-        return dm_arena_printf(a,
-                               "the labels themselves, given as answers, fail in %zu of %zu "
-                               "examples: %s",
-                               failed, answered, failure->text);
-    if (pairs >= 2 && same == pairs)
-        return dm_arena_printf(a,
-                               "right and wrong answers score the same (%.3g) in all %zu pairs "
-                               "tried: nothing can be learned from that",
-                               right[0].ok ? right[0].score : 0.0, pairs);
-    if (2 * not_one > answered)
-        return dm_arena_printf(a,
-                               "the labels themselves, given as answers, score below 1 in %zu of "
-                               "%zu examples (%.3g): does it look at the right fields?",
-                               not_one, answered, low->score);
     return NULL;
 }
 
-static bool silent(const trial *trials, size_t n)
+static void add_right(dm_arena *a, trying *y, const dm_program *p, size_t set, size_t row,
+                      dm_metric *metric)
+{
+    trial *t = &y->right[y->n];
+    bool misfit;
+    const dm_value *example = y->sets[set]->examples[row].row,
+                   *answer = right_answer(a, p, example, &t->whole, &misfit);
+    y->misfits |= misfit;
+    if (!answer)
+        return;
+    t->set = set;
+    t->row = row;
+    y->n++;
+    dm_metric_submit(metric, example, answer, NULL, 0, p, take, t);
+}
+
+static bool is_spread(const dm_dataset *set, size_t row)
+{
+    for (size_t k = 0; k < DECIDE && set->n > DECIDE; k++)
+        if (k * set->n / DECIDE == row)
+            return true;
+    return set->n <= DECIDE;
+}
+
+static void submit_spread(dm_arena *a, trying *y, const dm_program *p, dm_metric *metric)
+{
+    for (size_t i = 0; i < y->sets[0]->n; i++)
+        if (is_spread(y->sets[0], i))
+            add_right(a, y, p, 0, i, metric);
+}
+
+static void submit_wrong(dm_arena *a, trying *y, const dm_program *p, dm_metric *metric)
+{
+    size_t n = y->n;
+    for (y->n_wrong = 0; y->n_wrong < n; y->n_wrong++) {
+        const trial *r = &y->right[y->n_wrong];
+        const dm_value *row = y->sets[r->set]->examples[r->row].row;
+        bool whole, misfit;
+        const dm_value *right = right_answer(a, p, row, &whole, &misfit),
+                       *other = wrong_answer(a, p, y->sets[r->set], right);
+        if (other)
+            dm_metric_submit(metric, row, other, NULL, 0, p, take, &y->wrong[y->n_wrong]);
+        else
+            y->wrong[y->n_wrong].done = true;
+    }
+}
+
+static void submit_others(dm_arena *a, trying *y, const dm_program *p, dm_metric *metric,
+                          size_t most)
+{
+    for (size_t s = 0; s < y->n_sets; s++)
+        for (size_t i = 0; i < y->sets[s]->n && y->n < most; i++)
+            if (s > 0 || !is_spread(y->sets[0], i))
+                add_right(a, y, p, s, i, metric);
+}
+
+/* ---- waiting ---- */
+
+typedef enum decision { UNDECIDED, WORKS, NEVER_RAN, ALWAYS_FAILS } decision;
+
+/* By the right answers in their order alone, whoever is scored first: a slow machine decides as a
+ * fast one does. */
+static decision decide(const trying *y, size_t n)
+{
+    size_t ended = 0, whole = 0;
+    for (size_t i = 0; i < n; i++) {
+        const trial *t = &y->right[i];
+        if (!t->done)
+            return UNDECIDED;
+        if (t->ok)
+            return WORKS;
+        ended += t->ended;
+        whole += t->whole;
+        if (ended == i + 1 && (ended == DEAD || ended == n))
+            return NEVER_RAN;
+    }
+    return whole > 0 ? ALWAYS_FAILS : WORKS; /* what was missing may have been why */
+}
+
+static void one_turn(dm_metric *m, double until)
+{
+    dm_wait_fd fds[64];
+    struct pollfd polls[64];
+    size_t n = dm_metric_fds(m, fds, 64);
+    for (size_t i = 0; i < n; i++)
+        polls[i] = (struct pollfd){.fd = fds[i].fd, .events = POLLIN};
+    double pause = fmax(0, fmin(until, dm_metric_due(m)) - dm_now());
+    (void)poll(polls, (nfds_t)n, (int)ceil(1000 * fmin(pause, 3600)));
+    dm_metric_poll(m);
+}
+
+/* For as long as the metric itself allows: what is decided must not depend on the clock. */
+static decision await_decision(const trying *y, dm_metric *m)
+{
+    size_t n = y->n < DECIDE ? y->n : DECIDE;
+    decision d = n ? UNDECIDED : WORKS;
+    for (dm_metric_poll(m);
+         n && (d = decide(y, n)) == UNDECIDED && !dm_asked_to_stop && !dm_metric_trouble(m);)
+        one_turn(m, INFINITY);
+    return d;
+}
+
+static bool all_done(const trial *t, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (trials[i].done)
+        if (!t[i].done)
             return false;
     return true;
 }
 
-static const char *no_answer(dm_arena *a, const dm_metric *m, double seconds)
+static void await_rest(const trying *y, dm_metric *m, double until)
 {
-    const char *odd = dm_metric_odd(m);
-    return dm_arena_printf(a, "no answer came within %.3g s%s%s", seconds, odd ? "; " : "",
-                           odd ? odd : "");
-}
-
-static const trial *never_ran(const trial *trials, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!trials[i].done || !trials[i].ended)
-            return NULL;
-    return n ? trials : NULL;
-}
-
-dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds,
-                          const char **odd, dm_error *err)
-{
-    const dm_dataset *set = job->valset ? job->valset : job->testset ? job->testset : job->trainset;
-    trial *right = dm_arena_alloc_n(a, MOST, sizeof *right),
-          *wrong = dm_arena_alloc_n(a, MOST, sizeof *wrong);
-    size_t n = 0;
-    for (size_t k = 0; set && k < MOST && k < set->n; k++) {
-        const dm_value *row = set->examples[set->n <= MOST ? k : k * set->n / MOST].row;
-        const dm_value *own = labels(a, job->program, row), *other = NULL;
-        if (!own)
-            continue;
-        for (size_t i = 0; i < set->n && !other; i++) {
-            other = labels(a, job->program, set->examples[i].row);
-            if (other && dm_value_equal(own, other))
-                other = NULL;
-        }
-        dm_metric_submit(metric, row, own, NULL, 0, job->program, take, &right[n]);
-        if (other)
-            dm_metric_submit(metric, row, other, NULL, 0, job->program, take, &wrong[n]);
-        else
-            wrong[n].done = true;
-        n++;
+    for (dm_metric_poll(m); dm_now() < until && !dm_asked_to_stop;) {
+        if (all_done(y->right, y->n) && all_done(y->wrong, y->n_wrong))
+            return;
+        one_turn(m, until);
     }
+}
+
+/* ---- what it says ---- */
+
+typedef struct counts {
+    size_t answered, failed, not_one, zero, pairs, same;
+    const trial *failure, *low;
+} counts;
+
+static counts count(const trying *y)
+{
+    counts c = {0};
+    for (size_t i = 0; i < y->n; i++) {
+        const trial *t = &y->right[i];
+        c.answered += t->done;
+        if (t->done && !t->ok) {
+            c.failed++;
+            c.failure = c.failure ? c.failure : t;
+        }
+        if (t->ok && t->score != 1) {
+            c.not_one++;
+            c.zero += t->score == 0 && t->whole;
+            c.low = c.low ? c.low : t;
+        }
+    }
+    for (size_t i = 0; i < y->n_wrong; i++)
+        if (y->right[i].ok && y->wrong[i].ok) {
+            c.pairs++;
+            c.same += y->right[i].score == y->wrong[i].score;
+        }
+    return c;
+}
+
+static const char *verdict(dm_arena *a, const trying *y, const counts *c)
+{
+    if (c->failed)
+        return dm_arena_printf(a,
+                               "it fails on %zu of %zu right answers, the labels themselves; "
+                               "example %zu of %s: %s",
+                               c->failed, c->answered, c->failure->row + 1,
+                               y->sets[c->failure->set]->path, c->failure->text);
+    if (c->pairs >= 2 && c->same == c->pairs)
+        return dm_arena_printf(a,
+                               "right and wrong answers score the same (%.3g) in all %zu pairs "
+                               "tried: nothing can be learned from that",
+                               y->right[0].ok ? y->right[0].score : 0.0, c->pairs);
+    if (2 * c->not_one > c->answered)
+        return dm_arena_printf(a,
+                               "the labels themselves, given as answers, score below 1 in %zu of "
+                               "%zu examples (%.3g): does it look at the right fields?",
+                               c->not_one, c->answered, c->low->score);
+    return NULL;
+}
+
+dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, size_t most,
+                          double seconds, dm_trial_verdict *out, dm_error *err)
+{
+    const dm_dataset *const sets[] = {job->valset, job->testset, job->trainset};
+    trying y = {.n = 0};
     double until = dm_now() + seconds;
-    wait_for(metric, right, n, until);
-    wait_for(metric, wrong, n, until);
-    const trial *dead = never_ran(right, n);
-    const char *trouble = dead ? dead->text : dm_metric_trouble(metric);
-    if (trouble)
-        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, trouble);
-    *odd = n > 0 && silent(right, n) ? no_answer(a, metric, seconds) : verdict(a, right, wrong, n);
+    *out = (dm_trial_verdict){NULL, false, false};
+    for (size_t i = 0; i < 3; i++)
+        if (sets[i] && (y.n_sets == 0 || sets[i] != y.sets[0]))
+            y.sets[y.n_sets++] = sets[i];
+    if (y.n_sets == 0)
+        return DM_OK;
+    most = most > DECIDE ? most : DECIDE;
+    y.right = dm_arena_alloc_n(a, most, sizeof *y.right);
+    y.wrong = dm_arena_alloc_n(a, DECIDE, sizeof *y.wrong);
+    submit_spread(a, &y, job->program, metric);
+    decision d = await_decision(&y, metric);
+    if (d == NEVER_RAN)
+        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, y.right[0].text);
+    if (d == ALWAYS_FAILS)
+        return dm_fail(
+            err, DM_E_DATA,
+            "%s: metric: it fails on the labels themselves, given as answers, in all %zu "
+            "examples tried: %s",
+            job->file, y.n, y.right[0].text);
+    if (dm_metric_trouble(metric))
+        return dm_fail(err, DM_E_DATA, "%s: metric: %s", job->file, dm_metric_trouble(metric));
+    if (dm_asked_to_stop)
+        return dm_stopped(err, "trying the metric");
+    submit_wrong(a, &y, job->program, metric);
+    submit_others(a, &y, job->program, metric, most);
+    await_rest(&y, metric, until);
+    counts c = count(&y);
+    out->odd = verdict(a, &y, &c);
+    out->no_label_fits = y.n == 0 && y.misfits;
+    out->no_label_scores = c.answered > 0 && c.zero == c.answered;
     return DM_OK;
 }
 

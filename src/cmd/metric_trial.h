@@ -4,12 +4,20 @@
 
 #include "cmd/job.h"
 
-/* Scores some labels as if they were answers, against their own example and against another one's,
- * for at most seconds. *odd gets a sentence when a perfect answer does not score 1, when right and
- * wrong answers score the same, or when the metric fails; else NULL. DM_E_DATA: its program does
- * not run. Calls no model. */
-dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, double seconds,
-                          const char **odd, dm_error *err) DM_MUST_USE;
+typedef struct dm_trial_verdict {
+    /* A sentence when the metric fails on a right answer, when right answers do not score 1, or
+     * when right and wrong ones score the same; NULL: none of that. */
+    const char *odd;
+    bool no_label_scores; /* every right answer scored 0 */
+    bool no_label_fits;   /* there are labels, and none is what the output's type allows */
+} dm_trial_verdict;
+
+/* Scores labels as if they were answers: some against their own example and against another one's,
+ * then further right ones, most in all, for at most seconds. DM_E_DATA: its program does not run,
+ * or it fails on all right answers: nothing can come of the job. Whether that is so depends on the
+ * metric's answers alone, not on the time that they take. Calls no model. */
+dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, size_t most,
+                          double seconds, dm_trial_verdict *out, dm_error *err) DM_MUST_USE;
 
 /* Labels that the type of their output cannot take: no answer can be right there. A line for each
  * output field that has some; nothing if all is well. */

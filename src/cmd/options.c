@@ -38,7 +38,8 @@ static const dm_option rows[] = {
     {"metric", DM_OPT_JOB, J, "JSON",
      "a name, {\"name\": ..., \"field\": ...} or {\"command\": [...]}"},
     {"failure_score", DM_OPT_JOB, J, "S", "score of an answer that failed (0)"},
-    {"max_errors", DM_OPT_JOB, C, "N", "program and metric errors that end the run (none)"},
+    {"max_errors", DM_OPT_JOB, C, "N",
+     "examples that may fail in a bootstrapping pass (10); given, in a candidate's evaluation too"},
     /* models */
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
     {"lm.*", DM_OPT_JOB, R, "...", "one key of the model (the list is at the end)"},
@@ -93,6 +94,8 @@ static const dm_option rows[] = {
     {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
     {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
     {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE", "many inputs, JSON Lines (also --inputs)"},
+    {"live", DM_OPT_SWITCH, DM_FOR_CHECK, NULL,
+     "ask each server once: is it up, what does it serve, how long a context, how fast"},
     {"messages", DM_OPT_SWITCH, DM_FOR_SHOW, NULL,
      "print the messages that are sent, as a JSON array"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *in_out(dm_arena *a, const dm_job *job, const char *name)
@@ -171,6 +172,20 @@ dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_erro
     return st == DM_OK ? dm_write_file(path, text, err) : st;
 }
 
+/* Who writes it, and when: so that nobody takes a dead run for one that goes on. */
+static void put_writer(dm_arena *a, dm_value *d)
+{
+    char host[256] = "", now[32] = "";
+    time_t t = time(NULL);
+    struct tm utc;
+    (void)gethostname(host, sizeof host - 1);
+    if (gmtime_r(&t, &utc))
+        (void)strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    dm_value_set(a, d, DM_STR("host"), dm_value_text(a, host));
+    dm_value_set(a, d, DM_STR("pid"), dm_value_int(a, getpid()));
+    dm_value_set(a, d, DM_STR("renewed"), dm_value_text(a, now));
+}
+
 dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,
                         int code, const dm_value *last, dm_error *err)
 {
@@ -179,6 +194,7 @@ dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, cons
     dm_value_set(a, d, DM_STR("status"), dm_value_text(a, status));
     dm_value_set(a, d, DM_STR("reason"), reason ? dm_value_text(a, reason) : dm_value_null(a));
     dm_value_set(a, d, DM_STR("exit"), code >= 0 ? dm_value_int(a, code) : dm_value_null(a));
+    put_writer(a, d);
     if (last)
         dm_value_set(a, d, DM_STR("last"), last);
     dm_value_set(a, d, DM_STR("job"), dm_job_identity(a, job));

@@ -10,7 +10,8 @@
  * the files that are in the way. */
 dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
                       const dm_value **finished, dm_error *err) DM_MUST_USE;
-/* status.json; last: the last line, or NULL while the run goes on. */
+/* status.json, with host and number of this process and the time of writing; last: the last line,
+ * or NULL while the run goes on. */
 dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,
                         int code, const dm_value *last, dm_error *err) DM_MUST_USE;
 /* DM_E_OUTPUT also where somebody's file of that name has come there. */

@@ -147,6 +147,14 @@ static bool asks_questions(const dm_job *job)
 
 /* Runs the start program on the first n examples of the training set, and one with demonstrations
  * on a few; and asks one of the optimizer's own questions where it has any. */
+static size_t count_failed(const dm_result *r, size_t n)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < n; i++)
+        failed += r[i].fault != DM_FAULT_NONE;
+    return failed;
+}
+
 static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err)
 {
     dm_session s;
@@ -177,6 +185,7 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
         c->completion = (double)u[1].completion / (double)u[1].answers;
         c->seconds = took * fmin((double)job->concurrency, first) / first;
         c->score = dm_mean_score(r[0], set[0]->n);
+        c->failed = count_failed(r[0], set[0]->n);
     }
     if (st == DM_OK && asks)
         st = measure_question(s.pool, job, c, err);
@@ -208,7 +217,12 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
             c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, c->seconds);
     dm_plan_fill_text(&b, job, plan);
     dm_buf_char(&b, '\n');
-    dm_plan_advice(&b, job, plan, e, c->score);
+    if (c->failed)
+        dm_buf_printf(&b,
+                      "the start program fails on %zu of these: see to that first (`eval` says "
+                      "why)\n",
+                      c->failed);
+    dm_plan_advice(&b, job, plan, e, c->failed ? NAN : c->score);
     suggest(&b, job, plan, e);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);

@@ -90,6 +90,8 @@ dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error
 
 /* ---- progress ---- */
 
+#define LINE_SECONDS 60.0 /* between lines of progress where there is no terminal */
+
 void dm_session_clear_line(dm_session *s)
 {
     if (s->terminal && s->line_shown)
@@ -100,9 +102,17 @@ void dm_session_clear_line(dm_session *s)
 static void show_progress(void *user, const dm_pool_stats *stats)
 {
     dm_session *s = user;
+    double now = dm_now();
     dm_buf b;
+    if (s->renew && now - s->renewed_at >= DM_RENEW_SECONDS) {
+        s->renewed_at = now;
+        s->renew(s->user);
+    }
+    if (!s->terminal && now - s->line_at < LINE_SECONDS)
+        return;
+    s->line_at = now;
     dm_buf_init(&b, 1000);
-    dm_progress_line(&b, &s->progress, stats, dm_now());
+    dm_progress_line(&b, &s->progress, stats, now);
     if (s->terminal)
         dm_say_live(stderr, dm_buf_view(&b));
     else
@@ -121,7 +131,7 @@ static bool has_terminal(void)
 dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
 {
     *s = (dm_session){.job = job, .started = dm_now(), .terminal = has_terminal()};
-    s->progress.started = s->started;
+    s->progress.started = s->line_at = s->renewed_at = s->started;
     bool capped = !isinf(job->cap.calls) || !isinf(job->cap.tokens) || !isinf(job->cap.cost);
     job->setup.cap = capped ? &job->cap : NULL;
     job->setup.time_cap = job->time_cap > 0 ? s->started + job->time_cap : 0;
@@ -133,7 +143,7 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
         (void)dm_cache_close(job->setup.cache, NULL);
         return err->status;
     }
-    dm_pool_on_tick(s->pool, s->terminal ? 0.2 : 60, show_progress, s);
+    dm_pool_on_tick(s->pool, s->terminal ? 0.2 : 1, show_progress, s);
     running = s->pool;
     if (caught)
         dm_pool_stop(s->pool, DM_STOP_SIGNAL);

@@ -5,13 +5,20 @@
 #include "cmd/job.h"
 #include "report/report.h"
 
+#define DM_RENEW_SECONDS 5.0
+
 typedef struct dm_session {
     dm_job *job;
     dm_pool *pool;
     double started;
     bool terminal; /* stderr shows a live line */
     bool line_shown;
+    double line_at; /* dm_now() of the last one */
     dm_progress progress;
+    /* About once in DM_RENEW_SECONDS while the run goes on, set by the command; NULL: nothing. */
+    void (*renew)(void *user);
+    void *user;
+    double renewed_at;
 } dm_session;
 
 extern bool dm_under_mpi;     /* this is rank 0 of several */

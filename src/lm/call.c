@@ -23,6 +23,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u)
     to->answers += u->answers;
     to->prompt += u->prompt;
     to->completion += u->completion;
+    to->reasoning += u->reasoning;
     to->cached += u->cached;
     to->retries += u->retries;
     to->untold += u->untold;

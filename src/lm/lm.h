@@ -45,8 +45,9 @@ typedef struct dm_usage {
      * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
      * 408, 503, 529) costs nothing. */
     int64_t untold;
-    int64_t odd;     /* replies of a live server that were no answers */
-    int64_t written; /* prompt tokens that servers put into their caches, for their own price */
+    int64_t odd;       /* replies of a live server that were no answers */
+    int64_t written;   /* prompt tokens that servers put into their caches, for their own price */
+    int64_t reasoning; /* of completion, what a model that thinks used for that, as far as told */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 

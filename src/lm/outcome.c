@@ -283,6 +283,7 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
     c->usage.answers += v == DM_GOOD;
     c->usage.prompt += r->prompt;
     c->usage.completion += r->completion;
+    c->usage.reasoning += r->reasoning;
     c->usage.cached += r->cached;
     c->usage.written += r->written;
     if (c->model->config->tpm > 0)

@@ -229,6 +229,11 @@ void dm_metric_free(dm_metric *m)
         m->ops->free(m->self);
 }
 
+bool dm_metric_compares(const dm_metric *m)
+{
+    return m->class != NULL;
+}
+
 const char *dm_metric_name(const dm_metric *m)
 {
     return m->name;

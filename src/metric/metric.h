@@ -42,6 +42,7 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
                          const dm_dataset *const *sets, size_t n_sets, dm_error *err) DM_MUST_USE;
 void dm_metric_free(dm_metric *m); /* ends children */
 const char *dm_metric_name(const dm_metric *m);
+bool dm_metric_compares(const dm_metric *m); /* an output with a label, and nothing else */
 /* Hash of the files that a command's words name (scripts, and modules of scripts/metric-host): it
  * belongs to the metric's identity. false: there are none. */
 bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out);

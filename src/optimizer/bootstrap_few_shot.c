@@ -90,7 +90,7 @@ static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
         dm_future *f = round == 0 ? s->asked[i] : ask(s, i, round);
         dm_status st = dm_pool_wait(s->pool, f, &r, err);
         if (st == DM_OK)
-            st = dm_count_errors(&s->b->params->base, r, 1, &s->n_errors, err);
+            st = dm_count_pass_errors(s->pool, &s->b->params->base, r, 1, &s->n_errors, err);
         if (st != DM_OK)
             return st;
         if (accepted(s, r)) {
@@ -178,6 +178,13 @@ dm_plan_phase *dm_bootstrap_phase(dm_plan *plan, const dm_bootstrap_params *p)
     return phase;
 }
 
+const dm_candidate *dm_bootstrap_labeled(dm_arena *a, const dm_compile_input *in)
+{
+    const dm_bootstrap_params *p = (const dm_bootstrap_params *)in->params;
+    return dm_label(a, in->student, dm_train_of(a, in->trainset), p->max_labeled_demos, true,
+                    dm_seed_of(in->params));
+}
+
 static void plan(dm_arena *a, const dm_compile_input *in, dm_plan *out)
 {
     const dm_bootstrap_params *p = (const dm_bootstrap_params *)in->params;
@@ -217,6 +224,7 @@ const dm_optimizer dm_optimizer_bootstrap_few_shot = {
     .few_train = 20,
     .few_val = 50,
     .demos = dm_bootstrap_demos,
+    .labeled = dm_bootstrap_labeled,
     .plan = plan,
     .run = run,
 };

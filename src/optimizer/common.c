@@ -141,10 +141,36 @@ dm_worth dm_worth_of(double score, size_t n_train)
     return n_train < 20 ? DM_WORTH_MORE_EXAMPLES : DM_WORTH_IT;
 }
 
+/* Failures are mended first: what a compilation is worth is not to be seen over them. */
+static bool tell_failures(const dm_result *start, size_t n, double percent)
+{
+    size_t failed = 0, kinds[DM_FAULTS] = {0};
+    dm_buf b;
+    for (size_t i = 0; i < n; i++)
+        if (start[i].fault != DM_FAULT_NONE) {
+            failed++;
+            kinds[start[i].fault]++;
+        }
+    if (failed == 0)
+        return false;
+    dm_buf_init(&b, 1000);
+    for (size_t k = 0; k < DM_FAULTS; k++)
+        if (kinds[k])
+            dm_buf_printf(&b, "%s%zu %s", b.len ? ", " : "", kinds[k], dm_fault_name((dm_fault)k));
+    dm_log(DM_WARN,
+           "the start program scores %.1f %%, and fails on %zu of %zu examples (%s): see to these "
+           "first",
+           percent, failed, n, b.data);
+    dm_buf_free(&b);
+    return true;
+}
+
 void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
 {
     double score = dm_mean_score(start, n), percent = 100 * score;
     tell_same_scores(start, n);
+    if (tell_failures(start, n, percent))
+        return;
     switch (dm_worth_of(score, n_train)) {
     case DM_WORTH_LITTLE:
         dm_log(DM_WARN, "the start program scores %.1f %% already: there is little to gain",
@@ -160,20 +186,4 @@ void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
     case DM_WORTH_UNSAID:
         break;
     }
-}
-
-dm_status dm_count_errors(const dm_params *params, const dm_result *r, size_t n, int64_t *count,
-                          dm_error *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (r[i].fault != DM_FAULT_PROGRAM && r[i].fault != DM_FAULT_METRIC &&
-            r[i].fault != DM_FAULT_PARSE)
-            continue;
-        if (params->has_max_errors && ++*count >= params->max_errors)
-            return dm_fail(
-                err, DM_E_DATA,
-                "%lld program or metric errors, as many as max_errors allows; the last: %s",
-                (long long)*count, r[i].error ? r[i].error : dm_fault_name(r[i].fault));
-    }
-    return DM_OK;
 }

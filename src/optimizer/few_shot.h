@@ -48,7 +48,7 @@ typedef struct dm_random_search_params {
     {                                                                                              \
         .name = "max_errors", .kind = DM_PARAM_INT, .low = 1, .high = 1e15,                        \
         .at = offsetof(dm_params, max_errors), .given = offsetof(dm_params, has_max_errors),       \
-        .value = "N", .help = "program and metric errors that end the run (none)"                  \
+        .value = "N", .help = "the same as max_errors"                                             \
     }
 #define DM_PARAM_MAX_BOOTSTRAPPED                                                                  \
     {                                                                                              \

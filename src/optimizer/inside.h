@@ -34,6 +34,9 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
 /* The seed, 0 where none is given: DSPy's. */
 int64_t dm_seed_of(const dm_params *p);
 
+/* Labelled examples alone, by the parameters of those that bootstrap. */
+const dm_candidate *dm_bootstrap_labeled(dm_arena *a, const dm_compile_input *in);
+
 /* random search, its file and its plan's */
 bool dm_is_restricted_to(const dm_random_search_params *p, int64_t number);
 extern const dm_param dm_random_search_table[];
@@ -64,8 +67,23 @@ void dm_tell_dropped(const char *name);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */
 void dm_tell_start(const dm_result *start, size_t n, size_t n_train);
-/* Program and metric errors among r, added to *count; DM_E_DATA when max_errors is reached. */
-dm_status dm_count_errors(const dm_params *params, const dm_result *r, size_t n, int64_t *count,
-                          dm_error *err) DM_MUST_USE;
+/* Appends what went wrong with most of those that failed, and what to do; the status says whose
+ * fault it is. DM_OK: none failed. model: that was asked. */
+dm_status dm_tell_faults(dm_buf *b, const dm_lm_config *model, const dm_result *r, size_t n);
+/* An answer that cannot be read, as demonstrations might mend: it was not cut while the model still
+ * thought. */
+bool dm_is_unread(const dm_result *r);
+/* Failed examples of an evaluation, added to *count; a failure when there are as many as max_errors
+ * allows, if that is given. */
+dm_status dm_count_errors(const dm_pool *p, const dm_params *params, const dm_result *r, size_t n,
+                          int64_t *count, dm_error *err) DM_MUST_USE;
+/* The same of a bootstrapping pass, where 10 are allowed if nothing is given. */
+dm_status dm_count_pass_errors(const dm_pool *p, const dm_params *params, const dm_result *r,
+                               size_t n, int64_t *count, dm_error *err) DM_MUST_USE;
+/* Tries the start program before all else; a failure when no answer of its first 20 examples can be
+ * used, with demonstrations neither where those might mend it. A stop of the run is DM_OK here.
+ * *tried: what was not waited for yet; NULL: nothing was tried. */
+dm_status dm_try_start(dm_pool *p, const dm_compile_input *in, dm_future **tried,
+                       dm_error *err) DM_MUST_USE;
 
 #endif

@@ -35,13 +35,17 @@ static void defaults(dm_params *p)
     l->sample = true;
 }
 
-static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
+static const dm_candidate *labeled(dm_arena *a, const dm_compile_input *in)
 {
     const dm_labeled_params *l = (const dm_labeled_params *)in->params;
-    dm_arena *a = dm_pool_arena(p);
+    return dm_label(a, in->student, dm_train_of(a, in->trainset), l->k, l->sample,
+                    dm_seed_of(in->params));
+}
+
+static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
+{
     (void)err;
-    out->best = dm_label(a, in->student, dm_train_of(a, in->trainset), l->k, l->sample,
-                         dm_seed_of(in->params));
+    out->best = labeled(dm_pool_arena(p), in);
     return DM_OK;
 }
 
@@ -69,5 +73,6 @@ const dm_optimizer dm_optimizer_labeled_few_shot = {
     .params = params,
     .defaults = defaults,
     .demos = demos,
+    .labeled = labeled,
     .run = run,
 };

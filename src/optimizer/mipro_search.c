@@ -40,7 +40,8 @@ typedef struct search {
     size_t n_candidates;
     const dm_result *start; /* [valset->n] */
     size_t asked;           /* cells, the start's among them */
-    int64_t errors;
+    int64_t *errors;        /* [n_errors] of each candidate */
+    size_t n_errors;
 } search;
 
 /* ---- levels ---- */
@@ -212,6 +213,20 @@ static bool whole_evaluations(const search *x)
     return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
 }
 
+/* DSPy counts by evaluation; where one is made in parts, those of a candidate go together. */
+static dm_status count_errors(search *x, const unit *u, dm_error *err)
+{
+    int64_t one = 0, *count = &one;
+    if (!whole_evaluations(x)) {
+        for (; x->n_errors <= u->candidate; x->n_errors++) {
+            x->errors = dm_grow(x->errors, x->n_errors + 1, sizeof *x->errors);
+            x->errors[x->n_errors] = 0;
+        }
+        count = &x->errors[u->candidate];
+    }
+    return dm_count_errors(x->m->pool, x->m->in->params, u->results, u->n, count, err);
+}
+
 static dm_status tell_oldest(search *x, dm_error *err)
 {
     unit *u = &x->units[x->told];
@@ -229,9 +244,7 @@ static dm_status tell_oldest(search *x, dm_error *err)
     free(scores);
     free(absent);
     x->told++;
-    if (whole_evaluations(x)) /* DSPy counts by evaluation */
-        x->errors = 0;
-    return st == DM_OK ? dm_count_errors(x->m->in->params, u->results, u->n, &x->errors, err) : st;
+    return st == DM_OK ? count_errors(x, u, err) : st;
 }
 
 static dm_status go_on(search *x, dm_error *err)
@@ -321,7 +334,10 @@ static void set_up(search *x)
 static dm_status score_start(search *x, dm_error *err)
 {
     static const uint16_t written[512];
+    int64_t errors = 0;
     dm_status st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
+    if (st == DM_OK)
+        st = dm_count_errors(x->m->pool, x->m->in->params, x->start, x->m->valset->n, &errors, err);
     if (st != DM_OK)
         return st;
     dm_tell_start(x->start, x->m->valset->n, x->m->in->trainset->n);
@@ -598,5 +614,6 @@ dm_status dm_mipro_search_run(dm_mipro *m, dm_compile_output *out, dm_error *err
     dm_search_free(x.s);
     free(x.units);
     free(x.candidates);
+    free(x.errors);
     return st;
 }

@@ -5,6 +5,8 @@
  * begins as soon as the start is scored, with what needs no call (mipro_search.c). */
 #include "optimizer/mipro.h"
 
+#include <stdlib.h>
+
 static dm_status make_plan(dm_arena *a, const dm_compile_input *in, dm_mipro_plan *plan,
                            dm_error *err)
 {
@@ -54,6 +56,25 @@ static dm_future *sample(dm_pool *p, const dm_compile_input *in)
     return dm_propose_sample(p, in, &plan);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* What the plan picked of the validation set, in the set's own order. */
+static const dm_dataset *validates(dm_arena *a, const dm_compile_input *in)
+{
+    dm_mipro_plan plan;
+    if (make_plan(a, in, &plan, NULL) != DM_OK)
+        return NULL;
+    size_t *rows = dm_arena_alloc_n(a, plan.n_val, sizeof *rows);
+    for (size_t i = 0; i < plan.n_val; i++)
+        rows[i] = plan.val[i];
+    qsort(rows, plan.n_val, sizeof *rows, by_number);
+    return dm_dataset_pick(a, in->valset, rows, plan.n_val);
+}
+
 static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)
 {
     dm_arena *a = dm_pool_arena(p);
@@ -92,6 +113,8 @@ const dm_optimizer dm_optimizer_mipro_v2 = {
     .few_train = 100,
     .few_val = 50,
     .demos = dm_bootstrap_demos,
+    .validates = validates,
+    .labeled = dm_bootstrap_labeled,
     .check = dm_mipro_check,
     .fits = fits,
     .limit = limit,

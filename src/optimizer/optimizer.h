@@ -20,7 +20,9 @@ typedef struct dm_params {
     bool has_seed;
     int64_t seed;
     bool has_max_errors;
-    int64_t max_errors; /* program and metric errors, never transport; default none */
+    /* Examples that may fail, but for the server's fault: in each bootstrapping pass (10 where it
+     * is not given), and in each candidate's evaluation where it is. */
+    int64_t max_errors;
 } dm_params;
 
 /* ---- the table of an optimizer's parameters ---- */
@@ -79,6 +81,12 @@ struct dm_optimizer {
     dm_valset_rule valset;
     size_t few_train, few_val; /* fewer examples than these are few; 0: any number will do */
     size_t (*demos)(const dm_params *p); /* that its candidates show at the most */
+    /* The examples that the start program is scored on, in the data's order. NULL: the validation
+     * set. */
+    const dm_dataset *(*validates)(dm_arena *a, const dm_compile_input *in);
+    /* A candidate with demonstrations that takes no call to make. NULL, or without any: it makes
+     * none. */
+    const dm_candidate *(*labeled)(dm_arena *a, const dm_compile_input *in);
     /* Once all are read: what goes together among them, and defaults that depend on others. at:
      * their object. NULL: nothing to do. */
     dm_status (*check)(const dm_at *at, dm_params *p, dm_error *err);
@@ -126,6 +134,9 @@ struct dm_compile_input {
     bool teacher_compiled; /* the teacher comes from a program file: its demos are used as they are
                             */
     const dm_dataset *trainset, *valset; /* the same: there is no other */
+    const dm_dataset
+        *testset; /* what start and winner are scored on at the end; NULL: there is none
+                   */
 };
 
 typedef struct dm_scored {

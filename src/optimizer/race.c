@@ -105,7 +105,7 @@ static dm_status take(racing *r, const block *b, dm_error *err)
     runner *c = &r->runners[b->unit.candidate];
     dm_status st = dm_pool_wait(r->pool, b->future, &results, err);
     if (st == DM_OK)
-        st = dm_count_errors(r->in->params, results, b->unit.n, &c->errors, err);
+        st = dm_count_errors(r->pool, r->in->params, results, b->unit.n, &c->errors, err);
     if (st != DM_OK)
         return st;
     double *scores = dm_alloc_n(b->unit.n, sizeof *scores);

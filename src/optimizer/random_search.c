@@ -64,6 +64,14 @@ static dm_status bootstrap_shuffled(trial *t, dm_train train, dm_error *err)
     return bootstrap(t, shuffled, size, err);
 }
 
+/* Seed -2. */
+static const dm_candidate *labeled(dm_arena *a, const dm_compile_input *in)
+{
+    const dm_random_search_params *p = (const dm_random_search_params *)in->params;
+    return dm_label(a, in->student, dm_train_of(a, in->trainset), p->demos.max_labeled_demos,
+                    p->labeled_sample, dm_seed_of(in->params));
+}
+
 static dm_status make_candidate(dm_pool *pool, void *arg, dm_error *err)
 {
     trial *t = arg;
@@ -74,8 +82,7 @@ static dm_status make_candidate(dm_pool *pool, void *arg, dm_error *err)
     if (t->number == -3)
         t->candidate = dm_candidate_seal(dm_reset_copy(a, t->in->student));
     else if (t->number == -2)
-        t->candidate = dm_label(a, t->in->student, train, p->demos.max_labeled_demos,
-                                p->labeled_sample, dm_seed_of(t->in->params));
+        t->candidate = labeled(a, t->in);
     else if (t->number == -1)
         st = bootstrap(t, train, p->demos.max_bootstrapped_demos, err);
     else
@@ -95,8 +102,9 @@ static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *e
     dm_status st = dm_pool_wait(pool, f, &t->results, err);
     if (st == DM_OK && t->number == -3)
         dm_tell_start(t->results, t->in->valset->n, t->in->trainset->n);
-    return st == DM_OK ? dm_count_errors(t->in->params, t->results, t->in->valset->n, &errors, err)
-                       : st;
+    return st == DM_OK
+               ? dm_count_errors(pool, t->in->params, t->results, t->in->valset->n, &errors, err)
+               : st;
 }
 
 static dm_status run_trial(dm_pool *pool, void *arg, dm_error *err)
@@ -224,6 +232,7 @@ const dm_optimizer dm_optimizer_random_search = {
     .few_train = 20,
     .few_val = 50,
     .demos = dm_bootstrap_demos,
+    .labeled = labeled,
     .check = dm_random_search_check,
     .plan = dm_random_search_plan,
     .run = run,

@@ -54,6 +54,7 @@ typedef struct dm_cell {
     int32_t worker;
     uint8_t tries, phase;
     bool replayed : 1;
+    bool good : 1;    /* it is done, without a fault */
     bool replied : 1; /* it is done, and the model replied to its last call */
     bool out : 1; /* it takes a place at worker; also when it is done by another's late result */
 } dm_cell;
@@ -79,6 +80,7 @@ typedef struct dm_state { /* a candidate with how it is run */
 typedef struct dm_progress { /* of a phase, for people only */
     struct dm_progress *next;
     const char *phase;
+    unsigned number;    /* of the phase: what is left of an earlier one counts no more */
     size_t done, total; /* examples; total 0: not known */
     double mean_sum;    /* of the newest evaluations */
     size_t mean_n;
@@ -92,6 +94,8 @@ struct dm_future {
     bool cancelled;
     dm_account *account;
     dm_progress *progress;
+    unsigned phase; /* of progress, when it was submitted */
+    bool chain;     /* not scored, or traced: what a phase's total does not count */
 };
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;

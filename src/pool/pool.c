@@ -141,6 +141,8 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
     f->state = dm_pool_state(p, w);
     f->account = account(p);
     f->progress = p->running ? p->running->progress : &p->progress;
+    f->phase = f->progress->number;
+    f->chain = w->trace || !w->scored;
     for (size_t i = 0; i < n; i++) {
         bool made;
         f->cells[i] = dm_pool_cell(p, f->state, examples[i], &made);
@@ -178,21 +180,52 @@ static bool is_done(const dm_pool *p, const void *what)
     return f->n_done == f->n || dm_account_cut(f->account);
 }
 
-dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)
+/* Why a wait has ended that did not get what it waited for. */
+static dm_status why_not(const dm_pool *p, dm_error *err)
 {
-    dm_wait_until(p, is_done, f, false);
-    if (f->n_done == f->n) {
-        make_results(p, f);
-        *results = f->results;
-        return DM_OK;
-    }
-    *results = NULL;
     if (p->failed) {
         if (err)
             *err = p->error;
         return p->failed;
     }
     return p->stop ? (dm_status)p->stop : DM_STOP_BUDGET;
+}
+
+dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results, dm_error *err)
+{
+    dm_wait_until(p, is_done, f, false);
+    *results = NULL;
+    if (f->n_done < f->n)
+        return why_not(p, err);
+    make_results(p, f);
+    *results = f->results;
+    return DM_OK;
+}
+
+static bool has_one(const dm_pool *p, const dm_future *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (p->cells[f->cells[i]]->phase == DM_CELL_DONE && p->cells[f->cells[i]]->good)
+            return true;
+    return false;
+}
+
+static bool is_done_or_has_one(const dm_pool *p, const void *what)
+{
+    const dm_future *f = what;
+    return is_done(p, f) || (!dm_ledger_capped(p->budget.ledger) && has_one(p, f));
+}
+
+dm_status dm_pool_wait_for_one(dm_pool *p, dm_future *f, bool *one, dm_error *err)
+{
+    dm_wait_until(p, is_done_or_has_one, f, false);
+    *one = has_one(p, f);
+    return *one || f->n_done == f->n ? DM_OK : why_not(p, err);
+}
+
+const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role)
+{
+    return p->models[p->model_of[role]].config;
 }
 
 void dm_pool_cancel(dm_pool *p, dm_future *f)

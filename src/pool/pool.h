@@ -22,6 +22,7 @@ typedef struct dm_result {
     dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
     const dm_step *steps; /* [n_steps], when work.trace */
     const char *error;    /* NULL, or what went wrong */
+    int64_t cut, reasoning; /* tokens, with starved */
     uint32_t n_steps;
     dm_fault fault : 8;
     /* Whether it has a score by itself. False where the example could not be had (src/README.md
@@ -33,6 +34,7 @@ typedef struct dm_result {
     /* JSON fallback used; finish_reason length; from the journal */
     bool fallback : 1, truncated : 1, replayed : 1;
     uint8_t formats : 3; /* what it found out of its model, see runner.h */
+    bool starved : 1;    /* cut while the model was still thinking (runner.h) */
 } dm_result;
 
 /* Runs work on n examples. Equal work on an equal example is done once in a run. The future and its
@@ -45,6 +47,10 @@ dm_future *dm_pool_evaluate(dm_pool *p, const dm_work *w, const dm_dataset *set)
  * that reason: return what is best so far. < 0: the run has failed. */
 dm_status dm_pool_wait(dm_pool *p, dm_future *f, const dm_result **results,
                        dm_error *err) DM_MUST_USE;
+/* Waits until one of f's examples came to an answer, or all have come to none: which of the two is
+ * a matter of the answers alone, only how long it takes is not. Under a cap it waits for all, so
+ * that what is left to others is the same too. */
+dm_status dm_pool_wait_for_one(dm_pool *p, dm_future *f, bool *one, dm_error *err) DM_MUST_USE;
 void dm_pool_cancel(dm_pool *p, dm_future *f); /* nobody will wait for f */
 
 /* A strand: a straight-line function of its own beside the caller, resumed when the future that it
@@ -73,6 +79,8 @@ bool dm_pool_share_is_used(const dm_pool *p);
 /* What s (NULL: the whole run) and all that it started were charged, each piece of work once,
  * whoever had it made. In a join's wake: what comes later of it is not there. */
 dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
+
+const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 

@@ -14,6 +14,7 @@ void dm_pool_phase(dm_pool *p, const char *name, size_t units)
         p->progress.next = g;
     }
     *g = (dm_progress){.next = g->next,
+                       .number = g->number + 1,
                        .phase = dm_arena_printf(p->arena, "%s", name),
                        .total = units};
 }

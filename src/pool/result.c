@@ -36,6 +36,7 @@ static void write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->untold);
     dm_write_int(w, u->odd);
     dm_write_int(w, u->written);
+    dm_write_int(w, u->reasoning);
 }
 
 static dm_usage read_usage(dm_reader *r)
@@ -54,6 +55,8 @@ static dm_usage read_usage(dm_reader *r)
         u.odd = dm_read_int(&in);
     if (in.at < in.n)
         u.written = dm_read_int(&in);
+    if (in.at < in.n)
+        u.reasoning = dm_read_int(&in);
     return u;
 }
 
@@ -108,7 +111,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, 9);
+    dm_write_array(w, r->starved ? 11 : 9);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -124,6 +127,10 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_bool(w, r->truncated);
     dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
     dm_write_int(w, r->formats);
+    if (!r->starved)
+        return;
+    dm_write_int(w, r->cut);
+    dm_write_int(w, r->reasoning);
 }
 
 static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
@@ -182,6 +189,11 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
         if (in.at < in.n) /* journals of before have none */
             out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
+        out->starved = in.at < in.n;
+        if (out->starved) {
+            out->cut = dm_read_int(&in);
+            out->reasoning = dm_read_int(&in);
+        }
         judge(out, failure_score);
         ok = !rec.bad;
     }

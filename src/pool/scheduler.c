@@ -34,8 +34,10 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
 
 static void one_more(dm_future *f)
 {
+    dm_progress *g = f->progress;
     f->n_done++;
-    f->progress->done++;
+    if (f->phase == g->number && !(f->chain && g->total))
+        g->done++;
 }
 
 /* The futures of the account that wait for the cell. */
@@ -110,6 +112,7 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
     c->phase = DM_CELL_DONE;
+    c->good = r->fault == DM_FAULT_NONE;
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
                  r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM &&
                  r->fault != DM_FAULT_DENIED;

@@ -152,7 +152,8 @@ void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double 
     }
     p->last = now;
     p->last_calls = s->usage.requests;
-    dm_buf_printf(b, "%s %zu", s->phase, s->done);
+    size_t done = s->total && s->done > s->total ? s->total : s->done; /* the total was a guess */
+    dm_buf_printf(b, "%s %zu", s->phase, done);
     if (s->total)
         dm_buf_printf(b, "/%zu", s->total);
     if (!isnan(s->mean))

@@ -3,6 +3,7 @@
 #include "runner/prepared.h"
 
 #include <math.h>
+#include <string.h>
 
 struct dm_run {
     dm_runner *runner;
@@ -244,7 +245,22 @@ static bool asked_without(dm_run *run)
     return true;
 }
 
-static void take_answer(dm_run *run, dm_str content, bool truncated)
+/* A model that thinks was cut before it came to an answer: no demonstration mends that. Its
+ * thoughts are told as tokens, or are missing, or stand in the answer. */
+static bool is_starved(dm_str content, bool truncated, const dm_usage *usage)
+{
+    static const char begin[] = "<think>", end[] = "</think>";
+    size_t blank = 0;
+    while (blank < content.n && strchr(" \t\r\n", content.p[blank]))
+        blank++;
+    const char *p = content.p + blank;
+    size_t n = content.n - blank;
+    bool thinks = n >= strlen(begin) && memcmp(p, begin, strlen(begin)) == 0;
+    return truncated && (n == 0 || 2 * usage->reasoning > usage->completion ||
+                         (thinks && !memmem(p, n, end, strlen(end))));
+}
+
+static void take_answer(dm_run *run, dm_str content, bool truncated, const dm_usage *usage)
 {
     const dm_value *outputs = NULL;
     dm_error err = {DM_OK, ""};
@@ -263,6 +279,9 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
         run->result.fallback = true;
         ask(run);
     } else {
+        run->result.starved = is_starved(content, truncated, usage);
+        run->result.cut = usage->completion;
+        run->result.reasoning = usage->reasoning;
         fail(run, DM_FAULT_PARSE, err.text);
     }
 }
@@ -290,7 +309,7 @@ static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
     run->untold = true;
     run->odd_before = 0; /* of the call that is answered now */
     run->call++;
-    take_answer(run, content, truncated);
+    take_answer(run, content, truncated, &usage);
 }
 
 static void called(void *user, const dm_lm_answer *answer)
@@ -405,7 +424,7 @@ static void ask(dm_run *run)
     const dm_answer *given = run->held ? NULL : given_answer(run);
     if (given) {
         run->call++;
-        take_answer(run, given->content, given->truncated);
+        take_answer(run, given->content, given->truncated, &given->usage);
         return;
     }
     dm_lm_request *r = &run->request;

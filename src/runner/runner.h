@@ -52,6 +52,10 @@ typedef struct dm_run_result { /* valid during the callback */
     /* What it found out (dm_run_formats): those that are refused, and DM_FORMATS_ASKED when that is
      * all of them. */
     unsigned formats;
+    /* It does not parse since it was cut at max_tokens while the model was still thinking: after so
+     * many tokens, of them reasoning (0: not told). */
+    bool starved;
+    int64_t cut, reasoning;
     const char *error; /* NULL: none */
 } dm_run_result;
 

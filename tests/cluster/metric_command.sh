@@ -134,15 +134,17 @@ tried() { # tried METRIC WORDS
 	if run 0 "$PROGRAM" check "$DIR/job.json" && grep -qF -- "$2" "$DIR/out"; then ok "$1: $(grep '^metric' "$DIR/out")"; else not_ok "$1 is noticed" "$DIR/out" "$DIR/err"; fi
 }
 tried constant "right and wrong answers score the same (1)"
-tried wrong "score the same (0)"
-tried half "score below 1 in 8 of 8 examples (0.5)"
-tried broken "no field 'label'"
+tried half "score below 1 in 80 of 80 examples (0.5)"
+job wrong
+check "wrong: no label scores, so check fails" run 65 "$PROGRAM" check "$DIR/job.json"
+check "and says so" sh -c "grep -qF 'score the same (0)' '$DIR/out' && grep -qF 'every label scores 0' '$DIR/err'"
 refused() { # refused METRIC WORDS: it does not run, so nothing else does
 	job "$1"
 	if run 65 "$PROGRAM" check "$DIR/job.json" && said "$2" && run 65 "$PROGRAM" compile "$DIR/job.json" --fresh && said "$2"; then
 		ok "$1 is refused: $(tail -1 "$DIR/err" | cut -c1-200)"
 	else not_ok "$1 is refused" "$DIR/out" "$DIR/err"; fi
 }
+refused broken "no field 'label'"
 refused nonesuch "mine:nonesuch cannot be loaded: AttributeError"
 job boolean
 run 0 "$PROGRAM" check "$DIR/job.json"

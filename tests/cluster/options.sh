@@ -153,6 +153,7 @@ row() {
 	input) changes says show first/program.json --messages --input=question=a -- --input=question=b ;;
 	input-json) changes says show first/program.json --messages -- '--input-json={"question": "b"}' ;;
 	inputs-file) see with run first/program.json --job=job.json --inputs-file val.jsonl && [ "$(wc -l <with.out)" = 12 ] ;;
+	live) changes asks check job.json -- --live ;;
 	messages) changes says show first/program.json --input=question=a -- --messages ;;
 	verbose) changes says eval bare.json --metric="$TALKING" -- --verbose ;;
 	lm.model) changes asks $E -- --$1=hosted_vllm/other ;;

@@ -27,10 +27,14 @@ void mock_put_escaped(dm_buf *b, dm_str s)
     dm_buf_char(b, '"');
 }
 
-static void completion(dm_buf *b, const mock_out *o, dm_str content, const char *finish)
+#define THOUGHT 480 /* tokens of 500, of a model that thinks */
+
+static void completion(dm_buf *b, const mock_out *o, dm_str content, const char *finish,
+                       bool thinks)
 {
-    size_t prompt = o->prompt_tokens,
-           tokens = o->completion_tokens ? o->completion_tokens : (content.n + 3) / 4;
+    size_t prompt = o->prompt_tokens, tokens = o->completion_tokens ? o->completion_tokens
+                                               : thinks             ? 500
+                                                                    : (content.n + 3) / 4;
     dm_buf_text(b, "{\"id\":\"mock\",\"object\":\"chat.completion\",\"model\":");
     mock_put_escaped(b, dm_str_of(o->request->model));
     dm_buf_text(b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -47,6 +51,8 @@ static void completion(dm_buf *b, const mock_out *o, dm_str content, const char 
                   prompt, tokens, prompt + tokens);
     if (o->cached_tokens)
         dm_buf_printf(b, ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}", o->cached_tokens);
+    if (thinks)
+        dm_buf_printf(b, ",\"completion_tokens_details\":{\"reasoning_tokens\":%d}", THOUGHT);
     dm_buf_text(b, "}}");
 }
 
@@ -85,7 +91,7 @@ int mock_send_completion(mock_conn *c, const mock_out *o)
 {
     dm_buf b;
     dm_buf_init(&b, MOCK_CEILING);
-    completion(&b, o, o->content, o->finish);
+    completion(&b, o, o->content, o->finish, false);
     int status = send_body(c, 200, "", dm_buf_view(&b), o->delay);
     dm_buf_free(&b);
     return status;
@@ -111,6 +117,9 @@ static const struct error {
     {"408", 408, "timeout", "null", "timeout"},
     {"425", 425, "too_early", "null", "too early"},
     {"400", 400, "invalid_request_error", "\"bad_request\"", "this request is refused"},
+    {"400_temperature", 400, "invalid_request_error", "\"unsupported_value\"",
+     "Unsupported value: 'temperature' does not support 0 with this model."},
+    {"400_format", 400, "invalid_request_error", "null", "response_format is not supported"},
     {"422", 422, "invalid_request_error", "null", "this request cannot be processed"},
     {"401", 401, "invalid_request_error", "\"invalid_api_key\"", "Incorrect API key provided"},
     {"403", 403, "permission_error", "\"forbidden\"", "forbidden"},
@@ -127,7 +136,8 @@ static const struct error {
 
 /* Answers of status 200 whose HTTP is right and whose completion is another one. */
 static const char *const wrong_completions[] = {"null_content", "empty_content", "filter_reason",
-                                                "length",       "no_parse",      "garbage"};
+                                                "length",       "no_parse",      "garbage",
+                                                "thinks"};
 /* And those whose body, length or connection is not. */
 static const char *const wrong_bodies[] = {"truncated_json",
                                            "wrong_json",
@@ -448,12 +458,15 @@ int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const 
         put_date(headers, sizeof headers, f->retry_after);
     else if (strcmp(kind, "redirect") == 0)
         snprintf(headers, sizeof headers, "Location: http://127.0.0.2:9/v1\r\n");
-    if (e)
+    if (e && (o->request->format || strcmp(kind, "400_format") != 0))
         return mock_send_error(c, e->status, headers, e->type, e->code, e->message, o->delay);
 
     dm_str content = o->content;
     const char *finish = o->finish;
-    if (strcmp(kind, "null_content") == 0)
+    bool thinks = strcmp(kind, "thinks") == 0;
+    if (thinks)
+        finish = "length";
+    if (thinks || strcmp(kind, "null_content") == 0)
         content = (dm_str){NULL, 0};
     else if (strcmp(kind, "empty_content") == 0)
         content.n = 0;
@@ -466,7 +479,7 @@ int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const 
         content = mock_echo().n ? mock_echo() : DM_STR("I would rather not say.");
     dm_buf b;
     dm_buf_init(&b, MOCK_CEILING);
-    completion(&b, o, content, finish);
+    completion(&b, o, content, finish, thinks);
     dm_str body = dm_buf_view(&b);
     int status = in_list(wrong_bodies, N_OF(wrong_bodies), dm_str_of(kind))
                      ? send_wrong_body(c, kind, body, o->delay, f->slow)

@@ -110,6 +110,7 @@ bool mock_request_read(mock_request *r, dm_str body)
     if (!most)
         most = cJSON_GetObjectItemCaseSensitive(root, "max_completion_tokens");
     size_t n = (size_t)cJSON_GetArraySize(messages);
+    r->format = cJSON_GetObjectItemCaseSensitive(root, "response_format") != NULL;
     r->hash = hash_body(body);
     r->system = dm_copy_string("");
     r->user = dm_copy_string("");

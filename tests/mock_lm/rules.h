@@ -15,7 +15,8 @@ typedef struct mock_request { /* what a rule sees; strings are the body's, unesc
         char name[64], type[128]; /* type: Python's text; empty for str */
     } fields[MAX_FIELDS];         /* outputs that are asked for */
     size_t n_fields;
-    bool json; /* JSON mode */
+    bool json;   /* JSON mode, by its prompt */
+    bool format; /* response_format is asked for */
     char *model;
     double temperature; /* -1: not given */
     long max_tokens;    /* -1: not given */
