@@ -304,6 +304,12 @@ Test(ensemble, the_guard_takes_gains_and_refuses_noise)
     }
     cr_expect_geq(taken, 30, "%zu of 40", taken);
     cr_expect_eq(noise, 0, "%zu of 40", noise);
+    made same = ballots(4, 100, alike, 3, 1);
+    memset(same.class, 0, 400 * sizeof *same.class);
+    for (size_t k = 0; k < 400; k++)
+        same.score[k] = 1;
+    dm_guard none = dm_committee_guarded(&same.b, dm_committee_top, 4, 1, &c);
+    cr_expect(none.verdict == DM_GUARD_NOISE && none.gain == 0 && none.se == 0 && c.n == 4);
     made d = ballots(4, 100, one, 3, 7);
     dm_guard g = dm_committee_guarded(&d.b, dm_committee_choose, 5, 1, &c);
     cr_expect(g.verdict == DM_GUARD_ONE || g.verdict == DM_GUARD_NOISE);
@@ -403,6 +409,25 @@ Test(ensemble, two_experts_are_told_apart_by_the_input)
     }
     g = dm_router_guarded(router_of(false));
     cr_expect(g.verdict == DM_GUARD_ONE || g.verdict == DM_GUARD_NOISE);
+}
+
+/* What members score has nothing to do with the input: no more is accepted than one-sided 95 %
+ * let through. */
+Test(ensemble, the_router_is_refused_where_inputs_tell_nothing)
+{
+    dm_features rows[60];
+    double score[8 * 60];
+    size_t taken = 0;
+    for (size_t i = 0; i < 60; i++)
+        rows[i] = features(question(i));
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        for (size_t i = 0; i < 8 * 60; i++)
+            score[i] = dm_draw_double(seed, 7, i) < .5;
+        taken +=
+            dm_router_guarded(dm_router_new(arena, rows, score, 8, 60)).verdict == DM_GUARD_GAINS;
+    }
+    cr_expect_leq(taken, 4, "%zu of 100", taken);
+    printf("a router where inputs tell nothing: accepted in %zu of 100\n", taken);
 }
 
 Test(ensemble, a_router_is_the_same_behind_a_file)
