@@ -2,7 +2,6 @@
 #include "base/random.h"
 #include "json/json.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,76 +138,27 @@ static dm_status ask(election *r, const size_t *upto, dm_error *err)
 
 /* ---- counting ---- */
 
-/* No answer by the way: nobody's fault who votes. */
-static bool got_nothing(const dm_result *r)
+static dm_verdict verdict_of(const election *r, const input *in)
 {
-    return r->fault == DM_FAULT_TRANSPORT || r->fault == DM_FAULT_ENDPOINT;
-}
-
-/* What a member says; NULL: it failed, so it has no vote. A metric's failure is not its own. */
-static const dm_value *value_of(dm_arena *a, const dm_result *r, dm_str field)
-{
-    if (!r->outputs.p || (r->fault != DM_FAULT_NONE && r->fault != DM_FAULT_METRIC))
-        return NULL;
-    return dm_value_get_str(dm_json_read(a, r->outputs, NULL), field);
-}
-
-typedef struct count {
-    size_t voter; /* whose prediction it is; DM_ABSTAINS; DM_NOBODY */
-    bool open;    /* those that were not asked can change it */
-    bool absent;  /* strict: a member got no answer */
-} count;
-
-static count count_votes(const election *r, const input *in)
-{
-    const dm_ensemble *e = r->e;
-    dm_arena *a = dm_arena_new(0);
-    const dm_value *values[DM_COMMITTEE_MOST];
     uint32_t votes[DM_COMMITTEE_MOST];
-    int class[DM_COMMITTEE_MOST];
-    count c = {DM_NOBODY, false, false};
     for (size_t k = 0; k < in->n; k++)
         votes[k] = in->voters[k].votes;
-    for (size_t k = 0; k < in->asked; k++) {
-        values[k] = value_of(a, in->results[k], e->field);
-        c.absent |= r->how->strict && got_nothing(in->results[k]);
-    }
-    dm_vote_classes(values, in->asked, dm_reduce_as_text(e->reduce, e->exact_field), class);
-    c.voter = dm_vote(e->reduce, class, votes, in->asked);
-    c.open = !c.absent && dm_vote_is_open(e->reduce, class, votes, in->asked, in->n);
-    dm_arena_free(a);
-    return c;
-}
-
-/* Why there is no prediction: who counts says it before who does not. */
-static const dm_result *failure(const input *in, bool absent)
-{
-    for (size_t k = 0; k < in->asked; k++)
-        if (absent ? got_nothing(in->results[k]) : in->results[k]->present)
-            return in->results[k];
-    return in->results[0];
+    return dm_ensemble_verdict(r->e, in->results, votes, in->asked, in->n, r->how->strict);
 }
 
 static void settle(const election *r, size_t i, dm_asked *out)
 {
     const input *in = &r->inputs[i];
-    count c = count_votes(r, in);
-    bool without = false;
+    dm_verdict v = verdict_of(r, in);
+    bool without = false, voted = v.voter != DM_NOBODY && v.voter != DM_ABSTAINS;
     for (size_t k = 0; k < in->asked; k++)
-        without |= got_nothing(in->results[k]);
+        without |= dm_got_nothing(in->results[k]);
     out->runs += in->asked;
     out->all += in->n;
     out->without += without;
-    out->member[i] = c.absent ? DM_NOBODY : c.voter;
-    if (c.absent || c.voter == DM_NOBODY) {
-        out->results[i] = *failure(in, c.absent);
-    } else if (c.voter == DM_ABSTAINS) {
-        out->results[i] = (dm_result){.score = NAN, .outputs = {NULL, 0}};
-        out->abstained++;
-    } else {
-        out->results[i] = *in->results[c.voter];
-        out->member[i] = in->voters[c.voter].member;
-    }
+    out->abstained += v.voter == DM_ABSTAINS;
+    out->results[i] = v.result;
+    out->member[i] = voted ? in->voters[v.voter].member : v.voter;
 }
 
 static size_t first_wave(const election *r, const input *in)
@@ -232,7 +182,7 @@ dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how
         upto[i] = first_wave(&r, &r.inputs[i]);
     dm_status st = ask(&r, upto, err);
     for (size_t i = 0; i < set->n && st == DM_OK; i++)
-        if (count_votes(&r, &r.inputs[i]).open) {
+        if (verdict_of(&r, &r.inputs[i]).open) {
             upto[i] = r.inputs[i].n;
             out->second++;
         }

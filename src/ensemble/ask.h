@@ -3,8 +3,7 @@
 #ifndef DM_ENSEMBLE_ASK_H
 #define DM_ENSEMBLE_ASK_H
 
-#include "ensemble/file.h"
-#include "pool/pool.h"
+#include "ensemble/results.h"
 
 typedef struct dm_asking {
     bool scored; /* the metric is run on what members answer */

@@ -243,3 +243,83 @@ Test(ensemble_ask, members_may_be_of_several_programs)
     dm_pool_free(out.pool);
     dm_arena_free(s.w.arena);
 }
+
+/* ---- verdicts from results that were made by hand ---- */
+
+static dm_result result_of(const char *outputs, dm_fault fault, double score)
+{
+    bool absent = fault == DM_FAULT_TRANSPORT || fault == DM_FAULT_ENDPOINT ||
+                  fault == DM_FAULT_REFUSED || fault == DM_FAULT_FILTER;
+    return (dm_result){.outputs = outputs ? dm_str_of(outputs) : (dm_str){NULL, 0},
+                       .fault = fault,
+                       .score = absent ? NAN : score,
+                       .present = !absent};
+}
+
+#define SAYS(text) result_of("{\"answer\": \"" text "\"}", DM_FAULT_NONE, 1)
+
+static dm_verdict verdict(const dm_ensemble *e, const dm_result *a, const dm_result *b,
+                          const dm_result *c, bool strict)
+{
+    static const uint32_t votes[3] = {2, 1, 1};
+    const dm_result *all[3] = {a, b, c};
+    return dm_ensemble_verdict(e, all, votes, 3, 3, strict);
+}
+
+Test(ensemble_ask, by_the_way_an_example_is_absent_and_run_lets_the_others_vote)
+{
+    dm_ensemble e = {.reduce = DM_REDUCE_MAJORITY, .field = DM_STR("answer")};
+    dm_result x = SAYS("x"), y = SAYS("y"), lost = result_of(NULL, DM_FAULT_TRANSPORT, 0),
+              closed = result_of(NULL, DM_FAULT_ENDPOINT, 0),
+              parse = result_of(NULL, DM_FAULT_PARSE, .125),
+              refused = result_of(NULL, DM_FAULT_REFUSED, 0),
+              metric = result_of("{\"answer\": \"m\"}", DM_FAULT_METRIC, .125);
+    dm_verdict v = verdict(&e, &lost, &x, &y, true);
+    cr_expect(v.absent && v.voter == DM_NOBODY && !v.result.present);
+    cr_expect_eq(v.result.fault, DM_FAULT_TRANSPORT);
+    v = verdict(&e, &x, &y, &closed, true);
+    cr_expect(v.absent && v.result.fault == DM_FAULT_ENDPOINT);
+    v = verdict(&e, &lost, &x, &y, false);
+    cr_expect(!v.absent && v.voter == 1, "those vote that answered");
+    v = verdict(&e, &lost, &closed, &lost, false);
+    cr_expect(v.voter == DM_NOBODY && v.result.fault == DM_FAULT_TRANSPORT);
+    for (int strict = 0; strict < 2; strict++) {
+        v = verdict(&e, &parse, &x, &y, strict);
+        cr_expect(v.voter == 1 && v.result.score == 1, "its own fault: no vote");
+        v = verdict(&e, &refused, &x, &x, strict);
+        cr_expect(v.voter == 1 && v.result.present, "refused, where another got an answer");
+        v = verdict(&e, &refused, &parse, &parse, strict);
+        cr_expect(v.voter == DM_NOBODY && v.result.fault == DM_FAULT_PARSE && v.result.present);
+        cr_expect_eq(v.result.score, .125);
+        v = verdict(&e, &refused, &refused, &refused, strict);
+        cr_expect(v.voter == DM_NOBODY && !v.result.present);
+        v = verdict(&e, &metric, &x, &y, strict);
+        cr_expect(v.voter == 0 && v.result.fault == DM_FAULT_METRIC, "it has an answer");
+    }
+}
+
+Test(ensemble_ask, ballots_are_what_candidates_gave)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_result rows[3][3] = {{SAYS("x"), SAYS("A"), SAYS("x")},
+                            {SAYS("X."), SAYS("z"), result_of(NULL, DM_FAULT_PARSE, .125)},
+                            {SAYS("y"), SAYS("z"), result_of(NULL, DM_FAULT_REFUSED, 0)}};
+    const dm_result *results[3] = {rows[0], rows[1], rows[2]};
+    static const int as_text[3][3] = {{0, DM_NO_VOTE, 0},
+                                      {0, 0, DM_NO_ANSWER},
+                                      {1, 0, DM_NO_ANSWER}},
+                     exact[3][3] = {{0, 0, 0}, {1, 1, DM_NO_ANSWER}, {2, 1, DM_NO_ANSWER}};
+    bool in_demos[9] = {false};
+    for (int k = 0; k < 2; k++) {
+        dm_ballots b = dm_ballots_of(a, results, 3, 3, DM_STR("answer"), k == 0, in_demos);
+        for (size_t j = 0; j < 3; j++)
+            for (size_t i = 0; i < 3; i++)
+                cr_expect_eq(b.class[3 * j + i], k ? exact[j][i] : as_text[j][i], "%zu %zu", j, i);
+        cr_expect(b.usable[0] && b.usable[1] && !b.usable[2], "one row is absent for one");
+        cr_expect_eq(b.score[3 * 1 + 2], .125);
+    }
+    in_demos[3 * 2 + 1] = true;
+    dm_ballots b = dm_ballots_of(a, results, 3, 3, DM_STR("answer"), true, in_demos);
+    cr_expect(b.usable[0] && !b.usable[1]);
+    dm_arena_free(a);
+}
