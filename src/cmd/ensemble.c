@@ -61,17 +61,17 @@ static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_p
 static dm_status read_rule(dm_arena *a, const dm_command_line *line, dm_ensemble_rule *rule,
                            dm_error *err)
 {
-    static const char *const flags[][2] = {{"reduce", "reduce"},
-                                           {"field", "field"},
-                                           {"size", "size"},
-                                           {"size-draw", "size_draw"}};
+    enum { SIZE };
+    static const char *const flags[] = {[SIZE] = "size", "reduce", "field", "size_draw"};
     dm_value *d = dm_value_dict(a);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        const dm_value *v = dm_value_get(line->flags, flags[i][0]);
-        const dm_value *number =
-            v && dm_str_is(dm_str_of(flags[i][0]), "size") ? dm_json_read(a, v->text, NULL) : NULL;
-        if (v)
-            dm_value_set(a, d, dm_str_of(flags[i][1]), number ? number : v);
+        const dm_value *v = dm_value_get(line->flags, flags[i]);
+        dm_value *number = v && i == SIZE ? dm_json_read(a, v->text, NULL) : NULL;
+        dm_value *given = number ? number : v ? dm_value_string(a, v->text) : NULL;
+        if (!given)
+            continue;
+        given->line = DM_LINE_FLAG;
+        dm_value_set(a, d, dm_str_of(flags[i]), given);
     }
     dm_at at = dm_at_root(d, "command line", DM_E_USAGE);
     dm_status st = dm_ensemble_rule_read(&at, rule, err);

@@ -97,7 +97,7 @@ static const dm_option rows[] = {
     {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},
     {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K",
      "only K of the programs are asked for an input (all)"},
-    {"size-draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",
+    {"size_draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",
      "which: by hash of the input, or from Python's stream as DSPy does (hash)"},
     {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_ENSEMBLE, "FILE",
      "job file that gives signature, model and adapter"},
