@@ -46,6 +46,10 @@ static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_p
         const dm_ensemble *several = NULL;
         const dm_value *provenance = NULL;
         st = dm_program_file_read(a, line->files[i], program, &one, &several, &provenance, err);
+        if (st == DM_OK && several && several->more && dm_value_get(several->more, "lms"))
+            st = dm_fail(err, DM_E_DATA,
+                         "%s: its members have models of their own, which would be lost",
+                         line->files[i]);
         for (size_t k = 0; several && k < several->all && st == DM_OK; k++)
             st = add(m, line->files[i], several->members[several->list[k]], err);
         if (st == DM_OK && !several)

@@ -89,9 +89,7 @@ static const dm_option rows[] = {
     {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",
      "trainset, valset or testset (testset if there is one)"},
     {"waves", DM_OPT_FLAG, DM_FOR_EVAL | DM_FOR_RUN, "1|2",
-     "how an ensemble's members are asked: 2: the later ones only where they can change the "
-     "answer; "
-     "1: all at once, quicker and dearer (2)"},
+     "an ensemble's later members only where they can change the answer: 2; all at once: 1 (2)"},
     {"reduce", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "RULE",
      "majority, exact or unanimous (majority; exact where the output is no str)"},
     {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},

@@ -84,23 +84,36 @@ static void put_members(dm_buf *b, const dm_ensemble *e, const dm_value *const *
     dm_buf_char(b, ']');
 }
 
-/* By equality of values. dspy.majority with normalize=None is the same, but for values that cannot
- * be hashed. */
-static void put_exact(dm_buf *b, const dm_ensemble *e)
+static void put_normalize(dm_buf *b)
 {
+    dm_buf_text(b, "from dspy.predict.aggregation import default_normalize\n\n");
+}
+
+/* By equality of values, where dspy.majority raises TypeError or needs what can be hashed; texts
+ * among them as DSPy normalises them, or as they are. */
+static void put_most_votes(dm_buf *b, const dm_ensemble *e)
+{
+    const char *value = "p[field]";
+    if (e->reduce == DM_REDUCE_MAJORITY) {
+        put_normalize(b);
+        dm_buf_text(b, "def value(v):\n"
+                       "    return default_normalize(v) if isinstance(v, str) else v\n\n");
+        value = "value(p[field])";
+    }
     dm_buf_printf(b,
                   "def most_votes(predictions, field=\"%.*s\"):\n"
-                  "    values = [p[field] for p in predictions if p[field] is not None]\n"
-                  "    best = max(values, key=values.count, default=None)\n"
-                  "    return next(p for p in predictions if p[field] == best)\n\n",
-                  DM_STR_ARG(e->field));
+                  "    values = [%s for p in predictions]\n"
+                  "    voted = [v for v in values if v is not None]\n"
+                  "    best = max(voted, key=voted.count, default=None)\n"
+                  "    return predictions[values.index(best)]\n\n",
+                  DM_STR_ARG(e->field), value);
 }
 
 static void put_unanimous(dm_buf *b, const dm_ensemble *e)
 {
     bool text = dm_reduce_as_text(e->reduce, e->exact_field);
     if (text)
-        dm_buf_text(b, "from dspy.predict.aggregation import default_normalize\n\n");
+        put_normalize(b);
     dm_buf_printf(b,
                   "def unanimous(predictions, field=\"%.*s\"):  # None where they differ\n"
                   "    values = [%s for p in predictions]\n"
@@ -145,7 +158,7 @@ static const char *put_reduce(dm_buf *b, dm_arena *a, const dm_ensemble *e)
         return "unanimous";
     }
     if (e->reduce == DM_REDUCE_EXACT || !is_text(f)) {
-        put_exact(b, e);
+        put_most_votes(b, e);
         return "most_votes";
     }
     if (f == &s->fields[s->n_inputs + s->n_outputs - 1])
