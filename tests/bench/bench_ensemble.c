@@ -41,7 +41,7 @@ static const kind KINDS[] = {
     {"ladder", 20, -.4, .9, .25, .5, .6, 0},
     {"twins", 14, -.3, .35, .12, .8, .9, 0},
     {"twinsBinary", 2, .3, .3, .12, .85, 1, 0},
-    {NULL}};
+    {.name = NULL}};
 
 typedef struct field { /* an instance: [CANDIDATES][ALL], class 0 is right */
     int *class;
