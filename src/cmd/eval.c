@@ -92,7 +92,7 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
     if (st != DM_OK)
         return dm_say_failure(&err);
     dm_asked asked;
-    dm_pool_phase(s.pool, "eval", split.set->n);
+    dm_pool_phase(s.pool, "eval", job.ensemble ? 0 : split.set->n); /* an ensemble: not known */
     st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {

@@ -85,7 +85,7 @@ static int answer(dm_session *s, const dm_asking *how, dm_dataset *examples, dm_
     const dm_result *r;
     dm_asked asked;
     int code = 0;
-    dm_pool_phase(s->pool, "run", examples->n);
+    dm_pool_phase(s->pool, "run", ensemble ? 0 : examples->n); /* an ensemble: not known */
     dm_status st = dm_ask(s, how, examples, &r, &asked, err);
     dm_session_clear_line(s);
     if (st > 0)

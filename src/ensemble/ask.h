@@ -32,7 +32,8 @@ typedef struct dm_asked {
 dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how,
                           const dm_dataset *set, dm_asked *out, dm_error *err) DM_MUST_USE;
 
-/* "3 members, 5 votes, majority: 2.31 asked an input of 3, a second time for 31.0 %": a line. */
+/* "3 members, 5 votes, majority on answer: 2.38 asked an input, 3.00 in one wave; a second wave for
+ * 37.5 %": a line. */
 void dm_asked_text(dm_buf *b, const dm_ensemble *e, const dm_asked *r, size_t n);
 dm_value *dm_asked_json(dm_arena *a, const dm_ensemble *e, const dm_asked *r, size_t n);
 

@@ -156,7 +156,9 @@ double dm_committee_score(const dm_ballots *b, const dm_committee *c, size_t row
     for (size_t k = 0; k < c->n; k++)
         class[k] = b->class[c->member[k] * b->n + row];
     size_t winner = dm_vote(DM_REDUCE_EXACT, class, c->votes, c->n);
-    return winner == DM_NOBODY ? 0 : score_of(b, c->member[winner], row);
+    if (c->n == 0)
+        return 0;
+    return score_of(b, c->member[winner == DM_NOBODY ? 0 : winner], row); /* all failed: as one */
 }
 
 /* ---- the guard ---- */

@@ -51,7 +51,8 @@ void dm_committee_choose(const dm_ballots *b, const bool *in, size_t size, dm_co
 void dm_committee_top(const dm_ballots *b, const bool *in, size_t size, dm_committee *c);
 /* The candidate with the best mean score on these rows. */
 size_t dm_committee_single(const dm_ballots *b, const bool *in);
-/* What the committee's answer on a row scores: that of the member whose prediction is returned. */
+/* What the committee's answer on a row scores: that of the member whose prediction is returned;
+ * where all failed, that of the first. */
 double dm_committee_score(const dm_ballots *b, const dm_committee *c, size_t row);
 
 typedef void dm_committee_rule(const dm_ballots *b, const bool *in, size_t size, dm_committee *c);

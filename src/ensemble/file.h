@@ -4,9 +4,10 @@
  * votes is written out twice, so that dspy.majority over them, which knows no weights, is the
  * weighted vote. What DSPy does not save stands in metadata.dspy_mpi:
  *
- *     "program": the members' program, or "ensemble": {"programs": [one for each key]} where
- *     they differ; "ensemble": {"reduce": "majority", "field": "answer", "votes": [2, 1], "size":
- * 3, "size_draw": "dspy", "router": route.h's, ... and what the writer adds} */
+ *     "program": the members' program, where they have one;
+ *     "ensemble": {"reduce": "majority", "field": "answer", "votes": [2, 1], "size": 3,
+ *                  "size_draw": "dspy", "programs": [one for each key, where they differ],
+ *                  "router": route.h's, ... and what the writer adds} */
 #ifndef DM_ENSEMBLE_FILE_H
 #define DM_ENSEMBLE_FILE_H
 

@@ -284,6 +284,11 @@ Test(ensemble, the_committee_scores_as_the_member_it_returns)
     cr_expect_eq(dm_committee_score(&b, &c, 0), 1, "failed and empty ones do not vote");
     c.n = 1;
     cr_expect_eq(dm_committee_score(&b, &c, 0), 0, "nobody answered");
+    const double failed[] = {.125, .125};
+    const int none[] = {DM_NO_ANSWER, DM_NO_ANSWER};
+    b = (dm_ballots){.m = 2, .n = 1, .class = none, .score = failed};
+    c = (dm_committee){.n = 2, .member = {1, 0}, .votes = {3, 2}};
+    cr_expect_eq(dm_committee_score(&b, &c, 0), .125, "failure_score is a failed example's score");
 }
 
 Test(ensemble, the_guard_takes_gains_and_refuses_noise)
