@@ -16,7 +16,7 @@ LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
-ROOMS   := base json data program adapter lm metric runner search study pool optimizer report
+ROOMS   := base json data program adapter lm metric runner search study pool ensemble optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
@@ -28,7 +28,7 @@ PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 # A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
-JOB_OBJ  := $(B)/src/cmd/job.o $(B)/src/cmd/options.o $(B)/src/cmd/paths.o
+JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job options paths program_file)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls)

@@ -1,5 +1,6 @@
 /* dspy-mpi eval: score one program on one data set. */
 #include "base/clock.h"
+#include "cmd/asked.h"
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
@@ -33,7 +34,7 @@ static const dm_dataset *choose(const dm_job *job, const dm_command_line *line, 
     return NULL;
 }
 
-static int report(dm_arena *a, dm_session *s, const dm_split_report *split)
+static int report(dm_arena *a, dm_session *s, const dm_split_report *split, const dm_asked *asked)
 {
     dm_pool_stats stats = dm_pool_stats_of(s->pool);
     dm_report r = {.splits = split,
@@ -48,6 +49,11 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split)
     dm_session_clear_line(s);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
+    if (asked) {
+        dm_asked_text(&b, s->job->ensemble, asked, split->set->n);
+        dm_value_set(a, last, DM_STR("ensemble"),
+                     dm_asked_json(a, s->job->ensemble, asked, split->set->n));
+    }
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
@@ -73,6 +79,9 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
     dm_status st = dm_job_read(a, line, wants, &job, &err);
     if (st == DM_OK)
         st = dm_session_deadline(line, &job, &err);
+    dm_asking how = {.scored = true, .strict = true};
+    if (st == DM_OK)
+        st = dm_asking_read(line, &job, &how, &err);
     if (st == DM_OK && !(split.set = choose(&job, line, &split.name, &err)))
         st = err.status;
     dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
@@ -83,12 +92,12 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
         st = dm_session_open(&s, &job, &err);
     if (st != DM_OK)
         return dm_say_failure(&err);
-    dm_work w = dm_work_of(job.student);
-    dm_pool_phase(s.pool, "eval", split.set->n);
-    st = dm_pool_wait(s.pool, dm_pool_evaluate(s.pool, &w, split.set), &split.baseline, &err);
+    dm_asked asked;
+    dm_pool_phase(s.pool, "eval", job.ensemble ? 0 : split.set->n); /* an ensemble: not known */
+    st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
-        code = report(a, &s, &split);
+        code = report(a, &s, &split, job.ensemble ? &asked : NULL);
     } else if (st > 0) {
         dm_session_clear_line(&s);
         dm_print_json(dm_last_line(a, &s, st));

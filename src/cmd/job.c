@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cmd/paths.h"
+#include "cmd/program_file.h"
 #include "json/json.h"
-#include "program/state_file.h"
 
 #include <limits.h>
 #include <math.h>
@@ -38,15 +38,6 @@ static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error 
 
 /* ---- program ---- */
 
-static dm_status read_program_file(dm_arena *a, const char *path, const dm_program *program,
-                                   const dm_candidate **out, const dm_value **provenance,
-                                   dm_error *err)
-{
-    dm_str text;
-    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
-    return st == DM_OK ? dm_state_read(a, text, path, program, out, provenance, err) : st;
-}
-
 static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
     dm_at at = dm_at_key(root, "program"), student = dm_at_key(root, "student"),
@@ -69,14 +60,16 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
             root, err,
             "program: a program is missing, such as {\"predict\": \"question -> answer\"}");
     if (path)
-        st = read_program_file(a, path, job->program, &job->student, &provenance, err);
+        st = dm_program_file_read(a, path, job->program, &job->student, &job->ensemble, &provenance,
+                                  err);
     else
         job->student = dm_candidate_seal(dm_candidate_new(a, job->program));
     if (st != DM_OK)
         return st;
     job->program = (dm_program *)(uintptr_t)job->student->program;
     if (teacher_path) {
-        st = read_program_file(a, teacher_path, job->program, &job->teacher, &provenance, err);
+        st = dm_program_file_read(a, teacher_path, job->program, &job->teacher, NULL, &provenance,
+                                  err);
         job->teacher_compiled = provenance != NULL;
     }
     return st;
@@ -513,6 +506,10 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = refuse_unread(&root, job, err);
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
+    if (st == DM_OK && wants.optimizer && job->ensemble)
+        st = dm_at_fail(&root, err,
+                        "student: an ensemble is not compiled further: give the file of one of its "
+                        "members");
     if (st == DM_OK && wants.data)
         st = read_param_files(a, &root, job, err);
     if (st == DM_OK)

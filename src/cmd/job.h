@@ -3,6 +3,7 @@
 #define DM_CMD_JOB_H
 
 #include "cmd/options.h"
+#include "ensemble/file.h"
 #include "optimizer/optimizer.h"
 #include "pool/setup.h"
 
@@ -12,6 +13,8 @@ typedef struct dm_job {
     const dm_value *json; /* the merged dict */
     dm_program *program;
     const dm_candidate *student; /* the program as written, or the program file */
+    const dm_ensemble *ensemble; /* the program file has several, which vote; the student is the
+                                    first of them. NULL: it has not */
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled;
     bool valset_is_trainset;

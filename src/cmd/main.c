@@ -34,6 +34,8 @@ static const struct command {
     {"check", DM_FOR_CHECK, dm_cmd_check, false, "check JOB.json",
      "the job and its data, without a call; --live asks each server once"},
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
+    {"ensemble", DM_FOR_ENSEMBLE, dm_cmd_ensemble, false, "ensemble A.json B.json > BOTH.json",
+     "one file of several programs that vote"},
     {"stop", DM_FOR_STOP, dm_cmd_stop, false, "stop OUT",
      "asks the compile that writes OUT to stop, resumable"},
 };

@@ -89,7 +89,16 @@ static const dm_option rows[] = {
      "how long calls in flight may still take when the run is asked to stop (20s)"},
     {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",
      "trainset, valset or testset (testset if there is one)"},
-    {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "FILE",
+    {"waves", DM_OPT_FLAG, DM_FOR_EVAL | DM_FOR_RUN, "1|2",
+     "an ensemble's later members only where they can change the answer: 2; all at once: 1 (2)"},
+    {"reduce", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "RULE",
+     "majority, exact or unanimous (majority; exact where the output is no str)"},
+    {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},
+    {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K",
+     "only K of the programs are asked for an input (all)"},
+    {"size_draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",
+     "which: by hash of the input, or from Python's stream as DSPy does (hash)"},
+    {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_ENSEMBLE, "FILE",
      "job file that gives signature, model and adapter"},
     {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
     {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
@@ -286,13 +295,16 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
                                dm_command_line *out, dm_error *err)
 {
     make_table();
-    *out = (dm_command_line){.keys = dm_value_dict(a), .flags = dm_value_dict(a)};
+    *out = (dm_command_line){.files = dm_arena_alloc_n(a, (size_t)argc + 1, sizeof *out->files),
+                             .keys = dm_value_dict(a),
+                             .flags = dm_value_dict(a)};
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
-            if (out->job_file || word[0] == '-')
+            if ((out->job_file && command != DM_FOR_ENSEMBLE) || word[0] == '-')
                 return dm_fail(err, DM_E_USAGE, "\"%s\" is one word too many", word);
-            out->job_file = word;
+            out->job_file = out->job_file ? out->job_file : word;
+            out->files[out->n_files++] = word;
             continue;
         }
         const char *equals = strchr(word, '=');

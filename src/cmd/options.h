@@ -6,15 +6,16 @@
 #include "json/get.h"
 
 /* Which commands an option is for. */
-#define DM_FOR_COMPILE 1u
-#define DM_FOR_EVAL    2u
-#define DM_FOR_RUN     4u
-#define DM_FOR_SHOW    8u
-#define DM_FOR_CHECK   16u
-#define DM_FOR_PLAN    32u
-#define DM_FOR_JOB     (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN)
-#define DM_FOR_STOP    64u
-#define DM_FOR_ALL     63u
+#define DM_FOR_COMPILE  1u
+#define DM_FOR_EVAL     2u
+#define DM_FOR_RUN      4u
+#define DM_FOR_SHOW     8u
+#define DM_FOR_CHECK    16u
+#define DM_FOR_PLAN     32u
+#define DM_FOR_JOB      (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN)
+#define DM_FOR_STOP     64u
+#define DM_FOR_ENSEMBLE 128u
+#define DM_FOR_ALL      63u
 
 typedef enum dm_option_kind {
     DM_OPT_JOB,  /* a key of the job file, and a flag */
@@ -37,6 +38,8 @@ typedef struct dm_command_line {
     const char *job_file; /* the first word that is no flag; NULL: none */
     dm_value *keys;       /* dict of job keys given as flags, nested as in the job file */
     dm_value *flags;      /* dict of the other flags; switches are true, lists are lists */
+    const char **files;   /* [n_files] all such words: one at the most, but for `ensemble` */
+    size_t n_files;
 } dm_command_line;
 
 /* Reads the words behind the command. DM_E_USAGE names the word and the nearest flag. */

@@ -1,4 +1,5 @@
 /* dspy-mpi run: answers of a program, one JSON object a line. */
+#include "cmd/asked.h"
 #include "cmd/commands.h"
 #include "cmd/inputs.h"
 #include "cmd/say.h"
@@ -66,27 +67,45 @@ static void print_result(const dm_result *r)
     dm_buf_free(&b);
 }
 
-static int answer(dm_session *s, dm_dataset *examples, dm_error *err)
+static void say_of_vote(const dm_session *s, const dm_asked *asked, size_t n)
 {
-    dm_work w = dm_work_of(s->job->student);
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    if (n > 1)
+        dm_asked_text(&b, s->job->ensemble, asked, n);
+    if (asked->without)
+        dm_buf_printf(&b, "dspy-mpi: for %zu of %zu a member got no answer: the others voted\n",
+                      asked->without, n);
+    fwrite(b.data, 1, b.len, stderr);
+    dm_buf_free(&b);
+}
+
+static int answer(dm_session *s, const dm_asking *how, dm_dataset *examples, dm_error *err)
+{
+    const dm_ensemble *ensemble = s->job->ensemble;
     const dm_result *r;
+    dm_asked asked;
     int code = 0;
-    w.scored = false;
-    dm_pool_phase(s->pool, "run", examples->n);
-    dm_status st = dm_pool_wait(s->pool, dm_pool_evaluate(s->pool, &w, examples), &r, err);
+    dm_pool_phase(s->pool, "run", ensemble ? 0 : examples->n); /* an ensemble: not known */
+    dm_status st = dm_ask(s, how, examples, &r, &asked, err);
     dm_session_clear_line(s);
     if (st > 0)
         return dm_exit_code(st);
     if (st < 0)
         return dm_say_failure(err);
     for (size_t i = 0; i < examples->n; i++) {
-        print_result(&r[i]);
+        if (ensemble && asked.member[i] == DM_ABSTAINS)
+            puts("{\"abstained\": true}");
+        else
+            print_result(&r[i]);
         if (r[i].fault == DM_FAULT_TRANSPORT || r[i].fault == DM_FAULT_ENDPOINT)
             code = 69;
         else if (r[i].fault != DM_FAULT_NONE && code == 0)
             code = 65;
     }
     fflush(stdout);
+    if (ensemble)
+        say_of_vote(s, &asked, examples->n);
     return code;
 }
 
@@ -96,14 +115,17 @@ int dm_cmd_run(dm_arena *a, const dm_command_line *line)
     dm_session s;
     dm_dataset *examples = NULL;
     dm_error err = {DM_OK, ""};
+    dm_asking how = {0};
     dm_status st = dm_program_job(a, line, true, &job, &err);
+    if (st == DM_OK)
+        st = dm_asking_read(line, &job, &how, &err);
     if (st == DM_OK)
         st = read_examples(a, line, &job, &examples, &err);
     if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     if (st != DM_OK)
         return dm_say_failure(&err);
-    int code = answer(&s, examples, &err);
+    int code = answer(&s, &how, examples, &err);
     dm_session_close(&s);
     return code;
 }

@@ -66,6 +66,27 @@ static dm_status show_messages(dm_arena *a, dm_buf *b, const dm_job *job, const 
     return DM_OK;
 }
 
+/* Its members for people, and the Python that loads it. */
+static dm_status show_ensemble(dm_arena *a, dm_buf *b, const dm_command_line *line,
+                               const dm_ensemble *e, dm_error *err)
+{
+    if (dm_value_get(line->flags, "messages"))
+        return dm_fail(err, DM_E_USAGE,
+                       "%s: this is an ensemble, and --messages shows those of one program: give "
+                       "the file of a member",
+                       line->job_file);
+    for (size_t k = 0; k < e->n; k++) {
+        dm_buf_printf(b, "==== member %zu of %zu, %u vote%s\n", k + 1, e->n, (unsigned)e->votes[k],
+                      e->votes[k] == 1 ? "" : "s");
+        for (size_t i = 0; i < e->members[k]->program->n; i++)
+            show_part(b, &e->members[k]->program->predictors[i], &e->members[k]->parts[i]);
+    }
+    dm_buf_printf(b, "==== %s of %.*s; in Python\n", dm_reduce_name(e->reduce),
+                  DM_STR_ARG(e->field));
+    dm_ensemble_python(b, a, e, line->job_file);
+    return DM_OK;
+}
+
 int dm_cmd_show(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -77,7 +98,9 @@ int dm_cmd_show(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK)
         st = dm_inputs_read(a, line, job.program, &inputs, &given, &err);
     dm_buf_init(&b, DM_MAX_FILE);
-    if (st == DM_OK && dm_value_get(line->flags, "messages"))
+    if (st == DM_OK && job.ensemble)
+        st = show_ensemble(a, &b, line, job.ensemble, &err);
+    else if (st == DM_OK && dm_value_get(line->flags, "messages"))
         st = show_messages(a, &b, &job, inputs, &err);
     else if (st == DM_OK)
         for (size_t i = 0; i < job.program->n; i++)

@@ -46,6 +46,21 @@ static dm_value *write_metadata(dm_arena *a, const dm_program *p, const dm_value
     return m;
 }
 
+/* The key of a predictor: "query.predict", "programs[1]", "programs[1].query.predict". */
+static dm_str key_of(dm_arena *a, const char *prefix, const dm_predictor *p)
+{
+    const char *dot = *prefix && p->path.n ? "." : "";
+    return dm_str_of(dm_arena_printf(a, "%s%s%.*s", prefix, dot, DM_STR_ARG(p->path)));
+}
+
+void dm_state_put(dm_arena *a, dm_value *file, const char *prefix, const dm_candidate *c)
+{
+    const dm_program *p = c->program;
+    for (size_t i = 0; i < p->n; i++)
+        dm_value_set(a, file, key_of(a, prefix, &p->predictors[i]),
+                     write_predictor(a, &p->predictors[i], &c->parts[i]));
+}
+
 void dm_state_write(dm_buf *b, dm_arena *a, const dm_candidate *c, const dm_value *provenance)
 {
     const dm_program *p = c->program;
@@ -53,9 +68,7 @@ void dm_state_write(dm_buf *b, dm_arena *a, const dm_candidate *c, const dm_valu
     if (p->n == 1 && p->predictors[0].path.n == 0)
         d = write_predictor(a, &p->predictors[0], &c->parts[0]);
     else
-        for (size_t i = 0; i < p->n; i++)
-            dm_value_set(a, d, p->predictors[i].path,
-                         write_predictor(a, &p->predictors[i], &c->parts[i]));
+        dm_state_put(a, d, "", c);
     dm_value_set(a, d, DM_STR("metadata"), write_metadata(a, p, provenance));
     dm_json_write(b, d, DM_JSON_ORJSON_INDENT);
     dm_buf_char(b, '\n');
@@ -158,17 +171,46 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
     return DM_OK;
 }
 
-static dm_status predictor_at(const dm_at *root, const dm_predictor *p, dm_at *out, dm_error *err)
+static dm_status predictor_at(dm_arena *a, const dm_at *root, const char *prefix,
+                              const dm_predictor *p, dm_at *out, dm_error *err)
 {
+    dm_str key = key_of(a, prefix, p);
     *out = *root;
-    if (p->path.n == 0)
+    if (key.n == 0)
         return DM_OK;
-    *out = dm_at_key(root, p->path.p);
+    *out = dm_at_key(root, key.p);
     if (out->v && out->v->kind == DM_DICT)
         return DM_OK;
     return dm_at_fail(root, err,
                       "this is the file of another program: it has no predictor \"%.*s\"",
-                      DM_STR_ARG(p->path));
+                      DM_STR_ARG(key));
+}
+
+dm_status dm_state_take(dm_arena *a, const dm_at *root, const char *prefix,
+                        const dm_program *program, const dm_candidate **out, dm_error *err)
+{
+    dm_candidate *c = dm_candidate_new(a, program);
+    dm_program *own_program = dm_arena_alloc(a, sizeof *own_program);
+    bool changed = false;
+    *own_program = *program;
+    own_program->predictors = dm_arena_alloc_n(a, program->n, sizeof *own_program->predictors);
+    memcpy(own_program->predictors, program->predictors,
+           program->n * sizeof *own_program->predictors);
+    for (size_t i = 0; i < program->n; i++) {
+        dm_at at;
+        dm_status st = predictor_at(a, root, prefix, &program->predictors[i], &at, err);
+        if (st == DM_OK)
+            st = read_predictor(a, &at, &program->predictors[i], &c->parts[i], err);
+        if (st != DM_OK)
+            return st;
+        const dm_value *signature = dm_value_get(at.v, "signature");
+        changed |=
+            take_descriptions(a, dm_value_get(signature, "fields"), &own_program->predictors[i]);
+    }
+    if (changed)
+        c->program = own_program;
+    *out = dm_candidate_seal(c);
+    return DM_OK;
 }
 
 dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_program *program,
@@ -194,26 +236,5 @@ dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_pro
         if (!program)
             return DM_E_DATA;
     }
-    dm_candidate *c = dm_candidate_new(a, program);
-    dm_program *own_program = dm_arena_alloc(a, sizeof *own_program);
-    bool changed = false;
-    *own_program = *program;
-    own_program->predictors = dm_arena_alloc_n(a, program->n, sizeof *own_program->predictors);
-    memcpy(own_program->predictors, program->predictors,
-           program->n * sizeof *own_program->predictors);
-    for (size_t i = 0; i < program->n; i++) {
-        dm_at at;
-        dm_status st = predictor_at(&root, &program->predictors[i], &at, err);
-        if (st == DM_OK)
-            st = read_predictor(a, &at, &program->predictors[i], &c->parts[i], err);
-        if (st != DM_OK)
-            return st;
-        const dm_value *signature = dm_value_get(at.v, "signature");
-        changed |=
-            take_descriptions(a, dm_value_get(signature, "fields"), &own_program->predictors[i]);
-    }
-    if (changed)
-        c->program = own_program;
-    *out = dm_candidate_seal(c);
-    return DM_OK;
+    return dm_state_take(a, &root, "", program, out, err);
 }

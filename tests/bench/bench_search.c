@@ -397,8 +397,9 @@ static bool set(settings *o, const char **folder, const char *text)
 
 int main(int argc, char **argv)
 {
-    static const char *const sections[] = {"fingerprints", "heavy", "medium",   "light", "window",
-                                           "none",         "races", "recorded", "time",  "planted"};
+    static const char *const sections[] = {"fingerprints", "heavy",   "medium",  "light",
+                                           "window",       "none",    "races",   "recorded",
+                                           "time",         "planted", "ensemble"};
     enum { SECTIONS = sizeof sections / sizeof *sections };
     bool want[SECTIONS] = {false}, any = false;
     settings o = {.seed = 400000, .run_seed = 1};
@@ -441,6 +442,8 @@ int main(int argc, char **argv)
         bad |= bench_time();
     if (want[9])
         bench_planted(&o);
+    if (want[10])
+        bad |= bench_ensemble(&o, folder);
     if (o.raw)
         fclose(o.raw);
     return bad;

@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 63
+plan 65
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -23,7 +23,7 @@ out_has() { grep -qF -- "$1" out; }
 check "--version" run 0 "$PROGRAM" --version
 check "says it" out_has "dspy-mpi 0."
 check "--help" run 0 "$PROGRAM" --help
-for command in compile eval run show check plan launch; do
+for command in compile eval run show check plan ensemble launch; do
 	check "$command --help" run 0 "$PROGRAM" "$command" --help
 	mv out one
 	run 0 "$PROGRAM" help "$command"

@@ -75,6 +75,7 @@ lasts() {
 	[ $(($(now_ms) - began)) -ge "$least" ]
 }
 C="compile job.json" RS="compile job.json --optimizer=BootstrapRS --optimizer.num_candidate_programs=1" E="eval bare.json"
+BOTH="ensemble first/program.json labeled/program.json"
 MI="compile job.json --optimizer={\"name\":\"mipro_v2\"}" # without a blank: see cuts at blanks
 MINE="compile job.json --optimizer={\"name\":\"mipro_v2\",\"auto\":null,\"num_candidates\":3,\"num_trials\":4,\"minibatch_size\":6}"
 row() {
@@ -149,6 +150,11 @@ row() {
 	accept-model-change) [ -x "$PROGRAM" ] && exits 0 done compile job.json --out=accepted --accept-model-change ;; # lock.sh changes the model
 	deadline) exits 75 '"reason": "deadline"' eval bare.json --lm.api_base="$SLOW" --lm.concurrency=1 --deadline=0.5s ;;
 	split) changes asks $E -- --split=trainset ;;
+	waves) changes asks eval bare.json --program=votes.json -- --waves=1 && exits 64 'is 1 or 2' eval bare.json --program=votes.json --waves=3 ;;
+	reduce) changes says $BOTH -- --reduce=unanimous && exits 64 'never gained' $BOTH --reduce=log_odds ;;
+	field) exits 0 '"field": "answer"' $BOTH --field=answer && exits 65 'has no output "x"' $BOTH --field=x ;;
+	size) changes says $BOTH -- --size=1 && exits 65 'size 3 of 2 members' $BOTH --size=3 ;;
+	size_draw) changes says $BOTH --size=1 -- --size_draw=dspy ;;
 	job) exits 65 '--job' show theirs.json && exits 0 '' show theirs.json --job=job.json ;;
 	input) changes says show first/program.json --messages --input=question=a -- --input=question=b ;;
 	input-json) changes says show first/program.json --messages -- '--input-json={"question": "b"}' ;;
@@ -196,7 +202,8 @@ chmod +x talk
 TALKING='{"command":["./talk"]}'
 sed 's/"valset": "val.jsonl", //' job.json >cut.json
 sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json
-for c in compile eval run show check plan; do "$PROGRAM" $c --help; done >help
+"$PROGRAM" ensemble first/program.json first/program.json labeled/program.json >votes.json 2>/dev/null
+for c in compile eval run show check plan ensemble; do "$PROGRAM" $c --help; done >help
 rows=$(grep -o '^  --[^ =]*' help | cut -c5- | sort -u)
 keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d' | tr -s ' \n' '  ')
 for k in $keys; do rows="$rows lm.$k"; done

@@ -21,7 +21,7 @@ int fuzz_job(const uint8_t *data, size_t size)
     fwrite(data, 1, size, f);
     fclose(f);
     dm_arena *a = dm_arena_new(0);
-    dm_command_line line = {path, dm_value_dict(a), dm_value_dict(a)};
+    dm_command_line line = {.job_file = path, .keys = dm_value_dict(a), .flags = dm_value_dict(a)};
     dm_error err = {DM_OK, ""};
     dm_job job;
     dm_job_wants wants = {.optimizer = true, .model = true};

@@ -1,8 +1,8 @@
-/* State files: refused in a sentence, or read to a candidate that is written and read back as the
- * same. The first byte chooses whether the program is known. */
+/* State files, of a program and of an ensemble: refused in a sentence, or read to a candidate that
+ * is written and read back as the same. The first byte chooses whether the program is known. */
 #include "fuzz.h"
+#include "ensemble/file.h"
 #include "json/json.h"
-#include "program/state_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +33,24 @@ static void same_again(dm_arena *a, const dm_candidate *c)
     dm_buf_free(&twice);
 }
 
+static void ensemble_again(dm_arena *a, const dm_ensemble *e)
+{
+    dm_ensemble again;
+    dm_buf b, twice;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_init(&twice, DM_MAX_TEXT);
+    dm_ensemble_write(&b, a, e, NULL);
+    if (dm_ensemble_read(a, dm_buf_view(&b), "again", NULL, &again, NULL, NULL) != DM_OK)
+        abort();
+    dm_ensemble_write(&twice, a, &again, NULL);
+    if (!dm_str_eq(dm_buf_view(&b), dm_buf_view(&twice)))
+        abort();
+    dm_buf_reset(&b);
+    dm_ensemble_python(&b, a, e, "again.json");
+    dm_buf_free(&b);
+    dm_buf_free(&twice);
+}
+
 int fuzz_state(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -46,6 +64,13 @@ int fuzz_state(const uint8_t *data, size_t size)
                                  &provenance, &err);
     if (st == DM_OK)
         same_again(a, c);
+    else if (!strstr(err.text, "state"))
+        abort();
+    dm_ensemble e;
+    st = dm_ensemble_read(a, text, "state", data[0] & 1 ? known_program(a) : NULL, &e, &provenance,
+                          &err);
+    if (st == DM_OK)
+        ensemble_again(a, &e);
     else if (!strstr(err.text, "state"))
         abort();
     dm_arena_free(a);

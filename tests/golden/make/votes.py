@@ -165,12 +165,22 @@ def loaded_members(folder):
         return {"name": LOADED, "keys": list(json.load(f)), "compiled": [m._compiled for m in programs]}
 
 
+def whole(folder):
+    """save_program=True: the members and the rule in a pickle, which is no state file."""
+    path = os.path.join(folder, "whole")
+    dspy.Ensemble(reduce_fn=majority).compile(members(predict, 3)).save(path, save_program=True)
+    loaded = dspy.load(path, allow_pickle=True)
+    return {"name": WHOLE, "loaded": type(loaded).__name__, "members": len(loaded.programs)}
+
+
+WHOLE = "save_program=True (pickle)"
 LOADED = "members loaded from their own files (loading does not set _compiled)"
 
 
 def ensemble(was):
     with tempfile.TemporaryDirectory() as folder:
-        states = [loaded_members(folder) if e["name"] == LOADED else saved(e["name"], folder) for e in was["state_files"]]
+        others = {LOADED: loaded_members, WHOLE: whole}
+        states = [others[e["name"]](folder) if e["name"] in others else saved(e["name"], folder) for e in was["state_files"]]
     return {
         "_rule": RULE,
         "majority": [voted(c) for c in was["majority"]],

@@ -1,0 +1,143 @@
+/* dspy-mpi ensemble: one file of several programs that vote. */
+#include "cmd/commands.h"
+#include "cmd/program_file.h"
+#include "cmd/session.h"
+#include "json/json.h"
+
+#include <stdio.h>
+
+typedef struct members {
+    const dm_candidate *programs[DM_COMMITTEE_MOST];
+    size_t n;
+    dm_value *from;   /* list of the files */
+    dm_value *common; /* model and adapter that all of them name */
+} members;
+
+/* What a file says of its own run is kept where all say the same. */
+static void take_common(dm_arena *a, const dm_value *provenance, bool first, members *m)
+{
+    static const char *const keys[] = {"model", "adapter"};
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < 2; i++) {
+        const dm_value *v = dm_value_get(provenance, keys[i]);
+        const dm_value *before = dm_value_get(m->common, keys[i]);
+        if (v && (first || (before && dm_value_equal(v, before))))
+            dm_value_set(a, d, dm_str_of(keys[i]), v);
+    }
+    m->common = d;
+}
+
+static dm_status add(members *m, const char *path, const dm_candidate *c, dm_error *err)
+{
+    if (m->n == DM_COMMITTEE_MOST)
+        return dm_fail(err, DM_E_USAGE, "%s: more than %d programs", path, DM_COMMITTEE_MOST);
+    m->programs[m->n++] = c;
+    return DM_OK;
+}
+
+/* A file named twice has two votes; of an ensemble come all its members. */
+static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_program *program,
+                            members *m, dm_error *err)
+{
+    dm_status st = DM_OK;
+    m->from = dm_value_list(a);
+    for (size_t i = 0; i < line->n_files && st == DM_OK; i++) {
+        const dm_candidate *one;
+        const dm_ensemble *several = NULL;
+        const dm_value *provenance = NULL;
+        st = dm_program_file_read(a, line->files[i], program, &one, &several, &provenance, err);
+        if (st == DM_OK && several && several->more && dm_value_get(several->more, "lms"))
+            st = dm_fail(err, DM_E_DATA,
+                         "%s: its members have models of their own, which would be lost",
+                         line->files[i]);
+        for (size_t k = 0; several && k < several->all && st == DM_OK; k++)
+            st = add(m, line->files[i], several->members[several->list[k]], err);
+        if (st == DM_OK && !several)
+            st = add(m, line->files[i], one, err);
+        if (st == DM_OK)
+            take_common(a, provenance, i == 0, m);
+        dm_value_append(a, m->from, dm_value_text(a, line->files[i]));
+    }
+    return st;
+}
+
+/* The flags as the object that they are in a job. */
+static dm_status read_rule(dm_arena *a, const dm_command_line *line, dm_ensemble_rule *rule,
+                           dm_error *err)
+{
+    enum { SIZE };
+    static const char *const flags[] = {[SIZE] = "size", "reduce", "field", "size_draw"};
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const dm_value *v = dm_value_get(line->flags, flags[i]);
+        dm_value *number = v && i == SIZE ? dm_json_read(a, v->text, NULL) : NULL;
+        dm_value *given = number ? number : v ? dm_value_string(a, v->text) : NULL;
+        if (!given)
+            continue;
+        given->line = DM_LINE_FLAG;
+        dm_value_set(a, d, dm_str_of(flags[i]), given);
+    }
+    dm_at at = dm_at_root(d, "command line", DM_E_USAGE);
+    dm_status st = dm_ensemble_rule_read(&at, rule, err);
+    if (st == DM_OK && rule->has_reduce && rule->reduce == DM_REDUCE_BEST_PER_INPUT)
+        return dm_fail(err, DM_E_USAGE,
+                       "--reduce: best_per_input needs what members scored: only a compilation "
+                       "makes it");
+    return st;
+}
+
+/* The job's program, for files that do not say theirs. */
+static dm_status read_job(dm_arena *a, const dm_command_line *line, const dm_program **program,
+                          dm_error *err)
+{
+    const dm_value *file = dm_value_get(line->flags, "job");
+    dm_command_line own = *line;
+    dm_job job;
+    *program = NULL;
+    if (!file)
+        return DM_OK;
+    own.job_file = file->text.p;
+    dm_status st = dm_job_read(a, &own, (dm_job_wants){.model = false}, &job, err);
+    if (st == DM_OK)
+        *program = job.program;
+    return st;
+}
+
+static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
+{
+    dm_value *more = dm_value_dict(a);
+    dm_buf b;
+    dm_value_set(a, more, DM_STR("members"), m->from);
+    e->more = more;
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_ensemble_write(&b, a, e, m->common);
+    fwrite(b.data, 1, b.len, stdout);
+    fprintf(stderr, "%zu members, %zu votes, %s on %.*s\n", e->n, e->all, dm_reduce_name(e->reduce),
+            DM_STR_ARG(e->field));
+    dm_buf_free(&b);
+}
+
+int dm_cmd_ensemble(dm_arena *a, const dm_command_line *line)
+{
+    dm_error err = {DM_OK, ""};
+    dm_ensemble_rule rule;
+    dm_ensemble e;
+    members m = {.n = 0};
+    const dm_program *program;
+    dm_status st = line->n_files ? DM_OK
+                                 : dm_fail(&err, DM_E_USAGE,
+                                           "program files are missing: dspy-mpi ensemble A.json "
+                                           "B.json > BOTH.json");
+    if (st == DM_OK)
+        st = read_rule(a, line, &rule, &err);
+    if (st == DM_OK)
+        st = read_job(a, line, &program, &err);
+    if (st == DM_OK)
+        st = read_files(a, line, program, &m, &err);
+    if (st == DM_OK)
+        st = dm_ensemble_new(a, "ensemble", m.programs, m.n, &rule, &e, &err);
+    if (st != DM_OK)
+        return dm_say_failure(&err);
+    write_file(a, &m, &e);
+    return 0;
+}

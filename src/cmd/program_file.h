@@ -1,0 +1,13 @@
+/* Program files: of one program, or of several that vote. */
+#ifndef DM_CMD_PROGRAM_FILE_H
+#define DM_CMD_PROGRAM_FILE_H
+
+#include "ensemble/file.h"
+
+/* program: as dm_state_read and dm_ensemble_read have it. *out: the program, or the first member of
+ * an ensemble, which then goes to *ensemble (NULL else). ensemble NULL: an ensemble is refused. */
+dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *program,
+                               const dm_candidate **out, const dm_ensemble **ensemble,
+                               const dm_value **provenance, dm_error *err) DM_MUST_USE;
+
+#endif

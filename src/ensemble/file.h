@@ -1,0 +1,68 @@
+/* The file of an ensemble: what dspy.Ensemble saves and loads.
+ *
+ * Keys are "programs[0]....", "programs[1]....", as many as there are votes: a member with two
+ * votes is written out twice, so that dspy.majority over them, which knows no weights, is the
+ * weighted vote. What DSPy does not save stands in metadata.dspy_mpi:
+ *
+ *     "program": the members' program, where they have one;
+ *     "ensemble": {"reduce": "majority", "field": "answer", "votes": [2, 1], "size": 3,
+ *                  "size_draw": "dspy", "programs": [one for each key, where they differ],
+ *                  "router": route.h's, ... and what the writer adds} */
+#ifndef DM_ENSEMBLE_FILE_H
+#define DM_ENSEMBLE_FILE_H
+
+#include "ensemble/route.h"
+#include "ensemble/vote.h"
+#include "program/state_file.h"
+
+typedef struct dm_ensemble {
+    const dm_candidate **members; /* [n] no two alike, in the order of the vote */
+    uint32_t *votes;              /* [n] 1 or more */
+    size_t n, all;                /* members; votes: as many as DSPy has programs */
+    size_t *list;                 /* [all] member of each of DSPy's programs */
+    dm_reduce reduce;
+    dm_str field;     /* the output that is voted on; every member's last step has it */
+    bool exact_field; /* it is no str, or a Literal: its values are told apart by equality */
+    size_t size;      /* of DSPy's programs so many are asked for an input; 0: all */
+    bool dspy_draw;   /* they are drawn from Python's global stream, as DSPy does; else by hash */
+    const dm_router *router; /* best_per_input; else NULL */
+    const dm_value *more;    /* dict: other keys of metadata.dspy_mpi.ensemble; NULL: none */
+} dm_ensemble;
+
+/* Settings that a job or a file can give; absent ones have their defaults. */
+typedef struct dm_ensemble_rule {
+    bool has_reduce;
+    dm_reduce reduce;
+    dm_str field; /* .p NULL: the last output of the first member */
+    size_t size;
+    bool dspy_draw;
+} dm_ensemble_rule;
+
+/* The keys "reduce", "field", "size", "size_draw" of an object (absent: defaults). Rules that were
+ * measured and never gained are refused by name in one sentence. */
+dm_status dm_ensemble_rule_read(const dm_at *at, dm_ensemble_rule *rule, dm_error *err) DM_MUST_USE;
+
+/* programs [n]: as DSPy has them, repeats included; equal ones become one member with votes. The
+ * reduce is `exact` by default where the output is no str, or a Literal. DM_E_DATA: the members do
+ * not fit together, or the rule does not fit them. file: what errors call the source. */
+dm_status dm_ensemble_new(dm_arena *a, const char *file, const dm_candidate *const *programs,
+                          size_t n, const dm_ensemble_rule *rule, dm_ensemble *out,
+                          dm_error *err) DM_MUST_USE;
+
+/* provenance (NULL: none): further keys of metadata.dspy_mpi. e->more goes to its ensemble. */
+void dm_ensemble_write(dm_buf *b, dm_arena *a, const dm_ensemble *e, const dm_value *provenance);
+
+bool dm_ensemble_is(const dm_value *file); /* has keys of members, "programs[...". */
+
+/* A file of ours, or of DSPy. DSPy's says no program: then that of `program` (a job's) is taken,
+ * and of a program of one module also the same as predict or chain_of_thought. A member that is
+ * missing, as DSPy leaves out what stands in its list twice and what BootstrapFewShot returned, is
+ * DM_E_DATA. Our file ignores program. provenance (may be NULL) gets metadata.dspy_mpi or NULL. */
+dm_status dm_ensemble_read(dm_arena *a, dm_str text, const char *name, const dm_program *program,
+                           dm_ensemble *out, const dm_value **provenance,
+                           dm_error *err) DM_MUST_USE;
+
+/* Python that loads the file at path and votes by the same rule: for `show`. */
+void dm_ensemble_python(dm_buf *b, dm_arena *a, const dm_ensemble *e, const char *path);
+
+#endif
