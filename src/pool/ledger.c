@@ -272,8 +272,9 @@ dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bo
     if (!fits(a, reserve) || (goes_out && !is_left(l, reserve))) {
         if (a->n_out > 0 || any_open_under(a))
             return DM_HELD;
+        /* What others have out may cost less than was set aside for it. */
         if (fits(a, reserve) && any_out(l))
-            return DM_HELD;  /* what others have out may cost less than was set aside for it */
+            return DM_HELD;
         if (a->n_each > 0) { /* shares that nobody has opened */
             a->n_each = 0;
             return dm_account_release(l, a, reserve, goes_out);

@@ -83,8 +83,8 @@ typedef struct all {
     dm_status status;
     double calls; /* at the servers, in this attempt */
     bool died;
-    double known,
-        lost; /* calls by the journal that it began with: told, and spent without a trace */
+    double known; /* calls by the journal that it began with, */
+    double lost;  /* and those that may have been made without a trace there */
 } all;
 
 static world world_of(const dm_amount *cap, int ranks, uint64_t seed)
