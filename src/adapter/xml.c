@@ -254,14 +254,7 @@ static dm_str name_of(const dm_element *e)
 
 static void add(dm_arena *a, group *g, const dm_element *e)
 {
-    if (g->n == g->cap) {
-        size_t cap = g->cap ? 2 * g->cap : 4;
-        const dm_element **items = dm_arena_alloc_n(a, cap, sizeof *items);
-        for (size_t i = 0; i < g->n; i++)
-            items[i] = g->items[i];
-        g->items = items;
-        g->cap = cap;
-    }
+    g->items = dm_arena_room(a, g->items, g->n, &g->cap, sizeof *g->items);
     g->items[g->n++] = e;
 }
 

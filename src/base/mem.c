@@ -160,6 +160,17 @@ void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size)
     return dm_arena_alloc(a, product(n, size));
 }
 
+void *dm_arena_room(dm_arena *a, void *p, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return p;
+    *cap = *cap ? 2 * *cap : 2;
+    void *more = dm_arena_alloc_n(a, *cap, size);
+    if (n)
+        memcpy(more, p, n * size);
+    return more;
+}
+
 char *dm_arena_string(dm_arena *a, const char *s, size_t n)
 {
     char *copy = take(a, n + 1);

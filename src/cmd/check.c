@@ -1,8 +1,9 @@
 /* dspy-mpi check: the job and its data, without a call; --live asks each server once. */
 #include "base/utf8.h"
 #include "cmd/commands.h"
+#include "cmd/job_plan.h"
 #include "cmd/metric_trial.h"
-#include "cmd/plan.h"
+#include "cmd/plan_text.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"

@@ -1,5 +1,6 @@
 /* dspy-mpi ensemble: one file of several programs that vote. */
 #include "cmd/commands.h"
+#include "cmd/say.h"
 #include "cmd/program_file.h"
 #include "cmd/session.h"
 #include "json/json.h"
@@ -111,9 +112,9 @@ static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
     e->more = more;
     dm_buf_init(&b, DM_MAX_FILE);
     dm_ensemble_write(&b, a, e, m->common);
-    fwrite(b.data, 1, b.len, stdout);
-    fprintf(stderr, "%zu members, %zu votes, %s on %.*s\n", e->n, e->all, dm_reduce_name(e->reduce),
-            DM_STR_ARG(e->field));
+    dm_say_json(stdout, dm_buf_view(&b));
+    dm_say(stderr, "%zu members, %zu votes, %s on %.*s\n", e->n, e->all, dm_reduce_name(e->reduce),
+           DM_STR_ARG(e->field));
     dm_buf_free(&b);
 }
 

@@ -1,10 +1,8 @@
 #include "cmd/estimate.h"
-#include "base/clock.h"
 #include "json/json.h"
 #include "lm/config.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #define SHOWN        8    /* examples that are rendered */
 #define ASSUMED      .4   /* low and high without a calibration: this far from expected */
@@ -76,11 +74,6 @@ static prompt_size prompt_bytes(const dm_job *job, double demos)
 const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n)
 {
     return dm_candidate_seal(with_demos(a, job, n));
-}
-
-size_t dm_estimate_demos(const dm_job *job)
-{
-    return job->optimizer ? job->optimizer->class->demos(job->optimizer) : 0;
 }
 
 /* Tokens of a prompt with so many demonstrations: on the line between what was measured, else by
@@ -166,13 +159,6 @@ static dm_range times(const dm_range *calls, double low, double expected, double
     return (dm_range){calls->low * low, calls->expected * expected, calls->high * high};
 }
 
-static void add(dm_range *to, const dm_range *r)
-{
-    to->low += r->low;
-    to->expected += r->expected;
-    to->high += r->high;
-}
-
 static bool price_of(const dm_job *job, dm_role role, dm_price *out)
 {
     const dm_lm_config *c = job->setup.model[role];
@@ -217,130 +203,10 @@ dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_cali
     dm_estimate e = {.has_cost = true};
     for (size_t i = 0; i < plan->n; i++) {
         estimate_phase(&e, job, &plan->phases[i], &e.phase[i], c);
-        add(&e.all.prompt, &e.phase[i].prompt);
-        add(&e.all.completion, &e.phase[i].completion);
-        add(&e.all.cost, &e.phase[i].cost);
-        add(&e.all.seconds, &e.phase[i].seconds);
+        dm_range_add(&e.all.prompt, &e.phase[i].prompt);
+        dm_range_add(&e.all.completion, &e.phase[i].completion);
+        dm_range_add(&e.all.cost, &e.phase[i].cost);
+        dm_range_add(&e.all.seconds, &e.phase[i].seconds);
     }
     return e;
-}
-
-/* ---- words ---- */
-
-static void put_count(dm_buf *b, double n, int width)
-{
-    dm_buf t;
-    dm_buf_init(&t, 64);
-    dm_print_count(&t, round(n));
-    dm_buf_printf(b, " %*.*s", width, (int)t.len, t.data);
-    dm_buf_free(&t);
-}
-
-static void put_row(dm_buf *b, const char *name, const dm_range *calls,
-                    const struct dm_estimate_phase *x, bool cost)
-{
-    dm_buf_printf(b, "%-10s %8.0f %8.0f %8.0f ", name, calls->low, calls->expected, calls->high);
-    put_count(b, x->prompt.expected, 8);
-    put_count(b, x->completion.expected, 8);
-    if (cost)
-        dm_buf_printf(b, " %8.2f", x->cost.expected);
-    dm_buf_text(b, "   ");
-    dm_print_seconds(b, x->seconds.expected);
-    dm_buf_char(b, '\n');
-}
-
-dm_range dm_plan_together(const dm_plan *plan)
-{
-    dm_range all = {0, 0, 0};
-    for (size_t i = 0; i < plan->n; i++)
-        add(&all, &plan->phases[i].calls);
-    return all;
-}
-
-void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
-{
-    bool cost = e->has_cost && e->all.cost.high > 0;
-    dm_range all = dm_plan_together(plan);
-    dm_buf_printf(b, "%-10s %8s %8s %8s  %8s %8s%s   %s\n", "calls", "low", "expected", "high",
-                  "prompt", "answers", cost ? "     cost" : "", "time, expected");
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->phases[i].calls.high > 0)
-            put_row(b, plan->phases[i].name, &plan->phases[i].calls, &e->phase[i], cost);
-    put_row(b, "together", &all, &e->all, cost);
-}
-
-void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
-{
-    dm_range all = dm_plan_together(plan);
-    dm_buf_printf(b, "plan: %.0f calls (%.0f to %.0f),", all.expected, all.low, all.high);
-    put_count(b, e->all.prompt.expected, 0);
-    dm_buf_text(b, " prompt and");
-    put_count(b, e->all.completion.expected, 0);
-    dm_buf_text(b, " completion tokens");
-    if (e->has_cost && e->all.cost.high > 0)
-        dm_buf_printf(b, ", cost %.2f (%.2f to %.2f)", e->all.cost.expected, e->all.cost.low,
-                      e->all.cost.high);
-}
-
-static void short_budget(dm_buf *b, const char *key, const char *cap, const char *least)
-{
-    dm_buf_printf(b,
-                  "budget.%s: %s do not hold one round of the optimizer, which takes %s at least: "
-                  "the best program that they find is written\n",
-                  key, cap, least);
-}
-
-static void advise_budget(dm_buf *b, const dm_amount *cap, const dm_range *calls,
-                          const dm_estimate *e)
-{
-    char have[40], least[40];
-    double tokens = e->all.prompt.low + e->all.completion.low;
-    if (cap->calls < calls->low) {
-        snprintf(have, sizeof have, "%.0f", cap->calls);
-        snprintf(least, sizeof least, "%.0f", calls->low);
-        short_budget(b, "calls", have, least);
-    }
-    if (cap->tokens < tokens) {
-        snprintf(have, sizeof have, "%.0f", cap->tokens);
-        snprintf(least, sizeof least, "%.0f", tokens);
-        short_budget(b, "tokens", have, least);
-    }
-    if (e->has_cost && cap->cost < e->all.cost.low) {
-        snprintf(have, sizeof have, "$%.2f", cap->cost);
-        snprintf(least, sizeof least, "$%.2f", e->all.cost.low);
-        short_budget(b, "cost", have, least);
-    }
-}
-
-void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
-                    double start)
-{
-    size_t train = job->trainset ? job->trainset->n : 0, val = job->valset ? job->valset->n : 0;
-    if (!job->optimizer)
-        return;
-    const dm_optimizer *o = job->optimizer->class;
-    if (train < o->few_train)
-        dm_buf_printf(b, "%zu examples to train on: from %zu on the choice gets better\n", train,
-                      o->few_train);
-    if (val > 0 && val < o->few_val)
-        dm_buf_printf(b,
-                      "%zu examples to validate: from %zu on candidates can be told apart better\n",
-                      val, o->few_val);
-    dm_range all = dm_plan_together(plan);
-    advise_budget(b, &job->cap, &all, e);
-    switch (dm_worth_of(start, train)) {
-    case DM_WORTH_LITTLE:
-        dm_buf_printf(b, "the start scores %.0f %% already: there is little to gain\n",
-                      100 * start);
-        break;
-    case DM_WORTH_MORE_EXAMPLES:
-        dm_buf_printf(b, "the start scores %.0f %%, with %zu examples: more examples first\n",
-                      100 * start, train);
-        break;
-    case DM_WORTH_IT:
-        dm_buf_printf(b, "the start scores %.0f %%: worth it\n", 100 * start);
-        break;
-    case DM_WORTH_UNSAID:
-        break;
-    }
 }

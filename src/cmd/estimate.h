@@ -1,8 +1,9 @@
-/* What the calls of a plan come to: tokens, money, time. */
+/* What the calls of a plan come to: tokens, money, time. Whose plan it is, it does not know. */
 #ifndef DM_CMD_ESTIMATE_H
 #define DM_CMD_ESTIMATE_H
 
-#include "cmd/plan.h"
+#include "cmd/job.h"
+#include "optimizer/plan.h"
 
 /* What was seen on some examples (plan --measure), or what is assumed without. */
 typedef struct dm_calibration {
@@ -25,10 +26,8 @@ typedef struct dm_estimate {
     bool has_cost; /* every model has a price */
 } dm_estimate;
 
-/* The start program with the first n rows of the training set as demonstrations; and how many of
- * them the job's candidates show at the most. */
+/* The start program with the first n rows of the training set as demonstrations. */
 const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n);
-size_t dm_estimate_demos(const dm_job *job);
 
 /* Prompts are rendered from the job's own examples, with as many demonstrations as the phase shows;
  * low and high are off by a tenth with a calibration, by two fifths without. Of prompts that a
@@ -36,16 +35,5 @@ size_t dm_estimate_demos(const dm_job *job);
  * nothing in high. Times are those of the calls over as many as are in flight, without waiting for
  * each other. */
 dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_calibration *c);
-
-/* The calls of all phases. */
-dm_range dm_plan_together(const dm_plan *plan);
-
-/* The table of plan and, short, of compile. */
-void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
-void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
-/* Fewer examples than are recommended, a budget that does not hold one round, whether it is worth
- * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */
-void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
-                    double start);
 
 #endif

@@ -1,111 +1,13 @@
 /* dspy-mpi plan: calls before a cent is spent (contract 9). */
-#include "cmd/plan.h"
 #include "base/clock.h"
 #include "cmd/commands.h"
-#include "cmd/estimate.h"
+#include "cmd/job_plan.h"
+#include "cmd/plan_text.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
 
 #include <math.h>
 #include <stdio.h>
-
-#define CALLS_A_RANK 256 /* in flight; ranks do I/O (src/README.md §4) */
-
-/* Start and winner on validation and test set, but for what the search has scored already. */
-static void plan_score(dm_plan *plan, const dm_job *job)
-{
-    double test = job->testset ? (double)job->testset->n : 0;
-    double most = (double)dm_estimate_demos(job);
-    dm_range val = plan->unscored;
-    dm_plan_phase *score = dm_plan_add(plan, "score", DM_TASK);
-    dm_plan_runs(plan, score, val.low + test, val.expected + 2 * test, val.high + 2 * test);
-    score->fill = val.high + 2 * test;
-    score->demos = (dm_range){0, plan->winner_demos * most, most};
-}
-
-dm_plan dm_plan_of(const dm_job *job)
-{
-    const dm_compile_input in = dm_job_input(job);
-    double v = (double)in.valset->n;
-    dm_plan plan = {.predictors = (double)job->program->n,
-                    .unscored = {v, 2 * v, 2 * v},
-                    .winner_demos = .5};
-    if (!job->optimizer) { /* what eval does */
-        double set = job->testset ? (double)job->testset->n : v > 0 ? v : (double)in.trainset->n;
-        dm_plan_phase *score = dm_plan_add(&plan, "score", DM_TASK);
-        dm_plan_runs(&plan, score, set, set, set);
-        score->fill = set;
-        return plan;
-    }
-    if (job->optimizer->class->plan)
-        job->optimizer->class->plan(job->arena, &in, &plan);
-    plan_score(&plan, job);
-    return plan;
-}
-
-dm_status dm_plan_limit(dm_job *job, dm_error *err)
-{
-    const dm_optimizer *o = job->optimizer->class;
-    if (o->limit && !isinf(job->cap.calls)) {
-        dm_plan plan = dm_plan_of(job);
-        double left = job->cap.calls;
-        for (size_t i = 0; i < plan.n; i++)
-            if (!plan.phases[i].limited)
-                left -= plan.phases[i].calls.expected;
-        o->limit(job->optimizer, (int64_t)fmax(1, floor(left / plan.predictors)));
-    }
-    const dm_compile_input in = dm_job_input(job);
-    return o->fits ? o->fits(job->arena, &in, err) : DM_OK;
-}
-
-static double most_in_flight(const dm_plan *plan)
-{
-    double most = 0;
-    for (size_t i = 0; i < plan->n; i++)
-        most = fmax(most, plan->phases[i].fill);
-    return most;
-}
-
-void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
-{
-    double most = most_in_flight(plan), asked = (double)job->concurrency;
-    const char *comma = "";
-    dm_buf_printf(b, "%.0f calls in flight asked for (lm.concurrency), this job fills at most",
-                  asked);
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->phases[i].fill > 0) {
-            dm_buf_printf(b, "%s %.0f (%s)", comma, plan->phases[i].fill, plan->phases[i].name);
-            comma = ",";
-        }
-    if (most == 0)
-        dm_buf_text(b, " none");
-    else if (job->stand_in)
-        return;
-    else if (most < asked)
-        dm_buf_text(b, ": more examples or candidates would fill it");
-    else if (most > asked)
-        dm_buf_text(b, ": raise concurrency as far as the servers go");
-}
-
-void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks)
-{
-    double useful =
-        fmax(1, ceil(fmin(most_in_flight(plan), (double)job->concurrency) / CALLS_A_RANK));
-    const char *s = useful > 1 ? "s" : "", *are = useful > 1 ? "are" : "is";
-    if (ranks == 0)
-        dm_buf_printf(b, "%.0f beside the coordinator %s plenty (mpirun -n %.0f)", useful, are,
-                      useful + 1);
-    else if ((double)ranks > useful)
-        dm_buf_printf(b, "%zu for models; %.0f would do, unless the metric needs the CPU", ranks,
-                      useful);
-    else if ((double)ranks < useful)
-        dm_buf_printf(b, "%zu for models; %.0f rank%s would be better: mpirun -n %.0f", ranks,
-                      useful, s, useful + 1);
-    else
-        dm_buf_printf(b, "%zu for models, which is right", ranks);
-}
-
-/* ---- the command ---- */
 
 static dm_value *range_json(dm_arena *a, const dm_range *r, bool whole)
 {
@@ -167,7 +69,7 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
     if (st != DM_OK)
         return st;
     *c = dm_calibration_assumed();
-    c->demos = dm_estimate_demos(job);
+    c->demos = dm_plan_demos(job);
     double began = dm_now(), took = 0;
     bool asks = asks_questions(job);
     dm_pool_phase(s.pool, "measure", set[0]->n + few + asks);
@@ -193,16 +95,6 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
     return st;
 }
 
-static void suggest(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e)
-{
-    double most = most_in_flight(plan);
-    double ranks = fmax(1, ceil(fmin(most, (double)job->concurrency) / CALLS_A_RANK)) + 1;
-    double hours = ceil(e->all.seconds.high * 1.5 / 60) / 60;
-    dm_buf_printf(
-        b, "suggested: mpirun -n %.0f, lm.concurrency up to %.0f, SLURM --time=%02d:%02d:00\n",
-        ranks, most, (int)hours, (int)fmax(1, round(60 * (hours - floor(hours)))));
-}
-
 static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate *e,
                        const dm_calibration *c)
 {
@@ -223,7 +115,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
                       "why)\n",
                       c->failed);
     dm_plan_advice(&b, job, plan, e, c->failed ? NAN : c->score);
-    suggest(&b, job, plan, e);
+    dm_plan_suggestion(&b, job, plan, e);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }

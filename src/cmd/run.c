@@ -76,7 +76,7 @@ static void say_of_vote(const dm_session *s, const dm_asked *asked, size_t n)
     if (asked->without)
         dm_buf_printf(&b, "dspy-mpi: for %zu of %zu a member got no answer: the others voted\n",
                       asked->without, n);
-    fwrite(b.data, 1, b.len, stderr);
+    dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
 
@@ -95,7 +95,7 @@ static int answer(dm_session *s, const dm_asking *how, dm_dataset *examples, dm_
         return dm_say_failure(err);
     for (size_t i = 0; i < examples->n; i++) {
         if (ensemble && asked.member[i] == DM_ABSTAINS)
-            puts("{\"abstained\": true}");
+            dm_say(stdout, "{\"abstained\": true}\n");
         else
             print_result(&r[i]);
         if (r[i].fault == DM_FAULT_TRANSPORT || r[i].fault == DM_FAULT_ENDPOINT)

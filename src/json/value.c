@@ -103,19 +103,9 @@ dm_value *dm_value_dict(dm_arena *a)
     return make(a, DM_DICT);
 }
 
-static void *bigger(dm_arena *a, const void *old, size_t n, size_t *cap, size_t size)
-{
-    *cap = *cap ? 2 * *cap : 2;
-    void *p = dm_arena_alloc_n(a, *cap, size);
-    if (n)
-        memcpy(p, old, n * size);
-    return p;
-}
-
 void dm_value_append(dm_arena *a, dm_value *list, const dm_value *item)
 {
-    if (list->n == list->cap)
-        list->items = bigger(a, list->items, list->n, &list->cap, sizeof *list->items);
+    list->items = dm_arena_room(a, list->items, list->n, &list->cap, sizeof *list->items);
     list->items[list->n++] = item;
 }
 
@@ -181,8 +171,7 @@ void dm_value_set_kept(dm_arena *a, dm_value *dict, dm_str key, const dm_value *
         dict->members[i].value = value;
         return;
     }
-    if (dict->n == dict->cap)
-        dict->members = bigger(a, dict->members, dict->n, &dict->cap, sizeof *dict->members);
+    dict->members = dm_arena_room(a, dict->members, dict->n, &dict->cap, sizeof *dict->members);
     dict->members[dict->n++] = (dm_member){key, value};
     add_to_index(a, dict);
 }

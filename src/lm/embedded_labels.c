@@ -25,13 +25,7 @@ static size_t split(dm_arena *a, dm_str list, const char *separator, dm_label **
         list = dm_text_after(list, separator);
         if (label.n == 0)
             continue;
-        if (n == cap) {
-            dm_label *more = dm_arena_alloc_n(a, cap ? 2 * cap : 16, sizeof *more);
-            if (n)
-                memcpy(more, *out, n * sizeof *more);
-            cap = cap ? 2 * cap : 16;
-            *out = more;
-        }
+        *out = dm_arena_room(a, *out, n, &cap, sizeof **out);
         (*out)[n++] = (dm_label){.text = label};
     }
     return n;

@@ -62,16 +62,11 @@ static void read_models(dm_arena *a, const dm_lm_config *c, dm_str reply, dm_liv
 static void ask_models(dm_arena *a, const dm_endpoint *e, dm_live *out)
 {
     dm_buf reply;
-    long status = 0;
     out->models = "";
     if (!dm_serves_asks(e->config))
         return;
-    CURL *easy = dm_serves_request(e, 0, LIST_SECONDS, &reply);
-    if (curl_easy_perform(easy) == CURLE_OK)
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 200)
+    if (dm_serves_ask(e, LIST_SECONDS, &reply))
         read_models(a, e->config, dm_buf_view(&reply), out);
-    curl_easy_cleanup(easy);
     dm_buf_free(&reply);
 }
 

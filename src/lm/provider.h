@@ -112,9 +112,9 @@ bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 #define DM_MAX_LIST ((size_t)4 << 20) /* bytes of a reply */
 
 bool dm_serves_asks(const dm_lm_config *c); /* its servers can be asked what they serve */
-/* A request to be performed by the caller, who owns it and the reply, which is opened here; within
- * so many seconds, and connect of them until there is a connection (0: the model's own). */
-CURL *dm_serves_request(const dm_endpoint *e, double connect, double seconds, dm_buf *reply);
+/* GET the list of models of e's server, within seconds. True: *reply, the caller's to free either
+ * way, is the body of a 200. Blocks. */
+bool dm_serves_ask(const dm_endpoint *e, double seconds, dm_buf *reply);
 /* What the reply says of the model; lives in a. */
 dm_served dm_serves_read(dm_arena *a, const dm_lm_config *c, dm_str reply);
 

@@ -6,9 +6,34 @@
 
 #define MAX_ROOT 4096
 
-static bool ask(const dm_endpoint *e, double seconds, dm_buf *reply)
+static size_t keep(char *p, size_t size, size_t n, void *user)
 {
-    CURL *easy = dm_serves_request(e, 0, seconds, reply);
+    dm_buf *b = user;
+    (void)size;
+    dm_buf_add(b, p, n);
+    return b->full ? 0 : n;
+}
+
+static CURL *request_of(const dm_endpoint *e, double seconds, dm_buf *reply)
+{
+    CURL *easy = curl_easy_init();
+    dm_buf url;
+    dm_buf_init(reply, DM_MAX_LIST);
+    dm_buf_init(&url, 65536);
+    e->config->provider->models_url(&url, e->config, e->base);
+    dm_easy_defaults(easy, e->config);
+    curl_easy_setopt(easy, CURLOPT_URL, url.data);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e->headers);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(1000 * seconds));
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, reply);
+    dm_buf_free(&url);
+    return easy;
+}
+
+bool dm_serves_ask(const dm_endpoint *e, double seconds, dm_buf *reply)
+{
+    CURL *easy = request_of(e, seconds, reply);
     long status = 0;
     CURLcode code = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
@@ -36,7 +61,7 @@ const dm_value *dm_lm_serves(dm_arena *a, const dm_lm_config *c, double seconds)
         dm_endpoint e = {.config = c};
         dm_buf reply = {0};
         if (dm_endpoint_init(&e, c, c->api_base[i], 0, 1, NULL) == DM_OK &&
-            ask(&e, seconds, &reply)) {
+            dm_serves_ask(&e, seconds, &reply)) {
             dm_served s = dm_serves_read(a, c, dm_buf_view(&reply));
             said = said_of(a, &s);
         }

@@ -96,16 +96,11 @@ dm_status dm_mipro_plan_make(dm_arena *a, const dm_mipro_params *p, size_t predi
                              size_t n_train, size_t n_val, dm_mipro_plan *out,
                              dm_error *err) DM_MUST_USE;
 
-/* Calls of the proposer, one predictor call each. low: no duplicate; high: all are asked again. */
-typedef struct dm_proposer_calls {
-    double low, expected, high;
-} dm_proposer_calls;
-dm_proposer_calls dm_mipro_proposer_calls(const dm_mipro_params *p, const dm_mipro_plan *plan,
-                                          const dm_program *program, size_t n_train);
 /* Whether demo sets are made at all: for the search, or to be shown to the proposer. */
 bool dm_mipro_needs_sets(const dm_mipro_params *p, const dm_mipro_plan *plan,
                          const dm_program *program);
 
+/* Its phases (mipro_calls.c). */
 void dm_mipro_plan_calls(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* ---- proposals of the user's own: {"query.predict": ["Answer ...", ...], ...} by the predictors'
@@ -119,6 +114,8 @@ const dm_value *dm_proposals_of(const dm_value *file, const dm_predictor *p,
 /* Instructions that the model is asked for. */
 size_t dm_proposals_asked(const dm_mipro_params *p, const dm_mipro_plan *plan,
                           const dm_predictor *predictor);
+size_t dm_proposals_asked_in_all(const dm_mipro_params *p, const dm_mipro_plan *plan,
+                                 const dm_program *program);
 
 /* ---- demo_sets.c ---- */
 

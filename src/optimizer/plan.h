@@ -7,6 +7,7 @@
 typedef struct dm_range {
     double low, expected, high;
 } dm_range;
+void dm_range_add(dm_range *to, const dm_range *more);
 
 typedef struct dm_plan_phase {
     const char *name;
@@ -36,5 +37,7 @@ void dm_plan_runs(const dm_plan *p, dm_plan_phase *phase, double low, double exp
  * assumption. */
 void dm_plan_bootstrap(const dm_plan *p, dm_plan_phase *phase, double n, double size,
                        double rounds);
+dm_range dm_plan_together(const dm_plan *p);     /* calls of all phases */
+double dm_plan_most_in_flight(const dm_plan *p); /* of any phase */
 
 #endif

@@ -256,12 +256,24 @@ static bool is_left(const dm_ledger *l, dm_amount more)
     return dm_amount_within(dm_amount_plus(sum, more), l->cap);
 }
 
+/* On any account. */
+static bool any_out(const dm_ledger *l)
+{
+    for (const dm_account *a = l->root; a; a = a->next)
+        if (a->n_out > 0)
+            return true;
+    return false;
+}
+
 dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bool goes_out)
 {
     entry *e = &a->entries[a->head];
     item *it = &l->items[e->item];
     if (!fits(a, reserve) || (goes_out && !is_left(l, reserve))) {
         if (a->n_out > 0 || any_open_under(a))
+            return DM_HELD;
+        /* What others have out may cost less than was set aside for it. */
+        if (fits(a, reserve) && any_out(l))
             return DM_HELD;
         if (a->n_each > 0) { /* shares that nobody has opened */
             a->n_each = 0;

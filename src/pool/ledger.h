@@ -8,7 +8,9 @@
  * it has ended. When nothing is out any more, none under it is open, and it still does not fit, the
  * account is cut. What waits is only ever an upper bound, so whether an item goes out does not
  * depend on when that is decided: the cut is a prefix of the account's own line, and depends on
- * amounts alone. It is the same at any number of ranks (where no attempt failed on the way).
+ * amounts alone. It is the same at any number of ranks (where no attempt failed on the way). Only
+ * where results of an earlier attempt that nobody asks for again use up the cap before the accounts
+ * have, the order tells who gets the last of it, once nothing is out on any account.
  *
  * An item that several accounts ask for is made once and charged to each of them, but once only in
  * the subtree of an account above them, and once at the root. What an account leaves when it has

@@ -327,11 +327,18 @@ static void kill_coordinator(sim_link *l)
     dm_pool_fail(l->pool, DM_E_INTERNAL, "the coordinator is killed");
 }
 
+static bool journal_has(const sim_link *l, uint64_t bytes)
+{
+    const dm_journal *j = l->pool->setup->journal;
+    return bytes > 0 && j && dm_journal_size(j) >= bytes;
+}
+
 static bool sim_receive(dm_link *link, int *worker, dm_str *bytes)
 {
     sim_link *l = (sim_link *)link;
     dm_buf_free(&l->current);
-    if (++l->stats->turns == l->sim->dies_at)
+    bool now = ++l->stats->turns == l->sim->dies_at || journal_has(l, l->sim->dies_behind);
+    if (now && !l->stats->died)
         kill_coordinator(l);
     if (l->stats->died || !due(l, false))
         return false;

@@ -39,7 +39,8 @@ typedef struct dm_simulation {
     double lost_to, lost_from;
     int survivors;    /* workers that nothing happens to; 0: all may be lost, which ends the run */
     uint64_t dies_at; /* the turn at which the coordinator is killed; 0: never */
-    double limit;     /* virtual s after which the run fails: it would never end; 0: none */
+    uint64_t dies_behind; /* it is killed once its journal has so many bytes; 0: never */
+    double limit;         /* virtual s after which the run fails: it would never end; 0: none */
     dm_simulated_run *run;
     void *user;
 } dm_simulation;
@@ -57,7 +58,7 @@ typedef struct dm_simulated_stats {
     double prefixed, cachable, cached;
     size_t deaths, hangs, duplicates, lost_messages;
     uint64_t turns;
-    bool died;              /* the coordinator, at dies_at */
+    bool died;              /* the coordinator, at dies_at or dies_behind */
     uint64_t journal_bytes; /* in the file at that moment */
     uint64_t journal_safe;  /* of them synced */
     size_t repeated;        /* calls that were made again though the journal had them: a fault */

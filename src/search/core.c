@@ -44,24 +44,10 @@ static uint64_t hash_of(const dm_search *s, const uint16_t *x)
     return h;
 }
 
-/* Where x is in the table, or the free place for it. */
-static size_t *place_of(dm_search *s, const uint16_t *x)
+static bool is_arm(const void *owner, uint32_t number, const void *x)
 {
-    size_t mask = s->table_size - 1, q = (size_t)hash_of(s, x) & mask;
-    while (s->table[q] != DM_NONE &&
-           memcmp(s->arms[s->table[q]].x, x, s->o.n_slots * sizeof *x) != 0)
-        q = (q + 1) & mask;
-    return &s->table[q];
-}
-
-static void grow_table(dm_search *s)
-{
-    s->table_size = s->table_size ? 2 * s->table_size : 256;
-    s->table = dm_grow(s->table, s->table_size, sizeof *s->table);
-    for (size_t i = 0; i < s->table_size; i++)
-        s->table[i] = DM_NONE;
-    for (size_t j = 0; j < s->n_arms; j++)
-        *place_of(s, s->arms[j].x) = j;
+    const dm_search *s = owner;
+    return memcmp(s->arms[number].x, x, s->o.n_slots * sizeof(uint16_t)) == 0;
 }
 
 static void bar_leaks(const dm_search *s, dm_arm *a)
@@ -78,11 +64,10 @@ static void bar_leaks(const dm_search *s, dm_arm *a)
 
 size_t dm_search_arm(dm_search *s, const uint16_t *x)
 {
-    if (2 * s->n_arms >= s->table_size)
-        grow_table(s);
-    size_t *q = place_of(s, x);
-    if (*q != DM_NONE)
-        return *q;
+    uint64_t hash = hash_of(s, x);
+    uint32_t number;
+    if (dm_index_get(&s->index, hash, is_arm, s, x, &number))
+        return number;
     s->arms = dm_room(s->arms, s->n_arms, &s->cap_arms, sizeof *s->arms);
     size_t words = (s->o.n_examples + 63) / 64;
     dm_arm *a = &s->arms[s->n_arms];
@@ -90,7 +75,7 @@ size_t dm_search_arm(dm_search *s, const uint16_t *x)
                   .taken = dm_alloc_n(words, sizeof(uint64_t)),
                   .scored = dm_alloc_n(words, sizeof(uint64_t))};
     bar_leaks(s, a);
-    *q = s->n_arms;
+    dm_index_put(&s->index, hash, (uint32_t)s->n_arms);
     return s->n_arms++;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/table.h"
 
 #define DM_NONE SIZE_MAX
 
@@ -62,7 +63,7 @@ struct dm_search {
     uint64_t **leak; /* [offset[n_slots]] bits [n_examples] or NULL */
     dm_arm *arms;
     size_t n_arms, cap_arms;
-    size_t *table, table_size;         /* hash of x to arm, DM_NONE: free */
+    dm_index index;                    /* of arms by their choices */
     dm_unit **ring;                    /* [ring_size] units in flight, by id */
     size_t ring_size, next, committed; /* ids */
     size_t issued;                     /* cells handed out */

@@ -159,7 +159,7 @@ void dm_search_free(dm_search *s)
     free(s->early);
     free(s->leak);
     free(s->arms);
-    free(s->table);
+    dm_index_free(&s->index);
     free(s->ring);
     free(s);
 }

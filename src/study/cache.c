@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/place.h"
+#include "base/table.h"
 #include "json/json.h"
 #include "study/frames.h"
 #include "study/record.h"
@@ -37,10 +38,10 @@ struct dm_cache {
     char *folder;
     file *files; /* [n_files]; the last one is this run's own, once it has written */
     size_t n_files;
-    entry *entries;  /* [n] */
-    uint32_t *slots; /* [cap] number + 1; 0: free */
-    size_t n, cap, cap_entries;
-    dm_buf buffer; /* records that are not written yet */
+    entry *entries; /* [n] */
+    size_t n, cap;
+    dm_index index; /* of entries by their keys */
+    dm_buf buffer;  /* records that are not written yet */
     uint64_t own_size;
     int own;     /* file number; -1: none yet */
     bool broken; /* cannot be written */
@@ -48,39 +49,31 @@ struct dm_cache {
 
 /* ---- the index ---- */
 
-static uint32_t *slot_of(const dm_cache *c, uint64_t key)
+static bool is_of_key(const void *owner, uint32_t number, const void *key)
 {
-    size_t i = key & (c->cap - 1);
-    while (c->slots[i] && c->entries[c->slots[i] - 1].key != key)
-        i = (i + 1) & (c->cap - 1);
-    return &c->slots[i];
+    const dm_cache *c = owner;
+    return c->entries[number].key == *(const uint64_t *)key;
 }
 
-static void grow(dm_cache *c)
+static bool find(const dm_cache *c, uint64_t key, uint32_t *number)
 {
-    if (3 * (c->n + 1) <= 2 * c->cap)
-        return;
-    free(c->slots);
-    c->cap = c->cap ? 2 * c->cap : 1024;
-    c->slots = dm_alloc_n(c->cap, sizeof *c->slots);
-    for (size_t i = 0; i < c->n; i++)
-        *slot_of(c, c->entries[i].key) = (uint32_t)i + 1;
+    return dm_index_get(&c->index, key, is_of_key, c, &key, number);
 }
 
 static bool has(const dm_cache *c, const dm_hash *key)
 {
-    return c->cap && *slot_of(c, dm_hash_mix(key));
+    uint32_t number;
+    return find(c, dm_hash_mix(key), &number);
 }
 
 static void add(dm_cache *c, const entry *e)
 {
-    grow(c);
-    uint32_t *slot = slot_of(c, e->key);
-    if (*slot || c->n == UINT32_MAX - 1)
+    uint32_t number;
+    if (find(c, e->key, &number) || c->n == UINT32_MAX - 1)
         return;
-    c->entries = dm_room(c->entries, c->n, &c->cap_entries, sizeof *c->entries);
-    c->entries[c->n++] = *e;
-    *slot = (uint32_t)c->n;
+    c->entries = dm_room(c->entries, c->n, &c->cap, sizeof *c->entries);
+    c->entries[c->n] = *e;
+    dm_index_put(&c->index, e->key, (uint32_t)c->n++);
 }
 
 /* ---- records: [key, content, truncated] ---- */
@@ -357,9 +350,10 @@ void dm_cache_put(dm_cache *c, const dm_hash *key, dm_str content, bool truncate
 
 bool dm_cache_get(dm_cache *c, const dm_hash *key, dm_arena *a, dm_str *content, bool *truncated)
 {
-    if (!has(c, key))
+    uint32_t number;
+    if (!find(c, dm_hash_mix(key), &number))
         return false;
-    entry e = c->entries[*slot_of(c, dm_hash_mix(key)) - 1];
+    entry e = c->entries[number];
     if ((int)e.file == c->own)
         dm_cache_flush(c);
     file *f = &c->files[e.file];
@@ -389,7 +383,7 @@ dm_status dm_cache_close(dm_cache *c, dm_error *err)
     }
     free(c->files);
     free(c->entries);
-    free(c->slots);
+    dm_index_free(&c->index);
     dm_buf_free(&c->buffer);
     free(c->folder);
     free(c);

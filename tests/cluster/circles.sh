@@ -1,6 +1,7 @@
 # scripts/check-circles: no two files of a room need each other, however long the way around; a planted circle is found.
+# scripts/check-includes: neither do headers, and no room includes a higher one or what is inside another.
 . tests/lib.sh
-plan 8
+plan 12
 here() { B=$(dirname "$PROGRAM") run 0 scripts/check-circles; }
 check "in this program there is none" here
 mkdir -p "$DIR/scripts" "$DIR/src/room" "$DIR/src/upper" "$DIR/build/src/room" "$DIR/build/src/upper"
@@ -34,3 +35,28 @@ check "an object whose source is gone does not count" none
 rm "$DIR/build/src/room/first.o"
 unbuilt() { ! "$DIR/scripts/check-circles" >"$DIR/found" && grep -q "build/src/room/first.o is not there: make all first" "$DIR/found"; }
 check "what is not built is no proof" unbuilt
+
+rm -rf "$DIR/src" "$DIR/build"
+mkdir -p "$DIR/src/base" "$DIR/src/json"
+cp scripts/check-includes "$DIR/scripts"
+header() { # header ROOM/NAME INCLUDED...
+	of=$1
+	shift
+	for name in "$@"; do echo "#include \"$name.h\""; done >"$DIR/src/$of.h"
+}
+said_of_includes() { # what check-includes says, "" where all is well
+	"$DIR/scripts/check-includes" >"$DIR/found" || [ -s "$DIR/found" ] || return 1
+	[ "$(cat "$DIR/found")" = "$1" ]
+}
+header base/one base/two
+header base/two base/three
+header base/three
+header json/value base/one
+check "headers that include each other in one direction" said_of_includes ""
+header base/three base/one
+check "three that include each other" said_of_includes "src: headers that include each other: base/one.h base/three.h base/two.h "
+header base/three json/value
+check "a lower room that includes a higher one" sh -c "\"$DIR/scripts/check-includes\" | grep -qx 'src/base/three.h: src/base must not include from src/json'"
+header base/three
+header json/value base/inside
+check "what is inside another room" said_of_includes "src/json/value.h: inside.h of another room"

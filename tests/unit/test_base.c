@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/random.h"
+#include "base/table.h"
 #include "base/utf8.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -110,6 +112,55 @@ Test(base, an_arena_gives_zeroed_aligned_memory)
 }
 
 /* ---- UTF-8 and Python's text ---- */
+
+static bool is_square(const void *owner, uint32_t value, const void *key)
+{
+    const uint64_t *squares = owner;
+    return squares[value] == *(const uint64_t *)key;
+}
+
+/* Also where many hashes are the same, or differ in what a slot does not keep. */
+Test(base, an_index_finds_what_was_put)
+{
+    enum { N = 3000 };
+    static uint64_t squares[N];
+    static const uint64_t spread[] = {0x9e3779b97f4a7c15, (uint64_t)1 << 32, 1, 0};
+    for (size_t k = 0; k < sizeof spread / sizeof *spread; k++) {
+        dm_index x = {0};
+        uint32_t n = k < 2 ? N : N / 10, value = 7;
+        uint64_t none = 2;
+        cr_expect_not(dm_index_get(&x, 2 * spread[k], is_square, squares, &none, &value));
+        for (uint32_t i = 0; i < n; i++) {
+            squares[i] = (uint64_t)i * i;
+            dm_index_put(&x, squares[i] * spread[k], i);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t other = squares[i] + 2; /* no square is two more than another */
+            cr_expect(
+                dm_index_get(&x, squares[i] * spread[k], is_square, squares, &squares[i], &value) &&
+                value == i);
+            cr_expect_not(dm_index_get(&x, other * spread[k], is_square, squares, &other, &value));
+        }
+        dm_index_free(&x);
+    }
+}
+
+Test(base, arrays_grow)
+{
+    dm_arena *a = dm_arena_new(0);
+    size_t cap = 0, in_arena = 0;
+    int *p = NULL, *q = NULL;
+    for (int i = 0; i < 1000; i++) {
+        p = dm_room(p, (size_t)i, &cap, sizeof *p);
+        q = dm_arena_room(a, q, (size_t)i, &in_arena, sizeof *q);
+        p[i] = q[i] = i;
+        cr_assert(cap > (size_t)i && in_arena > (size_t)i);
+    }
+    for (int i = 0; i < 1000; i++)
+        cr_expect(p[i] == i && q[i] == i);
+    free(p);
+    dm_arena_free(a);
+}
 
 Test(base, what_is_valid_utf8)
 {

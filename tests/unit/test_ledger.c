@@ -290,6 +290,27 @@ Test(ledger, what_is_known_of_earlier_attempts_is_spent)
     dm_ledger_free(r.l);
 }
 
+/* What others have out may cost less than was set aside for it: nobody is cut before it is known.
+ */
+Test(ledger, nobody_is_cut_by_what_others_have_out)
+{
+    market m = market_of(1);
+    run r = {.l = dm_ledger_new(cap_of(10), calls(0), calls(6)), .m = &m};
+    dm_account *root = dm_ledger_root(r.l);
+    dm_account_split(root, 2, 1);
+    dm_account *a = dm_account_open(r.l, root), *b = dm_account_open(r.l, root);
+    (void)dm_account_want(r.l, a, 0);
+    (void)dm_account_want(r.l, b, 1);
+    (void)dm_account_want(r.l, b, 2);
+    cr_expect_eq(dm_account_release(r.l, a, calls(3), true), DM_RELEASED);
+    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_HELD); /* 6 + 3 + 2 > 10 */
+    dm_ledger_done(r.l, 0, calls(1), calls(1), count, &r);
+    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_RELEASED); /* 7 + 2 */
+    dm_ledger_done(r.l, 1, calls(2), calls(2), count, &r);
+    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_CUT_OFF); /* 9 + 2, none out */
+    dm_ledger_free(r.l);
+}
+
 Test(ledger, without_a_cap_everything_goes_out)
 {
     market m = market_of(2);

@@ -5,6 +5,8 @@
 #include "world.h"
 
 #include "base/random.h"
+#include "pool/result.h"
+#include "study/frames.h"
 
 #include <criterion/criterion.h>
 #include <unistd.h>
@@ -81,9 +83,11 @@ typedef struct all {
     dm_status status;
     double calls; /* at the servers, in this attempt */
     bool died;
+    double known; /* calls by the journal that it began with, */
+    double lost;  /* and those that may have been made without a trace there */
 } all;
 
-static world world_of(dm_amount *cap, int ranks, uint64_t seed)
+static world world_of(const dm_amount *cap, int ranks, uint64_t seed)
 {
     world w = world_new(TWO_PREDICTORS);
     w.val = questions(w.arena, 100, 15);
@@ -191,31 +195,68 @@ Test(members, each_as_if_it_were_alone, .timeout = 300)
     }
 }
 
-/* One attempt on the journal, killed at that turn (0: not). */
-static all attempt(const char *path, const dm_optimizer *name, dm_amount *cap, int ranks,
-                   uint64_t turn, world *w)
+/* ---- kills ---- */
+
+typedef struct death { /* of the coordinator; zeros: it is not */
+    uint64_t turn;     /* at that one */
+    uint64_t behind;   /* when its journal has so many bytes, the end of a record */
+} death;
+
+static const char *journal_path(void)
+{
+    static char path[80];
+    snprintf(path, sizeof path, "%s/members-%ld",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
+    return path;
+}
+
+static void add_calls(void *user, dm_journal_type type, dm_str bytes)
+{
+    double *calls = user;
+    dm_usage u = {0};
+    dm_result r;
+    dm_answer a;
+    dm_record rec;
+    if (type == DM_JOURNAL_RESULT) {
+        cr_assert_eq(dm_read_result(bytes, 0, NULL, &r, &u), true);
+    } else {
+        cr_assert(dm_open_answer(&rec, bytes, &a));
+        u = a.usage;
+        dm_record_free(&rec);
+    }
+    *calls += (double)u.requests;
+}
+
+/* One attempt on the journal. */
+static all attempt(const char *path, const dm_optimizer *name, const dm_amount *cap, int ranks,
+                   death k)
 {
     dm_error err = {DM_OK, ""};
-    *w = world_of(cap, ranks, 77 + turn);
-    w->sim.dies_at = turn;
-    w->setup.replay = dm_replay_new();
-    w->setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_value_dict(w->arena), NULL,
-                                       dm_replay_visit, w->setup.replay, &err);
-    cr_assert_not_null(w->setup.journal, "%s", err.text);
-    all a = together(w, name);
-    (void)dm_journal_close(w->setup.journal, NULL);
-    if (a.died)
-        cr_assert_eq(truncate(path, (off_t)w->stats.journal_bytes), 0);
-    cr_expect_eq(w->stats.repeated, 0);
+    world w = world_of(cap, ranks, 77 + k.turn);
+    w.sim.dies_at = k.turn;
+    w.sim.dies_behind = k.behind;
+    w.setup.replay = dm_replay_new();
+    w.setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
+                                      dm_replay_visit, w.setup.replay, &err);
+    cr_assert_not_null(w.setup.journal, "%s", err.text);
+    double known = 0;
+    dm_replay_each(w.setup.replay, add_calls, &known);
+    all a = together(&w, name);
+    a.known = known;
+    a.lost = fmax(0, dm_replay_mark(w.setup.replay).calls - known);
+    (void)dm_journal_close(w.setup.journal, NULL);
+    if (a.died || k.behind)
+        cr_assert_eq(truncate(path, (off_t)(k.behind ? k.behind : w.stats.journal_bytes)), 0);
+    cr_expect_eq(w.stats.repeated, 0);
+    dm_replay_free(w.setup.replay);
+    dm_arena_free(w.arena);
     return a;
 }
 
 Test(members, killed_and_resumed, .timeout = 300)
 {
-    char path[80];
+    const char *path = journal_path();
     size_t kills = 0;
-    snprintf(path, sizeof path, "%s/members-%ld",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
     for (uint64_t round = 0; round < 54; round++) {
         const dm_optimizer *name = names[round % 3];
         double share = floor(whole(name) * (round % 2 ? .6 : 10));
@@ -225,13 +266,10 @@ Test(members, killed_and_resumed, .timeout = 300)
         cap.calls = K * share;
         unlink(path);
         for (uint64_t n = 0; a.died; n++) {
-            world w;
-            uint64_t turn = n < 3 ? 1 + dm_draw(11, round, n) % 300 : 0;
-            a = attempt(path, name, &cap, (int[]){1, 4, 64}[(round + n) % 3], turn, &w);
+            death k = {.turn = n < 3 ? 1 + dm_draw(11, round, n) % 300 : 0};
+            a = attempt(path, name, &cap, (int[]){1, 4, 64}[(round + n) % 3], k);
             kills += a.died;
             spent += a.calls;
-            dm_replay_free(w.setup.replay);
-            dm_arena_free(w.arena);
         }
         cr_expect_leq(spent, cap.calls, "round %d", (int)round);
         for (int k = 0; k < K && round % 2 == 0; k++) { /* enough for all: nothing is cut */
@@ -241,4 +279,128 @@ Test(members, killed_and_resumed, .timeout = 300)
     }
     unlink(path);
     cr_expect_gt(kills, 50);
+}
+
+/* ---- kills behind records ---- */
+
+typedef struct ends {
+    uint64_t *at; /* [n] where each record of a journal ends */
+    size_t n, cap;
+} ends;
+
+static dm_status add_end(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+{
+    ends *e = user;
+    (void)type;
+    (void)err;
+    e->at = dm_room(e->at, e->n, &e->cap, sizeof *e->at);
+    e->at[e->n] = (e->n ? e->at[e->n - 1] : 0) + DM_FRAME_HEAD + payload.n;
+    e->n++;
+    return DM_OK;
+}
+
+static dm_str file_bytes(dm_arena *a, const char *path)
+{
+    dm_str bytes;
+    dm_error err;
+    cr_assert_eq(dm_read_file(a, path, DM_MAX_FILE, &bytes, &err), DM_OK, "%s", err.text);
+    return bytes;
+}
+
+static ends ends_of(dm_str bytes)
+{
+    ends e = {0};
+    bool damaged;
+    dm_status st;
+    dm_error err;
+    cr_assert_eq(dm_journal_scan(bytes, add_end, &e, &damaged, &st, &err), bytes.n);
+    return e;
+}
+
+static void put_bytes(const char *path, dm_str bytes)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert(f && fwrite(bytes.p, 1, bytes.n, f) == bytes.n && fclose(f) == 0);
+}
+
+#define RESERVE 4 /* calls of a run of two predictors: each may need another adapter */
+
+typedef struct cut { /* a run that is killed behind a record, and then goes on */
+    const dm_optimizer *name;
+    dm_amount cap;
+    bool ample; /* the cap: nobody comes near it */
+    int ranks;  /* of the killed run */
+    size_t record, records;
+    double made, whole; /* calls of the killed run, and of one that is not */
+    dm_str journal;     /* that it left */
+    bool has_want;
+    member want[K];
+} cut;
+
+static void kill_behind(cut *c, dm_arena *a, const char *path, uint64_t number)
+{
+    unlink(path);
+    c->whole = attempt(path, c->name, &c->cap, c->ranks, (death){0}).calls;
+    ends e = ends_of(file_bytes(a, path));
+    c->records = e.n;
+    c->record = 1 + dm_draw(12, number, 0) % (e.n - 1);
+    uint64_t end = e.at[c->record - 1];
+    free(e.at);
+    unlink(path);
+    c->made = attempt(path, c->name, &c->cap, c->ranks, (death){.behind = end}).calls;
+    c->journal = file_bytes(a, path);
+    e = ends_of(c->journal);
+    cr_assert_eq(e.n, c->record);
+    free(e.at);
+}
+
+/* What was lost with the killed run, all have less in equal parts; each is then what it is alone
+ * with such a share. That can be only as long as the cap has anything left: where calls are known
+ * that nobody with the smaller share asks for again, it may be used up before. True: it was. */
+static bool go_on(cut *c, const char *path, int ranks)
+{
+    char where[160];
+    put_bytes(path, c->journal);
+    all a = attempt(path, c->name, &c->cap, ranks, (death){0});
+    snprintf(where, sizeof where, "%s, %g calls, record %zu of %zu at %d ranks, then %d",
+             c->name->name, c->cap.calls, c->record, c->records, c->ranks, ranks);
+    cr_expect_leq(c->made + a.calls, c->cap.calls, "%s", where);
+    cr_expect_leq(a.known + a.lost + a.calls, c->cap.calls, "%s", where);
+    if (c->ample)
+        cr_expect_eq(a.calls, c->whole - a.known, "%s: %g calls of %g, %g known", where, a.calls,
+                     c->whole, a.known);
+    if (c->cap.calls - a.known - a.lost - a.calls < RESERVE)
+        return true;
+    for (int k = 0; k < K; k++) {
+        if (!c->has_want)
+            c->want[k] = alone(c->name, k, (c->cap.calls - a.lost) / K);
+        expect_same(&a.m[k], &c->want[k], where);
+    }
+    c->has_want = true;
+    return false;
+}
+
+/* MEMBERS_CUTS=500: so many. */
+Test(members, killed_behind_records, .timeout = 3600)
+{
+    const char *path = journal_path(), *many = getenv("MEMBERS_CUTS");
+    uint64_t cuts = many ? strtoull(many, NULL, 10) : 50;
+    double most[3];
+    size_t used_up = 0;
+    for (int i = 0; i < 3; i++)
+        most[i] = whole(names[i]);
+    for (uint64_t i = 0; i < cuts; i++) {
+        dm_arena *a = dm_arena_new(0);
+        cut c = {.name = names[i % 3],
+                 .cap = DM_NO_CAP,
+                 .ample = i / 3 % 2 == 0,
+                 .ranks = (int[]){1, 4, 64}[i / 6 % 3]};
+        c.cap.calls = K * floor(most[i % 3] * (c.ample ? 10 : .6));
+        kill_behind(&c, a, path, i);
+        for (int r = 0; r < 3; r++)
+            used_up += go_on(&c, path, (int[]){1, 4, 64}[r]);
+        dm_arena_free(a);
+    }
+    unlink(path);
+    cr_expect_leq(used_up, cuts / 5); /* of three times as many */
 }
