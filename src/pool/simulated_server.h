@@ -4,6 +4,7 @@
 #ifndef DM_POOL_SIMULATED_SERVER_H
 #define DM_POOL_SIMULATED_SERVER_H
 
+#include "base/table.h"
 #include "lm/transport.h"
 #include "pool/simulated.h"
 
@@ -14,7 +15,11 @@ typedef struct dm_simulated_server { /* all of them */
     double now;
     uint64_t draws;
     dm_arena *scratch; /* of one answer */
+    dm_hash *keys;     /* [stats->different] of the calls that were made */
+    size_t cap_keys;
+    dm_table key_table;
 } dm_simulated_server;
+void dm_simulated_forget(dm_simulated_server *s); /* frees what it remembers */
 
 /* [0, 1): the next draw of the seed. */
 double dm_simulated_draw(dm_simulated_server *s);

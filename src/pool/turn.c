@@ -59,8 +59,8 @@ void dm_pool_pump(dm_pool *p, double timeout)
         dm_pool_receive(p, worker, bytes);
     while ((worker = p->link->ops->lost(p->link)) >= 0)
         dm_pool_lost(p, worker);
-    dm_known_send(p);
     dm_check_outage(p);
     flush_journal(p);
+    dm_known_send(p);
     tick(p);
 }

@@ -37,8 +37,7 @@ static void render(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
                                     c->parts[i].instructions, demos, n, &out->prefix, &out->error);
     if (out->status == DM_OK) {
         out->head = dm_lm_head(a, dm_lm_config_of(lm, p->spec.work.role), &out->prefix);
-        dm_hash h = dm_hash_of(out->head.p, out->head.n);
-        out->hash = dm_hash_u64(&h);
+        out->hash = dm_hash_of(out->head.p, out->head.n);
     }
 }
 

@@ -9,8 +9,8 @@ typedef struct dm_rendered {
     dm_status status;
     dm_error error;
     dm_prefix prefix;
-    dm_str head;   /* of prefix, as the model is sent it */
-    uint64_t hash; /* of head */
+    dm_str head;  /* of prefix, as the model is sent it */
+    dm_hash hash; /* of head */
 } dm_rendered;
 
 typedef struct dm_prepared_part { /* one predictor */

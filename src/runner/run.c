@@ -10,8 +10,6 @@ struct dm_run {
     const dm_value *row;
     dm_hash fingerprint;
     dm_arena *arena;
-    const dm_answer *given; /* [n_given] */
-    size_t n_given;
     dm_run_answered *answered;
     dm_run_done *done;
     void *user;
@@ -19,43 +17,25 @@ struct dm_run {
     size_t predictor; /* the one that is asking */
     dm_adapter mode;  /* the fallback once an answer did not parse */
     uint32_t call;
-    uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
-    dm_hash key;        /* of the request, where answers are kept */
+    dm_hash *keys;      /* [result.n_keys] of its requests, the last one asked for now */
     int64_t most;       /* requests; 0: any number */
     int64_t requests;   /* made so far */
-    int64_t odd_before; /* see dm_run_tried */
+    int64_t odd_before; /* replies to this request that were no answers */
     bool asks_only;     /* see dm_run_ask_only */
-    bool finding;       /* whether its answer is known already */
+    bool finding;       /* whether others have asked the same */
     bool scoring;       /* the metric has the prediction */
     bool cancelled;
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
     dm_run_result result;
-    dm_answer newest; /* the last new answer, told only when the run goes on after it */
-    bool untold;
-    bool *ended; /* set when the run is freed; NULL: nobody asks */
 };
 
 static void ask(dm_run *run);
 
-/* What an answer cost is told once: with it, or with the result. */
-static void tell_answer(dm_run *run)
-{
-    if (run->untold && run->answered)
-        run->answered(run->user, &run->newest);
-    else if (run->untold)
-        dm_usage_add(&run->result.usage, &run->newest.usage);
-    run->untold = false;
-}
-
 static void finish(dm_run *run)
 {
-    if (run->ended)
-        *run->ended = true;
-    if (run->untold)
-        dm_usage_add(&run->result.usage, &run->newest.usage);
     run->done(run->user, &run->result);
     dm_arena_free(run->arena);
 }
@@ -131,15 +111,9 @@ static void program_ended(dm_run *run, const dm_value *outputs)
         finish(run);
         return;
     }
-    bool ended = false;
     run->scoring = true;
-    run->ended = &ended;
     dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps,
                      spec->work.candidate->program, scored, run);
-    if (ended)
-        return;
-    run->ended = NULL;
-    tell_answer(run);
 }
 
 static void parsed(dm_run *run, const dm_value *outputs)
@@ -185,45 +159,48 @@ static void take_answer(dm_run *run, dm_str content, bool truncated)
     }
 }
 
-static bool keeps_answers(const dm_run *run)
+/* NULL: its requests have no keys. */
+static const dm_hash *scope(const dm_run *run)
 {
-    return !run->asks_only && run->runner->known.scope[run->prepared->spec.work.role] != NULL;
+    return run->runner->known.scope[run->prepared->spec.work.role];
 }
 
-static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
+static bool has_key(const dm_run *run)
+{
+    return !run->asks_only && scope(run) != NULL;
+}
+
+static void new_answer(dm_run *run, dm_str text, bool truncated)
 {
     dm_str content = {dm_arena_string(run->arena, text.p, text.n), text.n};
-    run->newest = (dm_answer){.call = run->call,
-                              .asked = run->asked,
-                              .content = content,
-                              .truncated = truncated,
-                              .usage = usage};
-    run->untold = true;
     run->odd_before = 0; /* of the call that is answered now */
     run->call++;
     take_answer(run, content, truncated);
 }
 
+/* What an answer cost is told once: with it, or, where there is none, with the result. */
 static void called(void *user, const dm_lm_answer *answer)
 {
     dm_run *run = user;
     bool good = answer->fault == DM_FAULT_NONE;
     run->lm_id = 0;
     run->requests += answer->usage.requests;
-    if (keeps_answers(run))
-        run->runner->known.keep(run->user, &run->key, good ? answer->content : (dm_str){NULL, 0},
-                                answer->truncated);
-    if (!good || run->asks_only)
+    if (!has_key(run))
         dm_usage_add(&run->result.usage, &answer->usage);
-    if (!good) {
+    else if (!good)
+        run->result.call = answer->usage;
+    else if (run->answered)
+        run->answered(run->user, &run->keys[run->result.n_keys - 1],
+                      &(dm_answer){.final = true,
+                                   .content = answer->content,
+                                   .truncated = answer->truncated,
+                                   .usage = answer->usage});
+    if (!good)
         fail(run, answer->fault, answer->text);
-        return;
-    }
-    if (run->asks_only) {
+    else if (run->asks_only)
         finish(run);
-        return;
-    }
-    new_answer(run, answer->content, answer->truncated, answer->usage);
+    else
+        new_answer(run, answer->content, answer->truncated);
 }
 
 static void call(dm_run *run)
@@ -237,49 +214,41 @@ static void call(dm_run *run)
     run->lm_id = dm_lm_submit(run->runner->lm, &run->request, called, run);
 }
 
-void dm_run_found(dm_run *run, dm_str content, bool truncated)
+bool dm_run_finds(const dm_run *run, uint32_t number)
 {
-    run->finding = false;
-    if (content.p)
-        new_answer(run, content, truncated, (dm_usage){0});
-    else
-        call(run);
+    return run->finding && run->call == number;
 }
 
-/* All that the answer depends on; no address and no key of a server. */
-static dm_hash key_of_request(const dm_run *run)
+void dm_run_found(dm_run *run, uint32_t number, const dm_answer *answer, int64_t odd_before)
 {
-    const dm_lm_request *r = &run->request;
+    if (!dm_run_finds(run, number))
+        return;
+    run->finding = false;
+    run->odd_before = odd_before;
+    if (!answer)
+        call(run);
+    else if (answer->fault == DM_FAULT_NONE)
+        new_answer(run, answer->content, answer->truncated);
+    else
+        fail(run, answer->fault, dm_arena_string(run->arena, answer->content.p, answer->content.n));
+}
+
+/* Where a model's answers are not to be shared, not even two of one run are the same request. */
+static void add_key(dm_run *run, const dm_hash *head)
+{
+    const dm_lm_config *c = dm_lm_config_of(run->runner->lm, run->request.role);
+    size_t n = run->result.n_keys++;
+    if (!run->keys)
+        run->keys = dm_arena_alloc_n(run->arena, 2 * n_predictors(run), sizeof *run->keys);
+    run->result.keys = run->keys;
+    run->keys[n] = dm_lm_key(c, scope(run), &run->request, head);
+    if (c->cache)
+        return;
     dm_sha256 s;
     dm_sha256_init(&s);
-    dm_sha256_add(&s, run->runner->known.scope[r->role]->b, sizeof(dm_hash));
-    double temperature = isnan(r->temperature) ? -1 : r->temperature;
-    dm_sha256_add(&s, &temperature, sizeof temperature);
-    dm_sha256_add(&s, &r->rollout, sizeof r->rollout);
-    dm_sha256_add(&s, &r->format, sizeof r->format);
-    dm_str parts[] = {r->schema, r->head, r->user};
-    for (size_t i = 0; i < 3; i++) {
-        dm_sha256_add(&s, &parts[i].n, sizeof parts[i].n);
-        dm_sha256_add(&s, parts[i].p ? parts[i].p : "", parts[i].n);
-    }
-    return dm_sha256_end(&s);
-}
-
-/* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
-static uint64_t hash_of_asked(uint64_t h, dm_str user, dm_adapter mode)
-{
-    h ^= (uint64_t)mode;
-    for (size_t i = 0; i < user.n; i++)
-        h = (h ^ (unsigned char)user.p[i]) * 0x100000001b3u;
-    return h & INT64_MAX; /* msgpack's and the journal's integers are signed */
-}
-
-static const dm_answer *given_answer(const dm_run *run)
-{
-    for (size_t i = 0; i < run->n_given; i++)
-        if (run->given[i].call == run->call && run->given[i].asked == run->asked)
-            return &run->given[i];
-    return NULL;
+    dm_sha256_add(&s, run->keys[n].b, sizeof run->keys[n].b);
+    dm_sha256_add(&s, &run->call, sizeof run->call);
+    run->keys[n] = dm_sha256_end(&s);
 }
 
 static void ask(dm_run *run)
@@ -296,13 +265,6 @@ static void ask(dm_run *run)
         fail(run, DM_FAULT_PROGRAM, err.text);
         return;
     }
-    run->asked = hash_of_asked(rendered->hash, user, run->mode);
-    const dm_answer *given = given_answer(run);
-    if (given) {
-        run->call++;
-        take_answer(run, given->content, given->truncated);
-        return;
-    }
     dm_lm_request *r = &run->request;
     *r = (dm_lm_request){.role = spec->work.role,
                          .prefix = &rendered->prefix,
@@ -313,29 +275,17 @@ static void ask(dm_run *run)
     r->format = dm_adapter_format(run->mode, signature(run));
     if (r->format == DM_FORMAT_SCHEMA)
         r->schema = dm_prepared_schema(run->prepared, run->predictor);
-    tell_answer(run);
-    if (!keeps_answers(run)) {
+    if (!has_key(run)) {
         call(run);
         return;
     }
+    add_key(run, &rendered->hash);
     run->finding = true;
-    run->key = key_of_request(run);
-    run->runner->known.find(run->user, &run->key);
-}
-
-static const dm_answer *copy_given(dm_arena *a, const dm_answer *given, size_t n)
-{
-    dm_answer *copy = dm_arena_alloc_n(a, n, sizeof *copy);
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = given[i];
-        copy[i].content.p = dm_arena_string(a, given[i].content.p, given[i].content.n);
-    }
-    return copy;
+    run->runner->known.find(run->user, run->call, &run->keys[run->result.n_keys - 1]);
 }
 
 dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
-                   const dm_answer *given, size_t n_given, dm_run_answered *answered,
-                   dm_run_done *done, void *user)
+                   dm_run_answered *answered, dm_run_done *done, void *user)
 {
     dm_arena *a = dm_arena_new(2048);
     dm_run *run = dm_arena_alloc(a, sizeof *run);
@@ -344,8 +294,6 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
     run->prepared = p;
     run->row = row;
     run->fingerprint = *fingerprint;
-    run->given = copy_given(a, given, n_given);
-    run->n_given = n_given;
     run->answered = answered;
     run->done = done;
     run->user = user;
@@ -361,11 +309,6 @@ void dm_run_limit(dm_run *run, int64_t requests)
     run->most = requests;
 }
 
-void dm_run_tried(dm_run *run, int64_t odd_before)
-{
-    run->odd_before = odd_before;
-}
-
 void dm_run_ask_only(dm_run *run)
 {
     run->asks_only = true;
@@ -378,12 +321,13 @@ void dm_run_go(dm_run *run)
 
 dm_run_place dm_run_place_of(const dm_run *run)
 {
+    bool keyed = run->result.n_keys > 0;
     return (dm_run_place){.work = &run->prepared->spec.work,
                           .row = run->row,
                           .adapter = run->mode,
                           .predictor = run->predictor,
                           .call = run->call,
-                          .asked = run->asked,
+                          .key = keyed ? run->keys[run->result.n_keys - 1] : (dm_hash){{0}},
                           .first = run->requests == 0,
                           .asks_only = run->asks_only,
                           .user = run->user};
