@@ -67,26 +67,10 @@ static dm_tries *tries_of(dm_pool *p, dm_cell *c, uint32_t key)
 {
     struct dm_cell_way *way = dm_way_of(p, c);
     if (key != DM_NO_KEY)
-        way->tries = dm_known_tries(p, key);
+        way->tries = dm_key_tries(p, key);
     else if (!way->tries)
         way->tries = dm_arena_alloc(p->arena, sizeof *way->tries);
     return way->tries;
-}
-
-/* Each go is a task of its own. */
-static void next_go(dm_cell *c)
-{
-    if (c->tries < UINT16_MAX)
-        c->tries++;
-}
-
-void dm_waits_again(dm_pool *p, uint32_t number, dm_tries *t)
-{
-    static const dm_usage nothing;
-    dm_cell *c = p->cells[number];
-    dm_way_of(p, c)->tries = t;
-    next_go(c);
-    dm_schedule_again(p, number, &nothing, fmax(t->not_before, p->link->ops->now(p->link)));
 }
 
 static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double delay, const char *why)
@@ -110,7 +94,7 @@ static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double dela
     c->way->finds_out = false;
     if (e->key != DM_NO_KEY && e->call.requests > 0) /* else the next one makes it at once */
         dm_known_failed(p, number, e);
-    next_go(c);
+    dm_cell_next_go(c);
     dm_schedule_again(p, number, &e->usage, t->not_before);
 }
 

@@ -81,7 +81,7 @@ static dm_hash state_key(const dm_pool *p, const dm_work *w)
     dm_writer out;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_writer_init(&out, &b);
-    dm_write_hash(&out, &w->candidate->hash);
+    dm_write_hash(&out, &w->candidate->sent);
     dm_write_int(&out, p->setup->adapter);
     dm_write_bool(&out, p->setup->json_fallback);
     dm_hash model = dm_json_hash(p->models[p->model_of[w->role]].identity);

@@ -9,7 +9,7 @@ static void take_answer(dm_pool *p, int worker, const dm_wire_item *it)
     uint32_t number = (uint32_t)it->task;
     dm_cell *c = p->cells[number];
     const dm_answer *a = &it->answer;
-    uint32_t key = dm_known_key(p, c, &it->key);
+    uint32_t key = dm_key_of(p, c, &it->key);
     bool now = c->out && c->asks == key + 1 && c->worker == worker &&
                it->task == dm_task_of(number, c) && !p->peers[worker].lost;
     dm_known_answered(p, number, key, a, now);
@@ -105,7 +105,7 @@ static bool take_result(dm_pool *p, int worker, const dm_wire_item *it)
     bool asked = c->asks || it->usage.requests > 0;
     dm_ended e = {&r, paid.usage, it->usage, DM_NO_KEY, false};
     if (is_of_call(r.fault) && paid.n_keys > 0)
-        e.key = dm_known_key(p, c, &paid.keys[paid.n_keys - 1]);
+        e.key = dm_key_of(p, c, &paid.keys[paid.n_keys - 1]);
     e.now = it->task == dm_task_of(number, c) && came_from(p, c, worker);
     bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER;
     if (c->phase != DM_CELL_DONE && (e.now || !failed)) /* else late or twice */

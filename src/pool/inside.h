@@ -248,6 +248,12 @@ void dm_tables_init(dm_pool *p);
 uint32_t dm_pool_state(dm_pool *p, const dm_work *w); /* number of the state, made if new */
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made);
 struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
+/* Each go is a task of its own. */
+static inline void dm_cell_next_go(dm_cell *c)
+{
+    if (c->tries < UINT16_MAX)
+        c->tries++;
+}
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
 /* What an answer or a run of the cell took is added to the whole job's usage and cost. */
@@ -331,8 +337,6 @@ typedef struct dm_ended { /* a run that came to an end */
 bool dm_goes_back(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The cell was out for a call that the model had answered before. */
 void dm_found_out(dm_pool *p, uint32_t number, const dm_ended *e);
-/* A run that waited for a request which failed: its cell goes out again when that may. */
-void dm_waits_again(dm_pool *p, uint32_t number, dm_tries *t);
 /* A model that has answered nothing yet spoilt a go: others are tried, and a few goes must do.
  * True: the run has failed. */
 bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error);
@@ -342,8 +346,18 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);
 void dm_pool_lost(dm_pool *p, int worker);
 void dm_check_outage(dm_pool *p);
 
-/* known.c: equal requests. Keys are as the cell's run names them. */
-uint32_t dm_known_key(dm_pool *p, const dm_cell *c, const dm_hash *key); /* made if new */
+/* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
+uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key); /* as the run names it */
+dm_tries *dm_key_tries(dm_pool *p, uint32_t key);                     /* made if there are none */
+void dm_key_keep(dm_pool *p, uint32_t key, const dm_answer *a); /* it is final; into the journal */
+/* It is known; into an arena. False: a file was changed meanwhile. */
+bool dm_key_read(const dm_pool *p, uint32_t key, dm_arena *arena, dm_answer *a);
+/* In a cache that runs share, and in the journal of an earlier job in this OUT. Nothing was paid
+ * for what is there in this job. */
+void dm_key_look_elsewhere(dm_pool *p, const dm_cell *c, uint32_t key);
+void dm_key_share(dm_pool *p, const dm_cell *c, uint32_t key, const dm_answer *a);
+
+/* known.c: equal requests */
 void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm_hash *key);
 /* A model has answered the cell's call. now: its run is out, and was to make that call. */
 void dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
@@ -353,9 +367,8 @@ void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e);
 void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The run ended without having made the request that it was to make: the next one makes it. */
 void dm_known_let_go(dm_pool *p, uint32_t key, int worker, int64_t task);
-dm_tries *dm_known_tries(dm_pool *p, uint32_t key); /* made if there are none */
-void dm_known_lost(dm_pool *p, int worker);         /* others make its calls */
-void dm_known_send(dm_pool *p);                     /* what was found since the last time */
+void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
+void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);
 
 /* turn.c */

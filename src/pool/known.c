@@ -1,144 +1,12 @@
 /* Equal requests are made once in a run (src/README.md §4). A worker asks by key before it calls a
  * model: it is told the answer, or that the call is its own to make, or it waits for one that is
- * under way. An answer is on its way to the disk before anybody is told (turn.c): its text stays in
- * the journal, and a key costs about 100 bytes here. What failed belongs to the request, whoever
- * made it: what stands is told to all who wait; else they go out again as its tries allow. */
+ * under way. An answer is on its way to the disk before anybody is told (turn.c). What failed
+ * belongs to the request, whoever made it: what stands is told to all who wait; else they go out
+ * again as its tries allow. */
 #include "pool/inside.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* ---- keys ---- */
-
-static const dm_lm_config *config_of(const dm_pool *p, const dm_cell *c)
-{
-    return p->models[p->states[c->state].model].config;
-}
-
-/* What earlier attempts of the job spent on it, and whether they got an answer. */
-static void recall(dm_pool *p, const dm_cell *c, dm_key *k)
-{
-    dm_usage usage = {0};
-    dm_str bytes;
-    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &k->hash, i)).p; i++) {
-        dm_record rec;
-        dm_answer a;
-        if (dm_open_answer(&rec, bytes, &a)) {
-            dm_usage_add(&usage, &a.usage);
-            if (a.final)
-                k->phase = DM_KEY_KNOWN;
-        }
-        dm_record_free(&rec);
-    }
-    k->kept = DM_KEPT_REPLAY;
-    if (usage.requests > 0)
-        dm_budget_before(p, c, k->cost, &usage);
-}
-
-uint32_t dm_known_key(dm_pool *p, const dm_cell *c, const dm_hash *key)
-{
-    uint32_t number;
-    dm_hash own = *key;
-    const dm_lm_config *config = config_of(p, c);
-    if (config && !config->cache) { /* it is no other cell's */
-        dm_sha256 s;
-        dm_sha256_init(&s);
-        dm_sha256_add(&s, c->key.b, sizeof c->key.b);
-        dm_sha256_add(&s, key->b, sizeof key->b);
-        own = dm_sha256_end(&s);
-    }
-    if (dm_table_get(&p->key_table, &own, &number))
-        return number;
-    p->keys = dm_room(p->keys, p->n_keys, &p->cap_keys, sizeof *p->keys);
-    number = (uint32_t)p->n_keys++;
-    p->keys[number] = (dm_key){.hash = own, .cost = p->n_costs++};
-    dm_table_put(&p->key_table, number);
-    if (p->setup->replay)
-        recall(p, c, &p->keys[number]);
-    return number;
-}
-
-dm_tries *dm_known_tries(dm_pool *p, uint32_t key)
-{
-    dm_key *k = &p->keys[key];
-    if (!k->tries)
-        k->tries = dm_arena_alloc(p->arena, sizeof *k->tries);
-    return k->tries;
-}
-
-/* ---- answers ---- */
-
-static void keep(dm_pool *p, dm_key *k, const dm_answer *a)
-{
-    k->phase = DM_KEY_KNOWN;
-    if (p->setup->journal) {
-        k->kept = DM_KEPT_JOURNAL;
-        k->u.at = dm_journal_next(p->setup->journal);
-        dm_journal_answer(p, &k->hash, a);
-        return;
-    }
-    dm_answer *copy = dm_arena_alloc(p->arena, sizeof *copy);
-    *copy = *a;
-    copy->content.p = dm_arena_string(p->arena, a->content.p, a->content.n);
-    k->kept = DM_KEPT_HERE;
-    k->u.here = copy;
-}
-
-static bool open_final(dm_str bytes, dm_arena *arena, dm_answer *a)
-{
-    dm_record rec;
-    bool ok = dm_open_answer(&rec, bytes, a) && a->final && a->content.p;
-    if (ok)
-        a->content.p = dm_arena_string(arena, a->content.p, a->content.n);
-    dm_record_free(&rec);
-    return ok;
-}
-
-static bool find_final(dm_replay *replay, const dm_hash *key, dm_arena *arena, dm_answer *a)
-{
-    dm_str bytes;
-    for (size_t i = 0; (bytes = dm_replay_answer(replay, key, i)).p; i++)
-        if (open_final(bytes, arena, a))
-            return true;
-    return false;
-}
-
-/* Into an arena. False: a file was changed meanwhile. */
-static bool read_answer(dm_pool *p, const dm_key *k, dm_arena *arena, dm_answer *a)
-{
-    dm_str payload, bytes;
-    dm_hash key;
-    switch ((dm_kept)k->kept) {
-    case DM_KEPT_HERE:
-        *a = *k->u.here;
-        return true;
-    case DM_KEPT_REPLAY:
-        return find_final(p->setup->replay, &k->hash, arena, a);
-    case DM_KEPT_JOURNAL:
-        break;
-    }
-    return dm_journal_read(p->setup->journal, k->u.at, arena, &payload) &&
-           dm_journal_cell_read(payload, &key, &bytes) && dm_hash_eq(&key, &k->hash) &&
-           open_final(bytes, arena, a);
-}
-
-/* Of other runs: a cache that they share, or the journal of an earlier job in this OUT. Nothing was
- * paid for it in this one. */
-static void look_elsewhere(dm_pool *p, const dm_cell *c, dm_key *k, dm_arena *arena)
-{
-    dm_answer a = {.final = true};
-    const dm_lm_config *config = config_of(p, c);
-    if (!config || !config->cache)
-        return;
-    dm_hash there = p->setup->cache ? dm_lm_key_at_servers(config, &k->hash) : k->hash;
-    if (p->setup->cache && dm_cache_get(p->setup->cache, &there, arena, &a.content, &a.truncated)) {
-        keep(p, k, &a);
-    } else if (p->setup->earlier && find_final(p->setup->earlier, &k->hash, arena, &a) &&
-               a.fault == DM_FAULT_NONE) {
-        a.usage = (dm_usage){0};
-        keep(p, k, &a);
-    }
-}
 
 /* ---- who is told what ---- */
 
@@ -250,6 +118,15 @@ void dm_known_lost(dm_pool *p, int worker)
 
 /* ---- a run asks ---- */
 
+static void waits_again(dm_pool *p, uint32_t number, dm_tries *t)
+{
+    static const dm_usage nothing;
+    dm_cell *c = p->cells[number];
+    dm_way_of(p, c)->tries = t;
+    dm_cell_next_go(c);
+    dm_schedule_again(p, number, &nothing, fmax(t->not_before, p->link->ops->now(p->link)));
+}
+
 /* A run whose cell is done already, or whose request may not be made now, is dropped. */
 static void send_back(dm_pool *p, const dm_asker *w, dm_tries *t)
 {
@@ -258,7 +135,7 @@ static void send_back(dm_pool *p, const dm_asker *w, dm_tries *t)
     tell(p, w->worker, &(dm_wire_found){w->task, w->call, DM_FOUND_BACK, 0, {0}});
     dm_schedule_left(p, c);
     if (c->phase != DM_CELL_DONE)
-        dm_waits_again(p, number, t);
+        waits_again(p, number, t);
 }
 
 static void wait_for(dm_pool *p, dm_asked *asked, const dm_asker *asker)
@@ -291,14 +168,14 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
         send_back(p, &w, NULL);
         return;
     }
-    uint32_t number = dm_known_key(p, c, key);
-    dm_arena *arena = dm_arena_new(4096);
+    uint32_t number = dm_key_of(p, c, key);
     if (p->keys[number].phase == DM_KEY_OPEN)
-        look_elsewhere(p, c, &p->keys[number], arena);
+        dm_key_look_elsewhere(p, c, number);
+    dm_arena *arena = dm_arena_new(4096);
     dm_key *k = &p->keys[number];
     if (k->phase == DM_KEY_ASKED) {
         wait_for(p, k->u.asked, &w);
-    } else if (k->phase == DM_KEY_KNOWN && read_answer(p, k, arena, &a)) {
+    } else if (k->phase == DM_KEY_KNOWN && dm_key_read(p, number, arena, &a)) {
         tell_answer(p, c, &w, &a);
     } else if (p->setup->offline) {
         dm_pool_fail(
@@ -329,12 +206,8 @@ void dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_ans
         return;
     }
     dm_asker *waited = end_asking(p, known);
-    keep(p, &p->keys[known], a);
-    const dm_lm_config *config = config_of(p, c);
-    if (p->setup->cache && config && config->cache) {
-        dm_hash there = dm_lm_key_at_servers(config, &p->keys[known].hash);
-        dm_cache_put(p->setup->cache, &there, a->content, a->truncated);
-    }
+    dm_key_keep(p, known, a);
+    dm_key_share(p, c, known, a);
     tell_all(p, waited, a);
 }
 
@@ -352,7 +225,7 @@ void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
         return;
     }
     dm_asker *waited = end_asking(p, e->key);
-    keep(p, k, &a);
+    dm_key_keep(p, e->key, &a);
     tell_all(p, waited, &a);
 }
 

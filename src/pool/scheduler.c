@@ -114,7 +114,7 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
                  r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     for (size_t i = 0; i < paid->n_keys; i++) {
-        uint32_t key = dm_known_key(p, c, &paid->keys[i]);
+        uint32_t key = dm_key_of(p, c, &paid->keys[i]);
         dm_ledger_uses(p->budget.ledger, number, p->keys[key].cost);
     }
     if (p->setup->journal && !c->replayed)

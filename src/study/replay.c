@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP ((size_t)4096) /* read at once for one value */
@@ -167,6 +168,25 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
     r->results += type == DM_JOURNAL_RESULT;
     r->sorted = false;
     return DM_OK;
+}
+
+dm_replay *dm_replay_open(const char *path, dm_error *err)
+{
+    dm_replay *r = dm_replay_of_file(path);
+    struct stat s;
+    dm_status st = open_source(r, err);
+    if (st == DM_OK && fstat(r->fd, &s) != 0)
+        st = dm_fail(err, DM_E_OUTPUT, "%s", strerror(errno));
+    if (st == DM_OK) {
+        dm_frames f = dm_frames_of_file(r->fd, (uint64_t)s.st_size);
+        (void)dm_frames_scan(&f, dm_replay_visit, r, &st, err);
+        dm_frames_free(&f);
+    }
+    if (st == DM_OK)
+        return r;
+    (void)dm_error_wrap(err, st, "%s", path);
+    dm_replay_free(r);
+    return NULL;
 }
 
 /* ---- finding ---- */

@@ -13,6 +13,8 @@ dm_replay *dm_replay_new(void); /* keeps a copy of all that it is told */
 /* Keeps 16 bytes a record, and reads what is asked for from the journal at path: what it is told
  * has to be all records of that file, from the first on. */
 dm_replay *dm_replay_of_file(const char *path);
+/* What the journal at path knows, to which nobody writes; NULL: it cannot be read. */
+dm_replay *dm_replay_open(const char *path, dm_error *err) DM_MUST_USE;
 void dm_replay_free(dm_replay *r);
 /* A dm_journal_visit that keeps what is of use; user is the dm_replay. */
 dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
