@@ -528,6 +528,10 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     }
     if (start_runs(w))
         timeout = 0;
+    if (w->asked) { /* whether there is a call to wait for is known only then */
+        flush(w);
+        return true;
+    }
     wait_for_all(w, fds, n, fmin(timeout, until_flush(w, now_of(w))));
     start_runs(w);
     if (until_flush(w, now_of(w)) <= 0)
