@@ -20,8 +20,18 @@ dm_hash dm_lm_scope(const dm_lm_config *c)
     return h;
 }
 
-dm_hash dm_lm_key(const dm_lm_config *c, const dm_hash *scope, const dm_lm_request *r,
-                  const dm_hash *head)
+/* Two hashes are a block, which need not be done again. */
+dm_sha256 dm_lm_key_begin(const dm_hash *scope, dm_str head)
+{
+    dm_sha256 s;
+    dm_hash h = dm_hash_of(head.p, head.n);
+    dm_sha256_init(&s);
+    dm_sha256_add(&s, scope->b, sizeof scope->b);
+    dm_sha256_add(&s, h.b, sizeof h.b);
+    return s;
+}
+
+dm_hash dm_lm_key(const dm_lm_config *c, const dm_sha256 *begun, const dm_lm_request *r)
 {
     const dm_provider *p = c->provider;
     struct {
@@ -40,10 +50,7 @@ dm_hash dm_lm_key(const dm_lm_config *c, const dm_hash *scope, const dm_lm_reque
     rest.format = (uint64_t)format;
     rest.schema = schema.n;
     rest.user = r->user.n;
-    dm_sha256 s;
-    dm_sha256_init(&s);
-    dm_sha256_add(&s, scope->b, sizeof scope->b);
-    dm_sha256_add(&s, head->b, sizeof head->b);
+    dm_sha256 s = *begun;
     dm_sha256_add(&s, &rest, sizeof rest);
     dm_sha256_add(&s, schema.p, schema.n);
     dm_sha256_add(&s, r->user.p ? r->user.p : "", r->user.n);

@@ -234,14 +234,14 @@ void dm_run_found(dm_run *run, uint32_t number, const dm_answer *answer, int64_t
 }
 
 /* Where a model's answers are not to be shared, not even two of one run are the same request. */
-static void add_key(dm_run *run, const dm_hash *head)
+static void add_key(dm_run *run, const dm_sha256 *begun)
 {
     const dm_lm_config *c = dm_lm_config_of(run->runner->lm, run->request.role);
     size_t n = run->result.n_keys++;
     if (!run->keys)
         run->keys = dm_arena_alloc_n(run->arena, 2 * n_predictors(run), sizeof *run->keys);
     run->result.keys = run->keys;
-    run->keys[n] = dm_lm_key(c, scope(run), &run->request, head);
+    run->keys[n] = dm_lm_key(c, begun, &run->request);
     if (c->cache)
         return;
     dm_sha256 s;
@@ -254,8 +254,9 @@ static void add_key(dm_run *run, const dm_hash *head)
 static void ask(dm_run *run)
 {
     const dm_run_spec *spec = &run->prepared->spec;
-    const dm_rendered *rendered = dm_prepared_prefix(run->prepared, run->runner->lm, run->predictor,
-                                                     run->mode, &run->fingerprint, run->arena);
+    const dm_rendered *rendered =
+        dm_prepared_prefix(run->prepared, run->runner->lm, run->predictor, run->mode, scope(run),
+                           &run->fingerprint, run->arena);
     dm_error err = rendered->error;
     dm_status st = rendered->status;
     dm_str user = {NULL, 0};
@@ -279,7 +280,7 @@ static void ask(dm_run *run)
         call(run);
         return;
     }
-    add_key(run, &rendered->hash);
+    add_key(run, &rendered->key);
     run->finding = true;
     run->runner->known.find(run->user, run->call, &run->keys[run->result.n_keys - 1]);
 }
