@@ -41,6 +41,14 @@ void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a)
     dm_buf_free(&b);
 }
 
+void dm_pool_flush_journal(dm_pool *p)
+{
+    dm_error err = {DM_OK, ""};
+    if (p->setup->journal &&
+        dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
+        dm_pool_fail(p, err.status, "%s", err.text);
+}
+
 static const dm_hash *row_key(const void *owner, uint32_t value)
 {
     const dm_pool *p = owner;

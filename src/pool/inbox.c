@@ -12,9 +12,11 @@ static void take_answer(dm_pool *p, int worker, const dm_wire_item *it)
     uint32_t key = dm_key_of(p, c, &it->key);
     bool now = c->out && c->asks == key + 1 && c->worker == worker &&
                it->task == dm_task_of(number, c) && !p->peers[worker].lost;
-    dm_known_answered(p, number, key, a, now);
+    bool taken = dm_known_answered(p, number, key, a, now);
     if (now)
         c->asks = 0;
+    if (!taken)
+        return;
     dm_answer_came(p, c);
     if (a->usage.answers > 0)
         dm_doubt_answered(p, c, p->keys[key].tries, &a->usage);

@@ -256,6 +256,7 @@ static inline void dm_cell_next_go(dm_cell *c)
 }
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
+void dm_pool_flush_journal(dm_pool *p); /* before anybody acts on what is in it */
 /* What an answer or a run of the cell took is added to the whole job's usage and cost. */
 void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
@@ -359,8 +360,9 @@ void dm_key_share(dm_pool *p, const dm_cell *c, uint32_t key, const dm_answer *a
 
 /* known.c: equal requests */
 void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm_hash *key);
-/* A model has answered the cell's call. now: its run is out, and was to make that call. */
-void dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
+/* A model has answered the cell's call. now: its run is out, and was to make that call. False: that
+ * was known, and is booked. */
+bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
 /* The call of the cell's run failed, and that stands: nobody makes it again. */
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The same, but the request may be made again, by its tries: all who wait go out again then. */

@@ -8,13 +8,33 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define MOST_TOLD (DM_MAX_MESSAGE / 4)
+
 /* ---- who is told what ---- */
 
+static void send_found(dm_pool *p, int worker)
+{
+    dm_peer *peer = &p->peers[worker];
+    dm_buf msg;
+    if (peer->found.n == 0)
+        return;
+    dm_wire_put_found(&msg, &peer->found);
+    p->link->ops->send(p->link, worker, &msg);
+}
+
+/* Many may wait for a long answer: what is over a message goes ahead, once it is in the journal. */
 static void tell(dm_pool *p, int worker, const dm_wire_found *f)
 {
     dm_peer *peer = &p->peers[worker];
-    if (!peer->lost)
-        dm_wire_add_found(&peer->found, f);
+    if (peer->lost || p->failed)
+        return;
+    if (peer->found.bytes.len + f->answer.content.n > MOST_TOLD) {
+        dm_pool_flush_journal(p);
+        if (p->failed)
+            return;
+        send_found(p, worker);
+    }
+    dm_wire_add_found(&peer->found, f);
 }
 
 static void tell_answer(dm_pool *p, dm_cell *c, const dm_asker *w, const dm_answer *a)
@@ -193,22 +213,23 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
 
 /* ---- what came of it ---- */
 
-void dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_answer *a, bool now)
+bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_answer *a, bool now)
 {
     dm_cell *c = p->cells[number];
     bool first = p->keys[known].phase != DM_KEY_KNOWN;
     if (!first && !now)
-        return; /* late or twice */
+        return false; /* late or twice */
     dm_budget_paid(p, number, p->keys[known].cost, &a->usage, now);
     c->answered = true;
     if (!first) { /* one that was lost had answered it after all */
         dm_journal_answer(p, &p->keys[known].hash, &(dm_answer){.usage = a->usage});
-        return;
+        return true;
     }
     dm_asker *waited = end_asking(p, known);
     dm_key_keep(p, known, a);
     dm_key_share(p, c, known, a);
     tell_all(p, waited, a);
+    return true;
 }
 
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
@@ -249,14 +270,8 @@ void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e)
 
 void dm_known_send(dm_pool *p)
 {
-    for (int w = 0; w < p->link->n_workers && !p->failed; w++) {
-        dm_peer *peer = &p->peers[w];
-        if (peer->found.n == 0)
-            continue;
-        dm_buf msg;
-        dm_wire_put_found(&msg, &peer->found);
-        p->link->ops->send(p->link, w, &msg);
-    }
+    for (int w = 0; w < p->link->n_workers && !p->failed; w++)
+        send_found(p, w);
     if (p->setup->cache)
         dm_cache_flush(p->setup->cache);
 }
