@@ -257,6 +257,43 @@ Test(ledger, what_failed_for_two_is_paid_once_above_them)
     dm_ledger_free(r.l);
 }
 
+/* Two items that used the same are charged it once, in any order, also what is known of it only
+ * later; two accounts each, and once above them. */
+Test(ledger, what_several_used_is_charged_once)
+{
+    for (int order = 0; order < 2; order++) {
+        market m = market_of(1);
+        run r = run_new(&m, 100, 0);
+        dm_account *root = dm_ledger_root(r.l);
+        dm_account_split(root, 2, 1);
+        for (; r.n_accounts < 2; r.n_accounts++)
+            r.accounts[r.n_accounts] = dm_account_open(r.l, root);
+        for (uint32_t i = 0; i < 4; i++) { /* 0 and 1 of the first, 2 and 3 of the second */
+            (void)dm_account_want(r.l, r.accounts[i / 2], i);
+            cr_assert_eq(dm_account_release(r.l, r.accounts[i / 2], calls(4), true), DM_RELEASED);
+            dm_ledger_uses(r.l, i, 7); /* all the same; 1 and 2 another one too */
+            dm_ledger_uses(r.l, i, 7);
+            if (i == 1 || i == 2)
+                dm_ledger_uses(r.l, i, 8);
+        }
+        dm_ledger_cost(r.l, 7, calls(3));
+        dm_ledger_cost(r.l, 8, calls(2));
+        for (uint32_t k = 0; k < 4; k++) {
+            uint32_t i = order ? 3 - k : k;
+            dm_ledger_done(r.l, i, calls(i == 0 ? 3 : i == 1 ? 2 : 0), count, &r);
+        }
+        for (int k = 0; k < 2; k++)
+            cr_expect_eq(dm_account_charged(r.accounts[k]).calls, 5, "account %d: %g", k,
+                         dm_account_charged(r.accounts[k]).calls);
+        cr_expect_eq(dm_account_charged(root).calls, 5);
+        cr_expect_eq(dm_ledger_left(r.l).calls, 95);
+        dm_ledger_cost(r.l, 8, calls(1));
+        cr_expect_eq(dm_account_charged(root).calls, 6);
+        cr_expect_eq(dm_account_charged(r.accounts[0]).calls, 6);
+        dm_ledger_free(r.l);
+    }
+}
+
 /* Shares are set aside from the split on, whether or not somebody has opened them yet; one that
  * nobody will open does not keep its parent from its own work for ever. */
 Test(ledger, shares_that_nobody_has_opened)

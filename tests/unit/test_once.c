@@ -175,6 +175,7 @@ Test(once, over_three_kills, .timeout = 200)
 /* ---- what is asked when many ask the same ---- */
 
 typedef struct server {
+    uint64_t seed;
     size_t asked;
     dm_fault fault; /* of the first `fails` requests */
     size_t fails;
@@ -211,12 +212,13 @@ static dm_dataset *alike(dm_arena *a, int n)
 }
 
 typedef struct asked_for {
-    size_t absent, failed, right;
+    size_t absent, failed, right, lost;
     dm_status status;
     double calls;
 } asked_for;
 
-static asked_for ask_alike(server *s, int ranks, const char *key, const dm_value *value)
+static asked_for ask_alike(server *s, int ranks, double death, const char *key,
+                           const dm_value *value)
 {
     world w = world_new(ONE_PREDICTOR);
     const dm_result *r;
@@ -232,6 +234,9 @@ static asked_for ask_alike(server *s, int ranks, const char *key, const dm_value
     w.sim.run = one_rule;
     w.sim.user = s;
     w.sim.ranks = ranks;
+    w.sim.death = death;
+    w.sim.hang = w.sim.slow = death / 2;
+    w.sim.seed = s->seed;
     dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(p, "%s", err.text);
     dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
@@ -245,6 +250,10 @@ static asked_for ask_alike(server *s, int ranks, const char *key, const dm_value
             cr_expect(i % 2 == 1 && strstr(r[i].error, "so says the server"), "%s", r[i].error);
     }
     o.calls = (double)w.stats.calls;
+    o.lost = w.stats.deaths + w.stats.hangs;
+    for (size_t i = 0; i < p->n_cells; i++)
+        cr_expect(!p->cells[i]->parked);
+    cr_expect_eq(p->n_asked, 0);
     dm_pool_free(p);
     dm_arena_free(w.arena);
     return o;
@@ -253,10 +262,10 @@ static asked_for ask_alike(server *s, int ranks, const char *key, const dm_value
 Test(once, an_answer_and_a_refusal_are_told_to_all_who_ask)
 {
     for (int ranks = 1; ranks <= 16; ranks *= 4) {
-        server good = {0, DM_FAULT_NONE, 0}, bad = {0, DM_FAULT_OVERFLOW, SIZE_MAX};
-        asked_for o = ask_alike(&good, ranks, NULL, NULL);
+        server good = {1, 0, DM_FAULT_NONE, 0}, bad = {1, 0, DM_FAULT_OVERFLOW, SIZE_MAX};
+        asked_for o = ask_alike(&good, ranks, 0, NULL, NULL);
         cr_expect(o.calls == 21 && good.asked == 1 && o.failed == 0, "%g calls", o.calls);
-        o = ask_alike(&bad, ranks, NULL, NULL);
+        o = ask_alike(&bad, ranks, 0, NULL, NULL);
         cr_expect(o.calls == 21 && bad.asked == 1 && o.failed == 20,
                   "%d ranks: %g calls, %zu failed", ranks, o.calls, o.failed);
     }
@@ -268,19 +277,47 @@ Test(once, tries_belong_to_the_request)
 {
     for (size_t fails = 1; fails <= 4; fails++)
         for (int ranks = 1; ranks <= 16; ranks *= 4) {
-            server s = {0, DM_FAULT_TRANSPORT, fails};
-            asked_for o = ask_alike(&s, ranks, NULL, NULL);
+            server s = {1, 0, DM_FAULT_TRANSPORT, fails};
+            asked_for o = ask_alike(&s, ranks, 0, NULL, NULL);
             cr_expect(s.asked == fails + 1 && o.failed == 0,
                       "%d ranks: it was asked for %zu times, %zu failed", ranks, s.asked, o.failed);
         }
+}
+
+/* A request whose replies are no answers is made as often as if one alone had asked, and then its
+ * failure is that of all who ask, in the server's words. */
+Test(once, a_doubt_belongs_to_the_request)
+{
+    for (int ranks = 1; ranks <= 16; ranks *= 4) {
+        server s = {1, 0, DM_FAULT_SERVER, SIZE_MAX};
+        asked_for o = ask_alike(&s, ranks, 0, NULL, NULL);
+        cr_expect(o.failed == 20 && o.absent == 0 && o.right + o.failed <= 40,
+                  "%d ranks: %zu failed", ranks, o.failed);
+        cr_expect(s.asked >= 2 && s.asked <= 12, "%d ranks: in %zu goes", ranks, s.asked);
+    }
+}
+
+/* Whoever makes the request may be lost: the next one makes it. */
+Test(once, the_one_that_asks_may_be_lost)
+{
+    size_t lost = 0, again = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        server s = {seed, 0, DM_FAULT_NONE, 0};
+        asked_for o = ask_alike(&s, 16, .3, NULL, NULL);
+        cr_expect(o.failed == 0 && o.absent == 0, "seed %d: %zu failed", (int)seed, o.failed);
+        lost += o.lost;
+        again += s.asked - 1;
+    }
+    cr_expect(lost > 100 && again > 5 && again < 60, "%zu lost, asked again %zu times", lost,
+              again);
 }
 
 /* A model whose answers are not to be shared is asked each time. */
 Test(once, not_where_the_model_says_so)
 {
     dm_arena *a = dm_arena_new(0);
-    server s = {0, DM_FAULT_NONE, 0};
-    asked_for o = ask_alike(&s, 4, "cache", dm_value_bool(a, false));
+    server s = {1, 0, DM_FAULT_NONE, 0};
+    asked_for o = ask_alike(&s, 4, 0, "cache", dm_value_bool(a, false));
     cr_expect(s.asked == 20 && o.calls == 40, "%zu times", s.asked);
     dm_arena_free(a);
 }
