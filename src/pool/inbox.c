@@ -76,7 +76,8 @@ static void judge(dm_pool *p, uint32_t number, dm_str bytes, const dm_ended *e, 
     dm_fault fault = e->r->fault;
     dm_usage u = e->usage;
     dm_usage_add(&u, &e->call);
-    if (e->key != DM_NO_KEY && !asked) { /* what stands against another's call */
+    if (e->key != DM_NO_KEY && !asked &&
+        p->keys[e->key].phase == DM_KEY_KNOWN) { /* what stands against another's call */
         end_cell(p, number, bytes, e, paid, false);
     } else if (fault == DM_FAULT_ENDPOINT) {
         dm_pool_fail(p, DM_E_MODEL, "%s", error);

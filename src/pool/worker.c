@@ -28,8 +28,9 @@ typedef struct task {
     int64_t most;    /* requests; 0: any number */
     bool asks_only;  /* to find out whether its first call is answered */
     dm_run *run;
-    uint32_t call; /* that it may make: */
-    int64_t odd;   /* replies to it so far that were no answers */
+    bool may_ask; /* it waits for a place, to make its call: */
+    uint32_t call;
+    int64_t odd; /* replies to it so far that were no answers */
 } task;
 
 typedef struct task_list {
@@ -89,7 +90,10 @@ static task **slot_of(dm_worker *w, int64_t id)
 static void take_out(dm_worker *w, task *t)
 {
     task **at = slot_of(w, t->id);
-    *at = t->same;
+    while (*at && *at != t) /* somebody may have given two the same */
+        at = &(*at)->same;
+    if (*at)
+        *at = t->same;
     list_remove(&w->active, t);
     w->n_tasks--;
 }
@@ -203,6 +207,7 @@ static void let_ask(dm_worker *w, task *t, const dm_wire_found *f)
     t->call = f->call;
     t->odd = f->odd;
     t->after = NULL;
+    t->may_ask = true;
     *(w->may_ask[m] ? w->may_end[m] : &w->may_ask[m]) = t;
     w->may_end[m] = &t->after;
 }
@@ -210,7 +215,7 @@ static void let_ask(dm_worker *w, task *t, const dm_wire_found *f)
 static void take_one_found(dm_worker *w, const dm_wire_found *f)
 {
     task *t = *slot_of(w, f->task);
-    if (!t || !dm_run_finds(t->run, f->call))
+    if (!t || t->may_ask || !dm_run_finds(t->run, f->call))
         return;
     switch (f->kind) {
     case DM_FOUND_ASK:
@@ -447,6 +452,7 @@ static void start_run(dm_worker *w, task *t)
 static void go_on(dm_worker *w, task *t)
 {
     w->may_ask[t->st->model] = t->after;
+    t->may_ask = false;
     dm_run_found(t->run, t->call, NULL, t->odd);
 }
 
