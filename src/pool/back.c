@@ -87,7 +87,7 @@ static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double dela
     if (!c->way->finds_out) {
         t->odd += e->call.odd + e->usage.odd;
         t->failed_last = now;
-        t->seen = false;
+        t->seen = t->due = false;
     }
     t->n++;
     t->not_before = now + delay;

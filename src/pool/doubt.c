@@ -116,7 +116,7 @@ dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again)
     bool queued = dm_queue_length(&m->first) + dm_queue_length(&m->queue) > 0;
     dm_tries *t = c->way->tries;
     *again = 0;
-    t->seen = !dm_doubt_waits(m, t);
+    t->seen = t->due = !dm_doubt_waits(m, t);
     if (t->seen)
         return DM_DOUBT_GO;
     if (m->asks || m->in_flight > 0 || (queued && !dm_doubt_holds(m))) { /* others will tell */
@@ -125,6 +125,7 @@ dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again)
     }
     if (!dm_doubt_witness(p, number)) { /* that it answered at all must do, if it did */
         t->seen = m->phase == DM_MODEL_GOOD;
+        t->due = true;
         return DM_DOUBT_GO;
     }
     m->asks = number + 1;

@@ -265,9 +265,6 @@ void dm_pool_lost(dm_pool *p, int worker)
             continue;
         dm_schedule_again(p, (uint32_t)i, sent ? NULL : &nothing, 0);
     }
-    for (int m = 0; m < DM_ROLES; m++)
-        if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)
-            p->models[m].phase = DM_MODEL_UNTRIED; /* its first piece of work was lost */
     peer->lost = true;
     p->n_ready -= peer->ready;
     dm_known_lost(p, worker);

@@ -33,6 +33,7 @@ typedef struct dm_tries {          /* of a request that failed: they are its own
     int64_t odd;                   /* replies to it that were no answers */
     int n;                         /* goes that failed */
     bool seen;                     /* the model has answered something else since */
+    bool due;                      /* it may be made again as far as doubts go */
 } dm_tries;
 
 struct dm_bill;

@@ -173,7 +173,7 @@ static void wait_for(dm_pool *p, dm_asked *asked, const dm_asker *asker)
 /* Whether the request has failed, and its next go is not due. */
 static bool may_not_be_made(const dm_pool *p, const dm_tries *t)
 {
-    return t && (t->not_before > p->link->ops->now(p->link) || (t->odd > 0 && !t->seen));
+    return t && (t->not_before > p->link->ops->now(p->link) || (t->odd > 0 && !t->due));
 }
 
 void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm_hash *key)

@@ -229,6 +229,9 @@ void dm_schedule_left(dm_pool *p, dm_cell *c)
     c->out = false;
     c->asks = 0;
     p->n_sent--;
+    dm_model *m = &p->models[p->states[c->state].model];
+    if (m->phase == DM_MODEL_PROBED && m->in_flight == 0)
+        m->phase = DM_MODEL_UNTRIED; /* unless its answer came, as the caller knows */
 }
 
 /* Whether one more at a rank with a free place would be one too many for the job. */

@@ -297,6 +297,65 @@ Test(once, a_doubt_belongs_to_the_request)
     }
 }
 
+/* A model that answers nothing is given up after as many requests as ever. */
+Test(once, a_model_that_answers_nothing)
+{
+    for (int ranks = 1; ranks <= 16; ranks *= 4) {
+        world w = world_of(ranks, NULL);
+        const dm_result *r;
+        dm_error err = {DM_OK, ""};
+        w.sim.poison = 1;
+        w.sim.limit = 10000;
+        w.sim.user = &w;
+        dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+        dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+        dm_status st = dm_pool_wait(p, dm_pool_evaluate(p, &work, w.val), &r, &err);
+        cr_expect(st == DM_E_MODEL && w.stats.calls <= 16 && w.stats.seconds < 1000,
+                  "%d: %s after %zu calls", st, err.text, w.stats.calls);
+        dm_pool_free(p);
+        dm_arena_free(w.arena);
+    }
+}
+
+/* What stood against a request stands on resume too, also for the first one that asks. */
+Test(once, a_failure_is_resumed)
+{
+    double calls[2];
+    unlink(journal_path());
+    for (int attempt = 0; attempt < 2; attempt++) {
+        world w = world_new(ONE_PREDICTOR);
+        const dm_result *r;
+        dm_error err = {DM_OK, ""};
+        server s = {1, 0, DM_FAULT_SERVER, SIZE_MAX};
+        dm_dataset *rows = alike(w.arena, 40);
+        const dm_example *all[40];
+        for (size_t i = 0; i < 40; i++) /* what fails goes first on resume */
+            all[i] = &rows->examples[attempt ? 39 - i : i];
+        w.sim.run = one_rule;
+        w.sim.user = &s;
+        w.sim.limit = 100000;
+        w.setup.replay = dm_replay_of_file(journal_path());
+        w.setup.journal = dm_journal_open(journal_path(), DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
+                                          dm_replay_visit, w.setup.replay, &err);
+        dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+        dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+        work.trace = attempt == 1; /* other work that asks the same */
+        cr_assert_eq(dm_pool_wait(p, dm_pool_submit(p, &work, all, 40), &r, &err), DM_OK, "%s",
+                     err.text);
+        size_t failed = 0;
+        for (size_t i = 0; i < 40; i++)
+            failed += r[i].fault == DM_FAULT_SERVER;
+        cr_expect_eq(failed, 20, "attempt %d: %zu failed", attempt, failed);
+        calls[attempt] = (double)w.stats.calls;
+        dm_pool_free(p);
+        (void)dm_journal_close(w.setup.journal, NULL);
+        dm_replay_free(w.setup.replay);
+        dm_arena_free(w.arena);
+    }
+    cr_expect(calls[0] > 20 && calls[1] == 0, "%g calls, %g on resume", calls[0], calls[1]);
+    unlink(journal_path());
+}
+
 /* Whoever makes the request may be lost: the next one makes it. */
 Test(once, the_one_that_asks_may_be_lost)
 {
