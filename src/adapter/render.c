@@ -245,16 +245,12 @@ typedef enum completeness { DROPPED, INCOMPLETE, COMPLETE } completeness;
 
 static completeness complete(const dm_signature *s, const dm_value *demo)
 {
-    bool all = true, any_input = false, any_output = false;
+    bool all = true;
     for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++) {
         const dm_value *v = dm_value_get_str(demo, s->fields[i].name);
         all = all && v && v->kind != DM_NULL;
-        if (v && i < s->n_inputs)
-            any_input = true;
-        else if (v)
-            any_output = true;
     }
-    return all ? COMPLETE : any_input && any_output ? INCOMPLETE : DROPPED;
+    return all ? COMPLETE : dm_demo_is_sent(s, demo) ? INCOMPLETE : DROPPED;
 }
 
 static dm_status add_demo(dm_arena *a, const dm_adapter_class *c, const dm_signature *s,

@@ -510,6 +510,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK)
         dm_session_close(&c.session);
     dm_replay_free(job.setup.replay);
+    dm_replay_free(job.setup.earlier);
     if (dm_journal_close(job.setup.journal, &err) != DM_OK)
         return dm_say_failure(&err);
     return code;

@@ -1,4 +1,5 @@
 #include "cmd/history.h"
+#include "base/place.h"
 #include "cmd/say.h"
 #include "json/json.h"
 #include "lm/serves.h"
@@ -142,6 +143,21 @@ const dm_value *dm_history_more(dm_arena *a)
     return more;
 }
 
+/* Its answers are taken, not its results. */
+static dm_status open_earlier(dm_arena *a, dm_job *job, dm_error *err)
+{
+    const char *path = dm_arena_printf(a, "%s/" DM_EARLIER_JOURNAL, job->out);
+    if (access(path, F_OK) != 0)
+        return DM_OK;
+    if (!dm_journal_is_one(path))
+        return dm_fail(err, DM_E_OUTPUT, "%s is no journal of dspy-mpi: " DM_MOVE_IT, path);
+    job->setup.earlier = dm_replay_open(path, err);
+    if (!job->setup.earlier)
+        return err->status;
+    dm_say(stderr, "answers that stand in %s are not asked for again\n", path);
+    return DM_OK;
+}
+
 dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line, dm_fsync sync,
                           dm_error *err)
 {
@@ -152,6 +168,8 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
     dm_status st = job->setup.journal ? DM_OK : err->status;
     if (st == DM_OK)
         st = begin_attempt(&h, job, dm_value_get(line->flags, "accept-model-change") != NULL, err);
+    if (st == DM_OK)
+        st = open_earlier(a, job, err);
     dm_arena_free(h.attempt);
     for (int i = 0; i < DM_ROLES; i++)
         dm_arena_free(h.said[i].arena);

@@ -4,11 +4,14 @@
 
 #include "cmd/job.h"
 
+/* In OUT: the journal of the job that was there before, by --reuse. */
+#define DM_EARLIER_JOURNAL "journal.earlier"
+
 /* --fsync of the flags. */
 dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error *err) DM_MUST_USE;
 /* What a journal's header has beside the job's identity. */
 const dm_value *dm_history_more(dm_arena *a);
-/* Opens OUT/journal for the job, and fills job->setup.journal and .replay. Refused with
+/* Opens OUT/journal for the job, and fills job->setup.journal, .replay and .earlier. Refused with
  * DM_E_OUTPUT: another run writes there, it is another job's (the key that differs is named), it is
  * damaged, or a server now serves something else than before (--accept-model-change allows that).
  */

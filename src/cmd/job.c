@@ -529,7 +529,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     dm_at cache = dm_at_key(&root, "cache");
     if (st == DM_OK)
         st = dm_path_read(a, &cache, &job->cache, err);
-    job->setup.keeps_answers = job->cache != NULL;
     job->force = dm_value_get(line->flags, "force") != NULL;
     job->setup.offline = dm_value_get(line->flags, "offline") != NULL;
     if (st == DM_OK && job->setup.offline && !job->cache)

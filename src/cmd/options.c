@@ -75,6 +75,8 @@ static const dm_option rows[] = {
     {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,
      "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "move an earlier OUT aside and start anew"},
+    {"reuse", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL,
+     "move an OUT of another job aside, start anew, and take the answers that it paid for"},
     {"force", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN, NULL,
      "move aside, with a number, what stands in the way and is none of ours"},
     {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},

@@ -79,20 +79,23 @@ static bool is_an_out(dm_arena *a, const dm_job *job)
 }
 
 /* The folder as a whole; behind a link, the one that it leads to. */
-static dm_status move_out_aside(dm_arena *a, const dm_job *job, dm_error *err)
+static dm_status move_out_aside(dm_arena *a, const dm_job *job, const char *flag,
+                                char aside[PATH_MAX], dm_error *err)
 {
     char real[PATH_MAX];
     struct stat s;
     const char *folder = job->out;
     if (is_within(job->file, folder) || is_within(".", folder))
         return dm_fail(err, DM_E_OUTPUT,
-                       "--fresh would move %s aside with the %s in it: give another `out`", folder,
-                       is_within(".", folder) ? "working folder" : "job file");
+                       "--%s would move %s aside with the %s in it: give another `out`", flag,
+                       folder, is_within(".", folder) ? "working folder" : "job file");
     if (lstat(folder, &s) == 0 && S_ISLNK(s.st_mode) && realpath(folder, real))
         folder = real;
     dm_lock *lock = dm_lock_take(in_out(a, job, "journal.lock"), err); /* not under a run */
     dm_lock_free(lock);
-    dm_status st = lock ? dm_owned_move_aside(folder, err) : err->status;
+    dm_status st = lock ? dm_place_move_aside(folder, aside, err) : err->status;
+    if (st == DM_OK)
+        dm_say(stderr, "the old %s is now %s\n", folder, aside);
     return st == DM_OK && folder == real ? make_folders(real, err) : st;
 }
 
@@ -125,7 +128,7 @@ static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
     if (key)
         return dm_fail(err, DM_E_OUTPUT,
                        "%s holds the results of another job (`%s` differs): give another --out, or "
-                       "--fresh to move them aside",
+                       "--fresh to move them aside, or --reuse to take its answers as well",
                        job->out, key);
     const dm_value *status = dm_value_get(old, "status"), *last = dm_value_get(old, "last");
     if (status && dm_value_equal(status, dm_value_text(a, "done")) && last)
@@ -133,16 +136,53 @@ static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
     return DM_OK;
 }
 
+/* ---- --reuse ---- */
+
+static bool is_another_jobs(dm_arena *a, const dm_job *job)
+{
+    dm_str text;
+    const dm_value *old =
+        dm_read_file(a, in_out(a, job, "status.json"), DM_MAX_TEXT, &text, NULL) == DM_OK
+            ? dm_json_read(a, text, NULL)
+            : NULL;
+    const dm_value *theirs = old ? dm_value_get(old, "job") : NULL;
+    return theirs && theirs->kind == DM_DICT && difference(dm_job_identity(a, job), theirs);
+}
+
+/* Another job's OUT goes aside, and its journal is found from the new one, in this attempt and in
+ * those that follow. One that cannot be read stays where it is. */
+static dm_status begin_anew_with_answers(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    char aside[PATH_MAX];
+    dm_replay *old = dm_replay_open(in_out(a, job, "journal"), err);
+    if (!old)
+        return err->status;
+    dm_replay_free(old);
+    dm_status st = move_out_aside(a, job, "reuse", aside, err);
+    if (st == DM_OK)
+        st = make_folders(job->out, err);
+    const char *from = dm_arena_printf(a, "%s/journal", aside);
+    if (st == DM_OK && link(from, in_out(a, job, DM_EARLIER_JOURNAL)) != 0)
+        st = dm_fail(err, DM_E_OUTPUT,
+                     "--reuse: %s cannot be linked to %s/" DM_EARLIER_JOURNAL ": %s: copy it there "
+                     "and start the same command again",
+                     from, job->out, strerror(errno));
+    return st;
+}
+
 dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
                       const dm_value **finished, dm_error *err)
 {
     bool fresh = dm_value_get(line->flags, "fresh") != NULL;
-    bool force = job->force;
+    bool force = job->force, reuse = dm_value_get(line->flags, "reuse") != NULL;
+    char aside[PATH_MAX];
     const char *path = in_out(a, job, "status.json"), *journal = in_out(a, job, "journal");
     *finished = NULL;
     dm_status st = check_folder(job, force, err);
     if (st == DM_OK && fresh && is_an_out(a, job))
-        st = move_out_aside(a, job, err);
+        st = move_out_aside(a, job, "fresh", aside, err);
+    else if (st == DM_OK && reuse && is_another_jobs(a, job) && has_bytes(journal))
+        st = begin_anew_with_answers(a, job, err);
     if (st == DM_OK)
         st = make_folders(job->out, err);
     if (st == DM_OK && dm_owned_file(path, "status.json", err) != DM_OK)

@@ -7,6 +7,18 @@
 
 #include <stdio.h>
 
+/* DSPy leaves such a demonstration out of the prompt, and keeps it in the file. */
+static const char *never_sent(const dm_signature *s, const dm_value *demo)
+{
+    bool any_output = false;
+    for (size_t i = 0; i < s->n_outputs; i++)
+        any_output |= dm_value_get_str(demo, s->fields[s->n_inputs + i].name) != NULL;
+    if (dm_demo_is_sent(s, demo))
+        return "";
+    return any_output ? " (never sent: it has no input of this step)"
+                      : " (never sent: it has no output of this step)";
+}
+
 static void show_part(dm_buf *b, const dm_predictor *p, const dm_candidate_part *part)
 {
     const dm_signature *s = p->signature;
@@ -23,8 +35,9 @@ static void show_part(dm_buf *b, const dm_predictor *p, const dm_candidate_part 
     dm_buf_printf(b, "\n\n%.*s\n", DM_STR_ARG(part->instructions));
     for (size_t i = 0; i < part->n_demos; i++) {
         const dm_value *demo = part->demos[i];
-        dm_buf_printf(b, "\n-- demonstration %zu%s\n", i + 1,
-                      dm_value_get(demo, "augmented") ? " (bootstrapped)" : "");
+        dm_buf_printf(b, "\n-- demonstration %zu%s%s\n", i + 1,
+                      dm_value_get(demo, "augmented") ? " (bootstrapped)" : "",
+                      never_sent(s, demo));
         for (size_t k = 0; k < demo->n; k++) {
             if (dm_str_is(demo->members[k].key, "augmented"))
                 continue;

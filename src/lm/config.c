@@ -11,14 +11,15 @@
 
 const char *const dm_lm_keys[] = {
     "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
-    "num_retries", "wait", "outage", "price", "ca_file", "proxy", "cache_tag", "extra_body",
+    "num_retries", "wait", "outage", "price", "ca_file", "proxy", "cache", "cache_tag",
+    "extra_body",
     /* sampling, by OpenAI's and vLLM's names, in the order in which they go out */
     "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty",
     "presence_penalty", "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty",
     "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "skip_special_tokens",
     "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
-#define FIRST_SAMPLING 16
+#define FIRST_SAMPLING 17
 
 bool dm_lm_in_process(const dm_lm_config *c)
 {
@@ -210,6 +211,8 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
     if (st == DM_OK)
         st = read_text(at, "cache_tag", &c->cache_tag, err);
     if (st == DM_OK)
+        st = (k = dm_at_key(at, "cache"), dm_get_bool(&k, &c->cache, err));
+    if (st == DM_OK)
         st = (k = dm_at_key(at, "concurrency"), dm_get_int(&k, 1, 1000000, &c->concurrency, err));
     if (st == DM_OK)
         st = (k = dm_at_key(at, "rpm"), read_count(&k, &c->rpm, err));
@@ -237,7 +240,8 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
 dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err)
 {
     dm_lm_config *c = dm_arena_alloc(a, sizeof *c);
-    *c = (dm_lm_config){.timeout = 600, .connect_timeout = 10, .num_retries = 3, .outage = 120};
+    *c = (dm_lm_config){
+        .timeout = 600, .connect_timeout = 10, .num_retries = 3, .outage = 120, .cache = true};
     dm_at object = *at;
     if (at->v && at->v->kind == DM_STRING) { /* a string is an object with a model */
         dm_value *d = dm_value_dict(a);
@@ -260,26 +264,9 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c)
     dm_value_set(a, d, DM_STR("sampling"), c->sampling);
     if (c->extra_body)
         dm_value_set(a, d, DM_STR("extra_body"), c->extra_body);
+    if (!c->cache)
+        dm_value_set(a, d, DM_STR("cache"), dm_value_bool(a, false));
     if (c->cache_tag) /* answers of another tag are other answers */
         dm_value_set(a, d, DM_STR("cache_tag"), dm_value_text(a, c->cache_tag));
     return d;
-}
-
-dm_hash dm_lm_scope(const dm_lm_config *c)
-{
-    dm_arena *a = dm_arena_new(0);
-    dm_value *d = dm_lm_identity(a, c), *bases = dm_value_list(a);
-    const char **sorted = dm_arena_alloc_n(a, c->n_base, sizeof *sorted);
-    for (size_t i = 0; i < c->n_base; i++) {
-        size_t k = i;
-        for (; k > 0 && strcmp(sorted[k - 1], c->api_base[i]) > 0; k--)
-            sorted[k] = sorted[k - 1];
-        sorted[k] = c->api_base[i];
-    }
-    for (size_t i = 0; i < c->n_base && !c->cache_tag; i++)
-        dm_value_append(a, bases, dm_value_text(a, sorted[i]));
-    dm_value_set(a, d, DM_STR("servers"), bases);
-    dm_hash h = dm_json_hash(d);
-    dm_arena_free(a);
-    return h;
 }

@@ -34,6 +34,7 @@ typedef struct dm_lm_config {
     double outage;               /* s without any answer that end the run, resumable; 120 */
     dm_price price;              /* the job's, else the provider's, where that knows it */
     const char *ca_file, *proxy; /* NULL: none */
+    bool cache;                  /* whether equal requests get one answer (asked.c); true */
     const char *cache_tag;
     bool has_temperature, has_max_tokens;
     double temperature;
@@ -52,9 +53,6 @@ extern const char *const dm_lm_keys[];
 extern const size_t dm_n_lm_keys;
 /* What an answer depends on: model and sampling, never addresses or keys. For content keys. */
 dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
-/* Whose answers may be kept for whom across runs: identity and servers in any order, or the tag
- * instead of the servers. */
-dm_hash dm_lm_scope(const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at
  * once, so that its answers are not worth keeping. */
 bool dm_lm_in_process(const dm_lm_config *c);

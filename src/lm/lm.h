@@ -83,6 +83,18 @@ typedef void dm_lm_done(void *user, const dm_lm_answer *answer);
  * are the same question to the model. */
 dm_str dm_lm_head(dm_arena *a, const dm_lm_config *c, const dm_prefix *prefix);
 
+/* ---- asked.c: which requests are equal ---- */
+
+/* What of the model all its answers depend on: model and sampling, but for the temperature. */
+dm_hash dm_lm_scope(const dm_lm_config *c);
+/* What the request is found by: scope, the rest of the sampling as it is sent, response format, n
+ * (which is 1), rollout and messages; never an address. All that has one head begins alike. */
+dm_sha256 dm_lm_key_begin(const dm_hash *scope, dm_str head);
+dm_hash dm_lm_key(const dm_lm_config *c, const dm_sha256 *begun, const dm_lm_request *r);
+/* The same for answers that are kept across runs, where servers of one model are told apart: by
+ * their addresses in any order, or by the model's cache_tag. */
+dm_hash dm_lm_key_at_servers(const dm_lm_config *c, const dm_hash *key);
+
 typedef struct dm_lm dm_lm;
 struct dm_transport; /* lm/transport.h */
 

@@ -69,7 +69,7 @@ struct dm_provider {
      * NULL: nothing. */
     dm_response_format (*format)(const dm_lm_config *c, dm_response_format wanted);
     /* The messages that are the same for all examples, in whatever form body takes them. Written
-     * once for a state; its hash tells whether a kept answer belongs to what is asked. */
+     * once for a state; its hash is part of the key of all requests that begin so. */
     void (*head)(dm_buf *b, const dm_message *messages, size_t n);
     /* The sampling, likewise: once for a model, and once more for a call with a temperature of its
      * own (NAN: the model's). */

@@ -73,7 +73,8 @@ bool dm_stands_in_demos(const dm_candidate *c, size_t predictor, const dm_exampl
 {
     const dm_candidate_part *part = &c->parts[predictor];
     for (size_t d = 0; d < part->n_demos; d++)
-        if (shows(&c->program->predictors[predictor], part->demos[d], e->row))
+        if (dm_demo_is_sent(c->program->predictors[predictor].signature, part->demos[d]) &&
+            shows(&c->program->predictors[predictor], part->demos[d], e->row))
             return true;
     return false;
 }

@@ -19,10 +19,10 @@
 /* Goes that end at a 403 or 404 before anything is answered, where a journal has answers. */
 #define FIRST_DENIED 3
 
-static bool may_go_back(dm_pool *p, const dm_cell *c, const dm_model *m)
+static bool may_go_back(dm_pool *p, const dm_tries *t, const dm_model *m)
 {
     double now = p->link->ops->now(p->link);
-    return c->tries + 1 < MIN_TRIES || now - c->way->failed_at < m->config->outage ||
+    return t->n + 1 < MIN_TRIES || now - t->failed_at < m->config->outage ||
            now - m->last_answer >= m->config->outage; /* then the run stops */
 }
 
@@ -57,36 +57,49 @@ bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
     return true;
 }
 
-static double delay_of(const dm_cell *c, const dm_model *m, dm_fault fault)
+static double delay_of(const dm_tries *t, const dm_model *m, dm_fault fault)
 {
     if (fault == DM_FAULT_DENIED) /* it waits for an answer to something else, and for no more */
         return 0;
     if (fault != DM_FAULT_SERVER)
-        return delay_after(m, c->tries);
-    int more = c->tries > ODD_GOES ? c->tries - ODD_GOES : 0;
+        return delay_after(m, t->n);
+    int more = t->n > ODD_GOES ? t->n - ODD_GOES : 0;
     return fmin(longest_delay(m), ldexp(ODD_DELAY, more < 16 ? more : 16));
 }
 
-static void put_back(dm_pool *p, uint32_t number, const dm_usage *usage, double delay, dm_str error)
+static dm_tries *tries_of(dm_pool *p, dm_cell *c, uint32_t key)
+{
+    struct dm_cell_way *way = dm_way_of(p, c);
+    if (key != DM_NO_KEY)
+        way->tries = dm_key_tries(p, key);
+    else if (!way->tries)
+        way->tries = dm_arena_alloc(p->arena, sizeof *way->tries);
+    return way->tries;
+}
+
+static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double delay, const char *why)
 {
     dm_cell *c = p->cells[number];
+    dm_tries *t = tries_of(p, c, e->key);
     double now = p->link->ops->now(p->link);
-    dm_pool_count(p, c, usage);
-    if (usage->requests > 0)
-        dm_journal_answer(p, c, &(dm_answer){.call = DM_NO_CALL, .usage = *usage});
-    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %.*s", c->example->id, delay,
-           DM_STR_ARG(error));
-    struct dm_cell_way *way = dm_way_of(p, c);
-    if (c->tries == 0)
-        way->failed_at = now;
-    if (!way->finds_out) {
-        way->odd += usage->odd;
-        way->failed_last = now;
+    dm_pool_count(p, c, &e->usage);
+    if (e->usage.requests > 0)
+        dm_journal_answer(p, &c->key, &(dm_answer){.fault = e->r->fault, .usage = e->usage});
+    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %s", c->example->id, delay, why);
+    if (t->n == 0)
+        t->failed_at = now;
+    if (!c->way->finds_out) {
+        t->odd += e->call.odd + e->usage.odd;
+        t->failed_last = now;
+        t->seen = t->due = false;
     }
-    way->finds_out = false;
-    if (c->tries < UINT8_MAX)
-        c->tries++;
-    dm_schedule_again(p, number, usage, now + delay);
+    t->n++;
+    t->not_before = now + delay;
+    c->way->finds_out = false;
+    if (e->key != DM_NO_KEY && e->call.requests > 0) /* else the next one makes it at once */
+        dm_known_failed(p, number, e);
+    dm_cell_next_go(c);
+    dm_schedule_again(p, number, &e->usage, t->not_before);
 }
 
 bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error)
@@ -122,43 +135,41 @@ bool dm_model_denies_all(dm_pool *p, uint32_t number, const char *text)
     return true;
 }
 
-void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage)
+void dm_found_out(dm_pool *p, uint32_t number, const dm_ended *e)
 {
     dm_cell *c = p->cells[number];
     dm_model *m = &p->models[p->states[c->state].model];
-    const char *error = r->error ? r->error : "";
-    int64_t odd = c->way->odd;
-    int denied = c->way->denied;
-    if (r->fault == DM_FAULT_TRANSPORT || r->fault == DM_FAULT_SERVER) {
-        if (r->fault == DM_FAULT_SERVER && dm_model_given_up(p, m, usage, error))
+    dm_fault fault = e->r->fault;
+    const char *error = e->r->error ? e->r->error : "";
+    if (fault == DM_FAULT_TRANSPORT || fault == DM_FAULT_SERVER) {
+        if (fault == DM_FAULT_SERVER && dm_model_given_up(p, m, &e->usage, error))
             return;
         m->failing = true;
-        put_back(p, number, usage, delay_of(c, m, r->fault), dm_str_of(error));
+        put_back(p, number, e, delay_of(c->way->tries, m, fault), error);
         return;
     }
     dm_answer_came(p, c);
-    c->way->odd = 0; /* not of this call */
-    dm_doubt_answered(p, c, usage);
-    c->way->odd = odd;
-    c->way->denied = denied;
-    c->way->seen = true;
-    put_back(p, number, usage, 0, DM_STR("the model answers others"));
+    dm_doubt_answered(p, c, NULL, &e->usage); /* it was another call */
+    put_back(p, number, e, 0, "the model answers others");
+    c->way->tries->seen = true;
 }
 
-bool dm_goes_back(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage)
+bool dm_goes_back(dm_pool *p, uint32_t number, const dm_ended *e)
 {
     dm_cell *c = p->cells[number];
     dm_model *m = &p->models[p->states[c->state].model];
-    if (r->fault == DM_FAULT_TRANSPORT) {
-        if (!may_go_back(p, c, m))
-            return false;
-        m->failing = true;
-    } else if (r->fault == DM_FAULT_DENIED) {
-        if (dm_way_of(p, c)->denied++ > 0 && c->way->seen)
-            return false;
-    } else if (r->fault != DM_FAULT_SERVER || dm_doubt_decided(p, c, usage)) {
+    dm_fault fault = e->r->fault;
+    dm_usage u = e->usage;
+    dm_usage_add(&u, &e->call);
+    if (fault != DM_FAULT_TRANSPORT && fault != DM_FAULT_SERVER && fault != DM_FAULT_DENIED)
         return false;
-    }
-    put_back(p, number, usage, delay_of(c, m, r->fault), dm_str_of(r->error ? r->error : ""));
+    dm_tries *t = tries_of(p, c, e->key);
+    bool stands = fault == DM_FAULT_TRANSPORT ? !may_go_back(p, t, m)
+                  : fault == DM_FAULT_SERVER  ? dm_doubt_decided(p, c, t, &u)
+                                              : t->denied++ > 0 && t->seen;
+    if (stands)
+        return false;
+    m->failing |= fault == DM_FAULT_TRANSPORT;
+    put_back(p, number, e, delay_of(t, m, fault), e->r->error ? e->r->error : "");
     return true;
 }

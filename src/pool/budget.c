@@ -142,7 +142,9 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 {
     dm_state *s = &p->states[c->state];
     dm_model *m = &p->models[s->model];
-    if (u->answers <= 0 || u->prompt <= 0 || u->untold > 0 || !counts_tokens(p))
+    /* Of a run that made all its calls itself: those that it shared are of any length. */
+    if (u->answers < (int64_t)s->work.candidate->program->n || u->prompt <= 0 || u->untold > 0 ||
+        !counts_tokens(p))
         return;
     double calls = (double)u->answers / (double)s->work.candidate->program->n;
     m->ratio = fmax(m->ratio, (double)u->prompt / (calls * bytes_of_run(p, c)));
@@ -214,21 +216,44 @@ static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u)
         account_known(p, dm_amount_minus(p->budget.known, less));
 }
 
-struct dm_bill {     /* of a cell, beside its result */
-    dm_usage before; /* of the job's earlier attempts */
-    dm_usage told;   /* of answers since it was sent out the last time */
+struct dm_bill {   /* of a cell, beside its result */
+    dm_usage paid; /* for requests, since it was sent out the last time */
+    uint32_t cost; /* of what has no key; NO_COST: nothing yet */
 };
+#define NO_COST UINT32_MAX
 
 static struct dm_bill *bill_of(dm_pool *p, dm_cell *c)
 {
-    if (!c->bill)
+    if (!c->bill) {
         c->bill = dm_arena_alloc(p->arena, sizeof *c->bill);
+        c->bill->cost = NO_COST;
+    }
     return c->bill;
 }
 
-void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage)
+/* What it spent on no request that others could make. */
+static void add_own(dm_pool *p, uint32_t number, dm_amount more)
 {
-    dm_usage_add(&bill_of(p, c)->before, usage);
+    struct dm_bill *b = bill_of(p, p->cells[number]);
+    if (b->cost == NO_COST)
+        b->cost = p->n_costs++;
+    dm_ledger_cost(p->budget.ledger, b->cost, more);
+    dm_ledger_uses(p->budget.ledger, number, b->cost);
+}
+
+void dm_budget_before(dm_pool *p, const dm_cell *c, uint32_t cost, const dm_usage *usage)
+{
+    dm_pool_count(p, c, usage);
+    dm_ledger_cost(p->budget.ledger, cost, dm_amount_of(p, p->states[c->state].model, usage));
+    if (p->setup->cap)
+        price_known(p, c, usage);
+}
+
+void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage)
+{
+    const dm_cell *c = p->cells[number];
+    dm_pool_count(p, c, usage);
+    add_own(p, number, dm_amount_of(p, p->states[c->state].model, usage));
     if (p->setup->cap)
         price_known(p, c, usage);
 }
@@ -245,7 +270,9 @@ static void add_known(void *user, dm_journal_type type, dm_str bytes)
     dm_record rec;
     if (type == DM_JOURNAL_RESULT) {
         dm_result r;
-        (void)!dm_read_result(bytes, 0, NULL, &r, &u);
+        dm_paid paid;
+        if (dm_read_result(bytes, 0, NULL, &r, &paid))
+            u = paid.usage;
     } else {
         dm_answer a;
         if (dm_open_answer(&rec, bytes, &a))
@@ -277,9 +304,14 @@ void dm_budget_end(dm_pool *p)
 
 /* ---- booking ---- */
 
-void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage)
+void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now)
 {
-    dm_usage_add(&bill_of(p, c)->told, usage);
+    dm_cell *c = p->cells[number];
+    dm_pool_count(p, c, usage);
+    dm_ledger_cost(p->budget.ledger, cost, amount_of_run(p, number, usage));
+    dm_ledger_uses(p->budget.ledger, number, cost);
+    if (now) /* else its whole reserve was booked when it was lost */
+        dm_usage_add(&bill_of(p, c)->paid, usage);
 }
 
 void dm_budget_sent(dm_pool *p, uint32_t number)
@@ -294,39 +326,47 @@ static dm_usage usage_of_run(const dm_cell *c, const dm_usage *beside)
 {
     dm_usage u = *beside;
     if (c->bill)
-        dm_usage_add(&u, &c->bill->told);
+        dm_usage_add(&u, &c->bill->paid);
     return u;
+}
+
+/* A run has ended: what it spent, in all; what of it has no key is booked. */
+static dm_amount take_bill(dm_pool *p, uint32_t number, const dm_usage *usage)
+{
+    dm_usage u = usage_of_run(p->cells[number], usage);
+    if (usage->requests > 0 || usage->prompt > 0 || usage->completion > 0)
+        add_own(p, number, amount_of_run(p, number, usage));
+    return amount_of_run(p, number, &u);
 }
 
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled)
 {
     dm_cell *c = p->cells[number];
-    int model = p->states[c->state].model;
     dm_usage u = usage_of_run(c, usage);
-    dm_amount due = amount_of_run(p, number, &u), gone = due;
+    dm_amount gone = take_bill(p, number, usage);
     if (c->replayed) {
         gone = (dm_amount){0, 0, 0};
         if (p->setup->cap)
-            price_known(p, c, &u);
-    }
-    if (c->bill) {
-        due = dm_amount_plus(due, dm_amount_of(p, model, &c->bill->before));
-        dm_usage_add(&u, &c->bill->before);
+            price_known(p, c, usage);
     }
     measure(p, c, &u);
-    dm_ledger_done(p->budget.ledger, number, gone, due, settled, p);
+    dm_ledger_done(p->budget.ledger, number, gone, settled, p);
 }
 
 void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage)
 {
+    static const dm_usage nothing;
     dm_cell *c = p->cells[number];
     dm_amount gone = dm_ledger_reserve(p->budget.ledger, number);
     if (usage) {
-        dm_usage u = usage_of_run(c, usage);
-        gone = amount_of_run(p, number, &u);
+        gone = take_bill(p, number, usage);
+    } else { /* what its answers cost is booked with them */
+        dm_usage paid = usage_of_run(c, &nothing);
+        dm_amount rest = dm_amount_minus(gone, amount_of_run(p, number, &paid));
+        add_own(p, number, dm_amount_most(rest, (dm_amount){0, 0, 0}));
     }
     if (c->bill)
-        c->bill->told = (dm_usage){0};
+        c->bill->paid = nothing;
     dm_ledger_again(p->budget.ledger, number, gone);
 }
 

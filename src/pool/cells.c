@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_KEPT 1000 /* answers of a cell; a run asks a few a step */
-
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...)
 {
     if (p->failed)
@@ -30,7 +28,7 @@ void dm_answer_came(dm_pool *p, const dm_cell *c)
     m->last_answer = p->link->ops->now(p->link);
 }
 
-void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
+void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a)
 {
     dm_buf b;
     dm_writer w;
@@ -39,8 +37,16 @@ void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a)
     dm_buf_init(&b, DM_MAX_MESSAGE);
     dm_writer_init(&w, &b);
     dm_write_answer(&w, a);
-    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, &c->key, dm_buf_view(&b));
+    dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, key, dm_buf_view(&b));
     dm_buf_free(&b);
+}
+
+void dm_pool_flush_journal(dm_pool *p)
+{
+    dm_error err = {DM_OK, ""};
+    if (p->setup->journal &&
+        dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
+        dm_pool_fail(p, err.status, "%s", err.text);
 }
 
 static const dm_hash *row_key(const void *owner, uint32_t value)
@@ -61,11 +67,18 @@ static const dm_hash *key_of_state(const void *owner, uint32_t value)
     return &p->states[value].key;
 }
 
+static const dm_hash *key_of_key(const void *owner, uint32_t value)
+{
+    const dm_pool *p = owner;
+    return &p->keys[value].hash;
+}
+
 void dm_tables_init(dm_pool *p)
 {
     p->row_table = (dm_table){.key_of = row_key, .owner = p};
     p->cell_table = (dm_table){.key_of = cell_key, .owner = p};
     p->state_table = (dm_table){.key_of = key_of_state, .owner = p};
+    p->key_table = (dm_table){.key_of = key_of_key, .owner = p};
 }
 
 /* What a result depends on beside the example (src/README.md §2): program state, adapter, metric,
@@ -76,7 +89,7 @@ static dm_hash state_key(const dm_pool *p, const dm_work *w)
     dm_writer out;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_writer_init(&out, &b);
-    dm_write_hash(&out, &w->candidate->hash);
+    dm_write_hash(&out, &w->candidate->sent);
     dm_write_int(&out, p->setup->adapter);
     dm_write_bool(&out, p->setup->json_fallback);
     dm_hash model = dm_json_hash(p->models[p->model_of[w->role]].identity);
@@ -107,15 +120,6 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     };
     dm_table_put(&p->state_table, number);
     return number;
-}
-
-static dm_result read_result(const dm_pool *p, dm_str bytes, dm_arena *a, dm_usage *usage)
-{
-    dm_result r = {0};
-    *usage = (dm_usage){0};
-    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, usage))
-        r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
-    return r;
 }
 
 void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage)
@@ -158,21 +162,12 @@ struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c)
     return c->way;
 }
 
-void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a)
+dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a)
 {
-    dm_kept_answer *k, **end = &p->cells[number]->answers;
-    for (size_t n = 0; *end; n++, end = &(*end)->next)
-        if (n == MOST_KEPT || ((*end)->answer.call == a->call && (*end)->answer.asked == a->asked))
-            return; /* of a journal that somebody made: none of ours tells one twice */
-    k = dm_arena_alloc(p->arena, sizeof *k);
-    k->answer = *a;
-    k->answer.content.p = dm_arena_string(p->arena, a->content.p ? a->content.p : "", a->content.n);
-    *end = k;
-}
-
-dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage)
-{
-    dm_result r = read_result(p, c->result, a, usage);
+    dm_result r = {0};
+    dm_paid paid;
+    if (!dm_read_result(c->result, p->setup->failure_score, a, &r, &paid))
+        r.fault = DM_FAULT_TRANSPORT; /* checked when it came: cannot be */
     r.replayed = c->replayed;
     return r;
 }

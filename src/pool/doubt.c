@@ -60,35 +60,35 @@ static double rate(const dm_replies *r)
                 (r->all_odd + PRIOR_ODD) / (r->all + PRIOR));
 }
 
-void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage)
+void dm_doubt_answered(dm_pool *p, const dm_cell *c, dm_tries *t, const dm_usage *usage)
 {
     dm_model *m = model_of(p, c);
-    int64_t before = c->way ? c->way->odd : 0, odd = usage->odd + before;
+    int64_t before = t ? t->odd : 0, odd = usage->odd + before;
     for (int64_t i = 0; i < odd; i++)
         note(&m->replies, true, before == 0);
     for (int64_t i = 0; i < usage->answers || i < 1; i++)
         note(&m->replies, false, before == 0);
-    if (c->way)
-        c->way->odd = c->way->denied = 0;
+    if (t)
+        t->odd = t->denied = 0;
     m->answered_at = p->link->ops->now(p->link);
 }
 
 /* ---- the verdict ---- */
 
-bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_usage *usage)
+bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_tries *t, const dm_usage *usage)
 {
-    if (!c->way || !c->way->seen)
+    if (!t->seen)
         return false;
-    int64_t n = c->way->odd + usage->odd;
+    int64_t n = t->odd + usage->odd;
     double chance = (double)n * log(rate(&model_of(p, c)->replies));
     return n >= LEAST_REPLIES && chance <= log(BY_CHANCE) + 1e-9;
 }
 
 /* ---- finding out ---- */
 
-bool dm_doubt_waits(const dm_model *m, const dm_cell *c)
+bool dm_doubt_waits(const dm_model *m, const dm_tries *t)
 {
-    return (c->way->odd > 0 || c->way->denied > 0) && m->answered_at <= c->way->failed_last;
+    return (t->odd > 0 || t->denied > 0) && m->answered_at <= t->failed_last;
 }
 
 bool dm_doubt_holds(const dm_model *m)
@@ -104,7 +104,7 @@ const dm_cell *dm_doubt_witness(const dm_pool *p, uint32_t number)
     const dm_model *m = model_of(p, p->cells[number]);
     for (size_t i = p->n_cells; i-- > 0;) {
         const dm_cell *other = p->cells[i];
-        if (model_of(p, other) != m || (!other->replied && !other->answers) ||
+        if (model_of(p, other) != m || (!other->replied && !other->answered) ||
             dm_budget_covers(p, number, other) < 1)
             continue;
         if (other->replied)
@@ -119,16 +119,18 @@ dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again)
     dm_cell *c = p->cells[number];
     dm_model *m = model_of(p, c);
     bool queued = dm_model_queued(m) > 0;
+    dm_tries *t = c->way->tries;
     *again = 0;
-    c->way->seen = !dm_doubt_waits(m, c);
-    if (c->way->seen)
+    t->seen = t->due = !dm_doubt_waits(m, t);
+    if (t->seen)
         return DM_DOUBT_GO;
     if (m->asks || m->in_flight > 0 || (queued && !dm_doubt_holds(m))) { /* others will tell */
         *again = p->link->ops->now(p->link) + RECHECK;
         return DM_DOUBT_LATER;
     }
     if (!dm_doubt_witness(p, number)) { /* that it answered at all must do, if it did */
-        c->way->seen = m->phase == DM_MODEL_GOOD;
+        t->seen = m->phase == DM_MODEL_GOOD;
+        t->due = true;
         return DM_DOUBT_GO;
     }
     m->asks = number + 1;

@@ -4,28 +4,24 @@
 
 #include <math.h>
 
-static bool is_kept(const dm_cell *c, const dm_answer *a)
+static void take_answer(dm_pool *p, int worker, const dm_wire_item *it)
 {
-    const dm_kept_answer *k = c->answers;
-    while (k && (k->answer.call != a->call || k->answer.asked != a->asked))
-        k = k->next;
-    return k != NULL;
-}
-
-static void take_answer(dm_pool *p, uint32_t number, const dm_answer *a)
-{
+    uint32_t number = (uint32_t)it->task;
     dm_cell *c = p->cells[number];
-    if (a->call == DM_NO_CALL || c->phase == DM_CELL_DONE || is_kept(c, a))
-        return; /* late or twice, too */
-    dm_pool_count(p, c, &a->usage);
-    dm_budget_told(p, c, &a->usage);
-    dm_cell_keep_answer(p, number, a);
-    dm_journal_answer(p, c, a);
+    const dm_answer *a = &it->answer;
+    uint32_t key = dm_key_of(p, c, &it->key);
+    bool now = c->out && c->asks == key + 1 && c->worker == worker &&
+               it->task == dm_task_of(number, c) && !p->peers[worker].lost;
+    bool taken = dm_known_answered(p, number, key, a, now);
+    if (now)
+        c->asks = 0;
+    if (!taken)
+        return;
     dm_answer_came(p, c);
-    if (a->usage.answers > 0) {
-        dm_prefix_answered(p, c, a->call);
-        dm_doubt_answered(p, c, &a->usage);
-    }
+    if (a->usage.answers > 0)
+        dm_prefix_answered(p, c, it->predictor);
+    if (a->usage.answers > 0 || (dm_is_refusal(a->fault) && a->fault != DM_FAULT_DENIED))
+        dm_doubt_answered(p, c, p->keys[key].tries, &a->usage);
 }
 
 /* Whether the worker is the one that has the cell now; if so, its place is free again. */
@@ -37,16 +33,21 @@ static bool came_from(dm_pool *p, dm_cell *c, int worker)
     return true;
 }
 
-static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
-                     const dm_usage *usage)
+/* asked: it made the last call itself. */
+static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_ended *e,
+                     const dm_paid *paid, bool asked)
 {
     dm_cell *c = p->cells[number];
-    bool denied = r->fault == DM_FAULT_DENIED;
-    if (r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER && !denied)
+    dm_fault fault = e->r->fault;
+    bool denied = fault == DM_FAULT_DENIED;
+    if (fault != DM_FAULT_TRANSPORT && fault != DM_FAULT_SERVER && !denied)
         dm_answer_came(p, c);
-    if (usage->answers > 0 || (dm_is_refusal(r->fault) && !denied))
-        dm_doubt_answered(p, c, usage);
-    dm_schedule_done(p, number, bytes, r, usage);
+    if (e->usage.answers > 0 || (asked && dm_is_refusal(fault) && !denied))
+        dm_doubt_answered(p, c, e->key == DM_NO_KEY ? NULL : p->keys[e->key].tries,
+                          e->key == DM_NO_KEY ? &e->usage : &e->call);
+    if (e->key != DM_NO_KEY && asked)
+        dm_known_refused(p, number, e);
+    dm_schedule_done(p, number, bytes, e->r, paid);
 }
 
 /* Whether the steps are those of the cell's program. */
@@ -59,39 +60,69 @@ static bool steps_fit(const dm_pool *p, const dm_cell *c, const dm_result *r)
     return fit;
 }
 
-/* False: it is no result of that cell. */
-static bool take_result(dm_pool *p, int worker, uint32_t number, int64_t task, dm_str bytes)
+/* Faults that a call ends with, and no answer. */
+static bool is_of_call(dm_fault f)
 {
+    return f != DM_FAULT_NONE && f != DM_FAULT_PARSE && f != DM_FAULT_PROGRAM &&
+           f != DM_FAULT_METRIC;
+}
+
+/* A run has ended: is its cell done, or does it go out again, or is the run over? asked: it made
+ * the last call itself. */
+static void judge(dm_pool *p, uint32_t number, dm_str bytes, const dm_ended *e, const dm_paid *paid,
+                  bool asked)
+{
+    dm_cell *c = p->cells[number];
+    dm_model *m = &p->models[p->states[c->state].model];
+    const char *error = e->r->error ? e->r->error : "";
+    dm_fault fault = e->r->fault;
+    dm_usage u = e->usage;
+    dm_usage_add(&u, &e->call);
+    if (e->key != DM_NO_KEY && !asked &&
+        p->keys[e->key].phase == DM_KEY_KNOWN) { /* what stands against another's call */
+        end_cell(p, number, bytes, e, paid, false);
+    } else if (fault == DM_FAULT_ENDPOINT) {
+        dm_pool_fail(p, DM_E_MODEL, "%s", error);
+    } else if (fault == DM_FAULT_DENIED && dm_model_denies_all(p, number, error)) {
+        ;
+    } else if (fault == DM_FAULT_TRANSPORT && !dm_may_ask_again(p, c, &u)) {
+        dm_pool_fail(p, DM_E_MODEL, "%s", error);
+    } else if (e->now && c->way && c->way->finds_out) {
+        dm_found_out(p, number, e);
+    } else if (fault == DM_FAULT_SERVER && dm_model_given_up(p, m, &u, error)) {
+        ;
+    } else if (!dm_goes_back(p, number, e)) {
+        end_cell(p, number, bytes, e, paid, asked);
+    }
+}
+
+/* False: it is no result of that cell. */
+static bool take_result(dm_pool *p, int worker, const dm_wire_item *it)
+{
+    uint32_t number = (uint32_t)it->task;
     dm_result r;
-    dm_usage usage;
+    dm_paid paid;
     dm_cell *c = p->cells[number];
     dm_arena *a = dm_arena_new(1024);
-    if (!dm_read_result(bytes, p->setup->failure_score, a, &r, &usage) || !steps_fit(p, c, &r)) {
+    if (!dm_read_result(it->result, p->setup->failure_score, a, &r, &paid) ||
+        !steps_fit(p, c, &r)) {
         dm_arena_free(a);
         return false;
     }
+    bool asked = c->asks || it->usage.requests > 0;
+    dm_ended e = {&r, paid.usage, it->usage, DM_NO_KEY, false};
+    if (is_of_call(r.fault) && paid.n_keys > 0)
+        e.key = dm_key_of(p, c, &paid.keys[paid.n_keys - 1]);
+    e.now = it->task == dm_task_of(number, c) && came_from(p, c, worker);
     dm_model *m = &p->models[p->states[c->state].model];
-    const char *error = r.error ? r.error : "";
-    bool expected = task == dm_task_of(number, c) && came_from(p, c, worker);
     if (!(m->formats & DM_FORMATS_ASKED))
         m->formats |= r.formats;
-    bool denied = r.fault == DM_FAULT_DENIED;
-    bool failed = r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER || denied;
-    if (c->phase == DM_CELL_DONE || (failed && !expected)) {
-        ; /* late or twice */
-    } else if (r.fault == DM_FAULT_ENDPOINT) {
-        dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (denied && dm_model_denies_all(p, number, error)) {
-        ;
-    } else if (r.fault == DM_FAULT_TRANSPORT && !dm_may_ask_again(p, c, &usage)) {
-        dm_pool_fail(p, DM_E_MODEL, "%s", error);
-    } else if (expected && c->way && c->way->finds_out) {
-        dm_found_out(p, number, &r, &usage);
-    } else if (r.fault == DM_FAULT_SERVER && dm_model_given_up(p, m, &usage, error)) {
-        ;
-    } else if (!dm_goes_back(p, number, &r, &usage)) {
-        end_cell(p, number, bytes, &r, &usage);
-    }
+    bool failed =
+        r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER || r.fault == DM_FAULT_DENIED;
+    if (c->phase != DM_CELL_DONE && (e.now || !failed)) /* else late or twice */
+        judge(p, number, it->result, &e, &paid, asked);
+    if (e.key != DM_NO_KEY)
+        dm_known_let_go(p, e.key, worker, it->task);
     dm_arena_free(a);
     return true;
 }
@@ -103,15 +134,12 @@ static bool take_item(dm_pool *p, int worker, const dm_wire_item *it)
         return false;
     switch (it->kind) {
     case DM_ITEM_ANSWER:
-        take_answer(p, number, &it->answer);
+        take_answer(p, worker, it);
         return true;
     case DM_ITEM_RESULT:
-        return take_result(p, worker, number, it->task, it->result);
+        return take_result(p, worker, it);
     case DM_ITEM_FIND:
-        dm_known_find(p, worker, it->task, &it->key);
-        return true;
-    case DM_ITEM_KEEP:
-        dm_known_keep(p, &it->key, it->content, it->truncated);
+        dm_known_find(p, worker, it->task, it->call, &it->key);
         return true;
     case DM_ITEM_KINDS:
         break;
@@ -234,18 +262,17 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes)
  * answers that came. Its results count if they come after all. */
 void dm_pool_lost(dm_pool *p, int worker)
 {
+    static const dm_usage nothing;
     dm_peer *peer = &p->peers[worker];
     if (peer->lost)
         return;
     for (size_t i = 0; i < p->n_cells; i++) {
         dm_cell *c = p->cells[i];
+        bool sent = c->asks || (c->way && c->way->finds_out); /* it may have */
         if (!came_from(p, c, worker) || c->phase == DM_CELL_DONE)
             continue;
-        dm_schedule_again(p, (uint32_t)i, NULL, 0);
+        dm_schedule_again(p, (uint32_t)i, sent ? NULL : &nothing, 0);
     }
-    for (int m = 0; m < DM_ROLES; m++)
-        if (p->models[m].phase == DM_MODEL_PROBED && p->models[m].in_flight == 0)
-            p->models[m].phase = DM_MODEL_UNTRIED; /* its first piece of work was lost */
     peer->lost = true;
     p->n_ready -= peer->ready;
     dm_known_lost(p, worker);

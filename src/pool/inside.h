@@ -27,10 +27,15 @@ typedef struct dm_waiter {
     dm_future *future;
 } dm_waiter;
 
-typedef struct dm_kept_answer { /* of a cell that is not done (src/README.md §2) */
-    struct dm_kept_answer *next;
-    dm_answer answer;
-} dm_kept_answer;
+typedef struct dm_tries {          /* of a request that failed: they are its own, whoever made it */
+    double failed_at, failed_last; /* the first and the last time */
+    double not_before;             /* when it may be made again */
+    int64_t odd;                   /* replies to it that were no answers */
+    int denied;                    /* goes that ended at a 403 or 404 to it */
+    int n;                         /* goes that failed */
+    bool seen;                     /* the model has answered something else since */
+    bool due;                      /* it may be made again as far as doubts go */
+} dm_tries;
 
 struct dm_bill;
 
@@ -39,24 +44,24 @@ typedef struct dm_cell {
     const dm_example *example;
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
-    dm_kept_answer *answers;
-    struct dm_bill *bill;             /* what was told beside its result, else NULL */
-    struct dm_cell_way {              /* of one that went back, else NULL: there are many cells */
-        double failed_at, not_before; /* the first time; when it may go out again */
-        double failed_last;
-        int64_t odd;    /* replies to its next call that were no answers */
-        int denied;     /* goes that ended at a 403 or 404 to it */
-        bool seen;      /* it went out after the model had answered something else */
-        bool finds_out; /* it is out for another cell's call: does the model answer that? */
+    struct dm_bill *bill;  /* what it spent beside its result, else NULL */
+    struct dm_cell_way {   /* of one that went back, else NULL: there are many cells */
+        double not_before; /* when it may go out again */
+        dm_tries *tries;   /* of the request that it needs */
+        bool finds_out;    /* it is out for another cell's call: does the model answer that? */
     } * way;
     uint32_t state;
-    int32_t row; /* in one process its number in the setup; -1: it travels with the cell */
+    uint32_t asks; /* the key whose request its run was told to make, + 1; 0: none, or it ended */
+    int32_t row;   /* in one process its number in the setup; -1: it travels with the cell */
     int32_t worker;
-    uint8_t tries, phase;
+    uint16_t tries;
+    uint8_t phase;
     bool replayed : 1;
-    bool good : 1;    /* it is done, without a fault */
-    bool replied : 1; /* it is done, and the model replied to its last call */
-    bool out : 1; /* it takes a place at worker; also when it is done by another's late result */
+    bool good : 1;     /* it is done, without a fault */
+    bool replied : 1;  /* it is done, and the model replied to its last call */
+    bool answered : 1; /* the model has answered a call of it */
+    bool out : 1;      /* it is at worker; also when it is done by another's late result */
+    bool parked : 1;   /* its run waits for another's call: it takes no place */
 } dm_cell;
 
 /* A task's id: the cell's number, and which try it is, so that what comes late of an earlier one is
@@ -152,8 +157,9 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
     size_t slots[DM_ROLES];     /* [model] */
     size_t over[DM_ROLES];      /* [model] cells that may run beyond its places: it had more */
+    size_t parked[DM_ROLES];    /* [model] cells there that wait for another's call */
     dm_wire_list states, tasks; /* the shard that is being put together */
-    dm_wire_list found;         /* what is known of the keys it asked for, to be sent */
+    dm_wire_list found;         /* what came of the keys it asked for, to be sent */
 } dm_peer;
 
 typedef bool dm_ready(const dm_pool *p, const void *what);
@@ -180,12 +186,35 @@ typedef struct dm_asker { /* a task that wants to know an answer */
     struct dm_asker *next;
     int worker;
     int64_t task;
+    uint32_t call;
 } dm_asker;
 
-typedef struct dm_asked { /* a request that a worker is making: others wait for its answer */
-    dm_hash key;
+typedef enum dm_key_phase {
+    DM_KEY_OPEN,  /* nobody knows, nobody asks */
+    DM_KEY_ASKED, /* a worker makes the request: others wait for its answer */
+    DM_KEY_KNOWN
+} dm_key_phase;
+
+typedef enum dm_kept { DM_KEPT_JOURNAL, DM_KEPT_REPLAY, DM_KEPT_HERE } dm_kept;
+
+typedef struct dm_key { /* a request; there are as many as answers */
+    dm_hash hash;
+    union {
+        uint64_t at;            /* KNOWN, DM_KEPT_JOURNAL: its record */
+        const dm_answer *here;  /* KNOWN, DM_KEPT_HERE */
+        struct dm_asked *asked; /* ASKED */
+    } u;
+    dm_tries *tries; /* NULL: it has not failed */
+    uint32_t cost;   /* in the ledger */
+    uint8_t phase, kept;
+} dm_key;
+
+typedef struct dm_asked {
+    uint32_t key;
+    size_t at; /* in the pool's list */
     int worker;
-    dm_asker *waiting; /* in their order */
+    int64_t task;
+    dm_asker *first, **end; /* who waits, in their order */
 } dm_asked;
 
 struct dm_pool {
@@ -198,19 +227,22 @@ struct dm_pool {
     dm_model models[DM_ROLES];
     int model_of[DM_ROLES];
     dm_rows rows;
-    dm_table row_table, cell_table, state_table;
+    dm_table row_table, cell_table, state_table, key_table;
     dm_cell **cells; /* [n_cells] */
     size_t n_cells, cap_cells;
     dm_state *states; /* [n_states] */
     size_t n_states, cap_states;
-    size_t n_sent;   /* cells at workers */
-    dm_asked *asked; /* [n_asked] */
+    size_t n_sent; /* cells at workers */
+    dm_key *keys;  /* [n_keys] */
+    size_t n_keys, cap_keys;
+    dm_asked **asked; /* [n_asked] owned */
     size_t n_asked, cap_asked;
     struct dm_prefixes {              /* prefix.c */
         struct dm_shared_prefix *all; /* [n] */
         size_t n, cap;
         dm_table table;
     } prefixes;
+    uint32_t n_costs; /* numbers given in the ledger: to keys, and to cells */
 
     struct { /* budget.c */
         dm_ledger *ledger;
@@ -244,15 +276,21 @@ struct dm_pool {
 void dm_tables_init(dm_pool *p);
 uint32_t dm_pool_state(dm_pool *p, const dm_work *w); /* number of the state, made if new */
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made);
-void dm_cell_keep_answer(dm_pool *p, uint32_t number, const dm_answer *a); /* copies it */
 struct dm_cell_way *dm_way_of(dm_pool *p, dm_cell *c);
+/* Each go is a task of its own. */
+static inline void dm_cell_next_go(dm_cell *c)
+{
+    if (c->tries < UINT16_MAX)
+        c->tries++;
+}
 /* a NULL: without steps and error text. */
-dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a, dm_usage *usage);
+dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
+void dm_pool_flush_journal(dm_pool *p); /* before anybody acts on what is in it */
 /* What an answer or a run of the cell took is added to the whole job's usage and cost. */
 void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 void dm_answer_came(dm_pool *p, const dm_cell *c);
-void dm_journal_answer(dm_pool *p, const dm_cell *c, const dm_answer *a);
+void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a);
 
 /* budget.c */
 void dm_budget_begin(dm_pool *p);
@@ -261,15 +299,17 @@ dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u);
 dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c); /* the most that a run can cost */
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* its requests; 0: any */
 void dm_budget_sent(dm_pool *p, uint32_t number);
-/* An answer of the cell: of an earlier attempt of the job, or told ahead of the result. */
-void dm_budget_before(dm_pool *p, dm_cell *c, const dm_usage *usage);
-void dm_budget_told(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* usage: beside what was told. */
+/* What the cell's run spent on a request. now: the run is out, and has not ended. */
+void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now);
+/* What an earlier attempt of the job spent on a request of the cell; on something else of it. */
+void dm_budget_before(dm_pool *p, const dm_cell *c, uint32_t cost, const dm_usage *usage);
+void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage);
+/* usage: of requests without a key. The item's uses are in the ledger. */
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled);
 /* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
  * it cost is booked, and it stands in its accounts again where it stood. */
 void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage);
-/* Whether the run has made all requests that it had; usage: beside what was told. */
+/* Whether the run has made all requests that it had; usage: beside what was paid. */
 bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
 dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there is none */
 /* How many requests of the other's run are covered by what is reserved for the cell, which is
@@ -281,9 +321,11 @@ void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number); /* f waits for
 void dm_schedule_replay(dm_pool *p, uint32_t number); /* a new cell that the journal may know */
 bool dm_schedule_release(dm_pool *p); /* queues what may go out; true: somebody can go on */
 void dm_schedule(dm_pool *p);         /* sends what can be sent */
-/* bytes are copied; r and usage are what dm_read_result read there. */
+/* bytes are copied; r and paid are what dm_read_result read there. */
 void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
-                      const dm_usage *usage);
+                      const dm_paid *paid);
+void dm_schedule_park(dm_pool *p, dm_cell *c); /* its run waits: a place is free */
+void dm_schedule_unpark(dm_pool *p, dm_cell *c);
 void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker has it no longer: a place is free */
 /* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
@@ -291,19 +333,19 @@ void dm_release_delayed(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
 
 /* doubt.c: is it the server or this request? */
-/* The model replied to a call of the cell, as usage tells. */
-void dm_doubt_answered(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* A run of the cell ended at replies that were no answers (usage: of it): whether that is the
- * request's own failure by now. */
-bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+/* The model replied to a call of the cell, as usage tells; t: the request's tries, may be NULL. */
+void dm_doubt_answered(dm_pool *p, const dm_cell *c, dm_tries *t, const dm_usage *usage);
+/* A run of the cell ended at replies to that request that were no answers (usage: of it): whether
+ * that is the request's own failure by now. */
+bool dm_doubt_decided(dm_pool *p, const dm_cell *c, const dm_tries *t, const dm_usage *usage);
 typedef enum dm_doubt {
     DM_DOUBT_GO,   /* it may go out again */
     DM_DOUBT_LATER /* others will tell, or it goes out to find out */
 } dm_doubt;
 /* A cell that is due. LATER: *again is when to look again; 0: the model's `asks` names it. */
 dm_doubt dm_doubt_of(dm_pool *p, uint32_t number, double *again);
-/* Whether the cell waits until the model is known to answer others. */
-bool dm_doubt_waits(const dm_model *m, const dm_cell *c);
+/* Whether the request waits until the model is known to answer others. */
+bool dm_doubt_waits(const dm_model *m, const dm_tries *t);
 bool dm_doubt_holds(const dm_model *m); /* no new work meanwhile */
 /* The cell whose call shows whether the model answers, within what is reserved for the one of that
  * number; NULL: none. */
@@ -316,20 +358,26 @@ const dm_cell *dm_doubt_witness(const dm_pool *p, uint32_t number);
 bool dm_prefix_holds(dm_pool *p, uint32_t number);
 bool dm_prefix_next(dm_pool *p, dm_model *m, uint32_t *number); /* one that waits; false: none */
 void dm_prefix_sent(dm_pool *p, uint32_t number);
-void dm_prefix_answered(dm_pool *p, const dm_cell *c, size_t call); /* told ahead of the result */
-/* Its run has ended; r NULL: it goes out again. answers: of servers, beside those that were told.
- */
-void dm_prefix_left(dm_pool *p, uint32_t number, const dm_result *r, int64_t answers);
+void dm_prefix_answered(dm_pool *p, const dm_cell *c, size_t predictor); /* by the model itself */
+void dm_prefix_left(dm_pool *p, uint32_t number);                        /* its run has ended */
 void dm_prefixes_free(dm_pool *p);
 
 /* back.c: what goes out again */
 /* Whether a run that failed on the way, of a model that may have answered nothing yet, may go
  * back. */
 bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
-/* Whether a cell whose run came to r goes out again; its result is not kept then. */
-bool dm_goes_back(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+typedef struct dm_ended { /* a run that came to an end */
+    const dm_result *r;
+    dm_usage usage; /* of its requests without a key */
+    dm_usage call;  /* of the one that it failed at */
+    uint32_t key;   /* of that one; DM_NO_KEY */
+    bool now;       /* it was out, and not given up for lost */
+} dm_ended;
+#define DM_NO_KEY UINT32_MAX
+/* Whether a cell whose run ended so goes out again; its result is not kept then. */
+bool dm_goes_back(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The cell was out for a call that the model had answered before. */
-void dm_found_out(dm_pool *p, uint32_t number, const dm_result *r, const dm_usage *usage);
+void dm_found_out(dm_pool *p, uint32_t number, const dm_ended *e);
 /* A model that has answered nothing yet spoilt a go: others are tried, and a few goes must do.
  * True: the run has failed. */
 bool dm_model_given_up(dm_pool *p, dm_model *m, const dm_usage *usage, const char *error);
@@ -343,10 +391,28 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);
 void dm_pool_lost(dm_pool *p, int worker);
 void dm_check_outage(dm_pool *p);
 
-/* known.c: answers across runs */
-void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key);
-/* content.p NULL: it came to no answer. */
-void dm_known_keep(dm_pool *p, const dm_hash *key, dm_str content, bool truncated);
+/* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
+uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key); /* as the run names it */
+dm_tries *dm_key_tries(dm_pool *p, uint32_t key);                     /* made if there are none */
+void dm_key_keep(dm_pool *p, uint32_t key, const dm_answer *a); /* it is final; into the journal */
+/* It is known; into an arena. False: a file was changed meanwhile. */
+bool dm_key_read(const dm_pool *p, uint32_t key, dm_arena *arena, dm_answer *a);
+/* In a cache that runs share, and in the journal of an earlier job in this OUT. Nothing was paid
+ * for what is there in this job. */
+void dm_key_look_elsewhere(dm_pool *p, const dm_cell *c, uint32_t key);
+void dm_key_share(dm_pool *p, const dm_cell *c, uint32_t key, const dm_answer *a);
+
+/* known.c: equal requests */
+void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm_hash *key);
+/* A model has answered the cell's call. now: its run is out, and was to make that call. False: that
+ * was known, and is booked. */
+bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
+/* The call of the cell's run failed, and that stands: nobody makes it again. */
+void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e);
+/* The same, but the request may be made again, by its tries: all who wait go out again then. */
+void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e);
+/* The run ended without having made the request that it was to make: the next one makes it. */
+void dm_known_let_go(dm_pool *p, uint32_t key, int worker, int64_t task);
 void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
 void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);

@@ -1,114 +1,285 @@
-/* Answers across runs, on the coordinator's side: a worker asks by key before it calls a model; it
- * is told the answer, or that it is not known and the call is its own to make. Who asks for what is
- * being asked already waits for that answer, so equal requests are made once in a run. */
+/* Equal requests are made once in a run (src/README.md §4). A worker asks by key before it calls a
+ * model: it is told the answer, or that the call is its own to make, or it waits for one that is
+ * under way. An answer is on its way to the disk before anybody is told (turn.c). What failed
+ * belongs to the request, whoever made it: what stands is told to all who wait; else they go out
+ * again as its tries allow. */
 #include "pool/inside.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-static void tell(dm_pool *p, int worker, int64_t task, dm_str content, bool truncated)
+#define MOST_TOLD (DM_MAX_MESSAGE / 4)
+
+/* ---- who is told what ---- */
+
+static void send_found(dm_pool *p, int worker)
 {
     dm_peer *peer = &p->peers[worker];
-    if (!peer->lost)
-        dm_wire_add_found(&peer->found, &(dm_wire_found){task, content, truncated});
-}
-
-static dm_asked *being_asked(dm_pool *p, const dm_hash *key)
-{
-    for (size_t i = 0; i < p->n_asked; i++)
-        if (dm_hash_eq(&p->asked[i].key, key))
-            return &p->asked[i];
-    return NULL;
-}
-
-static void wait_for(dm_pool *p, dm_asked *asked, int worker, int64_t task)
-{
-    dm_asker *w = dm_arena_alloc(p->arena, sizeof *w), **end = &asked->waiting;
-    *w = (dm_asker){NULL, worker, task};
-    while (*end)
-        end = &(*end)->next;
-    *end = w;
-}
-
-void dm_known_find(dm_pool *p, int worker, int64_t task, const dm_hash *key)
-{
-    dm_str content = {NULL, 0};
-    bool truncated = false;
-    if (!p->setup->cache)
+    dm_buf msg;
+    if (peer->found.n == 0)
         return;
-    dm_arena *a = dm_arena_new(4096);
-    dm_asked *asked = being_asked(p, key);
-    if (dm_cache_get(p->setup->cache, key, a, &content, &truncated)) {
-        tell(p, worker, task, content, truncated);
-    } else if (p->setup->offline) {
-        dm_pool_fail(
-            p, DM_E_MODEL,
-            "--offline: the cache does not know an answer that is needed (example %s); run "
-            "without --offline to ask the model",
-            (uint32_t)task < p->n_cells ? p->cells[(uint32_t)task]->example->id : "?");
-    } else if (asked) {
-        wait_for(p, asked, worker, task);
-    } else {
-        p->asked = dm_room(p->asked, p->n_asked, &p->cap_asked, sizeof *p->asked);
-        p->asked[p->n_asked++] = (dm_asked){*key, worker, NULL};
-        tell(p, worker, task, (dm_str){NULL, 0}, false);
+    dm_wire_put_found(&msg, &peer->found);
+    p->link->ops->send(p->link, worker, &msg);
+}
+
+/* Many may wait for a long answer: what is over a message goes ahead, once it is in the journal. */
+static void tell(dm_pool *p, int worker, const dm_wire_found *f)
+{
+    dm_peer *peer = &p->peers[worker];
+    if (peer->lost || p->failed)
+        return;
+    if (peer->found.bytes.len + f->answer.content.n > MOST_TOLD) {
+        dm_pool_flush_journal(p);
+        if (p->failed)
+            return;
+        send_found(p, worker);
     }
-    dm_arena_free(a);
+    dm_wire_add_found(&peer->found, f);
+}
+
+static void tell_answer(dm_pool *p, dm_cell *c, const dm_asker *w, const dm_answer *a)
+{
+    c->answered |= a->fault == DM_FAULT_NONE;
+    tell(p, w->worker, &(dm_wire_found){w->task, w->call, DM_FOUND_ANSWER, 0, *a});
+}
+
+/* The cell whose run waits there still; NULL: none does. */
+static dm_cell *waiting(const dm_pool *p, const dm_asker *w)
+{
+    uint32_t number = (uint32_t)w->task;
+    dm_cell *c = p->cells[number];
+    bool waits = c->parked && c->worker == w->worker && w->task == dm_task_of(number, c) &&
+                 !p->peers[w->worker].lost;
+    return waits ? c : NULL;
+}
+
+/* The call is the task's own to make. */
+static void let_ask(dm_pool *p, uint32_t key, dm_asked *asked, const dm_asker *w)
+{
+    const dm_tries *t = p->keys[key].tries;
+    asked->worker = w->worker;
+    asked->task = w->task;
+    p->cells[(uint32_t)w->task]->asks = key + 1;
+    tell(p, w->worker, &(dm_wire_found){w->task, w->call, DM_FOUND_ASK, t ? t->odd : 0, {0}});
+}
+
+static void begin_asking(dm_pool *p, uint32_t key, const dm_asker *w)
+{
+    dm_asked *asked = dm_alloc(sizeof *asked);
+    *asked = (dm_asked){.key = key, .at = p->n_asked, .end = &asked->first};
+    p->asked = dm_room(p->asked, p->n_asked, &p->cap_asked, sizeof *p->asked);
+    p->asked[p->n_asked++] = asked;
+    p->keys[key].phase = DM_KEY_ASKED;
+    p->keys[key].u.asked = asked;
+    let_ask(p, key, asked, w);
+}
+
+/* Nobody asks any more. Gives who waited. */
+static dm_asker *end_asking(dm_pool *p, uint32_t key)
+{
+    dm_key *k = &p->keys[key];
+    if (k->phase != DM_KEY_ASKED)
+        return NULL;
+    dm_asked *asked = k->u.asked;
+    dm_asker *first = asked->first;
+    p->asked[asked->at] = p->asked[--p->n_asked];
+    p->asked[asked->at]->at = asked->at;
+    free(asked);
+    k->phase = DM_KEY_OPEN;
+    return first;
+}
+
+static void tell_all(dm_pool *p, dm_asker *first, const dm_answer *a)
+{
+    for (dm_asker *w = first; w; w = w->next) {
+        dm_cell *c = waiting(p, w);
+        if (!c)
+            continue;
+        dm_schedule_unpark(p, c);
+        tell_answer(p, c, w, a);
+    }
 }
 
 /* The next of those who wait makes the call; the others go on waiting. */
-static void pass_on(dm_pool *p, dm_asked *asked)
+static void pass_on(dm_pool *p, uint32_t key)
 {
-    while (asked->waiting && p->peers[asked->waiting->worker].lost)
-        asked->waiting = asked->waiting->next;
-    if (!asked->waiting) {
-        *asked = p->asked[--p->n_asked];
+    dm_asked *asked = p->keys[key].u.asked;
+    for (;;) {
+        dm_asker *next = asked->first;
+        if (!next) {
+            (void)end_asking(p, key);
+            return;
+        }
+        dm_cell *c = waiting(p, next);
+        asked->first = next->next;
+        if (!asked->first)
+            asked->end = &asked->first;
+        if (!c)
+            continue;
+        dm_schedule_unpark(p, c);
+        let_ask(p, key, asked, next);
         return;
     }
-    dm_asker *next = asked->waiting;
-    asked->worker = next->worker;
-    asked->waiting = next->next;
-    tell(p, next->worker, next->task, (dm_str){NULL, 0}, false);
 }
 
-void dm_known_keep(dm_pool *p, const dm_hash *key, dm_str content, bool truncated)
+void dm_known_let_go(dm_pool *p, uint32_t key, int worker, int64_t task)
 {
-    if (!p->setup->cache)
-        return;
-    dm_asked *asked = being_asked(p, key);
-    if (content.p) {
-        dm_cache_put(p->setup->cache, key, content, truncated);
-        for (dm_asker *w = asked ? asked->waiting : NULL; w; w = w->next)
-            tell(p, w->worker, w->task, content, truncated);
-        if (asked)
-            *asked = p->asked[--p->n_asked];
-    } else if (asked) {
-        pass_on(p, asked);
-    }
+    const dm_key *k = &p->keys[key];
+    if (k->phase == DM_KEY_ASKED && k->u.asked->worker == worker && k->u.asked->task == task)
+        pass_on(p, key);
 }
 
 void dm_known_lost(dm_pool *p, int worker)
 {
     for (size_t i = p->n_asked; i-- > 0;)
-        if (p->asked[i].worker == worker)
-            pass_on(p, &p->asked[i]);
+        if (p->asked[i]->worker == worker)
+            pass_on(p, p->asked[i]->key);
 }
+
+/* ---- a run asks ---- */
+
+static void waits_again(dm_pool *p, uint32_t number, dm_tries *t)
+{
+    static const dm_usage nothing;
+    dm_cell *c = p->cells[number];
+    dm_way_of(p, c)->tries = t;
+    dm_cell_next_go(c);
+    dm_schedule_again(p, number, &nothing, fmax(t->not_before, p->link->ops->now(p->link)));
+}
+
+/* A run whose cell is done already, or whose request may not be made now, is dropped. */
+static void send_back(dm_pool *p, const dm_asker *w, dm_tries *t)
+{
+    uint32_t number = (uint32_t)w->task;
+    dm_cell *c = p->cells[number];
+    tell(p, w->worker, &(dm_wire_found){w->task, w->call, DM_FOUND_BACK, 0, {0}});
+    dm_schedule_left(p, c);
+    if (c->phase != DM_CELL_DONE)
+        waits_again(p, number, t);
+}
+
+static void wait_for(dm_pool *p, dm_asked *asked, const dm_asker *asker)
+{
+    dm_asker *w = dm_arena_alloc(p->arena, sizeof *w);
+    dm_cell *c = p->cells[(uint32_t)asker->task];
+    if (asked->worker == asker->worker && asked->task == asker->task)
+        return; /* the message came twice */
+    *w = *asker;
+    *asked->end = w;
+    asked->end = &w->next;
+    dm_schedule_park(p, c);
+}
+
+/* Whether the request has failed, and its next go is not due. */
+static bool may_not_be_made(const dm_pool *p, const dm_tries *t)
+{
+    return t && (t->not_before > p->link->ops->now(p->link) || (t->odd > 0 && !t->due));
+}
+
+void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm_hash *key)
+{
+    dm_cell *c = p->cells[(uint32_t)task];
+    const dm_asker w = {NULL, worker, task, call};
+    dm_answer a;
+    if (task != dm_task_of((uint32_t)task, c) || !c->out || c->worker != worker || c->parked ||
+        p->peers[worker].lost)
+        return; /* late or twice */
+    if (c->phase == DM_CELL_DONE) {
+        send_back(p, &w, NULL);
+        return;
+    }
+    uint32_t number = dm_key_of(p, c, key);
+    if (p->keys[number].phase == DM_KEY_OPEN)
+        dm_key_look_elsewhere(p, c, number);
+    dm_arena *arena = dm_arena_new(4096);
+    dm_key *k = &p->keys[number];
+    if (k->phase == DM_KEY_ASKED) {
+        wait_for(p, k->u.asked, &w);
+    } else if (k->phase == DM_KEY_KNOWN && dm_key_read(p, number, arena, &a)) {
+        tell_answer(p, c, &w, &a);
+    } else if (p->setup->offline) {
+        dm_pool_fail(
+            p, DM_E_MODEL,
+            "--offline: the cache does not know an answer that is needed (example %s); run "
+            "without --offline to ask the model",
+            c->example->id);
+    } else if (may_not_be_made(p, k->tries)) {
+        send_back(p, &w, k->tries);
+    } else {
+        begin_asking(p, number, &w);
+    }
+    dm_arena_free(arena);
+}
+
+/* ---- what came of it ---- */
+
+bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_answer *a, bool now)
+{
+    dm_cell *c = p->cells[number];
+    bool first = p->keys[known].phase != DM_KEY_KNOWN;
+    if (!first && !now)
+        return false; /* late or twice */
+    dm_budget_paid(p, number, p->keys[known].cost, &a->usage, now);
+    c->answered |= a->fault == DM_FAULT_NONE;
+    if (!first) { /* one that was lost had answered it after all */
+        dm_journal_answer(p, &p->keys[known].hash, &(dm_answer){.usage = a->usage});
+        return true;
+    }
+    dm_asker *waited = end_asking(p, known);
+    dm_key_keep(p, known, a);
+    dm_key_share(p, c, known, a);
+    tell_all(p, waited, a);
+    return true;
+}
+
+void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
+{
+    dm_key *k = &p->keys[e->key];
+    const char *error = e->r->error ? e->r->error : "";
+    dm_answer a = {.fault = e->r->fault,
+                   .final = true,
+                   .content = dm_str_of(error),
+                   .usage = e->call};
+    dm_budget_paid(p, number, k->cost, &e->call, e->now);
+    if (k->phase == DM_KEY_KNOWN) {
+        dm_journal_answer(p, &k->hash, &(dm_answer){.usage = e->call});
+        return;
+    }
+    dm_asker *waited = end_asking(p, e->key);
+    dm_key_keep(p, e->key, &a);
+    tell_all(p, waited, &a);
+}
+
+void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e)
+{
+    dm_key *k = &p->keys[e->key];
+    if (e->call.requests > 0) {
+        dm_budget_paid(p, number, k->cost, &e->call, e->now);
+        dm_journal_answer(p, &k->hash, &(dm_answer){.fault = e->r->fault, .usage = e->call});
+    }
+    for (dm_asker *w = end_asking(p, e->key); w; w = w->next) {
+        dm_cell *c = waiting(p, w);
+        if (!c)
+            continue;
+        dm_schedule_unpark(p, c);
+        send_back(p, w, k->tries);
+    }
+}
+
+/* ---- sending ---- */
 
 void dm_known_send(dm_pool *p)
 {
-    if (!p->setup->cache)
-        return;
-    for (int w = 0; w < p->link->n_workers; w++) {
-        dm_peer *peer = &p->peers[w];
-        if (peer->found.n == 0)
-            continue;
-        dm_buf msg;
-        dm_wire_put_found(&msg, &peer->found);
-        p->link->ops->send(p->link, w, &msg);
-    }
-    dm_cache_flush(p->setup->cache);
+    for (int w = 0; w < p->link->n_workers && !p->failed; w++)
+        send_found(p, w);
+    if (p->setup->cache)
+        dm_cache_flush(p->setup->cache);
 }
 
 void dm_known_free(dm_pool *p)
 {
+    for (size_t i = 0; i < p->n_asked; i++)
+        free(p->asked[i]);
     free(p->asked);
+    free(p->keys);
 }

@@ -12,7 +12,7 @@ typedef struct entry { /* an item on an account */
 struct dm_account {
     dm_account *next, *parent;
     dm_amount given;    /* in all */
-    dm_amount charged;  /* in the subtree, each item once */
+    dm_amount charged;  /* in the subtree, each cost once */
     dm_amount reserved; /* for its own entries that are out */
     dm_amount each;     /* for the next n_each accounts under it */
     size_t n_each;
@@ -23,21 +23,33 @@ struct dm_account {
     bool cut, ended;
 };
 
-#define NO_ENTRY SIZE_MAX
-
-typedef struct post { /* an item seen from an account */
+typedef struct post { /* an item on an account */
     struct post *next;
     dm_account *account;
-    size_t entry; /* NO_ENTRY: it was asked for further down only */
-    bool charged;
+    size_t entry;
 } post;
+
+typedef struct use { /* of a cost by an item */
+    struct use *next;
+    uint32_t cost;
+} use;
 
 typedef struct item {
     post *posts;
+    use *uses;
     dm_amount out; /* reserved while it is on its way */
-    dm_amount actual;
-    bool sent, done;
+    bool sent;
 } item;
+
+typedef struct bearer { /* an account that is charged a cost */
+    struct bearer *next;
+    dm_account *account;
+} bearer;
+
+typedef struct cost {
+    dm_amount amount;
+    bearer *bearers;
+} cost;
 
 struct dm_ledger {
     dm_arena *arena;
@@ -48,6 +60,8 @@ struct dm_ledger {
     dm_account *root, **end;
     item *items; /* [n] */
     size_t n;
+    cost *costs; /* [n_costs] */
+    size_t n_costs;
 };
 
 static double less_or_endless(double a, double b)
@@ -93,6 +107,7 @@ void dm_ledger_free(dm_ledger *l)
     for (dm_account *a = l->root; a; a = a->next)
         free(a->entries);
     free(l->items);
+    free(l->costs);
     dm_arena_free(l->arena);
     free(l);
 }
@@ -190,40 +205,92 @@ bool dm_account_cut(const dm_account *a)
 
 /* ---- items ---- */
 
-static item *item_of(dm_ledger *l, uint32_t number)
+/* The array with a place for that number; new ones are zeros. */
+static void *with_place(void *array, uint32_t number, size_t *n, size_t size)
 {
-    if (number >= l->n) {
-        size_t n = 2 * (size_t)number + 64;
-        l->items = dm_grow(l->items, n, sizeof *l->items);
-        memset(l->items + l->n, 0, (n - l->n) * sizeof *l->items);
-        l->n = n;
-    }
-    return &l->items[number];
+    if (number < *n)
+        return array;
+    size_t more = 2 * (size_t)number + 64;
+    array = dm_grow(array, more, size);
+    memset((char *)array + *n * size, 0, (more - *n) * size);
+    *n = more;
+    return array;
 }
 
-static post *post_of(dm_ledger *l, item *it, dm_account *a)
+static item *item_of(dm_ledger *l, uint32_t number)
 {
-    post *p = it->posts;
-    while (p && p->account != a)
-        p = p->next;
-    if (p)
-        return p;
-    p = dm_arena_alloc(l->arena, sizeof *p);
-    *p = (post){it->posts, a, NO_ENTRY, false};
-    return it->posts = p;
+    l->items = with_place(l->items, number, &l->n, sizeof *l->items);
+    return &l->items[number];
 }
 
 dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t number)
 {
-    post *p = post_of(l, item_of(l, number), a);
-    if (p->entry != NO_ENTRY) {
+    item *it = item_of(l, number);
+    post *p = it->posts;
+    while (p && p->account != a)
+        p = p->next;
+    if (p) {
         const entry *e = &a->entries[p->entry];
         return e->settled ? DM_WANTED_SETTLED : e->released ? DM_WANTED_OUT : DM_WANTED_IN_LINE;
     }
     a->entries = dm_room(a->entries, a->n, &a->cap, sizeof *a->entries);
-    p->entry = a->n;
+    p = dm_arena_alloc(l->arena, sizeof *p);
+    *p = (post){it->posts, a, a->n};
+    it->posts = p;
     a->entries[a->n++] = (entry){.item = number};
     return DM_WANTED_IN_LINE;
+}
+
+/* ---- costs ---- */
+
+static cost *cost_of(dm_ledger *l, uint32_t number)
+{
+    l->costs = with_place(l->costs, number, &l->n_costs, sizeof *l->costs);
+    return &l->costs[number];
+}
+
+void dm_ledger_cost(dm_ledger *l, uint32_t number, dm_amount more)
+{
+    cost *c = cost_of(l, number);
+    c->amount = dm_amount_plus(c->amount, more);
+    for (bearer *b = c->bearers; b; b = b->next)
+        b->account->charged = dm_amount_plus(b->account->charged, more);
+}
+
+void dm_ledger_uses(dm_ledger *l, uint32_t number, uint32_t cost_number)
+{
+    item *it = item_of(l, number);
+    use *u = it->uses;
+    while (u && u->cost != cost_number)
+        u = u->next;
+    if (u)
+        return;
+    (void)cost_of(l, cost_number);
+    u = dm_arena_alloc(l->arena, sizeof *u);
+    *u = (use){it->uses, cost_number};
+    it->uses = u;
+}
+
+/* To the account and all above it, unless it was charged there. */
+static void charge_cost(dm_ledger *l, cost *c, dm_account *a)
+{
+    for (; a; a = a->parent) {
+        bearer *b = c->bearers;
+        while (b && b->account != a)
+            b = b->next;
+        if (b)
+            return; /* and so it was above */
+        b = dm_arena_alloc(l->arena, sizeof *b);
+        *b = (bearer){c->bearers, a};
+        c->bearers = b;
+        a->charged = dm_amount_plus(a->charged, c->amount);
+    }
+}
+
+static void charge(dm_ledger *l, const item *it, dm_account *a)
+{
+    for (const use *u = it->uses; u; u = u->next)
+        charge_cost(l, &l->costs[u->cost], a);
 }
 
 bool dm_account_first(dm_account *a, uint32_t *number)
@@ -309,36 +376,20 @@ static void take_off(dm_ledger *l, item *it)
     it->sent = false;
 }
 
-/* Charges the account and all above it, unless the item was charged there. */
-static void charge(dm_ledger *l, item *it, dm_account *a)
-{
-    for (; a; a = a->parent) {
-        post *p = post_of(l, it, a);
-        if (p->charged)
-            return; /* and so it was above */
-        p->charged = true;
-        a->charged = dm_amount_plus(a->charged, it->actual);
-    }
-}
-
 static void free_reserve(dm_account *a, entry *e)
 {
     a->reserved = a->n_out == 1 ? (dm_amount){0, 0, 0} : dm_amount_minus(a->reserved, e->reserve);
     a->n_out--;
 }
 
-void dm_ledger_done(dm_ledger *l, uint32_t number, dm_amount gone, dm_amount actual,
-                    dm_settled *settled, void *user)
+void dm_ledger_done(dm_ledger *l, uint32_t number, dm_amount gone, dm_settled *settled, void *user)
 {
     item *it = item_of(l, number);
     take_off(l, it);
     l->spent = dm_amount_plus(l->spent, gone);
-    if (!it->done)
-        it->actual = actual;
-    it->done = true;
     for (post *p = it->posts; p; p = p->next) {
-        entry *e = p->entry == NO_ENTRY ? NULL : &p->account->entries[p->entry];
-        if (!e || !e->released || e->settled)
+        entry *e = &p->account->entries[p->entry];
+        if (!e->released || e->settled)
             continue;
         free_reserve(p->account, e);
         e->settled = true;
@@ -347,37 +398,17 @@ void dm_ledger_done(dm_ledger *l, uint32_t number, dm_amount gone, dm_amount act
     }
 }
 
-static bool is_under(const dm_account *a, const dm_account *top)
-{
-    while (a && a != top)
-        a = a->parent;
-    return a != NULL;
-}
-
-/* Each account that waits for the item pays what is gone, and each above them once. */
-static void charge_gone(dm_ledger *l, const item *it, dm_amount gone)
-{
-    for (dm_account *top = l->root; top; top = top->next) {
-        bool pays = false;
-        for (const post *p = it->posts; p && !pays; p = p->next)
-            pays = p->entry != NO_ENTRY && p->account->entries[p->entry].released &&
-                   !p->account->entries[p->entry].settled && is_under(p->account, top);
-        if (pays)
-            top->charged = dm_amount_plus(top->charged, gone);
-    }
-}
-
 void dm_ledger_again(dm_ledger *l, uint32_t number, dm_amount gone)
 {
     item *it = item_of(l, number);
     take_off(l, it);
     l->spent = dm_amount_plus(l->spent, gone);
-    charge_gone(l, it, gone);
     for (post *p = it->posts; p; p = p->next) {
         dm_account *a = p->account;
-        entry *e = p->entry == NO_ENTRY ? NULL : &a->entries[p->entry];
-        if (!e || !e->released || e->settled)
+        entry *e = &a->entries[p->entry];
+        if (!e->released || e->settled)
             continue;
+        charge(l, it, a);
         free_reserve(a, e);
         e->released = false;
         a->head = p->entry < a->head ? p->entry : a->head;

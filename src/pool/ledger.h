@@ -12,10 +12,11 @@
  * where results of an earlier attempt that nobody asks for again use up the cap before the accounts
  * have, the order tells who gets the last of it, once nothing is out on any account.
  *
- * An item that several accounts ask for is made once and charged to each of them, but once only in
- * the subtree of an account above them, and once at the root. What an account leaves when it has
- * ended is its parent's again. What is out costs at the most what was set aside for it, so the cap
- * is never passed. */
+ * What items cost is kept apart from them, for several may have used the same: an account is
+ * charged each different cost that its own items used, once, whoever paid; so is each account above
+ * it for its subtree, and the root for all. So what an account is charged follows from its own line
+ * alone. What an account leaves when it has ended is its parent's again. What is out costs at the
+ * most what was set aside for it, so the cap is never passed. */
 #ifndef DM_POOL_LEDGER_H
 #define DM_POOL_LEDGER_H
 
@@ -51,14 +52,14 @@ void dm_account_end(dm_account *a);
 dm_account *dm_account_next(const dm_account *a);
 
 bool dm_account_cut(const dm_account *a);
-dm_amount dm_account_charged(const dm_account *a); /* in its subtree, each item once */
+dm_amount dm_account_charged(const dm_account *a); /* in its subtree, each cost once */
 
 /* ---- items, numbered by the caller ---- */
 
 typedef enum dm_wanted {
     DM_WANTED_IN_LINE,
     DM_WANTED_OUT,    /* released before */
-    DM_WANTED_SETTLED /* done and charged to the account */
+    DM_WANTED_SETTLED /* done, and its costs are charged to the account */
 } dm_wanted;
 /* Puts the item at the end of the account's line, if it was not asked for on it before. */
 dm_wanted dm_account_want(dm_ledger *l, dm_account *a, uint32_t item);
@@ -74,15 +75,20 @@ typedef enum dm_release {
  * out already nor done). */
 dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bool goes_out);
 
-/* A released item is done, or was: it cost actual in all, gone of it just now. settled is called
- * for each account that is charged for it. */
+/* A released item is done, or was; gone was spent on its way since it went out, or may have been.
+ * settled is called for each account that is charged what it used. */
 typedef void dm_settled(void *user, uint32_t item, const dm_account *a);
-void dm_ledger_done(dm_ledger *l, uint32_t item, dm_amount gone, dm_amount actual,
-                    dm_settled *settled, void *user);
-/* A released item has failed on the way, and cost gone, or may have: it stands in line again where
- * it stood. */
+void dm_ledger_done(dm_ledger *l, uint32_t item, dm_amount gone, dm_settled *settled, void *user);
+/* A released item has failed on the way, likewise: the accounts that wait for it are charged what
+ * it used so far, and it stands in line again where it stood. */
 void dm_ledger_again(dm_ledger *l, uint32_t item, dm_amount gone);
 dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t item); /* set aside for it now */
+
+/* ---- costs, numbered by the caller ---- */
+
+/* So much more was spent on it, or may have been. */
+void dm_ledger_cost(dm_ledger *l, uint32_t cost, dm_amount more);
+void dm_ledger_uses(dm_ledger *l, uint32_t item, uint32_t cost);
 
 /* ---- what may be billed ---- */
 

@@ -122,6 +122,7 @@ void dm_pool_free(dm_pool *p)
     dm_table_free(&p->row_table);
     dm_table_free(&p->cell_table);
     dm_table_free(&p->state_table);
+    dm_table_free(&p->key_table);
     dm_arena_free(p->arena);
     free(p);
 }
@@ -167,10 +168,9 @@ static void make_results(dm_pool *p, dm_future *f)
 {
     if (f->results)
         return;
-    dm_usage usage;
     f->results = dm_arena_alloc_n(p->arena, f->n, sizeof *f->results);
     for (size_t i = 0; i < f->n; i++)
-        f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena, &usage);
+        f->results[i] = dm_cell_result(p, p->cells[f->cells[i]], p->arena);
 }
 
 static bool is_done(const dm_pool *p, const void *what)

@@ -210,40 +210,18 @@ static void warm(dm_pool *p, dm_model *m, dm_shared_prefix *x)
     let_go(p, m, x);
 }
 
-void dm_prefix_answered(dm_pool *p, const dm_cell *c, size_t call)
+void dm_prefix_answered(dm_pool *p, const dm_cell *c, size_t predictor)
 {
-    size_t last = n_of(p, c) - 1; /* a run that falls back makes more calls than that */
-    dm_shared_prefix *x = at(p, c, call < last ? call : last);
+    dm_shared_prefix *x = predictor < n_of(p, c) ? at(p, c, predictor) : NULL;
     if (x)
         warm(p, &p->models[p->states[c->state].model], x);
 }
 
-/* Its last answers came with the result: those of its last predictors or, where it went no further,
- * of the first that had none. */
-static void last_answers(dm_pool *p, const dm_cell *c, const dm_result *r, int64_t answers)
-{
-    size_t n = n_of(p, c), i = 0;
-    bool whole = r->fault == DM_FAULT_NONE || r->fault == DM_FAULT_METRIC;
-    if (answers <= 0)
-        return;
-    if (whole)
-        i = (size_t)answers < n ? n - (size_t)answers : 0;
-    for (; i < n; i++) {
-        const dm_shared_prefix *x = at(p, c, i);
-        if (whole || (x && x->phase == PREFIX_ASKED))
-            dm_prefix_answered(p, c, i);
-        if (!whole && x && x->phase == PREFIX_WARM)
-            return;
-    }
-}
-
-void dm_prefix_left(dm_pool *p, uint32_t number, const dm_result *r, int64_t answers)
+void dm_prefix_left(dm_pool *p, uint32_t number)
 {
     const dm_cell *c = p->cells[number];
     if (!p->states[c->state].prefixes || c->replayed)
         return;
-    if (r)
-        last_answers(p, c, r, answers);
     for (size_t i = 0; i < n_of(p, c); i++) {
         dm_shared_prefix *x = at(p, c, i);
         if (!x || x->phase != PREFIX_ASKED || x->asked_by != number)

@@ -24,9 +24,9 @@ void dm_read_how(dm_reader *r, dm_work *out)
     out->temperature = temperature < 0 ? NAN : temperature;
 }
 
-static void write_usage(dm_writer *w, const dm_usage *u)
+void dm_write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 9);
+    dm_write_array(w, 10);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
@@ -39,7 +39,7 @@ static void write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->reasoning);
 }
 
-static dm_usage read_usage(dm_reader *r)
+dm_usage dm_read_usage(dm_reader *r)
 {
     dm_reader in = dm_read_array(r);
     dm_usage u = {0};
@@ -63,21 +63,21 @@ static dm_usage read_usage(dm_reader *r)
 void dm_write_answer(dm_writer *w, const dm_answer *a)
 {
     dm_write_array(w, 5);
-    dm_write_int(w, a->call);
-    dm_write_int(w, (int64_t)(a->asked & INT64_MAX));
+    dm_write_int(w, a->fault);
+    dm_write_bool(w, a->final);
     dm_write_str(w, a->content);
     dm_write_bool(w, a->truncated);
-    write_usage(w, &a->usage);
+    dm_write_usage(w, &a->usage);
 }
 
 static dm_answer read_answer_fields(dm_reader *in)
 {
     dm_answer a = {0};
-    a.call = (uint32_t)dm_read_size(in, UINT32_MAX);
-    a.asked = (uint64_t)dm_read_int(in);
+    a.fault = (dm_fault)dm_read_size(in, DM_FAULTS - 1);
+    a.final = dm_read_bool(in);
     a.content = dm_read_str(in);
     a.truncated = dm_read_bool(in);
-    a.usage = read_usage(in);
+    a.usage = dm_read_usage(in);
     return a;
 }
 
@@ -111,7 +111,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, r->starved ? 11 : 9);
+    dm_write_array(w, r->starved ? 12 : 10);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -122,10 +122,13 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
         write_value(w, r->steps[i].inputs);
         write_value(w, r->steps[i].outputs);
     }
-    write_usage(w, &r->usage);
+    dm_write_usage(w, &r->usage);
     dm_write_bool(w, r->fallback);
     dm_write_bool(w, r->truncated);
     dm_write_str(w, r->error ? dm_str_of(r->error) : (dm_str){NULL, 0});
+    dm_write_array(w, r->n_keys);
+    for (size_t i = 0; i < r->n_keys; i++)
+        dm_write_hash(w, &r->keys[i]);
     dm_write_int(w, r->formats);
     if (!r->starved)
         return;
@@ -157,6 +160,16 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
     out->n_steps = (uint32_t)list.n;
 }
 
+static void read_keys(dm_reader *in, dm_arena *a, dm_paid *out)
+{
+    dm_reader list = dm_read_array(in);
+    if (!a || list.n == 0)
+        return;
+    out->keys = dm_arena_alloc_n(a, list.n, sizeof *out->keys);
+    for (out->n_keys = 0; out->n_keys < list.n; out->n_keys++)
+        out->keys[out->n_keys] = dm_read_hash(&list);
+}
+
 /* src/README.md §5: a fault of the program, the metric, or of this request alone is failure_score;
  * one of the way or the endpoint leaves the example out; of a refusal a comparison decides. */
 static void judge(dm_result *r, double failure_score)
@@ -170,8 +183,7 @@ static void judge(dm_result *r, double failure_score)
     r->score = r->present || r->refused ? failure_score : NAN;
 }
 
-bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
-                    dm_usage *usage)
+bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out, dm_paid *paid)
 {
     dm_record rec;
     dm_reader in;
@@ -182,12 +194,14 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
         out->score = dm_read_double(&in);
         out->outputs = dm_read_str(&in);
         read_steps(&in, a, out);
-        *usage = read_usage(&in);
+        *paid = (dm_paid){.usage = dm_read_usage(&in)};
         out->fallback = dm_read_bool(&in);
         out->truncated = dm_read_bool(&in);
         dm_str error = dm_read_str(&in);
         out->error = error.p && a ? dm_arena_string(a, error.p, error.n) : NULL;
         if (in.at < in.n) /* journals of before have none */
+            read_keys(&in, a, paid);
+        if (in.at < in.n)
             out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
         out->starved = in.at < in.n;
         if (out->starved) {

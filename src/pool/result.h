@@ -14,12 +14,19 @@ void dm_write_answer(dm_writer *w, const dm_answer *a); /* one item */
 dm_answer dm_read_answer(dm_reader *r);                 /* content points into the bytes */
 /* A record of the journal: an answer alone. False: it is none. */
 bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out) DM_MUST_USE;
+void dm_write_usage(dm_writer *w, const dm_usage *u); /* one item */
+dm_usage dm_read_usage(dm_reader *r);
 
 /* A run's result, one item. Kept by the coordinator and the journal as these bytes. */
 void dm_write_result(dm_writer *w, const dm_run_result *r);
-/* Strings point into the bytes; steps (if any and if a is not NULL) are parsed into a. present,
- * refused and score are as src/README.md §5 says, with failure_score. False: not a result. */
+typedef struct dm_paid { /* what a result says of its requests */
+    dm_usage usage;      /* of those without a key */
+    dm_hash *keys;       /* [n_keys] of the others; NULL where no arena was given */
+    size_t n_keys;
+} dm_paid;
+/* Strings point into the bytes; steps and keys (if a is not NULL) are read into a. present and
+ * score are as src/README.md §5 says, with failure_score. False: not a result. */
 bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *out,
-                    dm_usage *usage) DM_MUST_USE;
+                    dm_paid *paid) DM_MUST_USE;
 
 #endif

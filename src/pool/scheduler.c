@@ -7,9 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING  2 /* messages under way to one worker (src/cluster/README.md §7.3) */
-#define FIND_SENDS   3 /* requests to find out whether it answers */
-#define FORMAT_TRIES 6 /* runs that are to find out which formats are taken, and may fail */
+#define MAX_PENDING  2   /* messages under way to one worker (src/cluster/README.md §7.3) */
+#define MOST_PARKED  256 /* cells that wait at a worker, beside four for each place */
+#define FIND_SENDS   3   /* requests to find out whether it answers */
+#define FORMAT_TRIES 6   /* runs that are to find out which formats are taken, and may fail */
 #define SHARD_BYTES                                                                                \
     ((size_t)4 << 20) /* more work waits for the next message: rows may be large                   \
                        */
@@ -88,7 +89,7 @@ bool dm_schedule_release(dm_pool *p)
             if (goes_out)
                 queue(p, number, c->way ? c->way->not_before : 0);
             else if (c->phase == DM_CELL_DONE)
-                dm_ledger_done(l, number, nothing, nothing, wake, p);
+                dm_ledger_done(l, number, nothing, wake, p);
         }
     return news;
 }
@@ -106,7 +107,7 @@ static void count_score(dm_pool *p, const dm_cell *c, const dm_result *r)
 }
 
 void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
-                      const dm_usage *usage)
+                      const dm_paid *paid)
 {
     dm_cell *c = p->cells[number];
     if (c->phase == DM_CELL_DONE)
@@ -117,53 +118,50 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
                  r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM &&
                  r->fault != DM_FAULT_DENIED;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
-    c->answers = NULL;
+    for (size_t i = 0; i < paid->n_keys; i++) {
+        uint32_t key = dm_key_of(p, c, &paid->keys[i]);
+        dm_ledger_uses(p->budget.ledger, number, p->keys[key].cost);
+    }
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
-    dm_pool_count(p, c, usage);
+    dm_pool_count(p, c, &paid->usage);
     count_score(p, c, r);
-    dm_budget_done(p, number, usage, wake);
-    dm_prefix_left(p, number, r, usage->answers);
+    dm_budget_done(p, number, &paid->usage, wake);
+    dm_prefix_left(p, number);
 }
 
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before)
 {
     dm_cell *c = p->cells[number];
     dm_budget_again(p, number, usage);
-    dm_prefix_left(p, number, NULL, 0);
+    dm_prefix_left(p, number);
     c->phase = DM_CELL_IDLE;
     if (not_before > 0)
         dm_way_of(p, c)->not_before = not_before;
 }
 
-static void replay_answer(dm_pool *p, uint32_t number, dm_str bytes, bool done)
-{
-    dm_record rec;
-    dm_answer a;
-    if (dm_open_answer(&rec, bytes, &a)) {
-        dm_pool_count(p, p->cells[number], &a.usage);
-        dm_budget_before(p, p->cells[number], &a.usage);
-        if (!done && a.call != DM_NO_CALL)
-            dm_cell_keep_answer(p, number, &a);
-    }
-    dm_record_free(&rec);
-}
-
-/* Work that stands in the journal is done; an unfinished cell goes on behind its kept answers. What
- * each answer cost is counted either way. */
+/* Work that stands in the journal is done; a cell that is not finds its answers there, one by one,
+ * when it runs. What it cost beside them is counted either way. */
 void dm_schedule_replay(dm_pool *p, uint32_t number)
 {
     dm_cell *c = p->cells[number];
-    dm_str result = dm_replay_result(p->setup->replay, &c->key), answer;
-    for (size_t i = 0; (answer = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++)
-        replay_answer(p, number, answer, result.p != NULL);
-    dm_usage usage;
+    dm_arena *a = dm_arena_new(4096);
+    dm_str result = dm_replay_result(p->setup->replay, &c->key), bytes;
+    dm_paid paid;
     dm_result r;
-    if (!result.p || !dm_read_result(result, p->setup->failure_score, NULL, &r, &usage))
-        return;
-    c->replayed = true;
-    p->models[p->states[c->state].model].formats |= r.formats;
-    dm_schedule_done(p, number, result, &r, &usage);
+    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
+        dm_record rec;
+        dm_answer try;
+        if (dm_open_answer(&rec, bytes, &try))
+            dm_budget_before_own(p, number, &try.usage);
+        dm_record_free(&rec);
+    }
+    if (result.p && dm_read_result(result, p->setup->failure_score, a, &r, &paid)) {
+        c->replayed = true;
+        p->models[p->states[c->state].model].formats |= r.formats;
+        dm_schedule_done(p, number, result, &r, &paid);
+    }
+    dm_arena_free(a);
 }
 
 /* ---- places ---- */
@@ -205,18 +203,45 @@ static size_t may_run(const dm_peer *peer, int m)
     return peer->in_flight[m] < most ? peer->in_flight[m] : most;
 }
 
-void dm_schedule_left(dm_pool *p, dm_cell *c)
+static void free_place(dm_pool *p, const dm_cell *c)
 {
     int m = p->states[c->state].model;
     dm_peer *peer = &p->peers[c->worker];
     size_t running = may_run(peer, m);
-    c->out = false;
     if (p->models[m].asks_format && p->cells[p->models[m].asks_format - 1] == c)
         p->models[m].asks_format = 0;
     peer->in_flight[m]--;
     set_over(p, peer, m, running > 0 ? running - 1 : 0);
     p->models[m].in_flight--;
+}
+
+void dm_schedule_park(dm_pool *p, dm_cell *c)
+{
+    free_place(p, c);
+    p->peers[c->worker].parked[p->states[c->state].model]++;
+    c->parked = true;
+}
+
+void dm_schedule_unpark(dm_pool *p, dm_cell *c)
+{
+    int m = p->states[c->state].model;
+    p->peers[c->worker].in_flight[m]++;
+    p->peers[c->worker].parked[m]--;
+    p->models[m].in_flight++;
+    c->parked = false;
+}
+
+void dm_schedule_left(dm_pool *p, dm_cell *c)
+{
+    if (c->parked)
+        dm_schedule_unpark(p, c);
+    free_place(p, c);
+    c->out = false;
+    c->asks = 0;
     p->n_sent--;
+    dm_model *m = &p->models[p->states[c->state].model];
+    if (m->phase == DM_MODEL_PROBED && m->in_flight == 0)
+        m->phase = DM_MODEL_UNTRIED; /* unless its answer came, as the caller knows */
 }
 
 /* Whether one more at a rank with a free place would be one too many for the job. */
@@ -308,27 +333,18 @@ static void write_task(dm_pool *p, dm_peer *peer, uint32_t number, const dm_cell
     dm_wire_task t = {.id = dm_task_of(number, c),
                       .state = runs->state,
                       .most = dm_budget_allowance(p, c),
-                      .odd = witness  ? -1
-                             : c->way ? c->way->odd
-                                      : 0,
+                      .asks_only = witness != NULL,
                       .row = runs->row,
                       .formats = p->models[p->states[runs->state].model].formats,
                       .asks_format = finds_formats(p, number, witness)};
     dm_arena *a = dm_arena_new(1024);
-    const dm_kept_answer *first = witness ? NULL : c->answers;
     if (witness) {
         int64_t covered = dm_budget_covers(p, number, witness);
         t.most = covered < FIND_SENDS ? covered : FIND_SENDS;
     }
-    for (const dm_kept_answer *k = first; k; k = k->next)
-        t.n_given++;
-    const dm_answer **given = dm_arena_alloc_n(a, t.n_given, sizeof *given);
-    size_t i = 0;
-    for (const dm_kept_answer *k = first; k; k = k->next)
-        given[i++] = &k->answer;
     if (runs->row < 0)
         t.json = text_of(a, runs->example->row);
-    dm_wire_add_task(&peer->tasks, &t, given);
+    dm_wire_add_task(&peer->tasks, &t);
     dm_arena_free(a);
 }
 
@@ -392,6 +408,7 @@ static int free_worker(dm_pool *p, int m, bool ahead)
             peer->in_flight[m] >= peer->slots[m] + extra ||
             peer->states.bytes.len + peer->tasks.bytes.len > SHARD_BYTES ||
             (taken && peer->in_flight[m] < peer->slots[m]) ||
+            peer->parked[m] > MOST_PARKED + 4 * peer->slots[m] ||
             p->link->ops->pending(p->link, w) >= MAX_PENDING)
             continue;
         p->cursor = (w + 1) % p->link->n_workers;
@@ -509,7 +526,8 @@ void dm_release_delayed(dm_pool *p)
             if (p->cells[number]->phase != DM_CELL_QUEUED)
                 continue; /* a worker that was lost had it after all */
             double due = p->cells[number]->way->not_before;
-            doubted += model->phase == DM_MODEL_GOOD && dm_doubt_waits(model, p->cells[number]);
+            doubted += model->phase == DM_MODEL_GOOD &&
+                       dm_doubt_waits(model, p->cells[number]->way->tries);
             if (due > now)
                 queue(p, number, due);
             else if (dm_doubt_of(p, number, &again) == DM_DOUBT_GO)

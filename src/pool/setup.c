@@ -68,7 +68,6 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
     dm_value_set(a, d, DM_STR("inputs"), dm_value_strings(a, s->inputs, s->n_inputs));
     dm_value_set(a, d, DM_STR("failure_score"), dm_value_float(a, s->failure_score));
     dm_value_set(a, d, DM_STR("seed"), dm_value_int(a, (int64_t)(s->seed & INT64_MAX)));
-    dm_value_set(a, d, DM_STR("keeps_answers"), dm_value_bool(a, s->keeps_answers));
     dm_value_set(a, d, DM_STR("offline"), dm_value_bool(a, s->offline));
     dm_value_set(a, d, DM_STR("sample"), write_sample(a, s));
     dm_json_write(b, d, DM_JSON_PYTHON);
@@ -102,8 +101,6 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
         st = (p = dm_at_key(&at, "adapter"), dm_get_int(&p, 0, DM_N_ADAPTERS - 1, &adapter, err));
     if (st == DM_OK)
         st = (p = dm_at_key(&at, "json_fallback"), dm_get_bool(&p, &out->json_fallback, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "keeps_answers"), dm_get_bool(&p, &out->keeps_answers, err));
     if (st == DM_OK)
         st = (p = dm_at_key(&at, "offline"), dm_get_bool(&p, &out->offline, err));
     if (st == DM_OK)

@@ -24,11 +24,11 @@ typedef struct dm_setup {
     const char *out;      /* folder for journal, status and stop file; NULL: none */
     dm_journal *journal;  /* NULL: none; results are in it before anybody acts on them */
     dm_replay *replay;    /* what it knew when it was opened; NULL: nothing */
+    dm_replay *earlier;   /* of another job in this OUT: its answers are taken; NULL: none */
     dm_cache *cache;      /* answers across runs, the coordinator's alone; NULL: none */
-    bool keeps_answers;   /* there is a cache: workers ask the coordinator before a model */
     const dm_amount *cap; /* on all that the job may spend; NULL: none */
     double time_cap;      /* dm_now() time at which the budget's time is over; 0: none */
-    bool offline;         /* no model is asked: what the cache does not know ends the run */
+    bool offline;         /* no model is asked: what is not known ends the run */
 } dm_setup;
 
 /* Roles with one model share its places: the first role that has this one's. */

@@ -29,7 +29,7 @@ static dm_status read_models(dm_shared *s, dm_error *err)
     dm_status st = dm_setup_models(s->arena, s->setup, s->config, err);
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         s->model_of[i] = dm_setup_model_of(s->setup, i);
-        if (s->config[i] && s->setup->keeps_answers)
+        if (s->config[i])
             s->scope[i] = dm_lm_scope(s->config[i]);
     }
     return st;

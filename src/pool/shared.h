@@ -19,7 +19,7 @@ typedef struct dm_shared {
     dm_rows rows;
     const dm_lm_config *config[DM_ROLES];
     int model_of[DM_ROLES];   /* roles of one model share its slots: the first role that has it */
-    dm_hash scope[DM_ROLES];  /* of the models whose answers are kept */
+    dm_hash scope[DM_ROLES];  /* dm_lm_scope */
     dm_metric *metric;        /* NULL: nothing is scored */
     dm_shared_state **states; /* [n_states] by id; NULL where there is none */
     size_t n_states;

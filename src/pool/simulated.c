@@ -266,7 +266,7 @@ static void check_shard(sim_link *l, dm_wire_message *m)
     if (!dm_wire_get_shard(m, &states, &tasks))
         return;
     while (dm_wire_next_task(&tasks, &t))
-        l->stats->repeated += t.odd >= 0 && l->pool->cells[(uint32_t)t.id]->phase == DM_CELL_DONE;
+        l->stats->repeated += !t.asks_only && l->pool->cells[(uint32_t)t.id]->phase == DM_CELL_DONE;
 }
 
 /* A rank that has no work keeps what it is told, until it has; a slow server is nothing to it. */

@@ -49,6 +49,7 @@ typedef struct dm_simulated_stats {
     double seconds;      /* virtual */
     size_t runs;         /* that sent anything, also those whose results were lost */
     size_t calls;        /* requests that the servers saw */
+    size_t different;    /* calls that they were asked for, equal ones once */
     double tokens, cost; /* that they billed */
     size_t spent;        /* calls that failed with the last request that they had */
     size_t poisoned;     /* requests for rows that are never answered */

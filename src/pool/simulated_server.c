@@ -85,15 +85,32 @@ static bool was_done(const dm_simulated_server *s, const dm_run_place *place)
         return false;
     if (dm_replay_result(replay, &c->key).p)
         return true;
-    for (size_t i = 0; (bytes = dm_replay_answer(replay, &c->key, i)).p; i++) {
+    for (size_t i = 0; (bytes = dm_replay_answer(replay, &place->key, i)).p; i++) {
         dm_record rec;
         dm_answer a;
-        bool same = dm_open_answer(&rec, bytes, &a) && a.call == place->call;
+        bool final = dm_open_answer(&rec, bytes, &a) && a.final;
         dm_record_free(&rec);
-        if (same)
+        if (final)
             return true;
     }
     return false;
+}
+
+static const dm_hash *key_of(const void *owner, uint32_t value)
+{
+    return &((const dm_simulated_server *)owner)->keys[value];
+}
+
+static void note_key(dm_simulated_server *s, const dm_run_place *place)
+{
+    uint32_t number;
+    s->key_table.key_of = key_of;
+    s->key_table.owner = s;
+    if (place->asks_only || dm_table_get(&s->key_table, &place->key, &number))
+        return;
+    s->keys = dm_room(s->keys, s->stats->different, &s->cap_keys, sizeof *s->keys);
+    s->keys[s->stats->different] = place->key;
+    dm_table_put(&s->key_table, (uint32_t)s->stats->different++);
 }
 
 static bool is_poisoned(const dm_simulated_server *s, const dm_value *row)
@@ -115,6 +132,7 @@ static void begin_call(dm_simulated_server *s, exchange *x, const dm_attempt *a)
         x->fault = DM_FAULT_TRANSPORT;
     s->stats->runs += place.first && !place.asks_only;
     s->stats->repeated += was_done(s, &place);
+    note_key(s, &place);
 }
 
 /* ---- what a request costs, and what comes of it ---- */
@@ -123,8 +141,8 @@ static void bill(dm_simulated_server *s, const dm_attempt *a, int64_t *prompt, i
 {
     const dm_lm_config *m = model_of(s, a)->config;
     uint64_t most = m->has_max_tokens ? (uint64_t)m->max_tokens : 10;
-    uint64_t asked = dm_run_place_of(a->user).asked;
-    double unlike = 0.95 + 0.1 * dm_draw_double(s->sim.seed, 0x52, asked);
+    dm_hash key = dm_run_place_of(a->user).key;
+    double unlike = 0.95 + 0.1 * dm_draw_double(s->sim.seed, 0x52, dm_hash_u64(&key));
     *prompt = (int64_t)(unlike * (double)(a->request->head.n + a->request->user.n) / 4);
     *completion = 1 + (int64_t)(dm_draw(s->sim.seed, 0x53, s->stats->calls) % most);
     s->stats->longest = fmax(s->stats->longest, (double)*prompt);
@@ -313,6 +331,8 @@ static void note_prefix(dm_simulated_server *s, const dm_attempt *a, double then
 
 void dm_simulated_server_free(dm_simulated_server *s)
 {
+    dm_table_free(&s->key_table);
+    free(s->keys);
     dm_arena_free(s->scratch);
     free(s->prefixes);
     dm_table_free(&s->prefix_table);

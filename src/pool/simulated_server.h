@@ -21,6 +21,9 @@ typedef struct dm_simulated_server { /* all of them */
     } * prefixes;        /* [n_prefixes] */
     size_t n_prefixes, cap_prefixes;
     dm_table prefix_table;
+    dm_hash *keys; /* [stats->different] of the calls that were made */
+    size_t cap_keys;
+    dm_table key_table;
 } dm_simulated_server;
 
 void dm_simulated_server_free(dm_simulated_server *s); /* what it holds */

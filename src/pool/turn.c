@@ -18,15 +18,6 @@ static void tick(dm_pool *p)
     p->tick(p->tick_user, &s);
 }
 
-/* Before any strand sees what came. */
-static void flush_journal(dm_pool *p)
-{
-    dm_error err = {DM_OK, ""};
-    if (p->setup->journal &&
-        dm_journal_flush(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
-        dm_pool_fail(p, err.status, "%s", err.text);
-}
-
 /* dspy-mpi stop OUT leaves a file there. */
 static void look_for_stop_file(dm_pool *p)
 {
@@ -59,8 +50,8 @@ void dm_pool_pump(dm_pool *p, double timeout)
         dm_pool_receive(p, worker, bytes);
     while ((worker = p->link->ops->lost(p->link)) >= 0)
         dm_pool_lost(p, worker);
-    dm_known_send(p);
     dm_check_outage(p);
-    flush_journal(p);
+    dm_pool_flush_journal(p); /* before any strand sees what came, or any worker hears of it */
+    dm_known_send(p);
     tick(p);
 }

@@ -148,18 +148,15 @@ bool dm_wire_next_state(dm_reader *states, dm_wire_state *out)
     return !*in.bad;
 }
 
-void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answer *const *answers)
+void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t)
 {
-    dm_writer w = add(tasks, 8);
+    dm_writer w = add(tasks, 7);
     dm_write_int(&w, t->id);
     dm_write_int(&w, (int64_t)t->state);
     dm_write_int(&w, t->most);
-    dm_write_int(&w, t->odd);
+    dm_write_bool(&w, t->asks_only);
     dm_write_int(&w, t->row);
     dm_write_str(&w, t->json);
-    dm_write_array(&w, t->n_given);
-    for (size_t i = 0; i < t->n_given; i++)
-        dm_write_answer(&w, answers[i]);
     dm_write_int(&w, t->formats + (t->asks_format ? DM_FORMATS : 0));
 }
 
@@ -171,25 +168,15 @@ bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out)
     *out = (dm_wire_task){.id = dm_read_int(&in)};
     out->state = dm_read_size(&in, MOST_STATES);
     out->most = dm_read_int(&in);
-    out->odd = dm_read_int(&in);
+    out->asks_only = dm_read_bool(&in);
     out->row = dm_read_int(&in);
     out->json = dm_read_str(&in);
-    out->given = dm_read_array(&in);
-    out->n_given = out->given.n;
     if (in.at < in.n) {
         unsigned formats = (unsigned)dm_read_size(&in, 2 * DM_FORMATS - 1);
         out->formats = formats % DM_FORMATS;
         out->asks_format = formats >= DM_FORMATS;
     }
     return !*in.bad;
-}
-
-bool dm_wire_next_answer(dm_reader *given, dm_answer *out)
-{
-    if (*given->bad || given->at >= given->n)
-        return false;
-    *out = dm_read_answer(given);
-    return !*given->bad;
 }
 
 void dm_wire_put_shard(dm_buf *b, dm_wire_list *states, dm_wire_list *tasks)
@@ -228,10 +215,15 @@ bool dm_wire_get_slots(dm_wire_message *m, dm_wire_slots *out)
 
 void dm_wire_add_found(dm_wire_list *l, const dm_wire_found *f)
 {
-    dm_writer w = add(l, 3);
+    bool answer = f->kind == DM_FOUND_ANSWER;
+    dm_writer w = add(l, 4);
     dm_write_int(&w, f->task);
-    dm_write_str(&w, f->content);
-    dm_write_bool(&w, f->truncated);
+    dm_write_int(&w, f->call);
+    dm_write_int(&w, f->kind);
+    if (answer)
+        dm_write_answer(&w, &f->answer);
+    else
+        dm_write_int(&w, f->odd);
 }
 
 bool dm_wire_next_found(dm_reader *list, dm_wire_found *out)
@@ -239,9 +231,14 @@ bool dm_wire_next_found(dm_reader *list, dm_wire_found *out)
     dm_reader in;
     if (!next(list, &in))
         return false;
-    out->task = dm_read_int(&in);
-    out->content = dm_read_str(&in);
-    out->truncated = dm_read_bool(&in);
+    *out = (dm_wire_found){.task = dm_read_int(&in)};
+    out->call = (uint32_t)dm_read_size(&in, UINT32_MAX);
+    out->kind = (dm_found)dm_read_size(&in, DM_FOUND_KINDS - 1);
+    if (out->kind == DM_FOUND_ANSWER)
+        out->answer = dm_read_answer(&in);
+    else
+        out->odd = dm_read_int(&in);
+    *in.bad |= out->kind == DM_FOUND_ANSWER && !out->answer.content.p;
     return !*in.bad;
 }
 
@@ -261,23 +258,22 @@ bool dm_wire_get_found(dm_wire_message *m, dm_reader *list)
 
 void dm_wire_add_item(dm_wire_list *l, const dm_wire_item *it)
 {
-    dm_writer w = add(l, it->kind == DM_ITEM_KEEP ? 5 : 3);
+    dm_writer w = add(l, it->kind == DM_ITEM_ANSWER ? 5 : 4);
     dm_write_int(&w, it->kind);
     dm_write_int(&w, it->task);
     switch (it->kind) {
     case DM_ITEM_ANSWER:
+        dm_write_hash(&w, &it->key);
+        dm_write_int(&w, it->predictor);
         dm_write_answer(&w, &it->answer);
         break;
     case DM_ITEM_RESULT:
         dm_write_str(&w, it->result);
+        dm_write_usage(&w, &it->usage);
         break;
     case DM_ITEM_FIND:
         dm_write_hash(&w, &it->key);
-        break;
-    case DM_ITEM_KEEP:
-        dm_write_hash(&w, &it->key);
-        dm_write_str(&w, it->content);
-        dm_write_bool(&w, it->truncated);
+        dm_write_int(&w, it->call);
         break;
     case DM_ITEM_KINDS:
         break;
@@ -293,18 +289,18 @@ bool dm_wire_next_item(dm_reader *list, dm_wire_item *out)
     out->task = dm_read_int(&in);
     switch (out->kind) {
     case DM_ITEM_ANSWER:
+        out->key = dm_read_hash(&in);
+        out->predictor = (uint32_t)dm_read_size(&in, UINT32_MAX);
         out->answer = dm_read_answer(&in);
+        *in.bad |= !out->answer.content.p;
         break;
     case DM_ITEM_RESULT:
         out->result = dm_read_str(&in);
+        out->usage = dm_read_usage(&in);
         break;
     case DM_ITEM_FIND:
         out->key = dm_read_hash(&in);
-        break;
-    case DM_ITEM_KEEP:
-        out->key = dm_read_hash(&in);
-        out->content = dm_read_str(&in);
-        out->truncated = dm_read_bool(&in);
+        out->call = (uint32_t)dm_read_size(&in, UINT32_MAX);
         break;
     case DM_ITEM_KINDS:
         *in.bad = true;

@@ -10,7 +10,7 @@
 #include "pool/result.h"
 #include "pool/setup.h"
 
-#define DM_WIRE_VERSION  2
+#define DM_WIRE_VERSION  3
 #define DM_WIRE_TEXT(v)  DM_WIRE_TEXT_(v)
 #define DM_WIRE_TEXT_(v) #v
 /* What has to be the same on all ranks, in words. */
@@ -82,25 +82,21 @@ typedef struct dm_wire_task { /* a run of a state on an example */
     int64_t id;
     size_t state;
     int64_t most;     /* requests that it may send; 0: any number */
-    int64_t odd;      /* replies that were no answers so far; -1: to find out whether one comes */
+    bool asks_only;   /* to find out whether its first call is answered */
     int64_t row;      /* in one process: its number (dm_setup_rows); else -1 */
     dm_str json;      /* else the row itself */
-    size_t n_given;   /* answers of an earlier, unfinished run: */
-    dm_reader given;  /* when read, dm_wire_next_answer gives them one by one */
     unsigned formats; /* that its model refuses (runner.h) */
     bool asks_format; /* it is to find out */
 } dm_wire_task;
 
 void dm_wire_add_state(dm_wire_list *states, const dm_wire_state *s);
-/* answers: [t->n_given]; t->given is not looked at. */
-void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t, const dm_answer *const *answers);
+void dm_wire_add_task(dm_wire_list *tasks, const dm_wire_task *t);
 /* Empties the lists. b is full (dm_buf) when it would be over DM_MAX_MESSAGE. */
 void dm_wire_put_shard(dm_buf *b, dm_wire_list *states, dm_wire_list *tasks);
 bool dm_wire_get_shard(dm_wire_message *m, dm_reader *states, dm_reader *tasks) DM_MUST_USE;
 /* The next of the list; false: it is at its end, or bad. */
 bool dm_wire_next_state(dm_reader *states, dm_wire_state *out) DM_MUST_USE;
 bool dm_wire_next_task(dm_reader *tasks, dm_wire_task *out) DM_MUST_USE;
-bool dm_wire_next_answer(dm_reader *given, dm_answer *out) DM_MUST_USE;
 
 /* ---- SLOTS: runs at once of each role's model ---- */
 
@@ -112,10 +108,19 @@ bool dm_wire_get_slots(dm_wire_message *m, dm_wire_slots *out) DM_MUST_USE;
 
 /* ---- FOUND: what is known of the keys that a worker asked for ---- */
 
+typedef enum dm_found {
+    DM_FOUND_ASK,    /* nobody knows: the worker asks the model */
+    DM_FOUND_ANSWER, /* answer, or what stands against one */
+    DM_FOUND_BACK,   /* the run is to be dropped: its cell goes out again later */
+    DM_FOUND_KINDS
+} dm_found;
+
 typedef struct dm_wire_found {
     int64_t task;
-    dm_str content; /* none: not known, the worker asks the model */
-    bool truncated;
+    uint32_t call; /* as it was asked */
+    dm_found kind;
+    int64_t odd; /* ASK: replies that were no answers so far */
+    dm_answer answer;
 } dm_wire_found;
 void dm_wire_add_found(dm_wire_list *l, const dm_wire_found *f);
 void dm_wire_put_found(dm_buf *b, dm_wire_list *l); /* empties the list */
@@ -136,10 +141,9 @@ bool dm_wire_same_build(dm_str build);
 /* ---- RESULTS: what tasks came to, in the order in which it came ---- */
 
 typedef enum dm_item_kind {
-    DM_ITEM_ANSWER, /* answer: of a run that goes on */
-    DM_ITEM_RESULT, /* result: it has ended */
-    DM_ITEM_FIND,   /* key: is the answer to this known? */
-    DM_ITEM_KEEP,   /* key, content (none: no answer), truncated: what the model said */
+    DM_ITEM_ANSWER, /* key, answer: what a model said */
+    DM_ITEM_RESULT, /* result, usage: the run has ended */
+    DM_ITEM_FIND,   /* key, call: is the answer to this known? */
     DM_ITEM_KINDS
 } dm_item_kind;
 
@@ -147,10 +151,11 @@ typedef struct dm_wire_item {
     dm_item_kind kind;
     int64_t task;
     dm_answer answer;
-    dm_str result; /* the bytes of dm_write_result */
+    dm_str result;  /* the bytes of dm_write_result */
+    dm_usage usage; /* of the call that the run failed at, if it made it itself */
     dm_hash key;
-    dm_str content;
-    bool truncated;
+    uint32_t call;
+    uint32_t predictor; /* whose request was answered */
 } dm_wire_item;
 void dm_wire_add_item(dm_wire_list *l, const dm_wire_item *it);
 void dm_wire_put_results(dm_buf *b, dm_wire_list *l); /* empties the list */

@@ -13,22 +13,26 @@
 #define FLUSH_AFTER  0.005 /* s */
 #define FLUSH_BYTES  65536
 #define MAX_FDS      64
+#define BY_ID        1024
 
 typedef struct task {
     struct task *next, *prev; /* queued, or running */
+    struct task *same;        /* running, of the same number modulo BY_ID */
+    struct task *after;       /* in the line of those that may ask */
     dm_worker *worker;
     int64_t id;
     const dm_shared_state *st;
     const dm_value *row;
     dm_hash fingerprint;
-    dm_arena *arena;  /* of a row that came with the task and of given answers; NULL: none */
+    dm_arena *arena;  /* of a row that came with the task; NULL: none */
     int64_t most;     /* requests; 0: any number */
-    int64_t odd;      /* replies that were no answers so far; -1: to find out whether one comes */
+    bool asks_only;   /* to find out whether its first call is answered */
     unsigned formats; /* as in dm_wire_task */
     bool asks_format;
-    dm_answer *given;
-    size_t n_given;
     dm_run *run;
+    bool may_ask; /* it waits for a place, to make its call: */
+    uint32_t call;
+    int64_t odd; /* replies to it so far that were no answers */
 } task;
 
 typedef struct task_list {
@@ -39,11 +43,15 @@ struct dm_worker {
     dm_worker_port port;
     dm_shared *shared;
     dm_runner runner;
-    int64_t slots[DM_ROLES];   /* [model] */
-    int64_t running[DM_ROLES]; /* [model] until the result has left (src/README.md §4) */
+    int64_t slots[DM_ROLES]; /* [model] */
+    /* [model] until the result has left (src/README.md §4), but for those that wait to hear whether
+     * others have asked the same */
+    int64_t running[DM_ROLES];
     int64_t ended[DM_ROLES];   /* [model] of them, those whose result waits */
     task_list queue[DM_ROLES]; /* [model] */
     task_list active;
+    task *by_id[BY_ID];                           /* of active */
+    task *may_ask[DM_ROLES], **may_end[DM_ROLES]; /* [model] they do as soon as there is a place */
     size_t n_tasks;
     bool told_to_end, failed;
     bool draining, drained; /* no new calls; that none is in flight was said */
@@ -70,6 +78,26 @@ static void list_remove(task_list *l, task *t)
 {
     *(t->prev ? &t->prev->next : &l->first) = t->next;
     *(t->next ? &t->next->prev : &l->last) = t->prev;
+}
+
+static task **slot_of(dm_worker *w, int64_t id)
+{
+    task **at = &w->by_id[(uint64_t)id % BY_ID];
+    while (*at && (*at)->id != id)
+        at = &(*at)->same;
+    return at;
+}
+
+/* It runs no longer. */
+static void take_out(dm_worker *w, task *t)
+{
+    task **at = slot_of(w, t->id);
+    while (*at && *at != t) /* somebody may have given two the same */
+        at = &(*at)->same;
+    if (*at)
+        *at = t->same;
+    list_remove(&w->active, t);
+    w->n_tasks--;
 }
 
 static void task_free(task *t)
@@ -115,10 +143,14 @@ static void cannot_go_on(dm_worker *w, const dm_error *err)
     w->port.send(w->port.user, &msg);
 }
 
-static void answered(void *user, const dm_answer *a)
+static void answered(void *user, const dm_hash *key, const dm_answer *a)
 {
     task *t = user;
-    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_ANSWER, .task = t->id, .answer = *a});
+    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_ANSWER,
+                                        .task = t->id,
+                                        .key = *key,
+                                        .predictor = (uint32_t)dm_run_place_of(t->run).predictor,
+                                        .answer = *a});
 }
 
 static void done(void *user, const dm_run_result *r)
@@ -131,10 +163,10 @@ static void done(void *user, const dm_run_result *r)
     dm_write_result(&out, r);
     add_item(w, &(dm_wire_item){.kind = DM_ITEM_RESULT,
                                 .task = t->id,
-                                .result = dm_buf_view(&w->result)});
+                                .result = dm_buf_view(&w->result),
+                                .usage = r->call});
     w->ended[t->st->model]++;
-    w->n_tasks--;
-    list_remove(&w->active, t);
+    take_out(w, t);
     task_free(t);
 }
 
@@ -154,41 +186,58 @@ static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
     w->port.send(w->port.user, &msg);
 }
 
-/* ---- answers that may be known from another run ---- */
+/* ---- requests that others may have made ---- */
 
-static void find(void *user, const dm_hash *key)
+static void find(void *user, uint32_t call, const dm_hash *key)
 {
     task *t = user;
-    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_FIND, .task = t->id, .key = *key});
-    t->worker->asked = true;
-}
-
-static void keep(void *user, const dm_hash *key, dm_str content, bool truncated)
-{
-    task *t = user;
-    add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_KEEP,
-                                        .task = t->id,
-                                        .key = *key,
-                                        .content = content,
-                                        .truncated = truncated});
+    dm_worker *w = t->worker;
+    w->running[t->st->model]--; /* another run has the place meanwhile */
+    add_item(w, &(dm_wire_item){.kind = DM_ITEM_FIND, .task = t->id, .key = *key, .call = call});
+    w->asked = true;
 }
 
 static void know_answers(dm_worker *w)
 {
     w->runner.known.find = find;
-    w->runner.known.keep = keep;
     const dm_shared *s = w->shared;
-    for (int i = 0; i < DM_ROLES && s->setup->keeps_answers; i++)
+    for (int i = 0; i < DM_ROLES; i++)
         if (s->config[i] && !dm_lm_in_process(s->config[i]))
             w->runner.known.scope[i] = &s->scope[i];
 }
 
-static task *running_task(const dm_worker *w, int64_t id)
+static void let_ask(dm_worker *w, task *t, const dm_wire_found *f)
 {
-    task *t = w->active.first;
-    while (t && t->id != id)
-        t = t->next;
-    return t;
+    int m = t->st->model;
+    t->call = f->call;
+    t->odd = f->odd;
+    t->after = NULL;
+    t->may_ask = true;
+    *(w->may_ask[m] ? w->may_end[m] : &w->may_ask[m]) = t;
+    w->may_end[m] = &t->after;
+}
+
+static void take_one_found(dm_worker *w, const dm_wire_found *f)
+{
+    task *t = *slot_of(w, f->task);
+    if (!t || t->may_ask || !dm_run_finds(t->run, f->call))
+        return;
+    switch (f->kind) {
+    case DM_FOUND_ASK:
+        let_ask(w, t, f);
+        break;
+    case DM_FOUND_ANSWER:
+        w->running[t->st->model]++;
+        dm_run_found(t->run, f->call, &f->answer, 0);
+        break;
+    case DM_FOUND_BACK:
+        take_out(w, t);
+        dm_run_cancel(t->run);
+        task_free(t);
+        break;
+    case DM_FOUND_KINDS:
+        break;
+    }
 }
 
 static bool take_found(dm_worker *w, dm_wire_message *m)
@@ -197,11 +246,8 @@ static bool take_found(dm_worker *w, dm_wire_message *m)
     dm_wire_found f;
     if (!dm_wire_get_found(m, &list))
         return false;
-    while (dm_wire_next_found(&list, &f)) {
-        task *t = running_task(w, f.task);
-        if (t)
-            dm_run_found(t->run, f.content, f.truncated);
-    }
+    while (dm_wire_next_found(&list, &f))
+        take_one_found(w, &f);
     return !m->record.bad;
 }
 
@@ -298,33 +344,18 @@ static bool read_row(dm_worker *w, task *t, const dm_wire_task *m)
     return true;
 }
 
-static void read_given(task *t, dm_wire_task *m)
-{
-    dm_answer a;
-    if (m->n_given == 0)
-        return;
-    if (!t->arena)
-        t->arena = dm_arena_new(4096);
-    t->given = dm_arena_alloc_n(t->arena, m->n_given, sizeof *t->given);
-    while (dm_wire_next_answer(&m->given, &a)) {
-        a.content.p = dm_arena_string(t->arena, a.content.p ? a.content.p : "", a.content.n);
-        t->given[t->n_given++] = a;
-    }
-}
-
 static bool take_task(dm_worker *w, dm_wire_task *m)
 {
     task *t = dm_alloc(sizeof *t);
     t->worker = w;
     t->id = m->id;
     t->most = m->most;
-    t->odd = m->odd;
     t->formats = m->formats;
     t->asks_format = m->asks_format;
+    t->asks_only = m->asks_only;
     t->st = dm_shared_find(w->shared, m->state);
     bool ok = read_row(w, t, m) && t->st;
-    read_given(t, m);
-    if (!ok || t->n_given < m->n_given) {
+    if (!ok) {
         task_free(t);
         return false;
     }
@@ -412,25 +443,40 @@ void dm_worker_receive(dm_worker *w, dm_str bytes)
 
 /* ---- the loop ---- */
 
+static void start_run(dm_worker *w, task *t)
+{
+    list_remove(&w->queue[t->st->model], t);
+    list_add(&w->active, t);
+    t->same = *slot_of(w, t->id);
+    *slot_of(w, t->id) = t;
+    t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, answered, done, t);
+    dm_run_limit(t->run, t->most);
+    dm_run_formats(t->run, t->formats, t->asks_format);
+    if (t->asks_only)
+        dm_run_ask_only(t->run);
+    dm_run_go(t->run);
+}
+
+static void go_on(dm_worker *w, task *t)
+{
+    w->may_ask[t->st->model] = t->after;
+    t->may_ask = false;
+    dm_run_found(t->run, t->call, NULL, t->odd);
+}
+
+/* A run that was found to be the one to ask has its place before those that have not begun. */
 static bool start_runs(dm_worker *w)
 {
     bool any = false;
     for (int m = 0; m < DM_ROLES && !w->draining; m++)
-        while (w->queue[m].first && (w->running[m] < w->slots[m] || w->running[m] == 0)) {
-            task *t = w->queue[m].first;
-            list_remove(&w->queue[m], t);
-            list_add(&w->active, t);
+        while ((w->may_ask[m] || w->queue[m].first) &&
+               (w->running[m] < w->slots[m] || w->running[m] == 0)) {
             w->running[m]++;
             any = true;
-            t->run = dm_run_new(&w->runner, t->st->prepared, t->row, &t->fingerprint, t->given,
-                                t->n_given, answered, done, t);
-            dm_run_limit(t->run, t->most);
-            dm_run_formats(t->run, t->formats, t->asks_format);
-            if (t->odd < 0)
-                dm_run_ask_only(t->run);
+            if (w->may_ask[m])
+                go_on(w, w->may_ask[m]);
             else
-                dm_run_tried(t->run, t->odd);
-            dm_run_go(t->run);
+                start_run(w, w->queue[m].first);
         }
     return any;
 }
@@ -497,6 +543,10 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     }
     if (start_runs(w))
         timeout = 0;
+    if (w->asked) { /* whether there is a call to wait for is known only then */
+        flush(w);
+        return true;
+    }
     wait_for_all(w, fds, n, fmin(timeout, until_flush(w, now_of(w))));
     start_runs(w);
     if (until_flush(w, now_of(w)) <= 0)

@@ -219,7 +219,19 @@ dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c)
     return d;
 }
 
-const dm_candidate *dm_candidate_seal(dm_candidate *c)
+bool dm_demo_is_sent(const dm_signature *s, const dm_value *demo)
+{
+    bool all = true, any_input = false, any_output = false;
+    for (size_t i = 0; i < s->n_inputs + s->n_outputs; i++) {
+        const dm_value *v = dm_value_get_str(demo, s->fields[i].name);
+        all = all && v && v->kind != DM_NULL;
+        any_input |= v && i < s->n_inputs;
+        any_output |= v && i >= s->n_inputs;
+    }
+    return all || (any_input && any_output);
+}
+
+static dm_hash hash_of_candidate(const dm_candidate *c)
 {
     dm_arena *a = dm_arena_new(0);
     dm_value *all = dm_value_list(a);
@@ -230,8 +242,28 @@ const dm_candidate *dm_candidate_seal(dm_candidate *c)
     dm_json_write(
         &b, all,
         DM_JSON_PYTHON); /* the order of a demo's keys does not reach the prompt, but the file */
-    c->hash = dm_hash_of(b.data, b.len);
+    dm_hash h = dm_hash_of(b.data, b.len);
     dm_buf_free(&b);
+    dm_arena_free(a);
+    return h;
+}
+
+const dm_candidate *dm_candidate_seal(dm_candidate *c)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_candidate *sent = dm_candidate_copy(a, c);
+    bool all = true;
+    for (size_t i = 0; i < c->program->n; i++) {
+        dm_candidate_part *part = &sent->parts[i];
+        part->demos = dm_arena_alloc_n(a, c->parts[i].n_demos, sizeof *part->demos);
+        part->n_demos = 0;
+        for (size_t k = 0; k < c->parts[i].n_demos; k++)
+            if (dm_demo_is_sent(c->program->predictors[i].signature, c->parts[i].demos[k]))
+                part->demos[part->n_demos++] = c->parts[i].demos[k];
+        all &= part->n_demos == c->parts[i].n_demos;
+    }
+    c->hash = hash_of_candidate(c);
+    c->sent = all ? c->hash : hash_of_candidate(sent);
     dm_arena_free(a);
     return c;
 }

@@ -39,7 +39,12 @@ typedef struct dm_candidate {
     const dm_program *program;
     dm_candidate_part *parts; /* [program->n] */
     dm_hash hash;             /* of program, instructions and demos; set by dm_candidate_seal */
+    dm_hash sent;             /* the same without the demos that are never sent */
 } dm_candidate;
+
+/* Whether a demo of the predictor reaches the model: with an input and an output of it, or with all
+ * that it has (contract 2.7). */
+bool dm_demo_is_sent(const dm_signature *s, const dm_value *demo);
 
 /* The program as written: the signatures' instructions, no demos. Change parts, then seal. */
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p);

@@ -28,7 +28,7 @@ void dm_prepared_free(dm_prepared *p)
     free(p);
 }
 
-static void render(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
+static void render(dm_prepared *p, const dm_lm *lm, const dm_hash *scope, size_t i, dm_adapter kind,
                    const dm_value *const *demos, size_t n, dm_arena *a, dm_rendered *out)
 {
     const dm_candidate *c = p->spec.work.candidate;
@@ -37,8 +37,12 @@ static void render(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
                                     c->parts[i].instructions, demos, n, &out->prefix, &out->error);
     if (out->status == DM_OK) {
         out->head = dm_lm_head(a, dm_lm_config_of(lm, p->spec.work.role), &out->prefix);
-        dm_hash h = dm_hash_of(out->head.p, out->head.n);
-        out->hash = dm_hash_u64(&h);
+        if (!scope)
+            return;
+        out->key = dm_lm_key_begin(scope, out->head);
+        dm_sha256 h = out->key;
+        dm_hash whole = dm_sha256_end(&h);
+        out->hash = dm_hash_u64(&whole);
     }
 }
 
@@ -51,8 +55,9 @@ static bool holds(const dm_prepared_part *part, size_t n, const dm_hash *fingerp
 }
 
 /* The example is among its own demonstrations: they are rendered without it, for this run alone. */
-static const dm_rendered *render_without(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
-                                         const dm_hash *fingerprint, dm_arena *a)
+static const dm_rendered *render_without(dm_prepared *p, const dm_lm *lm, const dm_hash *scope,
+                                         size_t i, dm_adapter kind, const dm_hash *fingerprint,
+                                         dm_arena *a)
 {
     const dm_candidate_part *c = &p->spec.work.candidate->parts[i];
     const dm_value **kept = dm_arena_alloc_n(a, c->n_demos, sizeof *kept);
@@ -61,20 +66,20 @@ static const dm_rendered *render_without(dm_prepared *p, const dm_lm *lm, size_t
         if (!dm_hash_eq(&p->parts[i].demo_hash[j], fingerprint))
             kept[n++] = c->demos[j];
     dm_rendered *out = dm_arena_alloc(a, sizeof *out);
-    render(p, lm, i, kind, kept, n, a, out);
+    render(p, lm, scope, i, kind, kept, n, a, out);
     return out;
 }
 
 const dm_rendered *dm_prepared_prefix(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
-                                      const dm_hash *fingerprint, dm_arena *a)
+                                      const dm_hash *scope, const dm_hash *fingerprint, dm_arena *a)
 {
     const dm_candidate_part *c = &p->spec.work.candidate->parts[i];
     dm_prepared_part *part = &p->parts[i];
     if (p->spec.work.drop_own_demo && holds(part, c->n_demos, fingerprint))
-        return render_without(p, lm, i, kind, fingerprint, a);
+        return render_without(p, lm, scope, i, kind, fingerprint, a);
     dm_rendered *r = &part->by_adapter[kind];
     if (!r->made)
-        render(p, lm, i, kind, c->demos, c->n_demos, p->arena, r);
+        render(p, lm, scope, i, kind, c->demos, c->n_demos, p->arena, r);
     return r;
 }
 

@@ -10,7 +10,8 @@ typedef struct dm_rendered {
     dm_error error;
     dm_prefix prefix;
     dm_str head;   /* of prefix, as the model is sent it */
-    uint64_t hash; /* of head */
+    dm_sha256 key; /* dm_lm_key_begin, where requests have keys */
+    uint64_t hash; /* of model and head; 0: requests have no keys */
 } dm_rendered;
 
 typedef struct dm_prepared_part { /* one predictor */
@@ -25,12 +26,13 @@ struct dm_prepared {
     dm_prepared_part *parts; /* [program->n] */
 };
 
-/* System message and demonstrations of predictor i, rendered for lm's model at the first use;
- * without the demos that equal the example where the spec says so (then they live in a). Never
- * NULL; see its status.
+/* scope: dm_lm_scope, or NULL. System message and demonstrations of predictor i, rendered for lm's
+ * model at the first use; without the demos that equal the example where the spec says so (then
+ * they live in a). Never NULL; see its status.
  */
 const dm_rendered *dm_prepared_prefix(dm_prepared *p, const dm_lm *lm, size_t i, dm_adapter kind,
-                                      const dm_hash *fingerprint, dm_arena *a);
+                                      const dm_hash *scope, const dm_hash *fingerprint,
+                                      dm_arena *a);
 dm_str dm_prepared_schema(dm_prepared *p, size_t i);
 
 #endif

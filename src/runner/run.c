@@ -5,14 +5,15 @@
 #include <math.h>
 #include <string.h>
 
+#define MOST_CALLS                                                                                 \
+    6 /* of a predictor: its own form and its fallback, in each format until one is taken */
+
 struct dm_run {
     dm_runner *runner;
     dm_prepared *prepared;
     const dm_value *row;
     dm_hash fingerprint;
     dm_arena *arena;
-    const dm_answer *given; /* [n_given] */
-    size_t n_given;
     dm_run_answered *answered;
     dm_run_done *done;
     void *user;
@@ -21,15 +22,15 @@ struct dm_run {
     dm_adapter mode;      /* the fallback once an answer did not parse */
     const char *unparsed; /* what was wrong with that answer; NULL: it has not come to that */
     uint32_t call;
-    uint64_t asked;
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
-    dm_hash key;        /* of the request, where answers are kept */
+    dm_hash *keys;      /* [result.n_keys] of its requests, the last one asked for now */
     int64_t most;       /* requests; 0: any number */
     int64_t requests;   /* made so far */
-    int64_t odd_before; /* see dm_run_tried */
+    int64_t odd_before; /* replies to this request that were no answers */
     bool asks_only;     /* see dm_run_ask_only */
-    bool finding;       /* whether its answer is known already */
+    bool finding;       /* whether others have asked the same */
+    bool made;          /* the newest answer is to a call of its own, so it has its place */
     unsigned refused;   /* formats, as dm_run_formats says */
     bool asks_format;
     const dm_value *held; /* outputs of the first step, while its question is out; else NULL */
@@ -38,29 +39,12 @@ struct dm_run {
     const dm_value *fields; /* the row, and the outputs so far */
     dm_step *steps;         /* [program->n] */
     dm_run_result result;
-    dm_answer newest; /* the last new answer, told only when the run goes on after it */
-    bool untold;
-    bool *ended; /* set when the run is freed; NULL: nobody asks */
 };
 
 static void ask(dm_run *run);
 
-/* What an answer cost is told once: with it, or with the result. */
-static void tell_answer(dm_run *run)
-{
-    if (run->untold && run->answered)
-        run->answered(run->user, &run->newest);
-    else if (run->untold)
-        dm_usage_add(&run->result.usage, &run->newest.usage);
-    run->untold = false;
-}
-
 static void finish(dm_run *run)
 {
-    if (run->ended)
-        *run->ended = true;
-    if (run->untold)
-        dm_usage_add(&run->result.usage, &run->newest.usage);
     run->done(run->user, &run->result);
     dm_arena_free(run->arena);
 }
@@ -136,15 +120,9 @@ static void program_ended(dm_run *run, const dm_value *outputs)
         finish(run);
         return;
     }
-    bool ended = false;
     run->scoring = true;
-    run->ended = &ended;
     dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps,
                      spec->work.candidate->program, scored, run);
-    if (ended)
-        return;
-    run->ended = NULL;
-    tell_answer(run);
 }
 
 static void parsed(dm_run *run, const dm_value *outputs)
@@ -194,11 +172,12 @@ static void know_formats(dm_run *run)
     run->result.formats = DM_FORMATS_ASKED | run->refused;
 }
 
-/* The first step is answered. Which formats its model's servers take shows by this answer, where it
- * was in JSON mode, and else by a question of its own, after which the run goes on from here. */
+/* The first step is answered, by the model itself. Which formats its servers take shows by this
+ * answer, where it was in JSON mode, and else by a question of its own, after which the run goes on
+ * from here. */
 static bool asks_for_formats(dm_run *run, const dm_value *outputs)
 {
-    if (!run->asks_format)
+    if (!run->asks_format || !run->made)
         return false;
     bool own = run->mode == run->prepared->spec.adapter && falls_back(run);
     if (own && !has_requests_left(run))
@@ -241,6 +220,8 @@ static bool asked_without(dm_run *run)
         run->result.formats = run->refused | (run->unparsed ? DM_FORMATS_ASKED : 0);
     if (run->unparsed && format_of(run, run->mode) == DM_FORMAT_NONE)
         return false;
+    run->call++;
+    run->odd_before = 0;
     ask(run);
     return true;
 }
@@ -286,64 +267,87 @@ static void take_answer(dm_run *run, dm_str content, bool truncated, const dm_us
     }
 }
 
-static bool keeps_answers(const dm_run *run)
+/* NULL: its requests have no keys. */
+static const dm_hash *scope(const dm_run *run)
 {
-    return !run->asks_only && run->runner->known.scope[run->prepared->spec.work.role] != NULL;
+    return run->runner->known.scope[run->prepared->spec.work.role];
 }
 
-static void new_answer(dm_run *run, dm_str text, bool truncated, dm_usage usage)
+/* The question about formats has none: it is this run's, and of what it comes to nothing is told.
+ */
+static bool has_key(const dm_run *run)
 {
-    if (run->held) {
-        dm_usage_add(&run->result.usage, &usage);
-        format_told(run, false);
-        return;
-    }
-    if (run->asks_format && run->request.format != DM_FORMAT_NONE)
+    return !run->asks_only && !run->held && scope(run) != NULL;
+}
+
+static void new_answer(dm_run *run, dm_str text, bool truncated, const dm_usage *usage)
+{
+    if (run->asks_format && run->made && run->request.format != DM_FORMAT_NONE)
         know_formats(run);
     dm_str content = {dm_arena_string(run->arena, text.p, text.n), text.n};
-    run->newest = (dm_answer){.call = run->call,
-                              .asked = run->asked,
-                              .content = content,
-                              .truncated = truncated,
-                              .usage = usage};
-    run->untold = true;
     run->odd_before = 0; /* of the call that is answered now */
     run->call++;
-    take_answer(run, content, truncated, &usage);
+    take_answer(run, content, truncated, usage);
 }
 
+/* Whether a refusal of its newest call is not the end of the run. */
+static bool bears_refusal(const dm_run *run)
+{
+    bool own = run->asks_format && run->mode == run->prepared->spec.adapter &&
+               run->request.format != DM_FORMAT_NONE;
+    return run->held || run->unparsed || own;
+}
+
+static void no_answer(dm_run *run, dm_fault fault, const char *text)
+{
+    bool refusal = dm_is_refusal(fault);
+    if (run->held) {
+        format_told(run, refusal);
+        return;
+    }
+    if (refusal && asked_without(run))
+        return;
+    if (run->asks_format && !run->unparsed)
+        run->result.formats = 0; /* it was not for its format */
+    if (refusal && run->unparsed)
+        fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
+    else
+        fail(run, fault, text);
+}
+
+/* What its newest request came to is told at once, unless the run ends with it. */
+static void tell(dm_run *run, const dm_lm_answer *answer)
+{
+    bool good = answer->fault == DM_FAULT_NONE;
+    if (!has_key(run))
+        dm_usage_add(&run->result.usage, &answer->usage);
+    else if (!good && !(dm_is_refusal(answer->fault) && bears_refusal(run)))
+        run->result.call = answer->usage;
+    else if (run->answered)
+        run->answered(run->user, &run->keys[run->result.n_keys - 1],
+                      &(dm_answer){.fault = answer->fault,
+                                   .final = true,
+                                   .content = good ? answer->content : dm_str_of(answer->text),
+                                   .truncated = answer->truncated,
+                                   .usage = answer->usage});
+}
+
+/* What an answer cost is told once: with it, or, where there is none, with the result. */
 static void called(void *user, const dm_lm_answer *answer)
 {
     dm_run *run = user;
-    bool good = answer->fault == DM_FAULT_NONE;
     run->lm_id = 0;
     run->requests += answer->usage.requests;
-    if (keeps_answers(run))
-        run->runner->known.keep(run->user, &run->key, good ? answer->content : (dm_str){NULL, 0},
-                                answer->truncated);
-    if (!good || run->asks_only)
-        dm_usage_add(&run->result.usage, &answer->usage);
-    if (!good && run->held) {
-        format_told(run, dm_is_refusal(answer->fault));
-        return;
-    }
-    if (!good && dm_is_refusal(answer->fault) && asked_without(run))
-        return;
-    if (!good && run->asks_format && !run->unparsed)
-        run->result.formats = 0; /* it was not for its format */
-    if (!good && dm_is_refusal(answer->fault) && run->unparsed) {
-        fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
-        return;
-    }
-    if (!good) {
-        fail(run, answer->fault, answer->text);
-        return;
-    }
-    if (run->asks_only) {
+    run->made = true;
+    tell(run, answer);
+    if (answer->fault != DM_FAULT_NONE)
+        no_answer(run, answer->fault, answer->text);
+    else if (run->asks_only)
         finish(run);
-        return;
-    }
-    new_answer(run, answer->content, answer->truncated, answer->usage);
+    else if (run->held)
+        format_told(run, false);
+    else
+        new_answer(run, answer->content, answer->truncated, &answer->usage);
 }
 
 static void call(dm_run *run)
@@ -357,56 +361,51 @@ static void call(dm_run *run)
     run->lm_id = dm_lm_submit(run->runner->lm, &run->request, called, run);
 }
 
-void dm_run_found(dm_run *run, dm_str content, bool truncated)
+bool dm_run_finds(const dm_run *run, uint32_t number)
 {
-    run->finding = false;
-    if (content.p)
-        new_answer(run, content, truncated, (dm_usage){0});
-    else
-        call(run);
+    return run->finding && run->call == number;
 }
 
-/* All that the answer depends on; no address and no key of a server. */
-static dm_hash key_of_request(const dm_run *run)
+void dm_run_found(dm_run *run, uint32_t number, const dm_answer *answer, int64_t odd_before)
 {
-    const dm_lm_request *r = &run->request;
+    if (!dm_run_finds(run, number))
+        return;
+    run->finding = false;
+    run->odd_before = odd_before;
+    run->made = false;
+    if (!answer)
+        call(run);
+    else if (answer->fault == DM_FAULT_NONE)
+        new_answer(run, answer->content, answer->truncated, &answer->usage);
+    else
+        no_answer(run, answer->fault,
+                  dm_arena_string(run->arena, answer->content.p, answer->content.n));
+}
+
+/* Where a model's answers are not to be shared, not even two of one run are the same request. */
+static void add_key(dm_run *run, const dm_sha256 *begun)
+{
+    const dm_lm_config *c = dm_lm_config_of(run->runner->lm, run->request.role);
+    size_t n = run->result.n_keys++;
+    if (!run->keys)
+        run->keys = dm_arena_alloc_n(run->arena, MOST_CALLS * n_predictors(run), sizeof *run->keys);
+    run->result.keys = run->keys;
+    run->keys[n] = dm_lm_key(c, begun, &run->request);
+    if (c->cache)
+        return;
     dm_sha256 s;
     dm_sha256_init(&s);
-    dm_sha256_add(&s, run->runner->known.scope[r->role]->b, sizeof(dm_hash));
-    double temperature = isnan(r->temperature) ? -1 : r->temperature;
-    dm_sha256_add(&s, &temperature, sizeof temperature);
-    dm_sha256_add(&s, &r->rollout, sizeof r->rollout);
-    dm_sha256_add(&s, &r->format, sizeof r->format);
-    dm_str parts[] = {r->schema, r->head, r->user};
-    for (size_t i = 0; i < 3; i++) {
-        dm_sha256_add(&s, &parts[i].n, sizeof parts[i].n);
-        dm_sha256_add(&s, parts[i].p ? parts[i].p : "", parts[i].n);
-    }
-    return dm_sha256_end(&s);
-}
-
-/* FNV-1a, 64 bit: tells whether an answer kept by its place still belongs to what is asked. */
-static uint64_t hash_of_asked(uint64_t h, dm_str user, dm_adapter mode)
-{
-    h ^= (uint64_t)mode;
-    for (size_t i = 0; i < user.n; i++)
-        h = (h ^ (unsigned char)user.p[i]) * 0x100000001b3u;
-    return h & INT64_MAX; /* msgpack's and the journal's integers are signed */
-}
-
-static const dm_answer *given_answer(const dm_run *run)
-{
-    for (size_t i = 0; i < run->n_given; i++)
-        if (run->given[i].call == run->call && run->given[i].asked == run->asked)
-            return &run->given[i];
-    return NULL;
+    dm_sha256_add(&s, run->keys[n].b, sizeof run->keys[n].b);
+    dm_sha256_add(&s, &run->call, sizeof run->call);
+    run->keys[n] = dm_sha256_end(&s);
 }
 
 static void ask(dm_run *run)
 {
     const dm_run_spec *spec = &run->prepared->spec;
-    const dm_rendered *rendered = dm_prepared_prefix(run->prepared, run->runner->lm, run->predictor,
-                                                     run->mode, &run->fingerprint, run->arena);
+    const dm_rendered *rendered =
+        dm_prepared_prefix(run->prepared, run->runner->lm, run->predictor, run->mode, scope(run),
+                           &run->fingerprint, run->arena);
     dm_error err = rendered->error;
     dm_status st = rendered->status;
     dm_str user = {NULL, 0};
@@ -420,13 +419,6 @@ static void ask(dm_run *run)
         fail(run, DM_FAULT_PROGRAM, err.text);
         return;
     }
-    run->asked = hash_of_asked(rendered->hash, user, run->mode);
-    const dm_answer *given = run->held ? NULL : given_answer(run);
-    if (given) {
-        run->call++;
-        take_answer(run, given->content, given->truncated, &given->usage);
-        return;
-    }
     dm_lm_request *r = &run->request;
     *r = (dm_lm_request){.role = spec->work.role,
                          .prefix = &rendered->prefix,
@@ -438,29 +430,17 @@ static void ask(dm_run *run)
     r->format = format_of(run, run->mode);
     if (r->format == DM_FORMAT_SCHEMA)
         r->schema = dm_prepared_schema(run->prepared, run->predictor);
-    tell_answer(run);
-    if (!keeps_answers(run)) {
+    if (!has_key(run)) {
         call(run);
         return;
     }
+    add_key(run, &rendered->key);
     run->finding = true;
-    run->key = key_of_request(run);
-    run->runner->known.find(run->user, &run->key);
-}
-
-static const dm_answer *copy_given(dm_arena *a, const dm_answer *given, size_t n)
-{
-    dm_answer *copy = dm_arena_alloc_n(a, n, sizeof *copy);
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = given[i];
-        copy[i].content.p = dm_arena_string(a, given[i].content.p, given[i].content.n);
-    }
-    return copy;
+    run->runner->known.find(run->user, run->call, &run->keys[run->result.n_keys - 1]);
 }
 
 dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
-                   const dm_answer *given, size_t n_given, dm_run_answered *answered,
-                   dm_run_done *done, void *user)
+                   dm_run_answered *answered, dm_run_done *done, void *user)
 {
     dm_arena *a = dm_arena_new(2048);
     dm_run *run = dm_arena_alloc(a, sizeof *run);
@@ -469,8 +449,6 @@ dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_h
     run->prepared = p;
     run->row = row;
     run->fingerprint = *fingerprint;
-    run->given = copy_given(a, given, n_given);
-    run->n_given = n_given;
     run->answered = answered;
     run->done = done;
     run->user = user;
@@ -492,11 +470,6 @@ void dm_run_formats(dm_run *run, unsigned refused, bool asks)
     run->asks_format = asks;
 }
 
-void dm_run_tried(dm_run *run, int64_t odd_before)
-{
-    run->odd_before = odd_before;
-}
-
 void dm_run_ask_only(dm_run *run)
 {
     run->asks_only = true;
@@ -509,12 +482,13 @@ void dm_run_go(dm_run *run)
 
 dm_run_place dm_run_place_of(const dm_run *run)
 {
+    bool keyed = run->result.n_keys > 0;
     return (dm_run_place){.work = &run->prepared->spec.work,
                           .row = run->row,
                           .adapter = run->mode,
                           .predictor = run->predictor,
                           .call = run->call,
-                          .asked = run->asked,
+                          .key = keyed ? run->keys[run->result.n_keys - 1] : (dm_hash){{0}},
                           .first = run->requests == 0,
                           .asks_only = run->asks_only,
                           .user = run->user};

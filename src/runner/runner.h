@@ -30,16 +30,14 @@ typedef struct dm_run_spec {
 dm_prepared *dm_prepared_new(const dm_run_spec *spec); /* borrows what spec points to */
 void dm_prepared_free(dm_prepared *p);
 
-/* One answer of a run, by its place: enough to go on from there without asking again. */
+/* What a request came to, for all who make the same one. */
 typedef struct dm_answer {
-    uint32_t call;  /* 0, 1, ... in the order in which the run asks; or DM_NO_CALL */
-    uint64_t asked; /* hash of what was asked */
-    dm_str content;
+    dm_fault fault; /* NONE: the model answered */
+    bool final;     /* nobody asks again; else it is only what a try cost */
+    dm_str content; /* the answer, or what stands against one */
     bool truncated;
-    dm_usage usage;
+    dm_usage usage; /* of the requests that were made for it now */
 } dm_answer;
-/* In the journal: what a run cost that failed on the way, and is tried again. No answer. */
-#define DM_NO_CALL UINT32_MAX
 
 typedef struct dm_run_result { /* valid during the callback */
     dm_fault fault;
@@ -47,7 +45,12 @@ typedef struct dm_run_result { /* valid during the callback */
     const dm_value *outputs;
     const dm_step *steps; /* [n_steps], when spec.trace */
     size_t n_steps;
-    dm_usage usage; /* of the calls made now, beside answers that were told ahead */
+    /* The requests that it used, by dm_lm_key; with a fault of a call the last one is that call's.
+     */
+    const dm_hash *keys; /* [n_keys] */
+    size_t n_keys;
+    dm_usage call;  /* of that call, where it was the run's own to make */
+    dm_usage usage; /* of requests that have no key */
     bool fallback, truncated;
     /* What it found out (dm_run_formats): those that are refused, and DM_FORMATS_ASKED when that is
      * all of them. */
@@ -64,20 +67,19 @@ typedef struct dm_run_result { /* valid during the callback */
 #define DM_FORMATS_ASKED      1u /* DM_FORMAT_NONE is never refused */
 #define DM_FORMATS            8u /* all sets are below */
 
-/* Where answers may be known from elsewhere. user is the run's. */
+/* Whether others have asked the same. user is the run's. */
 typedef struct dm_known_answers {
-    /* Before a call is made; dm_run_found goes on with it, later. */
-    void (*find)(void *user, const dm_hash *key);
-    /* A call that was made has ended; content.p NULL: without an answer. */
-    void (*keep)(void *user, const dm_hash *key, dm_str content, bool truncated);
-    /* [role] what of the model its answers depend on; NULL: its answers are not kept. */
+    /* Before a call is made; dm_run_found goes on with it, later. call: 0, 1, ... in the order in
+     * which the run asks. */
+    void (*find)(void *user, uint32_t call, const dm_hash *key);
+    /* [role] dm_lm_scope; NULL: its requests have no keys, and each is made. */
     const dm_hash *scope[DM_ROLES];
 } dm_known_answers;
 
 typedef struct dm_runner {
     dm_lm *lm;
     dm_metric *metric;      /* NULL: nothing is scored */
-    dm_known_answers known; /* all NULL: no cache */
+    dm_known_answers known; /* all NULL: each request is made */
 } dm_runner;
 
 typedef struct dm_run dm_run;
@@ -89,7 +91,7 @@ typedef struct dm_run_place {
     dm_adapter adapter; /* in whose form an answer is expected now */
     size_t predictor;
     uint32_t call;
-    uint64_t asked;
+    dm_hash key;    /* of the request; zeros where it has none */
     bool first;     /* no request of the run went out before this call's */
     bool asks_only; /* dm_run_ask_only */
     void *user;     /* of the run */
@@ -97,20 +99,15 @@ typedef struct dm_run_place {
 dm_run_place dm_run_place_of(const dm_run *run);
 
 typedef void dm_run_done(void *user, const dm_run_result *r); /* the run is freed after it */
-/* A new usable answer after which the run goes on (to another call, or a metric that takes its
- * time). */
-typedef void dm_run_answered(void *user, const dm_answer *answer);
+/* A call with a key that the run made itself is answered; told before it goes on. */
+typedef void dm_run_answered(void *user, const dm_hash *key, const dm_answer *answer);
 
-/* given: answers of an earlier, unfinished run of the same work, used as far as they fit (copied).
- * row must stay alive. Nothing happens before dm_run_go, from which done may already be called. */
+/* row must stay alive. Nothing happens before dm_run_go, from which done may already be called. */
 dm_run *dm_run_new(dm_runner *r, dm_prepared *p, const dm_value *row, const dm_hash *fingerprint,
-                   const dm_answer *given, size_t n_given, dm_run_answered *answered,
-                   dm_run_done *done, void *user);
+                   dm_run_answered *answered, dm_run_done *done, void *user);
 /* So many requests at most, all attempts counted (0: any number); then it ends with
  * DM_FAULT_TRANSPORT, to be gone on with. Before dm_run_go. */
 void dm_run_limit(dm_run *run, int64_t requests);
-/* So many replies to its first call that were no answers came before. Before dm_run_go. */
-void dm_run_tried(dm_run *run, int64_t odd_before);
 /* refused: the formats that are not sent, as others are, or none, and then no JSON mode follows a
  * chat answer that does not parse. asks: it is to find out, by one more call of its first step, in
  * JSON mode, of which nothing but that it was answered is taken. Before dm_run_go. */
@@ -119,8 +116,10 @@ void dm_run_formats(dm_run *run, unsigned refused, bool asks);
  * wanted: a result without outputs. Before dm_run_go. */
 void dm_run_ask_only(dm_run *run);
 void dm_run_go(dm_run *run);
-/* What find came to; content.p NULL: not known, the model is asked. */
-void dm_run_found(dm_run *run, dm_str content, bool truncated);
+/* Whether it waits for what find comes to for this call. */
+bool dm_run_finds(const dm_run *run, uint32_t call);
+/* If so: what it came to; NULL: the model is asked, after so many replies that were no answers. */
+void dm_run_found(dm_run *run, uint32_t call, const dm_answer *answer, int64_t odd_before);
 void dm_run_cancel(dm_run *run); /* frees it; no callback */
 
 #endif

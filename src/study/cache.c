@@ -129,7 +129,7 @@ static void scan_records(dm_cache *c, uint32_t number, dm_frames *f)
     dm_str content;
     bool truncated;
     for (; at < f->size && !dm_asked_to_stop && dm_frame_read(f, at, &frame); at = frame.end)
-        if (frame.type == DM_JOURNAL_ANSWER &&
+        if (frame.type == DM_JOURNAL_CACHED &&
             read_record(frame.payload, &key, &content, &truncated))
             add(c,
                 &(entry){dm_hash_mix(&key), at + DM_FRAME_HEAD, number, (uint32_t)frame.payload.n});
@@ -337,7 +337,7 @@ void dm_cache_put(dm_cache *c, const dm_hash *key, dm_str content, bool truncate
         dm_buf_free(&b);
         return;
     }
-    dm_journal_frame(&c->buffer, DM_JOURNAL_ANSWER, dm_buf_view(&b));
+    dm_journal_frame(&c->buffer, DM_JOURNAL_CACHED, dm_buf_view(&b));
     dm_buf_free(&b);
     uint64_t at = c->own_size + c->buffer.len - payload;
     if (c->buffer.len >= FLUSH_AT)

@@ -519,6 +519,41 @@ dm_status dm_journal_close(dm_journal *j, dm_error *err)
     return st;
 }
 
+uint64_t dm_journal_next(const dm_journal *j)
+{
+    return j->size + j->buffer.len;
+}
+
+static bool read_bytes(const dm_journal *j, uint64_t at, char *to, size_t n)
+{
+    if (at >= j->size) { /* a record is written whole */
+        if (at - j->size + n > j->buffer.len)
+            return false;
+        memcpy(to, j->buffer.data + (at - j->size), n);
+        return true;
+    }
+    for (size_t got = 0; got < n;) {
+        ssize_t more = pread(j->fd, to + got, n - got, (off_t)(at + got));
+        if (more < 0 && errno == EINTR)
+            continue;
+        if (more <= 0)
+            return false;
+        got += (size_t)more;
+    }
+    return true;
+}
+
+bool dm_journal_read(const dm_journal *j, uint64_t at, dm_arena *a, dm_str *payload)
+{
+    unsigned char head[DM_FRAME_HEAD];
+    if (!read_bytes(j, at, (char *)head, sizeof head))
+        return false;
+    size_t n = head[4] | (size_t)head[5] << 8 | (size_t)head[6] << 16 | (size_t)head[7] << 24;
+    char *bytes = n <= DM_FRAME_MOST ? dm_arena_alloc_n(a, n + 1, 1) : NULL;
+    *payload = (dm_str){bytes, n};
+    return bytes && read_bytes(j, at + DM_FRAME_HEAD, bytes, n);
+}
+
 uint64_t dm_journal_size(const dm_journal *j)
 {
     return j->size;

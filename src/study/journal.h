@@ -25,10 +25,11 @@ typedef enum dm_fsync {
 typedef enum dm_journal_type {
     DM_JOURNAL_HEADER = 1, /* JSON text: what the run is about */
     DM_JOURNAL_ATTEMPT, /* a process began to write; JSON text: version, and what servers serve */
-    DM_JOURNAL_ANSWER,  /* cell key, dm_answer */
+    DM_JOURNAL_CACHED,  /* in files of the answer cache (cache.h); no journal has it any more */
     DM_JOURNAL_RESULT,  /* cell key, result bytes */
     DM_JOURNAL_USAGE,   /* usage of an attempt that gave no result */
-    DM_JOURNAL_END      /* the run is finished: its last line */
+    DM_JOURNAL_END,     /* the run is finished: its last line */
+    DM_JOURNAL_ANSWER   /* key of a request (or of a cell, for what it cost beside), dm_answer */
 } dm_journal_type;
 
 typedef struct dm_journal dm_journal;
@@ -59,6 +60,10 @@ dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE
 /* The same, and synced now, but for DM_FSYNC_NONE. */
 dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
+/* Where the next record will stand, and the payload of one that stands there, in the file or not
+ * yet; it lives in a. False: it cannot be read. */
+uint64_t dm_journal_next(const dm_journal *j);
+bool dm_journal_read(const dm_journal *j, uint64_t at, dm_arena *a, dm_str *payload);
 /* Bytes in the file, and of them those that stay if the machine goes down. */
 uint64_t dm_journal_size(const dm_journal *j);
 uint64_t dm_journal_safe(const dm_journal *j);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP ((size_t)4096) /* read at once for one value */
@@ -68,7 +69,7 @@ void dm_replay_free(dm_replay *r)
 
 /* [key, bytes] as dm_journal_cell writes it is read by its offsets; what else says the same by the
  * reader of all records. */
-static bool read_cell(dm_str payload, dm_hash *key, dm_str *bytes)
+bool dm_journal_cell_read(dm_str payload, dm_hash *key, dm_str *bytes)
 {
     static const char start[] = "\x92\xc4\x20";
     dm_record rec;
@@ -150,9 +151,13 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
     uint64_t at = place_of(r, type, payload);
     if (type == DM_JOURNAL_USAGE)
         return read_mark(r, payload, err);
+    if (type == DM_JOURNAL_CACHED)
+        return dm_fail(err, DM_E_OUTPUT,
+                       "a version of dspy-mpi that kept answers otherwise began it: finish the run "
+                       "with that version, or give --fresh to move the old one aside");
     if (type != DM_JOURNAL_RESULT && type != DM_JOURNAL_ANSWER)
         return DM_OK;
-    if (!read_cell(payload, &key, &bytes))
+    if (!dm_journal_cell_read(payload, &key, &bytes))
         return dm_fail(err, DM_E_OUTPUT, "a record that cannot be read");
     if (r->n == r->cap) {
         r->cap = r->cap ? r->cap + r->cap / 2 : 256;
@@ -163,6 +168,25 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
     r->results += type == DM_JOURNAL_RESULT;
     r->sorted = false;
     return DM_OK;
+}
+
+dm_replay *dm_replay_open(const char *path, dm_error *err)
+{
+    dm_replay *r = dm_replay_of_file(path);
+    struct stat s;
+    dm_status st = open_source(r, err);
+    if (st == DM_OK && fstat(r->fd, &s) != 0)
+        st = dm_fail(err, DM_E_OUTPUT, "%s", strerror(errno));
+    if (st == DM_OK) {
+        dm_frames f = dm_frames_of_file(r->fd, (uint64_t)s.st_size);
+        (void)dm_frames_scan(&f, dm_replay_visit, r, &st, err);
+        dm_frames_free(&f);
+    }
+    if (st == DM_OK)
+        return r;
+    (void)dm_error_wrap(err, st, "%s", path);
+    dm_replay_free(r);
+    return NULL;
 }
 
 /* ---- finding ---- */
@@ -216,7 +240,7 @@ static bool fetch(dm_replay *r, const entry *e, dm_hash *key, dm_str *bytes)
     dm_frame frame;
     return dm_frame_read(e->at & IS_ANSWER ? &r->of_answers : &r->of_results, e->at & ~IS_ANSWER,
                          &frame) &&
-           read_cell(frame.payload, key, bytes);
+           dm_journal_cell_read(frame.payload, key, bytes);
 }
 
 /* The next record of the key from entry i on; its number, or r->n. */

@@ -1,5 +1,6 @@
-/* What a journal knows: results and kept answers by cell key. Resume is replay (src/README.md §2):
- * the optimizer starts again from the top, and work that is found here completes at once. */
+/* What a journal knows: results by cell key, answers by the key of their request. Resume is replay
+ * (src/README.md §2): the optimizer starts again from the top, and work that is found here
+ * completes at once. */
 #ifndef DM_STUDY_REPLAY_H
 #define DM_STUDY_REPLAY_H
 
@@ -12,6 +13,8 @@ dm_replay *dm_replay_new(void); /* keeps a copy of all that it is told */
 /* Keeps 16 bytes a record, and reads what is asked for from the journal at path: what it is told
  * has to be all records of that file, from the first on. */
 dm_replay *dm_replay_of_file(const char *path);
+/* What the journal at path knows, to which nobody writes; NULL: it cannot be read. */
+dm_replay *dm_replay_open(const char *path, dm_error *err) DM_MUST_USE;
 void dm_replay_free(dm_replay *r);
 /* A dm_journal_visit that keeps what is of use; user is the dm_replay. */
 dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
@@ -19,8 +22,7 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
 size_t dm_replay_results(const dm_replay *r); /* how many cells are done */
 /* The result bytes of a cell, until the next result is asked for; .p NULL: it is not done. */
 dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
-/* The i-th answer of a cell that was told before its result, as bytes, until the next one is asked
- * for; .p NULL: no more. */
+/* The i-th answer under a key, as bytes, until the next one is asked for; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
 
 /* The result of each cell that is done, and all answers: what they cost is told in one of them
@@ -31,6 +33,7 @@ void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type
 dm_amount dm_replay_mark(const dm_replay *r);
 
 /* Records: [key, bytes]. */
+bool dm_journal_cell_read(dm_str payload, dm_hash *key, dm_str *bytes); /* false: it is none */
 void dm_journal_cell(dm_journal *j, dm_journal_type type, const dm_hash *key, dm_str bytes);
 
 #endif

@@ -1,8 +1,8 @@
-# Answers kept across runs: what was answered once is asked of no model again, by whichever job, on however
-# many ranks; equal requests of one run go out once; a cache may be torn, and never breaks a run.
+# What was answered once is not asked again: equal requests of a run go out once; --reuse takes what another
+# job in OUT paid for; a cache is shared by runs of any jobs. A cache may be torn, and never breaks a run.
 LEAKS=0
 . tests/lib.sh
-plan 20
+plan 34
 start_mock --rule planted --seed 4 --latency 20
 "$MOCK" --make-data 40 4 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 30 4 1000 >"$DIR/val.jsonl"
@@ -20,6 +20,28 @@ same() { cmp -s "$1/program.json" "$2/program.json"; }
 
 sed 's/"cache": "kept",//' job.json >bare.json
 check "without a cache" run 0 "$PROGRAM" compile bare.json --out=bare
+before=$(calls)
+check "each request once ($before)" [ "$before" = "$(stat_of distinct)" -a "$before" = "$(json calls out)" ]
+post /reset >/dev/null
+run 0 mpirun --oversubscribe -n 4 "$PROGRAM" compile bare.json --out=bare4
+check "on 4 ranks as well, and the same ones" [ "$(calls)" = "$before" -a "$(stat_of distinct)" = "$before" ]
+check "to the same program" same bare bare4
+
+# Another job in an OUT that has answers.
+more="--optimizer.num_candidate_programs=4"
+check "another optimizer's OUT is refused" run 73 "$PROGRAM" compile bare.json $more --out=bare4
+check "and --reuse is named" said "--reuse to take its answers"
+check "with it, under a cap" run 0 "$PROGRAM" compile bare.json $more --out=bare4 --reuse --budget.calls=30
+check "which is for what is new" [ "$(json reason out)" = budget -a "$(json calls out)" -gt 20 -a "$(json calls out)" -le 30 ]
+check "and then without, by the same command or a plain one" run 0 "$PROGRAM" compile bare.json $more --out=bare4
+check "nothing of both was asked again" [ "$(stat_of repeats)" = 0 -a "$(calls)" -gt "$before" ]
+run 0 "$PROGRAM" compile bare.json $more --out=anew
+check "the program is that of a run of its own" same bare4 anew
+before=$(calls)
+check "for another metric: answers are no scores" run 0 "$PROGRAM" compile bare.json $more --metric='{"name": "exact_match", "field": "answer"}' --out=bare4 --reuse
+check "which asks for no more than that ($(json calls out) calls)" [ "$(json calls out)" -le 20 ]
+check "again: it is finished" run 0 "$PROGRAM" compile bare.json $more --metric='{"name": "exact_match", "field": "answer"}' --out=bare4 --reuse
+check "and the OUTs before are whole" [ -s bare4.1/program.json -a -s bare4.2/program.json ]
 before=$(calls)
 check "with one" run 0 "$PROGRAM" compile job.json --out=first
 check "the program is the same" same bare first

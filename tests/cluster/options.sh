@@ -143,6 +143,10 @@ row() {
 	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
 	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
+	reuse)
+		cp -r first kin && ! "$PROGRAM" compile job.json --optimizer.max_labeled_demos=5 --out=kin 2>with.err >with.out && grep -q 'or --reuse' with.err &&
+			"$PROGRAM" compile job.json --optimizer.max_labeled_demos=5 --out=kin --reuse 2>with.err >with.out && grep -q 'are not asked for again' with.err && [ -f kin.1/program.json ]
+		;;
 	force) mkdir forced && echo mine >forced/program.json && ! "$PROGRAM" compile job.json --out=forced >/dev/null 2>&1 && "$PROGRAM" compile job.json --out=forced --force >/dev/null 2>&1 && [ "$(cat forced/program.json.1)" = mine ] ;;
 	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
 	drain) exits 64 "" compile job.json --out=again --drain=soon || exits 65 "" compile job.json --out=again --drain=soon ;; # stop.sh drains
@@ -176,6 +180,11 @@ row() {
 	lm.price) exits 0 '"cost": 0.0,' $E && exits 0 '"cost": 2.' $E '--lm.price={"prompt": 1000, "completion": 1000}' ;;
 	lm.ca_file) exits 64 'cannot be read' $E --$1=nowhere.pem ;;
 	lm.proxy) before=$(wc -l <other) && see with $E --$1="http://$(host_of "$OTHER")" && [ ! -s with.asks ] && [ "$(wc -l <other)" -gt "$before" ] ;;
+	lm.cache)
+		for i in 1 2; do sed "s/^{/{\"id\": \"$i-$(wc -l <record)\", /" val.jsonl; done >twice.jsonl
+		had=$(wc -l <record) && see with eval bare.json --valset=twice.jsonl && [ "$(wc -l <record)" = $((had + 12)) ] &&
+			see with eval bare.json --valset=twice.jsonl --$1=false && [ "$(wc -l <record)" = $((had + 36)) ]
+		;;
 	lm.cache_tag) "$PROGRAM" compile job.json --out=first --$1=x 2>&1 | grep -q 'another job' ;;
 	lm.extra_body) changes asks $E -- '--lm.extra_body={"guided_choice": ["red"]}' ;;
 	lm.stop) changes asks $E -- '--lm.stop=["\n\n"]' ;;

@@ -6,7 +6,7 @@
 # each call that the journal has is followed by itself (--mark yes), as it is everywhere beside the count.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-EVERY=${EVERY:-3} # 1: behind every single one, a minute and a half
+EVERY=${EVERY:-5} # 1: behind every single one, two minutes and a half
 KILLS=${KILLS:-7} # 1: with EVERY=1 a real kill -9 behind every single one, five minutes
 plan 16
 start_mock --rule planted --seed 9 --latency 0 --mark yes

@@ -39,10 +39,9 @@ int fuzz_coordinator(const uint8_t *data, size_t size)
     dm_pool_pump(p, 0);
     take_messages(p, data, size);
     for (size_t i = 0; i < p->n_cells; i++) {
-        dm_usage usage;
         if (p->cells[i]->phase != DM_CELL_DONE)
             continue;
-        dm_result r = dm_cell_result(p, p->cells[i], w.arena, &usage);
+        dm_result r = dm_cell_result(p, p->cells[i], w.arena);
         for (size_t k = 0; k < r.n_steps; k++)
             if (r.steps[k].predictor >= w.program->n || !r.steps[k].inputs || !r.steps[k].outputs)
                 abort();

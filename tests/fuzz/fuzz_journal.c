@@ -31,9 +31,9 @@ static void read_all(seen *s)
     for (size_t i = 0; i < s->n; i++) {
         dm_arena *a = dm_arena_new(4096);
         dm_result r;
-        dm_usage usage;
+        dm_paid paid;
         dm_str bytes = dm_replay_result(s->replay, &s->keys[i]);
-        if (bytes.p && dm_read_result(bytes, 0, a, &r, &usage) && r.n_steps && !r.steps)
+        if (bytes.p && dm_read_result(bytes, 0, a, &r, &paid) && r.n_steps && !r.steps)
             abort();
         for (size_t k = 0; (bytes = dm_replay_answer(s->replay, &s->keys[i], k)).p; k++) {
             dm_record rec;
@@ -54,7 +54,7 @@ static void put_u32(dm_buf *b, uint32_t v)
 static void wrap(dm_buf *out, const uint8_t *data, size_t size)
 {
     while (size >= 2) {
-        uint32_t type = data[0] % (DM_JOURNAL_END + 2), n = data[1];
+        uint32_t type = data[0] % (DM_JOURNAL_ANSWER + 2), n = data[1];
         data += 2;
         size -= 2;
         n = n < size ? n : (uint32_t)size;

@@ -17,17 +17,8 @@ static void write_shard(dm_wire_message *m, dm_buf *b)
     if (dm_wire_get_shard(m, &in_states, &in_tasks)) {
         while (dm_wire_next_state(&in_states, &s))
             dm_wire_add_state(&states, &s);
-        while (dm_wire_next_task(&in_tasks, &t)) {
-            dm_answer *all = calloc(t.n_given + 1, sizeof *all);
-            const dm_answer **given = calloc(t.n_given + 1, sizeof *given);
-            for (size_t i = 0; i < t.n_given; i++) {
-                (void)!dm_wire_next_answer(&t.given, &all[i]);
-                given[i] = &all[i];
-            }
-            dm_wire_add_task(&tasks, &t, given);
-            free(all);
-            free(given);
-        }
+        while (dm_wire_next_task(&in_tasks, &t))
+            dm_wire_add_task(&tasks, &t);
     }
     dm_wire_put_shard(b, &states, &tasks);
     dm_wire_list_free(&states);

@@ -34,7 +34,7 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
     dm_record rec;
     dm_reader in;
     dm_result r;
-    dm_usage usage;
+    dm_paid paid;
     (void)err;
     if (type == DM_JOURNAL_RESULT || type == DM_JOURNAL_ANSWER) {
         bool ok = dm_record_open(&rec, payload, NULL, &in);
@@ -46,8 +46,8 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
             bool good = dm_open_answer(&inner, bytes, &a);
             dm_record_free(&inner);
             put_call(l, good ? &a.usage : &(dm_usage){0});
-        } else if (ok && dm_read_result(bytes, 0, NULL, &r, &usage)) {
-            put_call(l, &usage);
+        } else if (ok && dm_read_result(bytes, 0, NULL, &r, &paid)) {
+            put_call(l, &paid.usage);
         }
         dm_record_free(&rec);
     }

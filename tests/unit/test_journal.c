@@ -258,6 +258,66 @@ Test(journal, one_of_another_program_version_is_read_and_never_cut)
     unlink(path);
 }
 
+static dm_status nothing(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+{
+    (void)user, (void)type, (void)payload, (void)err;
+    return DM_OK;
+}
+
+/* A record is read where it stands, whether or not it has left the buffer; nowhere else. */
+Test(journal, a_record_is_read_where_it_stands)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    uint64_t at[40];
+    dm_str found;
+    write_path(DM_STR(""));
+    dm_journal *j =
+        dm_journal_open(path, DM_FSYNC_NONE, dm_value_dict(a), NULL, nothing, NULL, &err);
+    cr_assert_not_null(j, "%s", err.text);
+    for (size_t i = 0; i < 40; i++) {
+        char text[1000];
+        memset(text, (int)('a' + i % 26), sizeof text);
+        at[i] = dm_journal_next(j);
+        cr_assert(!dm_journal_read(j, at[i], a, &found), "it is not there yet");
+        dm_journal_add(j, DM_JOURNAL_ANSWER, (dm_str){text, 25 * i});
+        for (size_t k = 0; k <= i; k++)
+            cr_assert(dm_journal_read(j, at[k], a, &found) && found.n == 25 * k &&
+                          (k == 0 || (found.p[0] == (char)('a' + k % 26) &&
+                                      found.p[found.n - 1] == found.p[0])),
+                      "record %zu of %zu", k, i);
+        if (i % 7 == 6)
+            cr_assert_eq(dm_journal_flush(j, 1, &err), DM_OK);
+    }
+    cr_assert_eq(dm_journal_close(j, &err), DM_OK);
+    dm_arena_free(a);
+    unlink(path);
+}
+
+/* A journal that nobody writes to is read as far as it is whole; what kept answers otherwise is
+ * refused. */
+Test(journal, the_one_of_an_earlier_job)
+{
+    dm_buf b;
+    dm_error err = {DM_OK, ""};
+    make_cells(&b);
+    size_t whole = b.len;
+    dm_buf_text(&b, "DMJ1torn");
+    write_path(dm_buf_view(&b));
+    dm_replay *r = dm_replay_open(path, &err);
+    cr_assert_not_null(r, "%s", err.text);
+    cr_expect_gt(dm_replay_results(r), (size_t)100);
+    dm_replay_free(r);
+    b.len = whole;
+    put_cell(&b, DM_JOURNAL_CACHED, 3, 10, 'x');
+    write_path(dm_buf_view(&b));
+    cr_expect_null(dm_replay_open(path, &err));
+    cr_expect(strstr(err.text, path) && strstr(err.text, "--fresh"), "%s", err.text);
+    unlink(path);
+    cr_expect_null(dm_replay_open(path, &err));
+    dm_buf_free(&b);
+}
+
 Test(journal, moving_aside_overwrites_nothing)
 {
     char aside[PATH_MAX], name[80];

@@ -56,9 +56,12 @@ static void count(void *user, uint32_t item, const dm_account *a)
         r->settled[i] += r->accounts[i] == a;
 }
 
+/* Each item has a cost of its own, of that number. */
 static void done(run *r, uint32_t item, double gone)
 {
-    dm_ledger_done(r->l, item, calls(gone), calls(r->m->cost[item]), count, r);
+    dm_ledger_cost(r->l, item, calls(gone));
+    dm_ledger_uses(r->l, item, item);
+    dm_ledger_done(r->l, item, calls(gone), count, r);
 }
 
 /* Releases what can be released. */
@@ -213,15 +216,17 @@ Test(ledger, what_failed_goes_out_again_in_its_place)
         cr_assert_eq(dm_account_release(r.l, root, calls(3), true), DM_RELEASED);
     }
     dm_ledger_sent(r.l, 0);
+    dm_ledger_cost(r.l, 0, calls(3));
+    dm_ledger_uses(r.l, 0, 0);
     dm_ledger_again(r.l, 0, calls(3));
     cr_assert(dm_account_first(root, &first) && first == 0);
     cr_expect_eq(dm_account_release(r.l, root, calls(3), true), DM_HELD); /* 3 + 6 + 3 > 10 */
-    dm_ledger_done(r.l, 1, calls(1), calls(1), count, &r);
+    done(&r, 1, 1);
     cr_assert(dm_account_first(root, &first) && first == 0);
     cr_expect_eq(dm_account_release(r.l, root, calls(3), true), DM_RELEASED); /* 4 + 3 + 3 */
     cr_expect_eq(dm_ledger_reserve(r.l, 0).calls, 3);
-    dm_ledger_done(r.l, 0, calls(2), calls(2), count, &r);
-    dm_ledger_done(r.l, 2, calls(3), calls(3), count, &r);
+    done(&r, 0, 2);
+    done(&r, 2, 3);
     cr_expect_eq(r.settled[0], 3);
     cr_expect_eq(dm_account_charged(root).calls, 9);
     cr_expect_eq(dm_ledger_left(r.l).calls, 1);
@@ -242,12 +247,51 @@ Test(ledger, what_failed_for_two_is_paid_once_above_them)
         cr_assert_eq(dm_account_release(r.l, a, calls(4), r.n_accounts == 0), DM_RELEASED);
     }
     dm_ledger_sent(r.l, 0);
+    dm_ledger_cost(r.l, 0, calls(3));
+    dm_ledger_uses(r.l, 0, 0);
     dm_ledger_again(r.l, 0, calls(3));
     cr_expect_eq(dm_account_charged(r.accounts[0]).calls, 3);
     cr_expect_eq(dm_account_charged(r.accounts[1]).calls, 3);
     cr_expect_eq(dm_account_charged(root).calls, 3);
     cr_expect_eq(dm_ledger_left(r.l).calls, 37);
     dm_ledger_free(r.l);
+}
+
+/* Two items that used the same are charged it once, in any order, also what is known of it only
+ * later; two accounts each, and once above them. */
+Test(ledger, what_several_used_is_charged_once)
+{
+    for (int order = 0; order < 2; order++) {
+        market m = market_of(1);
+        run r = run_new(&m, 100, 0);
+        dm_account *root = dm_ledger_root(r.l);
+        dm_account_split(root, 2, 1);
+        for (; r.n_accounts < 2; r.n_accounts++)
+            r.accounts[r.n_accounts] = dm_account_open(r.l, root);
+        for (uint32_t i = 0; i < 4; i++) { /* 0 and 1 of the first, 2 and 3 of the second */
+            (void)dm_account_want(r.l, r.accounts[i / 2], i);
+            cr_assert_eq(dm_account_release(r.l, r.accounts[i / 2], calls(4), true), DM_RELEASED);
+            dm_ledger_uses(r.l, i, 7); /* all the same; 1 and 2 another one too */
+            dm_ledger_uses(r.l, i, 7);
+            if (i == 1 || i == 2)
+                dm_ledger_uses(r.l, i, 8);
+        }
+        dm_ledger_cost(r.l, 7, calls(3));
+        dm_ledger_cost(r.l, 8, calls(2));
+        for (uint32_t k = 0; k < 4; k++) {
+            uint32_t i = order ? 3 - k : k;
+            dm_ledger_done(r.l, i, calls(i == 0 ? 3 : i == 1 ? 2 : 0), count, &r);
+        }
+        for (int k = 0; k < 2; k++)
+            cr_expect_eq(dm_account_charged(r.accounts[k]).calls, 5, "account %d: %g", k,
+                         dm_account_charged(r.accounts[k]).calls);
+        cr_expect_eq(dm_account_charged(root).calls, 5);
+        cr_expect_eq(dm_ledger_left(r.l).calls, 95);
+        dm_ledger_cost(r.l, 8, calls(1));
+        cr_expect_eq(dm_account_charged(root).calls, 6);
+        cr_expect_eq(dm_account_charged(r.accounts[0]).calls, 6);
+        dm_ledger_free(r.l);
+    }
 }
 
 /* Shares are set aside from the split on, whether or not somebody has opened them yet; one that
@@ -266,10 +310,10 @@ Test(ledger, shares_that_nobody_has_opened)
     (void)dm_account_want(r.l, a, 10);
     cr_expect_eq(dm_account_release(r.l, a, calls(4), true), DM_RELEASED);
     dm_account_end(a);
-    dm_ledger_done(r.l, 10, calls(1), calls(1), count, &r); /* three come back to the root */
+    done(&r, 10, 1); /* three come back to the root */
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
-    dm_ledger_done(r.l, 0, calls(2), calls(2), count, &r);
-    dm_ledger_done(r.l, 1, calls(2), calls(2), count, &r);
+    done(&r, 0, 2);
+    done(&r, 1, 2);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED); /* 5 + 2 */
     dm_ledger_free(r.l);
 }
@@ -285,7 +329,7 @@ Test(ledger, what_is_known_of_earlier_attempts_is_spent)
     cr_expect_eq(dm_ledger_left(r.l).calls, 3);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_HELD); /* 2 + 5 + 2 + 2 > 10 */
-    dm_ledger_done(r.l, 0, calls(2), calls(2), count, &r);
+    done(&r, 0, 2);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_CUT_OFF); /* 2 + 7 + 2 > 10 */
     dm_ledger_free(r.l);
 }
@@ -304,9 +348,9 @@ Test(ledger, nobody_is_cut_by_what_others_have_out)
     (void)dm_account_want(r.l, b, 2);
     cr_expect_eq(dm_account_release(r.l, a, calls(3), true), DM_RELEASED);
     cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_HELD); /* 6 + 3 + 2 > 10 */
-    dm_ledger_done(r.l, 0, calls(1), calls(1), count, &r);
+    done(&r, 0, 1);
     cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_RELEASED); /* 7 + 2 */
-    dm_ledger_done(r.l, 1, calls(2), calls(2), count, &r);
+    done(&r, 1, 2);
     cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_CUT_OFF); /* 9 + 2, none out */
     dm_ledger_free(r.l);
 }

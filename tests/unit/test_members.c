@@ -213,12 +213,14 @@ static const char *journal_path(void)
 static void add_calls(void *user, dm_journal_type type, dm_str bytes)
 {
     double *calls = user;
-    dm_usage u = {0};
+    dm_usage u;
     dm_result r;
+    dm_paid paid;
     dm_answer a;
     dm_record rec;
     if (type == DM_JOURNAL_RESULT) {
-        cr_assert_eq(dm_read_result(bytes, 0, NULL, &r, &u), true);
+        cr_assert_eq(dm_read_result(bytes, 0, NULL, &r, &paid), true);
+        u = paid.usage;
     } else {
         cr_assert(dm_open_answer(&rec, bytes, &a));
         u = a.usage;

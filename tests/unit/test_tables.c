@@ -310,7 +310,7 @@ static const dm_metric_ops judge_ops = {.submit = judge_submit,
                                         .free = judge_free};
 
 typedef struct sent { /* by the worker */
-    size_t hellos, answers, results;
+    size_t hellos, finds, answers, results;
     double score;
 } sent;
 
@@ -325,9 +325,10 @@ static void from_worker(void *user, dm_buf *msg)
     if (m.type == DM_MSG_RESULTS && dm_wire_get_results(&m, &list))
         while (dm_wire_next_item(&list, &it)) {
             dm_result r;
-            dm_usage usage;
+            dm_paid paid;
             s->answers += it.kind == DM_ITEM_ANSWER;
-            if (it.kind != DM_ITEM_RESULT || !dm_read_result(it.result, 0, NULL, &r, &usage))
+            s->finds += it.kind == DM_ITEM_FIND;
+            if (it.kind != DM_ITEM_RESULT || !dm_read_result(it.result, 0, NULL, &r, &paid))
                 continue;
             s->results++;
             s->score = r.score;
@@ -340,6 +341,18 @@ static void give(dm_worker *w, dm_buf *msg)
 {
     dm_worker_receive(w, dm_buf_view(msg));
     dm_buf_free(msg);
+}
+
+/* Nobody knows the answer to its first call. */
+static void let_ask(dm_worker *w)
+{
+    dm_wire_list l;
+    dm_buf msg;
+    dm_wire_list_init(&l);
+    dm_wire_add_found(&l, &(dm_wire_found){.task = 5, .kind = DM_FOUND_ASK});
+    dm_wire_put_found(&msg, &l);
+    give(w, &msg);
+    dm_wire_list_free(&l);
 }
 
 static void give_work(dm_worker *w, const world *of)
@@ -357,7 +370,7 @@ static void give_work(dm_worker *w, const world *of)
     dm_wire_list_init(&states);
     dm_wire_list_init(&tasks);
     dm_wire_add_state(&states, &(dm_wire_state){.candidate = dm_buf_view(&json), .work = work});
-    dm_wire_add_task(&tasks, &(dm_wire_task){.id = 5, .row = (int64_t)of->train->n}, NULL);
+    dm_wire_add_task(&tasks, &(dm_wire_task){.id = 5, .row = (int64_t)of->train->n});
     dm_wire_put_shard(&msg, &states, &tasks);
     give(w, &msg);
     dm_wire_list_free(&states);
@@ -385,6 +398,9 @@ Test(tables, a_worker_knows_the_world_by_its_port)
                                  NULL);
     give_work(w, &of);
     cr_expect_eq(s.hellos, 1);
+    cr_assert(dm_worker_step(w, NULL, 0, 3600));
+    cr_assert(road.n == 0 && s.finds == 1, "it asks whether that is known, at once");
+    let_ask(w);
     cr_assert(dm_worker_step(w, NULL, 0, 3600));
     cr_assert_eq(road.n, 1);
     end(&road, 1, CURLE_OK, 200, 0, GOOD);

@@ -25,20 +25,20 @@ static void expect_str(dm_str got, const char *want)
     cr_expect(!want || dm_str_is(got, want), "%.*s", DM_STR_ARG(got));
 }
 
-static dm_answer an_answer(uint32_t call)
+static dm_answer an_answer(dm_fault fault)
 {
-    return (dm_answer){.call = call,
-                       .asked = 0x7123456789abcdefu,
+    return (dm_answer){.fault = fault,
+                       .final = true,
                        .content = DM_STR("a\0b"),
                        .truncated = true,
                        .usage = {1, 2, 3, 4, 5, 6, 7}};
 }
 
-static void expect_answer(const dm_answer *a, uint32_t call)
+static void expect_answer(const dm_answer *a, dm_fault fault)
 {
-    dm_answer want = an_answer(call);
-    cr_expect_eq(a->call, call);
-    cr_expect_eq(a->asked, want.asked);
+    dm_answer want = an_answer(fault);
+    cr_expect_eq(a->fault, fault);
+    cr_expect(a->final);
     cr_expect(dm_str_eq(a->content, want.content));
     cr_expect(a->truncated);
     cr_expect_eq(memcmp(&a->usage, &want.usage, sizeof a->usage), 0);
@@ -78,21 +78,16 @@ Test(wire, shard)
     other.trace = true;
     other.rollout = -1;
     other.temperature = 0.25;
-    dm_answer first = an_answer(0), second = an_answer(3);
     dm_wire_add_state(&states, &(dm_wire_state){3, {NULL, 0}, DM_STR("{}"), work});
     dm_wire_add_state(&states, &(dm_wire_state){4, DM_STR("p"), DM_STR("c"), other});
-    dm_wire_add_task(&tasks,
-                     &(dm_wire_task){.id = 1ll << 40, .state = 3, .most = 2, .odd = 3, .row = 9},
-                     NULL);
-    dm_wire_add_task(&tasks,
-                     &(dm_wire_task){.id = 5,
-                                     .state = 4,
-                                     .row = -1,
-                                     .json = DM_STR("{\"q\": 1}"),
-                                     .n_given = 2,
-                                     .formats = 6,
-                                     .asks_format = true},
-                     (const dm_answer *[]){&first, &second});
+    dm_wire_add_task(&tasks, &(dm_wire_task){.id = 1ll << 40, .state = 3, .most = 2, .row = 9});
+    dm_wire_add_task(&tasks, &(dm_wire_task){.id = 5,
+                                             .state = 4,
+                                             .asks_only = true,
+                                             .formats = 6,
+                                             .asks_format = true,
+                                             .row = -1,
+                                             .json = DM_STR("{\"q\": 1}")});
     dm_wire_put_shard(&b, &states, &tasks);
     cr_expect_eq(states.n + tasks.n, 0);
 
@@ -101,7 +96,6 @@ Test(wire, shard)
     dm_reader in_states, in_tasks;
     dm_wire_state s;
     dm_wire_task t;
-    dm_answer a;
     cr_assert(dm_wire_get_shard(&m, &in_states, &in_tasks));
     cr_assert(dm_wire_next_state(&in_states, &s));
     cr_expect(s.id == 3 && s.work.role == DM_PROMPT && s.work.scored && !s.work.trace &&
@@ -114,18 +108,13 @@ Test(wire, shard)
     expect_str(s.program, "p");
     cr_expect(!dm_wire_next_state(&in_states, &s));
     cr_assert(dm_wire_next_task(&in_tasks, &t));
-    cr_expect(t.id == 1ll << 40 && t.state == 3 && t.most == 2 && t.odd == 3 && t.row == 9 &&
-              t.n_given == 0 && t.formats == 0 && !t.asks_format);
+    cr_expect(t.id == 1ll << 40 && t.state == 3 && t.most == 2 && !t.asks_only && t.row == 9 &&
+              t.formats == 0 && !t.asks_format);
     expect_str(t.json, NULL);
     cr_assert(dm_wire_next_task(&in_tasks, &t));
-    cr_expect(t.id == 5 && t.state == 4 && t.most == 0 && t.row == -1 && t.n_given == 2 &&
+    cr_expect(t.id == 5 && t.state == 4 && t.most == 0 && t.row == -1 && t.asks_only &&
               t.formats == 6 && t.asks_format);
     expect_str(t.json, "{\"q\": 1}");
-    cr_assert(dm_wire_next_answer(&t.given, &a));
-    expect_answer(&a, 0);
-    cr_assert(dm_wire_next_answer(&t.given, &a));
-    expect_answer(&a, 3);
-    cr_expect(!dm_wire_next_answer(&t.given, &a));
     cr_expect(!dm_wire_next_task(&in_tasks, &t));
     done(&m, &b);
     dm_wire_list_free(&states);
@@ -140,30 +129,24 @@ Test(wire, results)
     dm_wire_item it;
     dm_hash key = dm_hash_of("k", 1);
     dm_wire_list_init(&l);
-    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_ANSWER, 1, .answer = an_answer(2)});
-    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_RESULT, 2, .result = DM_STR("bytes")});
-    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_FIND, 3, .key = key});
-    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_KEEP, 4, .key = key, .content = DM_STR("text")});
-    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_KEEP, 5, .key = key, .truncated = true});
+    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_ANSWER, 1, .key = key, .predictor = 5,
+                                         .answer = an_answer(2)});
+    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_RESULT, 2, .result = DM_STR("bytes"),
+                                         .usage = {.odd = 3}});
+    dm_wire_add_item(&l, &(dm_wire_item){DM_ITEM_FIND, 3, .key = key, .call = 4});
     dm_wire_put_results(&b, &l);
     dm_wire_message m;
     opened(&m, &b, DM_MSG_RESULTS);
     cr_assert(dm_wire_get_results(&m, &list));
     cr_assert(dm_wire_next_item(&list, &it));
-    cr_expect(it.kind == DM_ITEM_ANSWER && it.task == 1);
+    cr_expect(it.kind == DM_ITEM_ANSWER && it.task == 1 && dm_hash_eq(&it.key, &key));
+    cr_expect_eq(it.predictor, 5);
     expect_answer(&it.answer, 2);
     cr_assert(dm_wire_next_item(&list, &it));
-    cr_expect(it.kind == DM_ITEM_RESULT && it.task == 2);
+    cr_expect(it.kind == DM_ITEM_RESULT && it.task == 2 && it.usage.odd == 3);
     expect_str(it.result, "bytes");
     cr_assert(dm_wire_next_item(&list, &it));
-    cr_expect(it.kind == DM_ITEM_FIND && it.task == 3 && dm_hash_eq(&it.key, &key));
-    cr_assert(dm_wire_next_item(&list, &it));
-    cr_expect(it.kind == DM_ITEM_KEEP && it.task == 4 && dm_hash_eq(&it.key, &key));
-    cr_expect(!it.truncated);
-    expect_str(it.content, "text");
-    cr_assert(dm_wire_next_item(&list, &it));
-    cr_expect(it.task == 5 && it.truncated);
-    expect_str(it.content, NULL);
+    cr_expect(it.kind == DM_ITEM_FIND && it.task == 3 && dm_hash_eq(&it.key, &key) && it.call == 4);
     cr_expect(!dm_wire_next_item(&list, &it));
     done(&m, &b);
     dm_wire_list_free(&l);
@@ -176,18 +159,20 @@ Test(wire, found)
     dm_reader list;
     dm_wire_found f;
     dm_wire_list_init(&l);
-    dm_wire_add_found(&l, &(dm_wire_found){6, DM_STR("yes"), true});
-    dm_wire_add_found(&l, &(dm_wire_found){7, {NULL, 0}, false});
+    dm_wire_add_found(&l, &(dm_wire_found){6, 1, DM_FOUND_ANSWER, 0, an_answer(3)});
+    dm_wire_add_found(&l, &(dm_wire_found){7, 2, DM_FOUND_ASK, .odd = 5});
+    dm_wire_add_found(&l, &(dm_wire_found){8, 0, DM_FOUND_BACK, .odd = 0});
     dm_wire_put_found(&b, &l);
     dm_wire_message m;
     opened(&m, &b, DM_MSG_FOUND);
     cr_assert(dm_wire_get_found(&m, &list));
     cr_assert(dm_wire_next_found(&list, &f));
-    cr_expect(f.task == 6 && f.truncated);
-    expect_str(f.content, "yes");
+    cr_expect(f.task == 6 && f.call == 1 && f.kind == DM_FOUND_ANSWER);
+    expect_answer(&f.answer, 3);
     cr_assert(dm_wire_next_found(&list, &f));
-    cr_expect(f.task == 7 && !f.truncated);
-    expect_str(f.content, NULL);
+    cr_expect(f.task == 7 && f.call == 2 && f.kind == DM_FOUND_ASK && f.odd == 5);
+    cr_assert(dm_wire_next_found(&list, &f));
+    cr_expect(f.task == 8 && f.kind == DM_FOUND_BACK);
     cr_expect(!dm_wire_next_found(&list, &f));
     done(&m, &b);
     dm_wire_list_free(&l);
