@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_PENDING  2   /* messages under way to one worker (src/cluster/README.md §7.3) */
+/* Messages under way to one worker: two with work (src/cluster/README.md §7.3), and as many with
+ * what it asked for. */
+#define MAX_PENDING  4
 #define MOST_PARKED  256 /* cells that wait at a worker, beside four for each place */
 #define FIND_SENDS   3   /* requests to find out whether it answers */
 #define FORMAT_TRIES 6   /* runs that are to find out which formats are taken, and may fail */

@@ -297,24 +297,30 @@ Test(once, a_doubt_belongs_to_the_request)
     }
 }
 
-/* A model that answers nothing is given up after as many requests as ever. */
+/* A model that answers nothing is given up after as many requests as ever, where one example asks
+ * and where many do. */
 Test(once, a_model_that_answers_nothing)
 {
-    for (int ranks = 1; ranks <= 16; ranks *= 4) {
-        world w = world_of(ranks, NULL);
-        const dm_result *r;
-        dm_error err = {DM_OK, ""};
-        w.sim.poison = 1;
-        w.sim.limit = 10000;
-        w.sim.user = &w;
-        dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
-        dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
-        dm_status st = dm_pool_wait(p, dm_pool_evaluate(p, &work, w.val), &r, &err);
-        cr_expect(st == DM_E_MODEL && w.stats.calls <= 16 && w.stats.seconds < 1000,
-                  "%d: %s after %zu calls", st, err.text, w.stats.calls);
-        dm_pool_free(p);
-        dm_arena_free(w.arena);
-    }
+    for (int ranks = 1; ranks <= 16; ranks *= 4)
+        for (size_t n = 1; n <= 40; n += 39) {
+            world w = world_of(ranks, NULL);
+            const dm_example *all[40];
+            const dm_result *r;
+            dm_error err = {DM_OK, ""};
+            for (size_t i = 0; i < n; i++)
+                all[i] = &w.val->examples[i];
+            w.sim.poison = 1;
+            w.sim.limit = 10000;
+            w.sim.user = &w;
+            dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+            dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+            dm_status st = dm_pool_wait(p, dm_pool_submit(p, &work, all, n), &r, &err);
+            cr_expect(st == DM_E_MODEL && w.stats.calls <= 16 && w.stats.seconds < 1000,
+                      "%zu at %d ranks: %d: %s after %zu calls", n, ranks, st, err.text,
+                      w.stats.calls);
+            dm_pool_free(p);
+            dm_arena_free(w.arena);
+        }
 }
 
 /* What stood against a request stands on resume too, also for the first one that asks. */
