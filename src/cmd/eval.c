@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "optimizer/optimizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,8 +94,11 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
     if (st != DM_OK)
         return dm_say_failure(&err);
     dm_asked asked;
+    if (!job.ensemble)
+        st = dm_try_program(s.pool, job.student, split.set, &err);
     dm_pool_phase(s.pool, "eval", job.ensemble ? 0 : split.set->n); /* an ensemble: not known */
-    st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
+    if (st == DM_OK)
+        st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
         code = report(a, &s, &split, job.ensemble ? &asked : NULL);

@@ -184,6 +184,8 @@ static dm_status count_errors(const dm_lm_config *model, int64_t most, bool give
         if (r[i].fault == DM_FAULT_NONE || r[i].fault == DM_FAULT_TRANSPORT ||
             r[i].fault == DM_FAULT_SERVER || r[i].fault == DM_FAULT_ENDPOINT)
             continue; /* the server's are nobody's errors */
+        if (!given && dm_is_refusal(r[i].fault))
+            continue; /* what costs a candidate its place ends no run (src/README.md §5) */
         if (++*count < most)
             continue;
         dm_buf b;

@@ -30,6 +30,7 @@ typedef struct search {
     dm_search *s;
     size_t n_slots, per_predictor; /* slots of a predictor: 2, or 1 when zero-shot */
     size_t *levels;                /* [n_slots] */
+    bool own;                      /* method: factor or halving */
     bool guard;
     bool **leaks; /* [n_sets][predictor][valset->n], see leaks_of */
     bool ready;   /* all levels are there */
@@ -86,6 +87,32 @@ static bool is_ready_set(const search *x, size_t set)
     return x->m->plan->sets[set].kind != DM_SET_BOOTSTRAPPED;
 }
 
+static const dm_candidate_part *part_of(const search *x, size_t set, size_t predictor)
+{
+    return &dm_demo_sets_get(x->m->sets, set)->candidate->parts[predictor];
+}
+
+/* Sets that show a step the same, for what is in them and not in the other is never sent, are one
+ * level of its slot. DSPy's schedules, and the samplers that are measured with them, have them all.
+ * ready: only those that need no call are there. */
+static bool shows_as_another(const search *x, size_t set, size_t predictor, bool ready)
+{
+    const dm_signature *s = x->m->in->student->program->predictors[predictor].signature;
+    bool same = false;
+    for (size_t i = 0; i < set && x->own && !same; i++)
+        same = (!ready || is_ready_set(x, i)) &&
+               dm_same_demos(s, part_of(x, i, predictor), part_of(x, set, predictor));
+    return same;
+}
+
+static void drop_repeated(search *x)
+{
+    for (size_t p = 0; has_demo_slot(x) && p < x->m->in->student->program->n; p++)
+        for (size_t set = 1; set < x->m->plan->n_sets; set++)
+            if ((x->early == 0 || !is_ready_set(x, set)) && shows_as_another(x, set, p, false))
+                dm_search_drop_level(x->s, 2 * p + 1, set);
+}
+
 /* Waits for demo sets and instructions, and says what of them cannot be used. */
 static dm_status await_levels(search *x, dm_error *err)
 {
@@ -100,6 +127,7 @@ static dm_status await_levels(search *x, dm_error *err)
     for (size_t set = 0; has_demo_slot(x) && set < x->m->plan->n_sets; set++)
         if (x->early == 0 || !is_ready_set(x, set))
             declare_leaks(x, set);
+    drop_repeated(x);
     for (size_t p = 0; p < x->m->in->student->program->n; p++) {
         const dm_instructions *list = dm_propose_get(x->m->proposer, p);
         for (size_t i = 1; i < list->n; i++)
@@ -114,12 +142,14 @@ static dm_status await_levels(search *x, dm_error *err)
 /* Declares the levels that need no call, if they can carry the start of the search. */
 static void declare_early(search *x, const dm_search_options *o)
 {
-    size_t start = o->constants.start, sets = 0;
+    size_t start = o->constants.start;
     double candidates = 1;
-    for (size_t i = 0; has_demo_slot(x) && i < x->m->plan->n_sets; i++)
-        sets += is_ready_set(x, i);
-    for (size_t p = 0; p < x->m->in->student->program->n; p++)
+    for (size_t p = 0; p < x->m->in->student->program->n; p++) {
+        size_t sets = 0;
+        for (size_t i = 0; has_demo_slot(x) && i < x->m->plan->n_sets; i++)
+            sets += is_ready_set(x, i) && !shows_as_another(x, i, p, true);
         candidates *= (double)(dm_propose_get(x->m->proposer, p)->ready * (sets ? sets : 1));
+    }
     double cells = (candidates - 1) * (double)x->m->valset->n;
     if (o->method != DM_SEARCH_FACTOR || cells < (double)(2 * start * 2 * x->m->plan->block))
         return;
@@ -131,7 +161,10 @@ static void declare_early(search *x, const dm_search_options *o)
         if (!is_ready_set(x, set))
             continue;
         for (size_t p = 0; p < x->m->in->student->program->n; p++)
-            dm_search_early(x->s, 2 * p + 1, set);
+            if (shows_as_another(x, set, p, true))
+                dm_search_drop_level(x->s, 2 * p + 1, set);
+            else
+                dm_search_early(x->s, 2 * p + 1, set);
         declare_leaks(x, set);
     }
 }
@@ -147,10 +180,8 @@ static const dm_candidate *make_candidate(const search *x, const uint16_t *level
             dm_propose_get(m->proposer, p)->text[levels[p * x->per_predictor]];
         if (!has_demo_slot(x))
             continue;
-        const dm_candidate_part *part =
-            &dm_demo_sets_get(m->sets, levels[2 * p + 1])->candidate->parts[p];
-        c->parts[p].demos = part->demos;
-        c->parts[p].n_demos = part->n_demos;
+        c->parts[p].demos = part_of(x, levels[2 * p + 1], p)->demos;
+        c->parts[p].n_demos = part_of(x, levels[2 * p + 1], p)->n_demos;
     }
     return dm_candidate_seal(c);
 }
@@ -291,9 +322,8 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
     char why[200] = "";
     name_slots(x, names);
     *o = (dm_search_options){.n_slots = x->n_slots, .levels = x->levels, .names = names};
-    bool own = p->search == DM_MIPRO_FACTOR || p->search == DM_MIPRO_HALVING;
     dm_search_defaults(o, (dm_search_method)p->search, plan->n_val,
-                       plan->runs - (own ? plan->n_val : 0));
+                       plan->runs - (x->own ? plan->n_val : 0));
     o->window = plan->window;
     o->seed = p->demos.base.has_seed ? (uint64_t)p->demos.base.seed : 9;
     o->trials = plan->trials;
@@ -318,6 +348,7 @@ static void set_up(search *x)
 {
     const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
     size_t n = x->m->in->student->program->n;
+    x->own = p->search == DM_MIPRO_FACTOR || p->search == DM_MIPRO_HALVING;
     x->per_predictor = x->m->plan->zero_shot ? 1 : 2;
     x->n_slots = n * x->per_predictor;
     x->levels = dm_arena_alloc_n(x->a, x->n_slots, sizeof *x->levels);

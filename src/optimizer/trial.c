@@ -43,6 +43,25 @@ static dm_status end(dm_pool *p, const char *who, const dm_result *r, size_t n, 
     return st;
 }
 
+static size_t n_unread(const dm_result *r, size_t n)
+{
+    size_t unread = 0;
+    for (size_t i = 0; i < n; i++)
+        unread += dm_is_unread(&r[i]);
+    return unread;
+}
+
+dm_status dm_try_program(dm_pool *p, const dm_candidate *c, const dm_dataset *set, dm_error *err)
+{
+    dm_future *tried;
+    const dm_result *failed;
+    size_t n = set->n < FIRST ? set->n : FIRST;
+    dm_status st = n > 0 ? try_first(p, c, set, n, &tried, &failed, err) : DM_OK;
+    if (st != DM_OK || n == 0 || !failed || n_unread(failed, n) > 0)
+        return st < 0 ? st : DM_OK; /* a stop is seen by whoever waits for the rest */
+    return end(p, "the program", failed, n, err);
+}
+
 /* The data that the start program is scored on, in its order. */
 static const dm_dataset *scored_on(dm_arena *a, const dm_compile_input *in)
 {
@@ -56,7 +75,7 @@ dm_status dm_try_start(dm_pool *p, const dm_compile_input *in, dm_future **tried
     dm_arena *a = dm_pool_arena(p);
     const dm_dataset *set = scored_on(a, in);
     const dm_result *failed, *again;
-    size_t n = set ? set->n : 0, unread = 0;
+    size_t n = set ? set->n : 0;
     int64_t errors = 0;
     *tried = NULL;
     n = n < FIRST ? n : FIRST;
@@ -68,9 +87,7 @@ dm_status dm_try_start(dm_pool *p, const dm_compile_input *in, dm_future **tried
     st = dm_count_errors(p, in->params, failed, n, &errors, err);
     if (st != DM_OK)
         return st;
-    for (size_t i = 0; i < n; i++)
-        unread += dm_is_unread(&failed[i]);
-    if (unread == 0 || has_demos(in->student))
+    if (n_unread(failed, n) == 0 || has_demos(in->student))
         return end(p, "the start program", failed, n, err);
     const dm_candidate *shown =
         in->params->class->labeled ? in->params->class->labeled(a, in) : NULL;

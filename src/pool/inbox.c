@@ -12,6 +12,11 @@ static void take_answer(dm_pool *p, int worker, const dm_wire_item *it)
     uint32_t key = dm_key_of(p, c, &it->key);
     bool now = c->out && c->asks == key + 1 && c->worker == worker &&
                it->task == dm_task_of(number, c) && !p->peers[worker].lost;
+    if (!a->final) {
+        if (now)
+            dm_known_open(p, number, key, a);
+        return;
+    }
     bool taken = dm_known_answered(p, number, key, a, now);
     if (now)
         c->asks = 0;

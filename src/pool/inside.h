@@ -407,6 +407,8 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
 /* A model has answered the cell's call. now: its run is out, and was to make that call. False: that
  * was known, and is booked. */
 bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
+/* What came of it does not stand, and the run goes on without: the next one makes the call. */
+void dm_known_open(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a);
 /* The call of the cell's run failed, and that stands: nobody makes it again. */
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The same, but the request may be made again, by its tries: all who wait go out again then. */

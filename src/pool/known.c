@@ -232,6 +232,15 @@ bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_ans
     return true;
 }
 
+void dm_known_open(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a)
+{
+    dm_cell *c = p->cells[number];
+    dm_budget_paid(p, number, p->keys[key].cost, &a->usage, true);
+    dm_journal_answer(p, &p->keys[key].hash, &(dm_answer){.fault = a->fault, .usage = a->usage});
+    c->asks = 0;
+    dm_known_let_go(p, key, c->worker, dm_task_of(number, c));
+}
+
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
 {
     dm_key *k = &p->keys[e->key];

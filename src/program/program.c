@@ -231,6 +231,23 @@ bool dm_demo_is_sent(const dm_signature *s, const dm_value *demo)
     return all || (any_input && any_output);
 }
 
+static size_t next_sent(const dm_signature *s, const dm_candidate_part *part, size_t i)
+{
+    while (i < part->n_demos && !dm_demo_is_sent(s, part->demos[i]))
+        i++;
+    return i;
+}
+
+bool dm_same_demos(const dm_signature *s, const dm_candidate_part *a, const dm_candidate_part *b)
+{
+    size_t i = next_sent(s, a, 0), k = next_sent(s, b, 0);
+    while (i < a->n_demos && k < b->n_demos && dm_value_equal(a->demos[i], b->demos[k])) {
+        i = next_sent(s, a, i + 1);
+        k = next_sent(s, b, k + 1);
+    }
+    return i == a->n_demos && k == b->n_demos;
+}
+
 static dm_hash hash_of_candidate(const dm_candidate *c)
 {
     dm_arena *a = dm_arena_new(0);

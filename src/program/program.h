@@ -45,6 +45,8 @@ typedef struct dm_candidate {
 /* Whether a demo of the predictor reaches the model: with an input and an output of it, or with all
  * that it has (contract 2.7). */
 bool dm_demo_is_sent(const dm_signature *s, const dm_value *demo);
+/* Whether two of a predictor show the model the same demonstrations. */
+bool dm_same_demos(const dm_signature *s, const dm_candidate_part *a, const dm_candidate_part *b);
 
 /* The program as written: the signatures' instructions, no demos. Change parts, then seal. */
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p);

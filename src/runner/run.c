@@ -315,10 +315,12 @@ static void no_answer(dm_run *run, dm_fault fault, const char *text)
         fail(run, fault, text);
 }
 
-/* What its newest request came to is told at once, unless the run ends with it. */
+/* What its newest request came to is told at once, unless the run ends with it. A 403 or 404 to the
+ * first of all may be the server's word to all requests: it does not stand, and is not told. */
 static void tell(dm_run *run, const dm_lm_answer *answer)
 {
     bool good = answer->fault == DM_FAULT_NONE;
+    bool open = answer->fault == DM_FAULT_DENIED && !run->unparsed && bears_refusal(run);
     if (!has_key(run))
         dm_usage_add(&run->result.usage, &answer->usage);
     else if (!good && !(dm_is_refusal(answer->fault) && bears_refusal(run)))
@@ -326,7 +328,7 @@ static void tell(dm_run *run, const dm_lm_answer *answer)
     else if (run->answered)
         run->answered(run->user, &run->keys[run->result.n_keys - 1],
                       &(dm_answer){.fault = answer->fault,
-                                   .final = true,
+                                   .final = !open,
                                    .content = good ? answer->content : dm_str_of(answer->text),
                                    .truncated = answer->truncated,
                                    .usage = answer->usage});

@@ -99,7 +99,8 @@ typedef struct dm_run_place {
 dm_run_place dm_run_place_of(const dm_run *run);
 
 typedef void dm_run_done(void *user, const dm_run_result *r); /* the run is freed after it */
-/* A call with a key that the run made itself is answered; told before it goes on. */
+/* A call with a key that the run made itself is answered; told before it goes on. Not final: it
+ * goes on all the same, and others may make the call. */
 typedef void dm_run_answered(void *user, const dm_hash *key, const dm_answer *answer);
 
 /* row must stay alive. Nothing happens before dm_run_go, from which done may already be called. */

@@ -2,7 +2,7 @@
 # first 20 examples, with every optimizer, in one process and on ranks, by whose fault it is. BIG=1: all of them.
 LEAKS=0 # what Open MPI leaves at its end is not ours
 . tests/lib.sh
-plan 26
+plan 31
 cd "$DIR" || exit 70
 "$MOCK" --make-data 60 3 0 >train.jsonl
 "$MOCK" --make-data 60 3 1000 >val.jsonl
@@ -39,6 +39,14 @@ ends() {
 			[ $rc = 0 ] && [ $made = "$wanted" ] && said "$words" && ! said "worth it" || bad="$bad; $optimizer $way: $made calls, $(tail -1 err | cut -c1-300)"
 		done
 	done
+	for launch in "" "launch -n 3"; do # eval has demonstrations to try for none of them
+		[ "$kind" = "${kind#*parse}" ] || break
+		before=$(stat_of requests)
+		# shellcheck disable=SC2086
+		run "$code" "$PROGRAM" $launch eval job.json
+		rc=$? made=$(($(stat_of requests) - before))
+		[ $rc = 0 ] && [ $made = "$calls" ] && said "$words" || bad="$bad; eval $launch: $made calls, $(tail -1 err | cut -c1-300)"
+	done
 	[ -z "$bad" ] && ok "$kind: exit $code after $calls calls" || not_ok "$kind$bad"
 }
 start_mock --rule planted --fault thinks=1
@@ -64,6 +72,11 @@ for last in 1019 1020; do
 		run $code "$PROGRAM" $launch compile job.json --fresh
 		rc=$? made=$(($(stat_of requests) - before))
 		check "refused up to $last but for one: exit $code, $made calls $launch" [ $rc,$made = 0,$calls ]
+		before=$(stat_of requests)
+		[ $last = 1019 ] || calls=60
+		run $code "$PROGRAM" $launch eval job.json
+		rc=$? made=$(($(stat_of requests) - before))
+		check "and eval: exit $code, $made calls $launch" [ $rc,$made = 0,$calls ]
 	done
 	stop_mock
 done
@@ -97,6 +110,11 @@ job "$RANDOM_SEARCH" "$(metric late)"
 before=$(stat_of requests)
 run 65 "$PROGRAM" compile job.json --fresh
 check "late: after $(($(stat_of requests) - before)) calls" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, as the metric failed' err)" = 20,1 ]
+rm -rf ./*.d
+mkdir late.sh.d # no process has the labels
+before=$(stat_of requests)
+run 65 "$PROGRAM" eval job.json
+check "and eval after $(($(stat_of requests) - before))" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, as the metric failed' err)" = 20,1 ]
 job '"labeled_few_shot"' "$(metric some)"
 run 0 "$PROGRAM" check job.json
 check "check names the right answer that a metric fails on" grep -q 'it fails on 1 of 120 right answers.*example 4 of .*val.jsonl: ' out

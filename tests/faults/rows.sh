@@ -77,7 +77,7 @@ done <<'EOF'
 EOF
 start_mock --rule planted --seed 3 --max-model-len 10
 job "\"$MOCK_URL\""
-check "if the start program does not fit, that is said" run 69 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer=bootstrap_few_shot_with_random_search
+check "if the start program does not fit, that is said" run 65 "$PROGRAM" compile "$DIR/job.json" --fresh --optimizer=bootstrap_few_shot_with_random_search
 check "with the server's words" said "maximum context length"
 stop_mock
 

@@ -422,6 +422,55 @@ Test(once, a_demonstration_that_is_never_sent_makes_no_other_candidate)
     dm_arena_free(w.arena);
 }
 
+#define A_QUERY_FIRST                                                                              \
+    "{\"steps\": [{\"name\": \"query\", \"predict\": \"question -> query\"},"                      \
+    " {\"name\": \"answer\", \"predict\": \"question, query -> answer\"}]}"
+
+/* The first step's output is no column of the data, so labelled demonstrations are not sent there.
+ */
+static void query_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                       dm_run_result *out)
+{
+    golden_rule_and_proposals(user, work, row, a, out);
+    if (work->candidate->program != ((const world *)user)->program)
+        return;
+    for (size_t i = 0; i < out->n_steps; i++)
+        dm_value_set(a, (dm_value *)(uintptr_t)out->steps[i].outputs, DM_STR("query"),
+                     dm_value_get(row, "question"));
+}
+
+Test(once, a_search_has_no_two_candidates_that_are_sent_alike)
+{
+    for (dm_mipro_search method = 0; method <= DM_MIPRO_HALVING; method++) {
+        if (method != DM_MIPRO_FACTOR && method != DM_MIPRO_HALVING)
+            continue;
+        world w = world_new(A_QUERY_FIRST);
+        dm_error err = {DM_OK, ""};
+        params p = params_of(&dm_optimizer_mipro_v2);
+        dm_compile_output out;
+        size_t alike = 0;
+        p.mipro.search = method;
+        w.val = questions(w.arena, 100, 40);
+        w.setup.sets[1] = w.val;
+        w.sim.run = query_rule;
+        w.sim.user = &w;
+        dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+        dm_compile_input in = {.params = &p.base,
+                               .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
+                               .trainset = w.train,
+                               .valset = w.val};
+        cr_assert_eq(dm_compile(pool, &in, &out, &err), DM_OK, "%s", err.text);
+        cr_expect_gt(out.n_scored, 5);
+        for (size_t i = 0; i < out.n_scored; i++)
+            for (size_t k = 0; k < i; k++)
+                alike += dm_hash_eq(&out.scored[i].candidate->sent, &out.scored[k].candidate->sent);
+        cr_expect_eq(alike, 0, "search %d: %zu pairs of %zu candidates", (int)method, alike,
+                     out.n_scored);
+        dm_pool_free(pool);
+        dm_arena_free(w.arena);
+    }
+}
+
 /* ---- memory ---- */
 
 Test(once, a_key_costs_about_a_hundred_bytes)

@@ -132,16 +132,29 @@ Test(trial, demonstrations_mend_it)
 /* DSPy's: ten of one pass, anew for each; a number that is given holds instead. */
 Test(trial, errors_of_a_pass)
 {
-    rule r = {.fault = DM_FAULT_REFUSED, .train = true, .traced_only = true};
+    rule r = {.fault = DM_FAULT_PARSE, .train = true, .traced_only = true};
     end e = compile(r, &dm_optimizer_bootstrap_few_shot, 3, 0);
     cr_expect_eq(e.status, DM_E_MODEL);
     cr_expect(strstr(e.text, "10 examples failed in one bootstrapping pass"), "%s", e.text);
-    cr_expect_leq(e.calls, 20 + 10 + 3);
+    cr_expect_leq(e.calls, 20 + 2 * (10 + 3));
     e = compile(r, &dm_optimizer_bootstrap_few_shot, 3, 4);
     cr_expect_eq(e.status, DM_E_DATA);
     cr_expect(strstr(e.text, "4 examples failed in one bootstrapping pass"), "%s", e.text);
     e = compile(r, &dm_optimizer_bootstrap_few_shot, 3, 21); /* there are 20 */
     cr_expect_eq(e.status, DM_OK, "%s", e.text);
+}
+
+/* What is refused ends a pass only where a number is given: the candidate is dropped instead. */
+Test(trial, refusals_of_a_pass)
+{
+    rule r = {.fault = DM_FAULT_OVERFLOW, .train = true, .traced_only = true};
+    for (size_t i = 1; i < N_ALL; i++) {
+        end e = compile(r, all[i], 3, 0);
+        cr_expect_eq(e.status, DM_OK, "%s: %s", all[i]->name, e.text);
+    }
+    end e = compile(r, &dm_optimizer_bootstrap_few_shot, 3, 10);
+    cr_expect_eq(e.status, DM_E_DATA);
+    cr_expect(strstr(e.text, "10 examples failed in one bootstrapping pass"), "%s", e.text);
 }
 
 /* Of each candidate's evaluation, and only where it is given: 12 fail in each. */
