@@ -26,13 +26,30 @@ typedef struct curl_transport {
 
 /* ---- what curl sends, and sends again ----
  *
- * curl takes the body from here, piece by piece, and has to come back for it whenever it sends a
- * request anew: by itself it does so on another connection when a kept one was closed without a
- * byte, up to five times. The first may have been billed, so each beginning of the body is counted,
- * and refused beyond what was set aside. A request of which no byte of the body was taken cannot be
- * answered by anybody, and is none. (A seek is asked for only when something was taken before; so
- * the beginnings are counted, not the seeks.) */
+ * curl by itself sends a request anew on another connection when a kept one was closed without a
+ * byte, up to five times. The first may have been billed, so each is counted before it goes out,
+ * and refused beyond what was set aside. From 7.80 on curl asks before each, and has the body
+ * itself, so that head and body leave together. */
 
+#if LIBCURL_VERSION_NUM >= 0x075000
+static int before_request(void *user, char *ip, char *own_ip, int port, int own_port)
+{
+    dm_attempt *a = user;
+    (void)ip;
+    (void)own_ip;
+    (void)port;
+    (void)own_port;
+    if (!a->body)
+        return CURL_PREREQFUNC_OK;
+    if (!a->may_send(a))
+        return CURL_PREREQFUNC_ABORT;
+    a->sends++;
+    return CURL_PREREQFUNC_OK;
+}
+#else
+/* An older one takes the body from here, piece by piece, and has to come back for it. A request of
+ * which no byte of the body was taken cannot be answered by anybody, and is none. (A seek is asked
+ * for only when something was taken before; so the beginnings are counted, not the seeks.) */
 static size_t give_body(char *p, size_t size, size_t n, void *user)
 {
     dm_attempt *a = user;
@@ -56,6 +73,7 @@ static int begin_again(void *user, curl_off_t offset, int origin)
     a->given = 0;
     return CURL_SEEKFUNC_OK;
 }
+#endif
 
 static size_t keep_reply(char *p, size_t size, size_t n, void *user)
 {
@@ -108,10 +126,15 @@ static void set_options(dm_attempt *a)
     if (!a->body)
         return;
     curl_easy_setopt(e, CURLOPT_POST, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, a);
+#else
     curl_easy_setopt(e, CURLOPT_READFUNCTION, give_body);
     curl_easy_setopt(e, CURLOPT_READDATA, a);
     curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, begin_again);
     curl_easy_setopt(e, CURLOPT_SEEKDATA, a);
+#endif
 }
 
 static void send_attempt(dm_transport *t, dm_attempt *a)
@@ -121,8 +144,12 @@ static void send_attempt(dm_transport *t, dm_attempt *a)
     dm_buf_reset(&a->reply);
     a->sends = 0;
     a->given = 0;
-    if (a->body)
+    if (a->body) {
         curl_easy_setopt(a->handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body->len);
+#if LIBCURL_VERSION_NUM >= 0x075000
+        curl_easy_setopt(a->handle, CURLOPT_POSTFIELDS, a->body->data);
+#endif
+    }
     curl_multi_add_handle(((curl_transport *)t)->multi, a->handle);
 }
 

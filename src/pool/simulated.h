@@ -21,6 +21,7 @@ typedef struct dm_simulation {
     uint64_t seed;
     int ranks;        /* workers, from 1 on */
     double latency;   /* mean seconds of a run, pauses apart; each takes 0.2 to 5 times as long */
+    bool steady;      /* a call takes as long whatever goes on beside it, so that runs compare */
     double death;     /* chance that a shard kills its worker, at some time */
     double hang;      /* chance that it stops its worker for good */
     double slow;      /* chance that a worker is taken for lost, and answers after all */

@@ -290,11 +290,21 @@ static bool is_down(const dm_simulated_server *s, const dm_attempt *a)
            model_of(s, a)->phase == DM_MODEL_GOOD;
 }
 
+/* [0, 1): from what is asked alone, and not from the model that is asked. */
+static double draw_of_call(const dm_simulated_server *s, const dm_run_place *place)
+{
+    const dm_candidate *c = place->work->candidate;
+    dm_hash row = dm_json_hash(place->row);
+    return dm_draw_double(s->sim.seed ^ dm_hash_u64(&c->hash), 0x56 + place->predictor,
+                          dm_hash_u64(&row));
+}
+
 /* Of a call of a run that has as many as predictors. */
 static double latency(dm_simulated_server *s, const dm_attempt *a)
 {
-    const dm_program *p = dm_run_place_of(a->user).work->candidate->program;
-    return s->sim.latency / (double)p->n * (0.2 + 4.8 * pow(dm_simulated_draw(s), 3));
+    const dm_run_place place = dm_run_place_of(a->user);
+    double u = s->sim.steady ? draw_of_call(s, &place) : dm_simulated_draw(s);
+    return s->sim.latency / (double)place.work->candidate->program->n * (0.2 + 4.8 * pow(u, 3));
 }
 
 /* ---- prefixes that the servers keep ---- */
