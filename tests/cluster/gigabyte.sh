@@ -28,8 +28,8 @@ rm -f "$DIR"/big.* "$DIR/rows.jsonl"
 job train.jsonl '"answer_exact_match"'
 check "standard input that does not end: as a data file" limited 65 900000 sh -c "'$PROGRAM' check '$DIR/job.json' --trainset=/dev/zero"
 job train.jsonl '{"command": ["cat", "/dev/zero"]}'
-check "a metric that writes without end" limited 69 900000 "$PROGRAM" compile "$DIR/job.json"
-check "no exit 0 for it on the second start either" run 69 "$PROGRAM" compile "$DIR/job.json"
+check "a metric that writes without end" limited 65 900000 "$PROGRAM" compile "$DIR/job.json"
+check "no exit 0 for it on the second start either" run 65 "$PROGRAM" compile "$DIR/job.json"
 start_mock --fault huge_body=1
 sed 's|"embedded/stand-in"|{"model": "hosted_vllm/x", "api_base": "'"$MOCK_URL"'", "num_retries": 1, "outage": "2s"}|; s|{"command.*zero"\]}|"answer_exact_match"|' "$DIR/job.json" >"$DIR/http.json"
 check "answers without end" limited 69 900000 "$PROGRAM" compile "$DIR/http.json" --out="$DIR/h"

@@ -2,7 +2,7 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 35
+plan 36
 if ! command -v python3 >/dev/null; then
 	for i in $(seq 35); do skip "needs python3"; done
 	exit 0

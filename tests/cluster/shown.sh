@@ -130,7 +130,7 @@ shown "a column that is missing" 65 "$PROGRAM" check "$J1" --trainset=columns.js
 printf 'question,%s,%s\n1,2,3\n' "$E" "$E" >twice.csv
 shown "two columns of one name" 65 "$PROGRAM" check "$J1" --trainset=twice.csv
 printf '{"question": "q", "answer": "%s"}\n{"question": "r", "answer": "%s"}\n' "$J" "$J" >labels.jsonl
-shown "labels that no answer can have" 0 "$PROGRAM" check "$J1" --trainset=labels.jsonl --valset=labels.jsonl --program='{"predict": "question -> answer: int"}'
+shown "labels that no answer can have" 65 "$PROGRAM" check "$J1" --trainset=labels.jsonl --valset=labels.jsonl --program='{"predict": "question -> answer: int"}'
 printf '{"signature": {"instructions": "%s", "fields": [{"prefix": "%s", "description": "%s"}]}, "metadata": {"%s": 1}}' "$J" "$J" "$J" "$J" >other.json
 plain "a program file of another program" "$PROGRAM" eval "$J1" --program other.json
 mkdir -p "foreign$E/x"

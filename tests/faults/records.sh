@@ -6,8 +6,9 @@
 # each call that the journal has is followed by itself (--mark yes), as it is everywhere beside the count.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-EVERY=${EVERY:-5} # 1: behind every single one, two minutes and a half
+EVERY=${EVERY:-9} # 1: behind every single one, two minutes and a half
 KILLS=${KILLS:-7} # 1: with EVERY=1 a real kill -9 behind every single one, five minutes
+spread=$((EVERY > 1 ? 4 : 20)) # every so many resumes at several ranks
 plan 16
 start_mock --rule planted --seed 9 --latency 0 --mark yes
 "$MOCK" --make-data 10 9 0 >"$DIR/train.jsonl"
@@ -67,7 +68,7 @@ for optimizer in '{"name":"labeled_few_shot","k":2}' '{"name":"bootstrap_few_sho
 			head -c $((end + more)) "$DIR/whole/journal" >"$DIR/o/journal"
 			sed 's/"status": "done"/"status": "running"/' "$DIR/whole/status.json" >"$DIR/o/status.json"
 			ranks=1
-			[ $more = 0 ] && [ $((i % 20)) = 5 ] && ranks=$((i / 20 % 3 + 2))
+			[ $more = 0 ] && [ $((i / EVERY % spread)) = 1 ] && ranks=$((i / EVERY / spread % 3 + 2))
 			resumed "cut behind record $i and $more bytes, $ranks ranks" $ranks "$known"
 		done
 	done <"$DIR/records"
