@@ -11,7 +11,8 @@
 /* What a run of a program state on a row comes to: fills *out, whose values live in a. The servers
  * answer so that the real worker gets there: work->trace is true, and the steps tell what each
  * predictor's call is answered (without steps: the outputs); usage.requests beyond one a predictor
- * are calls in JSON mode after answers that do not parse; a fault is one that a server can cause
+ * are calls in JSON mode after answers that do not parse; formats are those that the servers refuse
+ * for this row; a fault is one that a server can cause
  * (not DM_FAULT_PROGRAM, DM_FAULT_METRIC). It is asked once a call, at its first request; the score
  * is the metric's own. */
 typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *row, dm_arena *a,

@@ -17,6 +17,7 @@ typedef struct exchange { /* an attempt's, kept for the next one of its call */
     double due;
     uint32_t asked_before; /* requests of this call */
     dm_fault fault;        /* that the rule says */
+    unsigned no_formats;   /* response formats that the rule says are refused */
     bool odd;              /* its reply is never an answer */
     dm_buf content;
 } exchange;
@@ -64,6 +65,7 @@ static void ask_rule(dm_simulated_server *s, exchange *x, const dm_run_place *pl
                       dm_adapter_fallback(place->adapter) != place->adapter;
     const dm_value *outputs = outputs_of(&r, place->predictor);
     x->fault = r.fault;
+    x->no_formats = r.formats;
     dm_buf_reset(&x->content);
     if (r.fault == DM_FAULT_PARSE || falls_back)
         dm_buf_text(&x->content, "Let me see.");
@@ -199,6 +201,11 @@ static void answer(dm_simulated_server *s, dm_attempt *a, const exchange *x)
 static void reply(dm_simulated_server *s, dm_attempt *a, const exchange *x)
 {
     dm_str words = dm_buf_view(&x->content);
+    dm_response_format format = a->request->format;
+    if (format != DM_FORMAT_NONE && x->no_formats & DM_FORMAT_BIT(format)) {
+        reply_error(a, 400, "", DM_STR("simulated refusal of a format"));
+        return;
+    }
     switch (x->fault) {
     case DM_FAULT_OVERFLOW:
         reply_error(a, 400, "context_length_exceeded", words);

@@ -387,6 +387,130 @@ Test(once, not_where_the_model_says_so)
     dm_arena_free(a);
 }
 
+/* ---- a format that is refused in mid-run ---- */
+
+#define BOTH_FORMATS (DM_FORMAT_BIT(DM_FORMAT_SCHEMA) | DM_FORMAT_BIT(DM_FORMAT_JSON_OBJECT))
+
+/* Of one question the answer does not parse, and JSON mode is refused for it, though the first
+ * row's is taken. */
+static void format_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                        dm_run_result *out)
+{
+    golden_rule(user, work, row, a, out);
+    if (strcmp(dm_value_get(row, "question")->text.p, "q1") != 0)
+        return;
+    out->usage.requests = 2;
+    out->formats = BOTH_FORMATS;
+}
+
+typedef struct refused_formats {
+    double calls, told;
+    size_t parse, right, repeated;
+    dm_status status;
+} refused_formats;
+
+static refused_formats refuse_formats(int ranks, dm_amount *cap, uint64_t dies_at, bool journaled)
+{
+    world w = world_new(ONE_PREDICTOR);
+    const dm_result *r = NULL;
+    dm_error err = {DM_OK, ""};
+    refused_formats o = {0};
+    dm_value *lm = (dm_value *)(uintptr_t)w.setup.lm[0];
+    dm_value_set(w.arena, lm, DM_STR("model"), dm_value_text(w.arena, "openai/gpt-4o-mini"));
+    dm_value_set(w.arena, lm, DM_STR("api_base"), dm_value_text(w.arena, "http://host/v1"));
+    dm_value_set(w.arena, lm, DM_STR("num_retries"), dm_value_int(w.arena, 0));
+    w.val = alike(w.arena, 40);
+    w.setup.sets[1] = w.val;
+    w.setup.cap = cap;
+    w.sim.run = format_rule;
+    w.sim.ranks = ranks;
+    w.sim.dies_at = dies_at;
+    if (journaled) {
+        w.setup.replay = dm_replay_of_file(journal_path());
+        w.setup.journal = dm_journal_open(journal_path(), DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
+                                          dm_replay_visit, w.setup.replay, &err);
+    }
+    dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+    cr_assert_not_null(p, "%s", err.text);
+    dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+    o.status = dm_pool_wait(p, dm_pool_evaluate(p, &work, w.val), &r, &err);
+    for (size_t i = 0; i < w.val->n && o.status == DM_OK; i++) {
+        o.parse += r[i].fault == DM_FAULT_PARSE;
+        o.right += r[i].present && r[i].score == 1;
+        cr_expect(r[i].fault == DM_FAULT_NONE || !strstr(r[i].error, "simulated refusal"),
+                  "the answer stays what it was: %s", r[i].error);
+    }
+    o.calls = (double)w.stats.calls;
+    o.told = (double)dm_pool_stats_of(p).usage.requests;
+    o.repeated = w.stats.repeated;
+    if (!w.stats.died)
+        cr_expect_eq(p->n_asked, 0);
+    dm_pool_free(p);
+    if (journaled) {
+        (void)dm_journal_close(w.setup.journal, NULL);
+        if (w.stats.died)
+            cr_assert_eq(truncate(journal_path(), (off_t)w.stats.journal_bytes), 0);
+        dm_replay_free(w.setup.replay);
+    }
+    dm_arena_free(w.arena);
+    return o;
+}
+
+/* 20 other questions and the first one's in JSON mode; of this one the answer, and a refusal of
+ * each format, whoever asks. */
+#define FORMAT_CALLS (20 + 1 + 3)
+
+Test(once, a_format_that_is_refused_is_refused_to_all_who_wait)
+{
+    for (int ranks = 1; ranks <= 16; ranks *= 4) {
+        refused_formats o = refuse_formats(ranks, NULL, 0, false);
+        cr_expect(o.status == DM_OK && o.parse == 20 && o.calls == FORMAT_CALLS &&
+                      o.told == FORMAT_CALLS,
+                  "%d ranks: %d, %zu do not parse, %g calls, %g told", ranks, o.status, o.parse,
+                  o.calls, o.told);
+    }
+}
+
+Test(once, a_format_that_is_refused_under_caps)
+{
+    for (int calls = 4; calls <= 64; calls += 6) {
+        dm_amount cap = DM_NO_CAP;
+        cap.calls = calls;
+        refused_formats one = refuse_formats(1, &cap, 0, false);
+        cr_expect_leq(one.calls, calls);
+        cr_expect(one.status == DM_STOP_BUDGET ||
+                      (one.status == DM_OK && one.calls == FORMAT_CALLS && one.parse == 20),
+                  "cap %d: %d, %g calls, %zu", calls, one.status, one.calls, one.parse);
+        cr_expect(calls < FORMAT_CALLS || one.status == DM_OK, "cap %d is enough", calls);
+        for (int ranks = 4; ranks <= 16; ranks *= 4) {
+            refused_formats o = refuse_formats(ranks, &cap, 0, false);
+            cr_expect(o.status == one.status && o.calls == one.calls && o.parse == one.parse,
+                      "cap %d at %d ranks: %d, %g calls, %g at one", calls, ranks, o.status,
+                      o.calls, one.calls);
+        }
+    }
+}
+
+Test(once, a_format_that_is_refused_is_resumed)
+{
+    for (uint64_t turn = 2; turn < 60; turn += 3) {
+        double calls = 0;
+        unlink(journal_path());
+        refused_formats o = refuse_formats(4, NULL, turn, true);
+        calls += o.calls;
+        o = refuse_formats(turn % 2 ? 1 : 16, NULL, 0, true);
+        calls += o.calls;
+        cr_expect(o.status == DM_OK && o.parse == 20 && o.repeated == 0,
+                  "killed at %d: %d, %zu do not parse, %zu again", (int)turn, o.status, o.parse,
+                  o.repeated);
+        cr_expect(calls >= FORMAT_CALLS && calls <= FORMAT_CALLS + 24 + 6, "killed at %d: %g calls",
+                  (int)turn, calls);
+        o = refuse_formats(4, NULL, 0, true);
+        cr_expect(o.calls == 0 && o.parse == 20, "%g calls of a finished one", o.calls);
+    }
+    unlink(journal_path());
+}
+
 /* ---- demonstrations that are never sent ---- */
 
 Test(once, a_demonstration_that_is_never_sent_makes_no_other_candidate)
