@@ -180,8 +180,8 @@ typedef enum dm_worth {
 } dm_worth;
 dm_worth dm_worth_of(double score, size_t n_train);
 
-/* A failure when no answer of a program to the first 20 examples can be used, and none for its form:
- * its evaluation could come to nothing else. A stop of the run is DM_OK here. */
+/* A failure when no answer of a program to the first 20 examples can be used, and none for its
+ * form: its evaluation could come to nothing else. A stop of the run is DM_OK here. */
 dm_status dm_try_program(dm_pool *p, const dm_candidate *c, const dm_dataset *set,
                          dm_error *err) DM_MUST_USE;
 
