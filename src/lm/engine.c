@@ -238,7 +238,9 @@ static dm_endpoint *pick(dm_lm *lm, const dm_call *c, double now, double *wait)
             w = 3600;
         }
         *wait = fmin(*wait, w);
-        if (e->probe.wanted)
+        /* before all are asked it is not known whether others serve the model by name */
+        bool may_be_wrong = !m->settled && e->probe.has_list && !e->probe.lists;
+        if (e->probe.wanted || may_be_wrong)
             continue;
         if (w == 0 && (!best || best == but || (e != but && e->in_flight < best->in_flight)))
             best = e;
