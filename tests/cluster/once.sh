@@ -5,8 +5,8 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 MIPRO='{"name": "mipro_v2", "auto": "light"}' RANDOM_SEARCH='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 4}'
-RANKS="1 4" CAPS=5 KILLED=$MIPRO
-[ "${BIG:-0}" = 1 ] && RANKS="1 4 16" CAPS="1 2 3 4 5 6 7 8 9 10" KILLED="$MIPRO|$RANDOM_SEARCH"
+RANKS="1 4" CAPS=5 KILLED=$MIPRO LATENCY=15
+[ "${BIG:-0}" = 1 ] && RANKS="1 4 16" CAPS="1 2 3 4 5 6 7 8 9 10" KILLED="$MIPRO|$RANDOM_SEARCH" LATENCY=60
 plan $((${BIG:+2} + 8))
 "$MOCK" --make-data 60 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 60 9 1000 >"$DIR/val.jsonl"
@@ -54,7 +54,7 @@ for optimizer in "$MIPRO" "$RANDOM_SEARCH"; do
 	check "$name: under caps alike:$used$bad" [ -z "$bad" ]
 done
 stop_mock
-start_mock --rule planted --seed 9 --mark yes --latency 15
+start_mock --rule planted --seed 9 --mark yes --latency $LATENCY
 IFS="|"
 # shellcheck disable=SC2086
 set -- $KILLED

@@ -511,6 +511,39 @@ Test(once, a_format_that_is_refused_is_resumed)
     unlink(journal_path());
 }
 
+/* A server that says 403 to everything is to blame, also where the first thing that it refuses asks
+ * for a format and may be refused for that. */
+static void denying_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                         dm_run_result *out)
+{
+    golden_rule(user, work, row, a, out);
+    out->fault = DM_FAULT_DENIED;
+    out->error = "who are you";
+}
+
+Test(once, a_403_to_the_first_format_of_all_is_no_answer)
+{
+    for (int ranks = 1; ranks <= 16; ranks *= 4) {
+        world w = world_new(ONE_PREDICTOR);
+        const dm_result *r;
+        dm_error err = {DM_OK, ""};
+        dm_value *lm = (dm_value *)(uintptr_t)w.setup.lm[0];
+        dm_value_set(w.arena, lm, DM_STR("model"), dm_value_text(w.arena, "openai/gpt-4o-mini"));
+        dm_value_set(w.arena, lm, DM_STR("api_base"), dm_value_text(w.arena, "http://host/v1"));
+        w.setup.adapter = DM_JSON;
+        w.sim.run = denying_rule;
+        w.sim.ranks = ranks;
+        dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+        cr_assert_not_null(p, "%s", err.text);
+        dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+        dm_status st = dm_pool_wait(p, dm_pool_evaluate(p, &work, w.val), &r, &err);
+        cr_expect(st == DM_E_MODEL && w.stats.calls == 3 && strstr(err.text, "who are you"),
+                  "%d ranks: %d, %zu calls, %s", ranks, st, w.stats.calls, err.text);
+        dm_pool_free(p);
+        dm_arena_free(w.arena);
+    }
+}
+
 /* ---- demonstrations that are never sent ---- */
 
 Test(once, a_demonstration_that_is_never_sent_makes_no_other_candidate)
