@@ -33,10 +33,12 @@ rm "$DIR/runs/planted"
 cp "$PROGRAM" "$DIR/dspy-mpi" # a name of its own, so that its processes are found
 "$MOCK" --make-data 8 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 8 3 1000 >"$DIR/val.jsonl"
-# What a child can see: its own environment, and that of every process of this program
+# What a child can see: its own environment, and that of every process of its run. One of another run may have begun
+# just now, and have the key where the system was given it.
 cat >"$DIR/metric.sh" <<'END'
 { env; set; cat /proc/self/environ /proc/$$/environ; } >>"$1.children" 2>/dev/null
 for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s#.* \(/proc/[0-9]*\)/exe -> $2\$#\1#p"); do
+	tr '\0' '\n' <"$p/cmdline" | grep -q "/${1##*/}\.json$" || continue
 	cat "$p/environ" "$p/cmdline" >>"$1.children" 2>/dev/null && echo "looked at $p" >>"$1.looks"
 done
 while read -r line; do echo '{"score": 1}'; done
