@@ -66,6 +66,7 @@ react = dspy.ReAct("question -> answer", tools=[len])
 questions = [dspy.Example(question=f"item {i}: what is its label? ü", answer="red").with_inputs("question") for i in range(6)]
 messages = [dspy.Example(message=f"Where is parcel {i}?", topic="it's late", urgency=3, words=["a"], note=None).with_inputs("message") for i in range(4)]
 def metric(example, prediction, trace=None): return example.answer == prediction.answer
+def topics(example, prediction, trace=None): return example.topic == prediction.topic
 dspy.configure(lm=dspy.LM("openai/any", api_base=os.environ.get("SERVER", "http://127.0.0.1:9/v1"), api_key="sk-not-in-a-file", temperature=0.5, max_tokens=77, cache=False))
 END
 cat >"$DIR/ask.py" <<'END'
@@ -84,7 +85,7 @@ print("\n".join(sorted(re.sub(r"(\[\[ ## query ## \]\]\\n)[a-z]+", r"\1", json.d
 }
 for what in typed:messages cot:questions line:questions demos:questions; do
 	name=${what%:*} set=${what#*:} metric=""
-	[ $name = typed ] && metric="--metric progs:metric"
+	[ $name = typed ] && metric="--metric progs:topics"
 	# shellcheck disable=SC2086
 	check "$name is written" run 0 "$DSPY_PYTHON" "$FROM" progs:$name progs:$set $metric --out "$name"
 	check "$name passes check" run 0 "$PROGRAM" check "$name/job.json"
