@@ -91,12 +91,6 @@ static const char *trouble(const void *self)
     return *m->trouble ? m->trouble : NULL;
 }
 
-static const char *odd(const void *self)
-{
-    const dm_metric_command *m = self;
-    return *m->odd ? m->odd : NULL;
-}
-
 /* ---- making ---- */
 
 /* Paths in a job file are relative to it: an argument that names a file beside it is that file. */
@@ -201,5 +195,4 @@ const dm_metric_ops dm_command_ops = {.submit = submit,
                                       .due = due,
                                       .poll = poll_children,
                                       .trouble = trouble,
-                                      .odd = odd,
                                       .free = free_command};

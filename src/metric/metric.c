@@ -275,8 +275,3 @@ const char *dm_metric_trouble(const dm_metric *m)
 {
     return m->ops->trouble ? m->ops->trouble(m->self) : NULL;
 }
-
-const char *dm_metric_odd(const dm_metric *m)
-{
-    return m->ops->odd ? m->ops->odd(m->self) : NULL;
-}

@@ -66,7 +66,6 @@ typedef struct dm_metric_ops {
     double (*due)(const void *self);                        /* NULL: never */
     void (*poll)(void *self);                               /* NULL: submit is all */
     const char *(*trouble)(const void *self);               /* NULL: never any */
-    const char *(*odd)(const void *self);                   /* NULL: never any */
     void (*free)(void *self);                               /* NULL: nothing */
 } dm_metric_ops;
 dm_metric *dm_metric_of(dm_arena *a, const char *name, const dm_metric_ops *ops, void *self);
@@ -84,8 +83,6 @@ void dm_metric_poll(dm_metric *m);
 /* Why nothing is to be hoped for: its program was silent too often, which a job does not survive
  * (DM_E_DATA). NULL: nothing of that kind is known. */
 const char *dm_metric_trouble(const dm_metric *m);
-/* What is wrong with a line that its program wrote in place of an answer; NULL: there was none. */
-const char *dm_metric_odd(const dm_metric *m);
 
 /* DSPy's text normalisation and scores, for tests and other metrics (contract 7.1, 7.2). */
 dm_str dm_normalize_text(dm_arena *a, dm_str s);
