@@ -77,11 +77,12 @@ start_mock() {
 }
 # Until opened, what asks SLOW_URL waits half a second longer for each answer: no run ends before the test has done to
 # it what it wants to do, on a machine under load too.
-shut() {
-	rm -f "$DIR/opened"
-	SLOW_URL=${MOCK_URL%/v1}/until$DIR/opened/v1
+shut() { # shut [FILE]: what opens it, of one's own for each run that is shut at the same time
+	GATE=${1:-$DIR/opened}
+	rm -f "$GATE"
+	SLOW_URL=${MOCK_URL%/v1}/until$GATE/v1
 }
-opened() { : >"$DIR/opened"; }
+opened() { : >"$GATE"; }
 # under_way PID OUT [BYTES]: waits until the journal in OUT has more than so many, 3,000; PID is the run's
 under_way() {
 	until [ -f "$2/journal" ] && [ "$(wc -c <"$2/journal")" -gt "${3:-3000}" ]; do

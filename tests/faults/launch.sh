@@ -28,14 +28,9 @@ launch() { # launch COMMAND...: in the background, of its own session
 	TMPDIR="$D/tmp" setsid "$@" >"$D/out" 2>"$D/err" &
 	pid=$!
 }
-slow() { # the answers take long until the scene opens, so that no run ends before its scene has begun
-	rm -f "$D/open"
-	base=${MOCK_URL%/v1}/until$D/open/v1
-}
-open() { : >"$D/open"; }
 compile() {
-	slow
-	launch "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=${flight:-2} --lm.api_base="$base"
+	shut "$D/open"
+	launch "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=${flight:-2} --lm.api_base="$SLOW_URL"
 }
 works() { # waits until it works, and looks at who there is
 	until [ "$(size)" -gt $grown ]; do
@@ -62,7 +57,7 @@ ends() { # within so many s: all processes of the run
 }
 ended() { [ ! -e "/proc/$pid" ] || grep -q ') Z' "/proc/$pid/stat" 2>/dev/null; } # the shell may have seen it
 code() { # the exit code is, when the answers come at once
-	open
+	opened
 	slowly "$1"
 }
 slowly() {
@@ -98,7 +93,7 @@ clean() {
 }
 stopped() { [ "$(json status "$D/o/status.json")" = stopped ] || { echo "not stopped in order" && return 1; }; }
 whole() { # the same command, with more calls in flight, ends as the undisturbed run did
-	open
+	opened
 	TMPDIR="$D/tmp" timeout -k 5 100 "$PROGRAM" launch -n 2 compile "$DIR/job.json" --out="$D/o" >"$D/out.2" 2>"$D/err.2" || {
 		echo "resumed: exit $?" "$(tail -2 "$D/err.2")"
 		return 1
@@ -111,8 +106,8 @@ set_clock() { echo "$1" >"$D/shift"; }
 with_clock() { # with_clock SHIFT OPTION...
 	set_clock "$1"
 	shift
-	slow
-	preloaded WALL_SHIFT="$D/shift" "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
+	shut "$D/open"
+	preloaded WALL_SHIFT="$D/shift" "$PROGRAM" launch -n 3 "$@" compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 }
 # fake WORDS...: an mpirun of these lines
 fake() {
@@ -197,23 +192,23 @@ hangup() {
 	works && kill -HUP $pid && code 75 && stopped && ends 1 && clean && whole
 }
 nohup() {
-	slow
-	launch env nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
+	shut "$D/open"
+	launch env nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 	works && kill -HUP $pid && code 0 && attempts 0 "" && same && ends 1 && clean
 }
 terminal() { # is closed: its other end is gone
 	command -v script >/dev/null || return 77
-	slow
-	launch script -qc "$PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=2 --lm.api_base=$base" /dev/null
+	shut "$D/open"
+	launch script -qc "$PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=2 --lm.api_base=$SLOW_URL" /dev/null
 	works && kill -9 $pid && ends 30 && stopped && clean && whole
 }
 timed_out() { # timeout signals the launcher and its group
-	slow
-	launch timeout --preserve-status 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
+	shut "$D/open"
+	launch timeout --preserve-status 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 	works
 	slowly 75 && stopped && ends 1 && clean || return
-	slow
-	launch timeout -s KILL 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$base"
+	shut "$D/open"
+	launch timeout -s KILL 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 	works
 	slowly 137 && ends 12 && clean && whole
 }
@@ -278,8 +273,8 @@ missing() {
 }
 background() { # of a terminal that stops who writes to it from there
 	command -v script >/dev/null || return 77
-	slow
-	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=4 --lm.api_base=$base 2>$D/err.1 & wait'" /dev/null
+	shut "$D/open"
+	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait'" /dev/null
 	works && code 0 && same && grep -q '"status": "done"' "$D/out" && ends 1 && clean
 }
 tmpdir() { # a metric finds the user's temporary folder, and what it puts there stays
@@ -295,7 +290,7 @@ tmpdir() { # a metric finds the user's temporary folder, and what it puts there 
 }
 
 for scene in ${ONLY:-$SCENES}; do
-	D=$DIR/$scene
+	D=$DIR/$scene GATE=$DIR/$scene/open
 	mkdir -p "$D/tmp"
 	(
 		trap - EXIT
