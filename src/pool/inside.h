@@ -339,8 +339,8 @@ void dm_schedule_unpark(dm_pool *p, dm_cell *c);
 void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker has it no longer: a place is free */
 /* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
-void dm_schedule_take_back(
-    dm_pool *p); /* nothing is out yet: what is queued stands in line again */
+/* Nothing is out yet: what is queued stands in line again. */
+void dm_schedule_take_back(dm_pool *p);
 void dm_release_delayed(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
 
