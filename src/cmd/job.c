@@ -1,6 +1,7 @@
 #include "cmd/job.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "cmd/param_files.h"
 #include "cmd/paths.h"
 #include "cmd/program_file.h"
 #include "json/json.h"
@@ -157,11 +158,12 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
     if (!job->optimizer || job->valset || !job->trainset)
         return DM_OK;
     const dm_optimizer *o = job->optimizer->class;
-    if (o->valset == DM_VALSET_TRAINSET) {
+    dm_valset_rule rule = dm_valset_rule_of(job->optimizer);
+    if (rule == DM_VALSET_TRAINSET) {
         job->valset = job->trainset;
         job->valset_is_trainset = true;
     }
-    if (o->valset != DM_VALSET_SPLIT)
+    if (rule != DM_VALSET_SPLIT)
         return DM_OK;
     size_t n = job->trainset->n, val = (size_t)(0.8 * (double)n);
     dm_at at = dm_at_key(root, "trainset");
@@ -217,7 +219,7 @@ static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm
 /* Whether a role is asked something; every model given has a reader or is refused. */
 static bool role_is_read(const dm_job *job, int role)
 {
-    return role == DM_TASK || !job->optimizer || (job->optimizer->class->roles >> role & 1);
+    return role == DM_TASK || !job->optimizer || (dm_roles_of(job->optimizer) >> role & 1);
 }
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
@@ -321,43 +323,12 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
     return st;
 }
 
-/* A file that is a parameter, as it stands beside the job. */
-static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param *param, dm_job *job,
-                                 dm_error *err)
-{
-    dm_param_file *value = (dm_param_file *)(void *)((char *)job->optimizer + param->at);
-    dm_at optimizer = dm_at_key(root, "optimizer"), at = dm_at_key(&optimizer, param->name);
-    const char *path = NULL;
-    dm_str text;
-    if (!value->name)
-        return DM_OK;
-    dm_status st = dm_path_read(a, &at, &path, err);
-    if (st == DM_OK)
-        st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
-    if (st != DM_OK)
-        return dm_error_wrap(err, st, "optimizer.%s", param->name);
-    value->json = dm_json_read(a, text, err);
-    if (!value->json)
-        return dm_json_error_in(err, DM_E_JOB, path);
-    return param->suits(value->json, path, job->program, err);
-}
-
-static dm_status read_param_files(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
-{
-    dm_status st = DM_OK;
-    const dm_param *param = job->optimizer ? job->optimizer->class->params : NULL;
-    for (; param && param->name && st == DM_OK; param++)
-        if (param->kind == DM_PARAM_FILE)
-            st = read_param_file(a, root, param, job, err);
-    return st;
-}
-
 /* What has no reader with the optimizer that was chosen. */
 static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
 {
     dm_at teacher = dm_at_key(root, "teacher");
     const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
-    if (o && !(o->roles >> DM_TEACHER & 1) && teacher.v)
+    if (o && !(dm_roles_of(job->optimizer) >> DM_TEACHER & 1) && teacher.v)
         return dm_at_fail(&teacher, err, "%s has no teacher: leave it out", o->name);
     return DM_OK;
 }
@@ -380,6 +351,8 @@ dm_compile_input dm_job_input(const dm_job *job)
                               .student = job->student,
                               .teacher = job->teacher,
                               .teacher_compiled = job->teacher_compiled,
+                              .inputs = job->setup.inputs,
+                              .n_inputs = job->setup.n_inputs,
                               .trainset = job->trainset ? job->trainset : none,
                               .valset = job->valset ? job->valset : none,
                               .testset = job->testset};
@@ -511,7 +484,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
                         "student: an ensemble is not compiled further: give the file of one of its "
                         "members");
     if (st == DM_OK && wants.data)
-        st = read_param_files(a, &root, job, err);
+        st = dm_param_files_read(a, &root, job, err);
     if (st == DM_OK)
         st = read_inputs(a, &root, job, err);
     if (st == DM_OK && wants.model)
@@ -601,14 +574,7 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
             !dm_str_is(given->members[i].key, "in_flight") &&
             !dm_str_is(given->members[i].key, "seed"))
             dm_value_set(a, d, given->members[i].key, given->members[i].value);
-    for (const dm_param *p = job->optimizer->class->params; p->name; p++) {
-        const dm_param_file *file =
-            (const dm_param_file *)(const void *)((const char *)job->optimizer + p->at);
-        if (p->kind != DM_PARAM_FILE || !file->json)
-            continue; /* a file: what it says, not where it is */
-        dm_hash h = dm_json_hash(file->json);
-        put_hash(a, d, p->name, &h);
-    }
+    dm_param_files_identity(a, job, d);
     return d;
 }
 

@@ -39,9 +39,36 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
+/* Each has its share of the cap, and one more is the committee's. */
+static dm_status limit_members(dm_job *job, const dm_compile_input *in, dm_error *err)
+{
+    const dm_optimizer *o = job->optimizer->class;
+    dm_compile_input *members;
+    size_t k = o->inner(job->arena, in, &members);
+    double least = o->least(job->arena, in);
+    dm_status st = DM_OK;
+    if (job->cap.calls < least)
+        return dm_fail(err, DM_E_JOB,
+                       "%s: budget.calls: %.0f do not hold the start program's scores in the "
+                       "shares of %zu members and of the committee: that takes %.0f at least",
+                       job->file, job->cap.calls, k, least);
+    for (size_t i = 0; i < k && st == DM_OK; i++) {
+        dm_job alone = *job;
+        alone.optimizer = (dm_params *)(uintptr_t)members[i].params;
+        alone.student = members[i].student;
+        alone.trainset = members[i].trainset;
+        alone.cap.calls = job->cap.calls / (double)(k + 1);
+        st = dm_plan_limit(&alone, err);
+    }
+    return st;
+}
+
 dm_status dm_plan_limit(dm_job *job, dm_error *err)
 {
     const dm_optimizer *o = job->optimizer->class;
+    const dm_compile_input in = dm_job_input(job);
+    if (o->inner)
+        return limit_members(job, &in, err);
     if (o->limit && !isinf(job->cap.calls)) {
         dm_plan plan = dm_plan_of(job);
         double left = job->cap.calls;
@@ -50,6 +77,5 @@ dm_status dm_plan_limit(dm_job *job, dm_error *err)
                 left -= plan.phases[i].calls.expected;
         o->limit(job->optimizer, (int64_t)fmax(1, floor(left / plan.predictors)));
     }
-    const dm_compile_input in = dm_job_input(job);
     return o->fits ? o->fits(job->arena, &in, err) : DM_OK;
 }

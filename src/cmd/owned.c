@@ -134,13 +134,14 @@ static dm_status settle(const char *path, dm_status found, bool force, dm_error 
 
 dm_status dm_owned_check(dm_arena *a, const dm_job *job, bool begun, bool force, dm_error *err)
 {
-    static const char *const results[] = {"program.json", "predictions.jsonl", "trials.csv"};
+    static const char *const results[] = {"program.json", "predictions.jsonl", "trials.csv",
+                                          "ensemble.json"};
     const char *path = dm_arena_printf(a, "%s/journal.lock", job->out);
     dm_status st = settle(path, dm_lock_look(path, err), force, err);
     path = dm_arena_printf(a, "%s/stop", job->out);
     if (st == DM_OK)
         st = settle(path, check_stop(path, err), force, err);
-    for (int i = 0; i < 3 && st == DM_OK; i++) {
+    for (int i = 0; i < 4 && st == DM_OK; i++) {
         path = dm_arena_printf(a, "%s/%s", job->out, results[i]);
         st = settle(path, check_result(path, results[i], begun, err), force, err);
     }
