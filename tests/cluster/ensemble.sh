@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 17
+plan 35
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -73,3 +73,65 @@ OPTIONS="--cache=$DIR/kept" check "with --cache and known members: no call" scor
 check "show has the members and the Python of their own modules" eval 'run 0 "$PROGRAM" show "$DIR/e.json" && grep -q "member 3 of 3, 2 votes" "$DIR/out" && [ $(grep -c "^    dspy.Predict(" "$DIR/out") = 3 ] && [ $(grep -c "^    dspy.ChainOfThought(" "$DIR/out") = 2 ]'
 check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "not compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
+
+# ---- compiled: members as alone, a committee, and what its guard says ----
+compile() { # compile CODE OUT OPTIMIZER OPTION...
+	code=$1 out=$2 optimizer=$3
+	shift 3
+	run "$code" $RANKS "$PROGRAM" compile jobs/sample.json --optimizer="$optimizer" --out="$DIR/$out" "$@"
+}
+same_files() { diff -r -x journal -x status.json "$DIR/$1" "$DIR/$2" >>"$DIR/err"; } # same_files OUT OUT
+RS='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
+RANKS=
+check "two compilations in one run" compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"
+check "who is the program, and why, is in the last line" eval '[ "$(json chosen "$DIR/out")" = "best single" ] && [ -n "$(json why "$DIR/out")" ] && said "program.json is the best single"'
+check "worth it is said once" eval '[ "$(grep -c "worth it" "$DIR/err")" = 1 ]'
+cp "$DIR/out" "$DIR/last"
+for seed in 1 2; do compile 0 alone-$seed "$RS" --seed=$seed; done
+check "each member is what its seed gives alone, byte for byte" eval 'same_files alone-1 both/members/1 && same_files alone-2 both/members/2'
+RANKS="mpirun --oversubscribe -n 3" compile 0 three "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"
+check "all is the same on three ranks" same_files both three
+compile 0 capped "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.calls=900
+compile 0 share-2 "$RS" --seed=2 --budget.calls=300
+check "under a cap: what it is with its share" same_files share-2 capped/members/2
+check "a cap that holds no start row of each is refused" eval 'compile 78 none "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.calls=239 && said "takes 240 at least"'
+check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
+
+# two experts: each right on its half, which the inputs tell; or do not
+cat >"$DIR/experts.jsonl" <<'EOR'
+{"match": "Expert left.", "content": "[[ ## answer ## ]]\nleft\n\n[[ ## completed ## ]]"}
+{"match": "Expert right.", "content": "[[ ## answer ## ]]\nright\n\n[[ ## completed ## ]]"}
+EOR
+stop_mock
+start_mock --rule "script:$DIR/experts.jsonl"
+for i in $(seq 120); do
+	case $((i % 2)) in 0) kind="which river flows through town $i" side=left ;; 1) kind="name a metal that melts below $i" side=right ;; esac
+	echo "{\"question\": \"$kind\", \"answer\": \"$side\"}" >>"$DIR/told.jsonl"
+	case $((i * i * 7 / 5 % 2)) in 0) side=left ;; 1) side=right ;; esac
+	echo "{\"question\": \"which river flows through town $i\", \"answer\": \"$side\"}" >>"$DIR/untold.jsonl"
+done
+for side in left right; do
+	job $side predict
+	sed -i "s/Member $side/Expert $side/" "$DIR/$side.json"
+	cp "$DIR/rows.jsonl" "$DIR/rows-$side.jsonl"
+	"$PROGRAM" compile "$DIR/$side.json" >/dev/null 2>"$DIR/err" && cp "$DIR/out-$side/program.json" "$DIR/p-$side.json"
+done
+experts() { # experts ROWS OUT KEYS...: the two files together, chosen by the first 80 rows and scored on the other 40
+	cat >"$DIR/experts.json" <<-EOF
+		{"program": {"predict": "question -> answer"}, "trainset": "$1.jsonl", "valset_size": 79, "testset_size": 40, "inputs": ["question"], "metric": "exact_match",
+		 "optimizer": {"name": "ensemble", "members": ["p-left.json", "p-right.json"], $3}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "out": "$2"}
+	EOF
+	run 0 "$PROGRAM" compile "$DIR/experts.json" --cache="$DIR/answers"
+}
+check "two experts: one member for each input" experts told told '"reduce": "best_per_input"'
+check "its guard takes it" [ "$(json chosen "$DIR/out")" = best_per_input ]
+check "it gains at least 10 points on other examples, at one call a use" eval '[ "$(json ensemble.testset.calls_a_use "$DIR/out")" = 1 ] && [ "$(json ensemble.testset.single.score "$DIR/out")" = 0.5 ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
+post /reset >/dev/null
+check "eval of it makes no call" eval 'run 0 "$PROGRAM" eval "$DIR/experts.json" --program="$DIR/told/program.json" --cache="$DIR/answers" && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(stat_of requests)" = 0 ]'
+check "program.json and ensemble.json are the committee, loadable" cmp -s "$DIR/told/program.json" "$DIR/told/ensemble.json"
+check "where the inputs do not tell: refused" eval 'experts untold untold "\"reduce\": \"best_per_input\"" && [ "$(json chosen "$DIR/out")" = "best single" ] && [ -f "$DIR/untold/ensemble.json" ]'
+check "a committee of the two is refused as well" eval 'experts untold voted "\"size\": 3" && [ "$(json chosen "$DIR/out")" = "best single" ]'
+check "without the guard it is the program" eval 'experts untold forced "\"select\": \"top_k\", \"size\": 2, \"guard\": false" && [ "$(json chosen "$DIR/out")" = committee ] && grep -q "programs\[1\]" "$DIR/forced/program.json"'
+sed -i 's/"valset_size": 79/"valset_size": 29/; s/"out": "[a-z]*"/"out": "few"/; s/"guard": false/"guard": true/' "$DIR/experts.json"
+check "29 examples are too few for a committee, which is said" eval 'run 0 "$PROGRAM" compile "$DIR/experts.json" && said "29 validation examples are usable, and 30 are needed" && [ ! -f "$DIR/few/ensemble.json" ]'
+check "finished, it prints the same last line" eval 'compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" && cmp -s "$DIR/out" "$DIR/last"'
