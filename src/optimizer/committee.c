@@ -279,13 +279,16 @@ static dm_status score(choosing *c, const char *name, const dm_dataset *set, dm_
     dm_asking how = {.scored = true, .strict = true, .inputs = c->inputs, .n_inputs = c->n_inputs};
     dm_future *futures[] = {dm_pool_evaluate(c->pool, &start, set),
                             dm_pool_evaluate(c->pool, &single, set)};
-    dm_status st = dm_pool_wait(c->pool, futures[0], &s.start, err);
-    if (st == DM_OK)
-        st = dm_pool_wait(c->pool, futures[1], &s.single, err);
-    if (st == DM_OK && o->ensemble)
-        st = dm_ensemble_ask(c->pool, o->ensemble, &how, set, &s.committee, err);
-    if (st != DM_OK)
+    dm_status st = DM_OK, asked = DM_OK;
+    if (o->ensemble) /* before the others are waited for: its waves take the longest */
+        asked = dm_ensemble_ask(c->pool, o->ensemble, &how, set, &s.committee, err);
+    if (asked != DM_OK)
         s.committee.results = NULL;
+    if (goes_on(c->pool, asked))
+        st = dm_pool_wait(c->pool, futures[0], &s.start, err);
+    if (st == DM_OK && goes_on(c->pool, asked))
+        st = dm_pool_wait(c->pool, futures[1], &s.single, err);
+    st = st ? st : asked;
     if (s.start && s.single)
         o->splits[o->n_splits++] = s;
     return st;
