@@ -296,6 +296,10 @@ dm_status dm_ensemble_fits(dm_arena *a, const dm_compile_input *in, dm_error *er
         st = fits_member(&p->of[i], in, err);
     if (st != DM_OK)
         return st;
+    dm_ensemble vote; /* by what it goes, before anything is paid */
+    st = dm_ensemble_new(a, "optimizer", &in->student, 1, &p->rule, &vote, err);
+    if (st != DM_OK)
+        return err->status = DM_E_JOB;
     size_t k = dm_ensemble_inner(a, in, &members);
     for (size_t i = 0; i < k && st == DM_OK; i++) {
         const dm_optimizer *o = members[i].params->class;
