@@ -73,6 +73,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     o->n = dm_ensemble_inner(a, in, &inputs);
     o->members = dm_arena_alloc_n(a, o->n, sizeof *o->members);
     o->rows = in->valset->n;
+    o->why = "the run was stopped before there was a choice";
     for (size_t i = 0; i < o->n; i++)
         o->members[i] = (dm_compiled_member){.number = i + 1,
                                              .in = &inputs[i],
