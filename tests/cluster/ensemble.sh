@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 35
+plan 37
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -95,6 +95,14 @@ compile 0 capped "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.call
 compile 0 share-2 "$RS" --seed=2 --budget.calls=300
 check "under a cap: what it is with its share" same_files share-2 capped/members/2
 check "a cap that holds no start row of each is refused" eval 'compile 78 none "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.calls=239 && said "takes 240 at least"'
+of_plan() { # of_plan CODE OPTION...: plan of the two, which calls nothing, at a price
+	code=$1
+	shift
+	run "$code" "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" \
+		--lm='{"model": "hosted_vllm/any", "api_base": "http://127.0.0.1:9/v1", "max_tokens": 60, "price": {"prompt": 10, "completion": 30}}' "$@"
+}
+check "so is one on tokens" eval 'of_plan 78 --budget.tokens=60000 && said "budget.tokens: 60000 is too little" && said "takes about 9" && of_plan 0 --budget.tokens=120000'
+check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan reckons" && of_plan 0 --budget.cost="\$3"'
 check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
 
 # two experts: each right on its half, which the inputs tell; or do not
