@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 37
+plan 40
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -124,10 +124,11 @@ for side in left right; do
 	cp "$DIR/rows.jsonl" "$DIR/rows-$side.jsonl"
 	"$PROGRAM" compile "$DIR/$side.json" >/dev/null 2>"$DIR/err" && cp "$DIR/out-$side/program.json" "$DIR/p-$side.json"
 done
-experts() { # experts ROWS OUT KEYS...: the two files together, chosen by the first 80 rows and scored on the other 40
+FILES='"p-left.json", "p-right.json"'
+experts() { # experts ROWS OUT KEYS: the files together, chosen by the first 80 rows and scored on the other 40
 	cat >"$DIR/experts.json" <<-EOF
 		{"program": {"predict": "question -> answer"}, "trainset": "$1.jsonl", "valset_size": 79, "testset_size": 40, "inputs": ["question"], "metric": "exact_match",
-		 "optimizer": {"name": "ensemble", "members": ["p-left.json", "p-right.json"], $3}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "out": "$2"}
+		 "optimizer": {"name": "ensemble", "members": [$FILES], $3}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "out": "$2"}
 	EOF
 	run 0 "$PROGRAM" compile "$DIR/experts.json" --cache="$DIR/answers"
 }
@@ -142,4 +143,29 @@ check "a committee of the two is refused as well" eval 'experts untold voted "\"
 check "without the guard it is the program" eval 'experts untold forced "\"select\": \"top_k\", \"size\": 2, \"guard\": false" && [ "$(json chosen "$DIR/out")" = committee ] && grep -q "programs\[1\]" "$DIR/forced/program.json"'
 sed -i 's/"valset_size": 79/"valset_size": 29/; s/"out": "[a-z]*"/"out": "few"/; s/"guard": false/"guard": true/' "$DIR/experts.json"
 check "29 examples are too few for a committee, which is said" eval 'run 0 "$PROGRAM" compile "$DIR/experts.json" && said "29 validation examples are usable, and 30 are needed" && [ ! -f "$DIR/few/ensemble.json" ]'
+# twins: eight programs that are right on the same inputs and give the same wrong answers (bench_ensemble.c's family of that name)
+awk -v rows="$DIR/twins.jsonl" -v rule="$DIR/twins-rule.jsonl" '
+function draw() { seed = (16807 * seed) % 2147483647; return seed / 2147483647 }
+function normal() { return sqrt(-2 * log(draw())) * cos(6.283185307 * draw()) }
+BEGIN {
+	seed = 3
+	split("river town lake harbour,metal acid salt oxide,novel poet verse drama,goal team match referee", words, ",")
+	for (m = 1; m <= 8; m++) { level = -.3 + .35 * normal(); for (t = 1; t <= 4; t++) able[m, t] = level + .12 * normal() }
+	for (i = 1; i <= 120; i++) {
+		t = 1 + int(4 * draw()); hard = normal(); common = normal(); trap = 1 + int(13 * draw()); label = i % 14
+		printf "{\"question\": \"%s no. %d.\", \"answer\": \"class %d\"}\n", words[t], i, label >rows
+		for (m = 1; m <= 8; m++) {
+			wrong = draw() < .9 ? trap : 1 + int(13 * draw())
+			right = able[m, t] - hard + sqrt(.8) * common + sqrt(.2) * normal() > 0
+			printf "{\"match\": \"Expert t%d.\", \"and\": \"no. %d.\", \"content\": \"[[ ## answer ## ]]\\nclass %d\\n\\n[[ ## completed ## ]]\"}\n", m, i, (label + (right ? 0 : wrong)) % 14 >rule
+		}
+	}
+}'
+stop_mock
+start_mock --rule "script:$DIR/twins-rule.jsonl"
+for m in 1 2 3 4 5 6 7 8; do sed "s/Expert left/Expert t$m/" "$DIR/p-left.json" >"$DIR/p-t$m.json"; done
+FILES='"p-t1.json", "p-t2.json", "p-t3.json", "p-t4.json", "p-t5.json", "p-t6.json", "p-t7.json", "p-t8.json"'
+check "twins: one member for each input is refused" eval 'experts twins twins "\"reduce\": \"best_per_input\"" && [ "$(json chosen "$DIR/out")" = "best single" ] && [ "$(json ensemble.guard.verdict "$DIR/out")" = noise ]'
+check "and forecast: they are right on the same inputs, and wrong alike" said "a committee has little to add"
+check "so is a committee of them" eval 'experts twins voted-twins "\"size\": 5" && [ "$(json chosen "$DIR/out")" = "best single" ]'
 check "finished, it prints the same last line" eval 'compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" && cmp -s "$DIR/out" "$DIR/last"'
