@@ -24,6 +24,8 @@ typedef union params { /* of any of them */
 static const dm_optimizer *const names[] = {&dm_optimizer_bootstrap_few_shot,
                                             &dm_optimizer_random_search, &dm_optimizer_mipro_v2};
 
+static int trials = 6; /* of MIPROv2 */
+
 static params params_of(const dm_optimizer *class)
 {
     params p;
@@ -35,7 +37,7 @@ static params params_of(const dm_optimizer *class)
         p.mipro.auto_mode = DM_AUTO_NONE;
         p.mipro.has_num_candidates = p.mipro.has_num_trials = true;
         p.mipro.num_candidates = 4;
-        p.mipro.num_trials = 6;
+        p.mipro.num_trials = trials;
         p.mipro.minibatch_size = 10;
         p.mipro.minibatch_full_eval_steps = 3;
         p.mipro.search = DM_MIPRO_FACTOR;
@@ -370,4 +372,79 @@ Test(compilations, killed_behind_records, .timeout = 3600)
         }
     }
     unlink(path);
+}
+
+/* ---- time, by the simulation's clock ---- */
+
+typedef struct effort {
+    double seconds;
+    size_t calls;
+} effort;
+
+/* Of the compilation of this seed, or of four (0), with so many calls in flight. */
+static effort effort_of(const dm_optimizer *class, int64_t concurrency, int number)
+{
+    dm_amount none = DM_NO_CAP;
+    dm_error err = {DM_OK, ""};
+    world w = world_of(&none, 3, 1);
+    dm_value *lm = dm_value_copy(w.arena, w.setup.lm[0]);
+    dm_value_set(w.arena, lm, DM_STR("concurrency"), dm_value_int(w.arena, concurrency));
+    for (int i = 0; i < DM_ROLES; i++)
+        w.setup.lm[i] = lm;
+    w.val = questions(w.arena, 100, 80);
+    w.setup.sets[1] = w.val;
+    w.sim.latency = .2;
+    w.sim.steady = true;
+    if (number == 0) {
+        (void)together(&w, class);
+    } else {
+        dm_pool *p = pool_of(&w);
+        params own = params_of(class);
+        own.base.has_seed = true;
+        own.base.seed = number;
+        dm_compile_input in = input_of(&w, &own.base);
+        dm_compile_output out;
+        dm_split splits[DM_SPLITS];
+        size_t n;
+        cr_assert_eq(dm_compile(p, &in, &out, &err), DM_OK, "%s", err.text);
+        cr_assert_eq(dm_score_splits(p, &in, &out, splits, &n, &err), DM_OK, "%s", err.text);
+        dm_pool_free(p);
+    }
+    effort e = {w.stats.seconds, w.stats.calls};
+    dm_arena_free(w.arena);
+    return e;
+}
+
+/* Of four alone the one that takes longest. */
+static effort longest(const dm_optimizer *class, int64_t concurrency)
+{
+    effort most = {0, 0};
+    for (int k = 1; k <= K; k++) {
+        effort e = effort_of(class, concurrency, k);
+        most = e.seconds > most.seconds ? e : most;
+    }
+    return most;
+}
+
+/* No member waits for another one: with four times the places four take as long as one; with the
+ * same ones as much longer as they have more calls, or hardly any longer where one leaves places
+ * empty. */
+Test(compilations, take_the_time_of_one_at_as_many_places_for_each, .timeout = 300)
+{
+    trials = 15; /* `light` has 10 to 20 */
+    for (size_t i = 0; i < 3; i++)
+        for (int64_t c = 4; c <= 64; c *= 4) {
+            effort one = longest(names[i], c), wide = effort_of(names[i], 4 * c, 0),
+                   same = effort_of(names[i], c, 0);
+            printf("%s, 200 ms a call, %d in flight: one %.2f s, %zu calls; four at 4x as many "
+                   "%.2f of that; at as many %.2f, %zu calls\n",
+                   names[i]->name, (int)c, one.seconds, one.calls, wide.seconds / one.seconds,
+                   same.seconds / one.seconds, same.calls);
+            cr_expect_leq(wide.seconds, 1.1 * one.seconds, "%s, %d", names[i]->name, (int)c);
+            cr_expect_leq(same.seconds / one.seconds,
+                          fmax(1.5, 1.1 * (double)same.calls / (double)one.calls), "%s, %d",
+                          names[i]->name, (int)c);
+            if (i == 2 && c == 64)
+                cr_expect_leq(same.seconds, 1.5 * one.seconds);
+        }
 }
