@@ -207,6 +207,8 @@ static dm_value *provenance(const compilation *c, const dm_value *scores)
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("adapter"), dm_value_get(identity, "adapter"));
     dm_value_set(a, d, DM_STR("model"), dm_value_text(a, job->model));
+    if (job->lm.p)
+        dm_value_set(a, d, DM_STR("role"), dm_value_string(a, job->lm));
     dm_value_set(a, d, DM_STR("optimizer"), dm_value_get(identity, "optimizer"));
     dm_value_set(a, d, DM_STR("seed"), dm_value_get(identity, "seed"));
     if (scores)
@@ -276,7 +278,8 @@ static dm_status write_ensemble(const compilation *c, const char *name, const dm
     const dm_ensemble_output *o = c->result.ensemble;
     dm_ensemble e = *o->ensemble;
     dm_buf b;
-    e.more = dm_ensemble_more(c->arena, o, (const dm_ensemble_params *)c->job->optimizer);
+    e.more = dm_ensemble_more(c->arena, o, (const dm_ensemble_params *)c->job->optimizer,
+                              c->job->setup.model);
     dm_buf_init(&b, DM_MAX_FILE);
     dm_ensemble_write(&b, c->arena, &e, provenance(c, scores));
     dm_status st = dm_out_write(c->job, name, dm_buf_view(&b), err);
@@ -284,12 +287,26 @@ static dm_status write_ensemble(const compilation *c, const char *name, const dm
     return st;
 }
 
+/* A program's model, where it is not the job's. */
+static void name_model(dm_job *job, dm_str lm, dm_role role)
+{
+    if (!lm.p)
+        return;
+    job->lm = lm;
+    job->model = job->setup.model[role]->model;
+}
+
 static dm_status write_winner(const compilation *c, const dm_value *scores, dm_error *err)
 {
     const dm_ensemble_output *o = c->result.ensemble;
     if (o && o->chosen)
         return write_ensemble(c, "program.json", scores, err);
-    return write_program(c, "program.json", c->result.best, provenance(c, scores), err);
+    compilation own = *c;
+    dm_job job = *c->job;
+    own.job = &job;
+    if (o)
+        name_model(&job, o->best.lm, o->best.role);
+    return write_program(&own, "program.json", c->result.best, provenance(&own, scores), err);
 }
 
 static dm_status write_files(const compilation *c, const dm_value *scores, dm_error *err)
@@ -321,6 +338,7 @@ static dm_job job_of_member(const compilation *c, const dm_compiled_member *m)
     job.has_seed = true;
     job.seed = m->in->params->seed;
     job.student = m->in->student;
+    name_model(&job, of->lm, dm_ensemble_task_of(m->in));
     job.out = dm_arena_printf(c->arena, "%s/members/%zu", c->job->out, m->number);
     return job;
 }

@@ -126,21 +126,43 @@ dm_value *dm_ensemble_json(dm_arena *a, const dm_ensemble_output *o)
     return d;
 }
 
-static const char *origin(const dm_ensemble_output *o, const dm_candidate *c)
+static const char *origin(const dm_ensemble_output *o, size_t member)
 {
+    const dm_ensemble *e = o->ensemble;
+    dm_str lm = e->lm ? e->lm[member] : (dm_str){NULL, 0};
     size_t j = 0;
-    while (!dm_hash_eq(&o->pool[j].candidate->hash, &c->hash))
+    while (!(dm_hash_eq(&o->pool[j].candidate->hash, &e->members[member]->hash) &&
+             dm_str_eq(o->pool[j].lm, lm)))
         j++;
     return o->pool[j].from;
 }
 
+/* For DSPy, which loads programs without their models: name and sampling, for each program that has
+ * one of its own. */
+static dm_value *lms_json(dm_arena *a, const dm_ensemble *e, const dm_lm_config *const *models)
+{
+    dm_value *list = dm_value_list(a);
+    for (size_t i = 0; i < e->all; i++) {
+        dm_role role = e->role[e->list[i]];
+        dm_value *d = dm_value_dict(a);
+        const dm_lm_config *c = models[role];
+        dm_value_set(a, d, DM_STR("model"), dm_value_text(a, c->model));
+        for (size_t k = 0; c->sampling && k < c->sampling->n; k++)
+            dm_value_set(a, d, c->sampling->members[k].key, c->sampling->members[k].value);
+        dm_value_append(a, list, role == DM_TASK ? dm_value_null(a) : d);
+    }
+    return list;
+}
+
 dm_value *dm_ensemble_more(dm_arena *a, const dm_ensemble_output *o,
-                           const dm_ensemble_params *params)
+                           const dm_ensemble_params *params, const dm_lm_config *const *models)
 {
     dm_value *d = dm_value_dict(a), *members = dm_value_list(a);
     for (size_t i = 0; i < o->ensemble->n; i++)
-        dm_value_append(a, members, dm_value_text(a, origin(o, o->ensemble->members[i])));
+        dm_value_append(a, members, dm_value_text(a, origin(o, i)));
     dm_value_set(a, d, DM_STR("members"), members);
+    if (o->ensemble->lm)
+        dm_value_set(a, d, DM_STR("lms"), lms_json(a, o->ensemble, models));
     dm_value_set(a, d, DM_STR("select"),
                  dm_value_text(a, params->select == DM_SELECT_TOP ? "top_k" : "brier"));
     dm_value_set(a, d, DM_STR("guard"), guard_json(a, &o->guard));

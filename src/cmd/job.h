@@ -15,6 +15,9 @@ typedef struct dm_job {
     const dm_candidate *student; /* the program as written, or the program file */
     const dm_ensemble *ensemble; /* the program file has several, which vote; the student is the
                                     first of them. NULL: it has not */
+    dm_own_models own;           /* that `lms` has beside those of the roles */
+    dm_str lm; /* the one of them that the program file says it asks; of a member the one
+                  that it asks. .p NULL: none */
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled;
     bool valset_is_trainset;
@@ -45,6 +48,9 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
 /* What makes two jobs the same: program, data, metric, optimizer, models, seed. Dict of key ->
  * text. */
 dm_value *dm_job_identity(dm_arena *a, const dm_job *job);
+/* "teacher", or the name that the job has for it. */
+const char *dm_job_role_name(const dm_job *job, int role);
+int dm_job_roles(const dm_job *job); /* how many there are */
 /* What the job's optimizer is given. Sets that are missing are empty. */
 dm_compile_input dm_job_input(const dm_job *job);
 /* Checks the metric against the data; gives it back for use (free it). */

@@ -40,11 +40,11 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
-/* What so many calls of the start program come to. */
-static dm_amount start_costs(const dm_job *job, double calls)
+/* What so many calls of the start program come to, of a role's model. */
+static dm_amount start_costs(const dm_job *job, double calls, dm_role role)
 {
     dm_plan plan = {.predictors = (double)job->program->n};
-    dm_plan_phase *phase = dm_plan_add(&plan, "start", DM_TASK);
+    dm_plan_phase *phase = dm_plan_add(&plan, "start", role);
     phase->calls = (dm_range){calls, calls, calls};
     phase->fill = calls;
     dm_calibration c = dm_calibration_assumed();
@@ -55,10 +55,14 @@ static dm_amount start_costs(const dm_job *job, double calls)
 
 /* Whether the cap holds the start program's scores in each share. What tokens and money they take
  * is known as well as plan knows it. */
-static dm_status check_least(const dm_job *job, size_t k, double calls, dm_error *err)
+static dm_status check_least(const dm_job *job, const dm_compile_input *members, size_t k,
+                             double calls, dm_error *err)
 {
     const dm_amount *cap = &job->cap;
-    dm_amount least = start_costs(job, calls);
+    dm_amount least = start_costs(job, calls, DM_TASK);
+    for (size_t i = 0; i < k; i++) /* shares are equal: the dearest model tells */
+        if (members[i].roles)
+            least = dm_amount_most(least, start_costs(job, calls, members[i].roles[DM_TASK]));
     const struct {
         const char *name, *unit, *about, *reckoned;
         double cap, least;
@@ -83,7 +87,7 @@ static dm_status limit_members(dm_job *job, const dm_compile_input *in, dm_error
 {
     dm_compile_input *members;
     size_t k = job->optimizer->class->inner(job->arena, in, &members);
-    dm_status st = check_least(job, k, job->optimizer->class->least(job->arena, in), err);
+    dm_status st = check_least(job, members, k, job->optimizer->class->least(job->arena, in), err);
     for (size_t i = 0; i < k && st == DM_OK; i++) {
         dm_job alone = *job;
         alone.optimizer = (dm_params *)(uintptr_t)members[i].params;

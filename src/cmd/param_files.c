@@ -47,12 +47,18 @@ static dm_status read_programs_at(dm_arena *a, const char *name, dm_job *job,
         return st;
     size_t more = several ? several->n : 1, n = out->n_programs;
     const char **from = dm_arena_alloc_n(a, n + more, sizeof *from);
+    dm_str *lms = dm_arena_alloc_n(a, n + more, sizeof *lms), none = {NULL, 0};
+    const dm_value *role = several ? NULL : dm_value_get(provenance, "role");
     grown = dm_arena_alloc_n(a, n + more, sizeof *grown);
     for (size_t i = 0; i < n + more; i++) {
         grown[i] = i < n ? out->programs[i] : several ? several->members[i - n] : one;
         from[i] = i < n ? out->from[i] : name;
+        lms[i] = i < n                             ? out->lms[i]
+                 : several && several->lm          ? several->lm[i - n]
+                 : role && role->kind == DM_STRING ? role->text
+                                                   : none;
     }
-    *out = (dm_param_programs){out->names, out->n, grown, from, n + more};
+    *out = (dm_param_programs){out->names, out->n, grown, from, lms, n + more};
     return DM_OK;
 }
 
@@ -86,6 +92,8 @@ static dm_value *hashes_of(dm_arena *a, const dm_param_programs *programs)
     for (size_t i = 0; i < programs->n_programs; i++) {
         dm_hash_hex(&programs->programs[i]->hash, hex);
         dm_value_append(a, list, dm_value_text(a, hex));
+        if (programs->lms[i].p) /* and whom it asks */
+            dm_value_append(a, list, dm_value_string(a, programs->lms[i]));
     }
     return list;
 }

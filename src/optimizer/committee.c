@@ -28,18 +28,19 @@ static bool goes_on(const dm_pool *p, dm_status st)
 
 /* ---- who is nominated ---- */
 
-/* Of equal candidates the one that is thought best of. */
-static void nominate(choosing *c, const dm_candidate *candidate, const char *from, double estimate)
+/* Of equal candidates that ask one model the one that is thought best of. */
+static void nominate(choosing *c, dm_nominee n)
 {
     size_t k = 0;
-    if (isnan(estimate))
+    if (isnan(n.estimate))
         return;
-    while (k < c->n && !dm_hash_eq(&c->all[k].candidate->hash, &candidate->hash))
+    while (k < c->n && !(dm_hash_eq(&c->all[k].candidate->hash, &n.candidate->hash) &&
+                         c->all[k].role == n.role))
         k++;
     if (k == c->n)
-        c->all[c->n++] = (dm_nominee){candidate, from, estimate, NULL};
-    else if (estimate > c->all[k].estimate)
-        c->all[k] = (dm_nominee){candidate, from, estimate, NULL};
+        c->all[c->n++] = n;
+    else if (n.estimate > c->all[k].estimate)
+        c->all[k] = n;
 }
 
 /* The winner's own score where the optimizer scored no candidates. */
@@ -56,14 +57,19 @@ static void nominate_members(choosing *c)
 {
     for (size_t i = 0; i < c->o->n; i++) {
         const dm_compiled_member *m = &c->o->members[i];
+        dm_nominee n = {.candidate = m->out.best,
+                        .from = dm_arena_printf(c->a, "member %zu", m->number),
+                        .lm = dm_ensemble_of_member(c->params, i)->lm,
+                        .role = dm_ensemble_task_of(m->in),
+                        .estimate = m->out.n_scored ? NAN : winners_score(m)};
+        nominate(c, n);
         for (size_t k = 0; k < m->out.n_scored; k++) {
             const dm_scored *s = &m->out.scored[k];
-            nominate(c, s->candidate, dm_arena_printf(c->a, "member %zu, %s", m->number, s->name),
-                     isnan(s->estimate) ? s->score : s->estimate);
+            n.candidate = s->candidate;
+            n.from = dm_arena_printf(c->a, "member %zu, %s", m->number, s->name);
+            n.estimate = isnan(s->estimate) ? s->score : s->estimate;
+            nominate(c, n);
         }
-        if (m->out.n_scored == 0)
-            nominate(c, m->out.best, dm_arena_printf(c->a, "member %zu", m->number),
-                     winners_score(m));
     }
 }
 
@@ -72,16 +78,23 @@ static dm_status nominate_files(choosing *c, const dm_param_programs *files, dm_
 {
     size_t n = files->n_programs;
     dm_future **futures = dm_arena_alloc_n(c->a, n, sizeof *futures);
+    dm_role *roles = dm_arena_alloc_n(c->a, n, sizeof *roles);
     dm_status st = DM_OK;
     for (size_t i = 0; i < n; i++) {
         dm_work w = dm_work_of(files->programs[i]);
+        (void)dm_own_model_named(c->in->own, files->lms[i], &roles[i]); /* dm_ensemble_fits */
+        w.role = roles[i];
         futures[i] = dm_pool_evaluate(c->pool, &w, c->in->valset);
     }
     for (size_t i = 0; i < n && goes_on(c->pool, st); i++) {
         const dm_result *row;
         st = dm_pool_wait(c->pool, futures[i], &row, err);
         if (st == DM_OK)
-            nominate(c, files->programs[i], files->from[i], dm_mean_score(row, c->in->valset->n));
+            nominate(c, (dm_nominee){.candidate = files->programs[i],
+                                     .from = files->from[i],
+                                     .lm = files->lms[i],
+                                     .role = roles[i],
+                                     .estimate = dm_mean_score(row, c->in->valset->n)});
     }
     return st;
 }
@@ -105,6 +118,13 @@ static dm_status nominate_all(choosing *c, dm_error *err)
 }
 
 /* ---- their rows ---- */
+
+static dm_work work_of(const dm_nominee *n)
+{
+    dm_work w = dm_work_of(n->candidate);
+    w.role = n->role;
+    return w;
+}
 
 /* The best come first; among equals who was nominated first. */
 static void take_pool(choosing *c)
@@ -132,7 +152,7 @@ static dm_status complete_rows(choosing *c, dm_error *err)
     dm_status st = DM_OK;
     size_t kept = 0;
     for (size_t j = 0; j < o->n_pool; j++) {
-        dm_work w = dm_work_of(o->pool[j].candidate);
+        dm_work w = work_of(&o->pool[j]);
         futures[j] = dm_pool_evaluate(c->pool, &w, c->in->valset);
     }
     for (size_t j = 0; j < o->n_pool && goes_on(c->pool, st); j++) {
@@ -197,13 +217,13 @@ static dm_router *make_router(const choosing *c)
     return dm_router_new(c->a, rows, score, m, n);
 }
 
-/* The committee as programs in the order of the vote, repeats written out. */
-static size_t write_out(const choosing *c, const dm_committee *k, const dm_candidate **programs)
+/* The committee in the order of the vote, repeats written out. */
+static size_t write_out(const dm_committee *k, size_t *which)
 {
     size_t n = 0;
     for (size_t i = 0; i < k->n; i++)
         for (uint32_t v = 0; v < k->votes[i]; v++)
-            programs[n++] = c->o->pool[k->member[i]].candidate;
+            which[n++] = k->member[i];
     return n;
 }
 
@@ -227,12 +247,22 @@ static const char *in_words(const choosing *c, const dm_guard *g)
                            c->params->guard ? "" : "; guard is off");
 }
 
-static dm_status build(choosing *c, const dm_candidate **programs, size_t n,
-                       const dm_router *router, dm_error *err)
+/* which [n]: of the pool. */
+static dm_status build(choosing *c, const size_t *which, size_t n, const dm_router *router,
+                       dm_error *err)
 {
     dm_ensemble *e = dm_arena_alloc(c->a, sizeof *e);
     dm_ensemble_rule rule = c->params->rule;
+    const dm_candidate **programs = dm_arena_alloc_n(c->a, n, sizeof *programs);
+    dm_str *lms = dm_arena_alloc_n(c->a, n, sizeof *lms), missing;
+    for (size_t i = 0; i < n; i++) {
+        programs[i] = c->o->pool[which[i]].candidate;
+        lms[i] = c->o->pool[which[i]].lm;
+    }
+    rule.lms = lms;
     dm_status st = dm_ensemble_new(c->a, "optimizer", programs, n, &rule, e, err);
+    if (st == DM_OK)
+        (void)dm_ensemble_find_models(c->a, e, c->in->own, &missing); /* they are there */
     e->router = router;
     c->o->ensemble = e;
     return st;
@@ -242,7 +272,7 @@ static dm_status build(choosing *c, const dm_candidate **programs, size_t n,
 static dm_status choose(choosing *c, dm_error *err)
 {
     dm_ensemble_output *o = c->o;
-    const dm_candidate *programs[DM_COMMITTEE_MOST];
+    size_t which[DM_COMMITTEE_MOST];
     const dm_router *router = NULL;
     dm_committee k = {0};
     size_t n = 0;
@@ -254,17 +284,17 @@ static dm_status choose(choosing *c, dm_error *err)
         router = make_router(c);
         o->guard = dm_router_guarded(router);
         for (; n < o->n_pool; n++)
-            programs[n] = o->pool[n].candidate;
+            which[n] = n;
     } else if (o->usable >= DM_COMMITTEE_ROWS) {
         o->guard =
             dm_committee_guarded(&c->ballots,
                                  c->params->select == DM_SELECT_TOP ? dm_committee_top
                                                                     : dm_committee_choose,
                                  c->params->size, (uint64_t)dm_seed_of(&c->params->base), &k);
-        n = write_out(c, &k, programs);
+        n = write_out(&k, which);
     }
     o->why = in_words(c, &o->guard);
-    dm_status st = n ? build(c, programs, n, router, err) : DM_OK;
+    dm_status st = n ? build(c, which, n, router, err) : DM_OK;
     o->chosen = o->ensemble && (o->guard.verdict == DM_GUARD_GAINS || !c->params->guard);
     return st;
 }
@@ -275,7 +305,7 @@ static dm_status score(choosing *c, const char *name, const dm_dataset *set, dm_
 {
     dm_ensemble_output *o = c->o;
     dm_ensemble_split s = {.name = name, .set = set};
-    dm_work start = dm_work_of(c->in->student), single = dm_work_of(o->pool[o->single].candidate);
+    dm_work start = dm_work_of(c->in->student), single = work_of(&o->pool[o->single]);
     dm_asking how = {.scored = true, .strict = true, .inputs = c->inputs, .n_inputs = c->n_inputs};
     dm_future *futures[] = {dm_pool_evaluate(c->pool, &start, set),
                             dm_pool_evaluate(c->pool, &single, set)};

@@ -12,6 +12,8 @@ const char *dm_ensemble_chosen(const dm_ensemble_output *o)
 static dm_status run_member(dm_pool *p, void *arg, dm_error *err)
 {
     dm_compiled_member *m = arg;
+    if (m->in->roles)
+        dm_strand_roles(p, m->in->roles);
     dm_status st = dm_compile(p, m->in, &m->out, err);
     if (st == DM_OK)
         st = dm_score_splits(p, m->in, &m->out, m->splits, &m->n_splits, err);
@@ -49,16 +51,19 @@ static dm_status join_members(dm_pool *p, dm_ensemble_output *o, dm_status *stop
 }
 
 /* Where the run was stopped before there was a choice: the best of what the members know. */
-static const dm_candidate *best_so_far(const dm_ensemble_output *o, const dm_candidate *start)
+static dm_nominee best_so_far(const dm_ensemble_output *o, const dm_candidate *start)
 {
-    const dm_candidate *best = start;
+    dm_nominee best = {.candidate = start, .role = DM_TASK};
     double most = -1;
     for (size_t i = 0; i < o->n; i++) {
         const dm_compile_output *m = &o->members[i].out;
         double score = m->best_index < m->n_scored ? m->scored[m->best_index].score : 0;
         if (m->best && score > most) {
+            const dm_ensemble_params *p = (const dm_ensemble_params *)o->params;
             most = score;
-            best = m->best;
+            best.candidate = m->best;
+            best.lm = dm_ensemble_of_member(p, i)->lm;
+            best.role = dm_ensemble_task_of(o->members[i].in);
         }
     }
     return best;
@@ -72,6 +77,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     dm_status stopped = DM_OK;
     o->n = dm_ensemble_inner(a, in, &inputs);
     o->members = dm_arena_alloc_n(a, o->n, sizeof *o->members);
+    o->params = in->params;
     o->rows = in->valset->n;
     o->why = "the run was stopped before there was a choice";
     for (size_t i = 0; i < o->n; i++)
@@ -82,13 +88,14 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
         start_members(p, o);
     dm_status st = join_members(p, o, &stopped, err);
     out->ensemble = o;
-    out->best = best_so_far(o, in->student);
+    o->best = best_so_far(o, in->student);
     if (st == DM_OK && stopped && stopped != DM_STOP_BUDGET)
         st = stopped;
     if (st == DM_OK)
         st = dm_committee_run(p, in, o, err);
     if (st >= 0 && o->n_pool)
-        out->best = o->pool[o->single].candidate;
+        o->best = o->pool[o->single];
+    out->best = o->best.candidate;
     return st == DM_OK ? stopped : st;
 }
 
@@ -107,5 +114,6 @@ const dm_optimizer dm_optimizer_ensemble = {
     .part = dm_ensemble_part,
     .inner = dm_ensemble_inner,
     .least = dm_ensemble_least,
+    .asks = dm_ensemble_asks,
     .run = run,
 };

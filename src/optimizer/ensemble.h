@@ -15,6 +15,7 @@ typedef struct dm_ensemble_of { /* what a member is compiled with, beside its se
     const dm_value *json; /* as it would stand under `optimizer`; NULL: a member made by hand */
     bool has_module;      /* instead of the job's, for a program of one module */
     dm_module module;
+    dm_str lm; /* the model that it asks for the task, `lms.NAME` of the job; .p NULL: the job's */
     bool has_rows; /* from row `from` of the training set to row `behind` - 1 */
     size_t from, behind;
 } dm_ensemble_of;
@@ -39,6 +40,9 @@ typedef struct dm_ensemble_params {
 size_t dm_ensemble_k(const dm_ensemble_params *p);
 const dm_ensemble_of *dm_ensemble_of_member(const dm_ensemble_params *p, size_t member);
 
+/* The role whose model a member asks for the task. */
+dm_role dm_ensemble_task_of(const dm_compile_input *member);
+
 /* ---- what came of it ---- */
 
 typedef struct dm_compiled_member {
@@ -55,6 +59,8 @@ typedef struct dm_compiled_member {
 typedef struct dm_nominee { /* a candidate that may vote */
     const dm_candidate *candidate;
     const char *from; /* "member 2, seed -1"; a file's name */
+    dm_str lm;        /* of its model, .p NULL: the job's own */
+    dm_role role;     /* that of it */
     double estimate;
     const dm_result *row; /* [valset->n]; NULL: not had */
 } dm_nominee;
@@ -67,11 +73,13 @@ typedef struct dm_ensemble_split { /* a data set: the best single program, and t
 } dm_ensemble_split;
 
 struct dm_ensemble_output {
+    const dm_params *params;
     dm_compiled_member *members; /* [n] */
     size_t n;
     dm_nominee *pool;    /* [n_pool] the best by the searches' estimates, with their rows */
     size_t n_pool, of;   /* of so many different candidates */
     size_t single;       /* of the pool: the best alone */
+    dm_nominee best;     /* it, or, before there was a choice, the best of what is known */
     size_t rows, usable; /* validation examples; those that stand in no demonstration of the pool */
     dm_forecast forecast;
     dm_guard guard;
@@ -94,6 +102,7 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error
 dm_status dm_ensemble_fits(dm_arena *a, const dm_compile_input *in, dm_error *err);
 const dm_params *dm_ensemble_part(const dm_params *p, size_t i);
 size_t dm_ensemble_inner(dm_arena *a, const dm_compile_input *in, dm_compile_input **out);
+bool dm_ensemble_asks(const dm_params *p, dm_str name);
 
 /* ensemble_plan.c */
 size_t dm_ensemble_demos(const dm_params *p);

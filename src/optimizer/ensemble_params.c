@@ -24,17 +24,21 @@ const dm_ensemble_of *dm_ensemble_of_member(const dm_ensemble_params *p, size_t 
 /* The keys of a member that are none of its optimizer's. */
 static dm_status read_own(const dm_at *at, dm_ensemble_of *of, dm_error *err)
 {
-    dm_at module = dm_at_key(at, "module"), rows = dm_at_key(at, "rows"),
+    dm_at module = dm_at_key(at, "module"), rows = dm_at_key(at, "rows"), lm = dm_at_key(at, "lm"),
           lms = dm_at_key(at, "lms"), threads = dm_at_key(at, "num_threads");
     dm_str name = {NULL, 0};
     int64_t row[2] = {0, 0};
     if (lms.v)
         return dm_at_fail(&lms, err,
-                          "the members of a run ask the job's models: compile with another one by "
-                          "itself, and name that OUT in `from`");
+                          "a member names one of the job's models: put it into the job's lms, as "
+                          "\"lms\": {\"NAME\": ...}, and say \"lm\": \"NAME\" here");
     if (threads.v)
         return dm_at_fail(&threads, err, "one limit holds for all members: put it beside `of`");
-    dm_status st = dm_get_string(&module, &name, err);
+    dm_status st = dm_get_string(&lm, &of->lm, err);
+    if (st == DM_OK && of->lm.p && dm_str_starts(of->lm, "lms."))
+        of->lm = (dm_str){of->lm.p + 4, of->lm.n - 4};
+    if (st == DM_OK)
+        st = dm_get_string(&module, &name, err);
     of->has_module = name.p != NULL;
     of->module = dm_str_is(name, "predict") ? DM_PREDICT : DM_CHAIN_OF_THOUGHT;
     if (st == DM_OK && name.p && of->module != DM_PREDICT && !dm_str_is(name, "chain_of_thought"))
@@ -160,7 +164,7 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
     {                                                                                              \
         .name = key, .kind = DM_PARAM_OWN, .read = reader, .value = shown, .help = text            \
     }
-static const char *const own_keys[] = {"module", "rows", "lms", "num_threads", NULL};
+static const char *const own_keys[] = {"module", "rows", "lm", "lms", "num_threads", NULL};
 #define AT(field) .at = offsetof(dm_ensemble_params, field)
 
 const dm_param dm_ensemble_table[] = {
@@ -229,6 +233,37 @@ static const dm_candidate *as_module(dm_arena *a, const dm_candidate *c, dm_modu
     return dm_candidate_seal(other);
 }
 
+dm_role dm_ensemble_task_of(const dm_compile_input *member)
+{
+    return member->roles ? member->roles[DM_TASK] : DM_TASK;
+}
+
+bool dm_ensemble_asks(const dm_params *params, dm_str name)
+{
+    const dm_ensemble_params *p = (const dm_ensemble_params *)params;
+    const dm_param_programs *files[] = {&p->members, &p->from};
+    bool asks = false;
+    for (size_t i = 0; i < p->n_of; i++)
+        asks |= p->of[i].lm.p && dm_str_eq(p->of[i].lm, name);
+    for (size_t f = 0; f < 2; f++)
+        for (size_t i = 0; i < files[f]->n_programs; i++)
+            asks |= files[f]->lms[i].p && dm_str_eq(files[f]->lms[i], name);
+    return asks;
+}
+
+/* Its model is the task's, and that of each role for which the job names none: as if the job's `lm`
+ * were this one. NULL: the job's as they are. */
+static const dm_role *roles_of(dm_arena *a, const dm_compile_input *in, const dm_ensemble_of *of)
+{
+    dm_role own, *roles;
+    if (!of->lm.p || !dm_own_model_named(in->own, of->lm, &own))
+        return NULL;
+    roles = dm_arena_alloc_n(a, DM_ROLES, sizeof *roles);
+    for (int r = 0; r < DM_ROLES; r++)
+        roles[r] = r == DM_TASK || (r < DM_OWN && !in->own->given[r]) ? own : (dm_role)r;
+    return roles;
+}
+
 static void settle_params(const dm_ensemble_params *p, size_t i)
 {
     const dm_params *own = dm_ensemble_of_member(p, i)->params;
@@ -257,6 +292,7 @@ size_t dm_ensemble_inner(dm_arena *a, const dm_compile_input *in, dm_compile_inp
         m->params = p->each[i];
         m->name = dm_arena_printf(a, "member %zu", i + 1);
         m->told = told;
+        m->roles = roles_of(a, in, of);
         if (of->has_module && of->module != in->student->program->predictors[0].module) {
             m->student = as_module(a, in->student, of->module);
             m->teacher = in->teacher ? as_module(a, in->teacher, of->module) : NULL;
@@ -270,12 +306,29 @@ size_t dm_ensemble_inner(dm_arena *a, const dm_compile_input *in, dm_compile_inp
 static dm_status fits_member(const dm_ensemble_of *of, const dm_compile_input *in, dm_error *err)
 {
     const dm_program *program = in->student->program;
+    dm_role role;
+    if (!dm_own_model_named(in->own, of->lm, &role))
+        return dm_fail(err, DM_E_JOB, "optimizer.of: lm: the job has no model lms.%.*s",
+                       DM_STR_ARG(of->lm));
     if (of->has_module && (program->n != 1 || program->predictors[0].step.n))
         return dm_fail(err, DM_E_JOB,
                        "optimizer.of: a module is chosen for a program of one: this one has steps");
     if (of->has_rows && of->behind > in->trainset->n)
         return dm_fail(err, DM_E_JOB, "optimizer.of: rows up to %zu, but the training set has %zu",
                        of->behind, in->trainset->n);
+    return DM_OK;
+}
+
+static dm_status files_fit(const dm_param_programs *files, const dm_compile_input *in,
+                           dm_error *err)
+{
+    dm_role role;
+    for (size_t i = 0; i < files->n_programs; i++)
+        if (!dm_own_model_named(in->own, files->lms[i], &role))
+            return dm_fail(
+                err, DM_E_JOB,
+                "optimizer: the program of %s asks lms.%.*s, which the job does not have",
+                files->from[i], DM_STR_ARG(files->lms[i]));
     return DM_OK;
 }
 
@@ -294,6 +347,10 @@ dm_status dm_ensemble_fits(dm_arena *a, const dm_compile_input *in, dm_error *er
                        "valset_size");
     for (size_t i = 0; i < p->n_of && st == DM_OK; i++)
         st = fits_member(&p->of[i], in, err);
+    if (st == DM_OK)
+        st = files_fit(&p->members, in, err);
+    if (st == DM_OK)
+        st = files_fit(&p->from, in, err);
     if (st != DM_OK)
         return st;
     dm_ensemble vote; /* by what it goes, before anything is paid */

@@ -52,10 +52,12 @@ static dm_plan_phase *phase_like(dm_plan *plan, const dm_plan_phase *like)
     return phase;
 }
 
-static void add_member(dm_plan *plan, const dm_plan *member)
+/* Phases of members that ask other models are others. */
+static void add_member(dm_plan *plan, dm_plan *member, const dm_role *roles)
 {
     for (size_t i = 0; i < member->n; i++) {
-        const dm_plan_phase *from = &member->phases[i];
+        dm_plan_phase *from = &member->phases[i];
+        from->role = roles ? roles[from->role] : from->role;
         dm_plan_phase *to = phase_like(plan, from);
         double low = fmax(to->calls.low, from->calls.low); /* all may ask the same */
         dm_range_add(&to->calls, &from->calls);
@@ -81,12 +83,21 @@ static void plan_committee(const dm_compile_input *in, size_t k, bool open, dm_p
     phase->demos = (dm_range){0, .75 * most, most};
 }
 
+/* With the same model: what it asks first is what another member asks. */
+static bool starts_like_another(const dm_compile_input *members, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (dm_ensemble_task_of(&members[k]) == dm_ensemble_task_of(&members[i]))
+            return true;
+    return false;
+}
+
 void dm_ensemble_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
 {
     dm_compile_input *members;
     size_t k = dm_ensemble_inner(a, in, &members);
     bool open = false;
-    double v = (double)in->valset->n, shared = 0;
+    double v = (double)in->valset->n, shared[DM_ROLES] = {0}, all_shared = 0;
     dm_range unscored = {0, 0, 0};
     for (size_t i = 0; i < k; i++) {
         const dm_optimizer *o = members[i].params->class;
@@ -95,19 +106,22 @@ void dm_ensemble_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
             o->plan(a, &members[i], &one);
         for (size_t j = 0; j < one.n; j++)
             open |= one.phases[j].limited;
-        add_member(plan, &one);
+        add_member(plan, &one, members[i].roles);
         unscored.low = fmax(unscored.low, one.unscored.low);
         unscored.expected += one.unscored.expected;
         unscored.high += one.unscored.high;
-        shared += i ? start_runs(a, &members[i]) : 0;
+        double again = starts_like_another(members, i) ? start_runs(a, &members[i]) : 0;
+        shared[dm_ensemble_task_of(&members[i])] += again;
+        all_shared += again;
     }
     /* What the cells of one tell: the start's are shared, wherever they are run. */
     for (size_t i = 0; i < plan->n; i++)
         if (strcmp(plan->phases[i].name, "search") == 0) {
             dm_range *calls = &plan->phases[i].calls;
-            calls->expected = fmax(calls->low, calls->expected - plan->predictors * shared);
+            calls->expected =
+                fmax(calls->low, calls->expected - plan->predictors * shared[plan->phases[i].role]);
         }
-    unscored.expected = fmax(unscored.low, unscored.expected - (unscored.low > 0 ? shared : 0));
+    unscored.expected = fmax(unscored.low, unscored.expected - (unscored.low > 0 ? all_shared : 0));
     plan->unscored = k ? unscored : (dm_range){0, v, v};
     plan_committee(in, k, open, plan);
 }

@@ -7,6 +7,7 @@
 #ifndef DM_OPTIMIZER_OPTIMIZER_H
 #define DM_OPTIMIZER_OPTIMIZER_H
 
+#include "ensemble/file.h"
 #include "optimizer/plan.h"
 #include "pool/pool.h"
 
@@ -55,6 +56,8 @@ typedef struct dm_param_programs {
     size_t n;
     const dm_candidate **programs; /* [n_programs] what stands in them, set by the caller */
     const char **from;             /* [n_programs] the name that it came by */
+    dm_str *
+        lms; /* [n_programs] the model that the file says it asks, `lms.NAME`; .p NULL: the job's */
     size_t n_programs;
 } dm_param_programs;
 
@@ -125,6 +128,8 @@ struct dm_optimizer {
     size_t (*inner)(dm_arena *a, const dm_compile_input *in, dm_compile_input **out);
     /* With inner: the calls below which none of them can score its start. */
     double (*least)(dm_arena *a, const dm_compile_input *in);
+    /* Whether any of them asks the job's `lms.NAME`. NULL: there are no such. */
+    bool (*asks)(const dm_params *p, dm_str name);
     /* One of its own questions to a model alone, to reckon by; NULL: it asks none, or cannot yet.
      */
     dm_future *(*sample)(dm_pool *p, const dm_compile_input *in);
@@ -164,8 +169,11 @@ typedef struct dm_told { /* what members of one run have said already of their s
 
 struct dm_compile_input {
     const dm_params *params;
-    const char *name; /* "member 2", where it is one of several; else NULL */
-    dm_told *told;    /* common to these; NULL: it says all */
+    const char *name;         /* "member 2", where it is one of several; else NULL */
+    dm_told *told;            /* common to these; NULL: it says all */
+    const dm_own_models *own; /* that the job has; NULL: none */
+    const dm_role *roles; /* [DM_ROLES] of a member with a model of its own: whom it asks in their
+                             place; NULL: them */
     const dm_candidate *student;
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled; /* the teacher comes from a program file: its demos are used as they are

@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 40
+plan 47
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -169,3 +169,33 @@ check "twins: one member for each input is refused" eval 'experts twins twins "\
 check "and forecast: they are right on the same inputs, and wrong alike" said "a committee has little to add"
 check "so is a committee of them" eval 'experts twins voted-twins "\"size\": 5" && [ "$(json chosen "$DIR/out")" = "best single" ]'
 check "finished, it prints the same last line" eval 'compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" && cmp -s "$DIR/out" "$DIR/last"'
+
+# ---- models of their own: one program asked of two servers, each right on its half ----
+one_answer() { # one_answer TEXT: a server that says it always
+	printf '{"match": "", "content": "[[ ## answer ## ]]\\n%s\\n\\n[[ ## completed ## ]]"}\n' "$1" >"$DIR/$1-rule.jsonl"
+	start_mock --rule "script:$DIR/$1-rule.jsonl"
+}
+stop_mock
+one_answer right
+RIGHT="{\"model\": \"hosted_vllm/right\", \"api_base\": \"$MOCK_URL\", \"temperature\": 0.5}"
+RIGHT_PID=$MOCK_PID
+one_answer left
+K0='"name": "labeled_few_shot", "k": 0'
+two() { # two CODE LMS OF OPTION...: compiled
+	code=$1
+	cat >"$DIR/two.json" <<-EOF
+		{"program": {"predict": "question -> answer"}, "trainset": "told.jsonl", "valset_size": 79, "testset_size": 40, "inputs": ["question"], "metric": "exact_match",
+		 "optimizer": {"name": "ensemble", "of": $3, "reduce": "best_per_input"}, "lm": {"model": "hosted_vllm/left", "api_base": "$MOCK_URL"}, "lms": $2}
+	EOF
+	shift 3
+	run "$code" "$PROGRAM" compile "$DIR/two.json" --cache="$DIR/answers-two" --out="$DIR/two" "$@"
+}
+of_two() { run "$1" "$PROGRAM" eval "$DIR/two.json" --program="$DIR/$2" --cache="$DIR/answers-two" --out="$DIR/of-two"; } # of_two CODE FILE: its score
+check "one program of two models is two members" eval 'two 0 "{\"other\": $RIGHT}" "[{$K0}, {$K0, \"lm\": \"other\"}]" --budget.calls=1000 && [ "$(json chosen "$DIR/out")" = best_per_input ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
+check "each input is asked of its model; scored before, without a call" eval 'of_two 0 two/program.json && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(json calls "$DIR/out")" = 0 ]'
+check "a member's file names its model, which is asked" eval '[ "$(json metadata.dspy_mpi.role "$DIR/two/members/2/program.json")" = other ] && [ "$(json metadata.dspy_mpi.model "$DIR/two/members/2/program.json")" = hosted_vllm/right ] && kill $RIGHT_PID && run 69 "$PROGRAM" eval "$DIR/two.json" --program="$DIR/two/members/2/program.json" --out="$DIR/of-two" --lms="{\"other\": ${RIGHT%\}}, \"num_retries\": 0, \"outage\": 1}}"'
+"$PROGRAM" ensemble "$DIR/two/members/2/program.json" "$DIR/two/members/1/program.json" "$DIR/two/members/2/program.json" >"$DIR/of-files.json" 2>"$DIR/err"
+check "an ensemble of such files has the models, too" eval 'of_two 0 of-files.json && [ "$(json testset.score "$DIR/out")" = 0.5 ] && [ "$(json calls "$DIR/out")" = 0 ] && [ "$(json metadata.dspy_mpi.ensemble.roles "$DIR/of-files.json" | tr -d " \n")" = "[\"other\",null,\"other\"]" ]'
+check "show has them for DSPy" eval 'run 0 "$PROGRAM" show "$DIR/two/program.json" && grep -qF "ensemble.programs[1].set_lm(dspy.LM('"'hosted_vllm/right'"', temperature=0.5))" "$DIR/out"'
+check "without that model it is not run" eval 'run 78 "$PROGRAM" run "$DIR/two/program.json" --input question=q && said "lms.other: give that model"'
+check "a model that no member asks is refused, and one that is not there" eval 'two 78 "{\"other\": $RIGHT}" "[{$K0}]" && said "no member asks this model" && two 78 "{\"other\": $RIGHT}" "[{$K0, \"lm\": \"other\"}, {$K0, \"lm\": \"another\"}]" && said "the job has no model lms.another"'

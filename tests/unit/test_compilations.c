@@ -24,6 +24,35 @@ typedef union params { /* of any of them */
 static const dm_optimizer *const names[] = {&dm_optimizer_bootstrap_few_shot,
                                             &dm_optimizer_random_search, &dm_optimizer_mipro_v2};
 
+/* The same rule by a model that says the opposite to every seventh question. */
+static void rule_of_two_models(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                               dm_run_result *out)
+{
+    const world *w = user;
+    const dm_value *question = dm_value_get(row, "question");
+    golden_rule_and_proposals(user, work, row, a, out);
+    if (w->setup.lm[work->role] != w->setup.lm[DM_OWN] || work->candidate->program != w->program ||
+        strtoll(question->text.p + 1, NULL, 10) % 7)
+        return;
+    dm_value *outputs = dm_value_copy(a, out->outputs);
+    bool yes = dm_value_equal(dm_value_get(outputs, "answer"), dm_value_get(row, "answer"));
+    dm_value_set(a, outputs, DM_STR("answer"), dm_value_text(a, yes ? "no" : "yes"));
+    out->outputs = outputs;
+    out->score = !yes;
+    if (out->n_steps)
+        ((dm_step *)(uintptr_t)out->steps)[out->n_steps - 1].outputs = outputs;
+}
+
+/* Role DM_OWN gets a model of its own; so do all, with everybody. */
+static void add_model(world *w, bool everybody)
+{
+    dm_value *other = dm_value_copy(w->arena, w->setup.lm[0]);
+    dm_value_set(w->arena, other, DM_STR("temperature"), dm_value_float(w->arena, .5));
+    for (int i = everybody ? 0 : DM_OWN; i < (everybody ? DM_ROLES : DM_OWN + 1); i++)
+        w->setup.lm[i] = other;
+    w->sim.run = rule_of_two_models;
+}
+
 static int trials = 6; /* of MIPROv2 */
 
 static params params_of(const dm_optimizer *class)
@@ -118,12 +147,16 @@ static dm_compile_input input_of(const world *w, const dm_params *own)
                               .testset = w->setup.sets[2]};
 }
 
-static made alone(const dm_optimizer *class, int number, double share)
+typedef enum models { ONE_MODEL, JOBS_OF_TWO, OTHER_OF_TWO } models;
+
+static made alone_with(models which, const dm_optimizer *class, int number, double share)
 {
     dm_amount cap = DM_NO_CAP;
     dm_error err = {DM_OK, ""};
     cap.calls = share;
     world w = world_of(&cap, 3, 1);
+    if (which != ONE_MODEL)
+        add_model(&w, which == OTHER_OF_TWO);
     dm_pool *p = pool_of(&w);
     params own = params_of(class);
     own.base.has_seed = true;
@@ -140,6 +173,11 @@ static made alone(const dm_optimizer *class, int number, double share)
     dm_pool_free(p);
     dm_arena_free(w.arena);
     return m;
+}
+
+static made alone(const dm_optimizer *class, int number, double share)
+{
+    return alone_with(ONE_MODEL, class, number, share);
 }
 
 /* ---- four of them and the committee ---- */
@@ -181,22 +219,29 @@ static void take_committee(dm_arena *a, const dm_compile_output *out, all *r)
     r->pool = o->n_pool;
 }
 
-static all together(world *w, const dm_optimizer *class)
+/* With two models every other member asks the other one. */
+static all together_with(bool two_models, world *w, const dm_optimizer *class)
 {
     params of = params_of(class), each[K];
     dm_params *list[K];
-    dm_ensemble_of one = {.params = &of.base};
+    dm_ensemble_of one[] = {{.params = &of.base}, {.params = &of.base, .lm = DM_STR("other")}};
+    static const dm_own_models own = {.name = {"other"}, .n = 1};
     dm_ensemble_params e;
+    if (two_models)
+        add_model(w, false);
     dm_params_init(&e.base, &dm_optimizer_ensemble);
     for (int i = 0; i < K; i++) {
         each[i] = of;
         list[i] = &each[i].base;
     }
-    e.of = &one;
-    e.n_of = 1;
+    e.of = one;
+    e.n_of = two_models ? 2 : 1;
+    e.has_k = true;
+    e.k = K;
     e.each = list;
     dm_pool *p = pool_of(w);
     dm_compile_input in = input_of(w, &e.base);
+    in.own = two_models ? &own : NULL;
     dm_compile_output out;
     dm_error err = {DM_OK, ""};
     all r = {.status = dm_compile(p, &in, &out, &err)};
@@ -214,6 +259,11 @@ static all together(world *w, const dm_optimizer *class)
     }
     dm_pool_free(p);
     return r;
+}
+
+static all together(world *w, const dm_optimizer *class)
+{
+    return together_with(false, w, class);
 }
 
 static void expect_members(const all *got, const made *want, const char *where)
@@ -276,6 +326,31 @@ Test(compilations, members_as_if_alone_at_any_number_of_ranks, .timeout = 300)
             }
         }
     }
+}
+
+/* A member that asks another model is the compilation with that one, under a cap too. */
+Test(compilations, members_with_a_model_of_their_own, .timeout = 300)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int capped = 0; capped < 2; capped++) {
+            double share = capped ? floor(.6 * whole(names[i])) : INFINITY;
+            made want[K];
+            dm_amount cap = DM_NO_CAP;
+            char where[80];
+            cap.calls = (K + 1) * share;
+            for (int k = 0; k < K; k++)
+                want[k] = alone_with(k % 2 ? OTHER_OF_TWO : JOBS_OF_TWO, names[i], k + 1, share);
+            cr_expect(!dm_hash_eq(&want[0].bytes, &want[1].bytes));
+            for (int ranks = 1; ranks <= 4; ranks += 3) {
+                world w = world_of(&cap, ranks, 5);
+                all a = together_with(true, &w, names[i]);
+                snprintf(where, sizeof where, "%s, %g calls, %d ranks", names[i]->name, share,
+                         ranks);
+                cr_expect_leq(a.calls, cap.calls, "%s", where);
+                expect_members(&a, want, where);
+                dm_arena_free(w.arena);
+            }
+        }
 }
 
 /* ---- kills ---- */
