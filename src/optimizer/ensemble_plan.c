@@ -124,6 +124,10 @@ void dm_ensemble_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
     unscored.expected = fmax(unscored.low, unscored.expected - (unscored.low > 0 ? all_shared : 0));
     plan->unscored = k ? unscored : (dm_range){0, v, v};
     plan_committee(in, k, open, plan);
+    for (size_t i = 0; i < plan->n; i++)
+        if (plan->phases[i].role >= DM_OWN)
+            plan->phases[i].name = dm_arena_printf(a, "%s, %s", plan->phases[i].name,
+                                                   in->own->name[plan->phases[i].role - DM_OWN]);
 }
 
 void dm_ensemble_announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency)
