@@ -31,6 +31,9 @@ static void put_split(dm_buf *b, const dm_ensemble_output *o, const dm_ensemble_
                   o->ensemble->reduce == DM_REDUCE_BEST_PER_INPUT ? "one member for each input"
                                                                   : "committee");
     put_score(b, s->committee.results, s->start, s->set->n, calls_of_committee(o, s));
+    dm_difference d = dm_paired(s->single, s->committee.results, s->set->n);
+    dm_buf_printf(b, "%s, gain: %+.1f points (%+.1f to %+.1f), %s\n", s->name, 100 * d.mean,
+                  100 * d.low, 100 * d.high, dm_verdict_text(&d));
     dm_asked_text(b, o->ensemble, &s->committee, s->set->n);
 }
 
@@ -94,6 +97,16 @@ static dm_value *forecast_json(dm_arena *a, const dm_forecast *f)
     return d;
 }
 
+static dm_value *gain_json(dm_arena *a, const dm_ensemble_split *s)
+{
+    dm_value *d = dm_value_dict(a);
+    dm_difference gain = dm_paired(s->single, s->committee.results, s->set->n);
+    dm_value_set(a, d, DM_STR("mean"), number(a, gain.mean));
+    dm_value_set(a, d, DM_STR("low"), number(a, gain.low));
+    dm_value_set(a, d, DM_STR("high"), number(a, gain.high));
+    return d;
+}
+
 static dm_value *split_json(dm_arena *a, const dm_ensemble_output *o, const dm_ensemble_split *s)
 {
     dm_value *d = dm_value_dict(a);
@@ -103,6 +116,7 @@ static dm_value *split_json(dm_arena *a, const dm_ensemble_output *o, const dm_e
     if (s->committee.results) {
         dm_score committee = dm_score_against(s->committee.results, s->start, n);
         dm_value_set(a, d, DM_STR("committee"), dm_score_json(a, &committee));
+        dm_value_set(a, d, DM_STR("gain"), gain_json(a, s));
         dm_value_set(a, d, DM_STR("calls_a_use"), number(a, calls_of_committee(o, s)));
     }
     return d;

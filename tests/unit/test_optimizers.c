@@ -140,7 +140,7 @@ Test(optimizers, refusals)
         {"{\"name\": \"ensemble\", \"of\": [\"mipro_v2\", {\"name\": \"mipro_v2\", \"autoo\": 1}]}",
          "optimizer.of[1].autoo: unknown key; did you mean \"auto\"?"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"lms\": {}}}",
-         "ask the job's models"},
+         "names one of the job's models"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"proposals\": \"p.json\"}}",
          "a file is not read for one member"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"num_threads\": 4}}",
