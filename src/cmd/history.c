@@ -1,5 +1,6 @@
 #include "cmd/history.h"
 #include "base/place.h"
+#include "cmd/job_models.h"
 #include "cmd/say.h"
 #include "json/json.h"
 #include "lm/serves.h"

@@ -48,9 +48,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
 /* What makes two jobs the same: program, data, metric, optimizer, models, seed. Dict of key ->
  * text. */
 dm_value *dm_job_identity(dm_arena *a, const dm_job *job);
-/* "teacher", or the name that the job has for it. */
-const char *dm_job_role_name(const dm_job *job, int role);
-int dm_job_roles(const dm_job *job); /* how many there are */
 /* What the job's optimizer is given. Sets that are missing are empty. */
 dm_compile_input dm_job_input(const dm_job *job);
 /* Checks the metric against the data; gives it back for use (free it). */
