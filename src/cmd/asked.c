@@ -1,13 +1,15 @@
 #include "cmd/asked.h"
 
-/* Members are asked with the job's model: a file whose members have others would be another. */
+/* Models that have no names (`roles`) are not to be found in a job: asked with its own, the
+ * ensemble would be another. */
 static dm_status check_models(const dm_job *job, dm_error *err)
 {
     const dm_value *lms = job->ensemble->more ? dm_value_get(job->ensemble->more, "lms") : NULL;
-    for (size_t i = 0; lms && lms->kind == DM_LIST && i < lms->n; i++)
+    for (size_t i = 0; !job->ensemble->lm && lms && lms->kind == DM_LIST && i < lms->n; i++)
         if (lms->items[i]->kind != DM_NULL)
             return dm_fail(err, DM_E_DATA,
-                           "%s: its members have models of their own, which is not run yet",
+                           "%s: its members have models of their own, but no names for them "
+                           "(metadata.dspy_mpi.ensemble.roles)",
                            job->file);
     return DM_OK;
 }

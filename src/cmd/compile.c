@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/ensemble_text.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
 #include "cmd/metric_trial.h"
@@ -146,42 +147,35 @@ static const dm_result *start_of(const compilation *c)
     return NULL;
 }
 
+static void take_splits(compilation *c, const dm_split *splits, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        c->splits[c->n_splits++] = (dm_split_report){splits[i].name, splits[i].set,
+                                                     splits[i].baseline, splits[i].compiled};
+}
+
+/* Of an ensemble: the start beside the committee, or beside the best single program; it has scored
+ * them itself. */
+static void take_chosen(compilation *c, bool committee)
+{
+    const dm_ensemble_output *o = c->result.ensemble;
+    for (size_t i = 0; i < o->n_splits; i++) {
+        const dm_ensemble_split *s = &o->splits[i];
+        if (!committee || s->committee.results)
+            c->splits[c->n_splits++] =
+                (dm_split_report){s->name, s->set, s->start,
+                                  committee ? s->committee.results : s->single};
+    }
+}
+
 static dm_status score_splits(compilation *c, dm_error *err)
 {
-    const dm_job *job = c->job;
-    bool scored = c->result.start && c->result.winner;
-    const struct {
-        const char *name;
-        const dm_dataset *set;
-    } sets[] = {{"valset", scored ? NULL : valset_of(c)}, {"testset", job->testset}};
-    dm_future *futures[2][2];
-    size_t total = 0;
-    if (scored)
-        c->splits[c->n_splits++] =
-            (dm_split_report){"valset", valset_of(c), c->result.start, c->result.winner};
-    for (int i = 0; i < 2; i++)
-        total += sets[i].set ? 2 * sets[i].set->n : 0;
-    dm_pool_phase(c->session.pool, "score", total);
-    for (int i = 0; i < 2; i++) {
-        dm_work start = dm_work_of(job->student), winner = dm_work_of(c->result.best);
-        if (!sets[i].set)
-            continue;
-        futures[i][0] = dm_pool_evaluate(c->session.pool, &start, sets[i].set);
-        futures[i][1] = dm_pool_evaluate(c->session.pool, &winner, sets[i].set);
-    }
-    for (int i = 0; i < 2; i++) {
-        dm_split_report *s = &c->splits[c->n_splits];
-        if (!sets[i].set)
-            continue;
-        *s = (dm_split_report){sets[i].name, sets[i].set, NULL, NULL};
-        dm_status st = dm_pool_wait(c->session.pool, futures[i][0], &s->baseline, err);
-        if (st == DM_OK)
-            st = dm_pool_wait(c->session.pool, futures[i][1], &s->compiled, err);
-        if (st != DM_OK)
-            return st;
-        c->n_splits++;
-    }
-    return DM_OK;
+    const dm_compile_input in = dm_job_input(c->job);
+    dm_split splits[DM_SPLITS];
+    size_t n;
+    dm_status st = dm_score_splits(c->session.pool, &in, &c->result, splits, &n, err);
+    take_splits(c, splits, n);
+    return st;
 }
 
 /* ---- files ---- */
@@ -213,6 +207,8 @@ static dm_value *provenance(const compilation *c, const dm_value *scores)
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("adapter"), dm_value_get(identity, "adapter"));
     dm_value_set(a, d, DM_STR("model"), dm_value_text(a, job->model));
+    if (job->lm.p)
+        dm_value_set(a, d, DM_STR("role"), dm_value_string(a, job->lm));
     dm_value_set(a, d, DM_STR("optimizer"), dm_value_get(identity, "optimizer"));
     dm_value_set(a, d, DM_STR("seed"), dm_value_get(identity, "seed"));
     if (scores)
@@ -276,12 +272,49 @@ static dm_status write_candidates(const compilation *c, dm_error *err)
     return st;
 }
 
+static dm_status write_ensemble(const compilation *c, const char *name, const dm_value *scores,
+                                dm_error *err)
+{
+    const dm_ensemble_output *o = c->result.ensemble;
+    dm_ensemble e = *o->ensemble;
+    dm_buf b;
+    e.more = dm_ensemble_more(c->arena, o, (const dm_ensemble_params *)c->job->optimizer,
+                              c->job->setup.model);
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_ensemble_write(&b, c->arena, &e, provenance(c, scores));
+    dm_status st = dm_out_write(c->job, name, dm_buf_view(&b), err);
+    dm_buf_free(&b);
+    return st;
+}
+
+/* A program's model, where it is not the job's. */
+static void name_model(dm_job *job, dm_str lm, dm_role role)
+{
+    if (!lm.p)
+        return;
+    job->lm = lm;
+    job->model = job->setup.model[role]->model;
+}
+
+static dm_status write_winner(const compilation *c, const dm_value *scores, dm_error *err)
+{
+    const dm_ensemble_output *o = c->result.ensemble;
+    if (o && o->chosen)
+        return write_ensemble(c, "program.json", scores, err);
+    compilation own = *c;
+    dm_job job = *c->job;
+    own.job = &job;
+    if (o)
+        name_model(&job, o->best.lm, o->best.role);
+    return write_program(&own, "program.json", c->result.best, provenance(&own, scores), err);
+}
+
 static dm_status write_files(const compilation *c, const dm_value *scores, dm_error *err)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_FILE);
     dm_report_predictions(&b, c->splits, c->n_splits);
-    dm_status st = write_program(c, "program.json", c->result.best, provenance(c, scores), err);
+    dm_status st = write_winner(c, scores, err);
     if (st == DM_OK)
         st = dm_out_write(c->job, "predictions.jsonl", dm_buf_view(&b), err);
     if (st == DM_OK && c->result.n_scored)
@@ -290,6 +323,52 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
         st = write_candidates(c, err);
     dm_buf_free(&b);
     return st;
+}
+
+/* The job that would have made the member by itself. */
+static dm_job job_of_member(const compilation *c, const dm_compiled_member *m)
+{
+    const dm_ensemble_params *p = (const dm_ensemble_params *)c->job->optimizer;
+    const dm_ensemble_of *of = dm_ensemble_of_member(p, m->number - 1);
+    dm_value *json = dm_value_copy(c->arena, c->job->json);
+    dm_job job = *c->job;
+    dm_value_set(c->arena, json, DM_STR("optimizer"), of->json);
+    job.json = json;
+    job.optimizer = (dm_params *)(uintptr_t)m->in->params;
+    job.has_seed = true;
+    job.seed = m->in->params->seed;
+    job.student = m->in->student;
+    name_model(&job, of->lm, dm_ensemble_task_of(m->in));
+    job.out = dm_arena_printf(c->arena, "%s/members/%zu", c->job->out, m->number);
+    return job;
+}
+
+/* What it would have written into an OUT of its own. */
+static dm_status write_member(const compilation *c, const dm_compiled_member *m, dm_error *err)
+{
+    dm_job job = job_of_member(c, m);
+    compilation alone = {.arena = c->arena, .job = &job, .result = m->out};
+    (void)mkdir(job.out, 0777);
+    take_splits(&alone, m->splits, m->n_splits);
+    const dm_value *scores = scores_json(&alone);
+    return write_files(&alone, scores->n ? scores : NULL, err);
+}
+
+/* The committee's own scores stand in its file, whatever was chosen. */
+static dm_status write_members(compilation *c, dm_error *err)
+{
+    const dm_ensemble_output *o = c->result.ensemble;
+    dm_status st = DM_OK;
+    if (o->n)
+        (void)mkdir(dm_arena_printf(c->arena, "%s/members", c->job->out), 0777);
+    for (size_t i = 0; i < o->n && st == DM_OK; i++)
+        st = write_member(c, &o->members[i], err);
+    if (st != DM_OK || !o->ensemble)
+        return st;
+    compilation committee = {.arena = c->arena, .job = c->job, .result = c->result};
+    take_chosen(&committee, true);
+    const dm_value *scores = scores_json(&committee);
+    return write_ensemble(c, "ensemble.json", scores->n ? scores : NULL, err);
 }
 
 /* What the search did, and what its score is worth (src/search/README.md §7.4). */
@@ -342,7 +421,7 @@ static void print_table(const compilation *c, const char *program)
     dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
     dm_report r = {.splits = c->splits,
                    .n_splits = c->n_splits,
-                   .selected = c->result.n_scored > 0,
+                   .selected = c->result.n_scored > 0 || c->result.ensemble,
                    .optimism = c->result.searched.optimism,
                    .stand_in = c->job->stand_in,
                    .usage = stats.usage,
@@ -352,6 +431,8 @@ static void print_table(const compilation *c, const char *program)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
+    if (c->result.ensemble)
+        dm_ensemble_text(&b, c->result.ensemble);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
@@ -400,6 +481,13 @@ static dm_status check_usable(const compilation *c, dm_error *err)
     return DM_OK;
 }
 
+static void add_choice(dm_arena *a, const dm_ensemble_output *o, dm_value *last)
+{
+    dm_value_set(a, last, DM_STR("chosen"), dm_value_text(a, dm_ensemble_chosen(o)));
+    dm_value_set(a, last, DM_STR("why"), dm_value_text(a, o->why));
+    dm_value_set(a, last, DM_STR("ensemble"), dm_ensemble_json(a, o));
+}
+
 static int finish(compilation *c, dm_status stopped, dm_error *err)
 {
     c->session.renew = NULL; /* its last state is written now */
@@ -410,6 +498,8 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
         st = check_answers(c, stopped == DM_STOP_BUDGET, err);
     if (st == DM_OK)
         st = write_files(c, scores->n ? scores : NULL, err);
+    if (st == DM_OK && c->result.ensemble)
+        st = write_members(c, err);
     if (st != DM_OK)
         return dm_say_failure(err);
     dm_session_clear_line(&c->session);
@@ -418,6 +508,8 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
     dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
     for (size_t i = 0; i < scores->n; i++)
         dm_value_set(c->arena, last, scores->members[i].key, scores->members[i].value);
+    if (c->result.ensemble)
+        add_choice(c->arena, c->result.ensemble, last);
     if (c->result.searched.method)
         dm_value_set(c->arena, last, DM_STR("search"), search_json(c));
     int code = dm_exit_code(stopped);
@@ -447,7 +539,9 @@ static int run(compilation *c, dm_error *err)
     c->session.user = c;
     dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
     c->searched = dm_pool_stats_of(c->session.pool);
-    if (st == DM_OK)
+    if (c->result.ensemble)
+        take_chosen(c, c->result.ensemble->chosen);
+    else if (st == DM_OK)
         st = score_splits(c, err);
     if (st < 0) {
         int code = dm_exit_code(err->status);

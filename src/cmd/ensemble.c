@@ -9,6 +9,8 @@
 
 typedef struct members {
     const dm_candidate *programs[DM_COMMITTEE_MOST];
+    dm_str lms[DM_COMMITTEE_MOST];             /* names of models of their own; .p NULL: none */
+    const dm_value *models[DM_COMMITTEE_MOST]; /* what the files say of these */
     size_t n;
     dm_value *from;   /* list of the files */
     dm_value *common; /* model and adapter that all of them name */
@@ -28,12 +30,34 @@ static void take_common(dm_arena *a, const dm_value *provenance, bool first, mem
     m->common = d;
 }
 
-static dm_status add(members *m, const char *path, const dm_candidate *c, dm_error *err)
+/* lm: the name of its model, or no text. */
+static dm_status add(members *m, const char *path, const dm_candidate *c, const dm_value *lm,
+                     const dm_value *model, dm_error *err)
 {
     if (m->n == DM_COMMITTEE_MOST)
         return dm_fail(err, DM_E_USAGE, "%s: more than %d programs", path, DM_COMMITTEE_MOST);
+    m->lms[m->n] = lm && lm->kind == DM_STRING ? lm->text : (dm_str){NULL, 0};
+    m->models[m->n] = model;
     m->programs[m->n++] = c;
     return DM_OK;
+}
+
+static dm_status add_members(dm_arena *a, members *m, const char *path, const dm_ensemble *e,
+                             dm_error *err)
+{
+    const dm_value *models = e->more ? dm_value_get(e->more, "lms") : NULL;
+    dm_status st = DM_OK;
+    if (models && (!e->lm || models->kind != DM_LIST || models->n != e->all))
+        return dm_fail(err, DM_E_DATA,
+                       "%s: its members have models of their own that have no names, which would "
+                       "be lost",
+                       path);
+    for (size_t i = 0; i < e->all && st == DM_OK; i++) {
+        dm_str name = e->lm ? e->lm[e->list[i]] : (dm_str){NULL, 0};
+        st = add(m, path, e->members[e->list[i]], name.p ? dm_value_string(a, name) : NULL,
+                 models ? models->items[i] : NULL, err);
+    }
+    return st;
 }
 
 /* A file named twice has two votes; of an ensemble come all its members. */
@@ -47,14 +71,11 @@ static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_p
         const dm_ensemble *several = NULL;
         const dm_value *provenance = NULL;
         st = dm_program_file_read(a, line->files[i], program, &one, &several, &provenance, err);
-        if (st == DM_OK && several && several->more && dm_value_get(several->more, "lms"))
-            st = dm_fail(err, DM_E_DATA,
-                         "%s: its members have models of their own, which would be lost",
-                         line->files[i]);
-        for (size_t k = 0; several && k < several->all && st == DM_OK; k++)
-            st = add(m, line->files[i], several->members[several->list[k]], err);
-        if (st == DM_OK && !several)
-            st = add(m, line->files[i], one, err);
+        if (st == DM_OK && several)
+            st = add_members(a, m, line->files[i], several, err);
+        else if (st == DM_OK)
+            st = add(m, line->files[i], one, dm_value_get(provenance, "role"),
+                     dm_value_get(provenance, "model"), err);
         if (st == DM_OK)
             take_common(a, provenance, i == 0, m);
         dm_value_append(a, m->from, dm_value_text(a, line->files[i]));
@@ -109,6 +130,11 @@ static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
     dm_value *more = dm_value_dict(a);
     dm_buf b;
     dm_value_set(a, more, DM_STR("members"), m->from);
+    dm_value *lms = dm_value_list(a);
+    for (size_t i = 0; i < m->n; i++)
+        dm_value_append(a, lms, m->lms[i].p && m->models[i] ? m->models[i] : dm_value_null(a));
+    if (e->lm)
+        dm_value_set(a, more, DM_STR("lms"), lms);
     e->more = more;
     dm_buf_init(&b, DM_MAX_FILE);
     dm_ensemble_write(&b, a, e, m->common);
@@ -135,6 +161,8 @@ int dm_cmd_ensemble(dm_arena *a, const dm_command_line *line)
         st = read_job(a, line, &program, &err);
     if (st == DM_OK)
         st = read_files(a, line, program, &m, &err);
+    if (st == DM_OK)
+        rule.lms = m.lms;
     if (st == DM_OK)
         st = dm_ensemble_new(a, "ensemble", m.programs, m.n, &rule, &e, &err);
     if (st != DM_OK)

@@ -1,5 +1,6 @@
 #include "cmd/history.h"
 #include "base/place.h"
+#include "cmd/job_models.h"
 #include "cmd/say.h"
 #include "json/json.h"
 #include "lm/serves.h"
@@ -11,6 +12,7 @@
 #define SERVES_SECONDS 5.0
 
 typedef struct history {
+    const dm_job *job;
     dm_arena *arena, *attempt; /* attempt: for one record at a time */
     dm_replay *replay;
     struct said { /* by role: what its server said last, in any attempt */
@@ -38,8 +40,8 @@ dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error 
 /* One value a role, however many attempts the journal has. */
 static void remember(history *h, const dm_value *serves)
 {
-    for (int i = 0; serves && serves->kind == DM_DICT && i < DM_ROLES; i++) {
-        const dm_value *v = dm_value_get(serves, dm_role_name((dm_role)i));
+    for (int i = 0; serves && serves->kind == DM_DICT && i < dm_job_roles(h->job); i++) {
+        const dm_value *v = dm_value_get(serves, dm_job_role_name(h->job, i));
         struct said *s = &h->said[i];
         if (!v || (s->value && dm_value_equal(s->value, v)))
             continue;
@@ -65,19 +67,19 @@ static const dm_value *said_before(const history *h)
     dm_value *d = dm_value_dict(h->arena);
     for (int i = 0; i < DM_ROLES; i++)
         if (h->said[i].value)
-            dm_value_set(h->arena, d, dm_str_of(dm_role_name((dm_role)i)), h->said[i].value);
+            dm_value_set(h->arena, d, dm_str_of(dm_job_role_name(h->job, i)), h->said[i].value);
     return d;
 }
 
 static dm_value *ask_servers(dm_arena *a, const dm_job *job)
 {
     dm_value *d = dm_value_dict(a);
-    for (int i = 0; i < DM_ROLES; i++) {
+    for (int i = 0; i < dm_job_roles(job); i++) {
         const dm_lm_config *c = job->setup.model[i];
         bool first = dm_setup_model_of(&job->setup, i) == i;
         const dm_value *said = c && first ? dm_lm_serves(a, c, SERVES_SECONDS) : NULL;
         if (said)
-            dm_value_set(a, d, dm_str_of(dm_role_name((dm_role)i)), said);
+            dm_value_set(a, d, dm_str_of(dm_job_role_name(job, i)), said);
     }
     return d;
 }
@@ -162,7 +164,10 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
                           dm_error *err)
 {
     const char *path = dm_arena_printf(a, "%s/journal", job->out);
-    history h = {.arena = a, .attempt = dm_arena_new(0), .replay = dm_replay_of_file(path)};
+    history h = {.job = job,
+                 .arena = a,
+                 .attempt = dm_arena_new(0),
+                 .replay = dm_replay_of_file(path)};
     job->setup.journal =
         dm_journal_open(path, sync, dm_job_identity(a, job), dm_history_more(a), visit, &h, err);
     dm_status st = job->setup.journal ? DM_OK : err->status;

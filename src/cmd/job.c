@@ -1,6 +1,8 @@
 #include "cmd/job.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "cmd/job_models.h"
+#include "cmd/param_files.h"
 #include "cmd/paths.h"
 #include "cmd/program_file.h"
 #include "json/json.h"
@@ -67,6 +69,9 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
     if (st != DM_OK)
         return st;
     job->program = (dm_program *)(uintptr_t)job->student->program;
+    const dm_value *lm = dm_value_get(provenance, "role");
+    if (lm && lm->kind == DM_STRING)
+        job->lm = lm->text;
     if (teacher_path) {
         st = dm_program_file_read(a, teacher_path, job->program, &job->teacher, NULL, &provenance,
                                   err);
@@ -157,11 +162,12 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
     if (!job->optimizer || job->valset || !job->trainset)
         return DM_OK;
     const dm_optimizer *o = job->optimizer->class;
-    if (o->valset == DM_VALSET_TRAINSET) {
+    dm_valset_rule rule = dm_valset_rule_of(job->optimizer);
+    if (rule == DM_VALSET_TRAINSET) {
         job->valset = job->trainset;
         job->valset_is_trainset = true;
     }
-    if (o->valset != DM_VALSET_SPLIT)
+    if (rule != DM_VALSET_SPLIT)
         return DM_OK;
     size_t n = job->trainset->n, val = (size_t)(0.8 * (double)n);
     dm_at at = dm_at_key(root, "trainset");
@@ -190,74 +196,6 @@ static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error
         if (sets[i])
             st = dm_dataset_check(sets[i], job->setup.inputs, job->setup.n_inputs, err);
     memcpy(job->setup.sets, sets, sizeof sets);
-    return st;
-}
-
-/* ---- models ---- */
-
-/* DSPy's name for concurrency, put into a model that does not say it. */
-static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm_error *err)
-{
-    if (!threads->v || threads->v->kind == DM_NULL || !model->v)
-        return DM_OK;
-    const dm_value *old = dm_value_get(model->v, "concurrency");
-    if (old && !dm_value_equal(old, threads->v))
-        return dm_at_fail(threads, err, "%s.concurrency is the same setting and says otherwise",
-                          model->path);
-    dm_value *d = dm_value_dict(a);
-    if (model->v->kind == DM_DICT)
-        d = dm_value_copy(a, model->v);
-    else
-        dm_value_set(a, d, DM_STR("model"), model->v);
-    dm_value_set(a, d, DM_STR("concurrency"), threads->v);
-    model->v = d;
-    return DM_OK;
-}
-
-/* Whether a role is asked something; every model given has a reader or is refused. */
-static bool role_is_read(const dm_job *job, int role)
-{
-    return role == DM_TASK || !job->optimizer || (job->optimizer->class->roles >> role & 1);
-}
-
-static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
-{
-    int first = 0;
-    while (first < role && job->setup.lm[first] != at->v)
-        first++;
-    const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
-    if (!c)
-        return err->status;
-    if (role == DM_TASK) {
-        job->model = c->model;
-        job->concurrency = c->concurrency;
-    }
-    job->stand_in |= role_is_read(job, role) && dm_lm_in_process(c);
-    job->setup.lm[role] = at->v;
-    job->setup.model[role] = c;
-    return DM_OK;
-}
-
-static dm_status read_models(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
-{
-    static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
-    dm_at lm = dm_at_key(root, "lm"), lms = dm_at_key(root, "lms"),
-          optimizer = dm_at_key(root, "optimizer");
-    dm_at threads = dm_at_key(&optimizer, "num_threads"), task = dm_at_key(&lms, "task");
-    dm_status st = dm_get_known(&lms, roles, DM_ROLES, err);
-    if (st == DM_OK)
-        st = add_threads(a, &threads, task.v ? &task : &lm, err);
-    if (st == DM_OK && !task.v && !lm.v)
-        st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-4o-mini\"");
-    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
-        dm_at role = dm_at_key(&lms, roles[i]);
-        if (role.v && !role_is_read(job, i))
-            return dm_at_fail(&role, err, "%s asks no model of this role: leave it out",
-                              job->optimizer->class->name);
-        if (i == DM_TASK || !role.v)
-            role = task.v && (i == DM_TASK || !lm.v) ? task : lm;
-        st = read_role(a, &role, i, job, err);
-    }
     return st;
 }
 
@@ -321,43 +259,12 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
     return st;
 }
 
-/* A file that is a parameter, as it stands beside the job. */
-static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param *param, dm_job *job,
-                                 dm_error *err)
-{
-    dm_param_file *value = (dm_param_file *)(void *)((char *)job->optimizer + param->at);
-    dm_at optimizer = dm_at_key(root, "optimizer"), at = dm_at_key(&optimizer, param->name);
-    const char *path = NULL;
-    dm_str text;
-    if (!value->name)
-        return DM_OK;
-    dm_status st = dm_path_read(a, &at, &path, err);
-    if (st == DM_OK)
-        st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
-    if (st != DM_OK)
-        return dm_error_wrap(err, st, "optimizer.%s", param->name);
-    value->json = dm_json_read(a, text, err);
-    if (!value->json)
-        return dm_json_error_in(err, DM_E_JOB, path);
-    return param->suits(value->json, path, job->program, err);
-}
-
-static dm_status read_param_files(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
-{
-    dm_status st = DM_OK;
-    const dm_param *param = job->optimizer ? job->optimizer->class->params : NULL;
-    for (; param && param->name && st == DM_OK; param++)
-        if (param->kind == DM_PARAM_FILE)
-            st = read_param_file(a, root, param, job, err);
-    return st;
-}
-
 /* What has no reader with the optimizer that was chosen. */
 static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
 {
     dm_at teacher = dm_at_key(root, "teacher");
     const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
-    if (o && !(o->roles >> DM_TEACHER & 1) && teacher.v)
+    if (o && !(dm_roles_of(job->optimizer) >> DM_TEACHER & 1) && teacher.v)
         return dm_at_fail(&teacher, err, "%s has no teacher: leave it out", o->name);
     return DM_OK;
 }
@@ -379,7 +286,10 @@ dm_compile_input dm_job_input(const dm_job *job)
     return (dm_compile_input){.params = job->optimizer,
                               .student = job->student,
                               .teacher = job->teacher,
+                              .own = &job->own,
                               .teacher_compiled = job->teacher_compiled,
+                              .inputs = job->setup.inputs,
+                              .n_inputs = job->setup.n_inputs,
                               .trainset = job->trainset ? job->trainset : none,
                               .valset = job->valset ? job->valset : none,
                               .testset = job->testset};
@@ -444,7 +354,7 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
 {
     const dm_lm_config *c = job->setup.model[role];
     bool tokens = !isinf(job->cap.tokens), cost = !isinf(job->cap.cost);
-    if (!c || dm_lm_in_process(c) || !role_is_read(job, role))
+    if (!c || dm_lm_in_process(c) || !dm_job_asks_role(job, role))
         return DM_OK;
     if (cost && !c->price.known)
         return dm_at_fail(root, err,
@@ -511,11 +421,11 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
                         "student: an ensemble is not compiled further: give the file of one of its "
                         "members");
     if (st == DM_OK && wants.data)
-        st = read_param_files(a, &root, job, err);
+        st = dm_param_files_read(a, &root, job, err);
     if (st == DM_OK)
         st = read_inputs(a, &root, job, err);
     if (st == DM_OK && wants.model)
-        st = read_models(a, &root, job, err);
+        st = dm_job_read_models(a, &root, wants, job, err);
     if (st == DM_OK && wants.model)
         st = read_budget(&root, job, err);
     if (st == DM_OK && wants.data)
@@ -601,32 +511,30 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
             !dm_str_is(given->members[i].key, "in_flight") &&
             !dm_str_is(given->members[i].key, "seed"))
             dm_value_set(a, d, given->members[i].key, given->members[i].value);
-    for (const dm_param *p = job->optimizer->class->params; p->name; p++) {
-        const dm_param_file *file =
-            (const dm_param_file *)(const void *)((const char *)job->optimizer + p->at);
-        if (p->kind != DM_PARAM_FILE || !file->json)
-            continue; /* a file: what it says, not where it is */
-        dm_hash h = dm_json_hash(file->json);
-        put_hash(a, d, p->name, &h);
-    }
+    dm_param_files_identity(a, job, d);
     return d;
 }
 
 dm_value *dm_job_identity(dm_arena *a, const dm_job *job)
 {
     static const char *const sets[] = {"trainset", "valset", "testset"};
-    dm_value *d = dm_value_dict(a), *models = dm_value_list(a);
+    dm_value *d = dm_value_dict(a), *models = dm_value_list(a), *own = dm_value_dict(a);
     put_hash(a, d, "program", &job->student->hash);
     if (job->teacher)
         put_hash(a, d, "teacher", &job->teacher->hash);
     for (int i = 0; i < 3; i++)
         if (job->setup.sets[i])
             put_hash(a, d, sets[i], &job->setup.sets[i]->fingerprint);
-    for (int i = 0; i < DM_ROLES; i++) {
+    for (int i = 0; i < DM_OWN; i++) {
         const dm_lm_config *c = job->setup.model[i];
         dm_value_append(a, models, c ? dm_lm_identity(a, c) : dm_value_null(a));
     }
     dm_value_set(a, d, DM_STR("lm"), models);
+    for (size_t i = 0; i < job->own.n; i++)
+        dm_value_set(a, own, dm_str_of(job->own.name[i]),
+                     dm_lm_identity(a, job->setup.model[DM_OWN + i]));
+    if (own->n)
+        dm_value_set(a, d, DM_STR("lms"), own);
     if (job->setup.metric)
         dm_value_set(a, d, DM_STR("metric"), job->setup.metric);
     dm_value_set(a, d, DM_STR("adapter"), dm_value_text(a, dm_adapter_name(job->setup.adapter)));

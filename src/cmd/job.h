@@ -15,6 +15,9 @@ typedef struct dm_job {
     const dm_candidate *student; /* the program as written, or the program file */
     const dm_ensemble *ensemble; /* the program file has several, which vote; the student is the
                                     first of them. NULL: it has not */
+    dm_own_models own;           /* that `lms` has beside those of the roles */
+    dm_str lm; /* the one of them that the program file says it asks; of a member the one
+                  that it asks. .p NULL: none */
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled;
     bool valset_is_trainset;

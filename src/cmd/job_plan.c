@@ -1,4 +1,5 @@
 #include "cmd/job_plan.h"
+#include "cmd/estimate.h"
 
 #include <math.h>
 
@@ -39,9 +40,71 @@ dm_plan dm_plan_of(const dm_job *job)
     return plan;
 }
 
+/* What so many calls of the start program come to, of a role's model. */
+static dm_amount start_costs(const dm_job *job, double calls, dm_role role)
+{
+    dm_plan plan = {.predictors = (double)job->program->n};
+    dm_plan_phase *phase = dm_plan_add(&plan, "start", role);
+    phase->calls = (dm_range){calls, calls, calls};
+    phase->fill = calls;
+    dm_calibration c = dm_calibration_assumed();
+    dm_estimate e = dm_estimate_of(job, &plan, &c);
+    return (dm_amount){calls, e.all.prompt.expected + e.all.completion.expected,
+                       e.has_cost ? e.all.cost.expected : 0};
+}
+
+/* Whether the cap holds the start program's scores in each share. What tokens and money they take
+ * is known as well as plan knows it. */
+static dm_status check_least(const dm_job *job, const dm_compile_input *members, size_t k,
+                             double calls, dm_error *err)
+{
+    const dm_amount *cap = &job->cap;
+    dm_amount least = start_costs(job, calls, DM_TASK);
+    for (size_t i = 0; i < k; i++) /* shares are equal: the dearest model tells */
+        if (members[i].roles)
+            least = dm_amount_most(least, start_costs(job, calls, members[i].roles[DM_TASK]));
+    const struct {
+        const char *name, *unit, *about, *reckoned;
+        double cap, least;
+        int digits;
+    } measures[] = {{"calls", "", "", "at least", cap->calls, least.calls, 0},
+                    {"tokens", "", "about ", "as plan reckons", cap->tokens, least.tokens, 0},
+                    {"cost", "$", "about ", "as plan reckons", cap->cost, least.cost,
+                     least.cost < 1 ? 4 : 2}};
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
+        if (measures[i].cap < measures[i].least)
+            return dm_fail(err, DM_E_JOB,
+                           "%s: budget.%s: %s%.*f is too little for the start program's scores in "
+                           "the shares of %zu members and of the committee: that takes %s%s%.*f %s",
+                           job->file, measures[i].name, measures[i].unit, measures[i].digits,
+                           measures[i].cap, k, measures[i].about, measures[i].unit,
+                           measures[i].digits, measures[i].least, measures[i].reckoned);
+    return DM_OK;
+}
+
+/* Each has its share of the cap, and one more is the committee's. */
+static dm_status limit_members(dm_job *job, const dm_compile_input *in, dm_error *err)
+{
+    dm_compile_input *members;
+    size_t k = job->optimizer->class->inner(job->arena, in, &members);
+    dm_status st = check_least(job, members, k, job->optimizer->class->least(job->arena, in), err);
+    for (size_t i = 0; i < k && st == DM_OK; i++) {
+        dm_job alone = *job;
+        alone.optimizer = (dm_params *)(uintptr_t)members[i].params;
+        alone.student = members[i].student;
+        alone.trainset = members[i].trainset;
+        alone.cap.calls = job->cap.calls / (double)(k + 1);
+        st = dm_plan_limit(&alone, err);
+    }
+    return st;
+}
+
 dm_status dm_plan_limit(dm_job *job, dm_error *err)
 {
     const dm_optimizer *o = job->optimizer->class;
+    const dm_compile_input in = dm_job_input(job);
+    if (o->inner)
+        return limit_members(job, &in, err);
     if (o->limit && !isinf(job->cap.calls)) {
         dm_plan plan = dm_plan_of(job);
         double left = job->cap.calls;
@@ -50,6 +113,5 @@ dm_status dm_plan_limit(dm_job *job, dm_error *err)
                 left -= plan.phases[i].calls.expected;
         o->limit(job->optimizer, (int64_t)fmax(1, floor(left / plan.predictors)));
     }
-    const dm_compile_input in = dm_job_input(job);
     return o->fits ? o->fits(job->arena, &in, err) : DM_OK;
 }

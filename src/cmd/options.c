@@ -43,7 +43,8 @@ static const dm_option rows[] = {
     /* models */
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
     {"lm.*", DM_OPT_JOB, R, "...", "one key of the model (the list is at the end)"},
-    {"lms", DM_OPT_JOB, R, "JSON", "models by role: task, teacher, prompt, judge"},
+    {"lms", DM_OPT_JOB, R, "JSON",
+     "models by role: task, teacher, prompt, judge; or by a name, for an ensemble's members"},
     {"lms.task", DM_OPT_JOB, R, "MODEL", "as lm, of one role"},
     {"lms.task.*", DM_OPT_JOB, R, "...", "as lm.*, of one role"},
     {"lms.teacher", DM_OPT_JOB, R, "MODEL", "likewise"},

@@ -132,18 +132,54 @@ static dm_status settle(const char *path, dm_status found, bool force, dm_error 
     return found != DM_OK && force ? dm_owned_move_aside(path, err) : found;
 }
 
+/* What a compilation writes into one folder. */
+static dm_status check_results(dm_arena *a, const char *folder, bool begun, bool force,
+                               dm_error *err)
+{
+    static const char *const results[] = {"program.json", "predictions.jsonl", "trials.csv",
+                                          "ensemble.json"};
+    dm_status st = DM_OK;
+    for (size_t i = 0; i < sizeof results / sizeof *results && st == DM_OK; i++) {
+        const char *path = dm_arena_printf(a, "%s/%s", folder, results[i]);
+        st = settle(path, check_result(path, results[i], begun, err), force, err);
+    }
+    const char *path = dm_arena_printf(a, "%s/candidates", folder);
+    return st == DM_OK ? settle(path, check_candidates(a, path, begun, err), force, err) : st;
+}
+
+/* Those of members, where the optimizer holds several. */
+static dm_status check_members(dm_arena *a, const dm_job *job, bool begun, bool force,
+                               dm_error *err)
+{
+    const dm_compile_input in = dm_job_input(job);
+    dm_compile_input *members;
+    size_t k = job->optimizer && job->optimizer->class->inner
+                   ? job->optimizer->class->inner(a, &in, &members)
+                   : 0;
+    const char *folder = dm_arena_printf(a, "%s/members", job->out);
+    struct stat s;
+    dm_status st = DM_OK;
+    if (k == 0 || lstat(folder, &s) != 0)
+        return DM_OK;
+    if (!S_ISDIR(s.st_mode))
+        st = settle(folder,
+                    dm_fail(err, DM_E_OUTPUT,
+                            "%s is not a folder, where dspy-mpi keeps the members: " DM_MOVE_IT,
+                            folder),
+                    force, err);
+    for (size_t i = 1; i <= k && st == DM_OK; i++)
+        st = check_results(a, dm_arena_printf(a, "%s/%zu", folder, i), begun, force, err);
+    return st;
+}
+
 dm_status dm_owned_check(dm_arena *a, const dm_job *job, bool begun, bool force, dm_error *err)
 {
-    static const char *const results[] = {"program.json", "predictions.jsonl", "trials.csv"};
     const char *path = dm_arena_printf(a, "%s/journal.lock", job->out);
     dm_status st = settle(path, dm_lock_look(path, err), force, err);
     path = dm_arena_printf(a, "%s/stop", job->out);
     if (st == DM_OK)
         st = settle(path, check_stop(path, err), force, err);
-    for (int i = 0; i < 3 && st == DM_OK; i++) {
-        path = dm_arena_printf(a, "%s/%s", job->out, results[i]);
-        st = settle(path, check_result(path, results[i], begun, err), force, err);
-    }
-    path = dm_arena_printf(a, "%s/candidates", job->out);
-    return st == DM_OK ? settle(path, check_candidates(a, path, begun, err), force, err) : st;
+    if (st == DM_OK)
+        st = check_results(a, job->out, begun, force, err);
+    return st == DM_OK ? check_members(a, job, begun, force, err) : st;
 }

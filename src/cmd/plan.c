@@ -107,6 +107,10 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
             "measured on %zu examples: %.0f tokens a prompt, %.0f with %zu demonstrations, %.0f an "
             "answer, %.2f s a call\n",
             c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, c->seconds);
+    const dm_compile_input in = dm_job_input(job);
+    const dm_optimizer *o = in.params ? in.params->class : NULL;
+    if (o && o->inner && o->announce) /* what a use will cost depends on what they come to */
+        o->announce(&b, job->arena, &in, job->stand_in ? 0 : job->concurrency);
     dm_plan_fill_text(&b, job, plan);
     dm_buf_char(&b, '\n');
     if (c->failed)

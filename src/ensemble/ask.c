@@ -92,6 +92,7 @@ static dm_future *submit(election *r, size_t member, const size_t *upto, size_t 
                 which[(*n)++] = i;
             }
     w.scored = r->how->scored;
+    w.role = r->e->role ? r->e->role[member] : DM_TASK;
     dm_future *f = *n ? dm_pool_submit(r->pool, &w, examples, *n) : NULL;
     free(examples);
     return f;

@@ -50,6 +50,32 @@ dm_status dm_ensemble_rule_read(const dm_at *at, dm_ensemble_rule *rule, dm_erro
     return st;
 }
 
+/* ---- models of their own ---- */
+
+bool dm_own_model_named(const dm_own_models *m, dm_str name, dm_role *role)
+{
+    size_t i = 0;
+    *role = DM_TASK;
+    if (!name.p)
+        return true;
+    while (m && i < m->n && !dm_str_is(name, m->name[i]))
+        i++;
+    *role = (dm_role)(DM_OWN + i);
+    return m && i < m->n;
+}
+
+bool dm_ensemble_find_models(dm_arena *a, dm_ensemble *e, const dm_own_models *own, dm_str *missing)
+{
+    dm_role *roles = dm_arena_alloc_n(a, e->n, sizeof *roles);
+    for (size_t k = 0; e->lm && k < e->n; k++)
+        if (!dm_own_model_named(own, e->lm[k], &roles[k])) {
+            *missing = e->lm[k];
+            return false;
+        }
+    e->role = e->lm ? roles : NULL;
+    return true;
+}
+
 /* ---- members ---- */
 
 static const dm_signature *last_signature(const dm_candidate *c)
@@ -66,21 +92,30 @@ static const dm_field *output_named(const dm_candidate *c, dm_str name)
     return NULL;
 }
 
-static void take_members(dm_arena *a, const dm_candidate *const *programs, size_t n, dm_ensemble *e)
+/* lms [n]; NULL: the job's for all. */
+static void take_members(dm_arena *a, const dm_candidate *const *programs, const dm_str *lms,
+                         size_t n, dm_ensemble *e)
 {
+    dm_str *lm = dm_arena_alloc_n(a, n, sizeof *lm);
+    bool own = false;
     e->members = dm_arena_alloc_n(a, n, sizeof *e->members);
     e->votes = dm_arena_alloc_n(a, n, sizeof *e->votes);
     e->list = dm_arena_alloc_n(a, n, sizeof *e->list);
     e->all = n;
     for (size_t i = 0; i < n; i++) {
+        dm_str name = lms ? lms[i] : (dm_str){NULL, 0};
         size_t k = 0;
-        while (k < e->n && !dm_hash_eq(&e->members[k]->hash, &programs[i]->hash))
+        while (k < e->n &&
+               !(dm_hash_eq(&e->members[k]->hash, &programs[i]->hash) && dm_str_eq(lm[k], name)))
             k++;
         e->n += k == e->n;
         e->members[k] = programs[i];
+        lm[k] = name;
+        own |= name.p != NULL;
         e->votes[k]++;
         e->list[i] = k;
     }
+    e->lm = own ? lm : NULL;
 }
 
 static dm_status take_field(const char *file, dm_str field, dm_ensemble *e, dm_error *err)
@@ -105,7 +140,7 @@ dm_status dm_ensemble_new(dm_arena *a, const char *file, const dm_candidate *con
     *out = (dm_ensemble){0};
     if (n == 0)
         return dm_fail(err, DM_E_DATA, "%s: an ensemble without members", file);
-    take_members(a, programs, n, out);
+    take_members(a, programs, rule->lms, n, out);
     dm_status st = take_field(file, rule->field, out, err);
     if (st != DM_OK)
         return st;
@@ -143,6 +178,16 @@ static void set_int(dm_arena *a, dm_value *d, const char *key, size_t v)
     dm_value_set(a, d, dm_str_of(key), dm_value_int(a, (int64_t)v));
 }
 
+static dm_value *write_roles(dm_arena *a, const dm_ensemble *e)
+{
+    dm_value *roles = dm_value_list(a);
+    for (size_t i = 0; i < e->all; i++) {
+        dm_str name = e->lm[e->list[i]];
+        dm_value_append(a, roles, name.p ? dm_value_string(a, name) : dm_value_null(a));
+    }
+    return roles;
+}
+
 static dm_value *write_rule(dm_arena *a, const dm_ensemble *e)
 {
     dm_value *d = dm_value_dict(a), *votes = dm_value_list(a), *programs = dm_value_list(a);
@@ -159,6 +204,8 @@ static dm_value *write_rule(dm_arena *a, const dm_ensemble *e)
     }
     if (!one_program(a, e))
         dm_value_set(a, d, DM_STR("programs"), programs);
+    if (e->lm)
+        dm_value_set(a, d, DM_STR("roles"), write_roles(a, e));
     if (e->router)
         dm_value_set(a, d, DM_STR("router"), dm_router_write(a, e->router));
     for (size_t i = 0; e->more && i < e->more->n; i++)
@@ -312,6 +359,25 @@ static dm_status check_votes(const dm_at *at, size_t n, dm_error *err)
                     : dm_at_fail(at, err, "%zu votes, but the file has %zu programs", all, n);
 }
 
+/* Names or null, one for each program. */
+static dm_status read_roles(dm_arena *a, const dm_at *at, size_t n, dm_ensemble_rule *rule,
+                            dm_error *err)
+{
+    dm_str *names = dm_arena_alloc_n(a, n, sizeof *names);
+    dm_status st = DM_OK;
+    if (!at->v)
+        return DM_OK;
+    if (at->v->kind != DM_LIST || at->v->n != n)
+        return dm_at_fail(at, err, "a list of %zu, one for each program of the file", n);
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        dm_at item = dm_at_item(at, i);
+        if (item.v->kind != DM_NULL)
+            st = dm_get_string(&item, &names[i], err);
+    }
+    rule->lms = names;
+    return st;
+}
+
 static dm_status find_programs(dm_arena *a, const dm_at *root, const dm_at *own, size_t n,
                                const dm_program *program, programs_of_file *from, dm_error *err)
 {
@@ -337,8 +403,8 @@ static dm_status find_programs(dm_arena *a, const dm_at *root, const dm_at *own,
 /* What is not read here is kept: select, guard, where members come from. */
 static const dm_value *others(dm_arena *a, const dm_value *ensemble)
 {
-    static const char *const read[] = {"reduce",    "field",    "votes", "size",
-                                       "size_draw", "programs", "router"};
+    static const char *const read[] = {"reduce",    "field",    "votes",  "size",
+                                       "size_draw", "programs", "router", "roles"};
     dm_value *d = dm_value_dict(a);
     for (size_t i = 0; ensemble && ensemble->kind == DM_DICT && i < ensemble->n; i++) {
         bool known = false;
@@ -379,7 +445,8 @@ dm_status dm_ensemble_read(dm_arena *a, dm_str text, const char *name, const dm_
     if (v->kind != DM_DICT)
         return dm_at_fail(&root, err, "a program file is an object {...}");
     dm_at metadata = dm_at_key(&root, "metadata"), own = dm_at_key(&metadata, "dspy_mpi"),
-          ensemble = dm_at_key(&own, "ensemble"), votes = dm_at_key(&ensemble, "votes");
+          ensemble = dm_at_key(&own, "ensemble"), votes = dm_at_key(&ensemble, "votes"),
+          roles = dm_at_key(&ensemble, "roles");
     if (provenance)
         *provenance = own.v;
     dm_status st = count_members(&root, &n, err);
@@ -387,6 +454,8 @@ dm_status dm_ensemble_read(dm_arena *a, dm_str text, const char *name, const dm_
         st = dm_ensemble_rule_read(&ensemble, &rule, err);
     if (st == DM_OK)
         st = check_votes(&votes, n, err);
+    if (st == DM_OK)
+        st = read_roles(a, &roles, n, &rule, err);
     if (st == DM_OK)
         st = find_programs(a, &root, &own, n, program, &from, err);
     for (size_t i = 0; i < n && st == DM_OK; i++)

@@ -7,12 +7,14 @@
  *     "program": the members' program, where they have one;
  *     "ensemble": {"reduce": "majority", "field": "answer", "votes": [2, 1], "size": 3,
  *                  "size_draw": "dspy", "programs": [one for each key, where they differ],
+ *                  "roles": [names of models of their own or null, where any has one],
  *                  "router": route.h's, ... and what the writer adds} */
 #ifndef DM_ENSEMBLE_FILE_H
 #define DM_ENSEMBLE_FILE_H
 
 #include "ensemble/route.h"
 #include "ensemble/vote.h"
+#include "lm/config.h"
 #include "program/state_file.h"
 
 typedef struct dm_ensemble {
@@ -20,6 +22,10 @@ typedef struct dm_ensemble {
     uint32_t *votes;              /* [n] 1 or more */
     size_t n, all;                /* members; votes: as many as DSPy has programs */
     size_t *list;                 /* [all] member of each of DSPy's programs */
+    const dm_str *lm; /* [n] its model's name among the job's `lms`; .p NULL: the job's own. NULL:
+                         no member has one */
+    const dm_role *role; /* [n] of these models in this run (dm_ensemble_find_models); NULL: the
+                            task's for all */
     dm_reduce reduce;
     dm_str field;     /* the output that is voted on; every member's last step has it */
     bool exact_field; /* it is no str, or a Literal: its values are told apart by equality */
@@ -36,7 +42,17 @@ typedef struct dm_ensemble_rule {
     dm_str field; /* .p NULL: the last output of the first member */
     size_t size;
     bool dspy_draw;
+    const dm_str *lms; /* [programs] whose model each asks, as dm_ensemble.lm; NULL: the job's */
 } dm_ensemble_rule;
+
+/* Models that a job names beside those of its roles: `lms.NAME`. */
+typedef struct dm_own_models {
+    const char *name[DM_OWN_ROLES]; /* [n] that of role DM_OWN + i */
+    size_t n;
+    bool given[DM_OWN]; /* roles for which the job names a model; the others have the task's */
+} dm_own_models;
+/* The role of that name; DM_TASK: .p NULL. false: there is none. */
+bool dm_own_model_named(const dm_own_models *m, dm_str name, dm_role *role);
 
 /* The keys "reduce", "field", "size", "size_draw" of an object (absent: defaults). Rules that were
  * measured and never gained are refused by name in one sentence. */
@@ -48,6 +64,10 @@ dm_status dm_ensemble_rule_read(const dm_at *at, dm_ensemble_rule *rule, dm_erro
 dm_status dm_ensemble_new(dm_arena *a, const char *file, const dm_candidate *const *programs,
                           size_t n, const dm_ensemble_rule *rule, dm_ensemble *out,
                           dm_error *err) DM_MUST_USE;
+
+/* Sets e->role by the job's names; false: *missing is not among them. */
+bool dm_ensemble_find_models(dm_arena *a, dm_ensemble *e, const dm_own_models *own,
+                             dm_str *missing);
 
 /* provenance (NULL: none): further keys of metadata.dspy_mpi. e->more goes to its ensemble. */
 void dm_ensemble_write(dm_buf *b, dm_arena *a, const dm_ensemble *e, const dm_value *provenance);

@@ -166,16 +166,28 @@ static const char *put_reduce(dm_buf *b, dm_arena *a, const dm_ensemble *e)
     return dm_arena_printf(a, "lambda p: dspy.majority(p, field=\"%.*s\")", DM_STR_ARG(e->field));
 }
 
-/* Members that have models of their own: "lms" in the file, names or null, one for each program. */
+/* A model's name, or it and its settings: {"model": "openai/gpt-4o-mini", "temperature": 0.7}. */
+static void put_model(dm_buf *b, size_t program, const dm_value *lm)
+{
+    const dm_value *name = lm->kind == DM_DICT ? dm_value_get(lm, "model") : lm;
+    if (!name || name->kind != DM_STRING)
+        return;
+    dm_buf_printf(b, "ensemble.programs[%zu].set_lm(dspy.LM(", program);
+    dm_py_repr(b, name);
+    for (size_t i = 0; lm->kind == DM_DICT && i < lm->n; i++)
+        if (lm->members[i].value != name) {
+            dm_buf_printf(b, ", %.*s=", DM_STR_ARG(lm->members[i].key));
+            dm_py_repr(b, lm->members[i].value);
+        }
+    dm_buf_text(b, "))\n");
+}
+
+/* Members that have models of their own: "lms" in the file, one or null for each program. */
 static void put_models(dm_buf *b, const dm_ensemble *e)
 {
     const dm_value *lms = e->more ? dm_value_get(e->more, "lms") : NULL;
     for (size_t i = 0; lms && lms->kind == DM_LIST && i < lms->n && i < e->all; i++)
-        if (lms->items[i]->kind == DM_STRING) {
-            dm_buf_printf(b, "ensemble.programs[%zu].set_lm(dspy.LM(", i);
-            dm_py_repr(b, lms->items[i]);
-            dm_buf_text(b, "))\n");
-        }
+        put_model(b, i, lms->items[i]);
 }
 
 void dm_ensemble_python(dm_buf *b, dm_arena *a, const dm_ensemble *e, const char *path)

@@ -4,9 +4,17 @@
 
 #include "json/get.h"
 
-typedef enum dm_role { DM_TASK, DM_TEACHER, DM_PROMPT, DM_JUDGE } dm_role;
-#define DM_ROLES 4
-const char *dm_role_name(dm_role r); /* "task", "teacher", "prompt", "judge" */
+typedef enum dm_role {
+    DM_TASK,
+    DM_TEACHER,
+    DM_PROMPT,
+    DM_JUDGE,
+    DM_OWN /* from here on: models that the job names, for members of an ensemble to ask */
+} dm_role;
+#define DM_OWN_ROLES 8
+#define DM_ROLES     (DM_OWN + DM_OWN_ROLES)
+/* "task", "teacher", "prompt", "judge"; r < DM_OWN: the others have their names from the job. */
+const char *dm_role_name(dm_role r);
 
 typedef struct dm_provider dm_provider; /* a class: lm/provider.h */
 

@@ -3,10 +3,19 @@
 #include "json/value.h"
 
 #include <math.h>
+#include <string.h>
 
 int64_t dm_seed_of(const dm_params *p)
 {
     return p->has_seed ? p->seed : 0;
+}
+
+const dm_param *dm_param_named(const dm_optimizer *o, const char *name)
+{
+    for (const dm_param *p = o->params; p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
 }
 
 dm_train dm_train_of(dm_arena *a, const dm_dataset *d)
@@ -166,23 +175,39 @@ static bool tell_failures(const dm_result *start, size_t n, double percent)
     return true;
 }
 
-void dm_tell_start(const dm_result *start, size_t n, size_t n_train)
+/* Of members that start with the same scores only the first says it. */
+static bool is_told(const dm_compile_input *in, size_t n, double score)
+{
+    dm_told *t = in->told;
+    if (!t)
+        return false;
+    bool again = t->n == n && !(t->score < score) && !(t->score > score);
+    *t = (dm_told){score, n};
+    return again;
+}
+
+void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
 {
     double score = dm_mean_score(start, n), percent = 100 * score;
+    const char *who = in->name ? in->name : "", *colon = in->name ? ": " : "";
+    size_t n_train = in->trainset->n;
+    if (is_told(in, n, score))
+        return;
     tell_same_scores(start, n);
     if (tell_failures(start, n, percent))
         return;
     switch (dm_worth_of(score, n_train)) {
     case DM_WORTH_LITTLE:
-        dm_log(DM_WARN, "the start program scores %.1f %% already: there is little to gain",
-               percent);
+        dm_log(DM_WARN, "%s%sthe start program scores %.1f %% already: there is little to gain",
+               who, colon, percent);
         break;
     case DM_WORTH_MORE_EXAMPLES:
-        dm_log(DM_WARN, "the start program scores %.1f %%, with %zu examples: more of them first",
-               percent, n_train);
+        dm_log(DM_WARN,
+               "%s%sthe start program scores %.1f %%, with %zu examples: more of them first", who,
+               colon, percent, n_train);
         break;
     case DM_WORTH_IT:
-        dm_log(DM_WARN, "the start program scores %.1f %%: worth it", percent);
+        dm_log(DM_WARN, "%s%sthe start program scores %.1f %%: worth it", who, colon, percent);
         break;
     case DM_WORTH_UNSAID:
         break;

@@ -41,7 +41,7 @@ const dm_candidate *dm_bootstrap_labeled(dm_arena *a, const dm_compile_input *in
 bool dm_is_restricted_to(const dm_random_search_params *p, int64_t number);
 extern const dm_param dm_random_search_table[];
 void dm_random_search_defaults(dm_params *p);
-dm_status dm_random_search_check(const dm_at *at, dm_params *p, dm_error *err);
+dm_status dm_random_search_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);
 void dm_random_search_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* Races out->scored's candidates, named already; sets their results (present where they ran), the
@@ -66,7 +66,7 @@ bool dm_is_refused_too_often(const dm_result *r, const dm_result *start, size_t 
 void dm_tell_dropped(const char *name);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */
-void dm_tell_start(const dm_result *start, size_t n, size_t n_train);
+void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n);
 /* Appends what went wrong with most of those that failed, and what to do; the status says whose
  * fault it is. DM_OK: none failed. model: that was asked. */
 dm_status dm_tell_faults(dm_buf *b, const dm_lm_config *model, const dm_result *r, size_t n);

@@ -27,8 +27,9 @@ void dm_mipro_defaults(dm_params *params)
 }
 
 /* What goes together (contract 8.4 b), and what has a reader with the search that was chosen. */
-dm_status dm_mipro_check(const dm_at *at, dm_params *params, dm_error *err)
+dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
 {
+    (void)a;
     const dm_mipro_params *p = (const dm_mipro_params *)params;
     const char *search = searches[p->search];
     bool schedule = p->search == DM_MIPRO_SCHEDULE, model = p->search == DM_MIPRO_FACTOR,

@@ -371,7 +371,7 @@ static dm_status score_start(search *x, dm_error *err)
         st = dm_count_errors(x->m->pool, x->m->in->params, x->start, x->m->valset->n, &errors, err);
     if (st != DM_OK)
         return st;
-    dm_tell_start(x->start, x->m->valset->n, x->m->in->trainset->n);
+    dm_tell_start(x->m->in, x->start, x->m->valset->n);
     x->asked = whole_evaluations(x) ? 0 : x->m->valset->n; /* there it is the first unit */
     for (size_t i = 0; i < x->m->valset->n; i++)
         if (x->start[i].present)
@@ -435,7 +435,8 @@ static dm_scored *add_scored(const search *x, dm_compile_output *out, size_t can
     dm_search_estimate_of(x->s, candidate, &e);
     *s = (dm_scored){.candidate = candidate ? x->candidates[candidate] : x->m->in->student,
                      .results = row,
-                     .score = dm_mean_against(row, x->start, x->m->valset->n)};
+                     .score = dm_mean_against(row, x->start, x->m->valset->n),
+                     .estimate = e.mean};
     put_levels(x, s, e.levels);
     return s;
 }

@@ -7,12 +7,14 @@
 #ifndef DM_OPTIMIZER_OPTIMIZER_H
 #define DM_OPTIMIZER_OPTIMIZER_H
 
+#include "ensemble/file.h"
 #include "optimizer/plan.h"
 #include "pool/pool.h"
 
 typedef struct dm_optimizer dm_optimizer;
 typedef struct dm_compile_input dm_compile_input;
 typedef struct dm_compile_output dm_compile_output;
+typedef struct dm_ensemble_output dm_ensemble_output; /* ensemble.h */
 
 /* What the parameters of every optimizer begin with. */
 typedef struct dm_params {
@@ -28,13 +30,15 @@ typedef struct dm_params {
 /* ---- the table of an optimizer's parameters ---- */
 
 typedef enum dm_param_kind {
-    DM_PARAM_BOOL,   /* bool */
-    DM_PARAM_INT,    /* int64_t from low to high */
-    DM_PARAM_NUMBER, /* double from low to high */
-    DM_PARAM_WORD,   /* an enum: number of the word among words */
-    DM_PARAM_INTS,   /* dm_ints, each from low on */
-    DM_PARAM_FILE,   /* dm_param_file */
-    DM_PARAM_OWN     /* what its read makes of it: an optimizer in the optimizer, too */
+    DM_PARAM_BOOL,       /* bool */
+    DM_PARAM_INT,        /* int64_t from low to high */
+    DM_PARAM_NUMBER,     /* double from low to high */
+    DM_PARAM_WORD,       /* an enum: number of the word among words */
+    DM_PARAM_INTS,       /* dm_ints, each from low on */
+    DM_PARAM_FILE,       /* dm_param_file */
+    DM_PARAM_PROGRAMS,   /* dm_param_programs */
+    DM_PARAM_OPTIMIZERS, /* dm_param_optimizers, low to high of them */
+    DM_PARAM_OWN         /* what its read makes of it: an optimizer in the optimizer, too */
 } dm_param_kind;
 
 typedef struct dm_ints {
@@ -47,6 +51,22 @@ typedef struct dm_param_file {
     const dm_value *json; /* what stands in it, set by the caller, who finds it */
 } dm_param_file;
 
+typedef struct dm_param_programs {
+    const dm_str *names; /* [n] files, or folders with a program.json, as written */
+    size_t n;
+    const dm_candidate **programs; /* [n_programs] what stands in them, set by the caller */
+    const char **from;             /* [n_programs] the name that it came by */
+    dm_str *
+        lms; /* [n_programs] the model that the file says it asks, `lms.NAME`; .p NULL: the job's */
+    size_t n_programs;
+} dm_param_programs;
+
+typedef struct dm_param_optimizers {
+    dm_params **params;          /* [n] */
+    const dm_value *const *json; /* [n] as each would stand under `optimizer` */
+    size_t n;
+} dm_param_optimizers;
+
 typedef struct dm_param {
     const char *name; /* NULL: behind the last one */
     dm_param_kind kind;
@@ -56,6 +76,8 @@ typedef struct dm_param {
     const char *const *words; /* WORD: up to a NULL, numbered from 0, or from 1 where null is 0 */
     bool null_is_0;
     dm_status (*read)(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err); /* OWN */
+    const char *const *beside; /* OPTIMIZERS: keys among theirs that the holder reads, up to a NULL
+                                */
     /* FILE: whether what stands in it is right for the program. */
     dm_status (*suits)(const dm_value *json, const char *path, const dm_program *program,
                        dm_error *err);
@@ -89,7 +111,7 @@ struct dm_optimizer {
     const dm_candidate *(*labeled)(dm_arena *a, const dm_compile_input *in);
     /* Once all are read: what goes together among them, and defaults that depend on others. at:
      * their object. NULL: nothing to do. */
-    dm_status (*check)(const dm_at *at, dm_params *p, dm_error *err);
+    dm_status (*check)(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);
     /* Whether they fit program and data: DM_E_JOB in one sentence. NULL: any do. */
     dm_status (*fits)(dm_arena *a, const dm_compile_input *in, dm_error *err);
     /* A cap on calls leaves so many program runs to its search, 1 at least. NULL: it cuts itself.
@@ -100,6 +122,14 @@ struct dm_optimizer {
     /* Lines for a person before it runs; concurrency: calls in flight that are asked for, 0 for the
      * stand-in. NULL: nothing to say. */
     void (*announce)(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency);
+    /* Of an optimizer that holds others: theirs (NULL: there are no more), and what each of them is
+     * given; its own roles, valset and few_... stand for nothing then. NULL: it holds none. */
+    const dm_params *(*part)(const dm_params *p, size_t i);
+    size_t (*inner)(dm_arena *a, const dm_compile_input *in, dm_compile_input **out);
+    /* With inner: the calls below which none of them can score its start. */
+    double (*least)(dm_arena *a, const dm_compile_input *in);
+    /* Whether any of them asks the job's `lms.NAME`. NULL: there are no such. */
+    bool (*asks)(const dm_params *p, dm_str name);
     /* One of its own questions to a model alone, to reckon by; NULL: it asks none, or cannot yet.
      */
     dm_future *(*sample)(dm_pool *p, const dm_compile_input *in);
@@ -112,7 +142,8 @@ struct dm_optimizer {
     ROW(labeled_few_shot)                                                                          \
     ROW(bootstrap_few_shot)                                                                        \
     ROW(random_search)                                                                             \
-    ROW(mipro_v2)
+    ROW(mipro_v2)                                                                                  \
+    ROW(ensemble)
 
 #define DM_OPTIMIZER_DECLARE(id) extern const dm_optimizer dm_optimizer_##id;
 DM_OPTIMIZERS(DM_OPTIMIZER_DECLARE)
@@ -126,13 +157,29 @@ void dm_params_init(dm_params *p, const dm_optimizer *o);
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out,
                             dm_error *err) DM_MUST_USE;
 const dm_param *dm_param_named(const dm_optimizer *o, const char *name); /* NULL: it has none */
+/* Of an optimizer that holds others what all of these say; where they differ, roles that any of
+ * them asks, and no validation set. */
+unsigned dm_roles_of(const dm_params *p);
+dm_valset_rule dm_valset_rule_of(const dm_params *p);
+
+typedef struct dm_told { /* what members of one run have said already of their start */
+    double score;
+    size_t n;
+} dm_told;
 
 struct dm_compile_input {
     const dm_params *params;
+    const char *name;         /* "member 2", where it is one of several; else NULL */
+    dm_told *told;            /* common to these; NULL: it says all */
+    const dm_own_models *own; /* that the job has; NULL: none */
+    const dm_role *roles; /* [DM_ROLES] of a member with a model of its own: whom it asks in their
+                             place; NULL: them */
     const dm_candidate *student;
     const dm_candidate *teacher; /* NULL: the student */
     bool teacher_compiled; /* the teacher comes from a program file: its demos are used as they are
                             */
+    const dm_str *inputs;  /* [n_inputs] columns that are inputs; NULL: the program's own */
+    size_t n_inputs;
     const dm_dataset *trainset, *valset; /* the same: there is no other */
     const dm_dataset
         *testset; /* what start and winner are scored on at the end; NULL: there is none
@@ -144,6 +191,7 @@ typedef struct dm_scored {
     char name[24];            /* "seed -2", "trial 7" */
     const dm_result *results; /* [valset->n] or NULL: not evaluated on the whole validation set */
     double score;             /* mean against the start program's results, 0 to 1; NAN */
+    double estimate;          /* the search's own, 0 to 1; NAN: it has none but the score */
     const char *levels; /* mipro_v2: "1.0 2.3", instruction and demo set of each predictor; NULL */
 } dm_scored;
 
@@ -168,7 +216,20 @@ struct dm_compile_output {
     const dm_dataset *valset;        /* what results are on, when it is not the input's */
     const dm_result *start, *winner; /* [valset->n] */
     dm_searched searched;
+    const dm_ensemble_output *ensemble; /* of several compilations; else NULL */
 };
+
+/* Start and winner on a data set. */
+typedef struct dm_split {
+    const char *name; /* "valset", "testset" */
+    const dm_dataset *set;
+    const dm_result *baseline, *compiled; /* [set->n] */
+} dm_split;
+#define DM_SPLITS 2
+/* Scores start and winner on validation and test set, as far as the optimizer has not done so.
+ * splits [DM_SPLITS], *n of them are known, also after a stop. */
+dm_status dm_score_splits(dm_pool *p, const dm_compile_input *in, const dm_compile_output *out,
+                          dm_split *splits, size_t *n, dm_error *err) DM_MUST_USE;
 
 /* Whether a compilation is worth it, by the start program's mean score (0 to 1; NAN: unsaid) and
  * the number of examples to train on. */

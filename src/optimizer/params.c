@@ -17,12 +17,27 @@ void dm_params_init(dm_params *p, const dm_optimizer *o)
     o->defaults(p);
 }
 
-const dm_param *dm_param_named(const dm_optimizer *o, const char *name)
+unsigned dm_roles_of(const dm_params *p)
 {
-    for (const dm_param *p = o->params; p->name; p++)
-        if (strcmp(p->name, name) == 0)
-            return p;
-    return NULL;
+    const dm_optimizer *o = p->class;
+    unsigned roles = 0;
+    if (!o->part)
+        return o->roles;
+    for (size_t i = 0; o->part(p, i); i++)
+        roles |= dm_roles_of(o->part(p, i));
+    return roles;
+}
+
+dm_valset_rule dm_valset_rule_of(const dm_params *p)
+{
+    const dm_optimizer *o = p->class;
+    const dm_params *first = o->part ? o->part(p, 0) : NULL;
+    if (!first)
+        return o->valset;
+    for (size_t i = 1; o->part(p, i); i++)
+        if (dm_valset_rule_of(o->part(p, i)) != dm_valset_rule_of(first))
+            return DM_VALSET_NONE;
+    return dm_valset_rule_of(first);
 }
 
 /* ---- names ---- */
@@ -119,6 +134,57 @@ static dm_status read_file(const dm_at *at, dm_param_file *out, dm_error *err)
     return st;
 }
 
+static dm_status read_programs(dm_arena *a, const dm_at *at, dm_param_programs *out, dm_error *err)
+{
+    dm_str *names = NULL;
+    dm_status st = dm_get_strings(at, a, &names, &out->n, err);
+    out->names = names;
+    return st;
+}
+
+/* Without the holder's own keys, where it has any. */
+static const dm_value *without(dm_arena *a, const dm_value *v, const char *const *keys)
+{
+    dm_value *d = dm_value_dict(a);
+    if (v->kind != DM_DICT)
+        return v;
+    for (size_t i = 0; i < v->n; i++) {
+        bool own = false;
+        for (const char *const *key = keys; *key; key++)
+            own |= dm_str_is(v->members[i].key, *key);
+        if (!own)
+            dm_value_set(a, d, v->members[i].key, v->members[i].value);
+    }
+    d->line = v->line;
+    d->column = v->column;
+    return d;
+}
+
+/* One optimizer, or a list of them. */
+static dm_status read_optimizers(dm_arena *a, const dm_param *param, const dm_at *at,
+                                 dm_param_optimizers *out, dm_error *err)
+{
+    bool several = at->v->kind == DM_LIST;
+    dm_status st = DM_OK;
+    out->n = several ? at->v->n : 1;
+    if (out->n < (size_t)param->low || out->n > (size_t)param->high)
+        return dm_at_fail(at, err, "%.0f to %.0f optimizers", param->low, param->high);
+    dm_params **params = dm_arena_alloc_n(a, out->n, sizeof *params);
+    const dm_value **json = dm_arena_alloc_n(a, out->n, sizeof *json);
+    for (size_t i = 0; i < out->n && st == DM_OK; i++) {
+        dm_at item = several ? dm_at_item(at, i) : *at, own = item;
+        json[i] = own.v = without(a, item.v, param->beside);
+        st = dm_optimizer_read(a, &own, &params[i], err);
+        if (st == DM_OK && params[i]->class->inner)
+            st = dm_at_fail(&item, err,
+                            "an optimizer of others is not held by another: list what "
+                            "it holds");
+    }
+    out->params = params;
+    out->json = json;
+    return st;
+}
+
 static dm_status read_param(dm_arena *a, const dm_param *param, const dm_at *at, dm_params *p,
                             dm_error *err)
 {
@@ -141,6 +207,10 @@ static dm_status read_param(dm_arena *a, const dm_param *param, const dm_at *at,
         return read_ints(a, param, at, value, err);
     case DM_PARAM_FILE:
         return read_file(at, value, err);
+    case DM_PARAM_PROGRAMS:
+        return read_programs(a, at, value, err);
+    case DM_PARAM_OPTIMIZERS:
+        return read_optimizers(a, param, at, value, err);
     case DM_PARAM_OWN:
         return param->read(a, at, p, err);
     }
@@ -193,5 +263,5 @@ dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out, dm_er
         dm_at value = dm_at_key(at, param->name);
         st = read_param(a, param, &value, p, err);
     }
-    return st == DM_OK && o->check ? o->check(at, p, err) : st;
+    return st == DM_OK && o->check ? o->check(a, at, p, err) : st;
 }

@@ -20,7 +20,7 @@ typedef struct dm_plan_phase {
     bool limited;   /* it makes do with what a cap leaves of the other phases' calls */
 } dm_plan_phase;
 
-#define DM_MOST_PHASES 8
+#define DM_MOST_PHASES 40
 typedef struct dm_plan {
     dm_plan_phase phases[DM_MOST_PHASES]; /* [n] in the order of their beginning */
     size_t n;

@@ -101,7 +101,7 @@ static dm_status take_results(dm_pool *pool, trial *t, dm_future *f, dm_error *e
     int64_t errors = 0;
     dm_status st = dm_pool_wait(pool, f, &t->results, err);
     if (st == DM_OK && t->number == -3)
-        dm_tell_start(t->results, t->in->valset->n, t->in->trainset->n);
+        dm_tell_start(t->in, t->results, t->in->valset->n);
     return st == DM_OK
                ? dm_count_errors(pool, t->in->params, t->results, t->in->valset->n, &errors, err)
                : st;
@@ -127,7 +127,7 @@ static void record(dm_compile_output *out, const trial *t, const dm_result *star
 {
     dm_scored *s = &out->scored[out->n_scored];
     size_t n = t->in->valset->n;
-    *s = (dm_scored){.candidate = t->candidate, .results = t->results};
+    *s = (dm_scored){.candidate = t->candidate, .results = t->results, .estimate = NAN};
     name_trial(s, t);
     s->score = dm_mean_against(t->results, start, n);
     const dm_result *best =
@@ -166,7 +166,7 @@ static dm_status race(dm_pool *p, const dm_compile_input *in, trial *trials, siz
         return out->stopped;
     for (size_t i = 0; i < n; i++) {
         candidates[i] = trials[i].candidate;
-        out->scored[i] = (dm_scored){.candidate = candidates[i], .score = NAN};
+        out->scored[i] = (dm_scored){.candidate = candidates[i], .score = NAN, .estimate = NAN};
         name_trial(&out->scored[i], &trials[i]);
     }
     out->n_scored = n;

@@ -23,8 +23,9 @@ static dm_status read_race(dm_arena *a, const dm_at *at, dm_params *params, dm_e
 }
 
 /* What has no reader beside the other. */
-dm_status dm_random_search_check(const dm_at *at, dm_params *params, dm_error *err)
+dm_status dm_random_search_check(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
 {
+    (void)a;
     const dm_random_search_params *p = (const dm_random_search_params *)params;
     dm_at stop = dm_at_key(at, "stop_at_score"), alpha = dm_at_key(at, "race_alpha");
     if (p->race != DM_RACES_OFF && p->has_stop_at_score)

@@ -177,6 +177,7 @@ struct dm_strand {
     dm_account *own;     /* its share */
     dm_account *account; /* what it asks for is charged to it: own, in its turn its parent's */
     dm_progress *progress;
+    const dm_role *roles; /* [DM_ROLES] whom it asks in their place; NULL: them */
     bool in_turn, started, finished;
     dm_status status;
     dm_error error;

@@ -136,12 +136,20 @@ static dm_account *account(const dm_pool *p)
     return p->running ? p->running->account : dm_ledger_root(p->budget.ledger);
 }
 
+/* Whom the caller asks in the role's place. */
+static dm_role asked(const dm_pool *p, dm_role role)
+{
+    return p->running && p->running->roles ? p->running->roles[role] : role;
+}
+
 dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const *examples, size_t n)
 {
     dm_future *f = dm_arena_alloc(p->arena, sizeof *f);
+    dm_work own = *w;
+    own.role = asked(p, w->role);
     f->n = n;
     f->cells = dm_arena_alloc_n(p->arena, n, sizeof *f->cells);
-    f->state = dm_pool_state(p, w);
+    f->state = dm_pool_state(p, &own);
     f->account = account(p);
     f->progress = p->running ? p->running->progress : &p->progress;
     f->phase = f->progress->number;
@@ -227,7 +235,7 @@ dm_status dm_pool_wait_for_one(dm_pool *p, dm_future *f, bool *one, dm_error *er
 
 const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role)
 {
-    return p->models[p->model_of[role]].config;
+    return p->models[p->model_of[asked(p, role)]].config;
 }
 
 void dm_pool_cancel(dm_pool *p, dm_future *f)
@@ -239,6 +247,11 @@ void dm_pool_cancel(dm_pool *p, dm_future *f)
 void dm_pool_split(dm_pool *p, size_t n, double part)
 {
     dm_account_split(account(p), n, part);
+}
+
+dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s)
+{
+    return dm_account_charged(s ? s->own : dm_ledger_root(p->budget.ledger));
 }
 
 bool dm_pool_share_is_used(const dm_pool *p)

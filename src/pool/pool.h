@@ -60,6 +60,11 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
 dm_status dm_strand_join(dm_pool *p, dm_strand *s,
                          dm_error *err) DM_MUST_USE; /* its return value */
 
+/* From a strand: what it, and the strands that it starts from here on, ask of a role goes to the
+ * model of roles[role] ([DM_ROLES], as long as the pool lives), and that one is their
+ * dm_pool_model. */
+void dm_strand_roles(dm_pool *p, const dm_role *roles);
+
 /* Under a cap on calls, tokens or money (src/README.md §4) a strand has a share of what its caller
  * has, so that where each is cut depends on no other. What it does not use is its caller's again
  * when it has ended. Without a cap a share is everything. */
@@ -75,6 +80,10 @@ void dm_strand_take_turn(dm_pool *p);
  * the strand it joined, or of one that strand needs), and not the run's time: the caller may go on
  * with what it has. */
 bool dm_pool_share_is_used(const dm_pool *p);
+
+/* What s (NULL: the whole run) and all that it started were charged, each piece of work once,
+ * whoever had it made. In a join's wake: what comes later of it is not there. */
+dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
 
 const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role);
 

@@ -119,12 +119,18 @@ dm_strand *dm_strand_start(dm_pool *p, const char *name, dm_strand_main *main, v
         dm_account_open(p->budget.ledger,
                         parent ? parent->account : dm_ledger_root(p->budget.ledger));
     s->progress = parent ? parent->progress : &p->progress;
+    s->roles = parent ? parent->roles : NULL;
     snprintf(s->name, sizeof s->name, "%s", name);
     pthread_cond_init(&s->wake, NULL);
     while (*end)
         end = &(*end)->next;
     *end = s;
     return s;
+}
+
+void dm_strand_roles(dm_pool *p, const dm_role *roles)
+{
+    p->running->roles = roles;
 }
 
 static bool is_finished(const dm_pool *p, const void *what)

@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 17
+plan 47
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -73,3 +73,129 @@ OPTIONS="--cache=$DIR/kept" check "with --cache and known members: no call" scor
 check "show has the members and the Python of their own modules" eval 'run 0 "$PROGRAM" show "$DIR/e.json" && grep -q "member 3 of 3, 2 votes" "$DIR/out" && [ $(grep -c "^    dspy.Predict(" "$DIR/out") = 3 ] && [ $(grep -c "^    dspy.ChainOfThought(" "$DIR/out") = 2 ]'
 check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "not compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
+
+# ---- compiled: members as alone, a committee, and what its guard says ----
+compile() { # compile CODE OUT OPTIMIZER OPTION...
+	code=$1 out=$2 optimizer=$3
+	shift 3
+	run "$code" $RANKS "$PROGRAM" compile jobs/sample.json --optimizer="$optimizer" --out="$DIR/$out" "$@"
+}
+same_files() { diff -r -x journal -x status.json "$DIR/$1" "$DIR/$2" >>"$DIR/err"; } # same_files OUT OUT
+RS='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
+RANKS=
+check "two compilations in one run" compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"
+check "who is the program, and why, is in the last line" eval '[ "$(json chosen "$DIR/out")" = "best single" ] && [ -n "$(json why "$DIR/out")" ] && said "program.json is the best single"'
+check "worth it is said once" eval '[ "$(grep -c "worth it" "$DIR/err")" = 1 ]'
+cp "$DIR/out" "$DIR/last"
+for seed in 1 2; do compile 0 alone-$seed "$RS" --seed=$seed; done
+check "each member is what its seed gives alone, byte for byte" eval 'same_files alone-1 both/members/1 && same_files alone-2 both/members/2'
+RANKS="mpirun --oversubscribe -n 3" compile 0 three "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"
+check "all is the same on three ranks" same_files both three
+compile 0 capped "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.calls=900
+compile 0 share-2 "$RS" --seed=2 --budget.calls=300
+check "under a cap: what it is with its share" same_files share-2 capped/members/2
+check "a cap that holds no start row of each is refused" eval 'compile 78 none "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --budget.calls=239 && said "takes 240 at least"'
+of_plan() { # of_plan CODE OPTION...: plan of the two, which calls nothing, at a price
+	code=$1
+	shift
+	run "$code" "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" \
+		--lm='{"model": "hosted_vllm/any", "api_base": "http://127.0.0.1:9/v1", "max_tokens": 60, "price": {"prompt": 10, "completion": 30}}' "$@"
+}
+check "so is one on tokens" eval 'of_plan 78 --budget.tokens=60000 && said "budget.tokens: 60000 is too little" && said "takes about 9" && of_plan 0 --budget.tokens=120000'
+check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan reckons" && of_plan 0 --budget.cost="\$3"'
+check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
+
+# two experts: each right on its half, which the inputs tell; or do not
+cat >"$DIR/experts.jsonl" <<'EOR'
+{"match": "Expert left.", "content": "[[ ## answer ## ]]\nleft\n\n[[ ## completed ## ]]"}
+{"match": "Expert right.", "content": "[[ ## answer ## ]]\nright\n\n[[ ## completed ## ]]"}
+EOR
+stop_mock
+start_mock --rule "script:$DIR/experts.jsonl"
+for i in $(seq 120); do
+	case $((i % 2)) in 0) kind="which river flows through town $i" side=left ;; 1) kind="name a metal that melts below $i" side=right ;; esac
+	echo "{\"question\": \"$kind\", \"answer\": \"$side\"}" >>"$DIR/told.jsonl"
+	case $((i * i * 7 / 5 % 2)) in 0) side=left ;; 1) side=right ;; esac
+	echo "{\"question\": \"which river flows through town $i\", \"answer\": \"$side\"}" >>"$DIR/untold.jsonl"
+done
+for side in left right; do
+	job $side predict
+	sed -i "s/Member $side/Expert $side/" "$DIR/$side.json"
+	cp "$DIR/rows.jsonl" "$DIR/rows-$side.jsonl"
+	"$PROGRAM" compile "$DIR/$side.json" >/dev/null 2>"$DIR/err" && cp "$DIR/out-$side/program.json" "$DIR/p-$side.json"
+done
+FILES='"p-left.json", "p-right.json"'
+experts() { # experts ROWS OUT KEYS: the files together, chosen by the first 80 rows and scored on the other 40
+	cat >"$DIR/experts.json" <<-EOF
+		{"program": {"predict": "question -> answer"}, "trainset": "$1.jsonl", "valset_size": 79, "testset_size": 40, "inputs": ["question"], "metric": "exact_match",
+		 "optimizer": {"name": "ensemble", "members": [$FILES], $3}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "out": "$2"}
+	EOF
+	run 0 "$PROGRAM" compile "$DIR/experts.json" --cache="$DIR/answers"
+}
+check "two experts: one member for each input" experts told told '"reduce": "best_per_input"'
+check "its guard takes it" [ "$(json chosen "$DIR/out")" = best_per_input ]
+check "it gains at least 10 points on other examples, at one call a use" eval '[ "$(json ensemble.testset.calls_a_use "$DIR/out")" = 1 ] && [ "$(json ensemble.testset.single.score "$DIR/out")" = 0.5 ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
+post /reset >/dev/null
+check "eval of it makes no call" eval 'run 0 "$PROGRAM" eval "$DIR/experts.json" --program="$DIR/told/program.json" --cache="$DIR/answers" && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(stat_of requests)" = 0 ]'
+check "program.json and ensemble.json are the committee, loadable" cmp -s "$DIR/told/program.json" "$DIR/told/ensemble.json"
+check "where the inputs do not tell: refused" eval 'experts untold untold "\"reduce\": \"best_per_input\"" && [ "$(json chosen "$DIR/out")" = "best single" ] && [ -f "$DIR/untold/ensemble.json" ]'
+check "a committee of the two is refused as well" eval 'experts untold voted "\"size\": 3" && [ "$(json chosen "$DIR/out")" = "best single" ]'
+check "without the guard it is the program" eval 'experts untold forced "\"select\": \"top_k\", \"size\": 2, \"guard\": false" && [ "$(json chosen "$DIR/out")" = committee ] && grep -q "programs\[1\]" "$DIR/forced/program.json"'
+sed -i 's/"valset_size": 79/"valset_size": 29/; s/"out": "[a-z]*"/"out": "few"/; s/"guard": false/"guard": true/' "$DIR/experts.json"
+check "29 examples are too few for a committee, which is said" eval 'run 0 "$PROGRAM" compile "$DIR/experts.json" && said "29 validation examples are usable, and 30 are needed" && [ ! -f "$DIR/few/ensemble.json" ]'
+# twins: eight programs that are right on the same inputs and give the same wrong answers (bench_ensemble.c's family of that name)
+awk -v rows="$DIR/twins.jsonl" -v rule="$DIR/twins-rule.jsonl" '
+function draw() { seed = (16807 * seed) % 2147483647; return seed / 2147483647 }
+function normal() { return sqrt(-2 * log(draw())) * cos(6.283185307 * draw()) }
+BEGIN {
+	seed = 3
+	split("river town lake harbour,metal acid salt oxide,novel poet verse drama,goal team match referee", words, ",")
+	for (m = 1; m <= 8; m++) { level = -.3 + .35 * normal(); for (t = 1; t <= 4; t++) able[m, t] = level + .12 * normal() }
+	for (i = 1; i <= 120; i++) {
+		t = 1 + int(4 * draw()); hard = normal(); common = normal(); trap = 1 + int(13 * draw()); label = i % 14
+		printf "{\"question\": \"%s no. %d.\", \"answer\": \"class %d\"}\n", words[t], i, label >rows
+		for (m = 1; m <= 8; m++) {
+			wrong = draw() < .9 ? trap : 1 + int(13 * draw())
+			right = able[m, t] - hard + sqrt(.8) * common + sqrt(.2) * normal() > 0
+			printf "{\"match\": \"Expert t%d.\", \"and\": \"no. %d.\", \"content\": \"[[ ## answer ## ]]\\nclass %d\\n\\n[[ ## completed ## ]]\"}\n", m, i, (label + (right ? 0 : wrong)) % 14 >rule
+		}
+	}
+}'
+stop_mock
+start_mock --rule "script:$DIR/twins-rule.jsonl"
+for m in 1 2 3 4 5 6 7 8; do sed "s/Expert left/Expert t$m/" "$DIR/p-left.json" >"$DIR/p-t$m.json"; done
+FILES='"p-t1.json", "p-t2.json", "p-t3.json", "p-t4.json", "p-t5.json", "p-t6.json", "p-t7.json", "p-t8.json"'
+check "twins: one member for each input is refused" eval 'experts twins twins "\"reduce\": \"best_per_input\"" && [ "$(json chosen "$DIR/out")" = "best single" ] && [ "$(json ensemble.guard.verdict "$DIR/out")" = noise ]'
+check "and forecast: they are right on the same inputs, and wrong alike" said "a committee has little to add"
+check "so is a committee of them" eval 'experts twins voted-twins "\"size\": 5" && [ "$(json chosen "$DIR/out")" = "best single" ]'
+check "finished, it prints the same last line" eval 'compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" && cmp -s "$DIR/out" "$DIR/last"'
+
+# ---- models of their own: one program asked of two servers, each right on its half ----
+one_answer() { # one_answer TEXT: a server that says it always
+	printf '{"match": "", "content": "[[ ## answer ## ]]\\n%s\\n\\n[[ ## completed ## ]]"}\n' "$1" >"$DIR/$1-rule.jsonl"
+	start_mock --rule "script:$DIR/$1-rule.jsonl"
+}
+stop_mock
+one_answer right
+RIGHT="{\"model\": \"hosted_vllm/right\", \"api_base\": \"$MOCK_URL\", \"temperature\": 0.5}"
+RIGHT_PID=$MOCK_PID
+one_answer left
+K0='"name": "labeled_few_shot", "k": 0'
+two() { # two CODE LMS OF OPTION...: compiled
+	code=$1
+	cat >"$DIR/two.json" <<-EOF
+		{"program": {"predict": "question -> answer"}, "trainset": "told.jsonl", "valset_size": 79, "testset_size": 40, "inputs": ["question"], "metric": "exact_match",
+		 "optimizer": {"name": "ensemble", "of": $3, "reduce": "best_per_input"}, "lm": {"model": "hosted_vllm/left", "api_base": "$MOCK_URL"}, "lms": $2}
+	EOF
+	shift 3
+	run "$code" "$PROGRAM" compile "$DIR/two.json" --cache="$DIR/answers-two" --out="$DIR/two" "$@"
+}
+of_two() { run "$1" "$PROGRAM" eval "$DIR/two.json" --program="$DIR/$2" --cache="$DIR/answers-two" --out="$DIR/of-two"; } # of_two CODE FILE: its score
+check "one program of two models is two members" eval 'two 0 "{\"other\": $RIGHT}" "[{$K0}, {$K0, \"lm\": \"other\"}]" --budget.calls=1000 && [ "$(json chosen "$DIR/out")" = best_per_input ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
+check "each input is asked of its model; scored before, without a call" eval 'of_two 0 two/program.json && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(json calls "$DIR/out")" = 0 ]'
+check "a member's file names its model, which is asked" eval '[ "$(json metadata.dspy_mpi.role "$DIR/two/members/2/program.json")" = other ] && [ "$(json metadata.dspy_mpi.model "$DIR/two/members/2/program.json")" = hosted_vllm/right ] && kill $RIGHT_PID && run 69 "$PROGRAM" eval "$DIR/two.json" --program="$DIR/two/members/2/program.json" --out="$DIR/of-two" --lms="{\"other\": ${RIGHT%\}}, \"num_retries\": 0, \"outage\": 1}}"'
+"$PROGRAM" ensemble "$DIR/two/members/2/program.json" "$DIR/two/members/1/program.json" "$DIR/two/members/2/program.json" >"$DIR/of-files.json" 2>"$DIR/err"
+check "an ensemble of such files has the models, too" eval 'of_two 0 of-files.json && [ "$(json testset.score "$DIR/out")" = 0.5 ] && [ "$(json calls "$DIR/out")" = 0 ] && [ "$(json metadata.dspy_mpi.ensemble.roles "$DIR/of-files.json" | tr -d " \n")" = "[\"other\",null,\"other\"]" ]'
+check "show has them for DSPy" eval 'run 0 "$PROGRAM" show "$DIR/two/program.json" && grep -qF "ensemble.programs[1].set_lm(dspy.LM('"'hosted_vllm/right'"', temperature=0.5))" "$DIR/out"'
+check "without that model it is not run" eval 'run 78 "$PROGRAM" run "$DIR/two/program.json" --input question=q && said "lms.other: give that model"'
+check "a model that no member asks is refused, and one that is not there" eval 'two 78 "{\"other\": $RIGHT}" "[{$K0}]" && said "no member asks this model" && two 78 "{\"other\": $RIGHT}" "[{$K0, \"lm\": \"other\"}, {$K0, \"lm\": \"another\"}]" && said "the job has no model lms.another"'

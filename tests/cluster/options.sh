@@ -26,6 +26,7 @@ END
 sed 's/"optimizer": {[^}]*}, //' job.json >bare.json
 printf 'sk-from-a-file\n' >key && chmod 600 key
 printf '{"program": {"steps": [{"name": "a", "predict": "question -> answer"}]}}' >steps.json
+"$MOCK" --make-data 40 3 9000 >"$DIR/many.jsonl"
 "$PROGRAM" compile job.json --out=first >/dev/null 2>&1
 "$PROGRAM" compile job.json --out=labeled --optimizer=labeled_few_shot >/dev/null 2>&1
 
@@ -77,6 +78,7 @@ lasts() {
 C="compile job.json" RS="compile job.json --optimizer=BootstrapRS --optimizer.num_candidate_programs=1" E="eval bare.json"
 BOTH="ensemble first/program.json labeled/program.json"
 MI="compile job.json --optimizer={\"name\":\"mipro_v2\"}" # without a blank: see cuts at blanks
+EN="compile bare.json --optimizer={\"name\":\"ensemble\",\"of\":\"bootstrap_few_shot\",\"k\":2} --valset=many.jsonl"
 MINE="compile job.json --optimizer={\"name\":\"mipro_v2\",\"auto\":null,\"num_candidates\":3,\"num_trials\":4,\"minibatch_size\":6}"
 row() {
 	case $1 in
@@ -118,6 +120,15 @@ row() {
 	optimizer.race_alpha) changes says $RS --optimizer.race=true -- --$1=0.3 && exits 64 "only race = true reads it" $RS --$1=0.3 ;;
 	optimizer.labeled_sample) changes asks $RS -- --$1=false ;;
 	optimizer.restrict) changes asks $RS -- '--optimizer.restrict=[-3]' ;;
+	# the ensemble's
+	optimizer.of) changes demos $EN -- --$1=labeled_few_shot ;;
+	optimizer.members) changes says $EN -- --$1=first/program.json ;;
+	optimizer.from) changes says $EN -- --$1=labeled ;;
+	optimizer.size) changes says $EN -- --$1=3 ;;
+	optimizer.reduce) changes says $EN -- --$1=best_per_input ;;
+	optimizer.field) exits 78 'no output' $EN --$1=nonesuch ;;
+	optimizer.select) exits 64 'never gained' $EN --$1=all ;;
+	optimizer.guard) changes says $EN -- --$1=false ;;
 	# MIPROv2's
 	optimizer.auto) changes asks $MI -- --$1=medium ;;
 	optimizer.num_candidates | optimizer.num_trials) changes asks $MINE -- --$1=5 ;;

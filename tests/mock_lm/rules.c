@@ -400,7 +400,8 @@ static void answer_stand_in(const mock_request *r, mock_reply *out)
     free(messages);
 }
 
-/* ---- scripts: {"match": ..., "content": ..., "finish_reason": ..., "status": ...} a line ---- */
+/* ---- scripts: {"match": ..., "and": ..., "content": ..., "finish_reason": ..., "status": ...} a
+ * line ---- */
 
 static char *text_at(const cJSON *o, const char *key, const char *otherwise)
 {
@@ -421,8 +422,8 @@ static bool load_script(mock_rule *rule, const char *path)
         good = cJSON_IsObject(o);
         rule->lines = dm_grow(rule->lines, rule->n_lines + 1, sizeof *rule->lines);
         rule->lines[rule->n_lines++] =
-            (struct mock_line){text_at(o, "match", ""), text_at(o, "content", ""),
-                               text_at(o, "finish_reason", "stop"),
+            (struct mock_line){text_at(o, "match", ""), text_at(o, "and", ""),
+                               text_at(o, "content", ""), text_at(o, "finish_reason", "stop"),
                                cJSON_IsNumber(status) ? status->valueint : 200};
         cJSON_Delete(o);
     }
@@ -445,6 +446,7 @@ void mock_rule_free(mock_rule *rule)
 {
     for (size_t i = 0; i < rule->n_lines; i++) {
         free(rule->lines[i].match);
+        free(rule->lines[i].and);
         free(rule->lines[i].content);
         free(rule->lines[i].finish);
     }
@@ -489,10 +491,15 @@ bool mock_rule_parse(mock_rule *rule, char *text)
     return good;
 }
 
+static bool stands_in(const char *text, const mock_request *r)
+{
+    return strstr(r->user, text) || strstr(r->system, text);
+}
+
 static int answer_script(const mock_rule *rule, const mock_request *r, mock_reply *out)
 {
     for (size_t i = 0; i < rule->n_lines; i++)
-        if (strstr(r->user, rule->lines[i].match) || strstr(r->system, rule->lines[i].match)) {
+        if (stands_in(rule->lines[i].match, r) && stands_in(rule->lines[i].and, r)) {
             dm_buf_text(&out->content, rule->lines[i].content);
             out->finish = rule->lines[i].finish;
             return rule->lines[i].status;

@@ -33,7 +33,7 @@ typedef struct mock_rule {
     uint64_t seed;
     int base, mix; /* of the planted world, per mille */
     struct mock_line {
-        char *match, *content, *finish;
+        char *match, *and, *content, *finish;
         int status;
     } * lines; /* of a script */
     size_t n_lines;
@@ -45,8 +45,9 @@ void mock_request_free(mock_request *r);
 
 void mock_rule_init(mock_rule *rule); /* echo */
 /* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M, stand-in) or script:FILE,
- * JSON Lines of {"match", "content", "finish_reason", "status"}, the first line whose match is part
- * of the system message or of the last one. The text is kept and written to. False: said on stderr.
+ * JSON Lines of {"match", "and", "content", "finish_reason", "status"}, the first line whose match
+ * is part of the system message or of the last one, and whose "and", too. The text is kept and
+ * written to. False: said on stderr.
  */
 bool mock_rule_parse(mock_rule *rule, char *text);
 void mock_rule_free(mock_rule *rule);

@@ -21,6 +21,10 @@ static size_t size_of(const dm_param *p)
         return sizeof(dm_ints);
     case DM_PARAM_FILE:
         return sizeof(dm_param_file);
+    case DM_PARAM_PROGRAMS:
+        return sizeof(dm_param_programs);
+    case DM_PARAM_OPTIMIZERS:
+        return sizeof(dm_param_optimizers);
     case DM_PARAM_OWN:
         break;
     }
@@ -117,7 +121,7 @@ Test(optimizers, refusals)
         const char *text, *says;
     } rows[] = {
         {"\"gepa\"", "there are labeled_few_shot, bootstrap_few_shot, "
-                     "bootstrap_few_shot_with_random_search and mipro_v2"},
+                     "bootstrap_few_shot_with_random_search, mipro_v2 and ensemble"},
         {"\"bootstrap_few_shots\"", "did you mean \"bootstrap_few_shot\"?"},
         {"{\"k\": 3}", "needs a name"},
         {"{\"name\": \"mipro_v2\", \"k\": 3}", "optimizer.k: mipro_v2 does not read it"},
@@ -130,6 +134,27 @@ Test(optimizers, refusals)
         {"{\"name\": \"labeled_few_shot\", \"k\": -1}", "a whole number from 0 on"},
         {"{\"name\": \"BootstrapRS\", \"restrict\": 3}", "a list of whole numbers from -3 on"},
         {"{\"name\": \"BootstrapRS\", \"race\": true, \"stop_at_score\": 90}", "race"},
+        {"{\"name\": \"ensemble\", \"k\": 3}", "`of` is missing"},
+        {"{\"name\": \"ensemble\", \"of\": \"ensemble\"}", "list what it holds"},
+        {"{\"name\": \"ensemble\", \"of\": []}", "1 to 64 optimizers"},
+        {"{\"name\": \"ensemble\", \"of\": [\"mipro_v2\", {\"name\": \"mipro_v2\", \"autoo\": 1}]}",
+         "optimizer.of[1].autoo: unknown key; did you mean \"auto\"?"},
+        {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"lms\": {}}}",
+         "names one of the job's models"},
+        {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"proposals\": \"p.json\"}}",
+         "a file is not read for one member"},
+        {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"num_threads\": 4}}",
+         "beside `of`"},
+        {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"rows\": [5, 5]}}",
+         "a whole number from 6 to"},
+        {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"module\": \"react\"}}",
+         "predict or chain_of_thought"},
+        {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"reduce\": \"weighted\"}",
+         "never gained"},
+        {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"reduce\": \"cascade\"}", "never gained"},
+        {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"select\": \"all\"}", "never gained"},
+        {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"reduce\": \"unanimous\"}",
+         "give \"guard\": false"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_arena *a = dm_arena_new(0);
@@ -149,7 +174,7 @@ Test(optimizers, refusals)
 Test(optimizers, phases)
 {
     static const char *const names[] = {"", "bootstrap", "bootstrap search",
-                                        "bootstrap propose search"};
+                                        "bootstrap propose search", "committee"};
     world w = world_new(ONE_PREDICTOR);
     for (size_t i = 0; i < dm_n_optimizers; i++) {
         const dm_optimizer *o = dm_optimizers[i];

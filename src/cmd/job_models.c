@@ -1,0 +1,146 @@
+#include "cmd/job_models.h"
+
+#include <string.h>
+
+/* DSPy's name for concurrency, put into a model that does not say it. */
+static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm_error *err)
+{
+    if (!threads->v || threads->v->kind == DM_NULL || !model->v)
+        return DM_OK;
+    const dm_value *old = dm_value_get(model->v, "concurrency");
+    if (old && !dm_value_equal(old, threads->v))
+        return dm_at_fail(threads, err, "%s.concurrency is the same setting and says otherwise",
+                          model->path);
+    dm_value *d = dm_value_dict(a);
+    if (model->v->kind == DM_DICT)
+        d = dm_value_copy(a, model->v);
+    else
+        dm_value_set(a, d, DM_STR("model"), model->v);
+    dm_value_set(a, d, DM_STR("concurrency"), threads->v);
+    model->v = d;
+    return DM_OK;
+}
+
+bool dm_job_asks_role(const dm_job *job, int role)
+{
+    if (role >= DM_OWN) /* that one asks them was seen when they were named */
+        return (size_t)(role - DM_OWN) < job->own.n;
+    return role == DM_TASK || !job->optimizer || (dm_roles_of(job->optimizer) >> role & 1);
+}
+
+static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
+{
+    int first = 0;
+    while (first < role && job->setup.lm[first] != at->v)
+        first++;
+    const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
+    if (!c)
+        return err->status;
+    if (role == DM_TASK) {
+        job->model = c->model;
+        job->concurrency = c->concurrency;
+    }
+    job->stand_in |= dm_job_asks_role(job, role) && dm_lm_in_process(c);
+    job->setup.lm[role] = at->v;
+    job->setup.model[role] = c;
+    return DM_OK;
+}
+
+static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
+
+/* Whether the program file has members or is a program that asks it. */
+static bool file_asks(const dm_job *job, dm_str name)
+{
+    bool asks = job->lm.p && dm_str_eq(job->lm, name);
+    for (size_t k = 0; job->ensemble && job->ensemble->lm && k < job->ensemble->n; k++)
+        asks |= job->ensemble->lm[k].p && dm_str_eq(job->ensemble->lm[k], name);
+    return asks;
+}
+
+/* Models of other names than the roles': somebody asks them, or they are refused. Of the job behind
+ * a program file (run, show) they may be another program's. */
+static dm_status read_own_names(const dm_at *lms, bool behind_a_file, dm_job *job, dm_error *err)
+{
+    const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
+    for (int i = 0; i < DM_OWN; i++)
+        job->own.given[i] = lms->v && dm_value_get(lms->v, roles[i]);
+    if (!lms->v || lms->v->kind != DM_DICT)
+        return dm_get_known(lms, roles, DM_OWN, err);
+    for (size_t i = 0; i < lms->v->n; i++) {
+        dm_str name = lms->v->members[i].key;
+        dm_at at = dm_at_key(lms, name.p);
+        size_t r = 0;
+        while (r < DM_OWN && !dm_str_is(name, roles[r]))
+            r++;
+        if (r < DM_OWN)
+            continue;
+        bool asked = file_asks(job, name) || behind_a_file;
+        if (!asked && !(o && o->asks))
+            return dm_get_known(lms, roles, DM_OWN, err);
+        if (!asked && !o->asks(job->optimizer, name))
+            return dm_at_fail(&at, err, "no member asks this model (`lm`): leave it out");
+        if (job->own.n == DM_OWN_ROLES)
+            return dm_at_fail(&at, err, "more than %d models beside those of the roles",
+                              DM_OWN_ROLES);
+        job->own.name[job->own.n++] = name.p;
+    }
+    return DM_OK;
+}
+
+/* Each member's model; the job has to have it. */
+static dm_status find_models(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    dm_str missing;
+    dm_ensemble *e = (dm_ensemble *)(uintptr_t)job->ensemble;
+    if (!e || dm_ensemble_find_models(a, e, &job->own, &missing))
+        return DM_OK;
+    return dm_at_fail(root, err, "the ensemble has members that ask lms.%.*s: give that model",
+                      DM_STR_ARG(missing));
+}
+
+static dm_at at_of_role(const dm_at *lms, int role, const dm_job *job)
+{
+    if (role < DM_OWN)
+        return dm_at_key(lms, roles[role]);
+    size_t i = (size_t)(role - DM_OWN);
+    return i < job->own.n ? dm_at_key(lms, job->own.name[i]) : (dm_at){.v = NULL};
+}
+
+dm_status dm_job_read_models(dm_arena *a, const dm_at *root, dm_job_wants wants, dm_job *job,
+                             dm_error *err)
+{
+    dm_at lm = dm_at_key(root, "lm"), lms = dm_at_key(root, "lms"),
+          optimizer = dm_at_key(root, "optimizer");
+    dm_at threads = dm_at_key(&optimizer, "num_threads"), task = dm_at_key(&lms, "task");
+    dm_status st = read_own_names(&lms, !wants.data, job, err);
+    if (wants.optimizer)
+        job->lm = (dm_str){NULL, 0}; /* the start of a compilation, whose model is the job's */
+    if (st == DM_OK && job->lm.p && dm_at_key(&lms, job->lm.p).v)
+        task = dm_at_key(&lms, job->lm.p);
+    if (st == DM_OK)
+        st = add_threads(a, &threads, task.v ? &task : &lm, err);
+    if (st == DM_OK && !task.v && !lm.v)
+        st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-4o-mini\"");
+    for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
+        dm_at role = at_of_role(&lms, i, job);
+        if (role.v && !dm_job_asks_role(job, i))
+            return dm_at_fail(&role, err, "%s asks no model of this role: leave it out",
+                              job->optimizer->class->name);
+        if (i == DM_TASK || !role.v)
+            role = task.v && (i == DM_TASK || !lm.v) ? task : lm;
+        st = read_role(a, &role, i, job, err);
+    }
+    if (st == DM_OK)
+        st = find_models(a, root, job, err);
+    return st;
+}
+
+const char *dm_job_role_name(const dm_job *job, int role)
+{
+    return role < DM_OWN ? dm_role_name((dm_role)role) : job->own.name[role - DM_OWN];
+}
+
+int dm_job_roles(const dm_job *job)
+{
+    return DM_OWN + (int)job->own.n;
+}
