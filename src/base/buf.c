@@ -79,11 +79,18 @@ char *dm_buf_room(dm_buf *b, size_t n)
     return b->data + b->len;
 }
 
+/* Whether they go into what is there already, the 0 behind them too: most additions do. */
+static bool has_room(const dm_buf *b, size_t n)
+{
+    return !b->full && n < b->cap - b->len && n <= b->max - b->len;
+}
+
 void dm_buf_add(dm_buf *b, const void *p, size_t n)
 {
-    char *to = dm_buf_room(b, n);
+    char *to = has_room(b, n) ? b->data + b->len : dm_buf_room(b, n);
     if (!to)
         return;
+    to[n] = 0;
     if (n)
         memcpy(to, p, n);
     b->len += n;
@@ -101,7 +108,12 @@ void dm_buf_text(dm_buf *b, const char *s)
 
 void dm_buf_char(dm_buf *b, char c)
 {
-    dm_buf_add(b, &c, 1);
+    if (!has_room(b, 1)) {
+        dm_buf_add(b, &c, 1);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = 0;
 }
 
 void dm_buf_printf(dm_buf *b, const char *fmt, ...)

@@ -1,61 +1,23 @@
 /* SHA-256 by FIPS 180-4; CRC-32C (Castagnoli) by RFC 3720. */
 #include "base/hash.h"
+#include "base/sha256.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
-static const uint32_t K[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-static uint32_t ror32(uint32_t x, int n)
+/* Whoever is first finds out what the processor can do; several may. */
+static void blocks256(uint32_t h[8], const uint8_t *p, size_t n)
 {
-    return (x >> n) | (x << (32 - n));
-}
-
-/* A round changes two of the eight words; kw is the constant and the word of the message. */
-static inline void round256(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f,
-                            uint32_t g, uint32_t *h, uint32_t kw)
-{
-    uint32_t t = *h + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + (g ^ (e & (f ^ g))) + kw;
-    *d += t;
-    *h = t + (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + ((a & b) | (c & (a | b)));
-}
-
-/* The eight words stay where they are and their names turn: moving them is most of the time. */
-static void block256(uint32_t h[8], const uint8_t *p)
-{
-    uint32_t w[64];
-    for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
-               (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
-    for (int i = 16; i < 64; i++) {
-        uint32_t s0 = ror32(w[i - 15], 7) ^ ror32(w[i - 15], 18) ^ (w[i - 15] >> 3);
-        uint32_t s1 = ror32(w[i - 2], 17) ^ ror32(w[i - 2], 19) ^ (w[i - 2] >> 10);
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+    static _Atomic(dm_sha256_blocks *) best;
+    dm_sha256_blocks *blocks = atomic_load_explicit(&best, memory_order_relaxed);
+    if (!blocks) {
+        blocks = dm_sha256_in_silicon();
+        if (!blocks)
+            blocks = dm_sha256_in_c;
+        atomic_store_explicit(&best, blocks, memory_order_relaxed);
     }
-    for (int i = 0; i < 64; i++)
-        w[i] += K[i];
-    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
-    for (int i = 0; i < 64; i += 8) {
-        round256(a, b, c, &d, e, f, g, &k, w[i]);
-        round256(k, a, b, &c, d, e, f, &g, w[i + 1]);
-        round256(g, k, a, &b, c, d, e, &f, w[i + 2]);
-        round256(f, g, k, &a, b, c, d, &e, w[i + 3]);
-        round256(e, f, g, &k, a, b, c, &d, w[i + 4]);
-        round256(d, e, f, &g, k, a, b, &c, w[i + 5]);
-        round256(c, d, e, &f, g, k, a, &b, w[i + 6]);
-        round256(b, c, d, &e, f, g, k, &a, w[i + 7]);
-    }
-    uint32_t v[8] = {a, b, c, d, e, f, g, k};
-    for (int i = 0; i < 8; i++)
-        h[i] += v[i];
+    blocks(h, p, n);
 }
 
 void dm_sha256_init(dm_sha256 *s)
@@ -79,25 +41,34 @@ void dm_sha256_add(dm_sha256 *s, const void *data, size_t n)
         n -= part;
         if (used + part < 64)
             return;
-        block256(s->h, s->block);
+        blocks256(s->h, s->block, 1);
     }
-    for (; n >= 64; p += 64, n -= 64)
-        block256(s->h, p);
-    if (n)
-        memcpy(s->block, p, n);
+    if (n >= 64)
+        blocks256(s->h, p, n / 64);
+    if (n % 64)
+        memcpy(s->block, p + n - n % 64, n % 64);
 }
 
 dm_hash dm_sha256_end(dm_sha256 *s)
 {
+    size_t used = s->n % 64;
     uint64_t bits = 8 * s->n;
-    uint8_t pad[72] = {0x80}, length[8];
     dm_hash out;
+    s->block[used++] = 0x80;
+    memset(s->block + used, 0, 64 - used);
+    if (used > 56) { /* no room for the length */
+        blocks256(s->h, s->block, 1);
+        memset(s->block, 0, 56);
+    }
     for (int i = 0; i < 8; i++)
-        length[i] = (uint8_t)(bits >> (56 - 8 * i));
-    dm_sha256_add(s, pad, 1 + (119 - s->n % 64) % 64);
-    dm_sha256_add(s, length, 8);
-    for (int i = 0; i < 32; i++)
-        out.b[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+        s->block[56 + i] = (uint8_t)(bits >> (56 - 8 * i));
+    blocks256(s->h, s->block, 1);
+    for (int i = 0; i < 8; i++) {
+        out.b[4 * i] = (uint8_t)(s->h[i] >> 24);
+        out.b[4 * i + 1] = (uint8_t)(s->h[i] >> 16);
+        out.b[4 * i + 2] = (uint8_t)(s->h[i] >> 8);
+        out.b[4 * i + 3] = (uint8_t)s->h[i];
+    }
     return out;
 }
 

@@ -162,7 +162,7 @@ void *dm_arena_room(dm_arena *a, void *p, size_t n, size_t *cap, size_t size)
 {
     if (n < *cap)
         return p;
-    *cap = *cap ? 2 * *cap : 2;
+    *cap = *cap ? 2 * *cap : 4;
     void *more = dm_arena_alloc_n(a, *cap, size);
     if (n)
         memcpy(more, p, n * size);

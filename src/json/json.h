@@ -19,7 +19,7 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
 
 /* What a server sent, read as Python's json.loads reads bytes: UTF-8, UTF-16 or UTF-32, with or
  * without a byte order mark. Surrogates that are not paired, which Python keeps and no UTF-8 can
- * hold, become U+FFFD; all other bytes that are no text are an error. */
+ * hold, become U+FFFD; all other bytes that are no text are an error. Values know no column. */
 dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err) DM_MUST_USE;
 /* The first half of it: *text is valid UTF-8, and bytes themselves where they are that already. */
 dm_status dm_json_decode(dm_arena *a, dm_str bytes, dm_str *text, dm_error *err) DM_MUST_USE;

@@ -16,6 +16,7 @@ typedef struct reader {
     bool failed;
     bool halves; /* an unpaired surrogate is U+FFFD */
     bool valid;  /* the text is known to be UTF-8 */
+    bool counts; /* values are to say in which column they stand */
 } reader;
 
 /* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
@@ -42,6 +43,8 @@ static dm_value *fail(reader *r, const char *what)
 static void skip_space(reader *r)
 {
     for (; r->p < r->end; r->p++) {
+        if ((unsigned char)*r->p > ' ')
+            return;
         if (*r->p == '\n') {
             r->line++;
             r->line_start = r->p + 1;
@@ -316,6 +319,8 @@ static dm_value *read_plain(reader *r)
             return NULL;
         return dm_value_string_kept(r->arena, s);
     }
+    if (*r->p >= '0' && *r->p <= '9')
+        return read_number(r);
     if (word(r, "true"))
         return dm_value_bool(r->arena, true);
     if (word(r, "false"))
@@ -336,7 +341,7 @@ static dm_value *read_value(reader *r)
     skip_space(r);
     if (r->p >= r->end)
         return fail(r, "the text ends where a value is due");
-    uint32_t line = r->line, column = column_of(r, r->p);
+    uint32_t line = r->line, column = r->counts ? column_of(r, r->p) : 0;
     dm_value *v;
     if (*r->p == '[' || *r->p == '{') {
         if (r->depth >= DM_JSON_DEPTH)
@@ -361,7 +366,8 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
                 .end = rest->p + rest->n,
                 .line_start = rest->p,
                 .line = *line,
-                .err = err};
+                .err = err,
+                .counts = true};
     dm_value *v = read_value(&r);
     *line = r.line;
     *rest = (dm_str){r.p, (size_t)(r.end - r.p)};
@@ -379,7 +385,8 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *er
                 .line = 1,
                 .err = err,
                 .halves = decoded,
-                .valid = decoded};
+                .valid = decoded,
+                .counts = !decoded};
     dm_value *v = read_value(&r);
     if (!v)
         return NULL;

@@ -144,7 +144,7 @@ static size_t place_of(const dm_value *dict, dm_str key)
     if (dict->slots)
         return (size_t)dict->index[slot_of(dict, key)] - 1;
     for (size_t i = 0; i < dict->n; i++)
-        if (dm_str_eq(dict->members[i].key, key))
+        if (dict->members[i].key.n == key.n && dm_str_eq(dict->members[i].key, key))
             return i;
     return SIZE_MAX;
 }

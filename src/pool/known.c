@@ -170,6 +170,20 @@ static void wait_for(dm_pool *p, dm_asked *asked, const dm_asker *asker)
     dm_schedule_park(p, c);
 }
 
+/* False: it is not known. */
+static bool tell_known(dm_pool *p, uint32_t key, dm_cell *c, const dm_asker *w)
+{
+    dm_answer a;
+    if (p->keys[key].phase != DM_KEY_KNOWN)
+        return false;
+    dm_arena *arena = dm_arena_new(4096);
+    bool known = dm_key_read(p, key, arena, &a);
+    if (known)
+        tell_answer(p, c, w, &a);
+    dm_arena_free(arena);
+    return known;
+}
+
 /* Whether the request has failed, and its next go is not due. */
 static bool may_not_be_made(const dm_pool *p, const dm_tries *t)
 {
@@ -180,7 +194,6 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
 {
     dm_cell *c = p->cells[(uint32_t)task];
     const dm_asker w = {NULL, worker, task, call};
-    dm_answer a;
     if (task != dm_task_of((uint32_t)task, c) || !c->out || c->worker != worker || c->parked ||
         p->peers[worker].lost)
         return; /* late or twice */
@@ -191,12 +204,11 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
     uint32_t number = dm_key_of(p, c, key);
     if (p->keys[number].phase == DM_KEY_OPEN)
         dm_key_look_elsewhere(p, c, number);
-    dm_arena *arena = dm_arena_new(4096);
     dm_key *k = &p->keys[number];
     if (k->phase == DM_KEY_ASKED) {
         wait_for(p, k->u.asked, &w);
-    } else if (k->phase == DM_KEY_KNOWN && dm_key_read(p, number, arena, &a)) {
-        tell_answer(p, c, &w, &a);
+    } else if (tell_known(p, number, c, &w)) {
+        ;
     } else if (p->setup->offline) {
         dm_pool_fail(
             p, DM_E_MODEL,
@@ -208,7 +220,6 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
     } else {
         begin_asking(p, number, &w);
     }
-    dm_arena_free(arena);
 }
 
 /* ---- what came of it ---- */

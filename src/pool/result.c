@@ -24,15 +24,19 @@ void dm_read_how(dm_reader *r, dm_work *out)
     out->temperature = temperature < 0 ? NAN : temperature;
 }
 
+/* The last four are 0 for most calls, and need not be there. */
 void dm_write_usage(dm_writer *w, const dm_usage *u)
 {
-    dm_write_array(w, 10);
+    bool all = u->untold || u->odd || u->written || u->reasoning;
+    dm_write_array(w, all ? 10 : 6);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
     dm_write_int(w, u->completion);
     dm_write_int(w, u->cached);
     dm_write_int(w, u->retries);
+    if (!all)
+        return;
     dm_write_int(w, u->untold);
     dm_write_int(w, u->odd);
     dm_write_int(w, u->written);
@@ -49,7 +53,7 @@ dm_usage dm_read_usage(dm_reader *r)
     u.completion = dm_read_int(&in);
     u.cached = dm_read_int(&in);
     u.retries = dm_read_int(&in);
-    if (in.at < in.n) /* journals of before have none */
+    if (in.at < in.n)
         u.untold = dm_read_int(&in);
     if (in.at < in.n)
         u.odd = dm_read_int(&in);

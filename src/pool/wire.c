@@ -256,9 +256,18 @@ bool dm_wire_get_found(dm_wire_message *m, dm_reader *list)
 
 /* ---- RESULTS ---- */
 
+/* Most results come of calls that were told with their answers. */
+static bool has_usage(const dm_wire_item *it)
+{
+    static const dm_usage nothing;
+    return memcmp(&it->usage, &nothing, sizeof nothing) != 0;
+}
+
 void dm_wire_add_item(dm_wire_list *l, const dm_wire_item *it)
 {
-    dm_writer w = add(l, it->kind == DM_ITEM_ANSWER ? 5 : 4);
+    bool usage = it->kind == DM_ITEM_RESULT && has_usage(it);
+    size_t fields = it->kind == DM_ITEM_ANSWER ? 5 : it->kind == DM_ITEM_RESULT ? 3 + usage : 4;
+    dm_writer w = add(l, fields);
     dm_write_int(&w, it->kind);
     dm_write_int(&w, it->task);
     switch (it->kind) {
@@ -269,7 +278,8 @@ void dm_wire_add_item(dm_wire_list *l, const dm_wire_item *it)
         break;
     case DM_ITEM_RESULT:
         dm_write_str(&w, it->result);
-        dm_write_usage(&w, &it->usage);
+        if (usage)
+            dm_write_usage(&w, &it->usage);
         break;
     case DM_ITEM_FIND:
         dm_write_hash(&w, &it->key);
@@ -296,7 +306,8 @@ bool dm_wire_next_item(dm_reader *list, dm_wire_item *out)
         break;
     case DM_ITEM_RESULT:
         out->result = dm_read_str(&in);
-        out->usage = dm_read_usage(&in);
+        if (in.at < in.n)
+            out->usage = dm_read_usage(&in);
         break;
     case DM_ITEM_FIND:
         out->key = dm_read_hash(&in);

@@ -142,7 +142,7 @@ bool dm_wire_same_build(dm_str build);
 
 typedef enum dm_item_kind {
     DM_ITEM_ANSWER, /* key, answer: what a model said */
-    DM_ITEM_RESULT, /* result, usage: the run has ended */
+    DM_ITEM_RESULT, /* result, usage unless it is none: the run has ended */
     DM_ITEM_FIND,   /* key, call: is the answer to this known? */
     DM_ITEM_KINDS
 } dm_item_kind;

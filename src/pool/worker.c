@@ -464,11 +464,23 @@ static void go_on(dm_worker *w, task *t)
     dm_run_found(t->run, t->call, NULL, t->odd);
 }
 
-/* A run that was found to be the one to ask has its place before those that have not begun. */
+/* Its run begins with the question whether others have asked the same, which takes no place. */
+static bool asks_first(const dm_worker *w, const task *t)
+{
+    return t && !t->asks_only && w->runner.known.scope[t->st->model];
+}
+
+/* What is ahead of the places asks as soon as it is here, so that no place is empty while its
+ * question travels. A run that was found to be the one to ask has its place before those that have
+ * not begun. */
 static bool start_runs(dm_worker *w)
 {
     bool any = false;
-    for (int m = 0; m < DM_ROLES && !w->draining; m++)
+    for (int m = 0; m < DM_ROLES && !w->draining; m++) {
+        for (; asks_first(w, w->queue[m].first); any = true) {
+            w->running[m]++;
+            start_run(w, w->queue[m].first);
+        }
         while ((w->may_ask[m] || w->queue[m].first) &&
                (w->running[m] < w->slots[m] || w->running[m] == 0)) {
             w->running[m]++;
@@ -478,6 +490,7 @@ static bool start_runs(dm_worker *w)
             else
                 start_run(w, w->queue[m].first);
         }
+    }
     return any;
 }
 

@@ -13,14 +13,27 @@ void dm_writer_init(dm_writer *w, dm_buf *out)
     msgpack_packer_init(&w->packer, out, append);
 }
 
+/* Most of what is written are small numbers, which are a byte (the format: github.com/msgpack,
+ * spec.md). */
+static void put_byte(dm_writer *w, unsigned byte)
+{
+    dm_buf_char(w->packer.data, (char)(unsigned char)byte);
+}
+
 void dm_write_array(dm_writer *w, size_t n)
 {
-    msgpack_pack_array(&w->packer, n);
+    if (n < 16)
+        put_byte(w, 0x90u | (unsigned)n);
+    else
+        msgpack_pack_array(&w->packer, n);
 }
 
 void dm_write_int(dm_writer *w, int64_t v)
 {
-    msgpack_pack_int64(&w->packer, v);
+    if (v >= 0 && v < 128)
+        put_byte(w, (unsigned)v);
+    else
+        msgpack_pack_int64(&w->packer, v);
 }
 
 void dm_write_double(dm_writer *w, double v)
@@ -30,20 +43,22 @@ void dm_write_double(dm_writer *w, double v)
 
 void dm_write_bool(dm_writer *w, bool v)
 {
-    if (v)
-        msgpack_pack_true(&w->packer);
-    else
-        msgpack_pack_false(&w->packer);
+    put_byte(w, v ? 0xc3 : 0xc2);
 }
 
 void dm_write_str(dm_writer *w, dm_str s)
 {
     if (!s.p) {
-        msgpack_pack_nil(&w->packer);
+        put_byte(w, 0xc0);
         return;
     }
-    msgpack_pack_bin(&w->packer, s.n);
-    msgpack_pack_bin_body(&w->packer, s.p, s.n);
+    if (s.n < 256) {
+        put_byte(w, 0xc4);
+        put_byte(w, (unsigned)s.n);
+    } else {
+        msgpack_pack_bin(&w->packer, s.n);
+    }
+    dm_buf_add(w->packer.data, s.p, s.n);
 }
 
 void dm_write_hash(dm_writer *w, const dm_hash *h)
@@ -59,8 +74,8 @@ static uint64_t big_endian(const char *p, size_t n)
     return v;
 }
 
-/* How many bytes of head and content an item has, and how many items follow that belong to it (the
- * format: github.com/msgpack, spec.md). False: its head is not whole, or it is no item. */
+/* How many bytes of head and content an item has, and how many items follow that belong to it.
+ * False: its head is not whole, or it is no item. */
 static bool item_size(const char *p, size_t left, uint64_t *size, uint64_t *items)
 {
     static const uint8_t number[] = {4, 8, 1, 2, 4, 8, 1, 2,
@@ -101,47 +116,52 @@ static bool item_size(const char *p, size_t left, uint64_t *size, uint64_t *item
     return true;
 }
 
-/* Whether the first object's items are all there: the unpacker takes memory for as many as an array
- * claims to have before it looks for them. */
-static bool is_whole(dm_str bytes)
+/* How many items the first object is made of; 0: they are not all there. The unpacker takes memory
+ * for as many as an array claims to have before it looks for them. */
+static uint64_t items_of(dm_str bytes)
 {
-    uint64_t wanted = 1, size, items;
+    uint64_t wanted = 1, size, items, n = 0;
     size_t at = 0;
-    while (wanted > 0) {
+    for (; wanted > 0; n++) {
         size_t left = bytes.n - at;
         if (left == 0 || !item_size(bytes.p + at, left, &size, &items) || size > left ||
             items > left - size)
-            return false;
+            return 0;
         at += (size_t)size;
         wanted += items - 1;
     }
-    return true;
+    return n;
 }
 
+/* In one piece of memory, as large as it has to be. */
 bool dm_record_open(dm_record *r, dm_str bytes, size_t *used, dm_reader *top)
 {
     size_t off = 0;
-    msgpack_unpacked_init(&r->unpacked);
+    msgpack_object whole;
+    msgpack_unpack_return rc = MSGPACK_UNPACK_PARSE_ERROR;
+    uint64_t n = items_of(bytes);
     r->bad = false;
     *top = (dm_reader){.bad = &r->bad};
-    msgpack_unpack_return rc = MSGPACK_UNPACK_PARSE_ERROR;
-    if (is_whole(bytes))
-        rc = msgpack_unpack_next(&r->unpacked, bytes.p, bytes.n, &off);
+    r->made = n > 0 && msgpack_zone_init(&r->zone, n * sizeof whole);
+    if (r->made)
+        rc = msgpack_unpack(bytes.p, bytes.n, &off, &r->zone, &whole);
     if ((rc != MSGPACK_UNPACK_SUCCESS && rc != MSGPACK_UNPACK_EXTRA_BYTES) ||
-        r->unpacked.data.type != MSGPACK_OBJECT_ARRAY) {
+        whole.type != MSGPACK_OBJECT_ARRAY) {
         r->bad = true;
         return false;
     }
     if (used)
         *used = off;
-    top->items = r->unpacked.data.via.array.ptr;
-    top->n = r->unpacked.data.via.array.size;
+    top->items = whole.via.array.ptr;
+    top->n = whole.via.array.size;
     return true;
 }
 
 void dm_record_free(dm_record *r)
 {
-    msgpack_unpacked_destroy(&r->unpacked);
+    if (r->made)
+        msgpack_zone_destroy(&r->zone);
+    r->made = false;
 }
 
 static const msgpack_object *next(dm_reader *r)

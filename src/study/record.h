@@ -28,7 +28,8 @@ typedef struct dm_reader {
 } dm_reader;
 
 typedef struct dm_record {
-    msgpack_unpacked unpacked;
+    msgpack_zone zone;
+    bool made; /* the zone */
     bool bad;
 } dm_record;
 

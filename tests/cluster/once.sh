@@ -1,6 +1,8 @@
 # Nothing is paid twice inside a run: a program of two steps at temperature 0 makes as many requests as there are
 # different ones, counted at the server, at any number of ranks, under caps, and over three kills; what is planned
-# is what comes. Two proposals of an instruction may read alike: each asks for a sample of its own.
+# is what comes. What makes a request another one is its body and its rollout, which is not sent: two proposals of an
+# instruction that read alike ask for a sample each, as DSPy's rollout_id does. The journal's keys tell them apart: as
+# many requests as keys, and of those without a rollout, which are at temperature 0, no body twice.
 # BIG=1: 16 ranks too, ten caps, kills with both optimizers.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
@@ -27,6 +29,8 @@ compiles() {
 		run 0 mpirun --oversubscribe -n "$many" "$PROGRAM" compile "$DIR/job.json" --out="$DIR/o" "$@" || problem="$problem, exit $rc"
 		made=$(stat_of requests)
 		twice=$(tail -n "$made" "$DIR/record" | grep -v '"attempt": 0,' | grep -c '"temperature":0}}$')
+		keys=$("$MOCK" --list-keys "$DIR/o/journal" | sort -u | wc -l)
+		[ "$made" = "$keys" ] || problem="$problem, $made requests of $keys keys"
 		[ "$twice" = 0 ] || problem="$problem, $twice twice at $many ranks"
 		[ "$made" = "$(json calls "$DIR/out")" ] || problem="$problem, $(json calls "$DIR/out") of $made are told"
 		[ -n "$calls" ] || { calls=$made && cp "$DIR/o/program.json" "$DIR/one.json"; }

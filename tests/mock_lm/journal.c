@@ -15,15 +15,19 @@
 
 typedef struct listing {
     const char *start;
-    bool marks;
+    mock_listed what;
     int64_t calls;
 } listing;
 
 /* A record tells the calls that no record before it told: one at the most. */
-static void put_call(listing *l, const dm_usage *u)
+static void put_call(listing *l, const dm_hash *key, const dm_usage *u)
 {
+    char hex[65];
     l->calls += u->requests;
-    if (l->marks && u->requests)
+    dm_hash_hex(key, hex);
+    for (int64_t i = 0; i < u->requests && l->what == MOCK_KEYS; i++)
+        puts(hex);
+    if (l->what == MOCK_MARKS && u->requests)
         printf("%lld\n",
                (long long)mock_stats_mark((mock_told){u->prompt, u->completion, u->cached}));
 }
@@ -38,32 +42,32 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
     (void)err;
     if (type == DM_JOURNAL_RESULT || type == DM_JOURNAL_ANSWER) {
         bool ok = dm_record_open(&rec, payload, NULL, &in);
-        (void)dm_read_hash(&in);
+        dm_hash key = dm_read_hash(&in);
         dm_str bytes = dm_read_str(&in);
         if (ok && type == DM_JOURNAL_ANSWER) {
             dm_record inner;
             dm_answer a = {0};
             bool good = dm_open_answer(&inner, bytes, &a, NULL);
             dm_record_free(&inner);
-            put_call(l, good ? &a.usage : &(dm_usage){0});
+            put_call(l, &key, good ? &a.usage : &(dm_usage){0});
         } else if (ok && dm_read_result(bytes, 0, NULL, &r, &paid)) {
-            put_call(l, &paid.usage);
+            put_call(l, &key, &paid.usage);
         }
         dm_record_free(&rec);
     }
-    if (!l->marks)
+    if (l->what == MOCK_RECORDS)
         printf("%zu %lld\n", (size_t)(payload.p + payload.n - l->start), (long long)l->calls);
     return DM_OK;
 }
 
-int mock_list_journal(const char *path, bool marks)
+int mock_list_journal(const char *path, mock_listed what)
 {
     dm_arena *a = dm_arena_new(0);
     dm_str bytes;
     dm_error err = {DM_OK, ""};
     dm_status st = dm_read_file(a, path, DM_MAX_FILE, &bytes, &err);
     if (st == DM_OK) {
-        listing l = {.start = bytes.p, .marks = marks};
+        listing l = {.start = bytes.p, .what = what};
         bool damaged;
         (void)dm_journal_scan(bytes, list_record, &l, &damaged, &st, &err);
     }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "base/table.h"
 #include "base/utf8.h"
 
@@ -315,6 +316,48 @@ Test(base, hashes)
     cr_expect_eq(dm_crc32c(0, zeros, 32), 0x8a9136aau);
     cr_expect_eq(dm_crc32c(0, rising, 32), 0x46dd794eu);
     cr_expect_eq(dm_crc32c(dm_crc32c(0, rising, 5), rising + 5, 27), 0x46dd794eu, "in parts");
+}
+
+Test(base, hashes_of_each_length)
+{
+    uint8_t bytes[201];
+    char hex[65];
+    dm_sha256 all;
+    dm_sha256_init(&all);
+    for (size_t n = 0; n < sizeof bytes; n++) { /* padding begins at each place of a block */
+        dm_hash h = dm_hash_of(bytes, n);
+        dm_sha256_add(&all, h.b, sizeof h.b);
+        bytes[n] = (uint8_t)(n % 251);
+    }
+    dm_hash h = dm_sha256_end(&all);
+    dm_hash_hex(&h, hex);
+    cr_expect_str_eq(hex, "64ef7c229fce2408b5336b6a542fea0e078c3a87d2da85cb3fc52e2008b65021",
+                     "what Python's hashlib gives");
+}
+
+/* Which of the two a run takes depends on its machine. */
+Test(base, a_processor_hashes_as_c_does)
+{
+    dm_sha256_blocks *silicon = dm_sha256_in_silicon();
+    uint32_t c[8], s[8];
+    uint8_t blocks[5 * 64];
+    uint64_t draws = 0;
+    for (uint64_t round = 0; silicon && round < 500; round++) {
+        size_t n = round % (sizeof blocks / 64 + 1);
+        for (size_t i = 0; i < 8; i++)
+            c[i] = s[i] = (uint32_t)dm_draw(1, round, draws++);
+        for (size_t i = 0; i < sizeof blocks; i++)
+            blocks[i] = (uint8_t)dm_draw(2, round, draws++);
+        dm_sha256_in_c(c, blocks, n);
+        silicon(s, blocks, n);
+        cr_assert_arr_eq(s, c, sizeof c, "%zu blocks", n);
+    }
+    static const uint8_t abc[64] = {'a', 'b', 'c', 0x80, [63] = 24};
+    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    dm_sha256_in_c(h, abc, 1);
+    cr_expect_eq(h[0], 0xba7816bfu);
+    cr_expect_eq(h[7], 0xf20015adu);
 }
 
 /* ---- random: Python's streams are in tests/golden/golden_rng.c ---- */

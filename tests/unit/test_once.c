@@ -630,6 +630,39 @@ Test(once, a_search_has_no_two_candidates_that_are_sent_alike)
 
 /* ---- memory ---- */
 
+/* Virtual seconds of an evaluation of 4,000 examples on eight ranks, with 64 places. */
+static double evaluation(double latency)
+{
+    dm_error err = {DM_OK, ""};
+    world w = world_new(ONE_PREDICTOR);
+    dm_value *lm = dm_value_dict(w.arena);
+    const dm_result *r;
+    dm_value_set(w.arena, lm, DM_STR("model"), dm_value_text(w.arena, "ollama_chat/x"));
+    dm_value_set(w.arena, lm, DM_STR("concurrency"), dm_value_int(w.arena, 64));
+    for (int i = 0; i < DM_ROLES; i++)
+        w.setup.lm[i] = lm;
+    w.setup.sets[1] = w.val = questions(w.arena, 100, 4000);
+    w.sim.ranks = 8;
+    w.sim.latency = latency;
+    w.sim.steady = true;
+    dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+    cr_assert_not_null(pool, "%s", err.text);
+    dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+    cr_assert_eq(dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w.val), &r, &err), DM_OK, "%s",
+                 err.text);
+    dm_pool_free(pool);
+    dm_arena_free(w.arena);
+    return w.stats.seconds;
+}
+
+/* Calls of 4 ms, beside which messages of 1 ms are long, and of 100 ms, beside which they are
+ * nothing: a question to rank 0 travels while the places have other work. */
+Test(once, no_place_is_empty_while_a_question_travels)
+{
+    double little = evaluation(.004), much = evaluation(.1);
+    cr_expect_leq(25 * little, 1.095 * much, "%.4f s, and %.4f s", 25 * little, much);
+}
+
 Test(once, a_key_costs_about_a_hundred_bytes)
 {
     cr_expect_leq(sizeof(dm_key), (size_t)64);
