@@ -1,0 +1,103 @@
+/* What the files of this room share. */
+#ifndef DM_GEPA_INSIDE_H
+#define DM_GEPA_INSIDE_H
+
+#include "gepa/gepa.h"
+
+/* ---- the order in which CPython iterates over a set of small whole numbers (A.11) ---- */
+
+typedef struct dm_gepa_set {
+    size_t *slots; /* [size] number + 1; 0: free */
+    size_t size, n;
+} dm_gepa_set;
+
+dm_gepa_set dm_gepa_set_new(dm_arena *a);
+void dm_gepa_set_add(dm_arena *a, dm_gepa_set *s, size_t x);
+bool dm_gepa_set_has(const dm_gepa_set *s, size_t x);
+dm_gepa_set dm_gepa_set_copy(dm_arena *a, const dm_gepa_set *s);                       /* set(s) */
+dm_gepa_set dm_gepa_set_meet(dm_arena *a, const dm_gepa_set *x, const dm_gepa_set *y); /* x & y */
+/* Its numbers in its order; the number of them is s->n. */
+const size_t *dm_gepa_set_items(dm_arena *a, const dm_gepa_set *s);
+
+/* ---- fronts (A.4) ---- */
+
+/* One for each validation row: the best score so far and the candidates that have it. */
+typedef struct dm_gepa_front {
+    double best;
+    dm_gepa_set who;
+} dm_gepa_front;
+
+/* out[n]: the fronts without the candidates that are dominated. mean: by candidate. */
+void dm_gepa_undominated(dm_arena *a, const dm_gepa_set *fronts, size_t n, const double *mean,
+                         dm_gepa_set *out);
+/* The candidates of all fronts, in the order of a set that they are put into one after another. */
+const size_t *dm_gepa_survivors(dm_arena *a, const dm_gepa_set *fronts, size_t n,
+                                const double *mean, size_t *n_out);
+/* A parent: each undominated candidate as often as it has fronts. */
+size_t dm_gepa_choose_pareto(dm_arena *a, dm_pyrandom *stream, const dm_gepa_set *fronts, size_t n,
+                             const double *mean);
+
+/* ---- minibatches (A.4) ---- */
+
+typedef struct dm_gepa_sampler {
+    size_t n, b;      /* rows in all, rows of a minibatch */
+    size_t *shuffled; /* [length], a multiple of b; NULL: nothing was shuffled yet */
+    size_t length, epoch, iteration, nth;
+    bool begun;
+} dm_gepa_sampler;
+
+/* b rows for the iteration; asked again in the same iteration, the slice behind. */
+const size_t *dm_gepa_minibatch(dm_arena *a, dm_gepa_sampler *s, dm_pyrandom *stream,
+                                size_t iteration);
+
+/* ---- the state of a search ---- */
+
+typedef struct dm_gepa_pair { /* of a merge that was tried */
+    size_t i, j, ancestor;
+    const size_t *sources; /* [n_components] */
+} dm_gepa_pair;
+
+typedef struct dm_gepa_known { /* scores that are kept, of a candidate's text */
+    const dm_str *texts;
+    double *scores;
+    bool *has; /* [rows of both sets, whichever are more] */
+} dm_gepa_known;
+
+typedef struct dm_gepa {
+    dm_arena *arena;
+    const dm_gepa_options *o;
+    const dm_gepa_world *world;
+    dm_pyrandom stream; /* selection, minibatches, merge */
+    dm_pyrandom picks;  /* which call of a predictor is shown */
+    dm_gepa_sampler sampler;
+    dm_gepa_candidate *candidates;
+    size_t n, cap;
+    dm_gepa_front *fronts; /* [n_val] */
+    size_t merges_due, merges;
+    bool fresh; /* the iteration before accepted a proposal */
+    dm_gepa_pair *tried;
+    size_t n_tried, cap_tried;
+    dm_gepa_known *known;
+    size_t n_known, cap_known;
+    size_t failed_in_a_row;
+    dm_gepa_result result;
+} dm_gepa;
+
+double *dm_gepa_means(const dm_gepa *g);           /* [n] in the arena */
+size_t dm_gepa_best(const double *mean, size_t n); /* the first of the largest */
+dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
+bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
+double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */
+
+enum { DM_GEPA_TEST_ROWS = 5 };
+
+/* Rows that a merge is tested on, by the scores of its two on n_rows: where the first is better,
+ * where the second is, where they are alike, of each up to two; then any others (A.7). */
+void dm_gepa_merge_rows(dm_arena *a, dm_pyrandom *stream, const double *x, const double *y,
+                        size_t n_rows, size_t ids[DM_GEPA_TEST_ROWS]);
+
+/* A merge of two undominated candidates that have not been merged this way, built but not tested;
+ * false: no pair was found. *no_weight: the package would end with an error here. */
+bool dm_gepa_find_merge(dm_gepa *g, dm_gepa_merge *m, const dm_str **texts, bool *no_weight);
+
+#endif

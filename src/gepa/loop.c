@@ -1,0 +1,632 @@
+/* The loop (A.3, A.8): parents, their minibatches, reflections, children on the same rows, and what
+ * improves on its parent is validated. */
+#include "gepa/inside.h"
+
+#include <math.h>
+#include <string.h>
+
+double dm_gepa_sum(const dm_gepa_run *runs, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += runs[i].score;
+    return sum;
+}
+
+bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y)
+{
+    for (size_t c = 0; c < g->o->n_components; c++)
+        if (!dm_str_eq(x[c], y[c]))
+            return false;
+    return true;
+}
+
+double *dm_gepa_means(const dm_gepa *g)
+{
+    double *mean = dm_arena_alloc_n(g->arena, g->n, sizeof *mean);
+    for (size_t i = 0; i < g->n; i++)
+        mean[i] = g->candidates[i].mean;
+    return mean;
+}
+
+size_t dm_gepa_best(const double *mean, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        best = mean[i] > mean[best] ? i : best;
+    return best;
+}
+
+dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g)
+{
+    dm_gepa_set *copies = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *copies);
+    for (size_t v = 0; v < g->o->n_val; v++)
+        copies[v] = dm_gepa_set_copy(g->arena, &g->fronts[v].who);
+    return copies;
+}
+
+int64_t dm_gepa_auto_budget(size_t n, size_t n_components, size_t n_val)
+{
+    double a = 4 * (double)n_components * log2((double)n), b = 1.5 * (double)n;
+    int64_t trials = (int64_t)(a > b ? a : b), v = (int64_t)n_val;
+    int64_t full = (trials + 1) / 5 + 1 + (trials < 5 ? 1 : 0);
+    return v + 5 * (int64_t)n + 35 * trials + full * v;
+}
+
+/* ---- candidates and fronts ---- */
+
+static void update_fronts(dm_gepa *g, size_t k)
+{
+    const double *scores = g->candidates[k].scores;
+    for (size_t v = 0; v < g->o->n_val; v++) {
+        dm_gepa_front *f = &g->fronts[v];
+        if (k > 0 && scores[v] < f->best)
+            continue;
+        if (k == 0 || scores[v] > f->best)
+            *f = (dm_gepa_front){scores[v], dm_gepa_set_new(g->arena)};
+        dm_gepa_set_add(g->arena, &f->who, k);
+    }
+}
+
+/* paid: runs that its validation took. */
+static size_t add_candidate(dm_gepa *g, const dm_str *texts, const size_t *parents,
+                            size_t n_parents, const double *scores, size_t paid)
+{
+    g->candidates = dm_arena_room(g->arena, g->candidates, g->n, &g->cap, sizeof *g->candidates);
+    dm_gepa_candidate *c = &g->candidates[g->n];
+    *c = (dm_gepa_candidate){.texts = texts, .scores = scores, .n_parents = n_parents};
+    c->found = n_parents ? g->result.counted : 0;
+    for (size_t p = 0; p < n_parents; p++) {
+        c->parents[p] = parents[p];
+        c->next =
+            g->candidates[parents[p]].next > c->next ? g->candidates[parents[p]].next : c->next;
+    }
+    for (size_t v = 0; v < g->o->n_val; v++)
+        c->mean += scores[v];
+    c->mean /= (double)g->o->n_val;
+    g->result.counted += (int64_t)paid;
+    g->result.full_evaluations++;
+    update_fronts(g, g->n);
+    return g->n++;
+}
+
+/* ---- scores that are kept ---- */
+
+static dm_gepa_known *known_of(dm_gepa *g, const dm_str *texts)
+{
+    for (size_t k = 0; k < g->n_known; k++)
+        if (dm_gepa_same_texts(g, g->known[k].texts, texts))
+            return &g->known[k];
+    size_t rows = g->o->n_train > g->o->n_val ? g->o->n_train : g->o->n_val;
+    g->known = dm_arena_room(g->arena, g->known, g->n_known, &g->cap_known, sizeof *g->known);
+    g->known[g->n_known] = (dm_gepa_known){texts, dm_arena_alloc_n(g->arena, rows, sizeof(double)),
+                                           dm_arena_alloc_n(g->arena, rows, sizeof(bool))};
+    return &g->known[g->n_known++];
+}
+
+static void keep_scores(dm_gepa *g, const dm_gepa_batch *b)
+{
+    if (!g->o->cache)
+        return;
+    dm_gepa_known *k = known_of(g, b->texts);
+    for (size_t i = 0; i < b->n; i++) {
+        k->scores[b->rows[i]] = b->runs[i].score;
+        k->has[b->rows[i]] = true;
+    }
+}
+
+/* ---- asking the world ---- */
+
+static dm_gepa_batch batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
+                              size_t n)
+{
+    return (dm_gepa_batch){texts, val, rows, n, dm_arena_alloc_n(g->arena, n, sizeof(dm_gepa_run))};
+}
+
+static dm_status evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err)
+{
+    return n ? g->world->evaluate(g->world->user, batches, n, err) : DM_OK;
+}
+
+static dm_gepa_batch whole_validation(dm_gepa *g, const dm_str *texts)
+{
+    size_t *rows = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *rows), n = 0;
+    const dm_gepa_known *k = g->o->cache ? known_of(g, texts) : NULL;
+    for (size_t v = 0; v < g->o->n_val; v++)
+        if (!k || !k->has[v])
+            rows[n++] = v;
+    return batch_of(g, texts, true, rows, n);
+}
+
+static const double *validation_scores(dm_gepa *g, const dm_gepa_batch *b)
+{
+    double *scores = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *scores);
+    keep_scores(g, b);
+    if (g->o->cache)
+        memcpy(scores, known_of(g, b->texts)->scores, g->o->n_val * sizeof *scores);
+    for (size_t i = 0; i < b->n; i++)
+        scores[b->rows[i]] = b->runs[i].score;
+    return scores;
+}
+
+static dm_status evaluate_start(dm_gepa *g, const dm_str *start, dm_error *err)
+{
+    size_t *rows = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *rows);
+    for (size_t v = 0; v < g->o->n_val; v++)
+        rows[v] = v;
+    dm_gepa_batch b = batch_of(g, start, true, rows, g->o->n_val);
+    dm_status st = evaluate(g, &b, 1, err);
+    if (st != DM_OK)
+        return st;
+    double *scores = dm_arena_alloc_n(g->arena, b.n, sizeof *scores);
+    for (size_t v = 0; v < b.n; v++)
+        scores[v] = b.runs[v].score;
+    add_candidate(g, start, NULL, 0, scores, b.n);
+    return DM_OK;
+}
+
+/* ---- parents and minibatches ---- */
+
+static size_t choose_top_k(dm_gepa *g, const double *mean, const dm_gepa_set *copies)
+{
+    enum { K = 5 };
+    dm_gepa_set top = dm_gepa_set_new(g->arena), *cut;
+    bool *taken = dm_arena_alloc_n(g->arena, g->n, sizeof *taken);
+    size_t n = 0;
+    for (size_t k = 0; k < K && k < g->n; k++) {
+        size_t best = SIZE_MAX;
+        for (size_t i = 0; i < g->n; i++)
+            if (!taken[i] && (best == SIZE_MAX || mean[i] > mean[best]))
+                best = i;
+        taken[best] = true;
+        dm_gepa_set_add(g->arena, &top, best);
+    }
+    cut = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *cut);
+    for (size_t v = 0; v < g->o->n_val; v++) {
+        cut[n] = dm_gepa_set_meet(g->arena, &copies[v], &top);
+        n += cut[n].n > 0;
+    }
+    return n ? dm_gepa_choose_pareto(g->arena, &g->stream, cut, n, mean) : dm_gepa_best(mean, g->n);
+}
+
+static size_t choose_parent(dm_gepa *g)
+{
+    const double *mean = dm_gepa_means(g);
+    size_t best = dm_gepa_best(mean, g->n);
+    switch (g->o->parents) {
+    case DM_GEPA_CURRENT_BEST:
+        return best;
+    case DM_GEPA_EPSILON_GREEDY:
+        if (dm_pyrandom_random(&g->stream) >= .1)
+            return best;
+        return (size_t)dm_pyrandom_randint(&g->stream, 0, (int64_t)g->n - 1);
+    case DM_GEPA_TOP_K_PARETO:
+        return choose_top_k(g, mean, dm_gepa_front_copies(g));
+    case DM_GEPA_PARETO:
+        break;
+    }
+    return dm_gepa_choose_pareto(g->arena, &g->stream, dm_gepa_front_copies(g), g->o->n_val, mean);
+}
+
+static void add_proposal(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *all, size_t parent)
+{
+    all[it->n_proposals++] =
+        (dm_gepa_proposal){.parent = parent,
+                           .ids = dm_gepa_minibatch(g->arena, &g->sampler, &g->stream, it->number),
+                           .n_ids = g->sampler.b,
+                           .candidate = SIZE_MAX};
+}
+
+static dm_gepa_proposal *sample(dm_gepa *g, dm_gepa_iteration *it)
+{
+    const dm_gepa_options *o = g->o;
+    bool one = o->sampling == DM_GEPA_ONE;
+    size_t draws = one || o->sampling == DM_GEPA_SAME_PARENT ? 1
+                   : o->sampling == DM_GEPA_INDEPENDENT      ? o->sampled_batches
+                                                             : o->sampled_parents;
+    size_t each = one || o->sampling == DM_GEPA_INDEPENDENT ? 1 : o->sampled_batches;
+    dm_gepa_proposal *all = dm_arena_alloc_n(g->arena, draws * each, sizeof *all);
+    for (size_t d = 0; d < draws; d++) {
+        size_t parent = choose_parent(g);
+        for (size_t k = 0; k < each; k++)
+            add_proposal(g, it, all, parent);
+    }
+    it->proposals = all;
+    return all;
+}
+
+/* An earlier proposal of the same text on the same rows; itself if there is none. */
+static size_t same_task(const dm_gepa *g, const dm_gepa_proposal *all, size_t k)
+{
+    for (size_t e = 0; e < k; e++)
+        if (memcmp(all[e].ids, all[k].ids, all[k].n_ids * sizeof *all[k].ids) == 0 &&
+            dm_gepa_same_texts(g, g->candidates[all[e].parent].texts,
+                               g->candidates[all[k].parent].texts))
+            return e;
+    return k;
+}
+
+static dm_status run_parents(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_error *err)
+{
+    dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
+    size_t n_b = 0;
+    for (size_t k = 0; k < n; k++) {
+        size_t first = same_task(g, all, k);
+        if (first == k) {
+            b[n_b] =
+                batch_of(g, g->candidates[all[k].parent].texts, false, all[k].ids, all[k].n_ids);
+            all[k].before = b[n_b++].runs;
+        } else {
+            all[k].before = all[first].before;
+        }
+    }
+    dm_status st = evaluate(g, b, n_b, err);
+    for (size_t k = 0; k < n_b && st == DM_OK; k++) {
+        g->result.counted += (int64_t)b[k].n;
+        keep_scores(g, &b[k]);
+    }
+    return st;
+}
+
+/* ---- what a reflection is shown (A.6) ---- */
+
+static bool same_signature(const dm_gepa *g, const dm_str *texts, size_t x, size_t y)
+{
+    return g->o->shape[x] == g->o->shape[y] && dm_str_eq(texts[x], texts[y]);
+}
+
+/* The step of the run to be shown; NULL: none. */
+static const dm_gepa_step *pick_step(dm_gepa *g, const dm_str *texts, size_t component,
+                                     const dm_gepa_run *r)
+{
+    const dm_gepa_step **same = dm_arena_alloc_n(g->arena, r->n_steps, sizeof(dm_gepa_step *));
+    size_t n = 0;
+    for (size_t s = 0; s < r->n_steps; s++)
+        if (same_signature(g, texts, r->steps[s].component, component) &&
+            (g->o->format_feedback || !r->steps[s].failed))
+            same[n++] = &r->steps[s];
+    for (size_t s = 0; s < n; s++)
+        if (same[s]->failed)
+            return same[s];
+    if (n == 0 || !r->answered)
+        return NULL;
+    return same[dm_pyrandom_below(&g->picks, n)];
+}
+
+static void show(dm_gepa *g, dm_gepa_proposal *p, size_t component)
+{
+    dm_gepa_shown *shown = dm_arena_alloc_n(g->arena, p->n_ids, sizeof *shown);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_ids; i++) {
+        const dm_gepa_run *r = &p->before[i];
+        const dm_gepa_step *s =
+            r->crashed ? NULL : pick_step(g, g->candidates[p->parent].texts, component, r);
+        if (s)
+            shown[n++] = (dm_gepa_shown){p->ids[i], r, s};
+    }
+    p->shown[component] = n ? shown : NULL;
+    p->n_shown[component] = n;
+    p->asked = p->asked || n;
+}
+
+static dm_gepa_skip skip_of(const dm_gepa *g, const dm_gepa_proposal *p)
+{
+    bool any = false, perfect = g->o->skip_perfect;
+    for (size_t i = 0; i < p->n_ids; i++) {
+        any = any || !p->before[i].crashed;
+        perfect = perfect && p->before[i].score >= g->o->perfect;
+    }
+    return !any ? DM_GEPA_NO_TRAJECTORIES : perfect ? DM_GEPA_ALL_PERFECT : DM_GEPA_NOT_SKIPPED;
+}
+
+static void choose_components(dm_gepa *g, dm_gepa_proposal *p)
+{
+    dm_gepa_candidate *parent = &g->candidates[p->parent];
+    size_t n = g->o->n_components;
+    p->components = dm_arena_alloc_n(g->arena, n, sizeof *p->components);
+    for (size_t c = 0; c < n && g->o->all_components; c++)
+        p->components[p->n_components++] = c;
+    if (!g->o->all_components) {
+        p->components[p->n_components++] = parent->next;
+        parent->next = (parent->next + 1) % n;
+    }
+    p->shown = dm_arena_alloc_n(g->arena, n, sizeof *p->shown);
+    p->n_shown = dm_arena_alloc_n(g->arena, n, sizeof *p->n_shown);
+    for (size_t k = 0; k < p->n_components; k++)
+        show(g, p, p->components[k]);
+}
+
+static void prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        all[k].skip = skip_of(g, &all[k]);
+        g->result.perfect_batches += all[k].skip == DM_GEPA_ALL_PERFECT;
+        if (all[k].skip == DM_GEPA_NOT_SKIPPED)
+            choose_components(g, &all[k]);
+    }
+}
+
+/* ---- reflections (A.5) ---- */
+
+/* p->texts stays NULL where an answer could not be used: then the components behind it are not
+ * asked for. */
+static dm_status reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p,
+                         dm_error *err)
+{
+    const dm_str *parent = g->candidates[p->parent].texts;
+    dm_str *texts = dm_arena_alloc_n(g->arena, g->o->n_components, sizeof *texts);
+    memcpy(texts, parent, g->o->n_components * sizeof *texts);
+    for (size_t k = 0; k < p->n_components; k++) {
+        size_t c = p->components[k];
+        if (!p->shown[c])
+            continue;
+        const dm_gepa_question q = {it->number,  (size_t)(p - it->proposals),
+                                    parent,      c,
+                                    p->shown[c], p->n_shown[c]};
+        g->result.reflections++;
+        dm_status st = g->world->reflect(g->world->user, &q, &texts[c], err);
+        if (st != DM_OK)
+            return st;
+        if (!texts[c].p || texts[c].n == 0)
+            return DM_OK;
+    }
+    p->texts = texts;
+    return DM_OK;
+}
+
+static dm_status reflect_each(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                              bool until_one_fails, bool *one_failed, dm_error *err)
+{
+    *one_failed = false;
+    for (size_t k = 0; k < it->n_proposals && !(until_one_fails && *one_failed); k++) {
+        if (!all[k].asked)
+            continue;
+        all[k].texts = NULL;
+        dm_status st = reflect(g, it, &all[k], err);
+        if (st != DM_OK)
+            return st;
+        *one_failed = *one_failed || !all[k].texts;
+    }
+    return DM_OK;
+}
+
+/* All in a row; if one fails, all are asked for again, each by itself. */
+static dm_status reflect_all(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                             dm_error *err)
+{
+    bool failed, asked = false, any = false;
+    dm_status st = reflect_each(g, it, all, true, &failed, err);
+    if (st == DM_OK && failed)
+        st = reflect_each(g, it, all, false, &failed, err);
+    for (size_t k = 0; k < it->n_proposals; k++) {
+        asked = asked || all[k].asked;
+        any = any || all[k].texts;
+    }
+    if (st == DM_OK && asked) {
+        g->failed_in_a_row = any ? 0 : g->failed_in_a_row + 1;
+        g->result.failed_reflections += !any;
+    }
+    return st;
+}
+
+/* ---- children ---- */
+
+static dm_status run_children(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_error *err)
+{
+    dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
+    size_t n_b = 0;
+    for (size_t k = 0; k < n; k++)
+        if (all[k].texts) {
+            b[n_b] = batch_of(g, all[k].texts, false, all[k].ids, all[k].n_ids);
+            all[k].after = b[n_b++].runs;
+        }
+    dm_status st = evaluate(g, b, n_b, err);
+    for (size_t k = 0; k < n_b && st == DM_OK; k++) {
+        g->result.counted += (int64_t)b[k].n;
+        keep_scores(g, &b[k]);
+    }
+    return st;
+}
+
+static double gain(const dm_gepa_proposal *p)
+{
+    return dm_gepa_sum(p->after, p->n_ids) - dm_gepa_sum(p->before, p->n_ids);
+}
+
+static bool improves(const dm_gepa *g, const dm_gepa_proposal *p)
+{
+    double before = dm_gepa_sum(p->before, p->n_ids), after = dm_gepa_sum(p->after, p->n_ids);
+    return g->o->equal_is_enough ? after >= before : after > before;
+}
+
+/* Descending by gain, stable. */
+static void sort_by_gain(dm_gepa_proposal **p, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        dm_gepa_proposal *moved = p[i];
+        size_t k = i;
+        for (; k > 0 && gain(p[k - 1]) < gain(moved); k--)
+            p[k] = p[k - 1];
+        p[k] = moved;
+    }
+}
+
+/* Which improvements are validated, equal ones once. */
+static size_t select_children(const dm_gepa *g, dm_gepa_proposal *all, size_t n,
+                              dm_gepa_proposal **out)
+{
+    size_t n_out = 0, kept = 0;
+    for (size_t k = 0; k < n; k++)
+        if (all[k].after && improves(g, &all[k]))
+            out[n_out++] = &all[k];
+    if (g->o->keep != DM_GEPA_ALL) {
+        size_t most = g->o->keep == DM_GEPA_BEST ? 1 : g->o->keep_k;
+        sort_by_gain(out, n_out);
+        n_out = n_out < most ? n_out : most;
+    }
+    for (size_t k = 0; k < n_out; k++) {
+        bool known = false;
+        for (size_t e = 0; e < kept && !known; e++)
+            known = dm_gepa_same_texts(g, out[e]->texts, out[k]->texts);
+        if (!known)
+            out[kept++] = out[k];
+    }
+    return kept;
+}
+
+static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *all, dm_error *err)
+{
+    dm_gepa_proposal **kids = dm_arena_alloc_n(g->arena, it->n_proposals, sizeof(void *));
+    size_t n = select_children(g, all, it->n_proposals, kids);
+    size_t *accepted = dm_arena_alloc_n(g->arena, n, sizeof *accepted);
+    dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
+    for (size_t k = 0; k < n; k++)
+        b[k] = whole_validation(g, kids[k]->texts);
+    dm_status st = evaluate(g, b, n, err);
+    if (st != DM_OK)
+        return st;
+    for (size_t k = 0; k < n; k++) {
+        const double *scores = validation_scores(g, &b[k]);
+        kids[k]->candidate = add_candidate(g, kids[k]->texts, &kids[k]->parent, 1, scores, b[k].n);
+        accepted[it->n_accepted++] = kids[k]->candidate;
+        g->fresh = g->o->merge;
+        g->merges_due += g->o->merge && g->merges < g->o->max_merges;
+    }
+    g->result.accepted += n;
+    it->accepted = accepted;
+    return DM_OK;
+}
+
+static dm_status propose(dm_gepa *g, dm_gepa_iteration *it, dm_error *err)
+{
+    dm_gepa_proposal *all = sample(g, it);
+    dm_status st = run_parents(g, all, it->n_proposals, err);
+    if (st == DM_OK) {
+        prepare(g, all, it->n_proposals);
+        st = reflect_all(g, it, all, err);
+    }
+    if (st == DM_OK)
+        st = run_children(g, all, it->n_proposals, err);
+    return st == DM_OK ? validate(g, it, all, err) : st;
+}
+
+/* ---- merge ---- */
+
+static dm_status take_merge(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_merge *m,
+                            const dm_str *texts, dm_error *err)
+{
+    size_t *accepted = dm_arena_alloc(g->arena, sizeof *accepted);
+    const size_t parents[2] = {m->i, m->j};
+    dm_gepa_batch b = whole_validation(g, texts);
+    dm_status st = evaluate(g, &b, 1, err);
+    if (st != DM_OK)
+        return st;
+    m->candidate = add_candidate(g, texts, parents, 2, validation_scores(g, &b), b.n);
+    *accepted = m->candidate;
+    it->accepted = accepted;
+    it->n_accepted = 1;
+    g->merges_due--;
+    g->merges++;
+    return DM_OK;
+}
+
+static dm_status merge(dm_gepa *g, dm_gepa_iteration *it, bool *no_weight, dm_error *err)
+{
+    dm_gepa_merge *m = dm_arena_alloc(g->arena, sizeof *m);
+    const dm_str *texts = NULL;
+    if (!dm_gepa_find_merge(g, m, &texts, no_weight))
+        return DM_OK;
+    dm_gepa_batch b = batch_of(g, texts, true, m->ids, m->n_ids);
+    dm_status st = evaluate(g, &b, 1, err);
+    if (st != DM_OK)
+        return st;
+    g->result.counted += (int64_t)b.n;
+    m->after = b.runs;
+    it->merge = m;
+    double least = m->before_i > m->before_j ? m->before_i : m->before_j;
+    return dm_gepa_sum(b.runs, b.n) >= least ? take_merge(g, it, m, texts, err) : DM_OK;
+}
+
+/* ---- the search ---- */
+
+static dm_status iterate(dm_gepa *g, dm_gepa_iteration *it, dm_error *err)
+{
+    bool no_weight = false;
+    dm_status st = DM_OK;
+    it->merge_due = g->o->merge && g->merges_due > 0 && g->fresh;
+    g->fresh = false;
+    if (it->merge_due)
+        st = merge(g, it, &no_weight, err);
+    if (no_weight)
+        g->result.end = DM_GEPA_END_ANCESTOR;
+    if (st == DM_OK && !it->merge && !no_weight)
+        st = propose(g, it, err);
+    return st;
+}
+
+static void tell(dm_gepa *g, dm_gepa_iteration *it)
+{
+    it->counted = g->result.counted;
+    it->stream = g->stream;
+    it->candidates = g->candidates;
+    it->n_candidates = g->n;
+    if (g->world->tell)
+        g->world->tell(g->world->user, it);
+}
+
+static bool goes_on(const dm_gepa *g)
+{
+    return g->result.end == DM_GEPA_END_BUDGET && g->result.counted < g->o->budget;
+}
+
+static dm_status run(dm_gepa *g, const dm_str *start, dm_error *err)
+{
+    dm_status st = evaluate_start(g, start, err);
+    for (size_t i = 0; st == DM_OK && goes_on(g); i++) {
+        dm_gepa_iteration it = {.number = i};
+        st = iterate(g, &it, err);
+        if (st != DM_OK)
+            break;
+        g->result.iterations++;
+        tell(g, &it);
+        if (g->o->max_reflection_failures && g->failed_in_a_row >= g->o->max_reflection_failures)
+            g->result.end = DM_GEPA_END_REFLECTION;
+    }
+    return st;
+}
+
+static void finish(dm_gepa *g, dm_status stopped)
+{
+    const size_t **fronts = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *fronts);
+    size_t *n_front = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *n_front);
+    for (size_t v = 0; v < g->o->n_val && g->n; v++) {
+        fronts[v] = dm_gepa_set_items(g->arena, &g->fronts[v].who);
+        n_front[v] = g->fronts[v].who.n;
+    }
+    g->result.fronts = fronts;
+    g->result.n_front = n_front;
+    g->result.candidates = g->candidates;
+    g->result.n = g->n;
+    g->result.best = dm_gepa_best(dm_gepa_means(g), g->n);
+    g->result.merges = g->merges;
+    g->result.stopped = stopped;
+    if (stopped)
+        g->result.end = DM_GEPA_END_STOPPED;
+}
+
+dm_status dm_gepa_search(dm_arena *a, const dm_gepa_options *o, const dm_str *start,
+                         const dm_gepa_world *world, dm_gepa_result *result, dm_error *err)
+{
+    dm_gepa *g = dm_arena_alloc(a, sizeof *g);
+    *g = (dm_gepa){.arena = a, .o = o, .world = world};
+    g->sampler = (dm_gepa_sampler){.n = o->n_train, .b = o->minibatch};
+    g->fronts = dm_arena_alloc_n(a, o->n_val, sizeof *g->fronts);
+    dm_pyrandom_seed(&g->stream, o->seed);
+    dm_pyrandom_seed(&g->picks, o->seed);
+    dm_status st = run(g, start, err);
+    if (st < 0)
+        return st;
+    finish(g, st);
+    *result = g->result;
+    return DM_OK;
+}
