@@ -68,6 +68,10 @@ typedef struct dm_gepa_options {
 /* The budget that auto stands for: n is 6, 12 or 18 for light, medium and heavy (A.1). */
 int64_t dm_gepa_auto_budget(size_t n, size_t n_components, size_t n_val);
 
+/* What stands between the first and the last fence (three back-ticks) of an answer, without the
+ * name of a language, stripped; where there is none, the whole answer (A.5). Within s. */
+dm_str dm_gepa_fenced(dm_str s);
+
 /* ---- what it asks ---- */
 
 typedef struct dm_gepa_step { /* a call of a predictor in a run */
@@ -101,7 +105,8 @@ typedef struct dm_gepa_shown { /* what a reflection is shown of a row */
 
 typedef struct dm_gepa_question {
     size_t iteration, proposal; /* from 0 */
-    const dm_str *texts;        /* the parent */
+    bool again;          /* a reflection of the iteration failed: it is asked a second time */
+    const dm_str *texts; /* the parent */
     size_t component;
     const dm_gepa_shown *shown; /* [n_shown] */
     size_t n_shown;
@@ -122,6 +127,7 @@ typedef struct dm_gepa_world {
 
 typedef struct dm_gepa_candidate {
     const dm_str *texts;  /* [n_components] */
+    const void *row;      /* `of` of its first validation run; NULL: some were known before */
     size_t parents[2];    /* candidates */
     size_t n_parents;     /* 0: the start program */
     const double *scores; /* [n_val] */

@@ -89,6 +89,15 @@ dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
 bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
 double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */
 
+/* The proposals of an iteration, a parent and a minibatch each; it->proposals is set. */
+dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it);
+/* Once the parents have run: which are skipped, which components are to be changed, and what a
+ * reflection is shown. */
+void dm_gepa_prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n);
+/* Asks for the texts: all in a row; if one fails, all are asked for again, each by itself. */
+dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                          dm_error *err);
+
 enum { DM_GEPA_TEST_ROWS = 5 };
 
 /* Rows that a merge is tested on, by the scores of its two on n_rows: where the first is better,

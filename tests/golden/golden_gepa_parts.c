@@ -127,3 +127,15 @@ Test(golden_gepa, merge_rows)
     }
     dm_arena_free(a);
 }
+
+Test(golden_gepa, fences)
+{
+    dm_arena *a = dm_arena_new(0);
+    const dm_value *all = section(a, "fences");
+    cr_assert_eq(all->n, 20);
+    for (size_t k = 0; k < all->n; k++) {
+        dm_str got = dm_gepa_fenced(all->items[k]->items[0]->text);
+        cr_expect(dm_str_eq(got, all->items[k]->items[1]->text), "%zu: '%.*s'", k, DM_STR_ARG(got));
+    }
+    dm_arena_free(a);
+}
