@@ -1,5 +1,5 @@
 /* GEPA, reflective prompt evolution with Pareto fronts (Agrawal et al., arXiv 2507.19457), decision
- * for decision as the package gepa 0.1.4 runs it under DSPy 3.4.1 (contract 2, A): the same
+ * for decision as the package gepa 0.1.4 runs it under DSPy 3.4.1 (src/gepa/README.md): the same
  * parents, minibatches, acceptances, merges, fronts and winner for the same answers.
  *
  * This is the search alone. It knows candidates as texts, one for each component (a predictor), and
@@ -60,7 +60,7 @@ typedef struct dm_gepa_options {
     dm_gepa_keep keep;
     size_t keep_k;
     /* Scores of rows are kept by candidate and number of the row, whichever set it is of: a defect
-     * of the package, kept so that it can be compared (contract 2, A.10, 1). */
+     * of the package, kept so that it can be compared (A.10, 1). */
     bool cache;
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;

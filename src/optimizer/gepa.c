@@ -1,4 +1,4 @@
-/* GEPA (contract 2, A): instructions that learn from feedback. The search is src/gepa's; here its
+/* GEPA (src/gepa/README.md): instructions that learn from feedback. The search is src/gepa's; here its
  * candidates become programs, its rows examples, and its questions work for the pool.
  *
  * It makes every decision of gepa 0.1.4 as DSPy drives it, defects included (A.10): only so can the

@@ -5,7 +5,7 @@
 #include "gepa/gepa.h"
 #include "optimizer/inside.h"
 
-/* DSPy's names and defaults (contract 2, A.1). Of the first three at most one is given. */
+/* DSPy's names and defaults (A.1). Of the first three at most one is given. */
 typedef struct dm_gepa_params {
     dm_params base;
     int auto_mode; /* 0: not given, or light, medium, heavy: light where there is no other budget */

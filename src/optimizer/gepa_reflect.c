@@ -1,5 +1,5 @@
 /* A reflection: the prompt model sees an instruction, what a predictor made of some inputs by it,
- * and what the metric says about that, and writes a better one (contract 2, A.5). The wording is
+ * and what the metric says about that, and writes a better one (A.5). The wording is
  * ours. */
 #include "json/json.h"
 #include "optimizer/gepa.h"
