@@ -62,9 +62,15 @@ typedef struct dm_gepa_options {
     /* Scores of rows are kept by candidate and number of the row, whichever set it is of: a defect
      * of the package, kept so that it can be compared (A.10, 1). */
     bool cache;
+    /* Ours, not the package's: selection, minibatches and merges have a stream each; reflections of
+     * an iteration are asked for at once, and one that fails is no proposal; a minibatch that is
+     * all perfect is drawn again; a text that is a candidate already is not validated; no
+     * iteration begins that the budget does not hold. */
+    bool wide;
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;
 
+size_t dm_gepa_width(const dm_gepa_options *o); /* proposals of an iteration */
 /* The budget that auto stands for: n is 6, 12 or 18 for light, medium and heavy (A.1). */
 int64_t dm_gepa_auto_budget(size_t n, size_t n_components, size_t n_val);
 
@@ -105,7 +111,7 @@ typedef struct dm_gepa_shown { /* what a reflection is shown of a row */
 
 typedef struct dm_gepa_question {
     size_t iteration, proposal; /* from 0 */
-    bool again;          /* a reflection of the iteration failed: it is asked a second time */
+    bool again; /* a reflection of the iteration failed, so it is asked for a second time */
     const dm_str *texts; /* the parent */
     size_t component;
     const dm_gepa_shown *shown; /* [n_shown] */
@@ -118,8 +124,9 @@ typedef struct dm_gepa_world {
     void *user;
     /* Fills runs of all batches, which do not depend on each other. */
     dm_status (*evaluate)(void *user, dm_gepa_batch *batches, size_t n, dm_error *err);
-    /* *text: the new instruction, stripped; .p NULL: there was no usable answer. */
-    dm_status (*reflect)(void *user, const dm_gepa_question *q, dm_str *text, dm_error *err);
+    /* texts[n]: the new instructions, stripped; .p NULL: there was no usable answer. */
+    dm_status (*reflect)(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
+                         dm_error *err);
     void (*tell)(void *user, const dm_gepa_iteration *it); /* at its end; NULL: nobody listens */
 } dm_gepa_world;
 

@@ -67,8 +67,10 @@ typedef struct dm_gepa {
     dm_arena *arena;
     const dm_gepa_options *o;
     const dm_gepa_world *world;
-    dm_pyrandom stream; /* selection, minibatches, merge */
-    dm_pyrandom picks;  /* which call of a predictor is shown */
+    dm_pyrandom stream;            /* selection; minibatches and merge too, unless wide */
+    dm_pyrandom own[2];            /* of these, when wide */
+    dm_pyrandom *batches, *merger; /* theirs */
+    dm_pyrandom picks;             /* which call of a predictor is shown */
     dm_gepa_sampler sampler;
     dm_gepa_candidate *candidates;
     size_t n, cap;
@@ -89,12 +91,16 @@ dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
 bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
 double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */
 
-/* The proposals of an iteration, a parent and a minibatch each; it->proposals is set. */
-dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it);
+/* The proposals of an iteration, at most so many, a parent and a minibatch each; it->proposals is
+ * set. */
+dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it, size_t most);
+dm_gepa_skip dm_gepa_skip_of(const dm_gepa *g, const dm_gepa_proposal *p); /* its parent has run */
+/* Another minibatch for a proposal; its parent has not run on it. */
+void dm_gepa_draw_again(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p);
 /* Once the parents have run: which are skipped, which components are to be changed, and what a
  * reflection is shown. */
 void dm_gepa_prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n);
-/* Asks for the texts: all in a row; if one fails, all are asked for again, each by itself. */
+/* Asks for the texts. */
 dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
                           dm_error *err);
 

@@ -179,12 +179,15 @@ static size_t same_task(const dm_gepa *g, const dm_gepa_proposal *all, size_t k)
     return k;
 }
 
+/* Those that have no runs yet. */
 static dm_status run_parents(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_error *err)
 {
     dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
     size_t n_b = 0;
     for (size_t k = 0; k < n; k++) {
         size_t first = same_task(g, all, k);
+        if (all[k].before)
+            continue;
         if (first == k) {
             b[n_b] =
                 batch_of(g, g->candidates[all[k].parent].texts, false, all[k].ids, all[k].n_ids);
@@ -228,7 +231,8 @@ static double gain(const dm_gepa_proposal *p)
 static bool improves(const dm_gepa *g, const dm_gepa_proposal *p)
 {
     double before = dm_gepa_sum(p->before, p->n_ids), after = dm_gepa_sum(p->after, p->n_ids);
-    return g->o->equal_is_enough ? after >= before : after > before;
+    double least = g->o->wide ? 1e-9 : 0; /* sums of the same scores may differ in a last digit */
+    return g->o->equal_is_enough ? after >= before - least : after > before + least;
 }
 
 /* Descending by gain, stable. */
@@ -243,13 +247,21 @@ static void sort_by_gain(dm_gepa_proposal **p, size_t n)
     }
 }
 
+static bool is_candidate(const dm_gepa *g, const dm_str *texts)
+{
+    for (size_t k = 0; k < g->n; k++)
+        if (dm_gepa_same_texts(g, g->candidates[k].texts, texts))
+            return true;
+    return false;
+}
+
 /* Which improvements are validated, equal ones once. */
 static size_t select_children(const dm_gepa *g, dm_gepa_proposal *all, size_t n,
                               dm_gepa_proposal **out)
 {
     size_t n_out = 0, kept = 0;
     for (size_t k = 0; k < n; k++)
-        if (all[k].after && improves(g, &all[k]))
+        if (all[k].after && improves(g, &all[k]) && !(g->o->wide && is_candidate(g, all[k].texts)))
             out[n_out++] = &all[k];
     if (g->o->keep != DM_GEPA_ALL) {
         size_t most = g->o->keep == DM_GEPA_BEST ? 1 : g->o->keep_k;
@@ -289,10 +301,40 @@ static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *a
     return DM_OK;
 }
 
+/* Minibatches that are all perfect are drawn again, and their parents run on the new ones. */
+static dm_status run_again(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *all, dm_error *err)
+{
+    enum { TIMES = 3 };
+    bool any = true;
+    dm_status st = DM_OK;
+    for (int t = 0; t < TIMES && any && st == DM_OK; t++) {
+        any = false;
+        for (size_t k = 0; k < it->n_proposals; k++)
+            if (dm_gepa_skip_of(g, &all[k]) == DM_GEPA_ALL_PERFECT) {
+                g->result.perfect_batches++;
+                any = true;
+                all[k].before = NULL;
+                dm_gepa_draw_again(g, it, &all[k]);
+            }
+        if (any)
+            st = run_parents(g, all, it->n_proposals, err);
+    }
+    return st;
+}
+
+/* Proposals that the budget holds, with the validation of one child. */
+static size_t most_proposals(const dm_gepa *g)
+{
+    int64_t left = g->o->budget - g->result.counted - (int64_t)g->o->n_val;
+    return left > 0 ? (size_t)left / (2 * g->o->minibatch) : 0;
+}
+
 static dm_status propose(dm_gepa *g, dm_gepa_iteration *it, dm_error *err)
 {
-    dm_gepa_proposal *all = dm_gepa_sample(g, it);
+    dm_gepa_proposal *all = dm_gepa_sample(g, it, g->o->wide ? most_proposals(g) : SIZE_MAX);
     dm_status st = run_parents(g, all, it->n_proposals, err);
+    if (st == DM_OK && g->o->wide)
+        st = run_again(g, it, all, err);
     if (st == DM_OK) {
         dm_gepa_prepare(g, all, it->n_proposals);
         st = dm_gepa_reflect(g, it, all, err);
@@ -368,6 +410,8 @@ static void tell(dm_gepa *g, dm_gepa_iteration *it)
 
 static bool goes_on(const dm_gepa *g)
 {
+    if (g->o->wide && most_proposals(g) == 0)
+        return false;
     return g->result.end == DM_GEPA_END_BUDGET && g->result.counted < g->o->budget;
 }
 
@@ -415,6 +459,10 @@ dm_status dm_gepa_search(dm_arena *a, const dm_gepa_options *o, const dm_str *st
     g->fronts = dm_arena_alloc_n(a, o->n_val, sizeof *g->fronts);
     dm_pyrandom_seed(&g->stream, o->seed);
     dm_pyrandom_seed(&g->picks, o->seed);
+    dm_pyrandom_seed(&g->own[0], 3 * o->seed + 1);
+    dm_pyrandom_seed(&g->own[1], 3 * o->seed + 2);
+    g->batches = o->wide ? &g->own[0] : &g->stream;
+    g->merger = o->wide ? &g->own[1] : &g->stream;
     dm_status st = run(g, start, err);
     if (st < 0)
         return st;

@@ -81,9 +81,11 @@ static bool find_ancestor(dm_gepa *g, const double *mean, dm_gepa_merge *m, bool
     }
     if (n == 0)
         return false;
-    *no_weight = !(total > 0);
-    if (!*no_weight)
-        m->ancestor = fit[dm_pyrandom_choices(&g->stream, weight, n)];
+    *no_weight = !(total > 0) && !g->o->wide;
+    if (!(total > 0) && g->o->wide)
+        m->ancestor = fit[dm_pyrandom_below(g->merger, n)];
+    else if (!*no_weight)
+        m->ancestor = fit[dm_pyrandom_choices(g->merger, weight, n)];
     return !*no_weight;
 }
 
@@ -92,7 +94,7 @@ static bool find_pair(dm_gepa *g, const size_t *who, size_t n, const double *mea
 {
     for (int t = 0; t < ATTEMPTS && !*no_weight; t++) {
         size_t two[2];
-        dm_pyrandom_sample(&g->stream, n, 2, two);
+        dm_pyrandom_sample(g->merger, n, 2, two);
         size_t x = who[two[0]], y = who[two[1]];
         m->i = x < y ? x : y;
         m->j = x < y ? y : x;
@@ -114,7 +116,7 @@ static size_t source_of(dm_gepa *g, const double *mean, const dm_gepa_merge *m, 
         return m->i;
     if (mean[m->i] != mean[m->j])
         return mean[m->i] > mean[m->j] ? m->i : m->j;
-    return dm_pyrandom_below(&g->stream, 2) == 0 ? m->i : m->j;
+    return dm_pyrandom_below(g->merger, 2) == 0 ? m->i : m->j;
 }
 
 static const size_t *build(dm_gepa *g, const double *mean, const dm_gepa_merge *m,
@@ -188,7 +190,7 @@ static void choose_rows(dm_gepa *g, dm_gepa_merge *m)
 {
     const double *x = g->candidates[m->i].scores, *y = g->candidates[m->j].scores;
     size_t *ids = dm_arena_alloc_n(g->arena, DM_GEPA_TEST_ROWS, sizeof *ids);
-    dm_gepa_merge_rows(g->arena, &g->stream, x, y, g->o->n_val, ids);
+    dm_gepa_merge_rows(g->arena, g->merger, x, y, g->o->n_val, ids);
     m->ids = ids;
     m->n_ids = DM_GEPA_TEST_ROWS;
     for (size_t k = 0; k < m->n_ids; k++) {

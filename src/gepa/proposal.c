@@ -51,27 +51,39 @@ static void add_proposal(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *al
 {
     all[it->n_proposals++] =
         (dm_gepa_proposal){.parent = parent,
-                           .ids = dm_gepa_minibatch(g->arena, &g->sampler, &g->stream, it->number),
+                           .ids = dm_gepa_minibatch(g->arena, &g->sampler, g->batches, it->number),
                            .n_ids = g->sampler.b,
                            .candidate = SIZE_MAX};
 }
 
-dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it)
+size_t dm_gepa_width(const dm_gepa_options *o)
+{
+    size_t n = o->sampled_batches;
+    return o->sampling == DM_GEPA_ONE     ? 1
+           : o->sampling == DM_GEPA_P_X_N ? o->sampled_parents * n
+                                          : n;
+}
+
+dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it, size_t most)
 {
     const dm_gepa_options *o = g->o;
-    bool one = o->sampling == DM_GEPA_ONE;
-    size_t draws = one || o->sampling == DM_GEPA_SAME_PARENT ? 1
-                   : o->sampling == DM_GEPA_INDEPENDENT      ? o->sampled_batches
-                                                             : o->sampled_parents;
-    size_t each = one || o->sampling == DM_GEPA_INDEPENDENT ? 1 : o->sampled_batches;
-    dm_gepa_proposal *all = dm_arena_alloc_n(g->arena, draws * each, sizeof *all);
-    for (size_t d = 0; d < draws; d++) {
-        size_t parent = choose_parent(g);
-        for (size_t k = 0; k < each; k++)
-            add_proposal(g, it, all, parent);
+    size_t n = dm_gepa_width(o), parent = 0;
+    size_t each =
+        o->sampling == DM_GEPA_SAME_PARENT || o->sampling == DM_GEPA_P_X_N ? o->sampled_batches : 1;
+    n = n < most ? n : most;
+    dm_gepa_proposal *all = dm_arena_alloc_n(g->arena, n, sizeof *all);
+    for (size_t k = 0; k < n; k++) {
+        parent = k % each == 0 ? choose_parent(g) : parent;
+        add_proposal(g, it, all, parent);
     }
     it->proposals = all;
     return all;
+}
+
+void dm_gepa_draw_again(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p)
+{
+    p->ids = dm_gepa_minibatch(g->arena, &g->sampler, g->batches, it->number);
+    p->skip = DM_GEPA_NOT_SKIPPED;
 }
 
 /* ---- what a reflection is shown (A.6) ---- */
@@ -115,7 +127,7 @@ static void show(dm_gepa *g, dm_gepa_proposal *p, size_t component)
     p->asked = p->asked || n;
 }
 
-static dm_gepa_skip skip_of(const dm_gepa *g, const dm_gepa_proposal *p)
+dm_gepa_skip dm_gepa_skip_of(const dm_gepa *g, const dm_gepa_proposal *p)
 {
     bool any = false, perfect = g->o->skip_perfect;
     for (size_t i = 0; i < p->n_ids; i++) {
@@ -145,8 +157,8 @@ static void choose_components(dm_gepa *g, dm_gepa_proposal *p)
 void dm_gepa_prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
-        all[k].skip = skip_of(g, &all[k]);
-        g->result.perfect_batches += all[k].skip == DM_GEPA_ALL_PERFECT;
+        all[k].skip = dm_gepa_skip_of(g, &all[k]);
+        g->result.perfect_batches += all[k].skip == DM_GEPA_ALL_PERFECT && !g->o->wide;
         if (all[k].skip == DM_GEPA_NOT_SKIPPED)
             choose_components(g, &all[k]);
     }
@@ -154,34 +166,72 @@ void dm_gepa_prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n)
 
 /* ---- reflections (A.5) ---- */
 
+static dm_gepa_question question_of(const dm_gepa *g, const dm_gepa_iteration *it,
+                                    const dm_gepa_proposal *p, size_t component, bool again)
+{
+    return (dm_gepa_question){.iteration = it->number,
+                              .proposal = (size_t)(p - it->proposals),
+                              .again = again,
+                              .texts = g->candidates[p->parent].texts,
+                              .component = component,
+                              .shown = p->shown[component],
+                              .n_shown = p->n_shown[component]};
+}
+
+static dm_str *texts_of_parent(const dm_gepa *g, const dm_gepa_proposal *p)
+{
+    dm_str *texts = dm_arena_alloc_n(g->arena, g->o->n_components, sizeof *texts);
+    memcpy(texts, g->candidates[p->parent].texts, g->o->n_components * sizeof *texts);
+    return texts;
+}
+
+static bool is_usable(dm_str text)
+{
+    return text.p && text.n > 0;
+}
+
 /* p->texts stays NULL where an answer could not be used: then the components behind it are not
  * asked for. */
 static dm_status reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p, bool again,
                          dm_error *err)
 {
-    const dm_str *parent = g->candidates[p->parent].texts;
-    dm_str *texts = dm_arena_alloc_n(g->arena, g->o->n_components, sizeof *texts);
-    memcpy(texts, parent, g->o->n_components * sizeof *texts);
+    dm_str *texts = texts_of_parent(g, p);
     for (size_t k = 0; k < p->n_components; k++) {
         size_t c = p->components[k];
         if (!p->shown[c])
             continue;
-        const dm_gepa_question q = {.iteration = it->number,
-                                    .proposal = (size_t)(p - it->proposals),
-                                    .again = again,
-                                    .texts = parent,
-                                    .component = c,
-                                    .shown = p->shown[c],
-                                    .n_shown = p->n_shown[c]};
+        const dm_gepa_question q = question_of(g, it, p, c, again);
         g->result.reflections++;
-        dm_status st = g->world->reflect(g->world->user, &q, &texts[c], err);
-        if (st != DM_OK)
+        dm_status st = g->world->reflect(g->world->user, &q, 1, &texts[c], err);
+        if (st != DM_OK || !is_usable(texts[c]))
             return st;
-        if (!texts[c].p || texts[c].n == 0)
-            return DM_OK;
     }
     p->texts = texts;
     return DM_OK;
+}
+
+/* All at once: what fails is no proposal. */
+static dm_status reflect_at_once(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                                 dm_error *err)
+{
+    size_t most = it->n_proposals * g->o->n_components, n = 0;
+    dm_gepa_question *q = dm_arena_alloc_n(g->arena, most, sizeof *q);
+    dm_str *texts = dm_arena_alloc_n(g->arena, most, sizeof *texts);
+    for (size_t p = 0; p < it->n_proposals; p++)
+        for (size_t k = 0; all[p].asked && k < all[p].n_components; k++)
+            if (all[p].shown[all[p].components[k]])
+                q[n++] = question_of(g, it, &all[p], all[p].components[k], false);
+    g->result.reflections += n;
+    dm_status st = n ? g->world->reflect(g->world->user, q, n, texts, err) : DM_OK;
+    for (size_t i = 0, first = 0; i < n && st == DM_OK; i++) {
+        dm_gepa_proposal *p = &all[q[i].proposal];
+        first = i > 0 && q[i - 1].proposal == q[i].proposal ? first : i;
+        dm_str *own = i == first ? texts_of_parent(g, p) : (dm_str *)p->texts;
+        p->texts = own && is_usable(texts[i]) ? own : NULL;
+        if (p->texts)
+            own[q[i].component] = texts[i];
+    }
+    return st;
 }
 
 static dm_status reflect_each(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
@@ -201,13 +251,20 @@ static dm_status reflect_each(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_p
 }
 
 /* All in a row; if one fails, all are asked for again, each by itself. */
+static dm_status reflect_in_a_row(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                                  dm_error *err)
+{
+    bool failed;
+    dm_status st = reflect_each(g, it, all, true, &failed, err);
+    return st == DM_OK && failed ? reflect_each(g, it, all, false, &failed, err) : st;
+}
+
 dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
                           dm_error *err)
 {
-    bool failed, asked = false, any = false;
-    dm_status st = reflect_each(g, it, all, true, &failed, err);
-    if (st == DM_OK && failed)
-        st = reflect_each(g, it, all, false, &failed, err);
+    bool asked = false, any = false;
+    dm_status st =
+        g->o->wide ? reflect_at_once(g, it, all, err) : reflect_in_a_row(g, it, all, err);
     for (size_t k = 0; k < it->n_proposals; k++) {
         asked = asked || all[k].asked;
         any = any || all[k].texts;

@@ -1,8 +1,9 @@
-/* GEPA (src/gepa/README.md): instructions that learn from feedback. The search is src/gepa's; here its
- * candidates become programs, its rows examples, and its questions work for the pool.
+/* GEPA (src/gepa/README.md): instructions that learn from feedback. The search is src/gepa's; here
+ * its candidates become programs, its rows examples, and its questions work for the pool.
  *
- * It makes every decision of gepa 0.1.4 as DSPy drives it, defects included (A.10): only so can the
- * two be compared. Only reflections that fail all the time end it sooner. */
+ * With search = gepa it makes every decision of gepa 0.1.4 as DSPy drives it, defects included
+ * (A.10): only so can the two be compared. The default proposes several children from one state at
+ * the same time, and validates the one that gains most (src/gepa/README.md). */
 #include "optimizer/gepa.h"
 #include "base/log.h"
 
@@ -80,10 +81,11 @@ static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
     return DM_OK;
 }
 
-static dm_status reflect(void *user, const dm_gepa_question *q, dm_str *text, dm_error *err)
+static dm_status reflect(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
+                         dm_error *err)
 {
     const searching *s = user;
-    return dm_gepa_ask(s->pool, s->in, q, text, err);
+    return dm_gepa_ask(s->pool, s->in, q, n, texts, err);
 }
 
 /* ---- what is said and kept ---- */
@@ -152,10 +154,16 @@ static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t
 {
     dm_gepa_options o = dm_gepa_options_of(a, in);
     (void)concurrency;
-    dm_buf_printf(b,
-                  "gepa decides as gepa 0.1.4 under DSPy does: %lld program runs, reflections not "
-                  "counted; its last iteration may run %zu more\n",
-                  (long long)o.budget, o.n_val + 2 * o.minibatch - 1);
+    dm_buf_printf(b, "search = %s: %lld program runs, reflections not counted; ",
+                  o.wide ? "parallel" : "gepa", (long long)o.budget);
+    if (o.wide)
+        dm_buf_printf(b, "%zu proposals at a time; optimizer.search = gepa decides as gepa 0.1.4\n",
+                      dm_gepa_width(&o));
+    else
+        dm_buf_printf(b,
+                      "every decision is that of gepa 0.1.4 under DSPy, defects included; its "
+                      "last iteration may run %zu more\n",
+                      dm_gepa_width(&o) * (o.n_val + 2 * o.minibatch) - 1);
 }
 
 static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err)

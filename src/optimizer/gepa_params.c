@@ -3,7 +3,11 @@
 
 #include <math.h>
 
+/* Chosen on planted worlds (src/gepa/README.md, "search = parallel"). */
+enum { MINIBATCH = 6 };
+
 static const char *const autos[] = {"light", "medium", "heavy", NULL};
+static const char *const searches[] = {"parallel", "gepa", NULL};
 static const char *const parents[] = {"pareto", "current_best", "epsilon_greedy", "top_k_pareto",
                                       NULL};
 static const char *const components[] = {"round_robin", "all", NULL};
@@ -14,7 +18,6 @@ static const char *const keeps[] = {"all_improvements", "best_improvement", "top
 void dm_gepa_defaults(dm_params *params)
 {
     dm_gepa_params *p = (dm_gepa_params *)params;
-    p->reflection_minibatch_size = 3;
     p->skip_perfect_score = true;
     p->perfect_score = 1;
     p->use_merge = true;
@@ -27,7 +30,14 @@ void dm_gepa_defaults(dm_params *params)
 
 dm_status dm_gepa_check(const dm_at *at, dm_params *params, dm_error *err)
 {
-    const dm_gepa_params *p = (const dm_gepa_params *)params;
+    dm_gepa_params *p = (dm_gepa_params *)params;
+    bool exact = p->search == DM_GEPA_EXACT;
+    if (!p->has_minibatch_size)
+        p->reflection_minibatch_size = exact ? 3 : MINIBATCH;
+    if (!p->has_sampling && !exact)
+        p->sampling_strategy = DM_GEPA_INDEPENDENT;
+    if (!p->has_selection && !exact)
+        p->selection_strategy = DM_GEPA_BEST;
     bool several = p->sampling_strategy != DM_GEPA_ONE;
     const struct {
         const char *key;
@@ -47,6 +57,8 @@ dm_status dm_gepa_check(const dm_at *at, dm_params *params, dm_error *err)
          "only sampling_strategy = p_x_n reads it"},
         {"top_k", p->has_top_k && p->selection_strategy != DM_GEPA_TOP_K,
          "only selection_strategy = top_k reads it"},
+        {"cache_evaluation", p->cache_evaluation && !exact,
+         "it is a defect of gepa's that search = gepa repeats; here nothing is asked for twice"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         dm_at key = dm_at_key(at, rules[i].key);
@@ -83,11 +95,18 @@ const dm_param dm_gepa_table[] = {
      GIVEN(has_max_metric_calls),
      .value = "N",
      .help = "gepa: its budget, in program runs; reflections are not counted"},
+    {.name = "search",
+     .kind = DM_PARAM_WORD,
+     AT(search),
+     .words = searches,
+     .value = "WORD",
+     .help = "gepa: parallel, or gepa: every decision of the package gepa 0.1.4 (parallel)"},
     {.name = "reflection_minibatch_size",
      .kind = DM_PARAM_INT,
      .low = 1,
      .high = 1e6,
      AT(reflection_minibatch_size),
+     GIVEN(has_minibatch_size),
      .value = "N",
      .help = "gepa: examples that a reflection sees and a child is tried on (3)"},
     {.name = "candidate_selection_strategy",
@@ -142,6 +161,7 @@ const dm_param dm_gepa_table[] = {
     {.name = "sampling_strategy",
      .kind = DM_PARAM_WORD,
      AT(sampling_strategy),
+     GIVEN(has_sampling),
      .words = samplings,
      .value = "WORD",
      .help = "gepa: proposals of an iteration: one, independent, same_parent, p_x_n (one)"},
@@ -164,6 +184,7 @@ const dm_param dm_gepa_table[] = {
     {.name = "selection_strategy",
      .kind = DM_PARAM_WORD,
      AT(selection_strategy),
+     GIVEN(has_selection),
      .words = keeps,
      .value = "WORD",
      .help = "gepa: which improvements of an iteration are validated: all_improvements, "
@@ -261,6 +282,7 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
         .keep = p->selection_strategy,
         .keep_k = (size_t)p->top_k,
         .cache = p->cache_evaluation,
+        .wide = p->search == DM_GEPA_PARALLEL,
         .max_reflection_failures = (size_t)p->max_reflection_failures,
     };
 }
@@ -276,19 +298,19 @@ void dm_gepa_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
 {
     dm_gepa_options o = dm_gepa_options_of(a, in);
     double v = (double)o.n_val, b = 2 * (double)o.minibatch, budget = (double)o.budget;
-    double width = o.sampling == DM_GEPA_ONE     ? 1
-                   : o.sampling == DM_GEPA_P_X_N ? (double)(o.sampled_parents * o.sampled_batches)
-                                                 : (double)o.sampled_batches;
+    double width = (double)dm_gepa_width(&o);
     double asked = o.all_components ? (double)o.n_components : 1;
-    double left = fmax(0, budget - v), each = b + ACCEPTED * v;
+    double validated = o.keep == DM_GEPA_BEST ? 1 - pow(1 - ACCEPTED, width) : ACCEPTED * width;
+    double left = fmax(0, budget - v), each = b + validated / width * v;
     dm_plan_phase *search = dm_plan_add(plan, "search", DM_TASK);
-    dm_plan_runs(plan, search, v, fmax(v, budget), fmax(v, budget) + width * (v + b));
+    dm_plan_runs(plan, search, v, fmax(v, budget),
+                 fmax(v, budget) + (o.wide ? 0 : width * (v + b)));
     search->fill = fmax(v, width * b / 2);
     search->limited = true;
     dm_plan_phase *reflect = dm_plan_add(plan, "reflect", DM_PROMPT);
     reflect->asks = true;
     reflect->calls = (dm_range){0, asked * left / each, 2 * asked * ceil(left / (b / 2) + width)};
-    reflect->fill = left > 0 ? 1 : 0;
+    reflect->fill = left > 0 ? (o.wide ? width * asked : 1) : 0;
     reflect->rows = reflect->calls.expected * (double)o.minibatch;
     plan->unscored = (dm_range){0, 0, 0};
 }

@@ -153,23 +153,32 @@ static dm_str instruction_in(dm_arena *a, const dm_result *r)
     return (dm_str){NULL, 0};
 }
 
-dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q,
-                      dm_str *text, dm_error *err)
+static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_program *program,
+                      const dm_gepa_question *q)
 {
     dm_arena *a = dm_pool_arena(p);
-    const dm_program *program = reflection_program(a, err);
-    const dm_result *r;
-    *text = (dm_str){NULL, 0};
-    if (!program)
-        return DM_E_INTERNAL;
     const dm_work w = {.candidate = dm_candidate_seal(dm_candidate_new(a, program)),
                        .role = DM_PROMPT,
                        .trace = true,
                        .rollout = q->again ? 1 : -1,
                        .temperature = NAN};
     const dm_example *e = question_row(a, in, q);
-    dm_status st = dm_pool_wait(p, dm_pool_submit(p, &w, &e, 1), &r, err);
-    if (st == DM_OK)
-        *text = instruction_in(a, r);
+    return dm_pool_submit(p, &w, &e, 1);
+}
+
+dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q, size_t n,
+                      dm_str *texts, dm_error *err)
+{
+    dm_arena *a = dm_pool_arena(p);
+    const dm_program *program = reflection_program(a, err);
+    dm_future **futures = dm_arena_alloc_n(a, n, sizeof(dm_future *));
+    const dm_result *r;
+    dm_status st = program ? DM_OK : DM_E_INTERNAL;
+    for (size_t i = 0; i < n && st == DM_OK; i++)
+        futures[i] = ask(p, in, program, &q[i]);
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        st = dm_pool_wait(p, futures[i], &r, err);
+        texts[i] = st == DM_OK ? instruction_in(a, r) : (dm_str){NULL, 0};
+    }
     return st;
 }

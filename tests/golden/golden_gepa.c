@@ -262,7 +262,8 @@ static const char *write_tokens(const planted *p, dm_str c, int64_t k)
     return text;
 }
 
-static dm_status reflect(void *user, const dm_gepa_question *q, dm_str *text, dm_error *err)
+static dm_status reflect(void *user, const dm_gepa_question *q, size_t n_asked, dm_str *text,
+                         dm_error *err)
 {
     planted *p = user;
     dm_str c = q->texts[q->component];
@@ -270,6 +271,7 @@ static dm_status reflect(void *user, const dm_gepa_question *q, dm_str *text, dm
     int64_t sum = 0, k = -1;
     bool unread = false;
     (void)err;
+    cr_assert_eq(n_asked, 1);
     for (size_t i = 0; i < q->n_shown; i++) {
         const planted_step *s = q->shown[i].step->of;
         int64_t n = question(s->inputs);
