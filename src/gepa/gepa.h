@@ -65,7 +65,8 @@ typedef struct dm_gepa_options {
     /* Ours, not the package's: selection, minibatches and merges have a stream each; reflections of
      * an iteration are asked for at once, and one that fails is no proposal; a minibatch that is
      * all perfect is drawn again; a text that is a candidate already is not validated; no
-     * iteration begins that the budget does not hold. */
+     * iteration begins that the budget does not hold. A text is run on a row once, and counted
+     * once; a child is validated in blocks, and dropped when its parent is ahead of it. */
     bool wide;
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;
@@ -101,6 +102,7 @@ typedef struct dm_gepa_batch {
     const size_t *rows;  /* [n] */
     size_t n;
     dm_gepa_run *runs; /* [n] out */
+    size_t paid;       /* rows that were run for it; the search's own */
 } dm_gepa_batch;
 
 typedef struct dm_gepa_shown { /* what a reflection is shown of a row */
@@ -133,14 +135,14 @@ typedef struct dm_gepa_world {
 /* ---- what it did ---- */
 
 typedef struct dm_gepa_candidate {
-    const dm_str *texts;  /* [n_components] */
-    const void *row;      /* `of` of its first validation run; NULL: some were known before */
-    size_t parents[2];    /* candidates */
-    size_t n_parents;     /* 0: the start program */
-    const double *scores; /* [n_val] */
-    double mean;          /* of them, summed from left to right */
-    int64_t found;        /* runs that were counted before its validation */
-    size_t next;          /* component that is changed next, by round robin */
+    const dm_str *texts;     /* [n_components] */
+    const dm_gepa_run *runs; /* [n_val] of its validation; NULL: some were scores alone */
+    size_t parents[2];       /* candidates */
+    size_t n_parents;        /* 0: the start program */
+    const double *scores;    /* [n_val] */
+    double mean;             /* of them, summed from left to right */
+    int64_t found;           /* runs that were counted before its validation */
+    size_t next;             /* component that is changed next, by round robin */
 } dm_gepa_candidate;
 
 typedef enum dm_gepa_skip {

@@ -57,10 +57,12 @@ typedef struct dm_gepa_pair { /* of a merge that was tried */
     const size_t *sources; /* [n_components] */
 } dm_gepa_pair;
 
-typedef struct dm_gepa_known { /* scores that are kept, of a candidate's text */
+typedef struct dm_gepa_known { /* what is kept of a text */
     const dm_str *texts;
-    double *scores;
-    bool *has; /* [rows of both sets, whichever are more] */
+    /* [rows]: of the training and of the validation set; where scores are kept by the number of the
+     * row alone, the first is for both */
+    dm_gepa_run *runs[2];
+    bool *has[2];
 } dm_gepa_known;
 
 typedef struct dm_gepa {
@@ -68,7 +70,7 @@ typedef struct dm_gepa {
     const dm_gepa_options *o;
     const dm_gepa_world *world;
     dm_pyrandom stream;            /* selection; minibatches and merge too, unless wide */
-    dm_pyrandom own[2];            /* of these, when wide */
+    dm_pyrandom own[3];            /* of these, and of the order of validation, when wide */
     dm_pyrandom *batches, *merger; /* theirs */
     dm_pyrandom picks;             /* which call of a predictor is shown */
     dm_gepa_sampler sampler;
@@ -110,6 +112,19 @@ enum { DM_GEPA_TEST_ROWS = 5 };
  * where the second is, where they are alike, of each up to two; then any others (A.7). */
 void dm_gepa_merge_rows(dm_arena *a, dm_pyrandom *stream, const double *x, const double *y,
                         size_t n_rows, size_t ids[DM_GEPA_TEST_ROWS]);
+
+/* ---- runs, and what is kept of them (cells.c) ---- */
+
+/* rows: NULL: all of the validation set, but what is kept of it by number. */
+dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
+                               size_t n);
+/* Runs all batches, where a text is run on a row once only what is missing. */
+dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err);
+/* Whether the text ran on this row of the training set, and was not perfect; when wide. */
+bool dm_gepa_is_known_failure(dm_gepa *g, const dm_str *texts, size_t row);
+void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b); /* where they are kept */
+/* The scores of a whole validation, with what is kept of it. */
+const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);
 
 /* A merge of two undominated candidates that have not been merged this way, built but not tested;
  * false: no pair was found. *no_weight: the package would end with an error here. */

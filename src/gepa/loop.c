@@ -75,7 +75,7 @@ static size_t add_candidate(dm_gepa *g, const dm_gepa_batch *b, const size_t *pa
     g->candidates = dm_arena_room(g->arena, g->candidates, g->n, &g->cap, sizeof *g->candidates);
     dm_gepa_candidate *c = &g->candidates[g->n];
     *c = (dm_gepa_candidate){.texts = b->texts, .scores = scores, .n_parents = n_parents};
-    c->row = b->n == g->o->n_val ? b->runs[0].of : NULL;
+    c->runs = b->n == g->o->n_val ? b->runs : NULL;
     c->found = n_parents ? g->result.counted : 0;
     for (size_t p = 0; p < n_parents; p++) {
         c->parents[p] = parents[p];
@@ -85,78 +85,16 @@ static size_t add_candidate(dm_gepa *g, const dm_gepa_batch *b, const size_t *pa
     for (size_t v = 0; v < g->o->n_val; v++)
         c->mean += scores[v];
     c->mean /= (double)g->o->n_val;
-    g->result.counted += (int64_t)b->n;
+    g->result.counted += (int64_t)b->paid;
     g->result.full_evaluations++;
     update_fronts(g, g->n);
     return g->n++;
 }
 
-/* ---- scores that are kept ---- */
-
-static dm_gepa_known *known_of(dm_gepa *g, const dm_str *texts)
-{
-    for (size_t k = 0; k < g->n_known; k++)
-        if (dm_gepa_same_texts(g, g->known[k].texts, texts))
-            return &g->known[k];
-    size_t rows = g->o->n_train > g->o->n_val ? g->o->n_train : g->o->n_val;
-    g->known = dm_arena_room(g->arena, g->known, g->n_known, &g->cap_known, sizeof *g->known);
-    g->known[g->n_known] = (dm_gepa_known){texts, dm_arena_alloc_n(g->arena, rows, sizeof(double)),
-                                           dm_arena_alloc_n(g->arena, rows, sizeof(bool))};
-    return &g->known[g->n_known++];
-}
-
-static void keep_scores(dm_gepa *g, const dm_gepa_batch *b)
-{
-    if (!g->o->cache)
-        return;
-    dm_gepa_known *k = known_of(g, b->texts);
-    for (size_t i = 0; i < b->n; i++) {
-        k->scores[b->rows[i]] = b->runs[i].score;
-        k->has[b->rows[i]] = true;
-    }
-}
-
-/* ---- asking the world ---- */
-
-static dm_gepa_batch batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
-                              size_t n)
-{
-    return (dm_gepa_batch){texts, val, rows, n, dm_arena_alloc_n(g->arena, n, sizeof(dm_gepa_run))};
-}
-
-static dm_status evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err)
-{
-    return n ? g->world->evaluate(g->world->user, batches, n, err) : DM_OK;
-}
-
-static dm_gepa_batch whole_validation(dm_gepa *g, const dm_str *texts)
-{
-    size_t *rows = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *rows), n = 0;
-    const dm_gepa_known *k = g->o->cache ? known_of(g, texts) : NULL;
-    for (size_t v = 0; v < g->o->n_val; v++)
-        if (!k || !k->has[v])
-            rows[n++] = v;
-    return batch_of(g, texts, true, rows, n);
-}
-
-static const double *validation_scores(dm_gepa *g, const dm_gepa_batch *b)
-{
-    double *scores = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *scores);
-    keep_scores(g, b);
-    if (g->o->cache)
-        memcpy(scores, known_of(g, b->texts)->scores, g->o->n_val * sizeof *scores);
-    for (size_t i = 0; i < b->n; i++)
-        scores[b->rows[i]] = b->runs[i].score;
-    return scores;
-}
-
 static dm_status evaluate_start(dm_gepa *g, const dm_str *start, dm_error *err)
 {
-    size_t *rows = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *rows);
-    for (size_t v = 0; v < g->o->n_val; v++)
-        rows[v] = v;
-    dm_gepa_batch b = batch_of(g, start, true, rows, g->o->n_val);
-    dm_status st = evaluate(g, &b, 1, err);
+    dm_gepa_batch b = dm_gepa_batch_of(g, start, true, NULL, 0);
+    dm_status st = dm_gepa_evaluate(g, &b, 1, err);
     if (st != DM_OK)
         return st;
     double *scores = dm_arena_alloc_n(g->arena, b.n, sizeof *scores);
@@ -189,17 +127,17 @@ static dm_status run_parents(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_err
         if (all[k].before)
             continue;
         if (first == k) {
-            b[n_b] =
-                batch_of(g, g->candidates[all[k].parent].texts, false, all[k].ids, all[k].n_ids);
+            b[n_b] = dm_gepa_batch_of(g, g->candidates[all[k].parent].texts, false, all[k].ids,
+                                      all[k].n_ids);
             all[k].before = b[n_b++].runs;
         } else {
             all[k].before = all[first].before;
         }
     }
-    dm_status st = evaluate(g, b, n_b, err);
+    dm_status st = dm_gepa_evaluate(g, b, n_b, err);
     for (size_t k = 0; k < n_b && st == DM_OK; k++) {
-        g->result.counted += (int64_t)b[k].n;
-        keep_scores(g, &b[k]);
+        g->result.counted += (int64_t)b[k].paid;
+        dm_gepa_keep_scores(g, &b[k]);
     }
     return st;
 }
@@ -212,13 +150,13 @@ static dm_status run_children(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_er
     size_t n_b = 0;
     for (size_t k = 0; k < n; k++)
         if (all[k].texts) {
-            b[n_b] = batch_of(g, all[k].texts, false, all[k].ids, all[k].n_ids);
+            b[n_b] = dm_gepa_batch_of(g, all[k].texts, false, all[k].ids, all[k].n_ids);
             all[k].after = b[n_b++].runs;
         }
-    dm_status st = evaluate(g, b, n_b, err);
+    dm_status st = dm_gepa_evaluate(g, b, n_b, err);
     for (size_t k = 0; k < n_b && st == DM_OK; k++) {
-        g->result.counted += (int64_t)b[k].n;
-        keep_scores(g, &b[k]);
+        g->result.counted += (int64_t)b[k].paid;
+        dm_gepa_keep_scores(g, &b[k]);
     }
     return st;
 }
@@ -285,12 +223,12 @@ static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *a
     size_t *accepted = dm_arena_alloc_n(g->arena, n, sizeof *accepted);
     dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
     for (size_t k = 0; k < n; k++)
-        b[k] = whole_validation(g, kids[k]->texts);
-    dm_status st = evaluate(g, b, n, err);
+        b[k] = dm_gepa_batch_of(g, kids[k]->texts, true, NULL, 0);
+    dm_status st = dm_gepa_evaluate(g, b, n, err);
     if (st != DM_OK)
         return st;
     for (size_t k = 0; k < n; k++) {
-        const double *scores = validation_scores(g, &b[k]);
+        const double *scores = dm_gepa_validation_scores(g, &b[k]);
         kids[k]->candidate = add_candidate(g, &b[k], &kids[k]->parent, 1, scores);
         accepted[it->n_accepted++] = kids[k]->candidate;
         g->fresh = g->o->merge;
@@ -351,11 +289,11 @@ static dm_status take_merge(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_merge *m,
 {
     size_t *accepted = dm_arena_alloc(g->arena, sizeof *accepted);
     const size_t parents[2] = {m->i, m->j};
-    dm_gepa_batch b = whole_validation(g, texts);
-    dm_status st = evaluate(g, &b, 1, err);
+    dm_gepa_batch b = dm_gepa_batch_of(g, texts, true, NULL, 0);
+    dm_status st = dm_gepa_evaluate(g, &b, 1, err);
     if (st != DM_OK)
         return st;
-    m->candidate = add_candidate(g, &b, parents, 2, validation_scores(g, &b));
+    m->candidate = add_candidate(g, &b, parents, 2, dm_gepa_validation_scores(g, &b));
     *accepted = m->candidate;
     it->accepted = accepted;
     it->n_accepted = 1;
@@ -370,11 +308,11 @@ static dm_status merge(dm_gepa *g, dm_gepa_iteration *it, bool *no_weight, dm_er
     const dm_str *texts = NULL;
     if (!dm_gepa_find_merge(g, m, &texts, no_weight))
         return DM_OK;
-    dm_gepa_batch b = batch_of(g, texts, true, m->ids, m->n_ids);
-    dm_status st = evaluate(g, &b, 1, err);
+    dm_gepa_batch b = dm_gepa_batch_of(g, texts, true, m->ids, m->n_ids);
+    dm_status st = dm_gepa_evaluate(g, &b, 1, err);
     if (st != DM_OK)
         return st;
-    g->result.counted += (int64_t)b.n;
+    g->result.counted += (int64_t)b.paid;
     m->after = b.runs;
     it->merge = m;
     double least = m->before_i > m->before_j ? m->before_i : m->before_j;
@@ -461,6 +399,7 @@ dm_status dm_gepa_search(dm_arena *a, const dm_gepa_options *o, const dm_str *st
     dm_pyrandom_seed(&g->picks, o->seed);
     dm_pyrandom_seed(&g->own[0], 3 * o->seed + 1);
     dm_pyrandom_seed(&g->own[1], 3 * o->seed + 2);
+    dm_pyrandom_seed(&g->own[2], 3 * o->seed + 3);
     g->batches = o->wide ? &g->own[0] : &g->stream;
     g->merger = o->wide ? &g->own[1] : &g->stream;
     dm_status st = run(g, start, err);

@@ -47,13 +47,35 @@ static size_t choose_parent(dm_gepa *g)
     return dm_gepa_choose_pareto(g->arena, &g->stream, dm_gepa_front_copies(g), g->o->n_val, mean);
 }
 
+/* When wide: up to half of the rows are those that the parent is known to have failed, drawn at
+ * random; a reflection learns from failures. The others come from the shuffled order, so that no
+ * child is accepted for rows alone that its parent was unlucky on. */
+static const size_t *rows_of(dm_gepa *g, const dm_gepa_iteration *it, size_t parent)
+{
+    size_t b = g->sampler.b, n = 0, taken = 0;
+    const size_t *next = dm_gepa_minibatch(g->arena, &g->sampler, g->batches, it->number);
+    if (!g->o->wide)
+        return next;
+    size_t *rows = dm_arena_alloc_n(g->arena, b, sizeof *rows);
+    size_t *failed = dm_arena_alloc_n(g->arena, g->o->n_train, sizeof *failed);
+    for (size_t i = 0; i < g->o->n_train; i++)
+        if (dm_gepa_is_known_failure(g, g->candidates[parent].texts, i))
+            failed[n++] = i;
+    size_t most = n < b / 2 ? n : b / 2, *which = dm_arena_alloc_n(g->arena, most, sizeof *which);
+    dm_pyrandom_sample(g->batches, n, most, which);
+    for (size_t i = 0; i < most; i++)
+        rows[taken++] = failed[which[i]];
+    for (size_t i = 0; taken < b; i++)
+        rows[taken++] = next[i];
+    return rows;
+}
+
 static void add_proposal(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *all, size_t parent)
 {
-    all[it->n_proposals++] =
-        (dm_gepa_proposal){.parent = parent,
-                           .ids = dm_gepa_minibatch(g->arena, &g->sampler, g->batches, it->number),
-                           .n_ids = g->sampler.b,
-                           .candidate = SIZE_MAX};
+    all[it->n_proposals++] = (dm_gepa_proposal){.parent = parent,
+                                                .ids = rows_of(g, it, parent),
+                                                .n_ids = g->sampler.b,
+                                                .candidate = SIZE_MAX};
 }
 
 size_t dm_gepa_width(const dm_gepa_options *o)

@@ -104,6 +104,18 @@ static void tell(void *user, const dm_gepa_iteration *it)
     }
 }
 
+/* The results that are in the runs, one behind the other; NULL: not all are. */
+static const dm_result *results_of(const searching *s, const dm_gepa_candidate *c)
+{
+    size_t n = s->in->valset->n;
+    if (!c->runs)
+        return NULL;
+    dm_result *all = dm_arena_alloc_n(dm_pool_arena(s->pool), n, sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[i] = *(const dm_result *)c->runs[i].of;
+    return all;
+}
+
 static void record(const searching *s, const dm_gepa_result *g, dm_compile_output *out)
 {
     size_t n = s->in->valset->n;
@@ -111,7 +123,7 @@ static void record(const searching *s, const dm_gepa_result *g, dm_compile_outpu
     for (size_t k = 0; k < g->n; k++) {
         dm_scored *c = &out->scored[out->n_scored++];
         c->candidate = program_of(s, g->candidates[k].texts);
-        c->results = g->candidates[k].row;
+        c->results = results_of(s, &g->candidates[k]);
         c->score = g->candidates[k].mean;
         snprintf(c->name, sizeof c->name, "%zu", k);
     }

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Chosen on planted worlds (src/gepa/README.md, "search = parallel"). */
-enum { MINIBATCH = 6 };
+enum { MINIBATCH = 8, PROPOSALS = 2 };
 
 static const char *const autos[] = {"light", "medium", "heavy", NULL};
 static const char *const searches[] = {"parallel", "gepa", NULL};
@@ -22,7 +22,7 @@ void dm_gepa_defaults(dm_params *params)
     p->perfect_score = 1;
     p->use_merge = true;
     p->max_merge_invocations = 5;
-    p->proposals = 4;
+    p->proposals = PROPOSALS;
     p->parents = 2;
     p->top_k = 1;
     p->max_reflection_failures = 5;
@@ -108,7 +108,7 @@ const dm_param dm_gepa_table[] = {
      AT(reflection_minibatch_size),
      GIVEN(has_minibatch_size),
      .value = "N",
-     .help = "gepa: examples that a reflection sees and a child is tried on (3)"},
+     .help = "gepa: examples that a reflection sees and a child is tried on (8; search = gepa: 3)"},
     {.name = "candidate_selection_strategy",
      .kind = DM_PARAM_WORD,
      AT(candidate_selection_strategy),
@@ -164,7 +164,8 @@ const dm_param dm_gepa_table[] = {
      GIVEN(has_sampling),
      .words = samplings,
      .value = "WORD",
-     .help = "gepa: proposals of an iteration: one, independent, same_parent, p_x_n (one)"},
+     .help = "gepa: proposals of an iteration: one, independent, same_parent, p_x_n (independent; "
+             "search = gepa: one)"},
     {.name = "proposals",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -172,7 +173,7 @@ const dm_param dm_gepa_table[] = {
      AT(proposals),
      GIVEN(has_proposals),
      .value = "N",
-     .help = "gepa: how many there are; with p_x_n, of each parent (4)"},
+     .help = "gepa: how many there are; with p_x_n, of each parent (2)"},
     {.name = "parents",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -188,7 +189,7 @@ const dm_param dm_gepa_table[] = {
      .words = keeps,
      .value = "WORD",
      .help = "gepa: which improvements of an iteration are validated: all_improvements, "
-             "best_improvement, top_k (all_improvements)"},
+             "best_improvement, top_k (best_improvement; search = gepa: all_improvements)"},
     {.name = "top_k",
      .kind = DM_PARAM_INT,
      .low = 1,
