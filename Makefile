@@ -63,6 +63,12 @@ $(UNIT): $(UNIT_OBJ) $(LIB)
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) $$($(PKG) --libs criterion) -o $@
 
 $(B)/tests/mock_lm/%.o: CPPFLAGS += $(shell $(PKG) --cflags libcjson 2>/dev/null)
+# libssl-dev may come between two builds: `make demo`, then `make test`, which installs it.
+$(B)/mock-tls: FORCE
+	@mkdir -p $(@D)
+	@echo "$(TLS_LIBS)" | cmp -s - $@ || echo "$(TLS_LIBS)" >$@
+FORCE:
+$(B)/tests/mock_lm/tls.o: $(B)/mock-tls
 $(B)/tests/mock_lm/tls.o: CPPFLAGS += $(if $(TLS_LIBS),-DMOCK_TLS $(shell $(PKG) --cflags openssl))
 
 $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
@@ -158,5 +164,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit mutate fuzz fuzz-build clean help
+.PHONY: FORCE all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit mutate fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

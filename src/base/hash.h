@@ -26,7 +26,6 @@ uint64_t dm_hash_u64(const dm_hash *h); /* its first 8 bytes, for tables */
  * may have made them, are told apart. */
 uint64_t dm_hash_mix(const dm_hash *h);
 
-void dm_sha512(const void *p, size_t n, uint8_t out[64]);
 uint32_t dm_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */
 
 #endif

@@ -78,7 +78,7 @@ typedef struct block {
 
 struct dm_arena {
     block *blocks; /* the newest first */
-    size_t block_size, used;
+    size_t block_size;
 };
 
 #define ALIGN sizeof(double)
@@ -109,7 +109,6 @@ void dm_arena_free(dm_arena *a)
 
 void dm_arena_reset(dm_arena *a)
 {
-    a->used = 0;
     if (!a->blocks)
         return;
     block *keep = a->blocks;
@@ -146,7 +145,6 @@ static void *take(dm_arena *a, size_t size)
     }
     void *p = (char *)b->bytes + b->used;
     b->used += n;
-    a->used += n;
     return p;
 }
 
@@ -191,9 +189,4 @@ char *dm_arena_printf(dm_arena *a, const char *fmt, ...)
     vsnprintf(text, (size_t)(n < 0 ? 0 : n) + 1, fmt, ap);
     va_end(ap);
     return text;
-}
-
-size_t dm_arena_used(const dm_arena *a)
-{
-    return a->used;
 }

@@ -28,6 +28,5 @@ void *dm_arena_alloc_n(dm_arena *a, size_t n, size_t size);
 void *dm_arena_room(dm_arena *a, void *p, size_t n, size_t *cap, size_t size);
 char *dm_arena_string(dm_arena *a, const char *s, size_t n); /* copy, NUL-terminated */
 char *dm_arena_printf(dm_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t dm_arena_used(const dm_arena *a); /* bytes handed out */
 
 #endif

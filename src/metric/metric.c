@@ -203,10 +203,12 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
     }
     dm_at command = dm_at_key(at, "command");
     if (command.v) {
-        m->name = "command";
-        m->ops = &dm_command_ops;
-        m->self = dm_command_new(a, at, err);
-        return m->self ? m : NULL;
+        void *self = dm_command_new(a, at, err);
+        if (!self)
+            return NULL;
+        m = dm_metric_of(a, "command", &dm_command_ops, self);
+        m->spec = at->v;
+        return m;
     }
     dm_at name_at = at->v->kind == DM_DICT ? dm_at_key(at, "name") : *at;
     if (dm_get_string(&name_at, &name, err) != DM_OK)

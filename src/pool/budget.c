@@ -95,8 +95,7 @@ static double bytes_of_run(const dm_pool *p, const dm_cell *c)
 
 static bool counts_tokens(const dm_pool *p)
 {
-    const dm_amount *cap = p->setup->cap;
-    return cap && !(isinf(cap->tokens) && isinf(cap->cost));
+    return !isinf(p->budget.cap.tokens) || !isinf(p->budget.cap.cost);
 }
 
 /* The most that a call of the cell's run can cost, in tokens and money; sure: over the largest
@@ -176,8 +175,8 @@ static void write_mark(dm_pool *p, dm_amount mark)
 /* A hundredth of the cap ahead, so that a mark is rare. */
 static void keep_ahead(dm_pool *p)
 {
-    dm_amount now = dm_ledger_committed(p->budget.ledger), cap = *p->setup->cap;
-    if (dm_amount_within(now, p->budget.mark))
+    dm_amount now = dm_ledger_committed(p->budget.ledger), cap = p->budget.cap;
+    if (dm_amount_within(now, p->budget.mark)) /* without a cap always */
         return;
     dm_amount ahead = {isinf(cap.calls) ? 64 : cap.calls / 100,
                        isinf(cap.tokens) ? 1e5 : cap.tokens / 100,
@@ -189,7 +188,7 @@ static void keep_ahead(dm_pool *p)
 
 /* What a record of the journal says was spent. Of which role it was shows only when the work is
  * asked for again; until then the dearest model's price stands for it. */
-static dm_amount at_most(const dm_pool *p, const dm_usage *u)
+dm_amount dm_amount_at_most(const dm_pool *p, const dm_usage *u)
 {
     dm_amount most = {0, 0, 0};
     for (int m = 0; m < DM_ROLES; m++)
@@ -208,11 +207,10 @@ static void account_known(dm_pool *p, dm_amount known)
     p->budget.known = known;
 }
 
-static void price_known(dm_pool *p, const dm_cell *c, const dm_usage *u)
+static void price_known(dm_pool *p, int model, const dm_usage *u)
 {
-    dm_amount exact = dm_amount_of(p, p->states[c->state].model, u);
-    dm_amount less = dm_amount_minus(at_most(p, u), exact);
-    if (less.cost > 0)
+    dm_amount less = dm_amount_minus(dm_amount_at_most(p, u), dm_amount_of(p, model, u));
+    if (p->resume && less.cost > 0)
         account_known(p, dm_amount_minus(p->budget.known, less));
 }
 
@@ -231,73 +229,57 @@ static struct dm_bill *bill_of(dm_pool *p, dm_cell *c)
     return c->bill;
 }
 
-/* What it spent on no request that others could make. */
-static void add_own(dm_pool *p, uint32_t number, dm_amount more)
+/* What it spent on no request that others could make. taken: by an earlier attempt, before that was
+ * taken from all accounts. */
+static void add_own(dm_pool *p, uint32_t number, dm_amount more, bool taken)
 {
     struct dm_bill *b = bill_of(p, p->cells[number]);
     if (b->cost == NO_COST)
         b->cost = p->n_costs++;
-    dm_ledger_cost(p->budget.ledger, b->cost, more);
+    if (taken)
+        dm_ledger_cost_taken(p->budget.ledger, b->cost, more);
+    else
+        dm_ledger_cost(p->budget.ledger, b->cost, more);
     dm_ledger_uses(p->budget.ledger, number, b->cost);
 }
 
-void dm_budget_before(dm_pool *p, const dm_cell *c, uint32_t cost, const dm_usage *usage)
+void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usage, uint64_t at)
 {
-    dm_pool_count(p, c, usage);
-    dm_ledger_cost(p->budget.ledger, cost, dm_amount_of(p, p->states[c->state].model, usage));
-    if (p->setup->cap)
-        price_known(p, c, usage);
+    dm_amount amount = dm_amount_of(p, model, usage);
+    dm_pool_count(p, model, usage);
+    if (at < p->taken_until)
+        dm_ledger_cost_taken(p->budget.ledger, cost, amount);
+    else
+        dm_ledger_cost(p->budget.ledger, cost, amount);
+    price_known(p, model, usage);
 }
 
-void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage)
+void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage, uint64_t at)
 {
-    const dm_cell *c = p->cells[number];
-    dm_pool_count(p, c, usage);
-    add_own(p, number, dm_amount_of(p, p->states[c->state].model, usage));
-    if (p->setup->cap)
-        price_known(p, c, usage);
-}
-
-typedef struct counting {
-    const dm_pool *pool;
-    dm_amount *known;
-} counting;
-
-static void add_known(void *user, dm_journal_type type, dm_str bytes)
-{
-    const counting *k = user;
-    dm_usage u = {0};
-    dm_record rec;
-    if (type == DM_JOURNAL_RESULT) {
-        dm_result r;
-        dm_paid paid;
-        if (dm_read_result(bytes, 0, NULL, &r, &paid))
-            u = paid.usage;
-    } else {
-        dm_answer a;
-        if (dm_open_answer(&rec, bytes, &a))
-            u = a.usage;
-        dm_record_free(&rec);
-    }
-    *k->known = dm_amount_plus(*k->known, at_most(k->pool, &u));
+    int model = p->states[p->cells[number]->state].model;
+    dm_pool_count(p, model, usage);
+    add_own(p, number, dm_amount_of(p, model, usage), at < p->taken_until);
+    price_known(p, model, usage);
 }
 
 void dm_budget_begin(dm_pool *p)
 {
-    const dm_setup *s = p->setup;
-    dm_amount none = {0, 0, 0}, known = none;
-    p->budget.ledger = dm_ledger_new(s->cap ? *s->cap : DM_NO_CAP, none, none);
-    if (s->cap && s->replay) {
-        dm_replay_each(s->replay, add_known, &(counting){p, &known});
-        p->budget.mark = p->budget.mark_found = dm_replay_mark(s->replay);
-        account_known(p, known);
-    }
+    dm_amount none = {0, 0, 0};
+    p->budget.cap = p->setup->cap ? *p->setup->cap : DM_NO_CAP;
+    p->budget.ledger = dm_ledger_new(p->budget.cap, none, none);
+    p->budget.mark = dm_ledger_capped(p->budget.ledger) ? none : DM_NO_CAP;
+}
+
+void dm_budget_found(dm_pool *p, dm_amount known)
+{
+    p->budget.mark = p->budget.mark_found = dm_replay_mark(p->setup->replay);
+    account_known(p, known);
 }
 
 void dm_budget_end(dm_pool *p)
 {
     /* What is still out may be billed all the same. */
-    if (p->setup->cap && p->budget.ledger)
+    if (p->budget.ledger && dm_ledger_capped(p->budget.ledger))
         write_mark(p, dm_ledger_committed(p->budget.ledger));
     dm_ledger_free(p->budget.ledger);
 }
@@ -307,7 +289,7 @@ void dm_budget_end(dm_pool *p)
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now)
 {
     dm_cell *c = p->cells[number];
-    dm_pool_count(p, c, usage);
+    dm_pool_count(p, p->states[c->state].model, usage);
     dm_ledger_cost(p->budget.ledger, cost, amount_of_run(p, number, usage));
     dm_ledger_uses(p->budget.ledger, number, cost);
     if (now) /* else its whole reserve was booked when it was lost */
@@ -317,8 +299,7 @@ void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *
 void dm_budget_sent(dm_pool *p, uint32_t number)
 {
     dm_ledger_sent(p->budget.ledger, number);
-    if (p->setup->cap)
-        keep_ahead(p);
+    keep_ahead(p);
 }
 
 /* Since it was sent out the last time. */
@@ -330,12 +311,12 @@ static dm_usage usage_of_run(const dm_cell *c, const dm_usage *beside)
     return u;
 }
 
-/* A run has ended: what it spent, in all; what of it has no key is booked. */
-static dm_amount take_bill(dm_pool *p, uint32_t number, const dm_usage *usage)
+/* A run has ended: what it spent, in all; what of it has no key is booked. taken: see add_own. */
+static dm_amount take_bill(dm_pool *p, uint32_t number, const dm_usage *usage, bool taken)
 {
     dm_usage u = usage_of_run(p->cells[number], usage);
     if (usage->requests > 0 || usage->prompt > 0 || usage->completion > 0)
-        add_own(p, number, amount_of_run(p, number, usage));
+        add_own(p, number, amount_of_run(p, number, usage), taken);
     return amount_of_run(p, number, &u);
 }
 
@@ -343,11 +324,12 @@ void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settl
 {
     dm_cell *c = p->cells[number];
     dm_usage u = usage_of_run(c, usage);
-    dm_amount gone = take_bill(p, number, usage);
+    bool taken =
+        c->replayed && dm_replay_done_at(p->setup->replay, dm_hash_mix(&c->key)) < p->taken_until;
+    dm_amount gone = take_bill(p, number, usage, taken);
     if (c->replayed) {
         gone = (dm_amount){0, 0, 0};
-        if (p->setup->cap)
-            price_known(p, c, usage);
+        price_known(p, p->states[c->state].model, usage);
     }
     measure(p, c, &u);
     dm_ledger_done(p->budget.ledger, number, gone, settled, p);
@@ -359,11 +341,11 @@ void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage)
     dm_cell *c = p->cells[number];
     dm_amount gone = dm_ledger_reserve(p->budget.ledger, number);
     if (usage) {
-        gone = take_bill(p, number, usage);
+        gone = take_bill(p, number, usage, false);
     } else { /* what its answers cost is booked with them */
         dm_usage paid = usage_of_run(c, &nothing);
         dm_amount rest = dm_amount_minus(gone, amount_of_run(p, number, &paid));
-        add_own(p, number, dm_amount_most(rest, (dm_amount){0, 0, 0}));
+        add_own(p, number, dm_amount_most(rest, (dm_amount){0, 0, 0}), false);
     }
     if (c->bill)
         c->bill->paid = nothing;
@@ -372,7 +354,8 @@ void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage)
 
 bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage)
 {
-    return p->setup->cap && usage_of_run(c, usage).requests >= dm_budget_allowance(p, c);
+    int64_t most = dm_budget_allowance(p, c);
+    return most > 0 && usage_of_run(c, usage).requests >= most;
 }
 
 dm_amount dm_budget_left(const dm_pool *p)
@@ -382,19 +365,20 @@ dm_amount dm_budget_left(const dm_pool *p)
 
 int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c)
 {
-    return p->setup->cap ? (int64_t)calls_of(p, &p->states[c->state]) : 0;
+    bool any = !dm_ledger_capped(p->budget.ledger);
+    return any ? 0 : (int64_t)calls_of(p, &p->states[c->state]);
 }
 
 int64_t dm_budget_covers(const dm_pool *p, uint32_t number, const dm_cell *other)
 {
-    if (!p->setup->cap)
+    if (dm_budget_allowance(p, other) == 0)
         return INT64_MAX;
     dm_amount one = dm_budget_reserve(p, other), out = dm_ledger_reserve(p->budget.ledger, number);
     one = dm_amount_times(one, 1 / one.calls);
     double n = out.calls;
-    if (one.tokens > 0 && !isinf(p->setup->cap->tokens))
+    if (one.tokens > 0 && !isinf(p->budget.cap.tokens))
         n = fmin(n, out.tokens / one.tokens);
-    if (one.cost > 0 && !isinf(p->setup->cap->cost))
+    if (one.cost > 0 && !isinf(p->budget.cap.cost))
         n = fmin(n, out.cost / one.cost);
     return (int64_t)(n * (1 + 1e-9));
 }

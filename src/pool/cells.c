@@ -28,7 +28,7 @@ void dm_answer_came(dm_pool *p, const dm_cell *c)
     m->last_answer = p->link->ops->now(p->link);
 }
 
-void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a)
+void dm_journal_answer(dm_pool *p, const dm_cell *by, const dm_hash *key, const dm_answer *a)
 {
     dm_buf b;
     dm_writer w;
@@ -36,7 +36,7 @@ void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a)
         return;
     dm_buf_init(&b, DM_MAX_MESSAGE);
     dm_writer_init(&w, &b);
-    dm_write_answer(&w, a);
+    dm_write_answer_record(&w, a, dm_hash_mix(&by->key));
     dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, key, dm_buf_view(&b));
     dm_buf_free(&b);
 }
@@ -122,9 +122,9 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     return number;
 }
 
-void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage)
+void dm_pool_count(dm_pool *p, int model, const dm_usage *usage)
 {
-    const dm_lm_config *m = p->models[p->states[c->state].model].config;
+    const dm_lm_config *m = p->models[model].config;
     dm_usage_add(&p->usage, usage);
     p->cost += m && m->price.known ? dm_price_of(&m->price, usage->prompt, usage->completion,
                                                  usage->cached, usage->written)

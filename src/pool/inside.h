@@ -206,7 +206,7 @@ typedef struct dm_key { /* a request; there are as many as answers */
     } u;
     dm_tries *tries; /* NULL: it has not failed */
     uint32_t cost;   /* in the ledger */
-    uint8_t phase, kept;
+    uint8_t phase, kept, model;
 } dm_key;
 
 typedef struct dm_asked {
@@ -246,10 +246,14 @@ struct dm_pool {
 
     struct { /* budget.c */
         dm_ledger *ledger;
+        dm_amount cap;               /* DM_NO_CAP for none */
         dm_amount mark_found, known; /* of earlier attempts: their mark, and what is recorded */
         dm_amount lost;              /* that they may have spent without a result */
-        dm_amount mark;              /* in the journal */
+        dm_amount mark;              /* in the journal; without a cap none is needed */
     } budget;
+    struct dm_resume *resume; /* resume.c; NULL: there is nothing to go on from, or no cap */
+    uint64_t taken_until; /* what stands before that in the journal and is not asked for again was
+                             taken from all accounts */
 
     dm_status failed; /* < 0: the run is over */
     dm_error error;
@@ -286,14 +290,19 @@ static inline void dm_cell_next_go(dm_cell *c)
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
 void dm_pool_flush_journal(dm_pool *p); /* before anybody acts on what is in it */
-/* What an answer or a run of the cell took is added to the whole job's usage and cost. */
-void dm_pool_count(dm_pool *p, const dm_cell *c, const dm_usage *usage);
+/* What an answer or a run took is added to the whole job's usage and cost. */
+void dm_pool_count(dm_pool *p, int model, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 void dm_answer_came(dm_pool *p, const dm_cell *c);
-void dm_journal_answer(dm_pool *p, const dm_hash *key, const dm_answer *a);
+/* by: the cell whose run asked for it */
+void dm_journal_answer(dm_pool *p, const dm_cell *by, const dm_hash *key, const dm_answer *a);
 
 /* budget.c */
 void dm_budget_begin(dm_pool *p);
+/* What a record of the journal says, at the price of the dearest model: whose it was shows only
+ * when the work is asked for again. In all, the journal says that so much was spent. */
+dm_amount dm_amount_at_most(const dm_pool *p, const dm_usage *u);
+void dm_budget_found(dm_pool *p, dm_amount known);
 void dm_budget_end(dm_pool *p);
 dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u);
 dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c); /* the most that a run can cost */
@@ -301,9 +310,10 @@ int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* its requests
 void dm_budget_sent(dm_pool *p, uint32_t number);
 /* What the cell's run spent on a request. now: the run is out, and has not ended. */
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now);
-/* What an earlier attempt of the job spent on a request of the cell; on something else of it. */
-void dm_budget_before(dm_pool *p, const dm_cell *c, uint32_t cost, const dm_usage *usage);
-void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage);
+/* What an earlier attempt of the job spent on a request, as its record says that stands there; on
+ * something else of the cell. */
+void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usage, uint64_t at);
+void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage, uint64_t at);
 /* usage: of requests without a key. The item's uses are in the ledger. */
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled);
 /* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
@@ -329,6 +339,8 @@ void dm_schedule_unpark(dm_pool *p, dm_cell *c);
 void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker has it no longer: a place is free */
 /* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
+/* Nothing is out yet: what is queued stands in line again. */
+void dm_schedule_take_back(dm_pool *p);
 void dm_release_delayed(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
 
@@ -393,8 +405,11 @@ void dm_check_outage(dm_pool *p);
 
 /* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
 uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key); /* as the run names it */
-dm_tries *dm_key_tries(dm_pool *p, uint32_t key);                     /* made if there are none */
-void dm_key_keep(dm_pool *p, uint32_t key, const dm_answer *a); /* it is final; into the journal */
+uint32_t dm_key_of_record(dm_pool *p, const dm_cell *c, const dm_hash *key); /* the journal does */
+void dm_key_recall(dm_pool *p, uint32_t key);     /* what is found of it in the replay's window */
+dm_tries *dm_key_tries(dm_pool *p, uint32_t key); /* made if there are none */
+/* It is final, and goes into the journal; by: the cell whose run asked for it. */
+void dm_key_keep(dm_pool *p, const dm_cell *by, uint32_t key, const dm_answer *a);
 /* It is known; into an arena. False: a file was changed meanwhile. */
 bool dm_key_read(const dm_pool *p, uint32_t key, dm_arena *arena, dm_answer *a);
 /* In a cache that runs share, and in the journal of an earlier job in this OUT. Nothing was paid
@@ -418,6 +433,13 @@ void dm_known_let_go(dm_pool *p, uint32_t key, int worker, int64_t task);
 void dm_known_lost(dm_pool *p, int worker); /* others make its calls */
 void dm_known_send(dm_pool *p);             /* what was found since the last time */
 void dm_known_free(dm_pool *p);
+
+/* resume.c: a capped run that goes on from what earlier attempts left */
+void dm_resume_begin(dm_pool *p);
+/* Nothing that is known can be asked for any more: the next thing to do before work goes out.
+ * False: it may. */
+bool dm_resume_next(dm_pool *p);
+void dm_resume_free(dm_pool *p);
 
 /* turn.c */
 void dm_pool_pump(dm_pool *p, double timeout); /* one turn of the event loop */

@@ -12,28 +12,42 @@ static const dm_lm_config *config_of(const dm_pool *p, const dm_cell *c)
 }
 
 /* What earlier attempts of the job spent on it, and whether they got an answer. */
-static void recall(dm_pool *p, const dm_cell *c, dm_key *k)
+void dm_key_recall(dm_pool *p, uint32_t key)
 {
-    dm_usage usage = {0};
+    dm_key *k = &p->keys[key];
     dm_str bytes;
     for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &k->hash, i)).p; i++) {
         dm_record rec;
         dm_answer a;
-        if (dm_open_answer(&rec, bytes, &a)) {
-            dm_usage_add(&usage, &a.usage);
+        if (dm_open_answer(&rec, bytes, &a, NULL)) {
+            if (a.usage.requests > 0)
+                dm_budget_before(p, k->model, k->cost, &a.usage, dm_replay_place(p->setup->replay));
             if (a.final)
                 k->phase = DM_KEY_KNOWN;
         }
         dm_record_free(&rec);
     }
-    k->kept = DM_KEPT_REPLAY;
-    if (usage.requests > 0)
-        dm_budget_before(p, c, k->cost, &usage);
+    if (k->phase == DM_KEY_KNOWN)
+        k->kept = DM_KEPT_REPLAY;
+}
+
+uint32_t dm_key_of_record(dm_pool *p, const dm_cell *c, const dm_hash *key)
+{
+    uint32_t number;
+    if (dm_table_get(&p->key_table, key, &number))
+        return number;
+    p->keys = dm_room(p->keys, p->n_keys, &p->cap_keys, sizeof *p->keys);
+    number = (uint32_t)p->n_keys++;
+    p->keys[number] =
+        (dm_key){.hash = *key, .cost = p->n_costs++, .model = (uint8_t)p->states[c->state].model};
+    dm_table_put(&p->key_table, number);
+    if (p->setup->replay)
+        dm_key_recall(p, number);
+    return number;
 }
 
 uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key)
 {
-    uint32_t number;
     dm_hash own = *key;
     const dm_lm_config *config = config_of(p, c);
     if (config && !config->cache) { /* it is no other cell's */
@@ -43,15 +57,7 @@ uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key)
         dm_sha256_add(&s, key->b, sizeof key->b);
         own = dm_sha256_end(&s);
     }
-    if (dm_table_get(&p->key_table, &own, &number))
-        return number;
-    p->keys = dm_room(p->keys, p->n_keys, &p->cap_keys, sizeof *p->keys);
-    number = (uint32_t)p->n_keys++;
-    p->keys[number] = (dm_key){.hash = own, .cost = p->n_costs++};
-    dm_table_put(&p->key_table, number);
-    if (p->setup->replay)
-        recall(p, c, &p->keys[number]);
-    return number;
+    return dm_key_of_record(p, c, &own);
 }
 
 dm_tries *dm_key_tries(dm_pool *p, uint32_t key)
@@ -64,14 +70,14 @@ dm_tries *dm_key_tries(dm_pool *p, uint32_t key)
 
 /* ---- answers ---- */
 
-void dm_key_keep(dm_pool *p, uint32_t key, const dm_answer *a)
+void dm_key_keep(dm_pool *p, const dm_cell *by, uint32_t key, const dm_answer *a)
 {
     dm_key *k = &p->keys[key];
     k->phase = DM_KEY_KNOWN;
     if (p->setup->journal) {
         k->kept = DM_KEPT_JOURNAL;
         k->u.at = dm_journal_next(p->setup->journal);
-        dm_journal_answer(p, &k->hash, a);
+        dm_journal_answer(p, by, &k->hash, a);
         return;
     }
     dm_answer *copy = dm_arena_alloc(p->arena, sizeof *copy);
@@ -84,7 +90,7 @@ void dm_key_keep(dm_pool *p, uint32_t key, const dm_answer *a)
 static bool open_final(dm_str bytes, dm_arena *arena, dm_answer *a)
 {
     dm_record rec;
-    bool ok = dm_open_answer(&rec, bytes, a) && a->final && a->content.p;
+    bool ok = dm_open_answer(&rec, bytes, a, NULL) && a->final && a->content.p;
     if (ok)
         a->content.p = dm_arena_string(arena, a->content.p, a->content.n);
     dm_record_free(&rec);
@@ -129,11 +135,11 @@ void dm_key_look_elsewhere(dm_pool *p, const dm_cell *c, uint32_t key)
     dm_arena *arena = dm_arena_new(4096);
     dm_hash there = dm_lm_key_at_servers(config, hash);
     if (p->setup->cache && dm_cache_get(p->setup->cache, &there, arena, &a.content, &a.truncated)) {
-        dm_key_keep(p, key, &a);
+        dm_key_keep(p, c, key, &a);
     } else if (p->setup->earlier && find_final(p->setup->earlier, hash, arena, &a) &&
                a.fault == DM_FAULT_NONE) {
         a.usage = (dm_usage){0};
-        dm_key_keep(p, key, &a);
+        dm_key_keep(p, c, key, &a);
     }
     dm_arena_free(arena);
 }

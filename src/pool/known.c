@@ -222,11 +222,11 @@ bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t known, const dm_ans
     dm_budget_paid(p, number, p->keys[known].cost, &a->usage, now);
     c->answered |= a->fault == DM_FAULT_NONE;
     if (!first) { /* one that was lost had answered it after all */
-        dm_journal_answer(p, &p->keys[known].hash, &(dm_answer){.usage = a->usage});
+        dm_journal_answer(p, c, &p->keys[known].hash, &(dm_answer){.usage = a->usage});
         return true;
     }
     dm_asker *waited = end_asking(p, known);
-    dm_key_keep(p, known, a);
+    dm_key_keep(p, c, known, a);
     dm_key_share(p, c, known, a);
     tell_all(p, waited, a);
     return true;
@@ -236,13 +236,14 @@ void dm_known_open(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a
 {
     dm_cell *c = p->cells[number];
     dm_budget_paid(p, number, p->keys[key].cost, &a->usage, true);
-    dm_journal_answer(p, &p->keys[key].hash, &(dm_answer){.fault = a->fault, .usage = a->usage});
+    dm_journal_answer(p, c, &p->keys[key].hash, &(dm_answer){.fault = a->fault, .usage = a->usage});
     c->asks = 0;
     dm_known_let_go(p, key, c->worker, dm_task_of(number, c));
 }
 
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
 {
+    const dm_cell *c = p->cells[number];
     dm_key *k = &p->keys[e->key];
     const char *error = e->r->error ? e->r->error : "";
     dm_answer a = {.fault = e->r->fault,
@@ -251,11 +252,11 @@ void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e)
                    .usage = e->call};
     dm_budget_paid(p, number, k->cost, &e->call, e->now);
     if (k->phase == DM_KEY_KNOWN) {
-        dm_journal_answer(p, &k->hash, &(dm_answer){.usage = e->call});
+        dm_journal_answer(p, c, &k->hash, &(dm_answer){.usage = e->call});
         return;
     }
     dm_asker *waited = end_asking(p, e->key);
-    dm_key_keep(p, e->key, &a);
+    dm_key_keep(p, c, e->key, &a);
     tell_all(p, waited, &a);
 }
 
@@ -264,7 +265,8 @@ void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e)
     dm_key *k = &p->keys[e->key];
     if (e->call.requests > 0) {
         dm_budget_paid(p, number, k->cost, &e->call, e->now);
-        dm_journal_answer(p, &k->hash, &(dm_answer){.fault = e->r->fault, .usage = e->call});
+        dm_journal_answer(p, p->cells[number], &k->hash,
+                          &(dm_answer){.fault = e->r->fault, .usage = e->call});
     }
     for (dm_asker *w = end_asking(p, e->key); w; w = w->next) {
         dm_cell *c = waiting(p, w);

@@ -48,6 +48,7 @@ typedef struct bearer { /* an account that is charged a cost */
 
 typedef struct cost {
     dm_amount amount;
+    dm_amount taken; /* of it, what dm_ledger_take took from all accounts */
     bearer *bearers;
 } cost;
 
@@ -96,7 +97,7 @@ dm_ledger *dm_ledger_new(dm_amount cap, dm_amount lost, dm_amount known)
     l->lost = lost;
     l->spent = known;
     l->end = &l->root;
-    (void)new_account(l, NULL, less(cap, lost));
+    (void)new_account(l, NULL, cap);
     return l;
 }
 
@@ -116,7 +117,6 @@ void dm_ledger_correct(dm_ledger *l, dm_amount more_lost, dm_amount more_known)
 {
     l->lost = dm_amount_plus(l->lost, more_lost);
     l->spent = dm_amount_plus(l->spent, more_known);
-    l->root->given = less(l->root->given, more_lost);
 }
 
 bool dm_ledger_capped(const dm_ledger *l)
@@ -257,6 +257,15 @@ void dm_ledger_cost(dm_ledger *l, uint32_t number, dm_amount more)
         b->account->charged = dm_amount_plus(b->account->charged, more);
 }
 
+void dm_ledger_cost_taken(dm_ledger *l, uint32_t number, dm_amount more)
+{
+    dm_ledger_cost(l, number, more);
+    cost *c = &l->costs[number];
+    c->taken = dm_amount_plus(c->taken, more);
+    for (bearer *b = c->bearers; b; b = b->next)
+        b->account->given = dm_amount_plus(b->account->given, more);
+}
+
 void dm_ledger_uses(dm_ledger *l, uint32_t number, uint32_t cost_number)
 {
     item *it = item_of(l, number);
@@ -284,6 +293,7 @@ static void charge_cost(dm_ledger *l, cost *c, dm_account *a)
         *b = (bearer){c->bearers, a};
         c->bearers = b;
         a->charged = dm_amount_plus(a->charged, c->amount);
+        a->given = dm_amount_plus(a->given, c->taken);
     }
 }
 
@@ -316,31 +326,12 @@ static bool fits(const dm_account *a, dm_amount more)
     return dm_amount_within(dm_amount_plus(sum, more), a->given);
 }
 
-/* An earlier attempt may have spent on what this one does not ask for. */
-static bool is_left(const dm_ledger *l, dm_amount more)
-{
-    dm_amount sum = dm_amount_plus(dm_amount_plus(l->lost, l->spent), l->out);
-    return dm_amount_within(dm_amount_plus(sum, more), l->cap);
-}
-
-/* On any account. */
-static bool any_out(const dm_ledger *l)
-{
-    for (const dm_account *a = l->root; a; a = a->next)
-        if (a->n_out > 0)
-            return true;
-    return false;
-}
-
 dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bool goes_out)
 {
     entry *e = &a->entries[a->head];
     item *it = &l->items[e->item];
-    if (!fits(a, reserve) || (goes_out && !is_left(l, reserve))) {
+    if (!fits(a, reserve)) {
         if (a->n_out > 0 || any_open_under(a))
-            return DM_HELD;
-        /* What others have out may cost less than was set aside for it. */
-        if (fits(a, reserve) && any_out(l))
             return DM_HELD;
         if (a->n_each > 0) { /* shares that nobody has opened */
             a->n_each = 0;
@@ -413,6 +404,50 @@ void dm_ledger_again(dm_ledger *l, uint32_t number, dm_amount gone)
         e->released = false;
         a->head = p->entry < a->head ? p->entry : a->head;
     }
+}
+
+/* ---- what earlier attempts spent ---- */
+
+/* Of what may be charged yet, so much is not there. */
+static double missing(double cap, double committed, double given, double charged)
+{
+    return isinf(cap) ? 0 : fmax(0, given - charged - (cap - committed));
+}
+
+/* What is given when of the root's rest so much is missing, and each has its part in that. */
+static double cut_down(double given, double charged, double rest, double gone)
+{
+    if (isinf(given) || given <= charged || gone <= 0)
+        return given;
+    return gone < rest ? charged + (given - charged) * (rest - gone) / rest : charged;
+}
+
+static dm_amount all_cut_down(dm_amount given, dm_amount charged, dm_amount rest, dm_amount gone)
+{
+    return (dm_amount){cut_down(given.calls, charged.calls, rest.calls, gone.calls),
+                       cut_down(given.tokens, charged.tokens, rest.tokens, gone.tokens),
+                       cut_down(given.cost, charged.cost, rest.cost, gone.cost)};
+}
+
+dm_amount dm_ledger_missing(const dm_ledger *l)
+{
+    dm_amount gone = dm_ledger_committed(l);
+    const dm_account *a = l->root;
+    return (dm_amount){missing(l->cap.calls, gone.calls, a->given.calls, a->charged.calls),
+                       missing(l->cap.tokens, gone.tokens, a->given.tokens, a->charged.tokens),
+                       missing(l->cap.cost, gone.cost, a->given.cost, a->charged.cost)};
+}
+
+void dm_ledger_take(dm_ledger *l, dm_amount gone)
+{
+    dm_amount rest = less(l->root->given, l->root->charged), none = {0, 0, 0};
+    for (dm_account *a = l->root; a; a = a->next) {
+        a->given = all_cut_down(a->given, a->charged, rest, gone);
+        a->each = all_cut_down(a->each, none, rest, gone);
+    }
+    for (size_t i = 0; i < l->n_costs; i++)
+        if (!l->costs[i].bearers)
+            l->costs[i].taken = l->costs[i].amount;
 }
 
 /* ---- what may be billed ---- */

@@ -8,15 +8,18 @@
  * it has ended. When nothing is out any more, none under it is open, and it still does not fit, the
  * account is cut. What waits is only ever an upper bound, so whether an item goes out does not
  * depend on when that is decided: the cut is a prefix of the account's own line, and depends on
- * amounts alone. It is the same at any number of ranks (where no attempt failed on the way). Only
- * where results of an earlier attempt that nobody asks for again use up the cap before the accounts
- * have, the order tells who gets the last of it, once nothing is out on any account.
+ * amounts alone. It is the same at any number of ranks (where no attempt failed on the way).
  *
  * What items cost is kept apart from them, for several may have used the same: an account is
  * charged each different cost that its own items used, once, whoever paid; so is each account above
  * it for its subtree, and the root for all. So what an account is charged follows from its own line
  * alone. What an account leaves when it has ended is its parent's again. What is out costs at the
- * most what was set aside for it, so the cap is never passed. */
+ * most what was set aside for it, so the cap is never passed.
+ *
+ * What earlier attempts of the job spent and no account is charged, as what got lost when the
+ * program was killed, is taken from all accounts at once, each by what it has left, when all that
+ * is known was asked for again and nothing is out (dm_ledger_take). Until then accounts decide as
+ * they did in the earlier attempt, from the whole cap; from then on each again by its own line. */
 #ifndef DM_POOL_LEDGER_H
 #define DM_POOL_LEDGER_H
 
@@ -35,6 +38,11 @@ dm_ledger *dm_ledger_new(dm_amount cap, dm_amount lost, dm_amount known);
 void dm_ledger_free(dm_ledger *l);
 /* What earlier attempts spent is known better now. */
 void dm_ledger_correct(dm_ledger *l, dm_amount more_lost, dm_amount more_known);
+/* Nothing is out: what of the cap the accounts may still be charged, and is spent. */
+dm_amount dm_ledger_missing(const dm_ledger *l);
+/* It is taken from all accounts, each by what it has left. Who uses a cost of it later
+ * (dm_ledger_cost_taken, or a cost that nobody bears now) is given it back. */
+void dm_ledger_take(dm_ledger *l, dm_amount gone);
 bool dm_ledger_capped(const dm_ledger *l); /* in any measure */
 
 /* ---- accounts; they live as long as the ledger ---- */
@@ -88,6 +96,8 @@ dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t item); /* set aside for
 
 /* So much more was spent on it, or may have been. */
 void dm_ledger_cost(dm_ledger *l, uint32_t cost, dm_amount more);
+/* An earlier attempt spent that on it, and dm_ledger_take has taken it from all. */
+void dm_ledger_cost_taken(dm_ledger *l, uint32_t cost, dm_amount more);
 void dm_ledger_uses(dm_ledger *l, uint32_t item, uint32_t cost);
 
 /* ---- what may be billed ---- */

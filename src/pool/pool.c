@@ -78,6 +78,7 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
         return NULL;
     }
     dm_budget_begin(p);
+    dm_resume_begin(p);
     send_setup(p);
     return p;
 }
@@ -115,6 +116,7 @@ void dm_pool_free(dm_pool *p)
         dm_queue_free(&p->models[m].released);
         dm_queue_free(&p->models[m].holding);
     }
+    dm_resume_free(p);
     dm_known_free(p);
     dm_prefixes_free(p);
     free(p->cells);
@@ -239,11 +241,6 @@ void dm_pool_split(dm_pool *p, size_t n, double part)
     dm_account_split(account(p), n, part);
 }
 
-dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s)
-{
-    return dm_account_charged(s ? s->own : dm_ledger_root(p->budget.ledger));
-}
-
 bool dm_pool_share_is_used(const dm_pool *p)
 {
     return !p->stop;
@@ -316,11 +313,4 @@ double dm_mean_against(const dm_result *r, const dm_result *other, size_t n)
 double dm_mean_score(const dm_result *r, size_t n)
 {
     return dm_mean_against(r, NULL, n);
-}
-
-double dm_percent_score(const dm_result *r, size_t n)
-{
-    size_t present;
-    double sum = sum_against(r, NULL, n, &present);
-    return present ? dm_py_round2(100 * sum / (double)present) : NAN;
 }

@@ -77,10 +77,6 @@ void dm_strand_take_turn(dm_pool *p);
  * with what it has. */
 bool dm_pool_share_is_used(const dm_pool *p);
 
-/* What s (NULL: the whole run) and all that it started were charged, each piece of work once,
- * whoever had it made. In a join's wake: what comes later of it is not there. */
-dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
-
 const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
@@ -93,8 +89,6 @@ bool dm_counts_against(const dm_result *r, const dm_result *other);
  * there is none. other NULL: over the present ones. */
 double dm_mean_against(const dm_result *r, const dm_result *other, size_t n);
 double dm_mean_score(const dm_result *r, size_t n); /* against nobody */
-/* DSPy's percentage: round(100 * sum / n, 2) over the present ones. */
-double dm_percent_score(const dm_result *r, size_t n);
 
 /* What the phase now running is called and how much of it there is to do: for progress and plan
  * only. */

@@ -60,14 +60,26 @@ dm_usage dm_read_usage(dm_reader *r)
     return u;
 }
 
-void dm_write_answer(dm_writer *w, const dm_answer *a)
+static void write_answer_fields(dm_writer *w, const dm_answer *a)
 {
-    dm_write_array(w, 5);
     dm_write_int(w, a->fault);
     dm_write_bool(w, a->final);
     dm_write_str(w, a->content);
     dm_write_bool(w, a->truncated);
     dm_write_usage(w, &a->usage);
+}
+
+void dm_write_answer(dm_writer *w, const dm_answer *a)
+{
+    dm_write_array(w, 5);
+    write_answer_fields(w, a);
+}
+
+void dm_write_answer_record(dm_writer *w, const dm_answer *a, uint64_t by)
+{
+    dm_write_array(w, 6);
+    write_answer_fields(w, a);
+    dm_write_int(w, (int64_t)by);
 }
 
 static dm_answer read_answer_fields(dm_reader *in)
@@ -87,12 +99,15 @@ dm_answer dm_read_answer(dm_reader *r)
     return read_answer_fields(&in);
 }
 
-bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out)
+bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out, uint64_t *by)
 {
     dm_reader in;
     if (!dm_record_open(rec, bytes, NULL, &in))
         return false;
     *out = read_answer_fields(&in);
+    uint64_t cell = in.at < in.n ? (uint64_t)dm_read_int(&in) : 0;
+    if (by)
+        *by = cell; /* journals of before do not say */
     return !rec->bad;
 }
 

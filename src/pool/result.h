@@ -12,8 +12,10 @@ void dm_read_how(dm_reader *r, dm_work *out);
 
 void dm_write_answer(dm_writer *w, const dm_answer *a); /* one item */
 dm_answer dm_read_answer(dm_reader *r);                 /* content points into the bytes */
-/* A record of the journal: an answer alone. False: it is none. */
-bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out) DM_MUST_USE;
+/* A record of the journal: an answer, and the cell whose run asked for it, by dm_hash_mix of its
+ * key (0: not known). by may be NULL. False: it is none. */
+void dm_write_answer_record(dm_writer *w, const dm_answer *a, uint64_t by);
+bool dm_open_answer(dm_record *rec, dm_str bytes, dm_answer *out, uint64_t *by) DM_MUST_USE;
 void dm_write_usage(dm_writer *w, const dm_usage *u); /* one item */
 dm_usage dm_read_usage(dm_reader *r);
 

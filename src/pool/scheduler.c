@@ -126,7 +126,7 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     }
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
-    dm_pool_count(p, c, &paid->usage);
+    dm_pool_count(p, p->states[c->state].model, &paid->usage);
     count_score(p, c, r);
     dm_budget_done(p, number, &paid->usage, wake);
     dm_prefix_left(p, number);
@@ -142,6 +142,19 @@ void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, doubl
         dm_way_of(p, c)->not_before = not_before;
 }
 
+void dm_schedule_take_back(dm_pool *p)
+{
+    static const dm_usage nothing;
+    for (size_t i = 0; i < p->n_cells; i++)
+        if (p->cells[i]->phase == DM_CELL_QUEUED)
+            dm_schedule_again(p, (uint32_t)i, &nothing, 0);
+    for (int m = 0; m < DM_ROLES; m++) {
+        dm_queue_free(&p->models[m].first);
+        dm_queue_free(&p->models[m].queue);
+        p->models[m].first = p->models[m].queue = (dm_queue){0};
+    }
+}
+
 /* Work that stands in the journal is done; a cell that is not finds its answers there, one by one,
  * when it runs. What it cost beside them is counted either way. */
 void dm_schedule_replay(dm_pool *p, uint32_t number)
@@ -154,8 +167,8 @@ void dm_schedule_replay(dm_pool *p, uint32_t number)
     for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
         dm_record rec;
         dm_answer try;
-        if (dm_open_answer(&rec, bytes, &try))
-            dm_budget_before_own(p, number, &try.usage);
+        if (dm_open_answer(&rec, bytes, &try, NULL))
+            dm_budget_before_own(p, number, &try.usage, dm_replay_place(p->setup->replay));
         dm_record_free(&rec);
     }
     if (result.p && dm_read_result(result, p->setup->failure_score, a, &r, &paid)) {

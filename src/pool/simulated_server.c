@@ -90,7 +90,7 @@ static bool was_done(const dm_simulated_server *s, const dm_run_place *place)
     for (size_t i = 0; (bytes = dm_replay_answer(replay, &place->key, i)).p; i++) {
         dm_record rec;
         dm_answer a;
-        bool final = dm_open_answer(&rec, bytes, &a) && a.final;
+        bool final = dm_open_answer(&rec, bytes, &a, NULL) && a.final;
         dm_record_free(&rec);
         if (final)
             return true;

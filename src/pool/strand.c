@@ -101,7 +101,7 @@ void dm_wait_until(dm_pool *p, dm_ready *ready, const void *what, bool patient)
             self->ready = ready;
             self->what = what;
             give_to_main(p, self);
-        } else if (!run_strands(p) && !dm_schedule_release(p)) {
+        } else if (!run_strands(p) && !dm_schedule_release(p) && !dm_resume_next(p)) {
             dm_pool_pump(p, INFINITY);
         }
     }

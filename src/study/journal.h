@@ -29,7 +29,8 @@ typedef enum dm_journal_type {
     DM_JOURNAL_RESULT,  /* cell key, result bytes */
     DM_JOURNAL_USAGE,   /* usage of an attempt that gave no result */
     DM_JOURNAL_END,     /* the run is finished: its last line */
-    DM_JOURNAL_ANSWER   /* key of a request (or of a cell, for what it cost beside), dm_answer */
+    DM_JOURNAL_ANSWER,  /* key of a request (or of a cell, for what it cost beside), dm_answer */
+    DM_JOURNAL_TAKEN    /* the cap, and what of it was taken from all accounts on resuming */
 } dm_journal_type;
 
 typedef struct dm_journal dm_journal;

@@ -28,7 +28,10 @@ struct dm_replay {
     entry *entries;                   /* [n], once sorted by key, results first, then in order */
     size_t n, cap, results;
     bool sorted;
-    dm_amount mark;       /* the last */
+    dm_amount mark;         /* the last */
+    dm_replay_taken *taken; /* [n_taken] */
+    size_t n_taken, cap_taken;
+    uint64_t from, until; /* what is found stands there */
     dm_hash asked;        /* whose answers were asked for last, */
     size_t number, found; /* and which of them, and its entry */
 };
@@ -38,6 +41,7 @@ dm_replay *dm_replay_new(void)
     dm_replay *r = dm_alloc(sizeof *r);
     r->fd = -1;
     r->found = SIZE_MAX;
+    r->until = UINT64_MAX;
     dm_buf_init(&r->kept, SIZE_MAX / 4);
     return r;
 }
@@ -61,6 +65,7 @@ void dm_replay_free(dm_replay *r)
     }
     dm_buf_free(&r->kept);
     free(r->entries);
+    free(r->taken);
     free(r->path);
     free(r);
 }
@@ -94,25 +99,46 @@ bool dm_journal_cell_read(dm_str payload, dm_hash *key, dm_str *bytes)
     return ok;
 }
 
-static dm_status read_mark(dm_replay *r, dm_str payload, dm_error *err)
+static dm_amount read_amount(dm_reader *in)
+{
+    dm_amount a = {dm_read_double(in), 0, 0};
+    a.tokens = dm_read_double(in);
+    a.cost = dm_read_double(in);
+    return a;
+}
+
+/* Of the budget: the mark, or what was taken from the accounts. */
+static dm_status read_amounts(dm_replay *r, dm_journal_type type, uint64_t at, dm_str payload,
+                              dm_error *err)
 {
     dm_record rec;
     dm_reader in;
     bool ok = dm_record_open(&rec, payload, NULL, &in);
-    dm_amount mark = {dm_read_double(&in), 0, 0};
-    mark.tokens = dm_read_double(&in);
-    mark.cost = dm_read_double(&in);
+    dm_amount first = read_amount(&in), second = {0, 0, 0};
+    if (type == DM_JOURNAL_TAKEN)
+        second = read_amount(&in);
     ok = ok && !rec.bad;
     dm_record_free(&rec);
     if (!ok)
         return dm_fail(err, DM_E_OUTPUT, "a record that cannot be read");
-    r->mark = mark;
+    if (type == DM_JOURNAL_USAGE) {
+        r->mark = first;
+        return DM_OK;
+    }
+    r->taken = dm_room(r->taken, r->n_taken, &r->cap_taken, sizeof *r->taken);
+    r->taken[r->n_taken++] = (dm_replay_taken){at, first, second};
     return DM_OK;
 }
 
 dm_amount dm_replay_mark(const dm_replay *r)
 {
     return r->mark;
+}
+
+const dm_replay_taken *dm_replay_all_taken(const dm_replay *r, size_t *n)
+{
+    *n = r->n_taken;
+    return r->taken;
 }
 
 static dm_status open_source(dm_replay *r, dm_error *err)
@@ -149,8 +175,8 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
     if (st != DM_OK)
         return st;
     uint64_t at = place_of(r, type, payload);
-    if (type == DM_JOURNAL_USAGE)
-        return read_mark(r, payload, err);
+    if (type == DM_JOURNAL_USAGE || type == DM_JOURNAL_TAKEN)
+        return read_amounts(r, type, at, payload, err);
     if (type == DM_JOURNAL_CACHED)
         return dm_fail(err, DM_E_OUTPUT,
                        "a version of dspy-mpi that kept answers otherwise began it: finish the run "
@@ -243,14 +269,20 @@ static bool fetch(dm_replay *r, const entry *e, dm_hash *key, dm_str *bytes)
            dm_journal_cell_read(frame.payload, key, bytes);
 }
 
+static bool in_window(const dm_replay *r, const entry *e)
+{
+    uint64_t at = e->at & ~IS_ANSWER;
+    return at >= r->from && at < r->until;
+}
+
 /* The next record of the key from entry i on; its number, or r->n. */
 static size_t next_of(dm_replay *r, size_t i, const dm_hash *key, bool answer, dm_str *bytes)
 {
     dm_hash found;
     uint64_t wanted = dm_hash_mix(key);
     for (; i < r->n && r->entries[i].key == wanted; i++)
-        if (!(r->entries[i].at & IS_ANSWER) == !answer && fetch(r, &r->entries[i], &found, bytes) &&
-            dm_hash_eq(&found, key))
+        if (!(r->entries[i].at & IS_ANSWER) == !answer && in_window(r, &r->entries[i]) &&
+            fetch(r, &r->entries[i], &found, bytes) && dm_hash_eq(&found, key))
             return i;
         else if (!answer && (r->entries[i].at & IS_ANSWER))
             break;
@@ -280,21 +312,40 @@ dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i)
     return bytes;
 }
 
-void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
-                    void *user)
+uint64_t dm_replay_place(const dm_replay *r)
 {
-    dm_hash done, key;
+    return r->found < r->n ? r->entries[r->found].at & ~IS_ANSWER : UINT64_MAX;
+}
+
+void dm_replay_window(dm_replay *r, uint64_t from, uint64_t until)
+{
+    r->from = from;
+    r->until = until;
+    r->found = SIZE_MAX;
+}
+
+uint64_t dm_replay_done_at(dm_replay *r, uint64_t mix)
+{
+    size_t i = first_of(r, mix);
+    return i < r->n && !(r->entries[i].at & IS_ANSWER) ? r->entries[i].at : UINT64_MAX;
+}
+
+void dm_replay_each(dm_replay *r, void (*visit)(void *user, const dm_replayed *record), void *user)
+{
+    dm_hash done;
     bool any = false;
-    dm_str bytes;
     (void)first_of(r, 0);
     for (size_t i = 0; i < r->n; i++) {
         bool result = !(r->entries[i].at & IS_ANSWER);
-        if (!fetch(r, &r->entries[i], &key, &bytes) || (result && any && dm_hash_eq(&done, &key)))
+        dm_replayed x = {.type = result ? DM_JOURNAL_RESULT : DM_JOURNAL_ANSWER,
+                         .at = r->entries[i].at & ~IS_ANSWER};
+        if (!fetch(r, &r->entries[i], &x.key, &x.bytes) ||
+            (result && any && dm_hash_eq(&done, &x.key)))
             continue;
-        visit(user, result ? DM_JOURNAL_RESULT : DM_JOURNAL_ANSWER, bytes);
+        visit(user, &x);
         any |= result;
         if (result)
-            done = key;
+            done = x.key;
     }
 }
 

@@ -25,12 +25,31 @@ dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
 /* The i-th answer under a key, as bytes, until the next one is asked for; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
 
+/* Where the answer stands that was given last. */
+uint64_t dm_replay_place(const dm_replay *r);
+/* Only records that stand from there on, and before `until`, are found; at first all are. */
+void dm_replay_window(dm_replay *r, uint64_t from, uint64_t until);
+
+typedef struct dm_replayed {
+    dm_journal_type type; /* RESULT or ANSWER */
+    dm_hash key;
+    uint64_t at; /* where it stands */
+    dm_str bytes;
+} dm_replayed;
 /* The result of each cell that is done, and all answers: what they cost is told in one of them
  * only, so the sum is that of all attempts. */
-void dm_replay_each(dm_replay *r, void (*visit)(void *user, dm_journal_type type, dm_str bytes),
-                    void *user);
+void dm_replay_each(dm_replay *r, void (*visit)(void *user, const dm_replayed *record), void *user);
+/* Where the result of a cell stands, by dm_hash_mix of its key; UINT64_MAX: it is not done. */
+uint64_t dm_replay_done_at(dm_replay *r, uint64_t mix);
+
 /* What the attempts so far may have spent at the most; zeros where no cap was set. */
 dm_amount dm_replay_mark(const dm_replay *r);
+typedef struct dm_replay_taken { /* a DM_JOURNAL_TAKEN */
+    uint64_t at;
+    dm_amount cap, gone;
+} dm_replay_taken;
+/* [*n], in their order; it lives as long as r. */
+const dm_replay_taken *dm_replay_all_taken(const dm_replay *r, size_t *n);
 
 /* Records: [key, bytes]. */
 bool dm_journal_cell_read(dm_str payload, dm_hash *key, dm_str *bytes); /* false: it is none */

@@ -38,7 +38,7 @@ static void read_all(seen *s)
         for (size_t k = 0; (bytes = dm_replay_answer(s->replay, &s->keys[i], k)).p; k++) {
             dm_record rec;
             dm_answer answer;
-            (void)!dm_open_answer(&rec, bytes, &answer);
+            (void)!dm_open_answer(&rec, bytes, &answer, NULL);
             dm_record_free(&rec);
         }
         dm_arena_free(a);

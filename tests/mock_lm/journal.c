@@ -43,7 +43,7 @@ static dm_status list_record(void *user, dm_journal_type type, dm_str payload, d
         if (ok && type == DM_JOURNAL_ANSWER) {
             dm_record inner;
             dm_answer a = {0};
-            bool good = dm_open_answer(&inner, bytes, &a);
+            bool good = dm_open_answer(&inner, bytes, &a, NULL);
             dm_record_free(&inner);
             put_call(l, good ? &a.usage : &(dm_usage){0});
         } else if (ok && dm_read_result(bytes, 0, NULL, &r, &paid)) {

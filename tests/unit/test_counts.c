@@ -39,6 +39,27 @@ static dm_reply reply(dm_arena *a, const dm_lm_config *c, const char *content, c
     "{\"prompt_tokens\": 500, \"completion_tokens\": " completion                                  \
     ", \"completion_tokens_details\": {\"reasoning_tokens\": " reasoning "}}"
 
+/* A count is a whole number that a prompt or an answer can have, whatever else is known of it. */
+Test(counts, a_number_of_tokens)
+{
+    static const struct {
+        const char *usage;
+        int64_t tokens;
+    } rows[] = {{"{\"n\": 16777216}", 16777216},
+                {"{\"n\": 16777217}", DM_NO_COUNT},
+                {"{\"n\": 900000000000000}", DM_NO_COUNT},
+                {"{\"n\": 1e300}", DM_NO_COUNT},
+                {"{\"n\": -1}", DM_NO_COUNT},
+                {"{\"n\": 0}", 0},
+                {"{\"n\": null}", 0},
+                {"{}", 0}};
+    dm_arena *a = dm_arena_new(0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_eq(dm_reply_tokens(dm_json_read(a, dm_str_of(rows[i].usage), NULL), "n"),
+                     rows[i].tokens, "%s", rows[i].usage);
+    dm_arena_free(a);
+}
+
 Test(counts, of_a_reply)
 {
     static const struct {

@@ -84,11 +84,12 @@ typedef struct told {
     size_t n;
 } told;
 
-static void add_told(void *user, dm_journal_type type, dm_str bytes)
+static void add_told(void *user, const dm_replayed *x)
 {
     told *t = user;
-    dm_sha256_add(&t->sum, &type, sizeof type);
-    dm_sha256_add(&t->sum, bytes.p, bytes.n);
+    dm_sha256_add(&t->sum, &x->type, sizeof x->type);
+    dm_sha256_add(&t->sum, &x->key, sizeof x->key);
+    dm_sha256_add(&t->sum, x->bytes.p, x->bytes.n);
     t->n++;
 }
 

@@ -318,15 +318,24 @@ Test(ledger, shares_that_nobody_has_opened)
     dm_ledger_free(r.l);
 }
 
+/* ---- earlier attempts ---- */
+
+static void take(run *r)
+{
+    dm_ledger_take(r->l, dm_ledger_missing(r->l));
+}
+
 /* Results of earlier attempts that nobody asks for again were paid all the same. */
 Test(ledger, what_is_known_of_earlier_attempts_is_spent)
 {
     market m = market_of(1);
     run r = {.l = dm_ledger_new(cap_of(10), calls(2), calls(5)), .m = &m};
     dm_account *root = dm_ledger_root(r.l);
+    take(&r);
     for (uint32_t i = 0; i < 4; i++)
         (void)dm_account_want(r.l, root, i);
     cr_expect_eq(dm_ledger_left(r.l).calls, 3);
+    cr_expect_eq(dm_ledger_missing(r.l).calls, 0);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_RELEASED);
     cr_expect_eq(dm_account_release(r.l, root, calls(2), true), DM_HELD); /* 2 + 5 + 2 + 2 > 10 */
     done(&r, 0, 2);
@@ -334,25 +343,72 @@ Test(ledger, what_is_known_of_earlier_attempts_is_spent)
     dm_ledger_free(r.l);
 }
 
-/* What others have out may cost less than was set aside for it: nobody is cut before it is known.
- */
-Test(ledger, nobody_is_cut_by_what_others_have_out)
+/* Each pays by what it has left, and what is left to it depends on nobody. */
+Test(ledger, what_was_lost_is_taken_by_what_each_has_left)
 {
     market m = market_of(1);
-    run r = {.l = dm_ledger_new(cap_of(10), calls(0), calls(6)), .m = &m};
+    run r = {.l = dm_ledger_new(cap_of(40), calls(9), calls(10)), .m = &m};
     dm_account *root = dm_ledger_root(r.l);
     dm_account_split(root, 2, 1);
-    dm_account *a = dm_account_open(r.l, root), *b = dm_account_open(r.l, root);
-    (void)dm_account_want(r.l, a, 0);
-    (void)dm_account_want(r.l, b, 1);
-    (void)dm_account_want(r.l, b, 2);
-    cr_expect_eq(dm_account_release(r.l, a, calls(3), true), DM_RELEASED);
-    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_HELD); /* 6 + 3 + 2 > 10 */
-    done(&r, 0, 1);
-    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_RELEASED); /* 7 + 2 */
-    done(&r, 1, 2);
-    cr_expect_eq(dm_account_release(r.l, b, calls(2), true), DM_CUT_OFF); /* 9 + 2, none out */
+    dm_account *a = dm_account_open(r.l, root), *b = dm_account_open(r.l, root), *c;
+    (void)dm_account_want(r.l, a, 0); /* known, as all that was */
+    cr_expect_eq(dm_account_release(r.l, a, calls(10), false), DM_RELEASED);
+    dm_ledger_cost(r.l, 0, calls(10));
+    dm_ledger_uses(r.l, 0, 0);
+    dm_ledger_done(r.l, 0, calls(0), count, &r);
+    dm_account_split(a, 2, 1); /* 5 each; one is not opened yet */
+    c = dm_account_open(r.l, a);
+    cr_expect_eq(dm_ledger_missing(r.l).calls, 9);
+    take(&r); /* of 10 and 20 a third; 7 and 14 are left */
+    cr_expect_eq(dm_ledger_missing(r.l).calls, 0);
+    for (uint32_t i = 1; i < 9; i++)
+        (void)dm_account_want(r.l, i < 3 ? c : i < 5 ? a : b, i);
+    cr_expect_eq(dm_account_release(r.l, b, calls(14), true), DM_RELEASED);
+    cr_expect_eq(dm_account_release(r.l, b, calls(.5), true), DM_HELD);
+    cr_expect_eq(dm_account_release(r.l, c, calls(3.5), true), DM_RELEASED);
+    cr_expect_eq(dm_account_release(r.l, c, calls(.5), true), DM_HELD);
+    cr_expect_eq(dm_account_release(r.l, a, calls(.5), true), DM_HELD); /* the other share */
+    done(&r, 5, 14);
+    cr_expect_eq(dm_account_release(r.l, b, calls(.5), true), DM_CUT_OFF);
+    cr_expect_eq(dm_ledger_left(r.l).calls, 7);
     dm_ledger_free(r.l);
+}
+
+/* What was paid before and is asked for after all is charged, and given back: of ten calls five
+ * were known, and five are left, whenever the five are asked for; each cost once, in each account.
+ */
+Test(ledger, what_is_asked_for_after_all_is_given_back)
+{
+    for (int way = 0; way < 3; way++) {
+        market m = market_of(1);
+        run r = {.l = dm_ledger_new(cap_of(10), calls(0), calls(5)), .m = &m};
+        dm_account *root = dm_ledger_root(r.l);
+        for (uint32_t i = 0; i < 4; i++)
+            (void)dm_account_want(r.l, root, i);
+        if (way == 0) { /* it was known whose it is, but not asked for */
+            dm_ledger_cost(r.l, 7, calls(5));
+            dm_ledger_uses(r.l, 1, 7);
+            dm_ledger_uses(r.l, 2, 7);
+        }
+        take(&r);
+        if (way == 1) /* it shows before it is charged, or after */
+            dm_ledger_cost_taken(r.l, 7, calls(5));
+        dm_ledger_uses(r.l, 1, 7);
+        dm_ledger_uses(r.l, 2, 7);
+        for (uint32_t i = 0; i < 4; i++) {
+            cr_expect_eq(dm_account_release(r.l, root, calls(1), true), DM_RELEASED, "%d", way);
+            done(&r, i, 1);
+            if (way == 2 && i == 1)
+                dm_ledger_cost_taken(r.l, 7, calls(5));
+        }
+        cr_expect_eq(dm_account_charged(root).calls, 9);
+        cr_expect_eq(dm_ledger_left(r.l).calls, 1);
+        (void)dm_account_want(r.l, root, 4);
+        (void)dm_account_want(r.l, root, 5);
+        cr_expect_eq(dm_account_release(r.l, root, calls(1), true), DM_RELEASED);
+        cr_expect_eq(dm_account_release(r.l, root, calls(1), true), DM_HELD);
+        dm_ledger_free(r.l);
+    }
 }
 
 Test(ledger, without_a_cap_everything_goes_out)

@@ -5,7 +5,8 @@
 #include "world.h"
 
 #include "base/random.h"
-#include "pool/result.h"
+#include "base/table.h"
+#include "pool/inside.h"
 #include "study/frames.h"
 
 #include <criterion/criterion.h>
@@ -83,8 +84,9 @@ typedef struct all {
     dm_status status;
     double calls; /* at the servers, in this attempt */
     bool died;
-    double known; /* calls by the journal that it began with, */
-    double lost;  /* and those that may have been made without a trace there */
+    double charged; /* calls, to all accounts together */
+    double known;   /* calls by the journal that it began with, */
+    double lost;    /* and those that may have been made without a trace there */
 } all;
 
 static world world_of(const dm_amount *cap, int ranks, uint64_t seed)
@@ -108,6 +110,11 @@ static dm_pool *pool_of(world *w)
     return p;
 }
 
+static double charged(const dm_account *a)
+{
+    return dm_account_charged(a).calls;
+}
+
 static all together(world *w, const dm_optimizer *name)
 {
     all a = {.status = DM_OK};
@@ -121,28 +128,55 @@ static all together(world *w, const dm_optimizer *name)
     for (int k = 0; k < K; k++) {
         dm_status st = dm_strand_join(p, a.m[k].strand, &err);
         a.status = st < 0 ? st : a.status;
-        a.m[k].charged = dm_pool_charged(p, a.m[k].strand).calls;
+        a.m[k].charged = charged(a.m[k].strand->own);
     }
+    a.charged = charged(dm_ledger_root(p->budget.ledger));
     a.calls = (double)w->stats.calls;
     a.died = w->stats.died;
     dm_pool_free(p);
     return a;
 }
 
-static member alone(const dm_optimizer *name, int number, double share)
+static dm_journal *open_journal(world *w, const char *path)
+{
+    dm_error err = {DM_OK, ""};
+    w->setup.replay = dm_replay_new();
+    w->setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_value_dict(w->arena), NULL,
+                                       dm_replay_visit, w->setup.replay, &err);
+    cr_assert_not_null(w->setup.journal, "%s", err.text);
+    return w->setup.journal;
+}
+
+typedef struct hashes hashes;
+static void add_asked(const dm_pool *p, hashes *h);
+
+/* path: of a journal to go on from; NULL: none is kept. asked, if not NULL, gets what was asked. */
+static member alone_from(const char *path, const dm_optimizer *name, int number, double share,
+                         hashes *asked)
 {
     dm_amount cap = DM_NO_CAP;
     dm_error err = {DM_OK, ""};
     cap.calls = share;
     world w = world_of(&cap, 3, 1);
+    dm_journal *j = path ? open_journal(&w, path) : NULL;
     dm_pool *p = pool_of(&w);
     member m = {.w = &w, .number = number, .params = params_of(name, number)};
     (void)compile(p, &m, &err);
-    m.charged = dm_pool_charged(p, NULL).calls;
-    cr_expect_eq(m.charged, (double)w.stats.calls);
+    m.charged = charged(dm_ledger_root(p->budget.ledger));
+    if (!path)
+        cr_expect_eq(m.charged, (double)w.stats.calls);
+    if (asked)
+        add_asked(p, asked);
     dm_pool_free(p);
+    (void)dm_journal_close(j, NULL);
+    dm_replay_free(w.setup.replay);
     dm_arena_free(w.arena);
     return m;
+}
+
+static member alone(const dm_optimizer *name, int number, double share)
+{
+    return alone_from(NULL, name, number, share, NULL);
 }
 
 static void expect_same(const member *got, const member *want, const char *where)
@@ -210,7 +244,7 @@ static const char *journal_path(void)
     return path;
 }
 
-static void add_calls(void *user, dm_journal_type type, dm_str bytes)
+static void add_calls(void *user, const dm_replayed *x)
 {
     double *calls = user;
     dm_usage u;
@@ -218,11 +252,11 @@ static void add_calls(void *user, dm_journal_type type, dm_str bytes)
     dm_paid paid;
     dm_answer a;
     dm_record rec;
-    if (type == DM_JOURNAL_RESULT) {
-        cr_assert_eq(dm_read_result(bytes, 0, NULL, &r, &paid), true);
+    if (x->type == DM_JOURNAL_RESULT) {
+        cr_assert_eq(dm_read_result(x->bytes, 0, NULL, &r, &paid), true);
         u = paid.usage;
     } else {
-        cr_assert(dm_open_answer(&rec, bytes, &a));
+        cr_assert(dm_open_answer(&rec, x->bytes, &a, NULL));
         u = a.usage;
         dm_record_free(&rec);
     }
@@ -233,14 +267,10 @@ static void add_calls(void *user, dm_journal_type type, dm_str bytes)
 static all attempt(const char *path, const dm_optimizer *name, const dm_amount *cap, int ranks,
                    death k)
 {
-    dm_error err = {DM_OK, ""};
     world w = world_of(cap, ranks, 77 + k.turn);
     w.sim.dies_at = k.turn;
     w.sim.dies_behind = k.behind;
-    w.setup.replay = dm_replay_new();
-    w.setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
-                                      dm_replay_visit, w.setup.replay, &err);
-    cr_assert_not_null(w.setup.journal, "%s", err.text);
+    (void)open_journal(&w, path);
     double known = 0;
     dm_replay_each(w.setup.replay, add_calls, &known);
     all a = together(&w, name);
@@ -274,6 +304,8 @@ Test(members, killed_and_resumed, .timeout = 300)
             spent += a.calls;
         }
         cr_expect_leq(spent, cap.calls, "round %d", (int)round);
+        cr_expect_eq(a.charged, a.known + a.calls, "round %d: %g of %g known calls are of use",
+                     (int)round, a.charged - a.calls, a.known);
         for (int k = 0; k < K && round % 2 == 0; k++) { /* enough for all: nothing is cut */
             member want = alone(name, k, share);
             expect_same(&a.m[k], &want, "resumed");
@@ -325,13 +357,14 @@ static void put_bytes(const char *path, dm_str bytes)
     cr_assert(f && fwrite(bytes.p, 1, bytes.n, f) == bytes.n && fclose(f) == 0);
 }
 
-#define RESERVE 4 /* calls of a run of two predictors: each may need another adapter */
-
 typedef struct cut { /* a run that is killed behind a record, and then goes on */
     const dm_optimizer *name;
+    double share; /* of each member */
     dm_amount cap;
-    bool ample; /* the cap: nobody comes near it */
-    int ranks;  /* of the killed run */
+    bool ample;  /* the cap: nobody comes near it */
+    bool again;  /* it was killed twice */
+    bool raised; /* the cap, since then: another budget, other decisions */
+    int ranks;   /* of the killed run */
     size_t record, records;
     double made, whole; /* calls of the killed run, and of one that is not */
     dm_str journal;     /* that it left */
@@ -339,27 +372,175 @@ typedef struct cut { /* a run that is killed behind a record, and then goes on *
     member want[K];
 } cut;
 
-static void kill_behind(cut *c, dm_arena *a, const char *path, uint64_t number)
+/* Runs on the journal at path until it is killed behind a record of its own; gives its calls. */
+static double kill_behind(cut *c, dm_arena *a, const char *path, uint64_t number)
 {
-    unlink(path);
+    dm_str before = access(path, F_OK) == 0 ? file_bytes(a, path) : DM_STR("");
     c->whole = attempt(path, c->name, &c->cap, c->ranks, (death){0}).calls;
-    ends e = ends_of(file_bytes(a, path));
+    ends e = ends_of(file_bytes(a, path)), first = ends_of(before);
     c->records = e.n;
-    c->record = 1 + dm_draw(12, number, 0) % (e.n - 1);
+    c->record = e.n;
+    if (e.n > first.n + 1)
+        c->record = first.n + 1 + dm_draw(12, number, 0) % (e.n - first.n - 1);
     uint64_t end = e.at[c->record - 1];
     free(e.at);
-    unlink(path);
-    c->made = attempt(path, c->name, &c->cap, c->ranks, (death){.behind = end}).calls;
+    free(first.at);
+    put_bytes(path, before);
+    double made = attempt(path, c->name, &c->cap, c->ranks, (death){.behind = end}).calls;
     c->journal = file_bytes(a, path);
     e = ends_of(c->journal);
     cr_assert_eq(e.n, c->record);
     free(e.at);
+    return made;
 }
 
-/* What was lost with the killed run, all have less in equal parts; each is then what it is alone
- * with such a share. That can be only as long as the cap has anything left: where calls are known
- * that nobody with the smaller share asks for again, it may be used up before. True: it was. */
-static bool go_on(cut *c, const char *path, int ranks)
+/* ---- what a member would be ---- */
+
+struct hashes {
+    dm_hash *all; /* [n] */
+    size_t n, cap;
+    dm_table table;
+};
+
+static const dm_hash *hash_at(const void *owner, uint32_t number)
+{
+    return &((const hashes *)owner)->all[number];
+}
+
+static bool has(const hashes *h, const dm_hash *key)
+{
+    uint32_t number;
+    return dm_table_get(&h->table, key, &number);
+}
+
+static void add(hashes *h, const dm_hash *key)
+{
+    if (has(h, key))
+        return;
+    h->all = dm_room(h->all, h->n, &h->cap, sizeof *h->all);
+    h->all[h->n] = *key;
+    dm_table_put(&h->table, (uint32_t)h->n++);
+}
+
+static hashes no_hashes(const hashes *at)
+{
+    return (hashes){.table = {.key_of = hash_at, .owner = at}};
+}
+
+static void free_hashes(hashes *h)
+{
+    dm_table_free(&h->table);
+    free(h->all);
+}
+
+/* The cells that somebody has waited for, and their requests; requests of runs that had not ended.
+ * What was known and is still waited for is not among it: others have paid for that. */
+static void add_asked(const dm_pool *p, hashes *h)
+{
+    hashes others = no_hashes(&others);
+    for (size_t i = 0; i < p->n_cells; i++) {
+        const dm_cell *c = p->cells[i];
+        dm_arena *a = dm_arena_new(0);
+        dm_result r;
+        dm_paid paid = {.n_keys = 0};
+        if (c->phase == DM_CELL_DONE)
+            cr_assert(dm_read_result(c->result, 0, a, &r, &paid));
+        for (size_t k = 0; k < paid.n_keys; k++) {
+            dm_hash own = p->keys[dm_key_of((dm_pool *)p, c, &paid.keys[k])].hash;
+            add(c->waiters ? &others : h, &own);
+        }
+        if (!c->waiters)
+            add(h, &c->key);
+        dm_arena_free(a);
+    }
+    for (size_t i = 0; i < p->n_keys; i++)
+        if (!has(&others, &p->keys[i].hash))
+            add(h, &p->keys[i].hash);
+    free_hashes(&others);
+}
+
+typedef struct part { /* of a journal: what a member asked for */
+    const hashes *of;
+    dm_buf bytes;
+    double calls;
+} part;
+
+static dm_status add_part(void *user, dm_journal_type type, dm_str payload, dm_error *err)
+{
+    part *x = user;
+    dm_replayed record = {.type = type};
+    bool keeps = type != DM_JOURNAL_USAGE && type != DM_JOURNAL_TAKEN;
+    (void)err;
+    if (type == DM_JOURNAL_ANSWER || type == DM_JOURNAL_RESULT) {
+        cr_assert(dm_journal_cell_read(payload, &record.key, &record.bytes));
+        keeps = has(x->of, &record.key);
+        if (keeps)
+            add_calls(&x->calls, &record);
+    }
+    if (keeps)
+        dm_journal_frame(&x->bytes, type, payload);
+    return DM_OK;
+}
+
+static void add_mark(dm_buf *journal, double calls)
+{
+    dm_buf b;
+    dm_writer w;
+    dm_buf_init(&b, 4096);
+    dm_writer_init(&w, &b);
+    dm_write_array(&w, 3);
+    dm_write_double(&w, calls);
+    dm_write_double(&w, 0);
+    dm_write_double(&w, 0);
+    dm_journal_frame(journal, DM_JOURNAL_USAGE, dm_buf_view(&b));
+    dm_buf_free(&b);
+}
+
+static void scan(dm_str bytes, dm_journal_visit *visit, void *user)
+{
+    bool damaged;
+    dm_status st;
+    dm_error err;
+    cr_assert_eq(dm_journal_scan(bytes, visit, user, &damaged, &st, &err), bytes.n);
+}
+
+/* What the member had asked for of all that the journal knows. All of its share is lost, so that it
+ * comes no further. */
+static void asked_by(const cut *c, const char *path, int number, hashes *h)
+{
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 4);
+    dm_buf_add(&b, c->journal.p, c->journal.n);
+    add_mark(&b, 1e9);
+    put_bytes(path, dm_buf_view(&b));
+    dm_buf_free(&b);
+    (void)alone_from(path, c->name, number, c->share, h);
+}
+
+/* The member alone with its share, killed at the same record: its journal has what the common one
+ * has of its work, and of what was lost its part, by what each had left. */
+static member killed_alone(const cut *c, const all *got, int number)
+{
+    char path[100];
+    hashes h = no_hashes(&h);
+    part x = {.of = &h};
+    snprintf(path, sizeof path, "%s-alone", journal_path());
+    asked_by(c, path, number, &h);
+    dm_buf_init(&x.bytes, SIZE_MAX / 4);
+    scan(c->journal, add_part, &x);
+    double left = c->share - x.calls, rest = c->cap.calls - got->known;
+    double pays = got->lost < rest ? left * (rest - got->lost) / rest : 0;
+    add_mark(&x.bytes, c->share - pays);
+    put_bytes(path, dm_buf_view(&x.bytes));
+    member m = alone_from(path, c->name, number, c->share, NULL);
+    unlink(path);
+    dm_buf_free(&x.bytes);
+    free_hashes(&h);
+    return m;
+}
+
+/* What the killed run knew is of use, whoever it was for, and what it lost all pay. */
+static void go_on(cut *c, const char *path, int ranks)
 {
     char where[160];
     put_bytes(path, c->journal);
@@ -368,41 +549,83 @@ static bool go_on(cut *c, const char *path, int ranks)
              c->name->name, c->cap.calls, c->record, c->records, c->ranks, ranks);
     cr_expect_leq(c->made + a.calls, c->cap.calls, "%s", where);
     cr_expect_leq(a.known + a.lost + a.calls, c->cap.calls, "%s", where);
-    if (c->ample)
+    if (!c->raised)
+        cr_expect_eq(a.charged, a.known + a.calls, "%s: %g of %g known calls are of use", where,
+                     a.charged - a.calls, a.known);
+    if (c->ample && !c->again)
         cr_expect_eq(a.calls, c->whole - a.known, "%s: %g calls of %g, %g known", where, a.calls,
                      c->whole, a.known);
-    if (c->cap.calls - a.known - a.lost - a.calls < RESERVE)
-        return true;
     for (int k = 0; k < K; k++) {
         if (!c->has_want)
-            c->want[k] = alone(c->name, k, (c->cap.calls - a.lost) / K);
+            c->want[k] = c->again   ? a.m[k]
+                         : c->ample ? alone(c->name, k, c->share)
+                                    : killed_alone(c, &a, k);
         expect_same(&a.m[k], &c->want[k], where);
     }
     c->has_want = true;
-    return false;
+}
+
+static uint64_t n_cuts(void)
+{
+    const char *many = getenv("MEMBERS_CUTS");
+    return many ? strtoull(many, NULL, 10) : 50;
+}
+
+static cut cut_of(uint64_t i, double most)
+{
+    cut c = {.name = names[i % 3],
+             .cap = DM_NO_CAP,
+             .ample = i / 3 % 2 == 0,
+             .ranks = (int[]){1, 4, 64}[i / 6 % 3]};
+    c.share = floor(most * (c.ample ? 10 : .35 + .25 * (double)(i / 18 % 3)));
+    c.cap.calls = K * c.share;
+    return c;
 }
 
 /* MEMBERS_CUTS=500: so many. */
 Test(members, killed_behind_records, .timeout = 3600)
 {
-    const char *path = journal_path(), *many = getenv("MEMBERS_CUTS");
-    uint64_t cuts = many ? strtoull(many, NULL, 10) : 50;
+    const char *path = journal_path();
     double most[3];
-    size_t used_up = 0;
     for (int i = 0; i < 3; i++)
         most[i] = whole(names[i]);
-    for (uint64_t i = 0; i < cuts; i++) {
+    for (uint64_t i = 0; i < n_cuts(); i++) {
         dm_arena *a = dm_arena_new(0);
-        cut c = {.name = names[i % 3],
-                 .cap = DM_NO_CAP,
-                 .ample = i / 3 % 2 == 0,
-                 .ranks = (int[]){1, 4, 64}[i / 6 % 3]};
-        c.cap.calls = K * floor(most[i % 3] * (c.ample ? 10 : .6));
-        kill_behind(&c, a, path, i);
+        cut c = cut_of(i, most[i % 3]);
+        unlink(path);
+        c.made = kill_behind(&c, a, path, i);
         for (int r = 0; r < 3; r++)
-            used_up += go_on(&c, path, (int[]){1, 4, 64}[r]);
+            go_on(&c, path, (int[]){1, 4, 64}[r]);
         dm_arena_free(a);
     }
     unlink(path);
-    cr_expect_leq(used_up, cuts / 5); /* of three times as many */
+}
+
+/* Killed behind a record, and again while it goes on: what was decided then is decided so again,
+ * and each member is the same at any number of ranks; under a raised cap as well. */
+Test(members, killed_again, .timeout = 3600)
+{
+    const char *path = journal_path();
+    double most[3];
+    for (int i = 0; i < 3; i++)
+        most[i] = whole(names[i]);
+    for (uint64_t i = 0; i < n_cuts(); i += 2) {
+        dm_arena *a = dm_arena_new(0);
+        cut c = cut_of(3 + i % 3 + 6 * (i / 3), most[i % 3]);
+        unlink(path);
+        c.made = kill_behind(&c, a, path, 1000 + i);
+        put_bytes(path, c.journal);
+        c.ranks = (int[]){64, 1, 4}[i % 3];
+        c.made += kill_behind(&c, a, path, 2000 + i);
+        c.again = true;
+        for (int r = 0; r < 3; r++)
+            go_on(&c, path, (int[]){1, 4, 64}[r]);
+        c.raised = true;
+        c.has_want = false;
+        c.cap.calls = floor(1.3 * c.cap.calls);
+        for (int r = 0; r < 3; r++)
+            go_on(&c, path, (int[]){1, 4, 64}[r]);
+        dm_arena_free(a);
+    }
+    unlink(path);
 }
