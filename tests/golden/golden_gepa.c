@@ -110,7 +110,9 @@ static const char *hint_of(const planted *p, int64_t n, const tokens *t)
 static bool is_right(int64_t n, const tokens *t, const char *hint, const char *hint2)
 {
     if (hint2)
-        return atoi(hint2) + ((has(t, n % 6) && (n + t->sum) % 4 != 0) || n % 3 == 0) >= 2;
+        return (int)strtol(hint2, NULL, 10) +
+                   ((has(t, n % 6) && (n + t->sum) % 4 != 0) || n % 3 == 0) >=
+               2;
     if (hint && strcmp(hint, "odd") == 0)
         return t->n < 2 && n % 2 == 1;
     return good(n, t) && (!hint || strcmp(hint, "good") == 0 || n % 2 == 0);
@@ -127,7 +129,8 @@ static const dm_value *call(const planted *p, const char *out, dm_str text, cons
     if (strcmp(out, "hint") == 0)
         return dict(p->arena, "hint", hint_of(p, n, &t));
     if (strcmp(out, "hint2") == 0)
-        return dict(p->arena, "hint2", dm_arena_printf(p->arena, "%d", atoi(hint) + good(n, &t)));
+        return dict(p->arena, "hint2",
+                    dm_arena_printf(p->arena, "%d", (int)strtol(hint, NULL, 10) + good(n, &t)));
     bool ok = is_right(n, &t, hint, hint2);
     if (p->graded)
         return dict(p->arena, "answer",
@@ -215,7 +218,7 @@ static dm_gepa_run run_on(planted *p, const dm_str *texts, int64_t n)
     r.answered = !x.failed;
     if (r.answered) {
         p->metric_calls++;
-        r.score = p->graded ? atoi(answer) / 10.0 : strcmp(answer, "yes") == 0;
+        r.score = p->graded ? (double)strtol(answer, NULL, 10) / 10 : strcmp(answer, "yes") == 0;
     }
     return r;
 }
