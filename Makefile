@@ -16,7 +16,7 @@ LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
-ROOMS   := base json data program adapter lm metric runner search study pool ensemble optimizer report
+ROOMS   := base json data program adapter lm metric runner search study pool ensemble gepa optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
@@ -31,7 +31,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)

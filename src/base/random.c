@@ -77,6 +77,11 @@ void dm_pyrandom_seed(dm_pyrandom *r, int64_t seed)
     seed_array(&r->mt, key, key[1] ? 2 : 1);
 }
 
+double dm_pyrandom_random(dm_pyrandom *r)
+{
+    return next_double(&r->mt);
+}
+
 uint32_t dm_pyrandom_bits(dm_pyrandom *r, int k)
 {
     return next(&r->mt) >> (32 - k);
@@ -146,6 +151,20 @@ void dm_pyrandom_sample(dm_pyrandom *r, size_t n, size_t k, size_t *out)
         sample_pool(r, n, k, out);
     else
         sample_set(r, n, k, out);
+}
+
+size_t dm_pyrandom_choices(dm_pyrandom *r, const double *weights, size_t n)
+{
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        total += weights[i];
+    double u = next_double(&r->mt) * total;
+    for (size_t i = 0; i + 1 < n; i++) { /* bisect_right over the running sums */
+        sum += weights[i];
+        if (u < sum)
+            return i;
+    }
+    return n - 1;
 }
 
 void dm_nprandom_seed(dm_nprandom *r, uint32_t seed)

@@ -16,12 +16,15 @@ typedef struct dm_pyrandom {
 } dm_pyrandom;
 
 void dm_pyrandom_seed(dm_pyrandom *r, int64_t seed); /* abs(seed), as Python */
+double dm_pyrandom_random(dm_pyrandom *r);           /* [0, 1) */
 uint32_t dm_pyrandom_bits(dm_pyrandom *r, int k);    /* getrandbits(k), 1 <= k <= 32 */
 size_t dm_pyrandom_below(dm_pyrandom *r, size_t n);  /* n >= 1 */
 int64_t dm_pyrandom_randint(dm_pyrandom *r, int64_t low, int64_t high); /* inclusive, low <= high */
 void dm_pyrandom_shuffle(dm_pyrandom *r, size_t *items, size_t n);      /* in place */
 void dm_pyrandom_sample(dm_pyrandom *r, size_t n, size_t k,
                         size_t *out); /* k <= n indices of 0..n-1 */
+/* choices(range(n), weights, k=1)[0] */
+size_t dm_pyrandom_choices(dm_pyrandom *r, const double *weights, size_t n);
 
 typedef struct dm_nprandom {
     dm_mt19937 mt;

@@ -19,7 +19,7 @@
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
  * "timeout": 60} (s an example; 30 more until a child has read its first) is a program of one's own
- * (talk.c); "source" is put in by src/cmd. */
+ * (talk.c); "source" is put in by src/cmd. It may say why beside the score ("feedback"). */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -28,7 +28,8 @@
 
 typedef struct dm_step {              /* one predictor call of a run (DSPy's trace entry) */
     size_t predictor;                 /* index in dm_program.predictors */
-    const dm_value *inputs, *outputs; /* dicts */
+    const dm_value *inputs, *outputs; /* dicts; outputs NULL: its answer could not be read */
+    dm_str unread;                    /* that answer, as it came; .p NULL: it could be */
 } dm_step;
 
 typedef struct dm_metric dm_metric;
@@ -51,6 +52,8 @@ typedef struct dm_metric_score {
     bool ok;
     double score;     /* 0 to 1; booleans 0 or 1 */
     const char *text; /* why not ok */
+    /* What it says beside the score, for those who reflect on it; NULL: nothing. */
+    const char *feedback;
     bool ended;       /* not ok since the command ended, or could not be started */
 } dm_metric_score;
 

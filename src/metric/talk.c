@@ -2,6 +2,7 @@
  *
  *     {"example": {...}, "prediction": {...}, "trace": null, "id": 7}
  *       -> {"id": 7, "score": 0.5} | {"id": 7, "error": "..."}
+ *        | {"id": 7, "score": 0.5, "feedback": "what is wrong, and what would be right"}
  *
  * Each child is asked one question at a time. The id is a hash of the question: the same line in
  * each run, and nothing that a child can name before it was asked. An answer that names it belongs
@@ -51,6 +52,13 @@
     "\"why\"}, with the id of the question"
 
 /* ---- what a line says ---- */
+
+/* The text of a "feedback"; NULL: there is none. */
+static const char *feedback_of(dm_arena *a, const dm_value *v)
+{
+    const dm_value *f = dm_value_get(v, "feedback");
+    return f && f->kind == DM_STRING && f->text.n ? dm_arena_string(a, f->text.p, f->text.n) : NULL;
+}
 
 static const char *words_of(dm_arena *a, dm_str error)
 {
@@ -117,6 +125,7 @@ bool dm_talk_read(dm_arena *a, dm_str line, dm_metric_score *s, int64_t *id)
         s->score = score->kind == DM_BOOL ? score->boolean : score->number;
         s->ok = number && s->score >= 0 && s->score <= 1;
         s->text = s->ok ? NULL : no_score(a, score);
+        s->feedback = s->ok ? feedback_of(a, v) : NULL;
     } else {
         return false;
     }
@@ -128,6 +137,7 @@ bool dm_talk_read(dm_arena *a, dm_str line, dm_metric_score *s, int64_t *id)
 static void drop_held(dm_talker *c)
 {
     free((char *)c->answer.text);
+    free((char *)c->answer.feedback);
     c->answer = (dm_metric_score){.text = NULL};
     c->held = c->ends = false;
 }
@@ -172,6 +182,7 @@ static void release(dm_metric_command *m, dm_talker *c)
         end_child(c);
     finish(m, c, &s);
     free((char *)s.text);
+    free((char *)s.feedback);
 }
 
 /* Nothing came: neither an answer, nor, of one that never gave any, an end with words of it. */
@@ -315,11 +326,8 @@ static void hold(dm_metric_command *m, dm_talker *c, const dm_metric_score *s)
 {
     c->held = true;
     c->answer = *s;
-    if (s->text) {
-        char *own = dm_alloc(strlen(s->text) + 1);
-        memcpy(own, s->text, strlen(s->text) + 1);
-        c->answer.text = own;
-    }
+    c->answer.text = s->text ? dm_copy_string(s->text) : NULL;
+    c->answer.feedback = s->feedback ? dm_copy_string(s->feedback) : NULL;
     if (c->nudged)
         return;
     c->nudged = true;

@@ -143,7 +143,8 @@ struct dm_optimizer {
     ROW(bootstrap_few_shot)                                                                        \
     ROW(random_search)                                                                             \
     ROW(mipro_v2)                                                                                  \
-    ROW(ensemble)
+    ROW(ensemble)                                                                                  \
+    ROW(gepa)
 
 #define DM_OPTIMIZER_DECLARE(id) extern const dm_optimizer dm_optimizer_##id;
 DM_OPTIMIZERS(DM_OPTIMIZER_DECLARE)

@@ -130,16 +130,19 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, r->starved ? 12 : 10);
+    dm_write_array(w, r->starved ? 12 : r->feedback ? 11 : 10);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
     dm_write_array(w, r->n_steps);
     for (size_t i = 0; i < r->n_steps; i++) {
-        dm_write_array(w, 3);
-        dm_write_int(w, (int64_t)r->steps[i].predictor);
-        write_value(w, r->steps[i].inputs);
-        write_value(w, r->steps[i].outputs);
+        const dm_step *s = &r->steps[i];
+        dm_write_array(w, s->outputs ? 3 : 4);
+        dm_write_int(w, (int64_t)s->predictor);
+        write_value(w, s->inputs);
+        write_value(w, s->outputs);
+        if (!s->outputs)
+            dm_write_str(w, s->unread);
     }
     dm_write_usage(w, &r->usage);
     dm_write_bool(w, r->fallback);
@@ -149,10 +152,12 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     for (size_t i = 0; i < r->n_keys; i++)
         dm_write_hash(w, &r->keys[i]);
     dm_write_int(w, r->formats);
-    if (!r->starved)
-        return;
-    dm_write_int(w, r->cut);
-    dm_write_int(w, r->reasoning);
+    if (r->starved) {
+        dm_write_int(w, r->cut);
+        dm_write_int(w, r->reasoning);
+    } else if (r->feedback) {
+        dm_write_str(w, dm_str_of(r->feedback));
+    }
 }
 
 static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
@@ -161,6 +166,11 @@ static const dm_value *read_value(dm_arena *a, dm_str text, bool *bad)
     if (!v || v->kind != DM_DICT)
         *bad = true;
     return v;
+}
+
+static dm_str text_in(dm_arena *a, dm_str s)
+{
+    return (dm_str){dm_arena_string(a, s.p ? s.p : "", s.n), s.n};
 }
 
 static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
@@ -173,7 +183,11 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
         dm_reader s = dm_read_array(&list);
         steps[i].predictor = dm_read_size(&s, 4096);
         steps[i].inputs = read_value(a, dm_read_str(&s), in->bad);
-        steps[i].outputs = read_value(a, dm_read_str(&s), in->bad);
+        dm_str outputs = dm_read_str(&s);
+        if (s.at < s.n)
+            steps[i].unread = text_in(a, dm_read_str(&s));
+        else
+            steps[i].outputs = read_value(a, outputs, in->bad);
     }
     out->steps = steps;
     out->n_steps = (uint32_t)list.n;
@@ -222,10 +236,13 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
             read_keys(&in, a, paid);
         if (in.at < in.n)
             out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
-        out->starved = in.at < in.n;
+        out->starved = in.at + 1 < in.n;
         if (out->starved) {
             out->cut = dm_read_int(&in);
             out->reasoning = dm_read_int(&in);
+        } else if (in.at < in.n) {
+            dm_str feedback = dm_read_str(&in);
+            out->feedback = a ? text_in(a, feedback).p : NULL;
         }
         judge(out, failure_score);
         ok = !rec.bad;

@@ -21,6 +21,7 @@ struct dm_run {
     size_t predictor;     /* the one that is asking */
     dm_adapter mode;      /* the fallback once an answer did not parse */
     const char *unparsed; /* what was wrong with that answer; NULL: it has not come to that */
+    dm_str unread;        /* that answer */
     uint32_t call;
     uint64_t lm_id; /* of the call in flight; 0: none */
     dm_lm_request request;
@@ -102,6 +103,8 @@ static void scored(void *user, const dm_metric_score *s)
         dm_arena_free(run->arena);
     } else if (s->ok) {
         run->result.score = s->score;
+        if (s->feedback && run->prepared->spec.work.trace)
+            run->result.feedback = dm_arena_printf(run->arena, "%s", s->feedback);
         finish(run);
     } else {
         fail(run, DM_FAULT_METRIC, s->text);
@@ -241,6 +244,17 @@ static bool is_starved(dm_str content, bool truncated, const dm_usage *usage)
                          (thinks && !memmem(p, n, end, strlen(end))));
 }
 
+/* What came before, and the answer that could not be read. */
+static void trace_unread(dm_run *run, dm_str content)
+{
+    if (!run->prepared->spec.work.trace)
+        return;
+    run->steps[run->predictor] =
+        (dm_step){.predictor = run->predictor, .inputs = call_inputs(run), .unread = content};
+    run->result.steps = run->steps;
+    run->result.n_steps = run->predictor + 1;
+}
+
 static void take_answer(dm_run *run, dm_str content, bool truncated, const dm_usage *usage)
 {
     const dm_value *outputs = NULL;
@@ -257,12 +271,14 @@ static void take_answer(dm_run *run, dm_str content, bool truncated, const dm_us
     } else if (st == DM_E_PARSE && falls_back(run)) {
         run->mode = dm_adapter_fallback(run->mode);
         run->unparsed = dm_arena_printf(run->arena, "%s", err.text);
+        run->unread = content;
         run->result.fallback = true;
         ask(run);
     } else {
         run->result.starved = is_starved(content, truncated, usage);
         run->result.cut = usage->completion;
         run->result.reasoning = usage->reasoning;
+        trace_unread(run, content);
         fail(run, DM_FAULT_PARSE, err.text);
     }
 }
@@ -309,10 +325,12 @@ static void no_answer(dm_run *run, dm_fault fault, const char *text)
         return;
     if (run->asks_format && !run->unparsed)
         run->result.formats = 0; /* it was not for its format */
-    if (refusal && run->unparsed)
-        fail(run, DM_FAULT_PARSE, run->unparsed); /* the answer stays what it was */
-    else
+    if (refusal && run->unparsed) { /* the answer stays what it was */
+        trace_unread(run, run->unread);
+        fail(run, DM_FAULT_PARSE, run->unparsed);
+    } else {
         fail(run, fault, text);
+    }
 }
 
 /* What its newest request came to is told at once, unless the run ends with it. A 403 or 404 to the

@@ -43,8 +43,10 @@ typedef struct dm_run_result { /* valid during the callback */
     dm_fault fault;
     double score; /* as the metric says; NAN when not scored or with a fault */
     const dm_value *outputs;
-    const dm_step *steps; /* [n_steps], when spec.trace */
+    /* [n_steps], when spec.trace: also those before a failure, and the one that could not be read */
+    const dm_step *steps;
     size_t n_steps;
+    const char *feedback; /* the metric's, when spec.trace; NULL: none */
     /* The requests that it used, by dm_lm_key; with a fault of a call the last one is that call's.
      */
     const dm_hash *keys; /* [n_keys] */

@@ -60,6 +60,7 @@ typedef struct decision_time {
 extern decision_time decisions; /* of factor, process time */
 
 int bench_recorded(const settings *o, const char *folder);
+int bench_gepa(const settings *o);
 int bench_ensemble(const settings *o, const char *folder); /* 1: below what is promised */
 int bench_races(const settings *o);
 int bench_time(void);

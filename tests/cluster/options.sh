@@ -17,6 +17,10 @@ start_mock --rule planted --seed 3 --fault 502=1 --record "$DIR/faulty.record"
 FAULTY=$MOCK_URL
 start_mock --rule planted --seed 3 --fault no_parse=1
 GARBLED=$MOCK_URL
+start_mock --rule planted --seed 3 --fault no_parse=0.3 --record "$DIR/half.record"
+HALF=$MOCK_URL
+start_mock --rule tokens
+TOKENS=$MOCK_URL
 GONE=http://127.0.0.1:9/v1
 cd "$DIR" || exit 70
 cat >job.json <<END
@@ -80,6 +84,15 @@ BOTH="ensemble first/program.json labeled/program.json"
 MI="compile job.json --optimizer={\"name\":\"mipro_v2\"}" # without a blank: see cuts at blanks
 EN="compile bare.json --optimizer={\"name\":\"ensemble\",\"of\":\"bootstrap_few_shot\",\"k\":2} --valset=many.jsonl"
 MINE="compile job.json --optimizer={\"name\":\"mipro_v2\",\"auto\":null,\"num_candidates\":3,\"num_trials\":4,\"minibatch_size\":6}"
+seq 0 14 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >q.jsonl
+seq 100 114 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >qval.jsonl
+cat >tokens.json <<END
+{"program": {"steps": [{"name": "a", "predict": {"signature": "question -> hint", "instructions": "Answer."}}, {"name": "b", "predict": {"signature": "question, hint -> answer", "instructions": "Answer."}}]},
+ "trainset": "q.jsonl", "valset": "qval.jsonl", "metric": "answer_exact_match", "optimizer": {"name": "gepa", "search": "gepa", "max_metric_calls": 400}, "lm": {"model": "hosted_vllm/any", "api_base": "$TOKENS"}}
+END
+TO="compile tokens.json" # a world in which merges come up
+GE="compile job.json --optimizer={\"name\":\"gepa\",\"max_metric_calls\":120}"
+TWO='--program={"steps":[{"name":"a","chain_of_thought":"question->answer"},{"name":"b","predict":"question,reasoning->answer"}]}'
 row() {
 	case $1 in
 	program) changes asks $E -- '--program={"chain_of_thought": "question -> answer"}' ;;
@@ -142,6 +155,23 @@ row() {
 	optimizer.patience) changes asks $MI -- --$1=1 ;;
 	optimizer.leak_guard) changes asks $MI --valset=train.jsonl -- --$1=false ;;
 	optimizer.proposals) printf '{"self": ["Look twice."]}' >own.json && changes asks $MI -- --$1=own.json ;;
+	# GEPA's
+	optimizer.max_metric_calls | optimizer.reflection_minibatch_size) changes asks $GE -- --$1=30 ;;
+	optimizer.max_full_evals) changes asks compile job.json '--optimizer={"name":"gepa"}' -- --$1=2 ;;
+	optimizer.candidate_selection_strategy) changes asks $GE -- --$1=current_best ;;
+	optimizer.perfect_score) changes asks $GE -- --$1=0 ;;
+	optimizer.skip_perfect_score) changes asks $GE --optimizer.perfect_score=0 -- --$1=false ;;
+	optimizer.add_format_failure_as_feedback) ! shows_unread && shows_unread --$1=true ;;
+	optimizer.component_selector) changes asks $GE "$TWO" -- --$1=all ;;
+	optimizer.use_merge) changes says $TO -- --$1=false ;;
+	optimizer.max_merge_invocations) changes says $TO -- --$1=0 ;;
+	optimizer.acceptance_criterion) changes asks $GE -- --$1=improvement_or_equal ;;
+	optimizer.sampling_strategy) changes asks $GE -- --$1=independent && changes asks $GE -- --$1=same_parent && changes asks $GE -- --$1=p_x_n ;;
+	optimizer.parents | optimizer.proposals) changes asks $GE --optimizer.sampling_strategy=p_x_n -- --$1=3 ;;
+	optimizer.selection_strategy) changes says $TO --optimizer.sampling_strategy=independent -- --$1=best_improvement ;;
+	optimizer.top_k) changes says $TO --optimizer.sampling_strategy=independent --optimizer.selection_strategy=top_k -- --$1=4 ;;
+	optimizer.cache_evaluation) changes says $TO --valset=q.jsonl --optimizer.search=gepa -- --$1=true ;;
+	optimizer.max_reflection_failures) exits 69 '3 iterations in a row' $GE "--lms.prompt={\"model\":\"hosted_vllm/any\",\"api_base\":\"$GARBLED\"}" --$1=3 ;;
 	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
 	measure) exits 0 'measured on 3 examples' plan job.json --$1=3 && exits 64 'a number of examples' plan job.json --$1=0 ;;
@@ -212,6 +242,8 @@ row() {
 		;;
 	esac
 }
+# Whether a reflection sees an answer that could not be read, of a server with some that cannot.
+shows_unread() { see with $GE --lm.api_base="$HALF" "$@" && grep -q 'new_instruction.*could not be read' half.record; }
 tries() { get_from "$FAULTY" /stats | "$MOCK" --json-get requests; }
 get_from() { "$MOCK" --fetch "$(host_of "$1")" "$2"; }
 cat >talk <<'END'

@@ -26,6 +26,12 @@ Test(golden_rng, words)
         for (size_t k = 0; k < bits->members[i].value->n; k++)
             cr_expect_eq(dm_pyrandom_bits(&r, 32), int_of(bits->members[i].value->items[k]));
     }
+    const dm_value *doubles = dm_value_get(all, "random");
+    for (size_t i = 0; i < doubles->n; i++) {
+        dm_pyrandom r = seeded(doubles->members[i].key);
+        for (size_t k = 0; k < doubles->members[i].value->n; k++)
+            cr_expect_eq(dm_pyrandom_random(&r), doubles->members[i].value->items[k]->number);
+    }
     dm_arena_free(a);
 }
 
@@ -72,7 +78,12 @@ Test(golden_rng, ranges)
                          int_of(large->members[i].value->items[k]));
     }
     dm_pyrandom r;
-    const dm_value *six = dm_value_get(all, "choice6_seed9");
+    const dm_value *weighted = dm_value_get(all, "choices_seed3_w127"),
+                   *six = dm_value_get(all, "choice6_seed9");
+    dm_pyrandom_seed(&r, 3);
+    for (size_t k = 0; k < weighted->n; k++)
+        cr_expect_eq(dm_pyrandom_choices(&r, (double[]){1, 2, 7}, 3),
+                     (size_t)int_of(weighted->items[k]));
     dm_pyrandom_seed(&r, 9);
     for (size_t k = 0; k < six->n; k++)
         cr_expect_eq(dm_pyrandom_below(&r, 6), (size_t)int_of(six->items[k]));

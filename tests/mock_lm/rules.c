@@ -469,17 +469,18 @@ static bool set_param(mock_rule *rule, const char *text)
 
 bool mock_rule_parse(mock_rule *rule, char *text)
 {
-    static const char *const names[] = {"echo", "golden", "planted", "stand-in", "script"};
+    static const char *const names[] = {"echo",     "golden", "planted",
+                                        "stand-in", "tokens", "script"};
     size_t i = 0;
     char *params = strchr(text, ':'), *next;
     if (params)
         *params++ = 0;
-    while (i < 5 && strcmp(text, names[i]) != 0)
+    while (i < 6 && strcmp(text, names[i]) != 0)
         i++;
     rule->name = text;
-    if (i == 4 && params)
+    if (i == 5 && params)
         return load_script(rule, params);
-    bool good = i < 4;
+    bool good = i < 5;
     for (char *p = params; good && p && *p; p = next) {
         next = strchr(p, ',');
         if (next)
@@ -494,6 +495,14 @@ bool mock_rule_parse(mock_rule *rule, char *text)
 static bool stands_in(const char *text, const mock_request *r)
 {
     return strstr(r->user, text) || strstr(r->system, text);
+}
+
+static value tokens_value(const void *user, const mock_request *r, const struct mock_field *f)
+{
+    static char text[1024];
+    (void)user;
+    mock_tokens_value(r, f->name, text, sizeof text);
+    return (value){text, false};
 }
 
 static int answer_script(const mock_rule *rule, const mock_request *r, mock_reply *out)
@@ -517,6 +526,8 @@ int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out)
         answer_golden(r, out);
     else if (strcmp(rule->name, "planted") == 0)
         answer_planted(rule, r, out);
+    else if (strcmp(rule->name, "tokens") == 0)
+        put_fields(r, out, tokens_value, NULL);
     else if (strcmp(rule->name, "stand-in") == 0)
         answer_stand_in(r, out);
     else

@@ -29,7 +29,7 @@ typedef struct mock_reply {
 } mock_reply;
 
 typedef struct mock_rule {
-    const char *name; /* echo, golden, planted, stand-in, script */
+    const char *name; /* echo, golden, planted, stand-in, tokens, script */
     uint64_t seed;
     int base, mix; /* of the planted world, per mille */
     struct mock_line {
@@ -44,10 +44,10 @@ bool mock_request_read(mock_request *r, dm_str body);
 void mock_request_free(mock_request *r);
 
 void mock_rule_init(mock_rule *rule); /* echo */
-/* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M, stand-in) or script:FILE,
- * JSON Lines of {"match", "and", "content", "finish_reason", "status"}, the first line whose match
- * is part of the system message or of the last one, and whose "and", too. The text is kept and
- * written to. False: said on stderr.
+/* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M, stand-in, tokens) or
+ * script:FILE, JSON Lines of {"match", "and", "content", "finish_reason", "status"}, the first line
+ * whose match is part of the system message or of the last one, and whose "and", too. The text is
+ * kept and written to. False: said on stderr.
  */
 bool mock_rule_parse(mock_rule *rule, char *text);
 void mock_rule_free(mock_rule *rule);
@@ -75,6 +75,8 @@ int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out);
  * Output fields whose name contains `instruction` get one of 8 proposals, by hash of the request:
  * each of carefully, exactly and quickly is in half of them. */
 const char *mock_planted_label(uint64_t seed, long item);
+/* tokens.c: the value of a field. */
+void mock_tokens_value(const mock_request *r, const char *field, char *out, size_t room);
 int mock_planted_noise(uint64_t seed, long item);
 int mock_planted_skill(uint64_t seed, const char *instruction, const long *items, const bool *right,
                        size_t n);

@@ -25,7 +25,7 @@ static void members_rule(void *user, const dm_work *work, const dm_value *row, d
     dm_value_set(a, outputs, DM_STR("answer"),
                  dm_value_text(a, answers[u % 10 < 5 ? 0 : u % 10 - 5]));
     dm_value_set(a, inputs, DM_STR("question"), dm_value_get(row, "question"));
-    *step = (dm_step){0, inputs, outputs};
+    *step = (dm_step){.inputs = inputs, .outputs = outputs};
     out->outputs = outputs;
     out->score = dm_value_equal(dm_value_get(outputs, "answer"), dm_value_get(row, "answer"));
     out->usage.requests = out->usage.answers = 1;

@@ -323,7 +323,7 @@ Test(metric, command_is_asked_in_lines)
                          "\"&\"}/'; done",
                          "{}");
     got g[2] = {{.n = 0}};
-    dm_step step = {0, json(a, "{\"q\":\"é\"}"), json(a, "{\"a\":1}")};
+    dm_step step = {.inputs = json(a, "{\"q\":\"é\"}"), .outputs = json(a, "{\"a\":1}")};
     ask(a, m, "one", &g[0]);
     dm_metric_submit(m, json(a, "{\"q\":\"é\"}"), json(a, "{\"a\":1}"), &step, 1,
                      program(a, "q -> a"), take, &g[1]);

@@ -120,8 +120,8 @@ Test(optimizers, refusals)
     static const struct {
         const char *text, *says;
     } rows[] = {
-        {"\"gepa\"", "there are labeled_few_shot, bootstrap_few_shot, "
-                     "bootstrap_few_shot_with_random_search, mipro_v2 and ensemble"},
+        {"\"copro\"", "there are labeled_few_shot, bootstrap_few_shot, "
+                      "bootstrap_few_shot_with_random_search, mipro_v2, ensemble and gepa"},
         {"\"bootstrap_few_shots\"", "did you mean \"bootstrap_few_shot\"?"},
         {"{\"k\": 3}", "needs a name"},
         {"{\"name\": \"mipro_v2\", \"k\": 3}", "optimizer.k: mipro_v2 does not read it"},
@@ -132,6 +132,14 @@ Test(optimizers, refusals)
          "one of light, medium, heavy, not \"none\""},
         {"{\"name\": \"mipro_v2\", \"auto\": null}", "needs both num_candidates and num_trials"},
         {"{\"name\": \"labeled_few_shot\", \"k\": -1}", "a whole number from 0 on"},
+        {"{\"name\": \"gepa\", \"auto\": \"light\", \"max_metric_calls\": 9}",
+         "optimizer.max_metric_calls: auto says how long it searches"},
+        {"{\"name\": \"gepa\", \"max_full_evals\": 2, \"max_metric_calls\": 9}",
+         "max_full_evals says how long it searches"},
+        {"{\"name\": \"GEPA\", \"search\": \"gepa\", \"proposals\": 2}", "of several proposals"},
+        {"{\"name\": \"GEPA\", \"cache_evaluation\": true}", "nothing is asked for twice"},
+        {"{\"name\": \"GEPA\", \"parents\": 2}", "only sampling_strategy = p_x_n"},
+        {"{\"name\": \"GEPA\", \"top_k\": 2}", "only selection_strategy = top_k"},
         {"{\"name\": \"BootstrapRS\", \"restrict\": 3}", "a list of whole numbers from -3 on"},
         {"{\"name\": \"BootstrapRS\", \"race\": true, \"stop_at_score\": 90}", "race"},
         {"{\"name\": \"ensemble\", \"k\": 3}", "`of` is missing"},
@@ -173,8 +181,9 @@ Test(optimizers, refusals)
 /* A phase asks models of the roles that the optimizer declares, and has a name of its own. */
 Test(optimizers, phases)
 {
-    static const char *const names[] = {"", "bootstrap", "bootstrap search",
-                                        "bootstrap propose search", "committee"};
+    static const char *const names[] = {
+        "",          "bootstrap",     "bootstrap search", "bootstrap propose search",
+        "committee", "search reflect"};
     world w = world_new(ONE_PREDICTOR);
     for (size_t i = 0; i < dm_n_optimizers; i++) {
         const dm_optimizer *o = dm_optimizers[i];

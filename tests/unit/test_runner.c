@@ -30,6 +30,7 @@ typedef struct bench {
     dm_fault fault;
     dm_usage usage, call;
     size_t n_keys, n_steps;
+    char unread[64]; /* of the last step */
     dm_hash keys[8];
     char answer[64], error[256];
 } bench;
@@ -92,6 +93,11 @@ static void done(void *user, const dm_run_result *r)
     for (size_t i = 0; i < r->n_keys; i++)
         b->keys[i] = r->keys[i];
     b->n_steps = r->n_steps;
+    const dm_step *last = r->n_steps ? &r->steps[r->n_steps - 1] : NULL;
+    cr_expect(!last || (last->inputs && !last->outputs == (last->unread.p != NULL)));
+    *b->unread = 0;
+    if (last && last->unread.p)
+        snprintf(b->unread, sizeof b->unread, "%.*s", DM_STR_ARG(last->unread));
     snprintf(b->error, sizeof b->error, "%s", r->error ? r->error : "");
     snprintf(b->answer, sizeof b->answer, "%s",
              r->outputs ? dm_value_get(r->outputs, "answer")->text.p : "");
@@ -156,6 +162,25 @@ Test(runner, what_is_known_by_its_key_is_not_asked_for)
         b.n_known = 0;
         run(&b, 0);
     }
+    close_bench(&b);
+}
+
+/* A trace goes as far as the run came: the answer that could not be read is its last step. */
+Test(runner, a_trace_ends_with_what_could_not_be_read)
+{
+    bench b;
+    open_bench(&b, TWO_PREDICTORS, NULL, NULL);
+    b.spec.json_fallback = false;
+    run(&b, 0);
+    cr_expect(b.n_steps == 2 && *b.unread == 0);
+    b.known[b.n_known++] =
+        (told){b.told[1].key, {.final = true, .content = DM_STR("no header in it")}};
+    run(&b, 0);
+    cr_expect(b.fault == DM_FAULT_PARSE && b.n_steps == 2);
+    cr_expect_str_eq(b.unread, "no header in it");
+    b.spec.work.trace = false;
+    run(&b, 0);
+    cr_expect(b.fault == DM_FAULT_PARSE && b.n_steps == 0);
     close_bench(&b);
 }
 

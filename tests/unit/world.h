@@ -49,7 +49,7 @@ static inline void golden_rule(void *user, const dm_work *work, const dm_value *
                      dm_value_text(a, dm_arena_printf(a, "r%lld", (long long)n)));
         dm_value_set(a, outputs, DM_STR("answer"), dm_value_text(a, yes ? "yes" : "no"));
         hint = dm_value_get(outputs, "answer");
-        steps[i] = (dm_step){i, inputs, outputs};
+        steps[i] = (dm_step){.predictor = i, .inputs = inputs, .outputs = outputs};
     }
     out->outputs = steps[p->n - 1].outputs;
     out->score = dm_value_equal(dm_value_get(out->outputs, "answer"), dm_value_get(row, "answer"));

@@ -1,0 +1,114 @@
+/* Runs of texts on rows, and what is kept of them: nothing, as the package does it; scores by the
+ * number of the row, whichever set it is of (its cache_evaluation, A.10); or, when wide, all. */
+#include "gepa/inside.h"
+
+#include <string.h>
+
+static dm_gepa_known *known_of(dm_gepa *g, const dm_str *texts)
+{
+    for (size_t k = 0; k < g->n_known; k++)
+        if (dm_gepa_same_texts(g, g->known[k].texts, texts))
+            return &g->known[k];
+    size_t rows = g->o->n_train > g->o->n_val ? g->o->n_train : g->o->n_val;
+    g->known = dm_arena_room(g->arena, g->known, g->n_known, &g->cap_known, sizeof *g->known);
+    dm_gepa_known *k = &g->known[g->n_known++];
+    k->texts = texts;
+    for (size_t set = 0; set < 2; set++) {
+        k->runs[set] = dm_arena_alloc_n(g->arena, rows, sizeof **k->runs);
+        k->has[set] = dm_arena_alloc_n(g->arena, rows, sizeof **k->has);
+    }
+    return k;
+}
+
+bool dm_gepa_is_known_failure(dm_gepa *g, const dm_str *texts, size_t row)
+{
+    const dm_gepa_known *k = known_of(g, texts);
+    return k->has[0][row] && k->runs[0][row].score < g->o->perfect;
+}
+
+static void keep(dm_gepa *g, const dm_gepa_batch *b)
+{
+    dm_gepa_known *k = known_of(g, b->texts);
+    size_t set = g->o->wide && b->val;
+    for (size_t i = 0; i < b->n; i++) {
+        k->runs[set][b->rows[i]] = b->runs[i];
+        k->has[set][b->rows[i]] = true;
+    }
+}
+
+dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
+                               size_t n)
+{
+    if (!rows) {
+        size_t *all = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *all);
+        const dm_gepa_known *k = g->o->cache ? known_of(g, texts) : NULL;
+        n = 0;
+        for (size_t v = 0; v < g->o->n_val; v++)
+            if (!k || !k->has[0][v])
+                all[n++] = v;
+        rows = all;
+    }
+    return (dm_gepa_batch){.texts = texts,
+                           .val = val,
+                           .rows = rows,
+                           .n = n,
+                           .runs = dm_arena_alloc_n(g->arena, n, sizeof(dm_gepa_run))};
+}
+
+/* What is missing of b, each row once. */
+static dm_gepa_batch missing(dm_gepa *g, const dm_gepa_batch *b)
+{
+    dm_gepa_known *k = known_of(g, b->texts);
+    size_t *rows = dm_arena_alloc_n(g->arena, b->n, sizeof *rows), n = 0;
+    for (size_t i = 0; i < b->n; i++)
+        if (!k->has[b->val][b->rows[i]]) {
+            k->has[b->val][b->rows[i]] = true; /* it will be there when it is looked at */
+            rows[n++] = b->rows[i];
+        }
+    return dm_gepa_batch_of(g, b->texts, b->val, rows, n);
+}
+
+static dm_status run_missing(dm_gepa *g, dm_gepa_batch *b, size_t n, dm_error *err)
+{
+    dm_gepa_batch *asked = dm_arena_alloc_n(g->arena, n, sizeof *asked);
+    for (size_t k = 0; k < n; k++)
+        asked[k] = missing(g, &b[k]);
+    dm_status st = g->world->evaluate(g->world->user, asked, n, err);
+    for (size_t k = 0; k < n && st == DM_OK; k++)
+        keep(g, &asked[k]);
+    for (size_t k = 0; k < n && st == DM_OK; k++) {
+        const dm_gepa_known *known = known_of(g, b[k].texts);
+        b[k].paid = asked[k].n;
+        for (size_t i = 0; i < b[k].n; i++)
+            b[k].runs[i] = known->runs[b[k].val][b[k].rows[i]];
+    }
+    return st;
+}
+
+dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *b, size_t n, dm_error *err)
+{
+    if (n == 0)
+        return DM_OK;
+    if (g->o->wide)
+        return run_missing(g, b, n, err);
+    for (size_t k = 0; k < n; k++)
+        b[k].paid = b[k].n;
+    return g->world->evaluate(g->world->user, b, n, err);
+}
+
+void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b)
+{
+    if (g->o->cache)
+        keep(g, b);
+}
+
+const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b)
+{
+    double *scores = dm_arena_alloc_n(g->arena, g->o->n_val, sizeof *scores);
+    dm_gepa_keep_scores(g, b);
+    for (size_t v = 0; v < g->o->n_val && g->o->cache; v++)
+        scores[v] = known_of(g, b->texts)->runs[0][v].score;
+    for (size_t i = 0; i < b->n; i++)
+        scores[b->rows[i]] = b->runs[i].score;
+    return scores;
+}

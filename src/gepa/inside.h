@@ -1,0 +1,133 @@
+/* What the files of this room share. */
+#ifndef DM_GEPA_INSIDE_H
+#define DM_GEPA_INSIDE_H
+
+#include "gepa/gepa.h"
+
+/* ---- the order in which CPython iterates over a set of small whole numbers (A.11) ---- */
+
+typedef struct dm_gepa_set {
+    size_t *slots; /* [size] number + 1; 0: free */
+    size_t size, n;
+} dm_gepa_set;
+
+dm_gepa_set dm_gepa_set_new(dm_arena *a);
+void dm_gepa_set_add(dm_arena *a, dm_gepa_set *s, size_t x);
+bool dm_gepa_set_has(const dm_gepa_set *s, size_t x);
+dm_gepa_set dm_gepa_set_copy(dm_arena *a, const dm_gepa_set *s);                       /* set(s) */
+dm_gepa_set dm_gepa_set_meet(dm_arena *a, const dm_gepa_set *x, const dm_gepa_set *y); /* x & y */
+/* Its numbers in its order; the number of them is s->n. */
+const size_t *dm_gepa_set_items(dm_arena *a, const dm_gepa_set *s);
+
+/* ---- fronts (A.4) ---- */
+
+/* One for each validation row: the best score so far and the candidates that have it. */
+typedef struct dm_gepa_front {
+    double best;
+    dm_gepa_set who;
+} dm_gepa_front;
+
+/* out[n]: the fronts without the candidates that are dominated. mean: by candidate. */
+void dm_gepa_undominated(dm_arena *a, const dm_gepa_set *fronts, size_t n, const double *mean,
+                         dm_gepa_set *out);
+/* The candidates of all fronts, in the order of a set that they are put into one after another. */
+const size_t *dm_gepa_survivors(dm_arena *a, const dm_gepa_set *fronts, size_t n,
+                                const double *mean, size_t *n_out);
+/* A parent: each undominated candidate as often as it has fronts. */
+size_t dm_gepa_choose_pareto(dm_arena *a, dm_pyrandom *stream, const dm_gepa_set *fronts, size_t n,
+                             const double *mean);
+
+/* ---- minibatches (A.4) ---- */
+
+typedef struct dm_gepa_sampler {
+    size_t n, b;      /* rows in all, rows of a minibatch */
+    size_t *shuffled; /* [length], a multiple of b; NULL: nothing was shuffled yet */
+    size_t length, epoch, iteration, nth;
+    bool begun;
+} dm_gepa_sampler;
+
+/* b rows for the iteration; asked again in the same iteration, the slice behind. */
+const size_t *dm_gepa_minibatch(dm_arena *a, dm_gepa_sampler *s, dm_pyrandom *stream,
+                                size_t iteration);
+
+/* ---- the state of a search ---- */
+
+typedef struct dm_gepa_pair { /* of a merge that was tried */
+    size_t i, j, ancestor;
+    const size_t *sources; /* [n_components] */
+} dm_gepa_pair;
+
+typedef struct dm_gepa_known { /* what is kept of a text */
+    const dm_str *texts;
+    /* [rows]: of the training and of the validation set; where scores are kept by the number of the
+     * row alone, the first is for both */
+    dm_gepa_run *runs[2];
+    bool *has[2];
+} dm_gepa_known;
+
+typedef struct dm_gepa {
+    dm_arena *arena;
+    const dm_gepa_options *o;
+    const dm_gepa_world *world;
+    dm_pyrandom stream;            /* selection; minibatches and merge too, unless wide */
+    dm_pyrandom own[3];            /* of these, and of the order of validation, when wide */
+    dm_pyrandom *batches, *merger; /* theirs */
+    dm_pyrandom picks;             /* which call of a predictor is shown */
+    dm_gepa_sampler sampler;
+    dm_gepa_candidate *candidates;
+    size_t n, cap;
+    dm_gepa_front *fronts; /* [n_val] */
+    size_t merges_due, merges;
+    bool fresh; /* the iteration before accepted a proposal */
+    dm_gepa_pair *tried;
+    size_t n_tried, cap_tried;
+    dm_gepa_known *known;
+    size_t n_known, cap_known;
+    size_t failed_in_a_row;
+    dm_gepa_result result;
+} dm_gepa;
+
+double *dm_gepa_means(const dm_gepa *g);           /* [n] in the arena */
+size_t dm_gepa_best(const double *mean, size_t n); /* the first of the largest */
+dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
+bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
+double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */
+
+/* The proposals of an iteration, at most so many, a parent and a minibatch each; it->proposals is
+ * set. */
+dm_gepa_proposal *dm_gepa_sample(dm_gepa *g, dm_gepa_iteration *it, size_t most);
+dm_gepa_skip dm_gepa_skip_of(const dm_gepa *g, const dm_gepa_proposal *p); /* its parent has run */
+/* Another minibatch for a proposal; its parent has not run on it. */
+void dm_gepa_draw_again(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p);
+/* Once the parents have run: which are skipped, which components are to be changed, and what a
+ * reflection is shown. */
+void dm_gepa_prepare(dm_gepa *g, dm_gepa_proposal *all, size_t n);
+/* Asks for the texts. */
+dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
+                          dm_error *err);
+
+enum { DM_GEPA_TEST_ROWS = 5 };
+
+/* Rows that a merge is tested on, by the scores of its two on n_rows: where the first is better,
+ * where the second is, where they are alike, of each up to two; then any others (A.7). */
+void dm_gepa_merge_rows(dm_arena *a, dm_pyrandom *stream, const double *x, const double *y,
+                        size_t n_rows, size_t ids[DM_GEPA_TEST_ROWS]);
+
+/* ---- runs, and what is kept of them (cells.c) ---- */
+
+/* rows: NULL: all of the validation set, but what is kept of it by number. */
+dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
+                               size_t n);
+/* Runs all batches, where a text is run on a row once only what is missing. */
+dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err);
+/* Whether the text ran on this row of the training set, and was not perfect; when wide. */
+bool dm_gepa_is_known_failure(dm_gepa *g, const dm_str *texts, size_t row);
+void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b); /* where they are kept */
+/* The scores of a whole validation, with what is kept of it. */
+const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);
+
+/* A merge of two undominated candidates that have not been merged this way, built but not tested;
+ * false: no pair was found. *no_weight: the package would end with an error here. */
+bool dm_gepa_find_merge(dm_gepa *g, dm_gepa_merge *m, const dm_str **texts, bool *no_weight);
+
+#endif

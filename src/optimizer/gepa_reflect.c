@@ -1,0 +1,184 @@
+/* A reflection: the prompt model sees an instruction, what a predictor made of some inputs by it,
+ * and what the metric says about that, and writes a better one (A.5). The wording is
+ * ours. */
+#include "json/json.h"
+#include "optimizer/gepa.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char instructions[] =
+    "You improve the instruction of one step of a program that calls a language model. Whoever "
+    "follows the instruction sees nothing but the instruction, the names of the fields, and the "
+    "inputs of one case; no case that you see here, and no feedback.\n"
+    "\n"
+    "You see the instruction as it is now, and cases: what went in, what came out, and feedback on "
+    "it. Read them for three things. What do the inputs look like, and what is asked for? Which "
+    "facts and rules of the subject does the feedback reveal that a reader could not know? Which "
+    "ways of going about it worked, and which did not?\n"
+    "\n"
+    "Then write a new instruction that holds all of it and can be understood by itself. Keep what "
+    "is right in the present one. State rules in general terms: do not copy cases into it, and do "
+    "not give away the answers of these. Say which form the output has to have, where cases fell "
+    "short of it. Give the text of the instruction alone.";
+
+/* ---- what is said about a row ---- */
+
+static void say_field(dm_buf *b, const char *what, dm_str name, const dm_value *v)
+{
+    dm_buf_printf(b, "%s %.*s: ", what, DM_STR_ARG(name));
+    dm_py_str(b, v);
+    dm_buf_text(b, "\n");
+}
+
+/* The label and what came, where a column and an output have the same name; else all columns that
+ * are no inputs. */
+static void compare_labels(dm_buf *b, const dm_program *p, const dm_value *row,
+                           const dm_value *outputs)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        dm_str name = row->members[i].key;
+        bool input = false;
+        for (size_t k = 0; k < p->n_inputs && !input; k++)
+            input = dm_str_eq(p->inputs[k], name);
+        if (input || dm_str_is(name, "id"))
+            continue;
+        const dm_value *came = dm_value_get_str(outputs, name);
+        say_field(b, "Expected", name, row->members[i].value);
+        if (came && !dm_value_equal(came, row->members[i].value))
+            say_field(b, "The program's", name, came);
+    }
+}
+
+static dm_str text_of(dm_arena *a, dm_buf *b)
+{
+    dm_str s = {dm_arena_string(a, b->data ? b->data : "", b->len), b->len};
+    dm_buf_free(b);
+    return s;
+}
+
+/* What the metric says; else the score, and the labels. */
+static dm_str feedback_on(dm_arena *a, const dm_program *p, const dm_example *e, const dm_result *r)
+{
+    if (r->feedback)
+        return dm_str_of(r->feedback);
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_printf(&b, "Score: %.4g of 1.\n", r->score);
+    if (r->error)
+        dm_buf_printf(&b, "%s\n", r->error);
+    const dm_value *outputs = r->outputs.p ? dm_json_read(a, r->outputs, NULL) : NULL;
+    if (!(r->score >= 1))
+        compare_labels(&b, p, e->row, outputs);
+    return text_of(a, &b);
+}
+
+/* The form that an answer of the predictor has to have. */
+static dm_str expected_form(dm_arena *a, const dm_signature *s)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_text(&b, "The answer could not be read. It has to give");
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
+        dm_buf_printf(&b, "%s `%.*s`", i == s->n_inputs ? "" : ",", DM_STR_ARG(s->fields[i].name));
+        if (s->fields[i].typed) {
+            dm_buf_text(&b, ": ");
+            dm_type_python(&b, s->fields[i].type);
+        }
+    }
+    dm_buf_text(&b, ", each in the form that is asked for.");
+    return text_of(a, &b);
+}
+
+static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_gepa_shown *shown)
+{
+    const dm_step *step = shown->step->of;
+    const dm_program *p = in->student->program;
+    dm_value *d = dm_value_dict(a);
+    bool failed = shown->step->failed;
+    dm_value_set(a, d, DM_STR("inputs"), step->inputs);
+    dm_value_set(a, d, DM_STR("outputs"),
+                 failed ? dm_value_string(a, step->unread) : step->outputs);
+    dm_str said = failed ? expected_form(a, p->predictors[step->predictor].signature)
+                         : feedback_on(a, p, &in->trainset->examples[shown->row], shown->run->of);
+    dm_value_set(a, d, DM_STR("feedback"), dm_value_string(a, said));
+    return d;
+}
+
+/* ---- the question ---- */
+
+static const dm_program *reflection_program(dm_arena *a, dm_error *err)
+{
+    static const char *const about[][2] = {
+        {"current_instruction", "the instruction as it is now"},
+        {"cases", "what it led to: inputs, outputs, and feedback on the outputs"},
+        {"new_instruction", "the better instruction, whole"}};
+    dm_value *step = dm_value_dict(a), *program = dm_value_dict(a), *fields = dm_value_dict(a);
+    for (size_t i = 0; i < sizeof about / sizeof *about; i++) {
+        dm_value *d = dm_value_dict(a);
+        dm_value_set(a, d, DM_STR("desc"), dm_value_text(a, about[i][1]));
+        dm_value_set(a, fields, dm_str_of(about[i][0]), d);
+    }
+    dm_value_set(a, step, DM_STR("signature"),
+                 dm_value_text(a, "current_instruction, cases: list[dict] -> new_instruction"));
+    dm_value_set(a, step, DM_STR("instructions"), dm_value_text(a, instructions));
+    dm_value_set(a, step, DM_STR("fields"), fields);
+    dm_value_set(a, program, DM_STR("predict"), step);
+    dm_at at = dm_at_root(program, "reflection", DM_E_INTERNAL);
+    return dm_program_read(a, &at, err);
+}
+
+static const dm_example *question_row(dm_arena *a, const dm_compile_input *in,
+                                      const dm_gepa_question *q)
+{
+    dm_value *row = dm_value_dict(a), *cases = dm_value_list(a), *rows = dm_value_list(a);
+    for (size_t i = 0; i < q->n_shown; i++)
+        dm_value_append(a, cases, row_of(a, in, &q->shown[i]));
+    dm_value_set(a, row, DM_STR("current_instruction"), dm_value_string(a, q->texts[q->component]));
+    dm_value_set(a, row, DM_STR("cases"), cases);
+    dm_value_append(a, rows, row);
+    return &dm_dataset_of(a, "reflection", rows)->examples[0];
+}
+
+/* The field; where the answer could not be read, what stands between fences in it. */
+static dm_str instruction_in(dm_arena *a, const dm_result *r)
+{
+    const dm_value *v =
+        r->outputs.p ? dm_value_get(dm_json_read(a, r->outputs, NULL), "new_instruction") : NULL;
+    if (v && v->kind == DM_STRING)
+        return dm_gepa_fenced(v->text);
+    dm_str unread = r->n_steps ? r->steps[r->n_steps - 1].unread : (dm_str){NULL, 0};
+    if (r->fault == DM_FAULT_PARSE && unread.p && memmem(unread.p, unread.n, "```", 3))
+        return dm_gepa_fenced(unread);
+    return (dm_str){NULL, 0};
+}
+
+static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_program *program,
+                      const dm_gepa_question *q)
+{
+    dm_arena *a = dm_pool_arena(p);
+    const dm_work w = {.candidate = dm_candidate_seal(dm_candidate_new(a, program)),
+                       .role = DM_PROMPT,
+                       .trace = true,
+                       .rollout = q->again ? 1 : -1,
+                       .temperature = NAN};
+    const dm_example *e = question_row(a, in, q);
+    return dm_pool_submit(p, &w, &e, 1);
+}
+
+dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q, size_t n,
+                      dm_str *texts, dm_error *err)
+{
+    dm_arena *a = dm_pool_arena(p);
+    const dm_program *program = reflection_program(a, err);
+    dm_future **futures = dm_arena_alloc_n(a, n, sizeof(dm_future *));
+    const dm_result *r;
+    dm_status st = program ? DM_OK : DM_E_INTERNAL;
+    for (size_t i = 0; i < n && st == DM_OK; i++)
+        futures[i] = ask(p, in, program, &q[i]);
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        st = dm_pool_wait(p, futures[i], &r, err);
+        texts[i] = st == DM_OK ? instruction_in(a, r) : (dm_str){NULL, 0};
+    }
+    return st;
+}

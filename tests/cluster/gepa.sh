@@ -1,0 +1,77 @@
+# GEPA over HTTP: the same program at any number of ranks, over kills and under caps; what a metric says beside its
+# score, and an answer that cannot be read, reach the reflection; a prompt model that gives nothing usable ends it.
+# ROUNDS, MIN_HITS: of kills. Whether its decisions are gepa's own: tests/golden/golden_gepa.c and
+# scripts/check-dspy-runs.
+LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
+. tests/lib.sh
+ROUNDS=${ROUNDS:-1}
+RANKS=${RANKS:-"2 5"} # RANKS="2 5 16 64"
+rows() { # rows FROM TO
+	seq "$1" "$2" | sed 's/.*/{"question": "q&", "answer": "yes"}/'
+}
+rows 0 14 >"$DIR/train.jsonl"
+rows 100 114 >"$DIR/val.jsonl"
+start_mock --rule tokens --mark yes --latency 5
+one='{"predict": {"signature": "question -> answer", "instructions": "Answer."}}'
+two='{"steps": [{"name": "a", "predict": {"signature": "question -> hint", "instructions": "Answer."}},
+                {"name": "b", "predict": {"signature": "question, hint -> answer", "instructions": "Answer."}}]}'
+job() { # job PROGRAM OPTIMIZER [METRIC]
+	cat >"$DIR/job.json" <<EOF
+{"program": $1, "trainset": "train.jsonl", "valset": "val.jsonl", "inputs": ["question"], "metric": ${3:-\"answer_exact_match\"},
+ "optimizer": {"name": "gepa", $2}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
+EOF
+}
+compile() { # compile RANKS OUT ARGUMENT...
+	start=""
+	[ "$1" -gt 1 ] && start="mpirun --oversubscribe -n $1"
+	out=$2
+	shift 2
+	# shellcheck disable=SC2086
+	run 0 $start "$PROGRAM" compile "$DIR/job.json" --out="$out" "$@"
+}
+
+for kind in one two; do
+	eval "program=\$$kind"
+	# shellcheck disable=SC2154
+	job "$program" '"max_metric_calls": 200'
+	for arguments in --seed=0 --optimizer.search=gepa '--optimizer.search=gepa --optimizer.sampling_strategy=same_parent' --budget.calls=120; do
+		# shellcheck disable=SC2086
+		compile 1 "$DIR/w" $arguments
+		rc=$? same=yes
+		[ $rc = 0 ] || same="no: exit"
+		for ranks in $RANKS; do
+			# shellcheck disable=SC2086
+			compile "$ranks" "$DIR/r" $arguments || same="no: exit with $ranks ranks"
+			cmp -s "$DIR/w/program.json" "$DIR/r/program.json" || same="no: another program with $ranks ranks"
+			cmp -s "$DIR/w/trials.csv" "$DIR/r/trials.csv" || same="no: other candidates with $ranks ranks"
+			rm -rf "$DIR/r"
+		done
+		check "program $kind, $arguments, at 1 $RANKS ranks: $same" [ "$same" = yes ]
+		rm -rf "$DIR/w"
+	done
+done
+
+job "$two" '"max_metric_calls": 300, "search": "gepa"'
+post /reset >/dev/null
+check "the undisturbed run" compile 1 "$DIR/whole"
+check "it is better than the start: $(json valset.compiled.score "$DIR/out")" awk -v a="$(json valset.baseline.score "$DIR/out")" -v b="$(json valset.compiled.score "$DIR/out")" 'BEGIN { exit !(b > a) }'
+calls=$(stat_of requests)
+post /whole >/dev/null
+rounds_of_kills "$calls"
+
+# what a metric says is shown to the prompt model, and so is an answer that could not be read
+cat >"$DIR/metric.py" <<'EOF'
+def metric(example, prediction, trace=None, pred_name=None, pred_trace=None):
+    right = example.answer == prediction.answer
+    return {"score": float(right), "feedback": f"{example.question} wants the other word" if not right else "well done"}
+EOF
+start_mock --rule tokens --record "$DIR/bodies"
+job "$one" '"max_metric_calls": 60' "{\"command\": [\"python3\", \"$PWD/scripts/metric-host\", \"$DIR/metric.py:metric\"]}"
+check "a metric with feedback" compile 1 "$DIR/f"
+check "its words are shown to the prompt model" grep -q 'current_instruction.*q[0-9]* wants the other word' "$DIR/bodies"
+check "also those on what was right" grep -q 'current_instruction.*well done' "$DIR/bodies"
+
+job "$one" '"max_metric_calls": 60, "auto": "light"'
+check "two budgets are refused" run 78 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/x"
+check "with a sentence" said "leave out one of them"
+plan $n
