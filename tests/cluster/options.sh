@@ -91,7 +91,7 @@ cat >tokens.json <<END
  "trainset": "q.jsonl", "valset": "qval.jsonl", "metric": "answer_exact_match", "optimizer": {"name": "gepa", "search": "gepa", "max_metric_calls": 400}, "lm": {"model": "hosted_vllm/any", "api_base": "$TOKENS"}}
 END
 TO="compile tokens.json" # a world in which merges come up
-GE="compile job.json --optimizer={\"name\":\"gepa\",\"max_metric_calls\":120}"
+GE="compile job.json --optimizer={\"name\":\"gepa\",\"search\":\"gepa\",\"max_metric_calls\":120}"
 TWO='--program={"steps":[{"name":"a","chain_of_thought":"question->answer"},{"name":"b","predict":"question,reasoning->answer"}]}'
 row() {
 	case $1 in
