@@ -7,6 +7,7 @@
 
 #ifdef MOCK_TLS
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -40,9 +41,22 @@ static void name_cert(X509 *x, const char *host)
     X509_EXTENSION_free(san);
 }
 
+/* EVP_EC_gen is OpenSSL 3's. */
+static EVP_PKEY *make_key(void)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
+    if (!c || EVP_PKEY_keygen_init(c) != 1 ||
+        EVP_PKEY_CTX_set_ec_paramgen_curve_nid(c, NID_X9_62_prime256v1) != 1 ||
+        EVP_PKEY_keygen(c, &key) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(c);
+    return key;
+}
+
 bool mock_tls_make_cert(const char *host, const char *cert, const char *key_path, long days)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = make_key();
     X509 *x = X509_new();
     if (!key || !x)
         return false;
