@@ -80,13 +80,31 @@ dm_level dm_lm_level(const dm_lm *lm)
     return lm->rank <= 1 ? DM_WARN : DM_DEBUG;
 }
 
+#define LOADING_WAIT 60.0 /* s */
+
+double dm_loading_wait(const dm_lm_config *c)
+{
+    return c->has_wait ? c->wait : LOADING_WAIT;
+}
+
+void dm_lm_loads(dm_lm *lm, dm_endpoint *e)
+{
+    if (e->loading_from > 0)
+        return;
+    e->loading_from = dm_lm_now(lm);
+    dm_log(dm_lm_level(lm),
+           "%s loads its model: it is waited for, for %.0f s at the most (lm.wait)", e->base,
+           dm_loading_wait(e->config));
+}
+
 const char *dm_advice(CURLcode code, long status)
 {
     switch (code) {
     case CURLE_OK:
         break;
     case CURLE_SSL_CACERT_BADFILE:
-        return "ca_file has to be a file of certificates in PEM that every rank can read";
+        return "ca_file, or what CURL_CA_BUNDLE or SSL_CERT_FILE names, has to be a file of "
+               "certificates in PEM that every rank can read";
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         return "if the server is yours, name the certificate of its authority (or its own) with "

@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/random.h"
-#include "lm/provider.h"
+#include "lm/nearby.h"
 
 #include <errno.h>
 #include <math.h>
@@ -32,6 +32,20 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
         m->endpoints[m->n].filled = lm->started;
     }
     return DM_OK;
+}
+
+/* Who stands between us and the servers: each proxy once, with the first server behind it. */
+static void name_proxies(const dm_lm *lm)
+{
+    const char *last = "";
+    for (size_t i = 0; i < lm->n_models; i++)
+        for (size_t k = 0; k < lm->models[i].n; k++) {
+            const dm_endpoint *e = &lm->models[i].endpoints[k];
+            if (*e->proxy && strcmp(e->proxy, last) != 0)
+                dm_log(dm_lm_level(lm), "%s is asked through the proxy %s, as %s says", e->base,
+                       e->shown_proxy, e->proxy_named_by);
+            last = e->proxy;
+        }
 }
 
 /* One rank is enough to learn early that a model is not to be had; of several servers each rank
@@ -79,6 +93,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
             return NULL;
         }
     }
+    name_proxies(lm);
     start_probes(lm);
     return lm;
 }
@@ -106,6 +121,7 @@ static void free_call(dm_lm *lm, dm_call *c)
     lm->transport->ops->forget(lm->transport, &c->attempt);
     dm_buf_free(&c->body);
     dm_buf_free(&c->attempt.reply);
+    free(c->held);
     free(c);
 }
 
@@ -129,8 +145,10 @@ void dm_lm_free(dm_lm *lm)
     free_calls(lm, &lm->active);
     free_calls(lm, &lm->idle);
     for (size_t i = 0; i < lm->n_models; i++)
-        for (size_t k = 0; k < lm->models[i].n; k++)
+        for (size_t k = 0; k < lm->models[i].n; k++) {
             dm_probe_free(lm, &lm->models[i].endpoints[k].probe);
+            dm_nearby_free(lm, &lm->models[i].endpoints[k].nearby);
+        }
     lm->transport->ops->close(lm->transport);
     for (size_t i = 0; i < lm->n_models; i++) {
         for (size_t k = 0; k < lm->models[i].n; k++)
@@ -185,6 +203,8 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
         if (!c)
             continue;
         dm_call_take_out(lists[i], c);
+        free(c->held);
+        c->held = NULL;
         if (i == 2) {
             lm->transport->ops->drop(lm->transport, &c->attempt);
             c->endpoint->in_flight--;

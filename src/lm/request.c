@@ -52,6 +52,7 @@ void dm_call_send(dm_call *c, dm_endpoint *e)
     a->config = e->config;
     a->url = e->url;
     a->headers = e->headers;
+    a->proxy = e->proxy;
     a->body = &c->body;
     a->request = &c->request;
     a->user = c->user;
