@@ -76,7 +76,7 @@ dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e)
                       .body = dm_buf_view(&a->reply),
                       .content_type = a->content_type,
                       .proxy = e->shown_proxy,
-                      .tunnel = strncasecmp(e->base, "https:", 6) == 0,
+                      .tls = strncasecmp(e->base, "https:", 6) == 0,
                       .connect_status = a->connect_status,
                       .error = a->error,
                       .config = e->config};
@@ -170,7 +170,7 @@ static dm_verdict judge_proxys(dm_reply *r, dm_verdict v, const dm_value *root)
     char own[sizeof r->text];
     if (r->status == 407)
         r->advice = has_proxy(r) ? WHO_WE_ARE : "name the proxy that stands in the way by lm.proxy";
-    if (!has_proxy(r) || r->tunnel || !(page || denial || r->status == 407))
+    if (!has_proxy(r) || r->tls || !(page || denial || r->status == 407))
         return v;
     snprintf(own, sizeof own, "%s", r->text);
     snprintf(r->text, sizeof r->text, "the proxy %.120s says: %.260s", r->proxy, own);

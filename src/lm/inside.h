@@ -88,7 +88,7 @@ typedef struct dm_reply { /* what an attempt gave */
     dm_str body;
     const char *content_type;   /* NULL: none */
     const char *proxy;          /* that it came through, as it may be shown; "", NULL: none */
-    bool tunnel;                /* in TLS, so that the proxy says nothing in the server's place */
+    bool tls;                   /* so that no proxy says anything in the server's place */
     long connect_status;        /* of the proxy, where it opened no way; 0: none */
     const char *error;          /* curl's own words; "", NULL: none */
     const dm_lm_config *config; /* of what was asked; NULL: not known */

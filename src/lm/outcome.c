@@ -80,6 +80,19 @@ double dm_backoff(int64_t failed, double retry_after, double draw)
     return retry_after > 0 ? retry_after : draw * longest;
 }
 
+/* What may be wrong with a server of which nothing is heard. */
+static const char *question(const dm_call *c, const dm_reply *r)
+{
+    bool closed = r->code == CURLE_SEND_ERROR || r->code == CURLE_RECV_ERROR ||
+                  r->code == CURLE_SSL_CONNECT_ERROR;
+    if (r->loading)
+        return DM_WAIT_LONGER;
+    if (closed && r->tls && !ever_answered(c->model))
+        return "is the server up, and is the address right? one that wants to know who asks may "
+               "close the connection so, see cert_file";
+    return "is the server up, and is the address right?";
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -106,8 +119,7 @@ static void retry(dm_call *c, const dm_reply *r)
     if (++c->attempts > most || sent) {
         char text[1024];
         snprintf(text, sizeof text, "%s: model %s: %s, after %lld attempts; %s", e->base,
-                 c->model->config->name, r->text, (long long)c->attempts,
-                 r->loading ? DM_WAIT_LONGER : "is the server up, and is the address right?");
+                 c->model->config->name, r->text, (long long)c->attempts, question(c, r));
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }

@@ -73,15 +73,18 @@ bool mock_tls_make_cert(const char *host, const char *cert, const char *key_path
     return good;
 }
 
-mock_tls *mock_tls_new(const char *cert, const char *key)
+mock_tls *mock_tls_new(const char *cert, const char *key, const char *clients)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context || SSL_CTX_use_certificate_chain_file(context, cert) != 1 ||
-        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        (clients && SSL_CTX_load_verify_locations(context, clients, NULL) != 1)) {
         ERR_print_errors_fp(stderr);
         SSL_CTX_free(context);
         return NULL;
     }
+    if (clients)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     mock_tls *t = malloc(sizeof *t);
     if (t)
@@ -140,10 +143,11 @@ bool mock_tls_make_cert(const char *host, const char *cert, const char *key, lon
     return false;
 }
 
-mock_tls *mock_tls_new(const char *cert, const char *key)
+mock_tls *mock_tls_new(const char *cert, const char *key, const char *clients)
 {
     (void)cert;
     (void)key;
+    (void)clients;
     fputs("mock-lm: built without OpenSSL (install libssl-dev)\n", stderr);
     return NULL;
 }
