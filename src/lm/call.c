@@ -3,6 +3,8 @@
 #include "base/secret.h"
 #include "lm/inside.h"
 
+#include <stdlib.h>
+
 const char *dm_fault_name(dm_fault f)
 {
     static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
@@ -64,7 +66,16 @@ void dm_call_finish(dm_call *c, const dm_lm_answer *answer)
     a.usage = c->usage;
     c->done(c->user, &a);
     dm_buf_free(&masked);
+    free(c->kept);
+    c->kept = NULL;
     dm_call_add(&lm->idle, c);
+}
+
+void dm_call_finish_kept(dm_call *c)
+{
+    dm_call_finish(c, &(dm_lm_answer){.content = {c->kept, c->n_kept},
+                                      .truncated = c->kept_truncated,
+                                      .http_status = 200});
 }
 
 void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status)

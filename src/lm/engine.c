@@ -122,6 +122,7 @@ static void free_call(dm_lm *lm, dm_call *c)
     dm_buf_free(&c->body);
     dm_buf_free(&c->attempt.reply);
     free(c->held);
+    free(c->kept);
     free(c);
 }
 
@@ -181,7 +182,7 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
     c->usage = (dm_usage){0};
     c->attempts = 0;
     c->but = NULL;
-    c->denied = 0;
+    c->denied = c->asked = 0;
     dm_buf_reset(&c->body);
     dm_call_add(&lm->ready, c);
     return c->id;
@@ -205,6 +206,8 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
         dm_call_take_out(lists[i], c);
         free(c->held);
         c->held = NULL;
+        free(c->kept);
+        c->kept = NULL;
         if (i == 2) {
             lm->transport->ops->drop(lm->transport, &c->attempt);
             c->endpoint->in_flight--;
@@ -250,7 +253,7 @@ static dm_endpoint *pick(dm_lm *lm, const dm_call *c, double now, double *wait)
     *wait = m->n > 1 && lm->probes && !m->settled ? 3600 : INFINITY;
     for (size_t i = 0; i < m->n; i++) {
         dm_endpoint *e = &m->endpoints[(m->turn + i) % m->n];
-        if (c->denied & dm_endpoint_bit(c, e))
+        if ((c->denied | c->asked) & dm_endpoint_bit(c, e))
             continue;
         double w = dm_endpoint_wait(e, now, m->share);
         if (w == 0 && e->probe.wanted && m->settled) { /* it was not there, or has come back */
@@ -296,7 +299,11 @@ static double send_ready(dm_lm *lm)
             continue;
         }
         dm_endpoint *e = pick(lm, c, now, &wait);
-        if (!e && isinf(wait)) { /* all were ejected before this call was sent */
+        if (!e && isinf(wait) && c->kept) { /* those that are left are gone meanwhile */
+            dm_call_take_out(&lm->ready, c);
+            dm_call_finish_kept(c);
+            following = lm->ready.first;
+        } else if (!e && isinf(wait)) { /* all were ejected before this call was sent */
             dm_call_take_out(&lm->ready, c);
             snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,
                      c->model->endpoints[0].reason);

@@ -120,6 +120,10 @@ typedef struct dm_call {         /* one that was submitted */
     int64_t attempts;       /* that failed on the way */
     const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     uint64_t denied;        /* bits, by number modulo 64: endpoints that said 403 or 404 to it */
+    uint64_t asked;         /* bits, likewise: endpoints that a call of all has been to */
+    char *kept;             /* the first answer to a call of all, of n_kept bytes; NULL: none yet */
+    size_t n_kept;
+    bool kept_truncated;
     double not_before;
     dm_endpoint *endpoint;
     dm_buf body;
@@ -169,6 +173,7 @@ void dm_call_take_out(dm_call_list *l, dm_call *c);
 /* The end of a call; done is called, and the call is idle after it. */
 void dm_call_finish(dm_call *c, const dm_lm_answer *answer);
 void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status);
+void dm_call_finish_kept(dm_call *c);
 
 /* What to say of servers with: all ranks meet the same ones, one of them speaks. */
 dm_level dm_lm_level(const dm_lm *lm);

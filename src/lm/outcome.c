@@ -303,6 +303,44 @@ static void blame_who_denied(dm_call *c)
     }
 }
 
+/* ---- calls of all servers ---- */
+
+/* One that is there, and was not asked yet. */
+static bool another_to_ask(const dm_call *c)
+{
+    double now = dm_lm_now(c->lm);
+    for (size_t i = 0; i < c->model->n; i++) {
+        const dm_endpoint *e = &c->model->endpoints[i];
+        if (!e->ejected && !e->probe.wanted && !e->probe.asking && e->down_until <= now &&
+            !((c->asked | c->denied) & dm_endpoint_bit(c, e)))
+            return true;
+    }
+    return false;
+}
+
+/* What one of them came to. False: as any other call. What is wrong with a server but that it
+ * refuses this is for other calls to find out. */
+static bool went_to_one(dm_call *c, dm_reply *r, dm_verdict v)
+{
+    if (!c->request.of_all || v == DM_FINAL || (v != DM_GOOD && !c->kept))
+        return false;
+    if (v == DM_GOOD)
+        is_well(c->lm, c->endpoint);
+    if (!c->kept) {
+        c->kept = r->content;
+        c->n_kept = r->n;
+        c->kept_truncated = r->truncated;
+        r->content = NULL;
+        blame_who_denied(c);
+    }
+    c->asked |= dm_endpoint_bit(c, c->endpoint);
+    if (another_to_ask(c) && !is_spent(c))
+        dm_call_add(&c->lm->ready, c);
+    else
+        dm_call_finish_kept(c);
+    return true;
+}
+
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
 static void count(dm_call *c, const dm_reply *r, dm_verdict v)
 {
@@ -334,6 +372,10 @@ void dm_call_attempted(dm_attempt *a)
     dm_verdict v = dm_judge_reply(c->model->config->provider, &r);
     count(c, &r, v);
     say_doubt(c, &r);
+    if (went_to_one(c, &r, v)) {
+        free(r.content);
+        return;
+    }
     switch (v) {
     case DM_GOOD:
         is_well(c->lm, e);

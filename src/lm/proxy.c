@@ -251,6 +251,10 @@ static const char *const variables[] = {"http_proxy", "https_proxy", "HTTPS_PROX
                                         "ALL_PROXY"};
 #define N_VARIABLES (sizeof variables / sizeof *variables)
 
+const char *const dm_proxy_variables[] = {
+    "http_proxy", "https_proxy",    "HTTPS_PROXY",   "all_proxy",    "ALL_PROXY", "no_proxy",
+    "NO_PROXY",   "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", NULL};
+
 static dm_proxy named(bool tls)
 {
     for (size_t i = tls ? 1 : 0; i < N_VARIABLES; i++) {

@@ -29,4 +29,7 @@ typedef struct dm_authorities {
 } dm_authorities;
 dm_authorities dm_authorities_of(const dm_lm_config *c);
 
+/* The variables of all this, up to a NULL: each rank reads them. */
+extern const char *const dm_proxy_variables[];
+
 #endif

@@ -1,7 +1,7 @@
 # How servers are found: addresses as people write them, models that are called otherwise or load, proxies of the
 # environment, certificates on both sides.
 . tests/lib.sh
-plan 43
+plan 45
 unset OPENAI_BASE_URL OPENAI_API_KEY http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
 unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
 "$MOCK" --make-data 4 1 0 >"$DIR/test.jsonl"
@@ -53,6 +53,17 @@ stop_mock
 start_mock --rule planted --loading 1000
 job hosted_vllm/any "$MOCK_URL" ', "wait": 1'
 ends "as long as the job says" 69 "lm.wait"
+stop_mock
+
+# ---- of two servers the one that takes less decides what both are sent ----
+start_mock --rule planted
+strong=$MOCK_URL
+start_mock --rule planted --format-fault 400_format
+job openai/gpt-4o-mini "$strong\", \"$MOCK_URL"
+sed -i 's/"api_base": \(.*\)", "num_retries"/"api_base": [\1"], "num_retries"/; s/^{/{"adapter": "json", /' "$DIR/job.json"
+ends "one of two servers takes no response_format" 0 ""
+check "it is asked with each form of it once ($(stat_of statuses))" [ "$(stat_of statuses.400)" -le 2 ]
+check "and no example fails" [ "$(json testset.failed "$DIR/out")" = 0 ]
 stop_mock
 
 # ---- proxies: the name of no host of ours, which the proxy knows ----

@@ -644,3 +644,62 @@ Test(tables, the_jobs_own_wait_counts_for_one_that_loads)
     cr_expect(b.done == 1 && b.fault == DM_FAULT_NONE && b.usage.requests == 2);
     close_bench(&b);
 }
+
+/* ---- calls of all servers ---- */
+
+#define THREE                                                                                      \
+    "{\"model\": \"hosted_vllm/any\", \"api_base\": [\"http://a.invalid/v1\", "                    \
+    "\"http://b.invalid/v1\", \"http://c.invalid/v1\"]}"
+
+/* Ends the attempts one after another, each by the status of its server. Returns how many. */
+static size_t go_round(bench *b, const long status[3], int64_t most)
+{
+    size_t n = 0;
+    open_bench(b, THREE);
+    b->request.of_all = true;
+    b->request.most_sends = most;
+    dm_lm_submit(b->lm, &b->request, done, b);
+    dm_lm_poll(b->lm, NULL, 0, 3600);
+    for (; b->way.n && n < 9; n++) {
+        cr_assert_eq(b->way.n, 1, "one after another");
+        long s = status[b->way.out[0]->url[strlen("http://")] - 'a'];
+        end(&b->way, 1, CURLE_OK, s, 0, s == 200 ? GOOD : "{\"error\": \"no\"}");
+        dm_lm_poll(b->lm, NULL, 0, 3600);
+    }
+    close_bench(b);
+    return n;
+}
+
+Test(tables, the_weakest_of_all_servers_decides)
+{
+    static const struct {
+        long status[3];
+        int64_t most;
+        size_t asked;
+        dm_fault fault;
+    } rows[] = {
+        {{200, 200, 200}, 0, 3, DM_FAULT_NONE},    {{400, 200, 200}, 0, 0, DM_FAULT_REFUSED},
+        {{200, 400, 200}, 0, 0, DM_FAULT_REFUSED}, {{200, 200, 422}, 0, 0, DM_FAULT_REFUSED},
+        {{400, 400, 400}, 0, 1, DM_FAULT_REFUSED}, {{200, 200, 400}, 1, 1, DM_FAULT_NONE},
+        {{200, 200, 200}, 2, 2, DM_FAULT_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench b;
+        size_t n = go_round(&b, rows[i].status, rows[i].most);
+        cr_expect(b.done == 1 && (b.fault == rows[i].fault || rows[i].most), "row %zu: %s", i,
+                  dm_fault_name(b.fault));
+        cr_expect(rows[i].asked == 0 || n == rows[i].asked, "row %zu: %zu asked", i, n);
+        cr_expect_eq(b.usage.requests, (int64_t)n);
+    }
+    /* what is wrong with one of them in another way is not told by this call */
+    for (long bad = 500; bad <= 503; bad++) {
+        bench b;
+        long status[3] = {200, 200, 200};
+        for (int k = 0; k < 3; k++) {
+            status[k] = bad;
+            go_round(&b, status, 0);
+            cr_expect(b.done == 1 && b.fault == DM_FAULT_NONE, "%ld at %d: %s", bad, k, b.text);
+            status[k] = 200;
+        }
+    }
+}
