@@ -120,7 +120,7 @@ bench: ## what a call costs, beside a bare curl loop
 mock: $(MOCK) ## build the mock model server of the tests
 
 $(B)/tests/search-example: tests/search_example.c $(LIB)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ -lm -lpthread -o $@
 
 example: $(B)/tests/search-example ## build and run the example of the search library
 	$<
