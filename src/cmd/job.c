@@ -220,31 +220,14 @@ static bool role_is_read(const dm_job *job, int role)
     return role == DM_TASK || !job->optimizer || (job->optimizer->class->roles >> role & 1);
 }
 
-/* A model's files lie beside the job, like all its files; not those of a flag. */
-static void find_files(dm_arena *a, const dm_at *at)
-{
-    static const char *const keys[] = {"ca_file", "cert_file", "key_file", "api_key_file"};
-    for (size_t i = 0; at->v && at->v->kind == DM_DICT && i < at->v->n; i++) {
-        dm_member *m = &at->v->members[i];
-        bool is_file = false;
-        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-            is_file |= dm_str_is(m->key, keys[k]);
-        if (!is_file || m->value->kind != DM_STRING || m->value->line == DM_LINE_FLAG)
-            continue;
-        dm_value *path = dm_value_text(a, dm_path_beside(a, at->file, m->value->text.p));
-        path->line = m->value->line;
-        path->column = m->value->column;
-        m->value = path;
-    }
-}
-
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
 {
+    static const char *const files[] = {"ca_file", "cert_file", "key_file", "api_key_file"};
     int first = 0;
     while (first < role && job->setup.lm[first] != at->v)
         first++;
     if (first == role)
-        find_files(a, at);
+        dm_paths_of(a, at, files, sizeof files / sizeof *files);
     const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;
