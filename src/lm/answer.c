@@ -173,6 +173,9 @@ static dm_verdict judge_proxys(dm_reply *r, dm_verdict v, const dm_value *root)
     if (!has_proxy(r) || r->tls || !(page || denial || r->status == 407))
         return v;
     snprintf(own, sizeof own, "%s", r->text);
+    char *asks = strstr(own, DM_SAID_BY_WHOM);
+    if (asks) /* it is known */
+        *asks = 0;
     snprintf(r->text, sizeof r->text, "the proxy %.120s says: %.260s", r->proxy, own);
     if (r->status == 407 || v == DM_GOOD || v == DM_FINAL || v == DM_DENIED) {
         r->advice = r->status == 407 ? WHO_WE_ARE : LET_THROUGH;

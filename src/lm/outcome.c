@@ -87,6 +87,8 @@ static const char *question(const dm_call *c, const dm_reply *r)
                   r->code == CURLE_SSL_CONNECT_ERROR;
     if (r->loading)
         return DM_WAIT_LONGER;
+    if (r->proxy && *r->proxy && dm_nobody_there(r->code))
+        return "is the proxy up, and is its address right?";
     if (closed && r->tls && !ever_answered(c->model))
         return "is the server up, and is the address right? one that wants to know who asks may "
                "close the connection so, see cert_file";

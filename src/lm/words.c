@@ -244,5 +244,5 @@ void dm_said_odd(dm_buf *b, dm_str body, const char *content_type)
         put_begin(b, text, title.n ? MOST_BEGIN / 2 : MOST_BEGIN);
         free(type);
     }
-    dm_buf_text(b, "; a gateway or proxy in front?");
+    dm_buf_text(b, DM_SAID_BY_WHOM);
 }

@@ -13,7 +13,9 @@ const dm_value *dm_said_object(const dm_value *root);
 
 /* Whether a body is HTML or XML, by its content type (NULL: none) or its beginning. */
 bool dm_is_page(dm_str body, const char *content_type);
-/* Of a body that is no JSON: its type, size, a page's title, and its beginning; masked. */
+#define DM_SAID_BY_WHOM "; a gateway or proxy in front?"
+/* Of a body that is no JSON: its type, size, a page's title, and its beginning, masked; and the
+ * question above. */
 void dm_said_odd(dm_buf *b, dm_str body, const char *content_type);
 
 #endif
