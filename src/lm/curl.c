@@ -125,7 +125,7 @@ void dm_easy_defaults(CURL *e, const dm_lm_config *c, const char *proxy)
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * c->timeout));
 }
 
-/* What stays the same as long as the handle's attempts go to one address. */
+/* What stays the same as long as the handle's attempts go to one address, within one time. */
 static void set_options(dm_attempt *a)
 {
     if (!a->handle)
@@ -134,6 +134,7 @@ static void set_options(dm_attempt *a)
         curl_easy_reset(a->handle);
     CURL *e = a->handle;
     a->set_for = a->url;
+    a->set_timeout = a->timeout;
     dm_easy_defaults(e, a->config, a->proxy);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, a->error);
     curl_easy_setopt(e, CURLOPT_URL, a->url);
@@ -161,7 +162,7 @@ static void set_options(dm_attempt *a)
 
 static void send_attempt(dm_transport *t, dm_attempt *a)
 {
-    if (a->set_for != a->url)
+    if (a->set_for != a->url || a->set_timeout < a->timeout || a->set_timeout > a->timeout)
         set_options(a);
     dm_buf_reset(&a->reply);
     a->sends = 0;

@@ -38,6 +38,7 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     size_t given;                /* bytes of body that went out of the newest request */
     void *handle;                /* kept from one attempt to the next; NULL to begin with */
     const void *set_for;
+    double set_timeout;
 };
 
 typedef struct dm_transport dm_transport;

@@ -193,6 +193,7 @@ Test(nearby, the_jobs_own_wait_counts_for_one_that_loads)
 static size_t go_round(bench *b, const long status[3], int64_t most)
 {
     size_t n = 0;
+    bool answered = false;
     open_bench(b, THREE);
     b->request.of_all = true;
     b->request.most_sends = most;
@@ -200,7 +201,9 @@ static size_t go_round(bench *b, const long status[3], int64_t most)
     dm_lm_poll(b->lm, NULL, 0, 3600);
     for (; b->way.n && n < 9; n++) {
         cr_assert_eq(b->way.n, 1, "one after another");
+        cr_expect_eq(b->way.out[0]->timeout, answered ? 60 : 0, "one that is silent holds up all");
         long s = status[b->way.out[0]->url[strlen("http://")] - 'a'];
+        answered |= s == 200;
         end(&b->way, 1, CURLE_OK, s, 0, s == 200 ? GOOD : "{\"error\": \"no\"}");
         dm_lm_poll(b->lm, NULL, 0, 3600);
     }
