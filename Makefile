@@ -10,6 +10,9 @@ VERSION := 0.1.0
 
 OPT      ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+# They take a compound literal in a designated initializer for a sign that the others are missing.
+OLD_GCC  := $(filter 8 9 10,$(shell $(CC) -dumpversion 2>/dev/null | cut -d. -f1))
+WARN     += $(if $(OLD_GCC),-Wno-missing-field-initializers)
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DDM_VERSION='"$(VERSION)"' $(shell command -v $(PKG) >/dev/null && $(PKG) --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
 LDFLAGS  += $(SAN)
@@ -123,7 +126,7 @@ bench: ## what a call costs, beside a bare curl loop
 mock: $(MOCK) ## build the mock model server of the tests
 
 $(B)/tests/search-example: tests/search_example.c $(LIB)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ -lm -lpthread -o $@
 
 example: $(B)/tests/search-example ## build and run the example of the search library
 	$<

@@ -4,6 +4,7 @@
 #include "cluster/remains.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
+#include "lm/proxy.h"
 #include "pool/link.h"
 #include "pool/worker.h"
 
@@ -13,8 +14,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#define NODE_NAME     256
 #define LEAVE_SECONDS 5 /* for the last messages, and for MPI_Finalize */
 /* Silence after which a worker is lost; one that has not yet said anything (it reads the data); and
  * after which a worker takes the coordinator for lost, which may have work of its own. */
@@ -47,6 +50,19 @@ static void restore_temporary_folder(void)
         unsetenv("TMPDIR");
 }
 
+/* No proxy is asked for what is on the job's own nodes. */
+static void know_nodes(void)
+{
+    char own[NODE_NAME] = "", *all = dm_alloc_n((size_t)here.size, NODE_NAME);
+    gethostname(own, sizeof own - 1);
+    if (MPI_Allgather(own, NODE_NAME, MPI_CHAR, all, NODE_NAME, MPI_CHAR, MPI_COMM_WORLD) ==
+        MPI_SUCCESS)
+        for (int i = 0; i < here.size; i++)
+            if (i == 0 || strcmp(all + i * NODE_NAME, all + (i - 1) * NODE_NAME) != 0)
+                dm_proxy_know_node(all + i * NODE_NAME);
+    free(all);
+}
+
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
 {
     int provided;
@@ -74,6 +90,7 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
     here.transport = dm_transport_new(here.rank, here.size, err);
     if (!here.transport)
         return DM_E_INTERNAL;
+    know_nodes();
     dm_watchdog_begun();
     return DM_OK;
 }

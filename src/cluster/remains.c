@@ -1,6 +1,7 @@
 #include "cluster/remains.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fds.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -292,9 +293,9 @@ static void stand_guard(dm_run_folder *f)
     unsigned low = (unsigned)(f->guard < f->lock ? f->guard : f->lock);
     unsigned high = (unsigned)(f->guard < f->lock ? f->lock : f->guard);
     if (low > 0)
-        close_range(0, low - 1, 0);
-    close_range(low + 1, high - 1, 0); /* refused where there is none between them */
-    close_range(high + 1, ~0U, 0);
+        dm_close_range(0, low - 1);
+    dm_close_range(low + 1, high - 1);
+    dm_close_range(high + 1, ~0U);
     while ((n = read(f->guard, &word, 1)) < 0 && errno == EINTR)
         ;
     if (n <= 0) {

@@ -1,5 +1,6 @@
 #include "cluster/watchdog.h"
 #include "base/clock.h"
+#include "base/fds.h"
 #include "base/secret.h"
 
 #include <errno.h>
@@ -108,7 +109,7 @@ dm_status dm_watchdog_start(dm_error *err)
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    close_range(0, ~0U, 0); /* else mpirun waits for our copies of its pipes */
+    dm_close_range(0, ~0U); /* else mpirun waits for our copies of its pipes */
     watch(rank, alive);
     return DM_OK; /* not reached */
 }

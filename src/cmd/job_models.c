@@ -1,4 +1,5 @@
 #include "cmd/job_models.h"
+#include "cmd/paths.h"
 
 #include <string.h>
 
@@ -30,9 +31,12 @@ bool dm_job_asks_role(const dm_job *job, int role)
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
 {
+    static const char *const files[] = {"ca_file", "cert_file", "key_file", "api_key_file"};
     int first = 0;
     while (first < role && job->setup.lm[first] != at->v)
         first++;
+    if (first == role)
+        dm_paths_of(a, at, files, sizeof files / sizeof *files);
     const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;

@@ -7,6 +7,7 @@
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "lm/proxy.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -40,7 +41,7 @@ static const struct command {
      "asks the compile that writes OUT to stop, resumable"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
-#define MAX_NAMES  16 /* of variables that ranks need */
+#define MAX_NAMES  32 /* of variables that ranks need */
 
 static void out_of_memory(void)
 {
@@ -147,8 +148,9 @@ static int help_launch(void)
     return 0;
 }
 
-/* Names of the variables that a model's key or address is read from, on every rank; the keys are
- * taken out of the environment. What is wrong with the command's words, the command will say. */
+/* Names of the variables that a model's key, address or way is read from, on every rank; the keys
+ * are taken out of the environment. What is wrong with the command's words, the command will say.
+ */
 static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, size_t room)
 {
     const struct command *c = NULL;
@@ -162,6 +164,8 @@ static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, 
         n += dm_job_key_names(a, &line, names + n, room - n);
     for (size_t i = 1; i < n; i++)
         (void)dm_secret_env(names[i]);
+    for (const char *const *name = dm_proxy_variables; *name && n < room; name++)
+        names[n++] = *name;
     return n;
 }
 

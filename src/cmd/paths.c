@@ -48,6 +48,22 @@ dm_status dm_path_read(dm_arena *a, const dm_at *at, const char **out, dm_error 
     return st;
 }
 
+void dm_paths_of(dm_arena *a, const dm_at *at, const char *const *keys, size_t n)
+{
+    for (size_t i = 0; at->v && at->v->kind == DM_DICT && i < at->v->n; i++) {
+        dm_member *m = &at->v->members[i];
+        bool is_path = false;
+        for (size_t k = 0; k < n; k++)
+            is_path |= dm_str_is(m->key, keys[k]);
+        if (!is_path || m->value->kind != DM_STRING || m->value->line == DM_LINE_FLAG)
+            continue;
+        dm_value *path = dm_value_text(a, dm_path_beside(a, at->file, m->value->text.p));
+        path->line = m->value->line;
+        path->column = m->value->column;
+        m->value = path;
+    }
+}
+
 dm_status dm_path_expand(dm_arena *a, const dm_at *at, const char *text, const char **out,
                          dm_error *err)
 {

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/provider.h"
+#include "lm/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,9 +52,34 @@ static dm_verdict say_and(dm_verdict v, dm_reply *r, const char *what, const cha
     return dm_reply_end(r, v, DM_FAULT_NONE, what, message);
 }
 
+/* The same of a body that is no JSON, which tells more of who wrote it than of what went wrong. */
+static void say_odd(dm_reply *r)
+{
+    dm_buf b;
+    dm_buf_init(&b, sizeof r->text - 1);
+    dm_buf_printf(&b, DM_HTTP_STATUS ", ", r->status);
+    dm_said_odd(&b, r->body, r->content_type);
+    snprintf(r->text, sizeof r->text, "%s", b.data);
+    dm_buf_free(&b);
+}
+
 bool dm_is_of_the_way(long status)
 {
     return status == 408 || status == 425 || (status >= 502 && status <= 504);
+}
+
+dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e)
+{
+    return (dm_reply){.code = a->code,
+                      .status = a->status,
+                      .retry_after = a->retry_after,
+                      .body = dm_buf_view(&a->reply),
+                      .content_type = a->content_type,
+                      .proxy = e->shown_proxy,
+                      .tls = strncasecmp(e->base, "https:", 6) == 0,
+                      .connect_status = a->connect_status,
+                      .error = a->error,
+                      .config = e->config};
 }
 
 /* A 4xx that is not a matter of the way, the key or the address is one of this request, whatever
@@ -61,7 +87,7 @@ bool dm_is_of_the_way(long status)
 static bool is_of_the_request(long status)
 {
     return status >= 400 && status < 500 && status != 401 && status != 402 && status != 403 &&
-           status != 404 && status != 408 && status != 425 && status != 429;
+           status != 404 && status != 407 && status != 408 && status != 425 && status != 429;
 }
 
 static dm_verdict refused(dm_reply *r, const dm_complaint *c, const char *what)
@@ -74,12 +100,20 @@ static dm_verdict refused(dm_reply *r, const dm_complaint *c, const char *what)
 
 /* A live server that answers one request with an error may answer all others: it is a matter of
  * that request (src/README.md §5). */
-dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *root)
+/* As llama.cpp, Ollama, Hugging Face's and KServe's servers say it. */
+static bool is_loading(long status, const char *message)
 {
-    dm_complaint c = {"", "", r->status, DM_MEANS_STATUS};
+    static const char *const words[] = {"loading",     "not ready",    "warming up", "warmup",
+                                        "starting up", "initializing", NULL};
+    return status == 503 && dm_reply_says(message, words);
+}
+
+static dm_verdict judge_error(dm_reply *r, const dm_complaint *said)
+{
+    dm_complaint c = *said;
     char what[64];
-    p->complain(&c, root);
     snprintf(what, sizeof what, DM_HTTP_STATUS, r->status);
+    r->loading = is_loading(c.status, c.message);
     if (is_of_the_request(c.status))
         return refused(r, &c, what);
     if (c.means == DM_MEANS_REFUSED || c.status == 402)
@@ -95,13 +129,116 @@ dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *roo
     return say_and(DM_EJECT, r, what, c.message); /* 401, and what is no error's status */
 }
 
+dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *root)
+{
+    dm_complaint c = {"", "", r->status, DM_MEANS_STATUS};
+    dm_buf words;
+    dm_buf_init(&words, DM_MAX_ANSWER);
+    if (root)
+        dm_said_words(&words, root);
+    else
+        dm_buf_str(&words, r->body);
+    if (words.data)
+        c.message = words.data;
+    p->complain(&c, dm_said_object(root));
+    dm_verdict v = judge_error(r, &c);
+    if (!root)
+        say_odd(r);
+    dm_buf_free(&words);
+    return v;
+}
+
+/* ---- proxies ---- */
+
+static bool has_proxy(const dm_reply *r)
+{
+    return r->proxy && *r->proxy;
+}
+
+#define LET_THROUGH                                                                                \
+    "the proxy has to let the host through, or the host has to stand in no_proxy, where the "      \
+    "environment names the proxy"
+#define WHO_WE_ARE                                                                                 \
+    "give the proxy's address with a user and a password, as http://USER:PASSWORD@HOST:PORT"
+
+/* What a proxy says in its own name: puts its name before it. Without TLS it answers in the
+ * server's place, and is known by what no server of models says. */
+static dm_verdict judge_proxys(dm_reply *r, dm_verdict v, const dm_value *root)
+{
+    bool page = !root && dm_is_page(r->body, r->content_type);
+    bool denial = !root && (r->status == 403 || dm_is_of_the_way(r->status));
+    char own[sizeof r->text];
+    if (r->status == 407)
+        r->advice = has_proxy(r) ? WHO_WE_ARE : "name the proxy that stands in the way by lm.proxy";
+    if (!has_proxy(r) || r->tls || !(page || denial || r->status == 407))
+        return v;
+    snprintf(own, sizeof own, "%s", r->text);
+    char *asks = strstr(own, DM_SAID_BY_WHOM);
+    if (asks) /* it is known */
+        *asks = 0;
+    snprintf(r->text, sizeof r->text, "the proxy %.120s says: %.260s", r->proxy, own);
+    if (r->status == 407 || v == DM_GOOD || v == DM_FINAL || v == DM_DENIED) {
+        r->advice = r->status == 407 ? WHO_WE_ARE : LET_THROUGH;
+        return DM_EJECT;
+    }
+    return v;
+}
+
+/* It opened no way to a server in TLS. */
+static dm_verdict judge_connect(dm_reply *r)
+{
+    long s = r->connect_status;
+    bool refuses = s >= 400 && s < 500 && s != 408 && s != 425 && s != 429;
+    snprintf(r->text, sizeof r->text, "the proxy %.200s says: " DM_HTTP_STATUS "%s", r->proxy, s,
+             s == 407  ? ", it wants to know who asks"
+             : refuses ? ", it lets nobody through to this host"
+                       : ", it has no way to this host");
+    r->advice = s == 407 ? WHO_WE_ARE : LET_THROUGH;
+    return refuses ? DM_EJECT : DM_RETRY;
+}
+
+/* ---- connections ---- */
+
+/* A server that asks who we are says so by an alert, which curl knows as a handshake or a
+ * connection that failed. */
+static bool wants_certificate(const dm_reply *r)
+{
+    static const char *const words[] = {"certificate required",
+                                        "bad certificate",
+                                        "unknown ca",
+                                        "certificate unknown",
+                                        "unsupported certificate",
+                                        "certificate expired",
+                                        "alert handshake failure",
+                                        NULL};
+    bool tls = r->code == CURLE_SSL_CONNECT_ERROR || r->code == CURLE_RECV_ERROR ||
+               r->code == CURLE_SEND_ERROR;
+    return tls && r->error && strcasestr(r->error, "alert") && dm_reply_says(r->error, words);
+}
+
 static dm_verdict judge_transfer(dm_reply *r)
 {
     char what[300];
-    snprintf(what, sizeof what, "%s", curl_easy_strerror(r->code));
+    bool tls = r->code == CURLE_SSL_CONNECT_ERROR || r->code == CURLE_SSL_CERTPROBLEM ||
+               r->code == CURLE_SSL_CACERT_BADFILE;
+    const char *more = r->error && (tls || wants_certificate(r)) ? r->error : "";
+    if (has_proxy(r) && r->connect_status >= 400)
+        return judge_connect(r);
+    snprintf(what, sizeof what, "%s%s%.150s", curl_easy_strerror(r->code),
+             has_proxy(r) ? ", by the proxy " : "", has_proxy(r) ? r->proxy : "");
+    if (wants_certificate(r)) {
+        r->advice = "the server wants to know who asks: name a certificate that it knows with "
+                    "cert_file, and its key with key_file";
+        return say_and(DM_EJECT, r, what, more);
+    }
     switch (r->code) {
-    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+        r->advice = "cert_file and key_file have to be a certificate in PEM and its key, without a "
+                    "password";
+        return say_and(DM_EJECT, r, what, more);
     case CURLE_SSL_CACERT_BADFILE:
+        return say_and(DM_EJECT, r, what, more);
+    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
@@ -115,7 +252,7 @@ static dm_verdict judge_transfer(dm_reply *r)
     case CURLE_WEIRD_SERVER_REPLY:
         return say_and(DM_ODD, r, what, "");
     default:
-        return say_and(DM_RETRY, r, what, "");
+        return say_and(DM_RETRY, r, what, more);
     }
 }
 
@@ -127,16 +264,16 @@ dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r)
         return say_and(DM_EJECT, r, "a redirect, which is not followed", "");
     bool fine = r->status >= 200 && r->status < 300;
     dm_arena *a = dm_arena_new(r->body.n + 4096);
-    dm_error err = {DM_OK, ""};
-    const dm_value *root = dm_json_read_bytes(a, r->body, &err);
+    const dm_value *root = dm_json_read_bytes(a, r->body, NULL);
     dm_verdict v;
     if (root && fine)
         v = p->read(p, r, root);
     else if (!fine)
         v = dm_reply_error(p, r, root);
     else
-        v = say_and(DM_ODD, r, "an answer that is no JSON", err.text);
+        v = say_and(DM_ODD, r, "", ""), say_odd(r);
     dm_reply_check_counts(r);
+    v = judge_proxys(r, v, root);
     dm_arena_free(a);
     return v;
 }

@@ -3,6 +3,8 @@
 #include "base/secret.h"
 #include "lm/inside.h"
 
+#include <stdlib.h>
+
 const char *dm_fault_name(dm_fault f)
 {
     static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
@@ -64,7 +66,16 @@ void dm_call_finish(dm_call *c, const dm_lm_answer *answer)
     a.usage = c->usage;
     c->done(c->user, &a);
     dm_buf_free(&masked);
+    free(c->kept);
+    c->kept = NULL;
     dm_call_add(&lm->idle, c);
+}
+
+void dm_call_finish_kept(dm_call *c)
+{
+    dm_call_finish(c, &(dm_lm_answer){.content = {c->kept, c->n_kept},
+                                      .truncated = c->kept_truncated,
+                                      .http_status = 200});
 }
 
 void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status)
@@ -80,13 +91,31 @@ dm_level dm_lm_level(const dm_lm *lm)
     return lm->rank <= 1 ? DM_WARN : DM_DEBUG;
 }
 
+#define LOADING_WAIT 60.0 /* s */
+
+double dm_loading_wait(const dm_lm_config *c)
+{
+    return c->has_wait ? c->wait : LOADING_WAIT;
+}
+
+void dm_lm_loads(dm_lm *lm, dm_endpoint *e)
+{
+    if (e->loading_from > 0)
+        return;
+    e->loading_from = dm_lm_now(lm);
+    dm_log(dm_lm_level(lm),
+           "%s loads its model: it is waited for, for %.0f s at the most (lm.wait)", e->base,
+           dm_loading_wait(e->config));
+}
+
 const char *dm_advice(CURLcode code, long status)
 {
     switch (code) {
     case CURLE_OK:
         break;
     case CURLE_SSL_CACERT_BADFILE:
-        return "ca_file has to be a file of certificates in PEM that every rank can read";
+        return "ca_file, or what CURL_CA_BUNDLE or SSL_CERT_FILE names, has to be a file of "
+               "certificates in PEM that every rank can read";
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         return "if the server is yours, name the certificate of its authority (or its own) with "

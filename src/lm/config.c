@@ -11,15 +11,15 @@
 
 const char *const dm_lm_keys[] = {
     "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
-    "num_retries", "wait", "outage", "price", "ca_file", "proxy", "cache", "cache_tag",
-    "extra_body",
+    "num_retries", "wait", "outage", "price", "ca_file", "cert_file", "key_file", "proxy", "cache",
+    "cache_tag", "extra_body",
     /* sampling, by OpenAI's and vLLM's names, in the order in which they go out */
     "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty",
     "presence_penalty", "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty",
     "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "skip_special_tokens",
     "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
-#define FIRST_SAMPLING 17
+#define FIRST_SAMPLING 19
 
 bool dm_lm_in_process(const dm_lm_config *c)
 {
@@ -118,6 +118,8 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         const char *bad = dm_lm_in_process(c) ? NULL : dm_bad_base(c->api_base[i]);
         if (bad)
             return dm_at_fail(at, err, "\"%s\": %s", dm_shown_url(a, c->api_base[i]), bad);
+        if (c->provider->base_of)
+            c->api_base[i] = c->provider->base_of(a, c->api_base[i]);
     }
     return DM_OK;
 }
@@ -181,6 +183,28 @@ static dm_status read_text(const dm_at *at, const char *key, const char **out, d
     return st;
 }
 
+static dm_status read_file_name(const dm_at *at, const char *key, const char **out, dm_error *err)
+{
+    dm_at k = dm_at_key(at, key);
+    dm_status st = read_text(at, key, out, err);
+    if (st == DM_OK && *out && access(*out, R_OK) != 0)
+        st = dm_at_fail(&k, err, "%s cannot be read: %s", *out, strerror(errno));
+    return st;
+}
+
+static dm_status read_certificates(const dm_at *at, dm_lm_config *c, dm_error *err)
+{
+    dm_at k = dm_at_key(at, "key_file");
+    dm_status st = read_file_name(at, "ca_file", &c->ca_file, err);
+    if (st == DM_OK)
+        st = read_file_name(at, "cert_file", &c->cert_file, err);
+    if (st == DM_OK)
+        st = read_file_name(at, "key_file", &c->key_file, err);
+    if (st == DM_OK && c->key_file && !c->cert_file)
+        st = dm_at_fail(&k, err, "a key needs its certificate: name it with cert_file");
+    return st;
+}
+
 static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
 {
     dm_at k;
@@ -200,10 +224,7 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
     if (st == DM_OK && bad_name)
         st = (k = dm_at_key(at, "api_key_env"), dm_at_fail(&k, err, "%s", bad_name));
     if (st == DM_OK)
-        st = read_text(at, "ca_file", &c->ca_file, err);
-    if (st == DM_OK && c->ca_file && access(c->ca_file, R_OK) != 0)
-        st = (k = dm_at_key(at, "ca_file"),
-              dm_at_fail(&k, err, "%s cannot be read: %s", c->ca_file, strerror(errno)));
+        st = read_certificates(at, c, err);
     if (st == DM_OK)
         st = read_text(at, "proxy", &c->proxy, err);
     if (st == DM_OK) /* a metric's program may be started before any server is asked */
@@ -224,6 +245,7 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
         st = (k = dm_at_key(at, "num_retries"), dm_get_int(&k, 0, 1000, &c->num_retries, err));
     if (st == DM_OK)
         st = (k = dm_at_key(at, "wait"), read_seconds(&k, &c->wait, err));
+    c->has_wait = k.v != NULL;
     if (st == DM_OK)
         st = (k = dm_at_key(at, "outage"), read_seconds(&k, &c->outage, err));
     if (st == DM_OK)

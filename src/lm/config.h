@@ -39,10 +39,12 @@ typedef struct dm_lm_config {
     double connect_timeout;      /* s; 10 */
     int64_t num_retries;         /* 3 */
     double wait;                 /* s, for a server that is not up yet; 0 */
+    bool has_wait;               /* the job says so */
     double outage;               /* s without any answer that end the run, resumable; 120 */
     dm_price price;              /* the job's, else the provider's, where that knows it */
     const char *ca_file, *proxy; /* NULL: none */
-    bool cache;                  /* whether equal requests get one answer (asked.c); true */
+    const char *cert_file, *key_file; /* who we are to the server; NULL: nobody; in cert_file */
+    bool cache;                       /* whether equal requests get one answer (asked.c); true */
     const char *cache_tag;
     bool has_temperature, has_max_tokens;
     double temperature;

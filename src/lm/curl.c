@@ -2,6 +2,7 @@
  * epoll. An epoll set of our own is kept by curl's callbacks, so that a wake-up costs what came,
  * not what is in flight (curl_multi_poll looks at all of it, several times). */
 #include "base/clock.h"
+#include "lm/proxy.h"
 #include "lm/transport.h"
 
 #include <errno.h>
@@ -83,7 +84,27 @@ static size_t keep_reply(char *p, size_t size, size_t n, void *user)
     return a->reply.full ? 0 : n; /* 0 of n ends the transfer: the ceiling */
 }
 
-void dm_easy_defaults(CURL *e, const dm_lm_config *c)
+/* Whose certificates are believed, and who we are ourselves. Nothing asks for a password: there may
+ * be no terminal, or 64 ranks at one. */
+static void set_certificates(CURL *e, const dm_lm_config *c)
+{
+    dm_authorities known = dm_authorities_of(c);
+    if (known.file) {
+        curl_easy_setopt(e, CURLOPT_CAINFO, known.file);
+        curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, known.file);
+    }
+    if (known.folder) {
+        curl_easy_setopt(e, CURLOPT_CAPATH, known.folder);
+        curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, known.folder);
+    }
+    if (!c->cert_file)
+        return;
+    curl_easy_setopt(e, CURLOPT_SSLCERT, c->cert_file);
+    curl_easy_setopt(e, CURLOPT_SSLKEY, c->key_file ? c->key_file : c->cert_file);
+    curl_easy_setopt(e, CURLOPT_KEYPASSWD, "");
+}
+
+void dm_easy_defaults(CURL *e, const dm_lm_config *c, const char *proxy)
 {
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* answers are small, and there are many */
@@ -94,17 +115,17 @@ void dm_easy_defaults(CURL *e, const dm_lm_config *c)
 #endif
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_PROXY, c->proxy ? c->proxy : "");
-    curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* the environment has no say in it */
-    if (c->ca_file)
-        curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
+    curl_easy_setopt(e, CURLOPT_PROXY, proxy ? proxy : "");
+    curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* what the environment says is read in proxy.c */
+    curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* no key with CONNECT */
+    set_certificates(e, c);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, "dspy-mpi/" DM_VERSION);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * c->connect_timeout));
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * c->timeout));
 }
 
-/* What stays the same as long as the handle's attempts go to one address. */
+/* What stays the same as long as the handle's attempts go to one address, within one time. */
 static void set_options(dm_attempt *a)
 {
     if (!a->handle)
@@ -113,7 +134,9 @@ static void set_options(dm_attempt *a)
         curl_easy_reset(a->handle);
     CURL *e = a->handle;
     a->set_for = a->url;
-    dm_easy_defaults(e, a->config);
+    a->set_timeout = a->timeout;
+    dm_easy_defaults(e, a->config, a->proxy);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, a->error);
     curl_easy_setopt(e, CURLOPT_URL, a->url);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, a->headers);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
@@ -139,11 +162,12 @@ static void set_options(dm_attempt *a)
 
 static void send_attempt(dm_transport *t, dm_attempt *a)
 {
-    if (a->set_for != a->url)
+    if (a->set_for != a->url || a->set_timeout < a->timeout || a->set_timeout > a->timeout)
         set_options(a);
     dm_buf_reset(&a->reply);
     a->sends = 0;
     a->given = 0;
+    *a->error = 0;
     if (a->body) {
         curl_easy_setopt(a->handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body->len);
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -187,6 +211,10 @@ static bool collect(curl_transport *t)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &a->status);
         curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
         a->retry_after = (double)after;
+        a->connect_status = 0;
+        if (code != CURLE_OK)
+            curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &a->connect_status);
+        curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, (char **)&a->content_type);
         curl_multi_remove_handle(t->multi, easy);
         a->ended(a);
         any = true;

@@ -1,12 +1,43 @@
 /* One server: its key, its limits, its health. */
 #include "base/clock.h"
 #include "lm/provider.h"
+#include "lm/proxy.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BURST_SECONDS 1.0 /* what a bucket may hold beyond its rate */
+
+static dm_status key_in_the_clear(const dm_endpoint *e, dm_error *err)
+{
+    return dm_fail(err, DM_E_MODEL,
+                   "%s: its key would go to the proxy %s in the clear, as %s says: if that is "
+                   "meant, name the proxy with lm.proxy; if not, name the host in no_proxy",
+                   e->base, e->shown_proxy, e->proxy_named_by);
+}
+
+/* Proxy and certificates. */
+static dm_status find_way(dm_endpoint *e, bool has_key, dm_error *err)
+{
+    dm_arena *a = dm_arena_new(1024);
+    dm_proxy p = dm_proxy_of(e->config, e->base);
+    const char *shown = dm_shown_url(a, p.url);
+    dm_authorities known = dm_authorities_of(e->config);
+    bool tls = strncasecmp(e->base, "https:", 6) == 0;
+    e->proxy = dm_copy_bytes(p.url, strlen(p.url));
+    e->shown_proxy = dm_copy_bytes(shown, strlen(shown));
+    e->proxy_named_by = p.named_by;
+    dm_arena_free(a);
+    if (*e->proxy && !e->config->proxy && has_key && !tls)
+        return key_in_the_clear(e, err);
+    if (tls && known.file && access(known.file, R_OK) != 0)
+        return dm_fail(err, DM_E_MODEL, "%s: %s, which %s names, cannot be read: %s", e->base,
+                       known.file, known.named_by, strerror(errno));
+    return DM_OK;
+}
 
 dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank,
                            double slots, dm_error *err)
@@ -16,8 +47,14 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     *e =
         (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now(), .requests = 1};
     dm_status st = dm_key_find(c, base, rank, &key, err);
-    if (st != DM_OK)
+    if (st == DM_OK)
+        st = find_way(e, key != NULL, err);
+    if (st != DM_OK) {
+        free(key);
+        dm_endpoint_free(e);
+        *e = (dm_endpoint){.config = c, .base = base};
         return st;
+    }
     dm_buf_init(&b, 65536);
     c->provider->url(&b, c, base);
     e->url = dm_buf_take(&b, NULL);
@@ -40,6 +77,8 @@ void dm_endpoint_free(dm_endpoint *e)
 {
     curl_slist_free_all(e->headers);
     free(e->url);
+    free(e->proxy);
+    free(e->shown_proxy);
 }
 
 /* ---- rates ---- */

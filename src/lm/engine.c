@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/random.h"
-#include "lm/provider.h"
+#include "lm/nearby.h"
 
 #include <errno.h>
 #include <math.h>
@@ -32,6 +32,20 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
         m->endpoints[m->n].filled = lm->started;
     }
     return DM_OK;
+}
+
+/* Who stands between us and the servers: each proxy once, with the first server behind it. */
+static void name_proxies(const dm_lm *lm)
+{
+    const char *last = "";
+    for (size_t i = 0; i < lm->n_models; i++)
+        for (size_t k = 0; k < lm->models[i].n; k++) {
+            const dm_endpoint *e = &lm->models[i].endpoints[k];
+            if (*e->proxy && strcmp(e->proxy, last) != 0)
+                dm_log(dm_lm_level(lm), "%s is asked through the proxy %s, as %s says", e->base,
+                       e->shown_proxy, e->proxy_named_by);
+            last = e->proxy;
+        }
 }
 
 /* One rank is enough to learn early that a model is not to be had; of several servers each rank
@@ -79,6 +93,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
             return NULL;
         }
     }
+    name_proxies(lm);
     start_probes(lm);
     return lm;
 }
@@ -106,6 +121,8 @@ static void free_call(dm_lm *lm, dm_call *c)
     lm->transport->ops->forget(lm->transport, &c->attempt);
     dm_buf_free(&c->body);
     dm_buf_free(&c->attempt.reply);
+    free(c->held);
+    free(c->kept);
     free(c);
 }
 
@@ -129,8 +146,10 @@ void dm_lm_free(dm_lm *lm)
     free_calls(lm, &lm->active);
     free_calls(lm, &lm->idle);
     for (size_t i = 0; i < lm->n_models; i++)
-        for (size_t k = 0; k < lm->models[i].n; k++)
+        for (size_t k = 0; k < lm->models[i].n; k++) {
             dm_probe_free(lm, &lm->models[i].endpoints[k].probe);
+            dm_nearby_free(lm, &lm->models[i].endpoints[k].nearby);
+        }
     lm->transport->ops->close(lm->transport);
     for (size_t i = 0; i < lm->n_models; i++) {
         for (size_t k = 0; k < lm->models[i].n; k++)
@@ -163,7 +182,7 @@ uint64_t dm_lm_submit(dm_lm *lm, const dm_lm_request *r, dm_lm_done *done, void 
     c->usage = (dm_usage){0};
     c->attempts = 0;
     c->but = NULL;
-    c->denied = 0;
+    c->denied = c->asked = 0;
     dm_buf_reset(&c->body);
     dm_call_add(&lm->ready, c);
     return c->id;
@@ -185,6 +204,10 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
         if (!c)
             continue;
         dm_call_take_out(lists[i], c);
+        free(c->held);
+        c->held = NULL;
+        free(c->kept);
+        c->kept = NULL;
         if (i == 2) {
             lm->transport->ops->drop(lm->transport, &c->attempt);
             c->endpoint->in_flight--;
@@ -230,7 +253,7 @@ static dm_endpoint *pick(dm_lm *lm, const dm_call *c, double now, double *wait)
     *wait = m->n > 1 && lm->probes && !m->settled ? 3600 : INFINITY;
     for (size_t i = 0; i < m->n; i++) {
         dm_endpoint *e = &m->endpoints[(m->turn + i) % m->n];
-        if (c->denied & dm_endpoint_bit(c, e))
+        if ((c->denied | c->asked) & dm_endpoint_bit(c, e))
             continue;
         double w = dm_endpoint_wait(e, now, m->share);
         if (w == 0 && e->probe.wanted && m->settled) { /* it was not there, or has come back */
@@ -276,7 +299,11 @@ static double send_ready(dm_lm *lm)
             continue;
         }
         dm_endpoint *e = pick(lm, c, now, &wait);
-        if (!e && isinf(wait)) { /* all were ejected before this call was sent */
+        if (!e && isinf(wait) && c->kept) { /* those that are left are gone meanwhile */
+            dm_call_take_out(&lm->ready, c);
+            dm_call_finish_kept(c);
+            following = lm->ready.first;
+        } else if (!e && isinf(wait)) { /* all were ejected before this call was sent */
             dm_call_take_out(&lm->ready, c);
             snprintf(text, sizeof text, "%s: %s", c->model->endpoints[0].base,
                      c->model->endpoints[0].reason);

@@ -5,6 +5,7 @@
 
 const dm_provider dm_provider_hosted_vllm = {.name = "hosted_vllm",
                                              .base = "http://127.0.0.1:8000/v1",
+                                             .base_of = dm_base_at_root,
                                              DM_OPENAI_KEY,
                                              .cached_from = 1024,
                                              .price = dm_free_on_own,

@@ -12,19 +12,35 @@ typedef struct dm_probe { /* GET base/models: who is there, and what does it ser
     struct dm_lm_model *model;
     bool asking;
     bool wanted;          /* nothing is sent to the server before it has answered this */
+    bool loading;         /* the last try: it is there, and its model is not */
     bool has_list, lists; /* it says what it serves; the model is among it */
     char serves[128];     /* the first of it */
     char root[256];       /* of the model: vLLM's path of the weights; "" not said */
     int64_t max_model_len;
-    char failure[200]; /* of the last try; "": it was not tried, or it answered */
+    char failure[400]; /* of the last try; "": it was not tried, or it answered */
     double again_at;
 } dm_probe;
+
+#define DM_NEARBY_BASES 3
+typedef struct dm_nearby { /* what a server has in place of what it does not know: nearby.h */
+    dm_attempt attempt;    /* first */
+    dm_lm *lm;
+    struct dm_endpoint *endpoint;
+    bool asking, done;
+    dm_arena *arena;                    /* of what follows, while it is asked */
+    const char *bases[DM_NEARBY_BASES]; /* [n_bases] */
+    size_t n_bases, step;
+    char *base, *old_url; /* where it is asked from now on; NULL: as before */
+    char text[600];       /* what there is; "": nothing is known */
+} dm_nearby;
 
 typedef struct dm_endpoint {
     const dm_lm_config *config;
     const char *base;           /* "http://node07:8000/v1" */
     char *url;                  /* of calls */
     struct curl_slist *headers; /* the key is in here and nowhere else */
+    char *proxy, *shown_proxy;  /* "": none; without its password */
+    const char *proxy_named_by;
     size_t in_flight;
     double limit;      /* calls in flight that it bears; AIMD on 429 */
     double cut_at;     /* when the limit was last cut */
@@ -36,10 +52,12 @@ typedef struct dm_endpoint {
     double aside_at;   /* when */
     bool ejected, answered;
     bool told_doubt;         /* that its counts are not believed was said */
+    double loading_from;     /* when it first said that it loads its model; 0: it did not */
     char reason[1024];       /* why ejected */
     double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
     dm_probe probe;
+    dm_nearby nearby;
 } dm_endpoint;
 
 typedef struct dm_lm_model { /* one distinct config */
@@ -68,6 +86,11 @@ typedef struct dm_reply { /* what an attempt gave */
     long status;
     double retry_after; /* s; 0: none */
     dm_str body;
+    const char *content_type;   /* NULL: none */
+    const char *proxy;          /* that it came through, as it may be shown; "", NULL: none */
+    bool tls;                   /* so that no proxy says anything in the server's place */
+    long connect_status;        /* of the proxy, where it opened no way; 0: none */
+    const char *error;          /* curl's own words; "", NULL: none */
     const dm_lm_config *config; /* of what was asked; NULL: not known */
     size_t sent;                /* bytes of the request; 0: not known */
     char *content;              /* out: owned, of n bytes */
@@ -77,9 +100,11 @@ typedef struct dm_reply { /* what an attempt gave */
      * there; all of the answer, and what of it was reasoning. A class's read may leave DM_NO_COUNT.
      */
     int64_t prompt, completion, cached, written, reasoning;
-    const char *doubt; /* why counts are not believed; NULL: they are */
-    dm_fault fault;    /* with DM_FINAL */
-    char text[400];    /* what went wrong, with status and the server's words */
+    const char *doubt;  /* why counts are not believed; NULL: they are */
+    bool loading;       /* it is there, and says that its model is not yet */
+    dm_fault fault;     /* with DM_FINAL */
+    const char *advice; /* what the user can do; NULL: dm_advice tells it */
+    char text[400];     /* what went wrong, with status and the server's words */
 } dm_reply;
 
 typedef struct dm_call {         /* one that was submitted */
@@ -95,9 +120,16 @@ typedef struct dm_call {         /* one that was submitted */
     int64_t attempts;       /* that failed on the way */
     const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     uint64_t denied;        /* bits, by number modulo 64: endpoints that said 403 or 404 to it */
+    uint64_t asked;         /* bits, likewise: endpoints that a call of all has been to */
+    char *kept;             /* the first answer to a call of all, of n_kept bytes; NULL: none yet */
+    size_t n_kept;
+    bool kept_truncated;
     double not_before;
     dm_endpoint *endpoint;
     dm_buf body;
+    char *held; /* what it ends with when nearby.h has asked the server; NULL: not held */
+    dm_fault held_fault;
+    int held_status;
     double estimate; /* tokens charged before the answer */
     double sent_at;
 } dm_call;
@@ -141,6 +173,7 @@ void dm_call_take_out(dm_call_list *l, dm_call *c);
 /* The end of a call; done is called, and the call is idle after it. */
 void dm_call_finish(dm_call *c, const dm_lm_answer *answer);
 void dm_call_fail(dm_call *c, dm_fault fault, const char *text, int status);
+void dm_call_finish_kept(dm_call *c);
 
 /* What to say of servers with: all ranks meet the same ones, one of them speaks. */
 dm_level dm_lm_level(const dm_lm *lm);
@@ -152,6 +185,13 @@ static inline uint64_t dm_endpoint_bit(const dm_call *c, const dm_endpoint *e)
 {
     return (uint64_t)1 << ((size_t)(e - c->model->endpoints) % 64);
 }
+
+/* Seconds for which a server is waited for that loads its model: what the job says, or a minute. */
+double dm_loading_wait(const dm_lm_config *c);
+/* The server has said that it loads its model: noted, and told once. */
+void dm_lm_loads(dm_lm *lm, dm_endpoint *e);
+#define DM_WAIT_LONGER                                                                             \
+    "the server still loads its model: lm.wait says how long to wait for it, such as \"10 min\""
 
 /* request.c */
 void dm_call_send(dm_call *c, dm_endpoint *e);
@@ -169,6 +209,8 @@ void dm_probe_free(dm_lm *lm, dm_probe *p);
 /* Whether the model's servers were all asked in vain, and are not to be waited for any longer. */
 bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room);
 
+/* What the attempt to e came to, but for what is read of it. */
+dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e);
 /* Statuses that do not come from the model but from what stands before it: nobody is there, or
  * is ready. */
 bool dm_is_of_the_way(long status);

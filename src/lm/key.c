@@ -2,6 +2,7 @@
 #include "base/secret.h"
 #include "json/json.h"
 #include "lm/provider.h"
+#include "lm/proxy.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -167,4 +168,5 @@ void dm_key_know(const dm_lm_config *c)
     free(key);
     if (c->proxy)
         dm_url_secrets(c->proxy);
+    dm_proxy_know_secrets();
 }

@@ -1,7 +1,7 @@
 #include "lm/live.h"
 #include "base/secret.h"
 #include "json/json.h"
-#include "lm/provider.h"
+#include "lm/nearby.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -94,30 +94,43 @@ static size_t take_bytes(char *p, size_t size, size_t n, void *user)
     return b->full ? 0 : n;
 }
 
+/* One request and its reply, in bytes, within the seconds of an answer. Returns how long it took.
+ */
+static double exchange(const dm_endpoint *e, const dm_buf *body, dm_attempt *t)
+{
+    CURL *easy = curl_easy_init();
+    double limit = fmin(e->config->timeout, ANSWER_SECONDS);
+    dm_buf_init(&t->reply, DM_MAX_LIST);
+    dm_easy_defaults(easy, e->config, e->proxy);
+    curl_easy_setopt(easy, CURLOPT_URL, e->url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e->headers);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(1000 * limit));
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->data);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t->reply);
+    double before = dm_now();
+    t->code = curl_easy_perform(easy);
+    double seconds = dm_now() - before;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &t->status);
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &t->connect_status);
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, (char **)&t->content_type);
+    t->handle = easy; /* the type is in it */
+    return seconds;
+}
+
 /* Whether it came to an answer; *refused: by an error that may be a matter of this request. */
 static bool ask(dm_arena *a, const dm_endpoint *e, dm_response_format format, dm_live *out,
                 bool *refused)
 {
     const dm_lm_config *c = e->config;
-    dm_buf body, bytes;
-    dm_reply r = {0};
-    CURL *easy = curl_easy_init();
+    dm_attempt t = {.code = CURLE_OK};
+    dm_buf body;
     dm_buf_init(&body, DM_MAX_TEXT);
-    dm_buf_init(&bytes, DM_MAX_LIST);
     write_body(&body, c, format);
-    dm_easy_defaults(easy, c);
-    curl_easy_setopt(easy, CURLOPT_URL, e->url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e->headers);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(1000 * fmin(c->timeout, ANSWER_SECONDS)));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &bytes);
-    double before = dm_now();
-    r.code = curl_easy_perform(easy);
-    double seconds = dm_now() - before;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &r.status);
-    r.body = dm_buf_view(&bytes);
+    double seconds = exchange(e, &body, &t);
+    dm_reply r = dm_reply_of(&t, e);
     dm_verdict v = dm_judge_reply(c->provider, &r);
     bool good = v == DM_GOOD;
     *refused = v == DM_FINAL || v == DM_ODD;
@@ -126,10 +139,35 @@ static bool ask(dm_arena *a, const dm_endpoint *e, dm_response_format format, dm
     if (!good)
         out->why = keep(a, dm_str_of(r.text), MOST_NAMES);
     free(r.content);
-    curl_easy_cleanup(easy);
+    curl_easy_cleanup(t.handle);
     dm_buf_free(&body);
-    dm_buf_free(&bytes);
+    dm_buf_free(&t.reply);
     return good;
+}
+
+/* What else there is, where it gives no answer: another model, another path. */
+static void look_nearby(dm_arena *a, const dm_endpoint *e, dm_live *out)
+{
+    const char *bases[DM_NEARBY_BASES];
+    size_t n = dm_nearby_bases(a, e->base, bases);
+    dm_buf reply, more;
+    dm_buf_init(&more, 1024);
+    if (dm_serves_ask(e, LIST_SECONDS, &reply)) {
+        (void)dm_nearby_serves(&more, e->config, dm_buf_view(&reply));
+        n = 0;
+    }
+    for (size_t i = 0; i < n && more.len == 0; i++) {
+        dm_endpoint other = *e;
+        other.base = bases[i];
+        dm_buf_free(&reply);
+        if (dm_serves_ask(&other, LIST_SECONDS, &reply) &&
+            dm_nearby_answers(200, dm_buf_view(&reply)))
+            dm_buf_printf(&more, "did you mean %s?", other.base);
+    }
+    dm_buf_free(&reply);
+    if (more.len)
+        out->why = dm_arena_printf(a, "%s; %s", out->why, more.data);
+    dm_buf_free(&more);
 }
 
 dm_status dm_lm_live(dm_arena *a, const dm_lm_config *c, size_t number, dm_live *out, dm_error *err)
@@ -148,6 +186,8 @@ dm_status dm_lm_live(dm_arena *a, const dm_lm_config *c, size_t number, dm_live 
         out->up = ask(a, &e, DM_FORMAT_NONE, out, &refused);
         out->format = out->up ? DM_TAKES_IT_NOT : DM_TAKES_UNKNOWN;
     }
+    if (!out->up && dm_serves_asks(c) && strncmp(out->why, "HTTP ", 5) == 0)
+        look_nearby(a, &e, out);
     dm_endpoint_free(&e);
     return DM_OK;
 }

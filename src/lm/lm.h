@@ -62,6 +62,10 @@ typedef struct dm_lm_request {
     /* Requests that may go out, all attempts and curl's own resends counted; 0: any number. When
      * they are spent the call ends as a fault of the way, whatever num_retries says. */
     int64_t most_sends;
+    /* Each of the model's servers that is there is asked, one after another, as far as most_sends
+     * allows; the first answer counts, and a refusal by any of them: what all are sent later has to
+     * be what the weakest takes. */
+    bool of_all;
     int64_t odd_before; /* replies that were no answers, when it was tried before */
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */

@@ -4,6 +4,7 @@
 
 const dm_provider dm_provider_ollama_chat = {.name = "ollama_chat",
                                              .base = "http://127.0.0.1:11434/v1",
+                                             .base_of = dm_base_of_ollama,
                                              DM_OPENAI_KEY,
                                              .price = dm_free_on_own,
                                              DM_OPENAI_WIRE};

@@ -1,6 +1,7 @@
 /* OpenAI, and the form of its chat completions (contract 4.2). */
 #include "lm/openai.h"
 #include "json/json.h"
+#include "lm/words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,15 +106,26 @@ static void take_usage(dm_reply *r, const dm_value *usage)
         dm_reply_tokens(dm_value_get(usage, "completion_tokens_details"), "reasoning_tokens");
 }
 
+static dm_verdict no_choices(const dm_provider *p, dm_reply *r, const dm_value *root)
+{
+    dm_buf words;
+    if (dm_value_get(dm_said_object(root), "error"))
+        return dm_reply_error(p, r, root);
+    dm_buf_init(&words, DM_MAX_ANSWER);
+    dm_said_words(&words, root);
+    dm_verdict v = dm_reply_end(r, DM_ODD, DM_FAULT_NONE, "an answer without choices",
+                                words.data ? words.data : "");
+    dm_buf_free(&words);
+    return v;
+}
+
 /* An answer without content is one that does not parse: that is for whoever asked. */
 dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *root)
 {
     const dm_value *choices = dm_value_get(root, "choices");
     if (!choices || choices->kind != DM_LIST || choices->n == 0 ||
         choices->items[0]->kind != DM_DICT)
-        return dm_value_get(root, "error")
-                   ? dm_reply_error(p, r, root)
-                   : dm_reply_end(r, DM_ODD, DM_FAULT_NONE, "an answer without choices", "");
+        return no_choices(p, r, root);
     const dm_value *choice = choices->items[0];
     const char *reason = dm_reply_word(dm_value_get(choice, "finish_reason"));
     take_usage(r, dm_value_get(root, "usage"));
@@ -148,12 +160,8 @@ static dm_meaning meaning_of(const char *code, const char *message)
 void dm_openai_complain(dm_complaint *c, const dm_value *root)
 {
     const dm_value *error = dm_value_get(root, "error"), *code = dm_value_get(error, "code");
-    const char *const messages[] = {dm_reply_word(error),
-                                    dm_reply_word(dm_value_get(error, "message")),
-                                    dm_reply_word(dm_value_get(root, "message")),
-                                    dm_reply_word(dm_value_get(root, "detail"))};
-    for (size_t i = 0; i < 4 && !*c->message; i++)
-        c->message = messages[i];
+    if (!error || error->kind != DM_DICT) /* as older servers have it */
+        error = root, code = dm_value_get(root, "code");
     c->code = dm_reply_word(code);
     if (!*c->code)
         c->code = dm_reply_word(dm_value_get(error, "type"));
@@ -180,6 +188,7 @@ void dm_openai_models(dm_served *s, const dm_value *root, const char *name)
 {
     const dm_value *data = dm_value_get(root, "data");
     s->has_list = data && data->kind == DM_LIST && data->n > 0;
+    s->list = s->has_list ? data : NULL;
     for (size_t i = 0; s->has_list && i < data->n; i++) {
         const dm_value *item = data->items[i];
         dm_str id = text_of(dm_value_get(item, "id"));

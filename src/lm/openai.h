@@ -13,6 +13,13 @@ void dm_openai_complain(dm_complaint *c, const dm_value *root);
 void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base);
 void dm_openai_models(dm_served *s, const dm_value *root, const char *name);
 
+/* base.c, for base_of: servers that have all below /v1, of whatever path behind it the address has;
+ * an address that has another path is as it is. */
+const char *dm_base_at_root(dm_arena *a, const char *base);
+/* The same where every path has /v1 behind it: DSPy writes all addresses without, as Ollama's own
+ * API is asked. */
+const char *dm_base_of_ollama(dm_arena *a, const char *base);
+
 /* OPENAI_API_KEY goes to this server whatever provider's name it is asked under, and nowhere else
  * unasked (src/README.md §1). */
 #define DM_OPENAI_KEY                                                                              \

@@ -1,10 +1,11 @@
 /* What an attempt came to, and what follows: an answer, another attempt, another server. */
 #include "base/log.h"
 #include "base/random.h"
-#include "lm/inside.h"
+#include "lm/nearby.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LONGEST_BACKOFF 60.0 /* s */
 #define LONGEST_ASIDE   30.0 /* s */
@@ -13,6 +14,8 @@
 #define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
 #define DEAD_RETRIES    3    /* where nobody was ever there; `wait` is for servers that start */
 #define ODD_TRIES       3    /* replies that are no answers, until the work goes back */
+#define LOADING_EVERY   2.0  /* s: how often a server is asked that loads its model */
+#define LONGEST_LOADING 10.0 /* s: the most that it may ask for between two of them */
 
 static double jitter(dm_lm *lm)
 {
@@ -77,6 +80,21 @@ double dm_backoff(int64_t failed, double retry_after, double draw)
     return retry_after > 0 ? retry_after : draw * longest;
 }
 
+/* What may be wrong with a server of which nothing is heard. */
+static const char *question(const dm_call *c, const dm_reply *r)
+{
+    bool closed = r->code == CURLE_SEND_ERROR || r->code == CURLE_RECV_ERROR ||
+                  r->code == CURLE_SSL_CONNECT_ERROR;
+    if (r->loading)
+        return DM_WAIT_LONGER;
+    if (r->proxy && *r->proxy && dm_nobody_there(r->code))
+        return "is the proxy up, and is its address right?";
+    if (closed && r->tls && !ever_answered(c->model))
+        return "is the server up, and is the address right? one that wants to know who asks may "
+               "close the connection so, see cert_file";
+    return "is the server up, and is the address right?";
+}
+
 static void retry(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
@@ -84,22 +102,26 @@ static void retry(dm_call *c, const dm_reply *r)
     int64_t most = c->model->config->num_retries;
     bool known = ever_answered(c->model);
     tell_failing(c, now);
+    if (!known && r->loading)
+        dm_lm_loads(c->lm, e);
     /* A server that is not up yet, or still loads its model, is waited for as long as the job says.
      */
-    bool loading = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
+    bool absent = dm_nobody_there(r->code) || r->status == 502 || r->status == 503;
     bool sent = is_spent(c);
-    if (!known && loading && now - c->lm->started < e->config->wait && !sent) {
+    if (!known && absent && now - c->lm->started < e->config->wait && !sent) {
         try_again(c, 0.5);
+        return;
+    }
+    if (!known && r->loading && now - e->loading_from < dm_loading_wait(e->config) && !sent) {
+        try_again(c, fmax(LOADING_EVERY, fmin(r->retry_after, LONGEST_LOADING)));
         return;
     }
     if (!known && dm_nobody_there(r->code) && most > DEAD_RETRIES)
         most = DEAD_RETRIES;
     if (++c->attempts > most || sent) {
         char text[1024];
-        snprintf(text, sizeof text,
-                 "%s: model %s: %s, after %lld attempts; is the server up, and is the address "
-                 "right?",
-                 e->base, c->model->config->name, r->text, (long long)c->attempts);
+        snprintf(text, sizeof text, "%s: model %s: %s, after %lld attempts; %s", e->base,
+                 c->model->config->name, r->text, (long long)c->attempts, question(c, r));
         dm_call_fail(c, DM_FAULT_TRANSPORT, text, (int)r->status);
         return;
     }
@@ -203,13 +225,26 @@ static void leave_out(dm_call *c, dm_endpoint *e)
     e->ejected = true;
 }
 
+/* A server that has answered nothing yet may not know the address, or the model: what it has is
+ * part of what is said. */
+static void fail(dm_call *c, const dm_reply *r, dm_fault fault, const char *text)
+{
+    bool of_model = fault == DM_FAULT_REFUSED && (r->status == 400 || r->status == 422) &&
+                    strcasestr(text, "model");
+    bool unknown = r->code == CURLE_OK && (r->status == 404 || r->status == 405 || of_model);
+    if (unknown && !c->endpoint->answered)
+        dm_nearby_fail(c, fault, text, (int)r->status);
+    else
+        dm_call_fail(c, fault, text, (int)r->status);
+}
+
 static void eject(dm_call *c, const dm_reply *r)
 {
     dm_endpoint *e = c->endpoint;
     char text[1024];
     bool others = false;
     snprintf(text, sizeof text, "model %s: %s; %s", c->model->config->name, r->text,
-             dm_advice(r->code, r->status));
+             r->advice ? r->advice : dm_advice(r->code, r->status));
     if (!e->ejected)
         snprintf(e->reason, sizeof e->reason, "%s", text);
     leave_out(c, e);
@@ -220,7 +255,7 @@ static void eject(dm_call *c, const dm_reply *r)
     if (others && !is_spent(c))
         try_again(c, 0);
     else
-        dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_ENDPOINT, whole, (int)r->status);
+        fail(c, r, others ? DM_FAULT_TRANSPORT : DM_FAULT_ENDPOINT, whole);
 }
 
 /* Once a server: it tells the same of every request. */
@@ -247,7 +282,7 @@ static void deny(dm_call *c, const dm_reply *r)
     c->denied |= dm_endpoint_bit(c, e);
     if (!e->ejected)
         snprintf(e->reason, sizeof e->reason, "model %s: %s; %s", c->model->config->name, r->text,
-                 dm_advice(r->code, r->status));
+                 r->advice ? r->advice : dm_advice(r->code, r->status));
     for (size_t i = 0; i < c->model->n; i++) {
         const dm_endpoint *x = &c->model->endpoints[i];
         others |= !x->ejected && !(c->denied & dm_endpoint_bit(c, x));
@@ -255,7 +290,7 @@ static void deny(dm_call *c, const dm_reply *r)
     if (others && !is_spent(c))
         try_again(c, 0);
     else
-        dm_call_fail(c, others ? DM_FAULT_TRANSPORT : DM_FAULT_DENIED, r->text, (int)r->status);
+        fail(c, r, others ? DM_FAULT_TRANSPORT : DM_FAULT_DENIED, r->text);
 }
 
 /* The call is answered: what of those that denied it? */
@@ -268,6 +303,44 @@ static void blame_who_denied(dm_call *c)
         if (!e->answered || ++e->denials >= ASIDE_AFTER)
             leave_out(c, e);
     }
+}
+
+/* ---- calls of all servers ---- */
+
+/* One that is there, and was not asked yet. */
+static bool another_to_ask(const dm_call *c)
+{
+    double now = dm_lm_now(c->lm);
+    for (size_t i = 0; i < c->model->n; i++) {
+        const dm_endpoint *e = &c->model->endpoints[i];
+        if (!e->ejected && !e->probe.wanted && !e->probe.asking && e->down_until <= now &&
+            !((c->asked | c->denied) & dm_endpoint_bit(c, e)))
+            return true;
+    }
+    return false;
+}
+
+/* What one of them came to. False: as any other call. What is wrong with a server but that it
+ * refuses this is for other calls to find out. */
+static bool went_to_one(dm_call *c, dm_reply *r, dm_verdict v)
+{
+    if (!c->request.of_all || v == DM_FINAL || (v != DM_GOOD && !c->kept))
+        return false;
+    if (v == DM_GOOD)
+        is_well(c->lm, c->endpoint);
+    if (!c->kept) {
+        c->kept = r->content;
+        c->n_kept = r->n;
+        c->kept_truncated = r->truncated;
+        r->content = NULL;
+        blame_who_denied(c);
+    }
+    c->asked |= dm_endpoint_bit(c, c->endpoint);
+    if (another_to_ask(c) && !is_spent(c))
+        dm_call_add(&c->lm->ready, c);
+    else
+        dm_call_finish_kept(c);
+    return true;
 }
 
 /* Every request that went out is counted, whatever came of it: a cap is on what is sent. */
@@ -293,18 +366,18 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
 void dm_call_attempted(dm_attempt *a)
 {
     dm_call *c = (dm_call *)a;
-    dm_reply r = {.code = a->code,
-                  .status = a->status,
-                  .retry_after = a->retry_after,
-                  .body = dm_buf_view(&a->reply),
-                  .config = c->model->config,
-                  .sent = c->body.len};
     dm_endpoint *e = c->endpoint;
+    dm_reply r = dm_reply_of(a, e);
+    r.sent = c->body.len;
     dm_call_take_out(&c->lm->active, c);
     e->in_flight--;
     dm_verdict v = dm_judge_reply(c->model->config->provider, &r);
     count(c, &r, v);
     say_doubt(c, &r);
+    if (went_to_one(c, &r, v)) {
+        free(r.content);
+        return;
+    }
     switch (v) {
     case DM_GOOD:
         is_well(c->lm, e);
@@ -314,8 +387,8 @@ void dm_call_attempted(dm_attempt *a)
                                           .http_status = 200});
         break;
     case DM_FINAL:
+        fail(c, &r, r.fault, r.text); /* with what it was known of before */
         is_well(c->lm, e);
-        dm_call_fail(c, r.fault, r.text, (int)r.status);
         break;
     case DM_SLOW_DOWN:
         slow_down(c, &r);

@@ -92,18 +92,35 @@ static dm_endpoint *endpoint_of(const dm_probe *p)
     return NULL;
 }
 
-static void judge(dm_probe *p, dm_endpoint *e, CURLcode code, long status)
+/* Whether the server has not told what it serves, and may do so later. */
+static bool is_failure(const dm_probe *p, const dm_attempt *a)
+{
+    return a->code != CURLE_OK || dm_is_of_the_way(a->status) || a->status == 529 ||
+           (!p->wanted && (a->status == 401 || a->status == 403));
+}
+
+static void say_failure(dm_probe *p, dm_endpoint *e, const dm_attempt *a)
+{
+    dm_reply r = dm_reply_of(a, e);
+    (void)dm_judge_reply(e->config->provider, &r);
+    bool denied = a->code == CURLE_OK && (a->status == 401 || a->status == 403);
+    snprintf(p->failure, sizeof p->failure, "%.300s%s%s", r.text, denied ? "; " : "",
+             !denied    ? ""
+             : r.advice ? r.advice
+                        : dm_advice(a->code, a->status));
+    if (r.loading)
+        dm_lm_loads(p->lm, e);
+    p->loading = r.loading;
+}
+
+static void judge(dm_probe *p, dm_endpoint *e, const dm_attempt *a)
 {
     double now = dm_lm_now(p->lm);
     *p->failure = 0;
-    if (code != CURLE_OK)
-        snprintf(p->failure, sizeof p->failure, "%s", curl_easy_strerror(code));
-    else if (dm_is_of_the_way(status) || status == 529)
-        snprintf(p->failure, sizeof p->failure, "HTTP %ld", status);
-    else if (!p->wanted && (status == 401 || status == 403))
-        snprintf(p->failure, sizeof p->failure, "HTTP %ld; %s", status, dm_advice(code, status));
+    if (is_failure(p, a))
+        say_failure(p, e, a);
     if (!*p->failure) {
-        if (status == 200)
+        if (a->status == 200)
             read_list(p, e->config);
         p->wanted = false;
         return;
@@ -127,10 +144,10 @@ static void ended(dm_attempt *a)
     dm_probe *p = (dm_probe *)a;
     dm_endpoint *e = endpoint_of(p);
     dm_lm *lm = p->lm;
-    end_attempt(lm, p);
     p->model->asking--;
     bool late = p->model->settled;
-    judge(p, e, a->code, a->status);
+    judge(p, e, a);
+    end_attempt(lm, p);
     dm_buf_free(&a->reply);
     if (late)
         compare(lm, p->model, e);
@@ -153,6 +170,7 @@ void dm_probe_start(dm_lm *lm, dm_lm_model *m, dm_endpoint *e)
     p->attempt = (dm_attempt){.config = e->config,
                               .url = p->url,
                               .headers = e->headers,
+                              .proxy = e->proxy,
                               .connect_timeout = CONNECT_SECONDS,
                               .timeout = ANSWER_SECONDS,
                               .ended = ended};
@@ -173,24 +191,31 @@ void dm_probe_free(dm_lm *lm, dm_probe *p)
 
 /* ---- what they came to ---- */
 
+static bool is_waited_for(const dm_endpoint *e, double now)
+{
+    return e->probe.loading && now - e->loading_from < dm_loading_wait(e->config);
+}
+
 bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *text, size_t room)
 {
     size_t used = 0;
+    bool loading = false;
     if (m->n < 2 || !m->settled || now - lm->started < m->config->wait)
         return false;
     for (size_t i = 0; i < m->n; i++)
         if (!m->endpoints[i].ejected &&
-            (!m->endpoints[i].probe.wanted || !*m->endpoints[i].probe.failure))
+            (!m->endpoints[i].probe.wanted || !*m->endpoints[i].probe.failure ||
+             is_waited_for(&m->endpoints[i], now)))
             return false;
     for (size_t i = 0; i < m->n && used < room; i++) {
         const dm_endpoint *e = &m->endpoints[i];
+        loading |= !e->ejected && e->probe.loading;
         used += (size_t)snprintf(text + used, room - used, "%s%s: %s", i ? "; " : "", e->base,
                                  e->ejected ? e->reason : e->probe.failure);
     }
     if (used < room)
-        snprintf(text + used, room - used,
-                 "; no server of %s is left; are they up, and are the addresses right?",
-                 m->config->model);
+        snprintf(text + used, room - used, "; no server of %s is left; %s", m->config->model,
+                 loading ? DM_WAIT_LONGER : "are they up, and are the addresses right?");
     return true;
 }
 
@@ -203,11 +228,11 @@ const char *dm_lm_trouble(dm_lm *lm)
         if (m->n != 1 || e->answered || !*e->probe.failure || e->probe.asking ||
             m->config->wait > 0)
             continue;
-        if (e->times_aside >= ROLE_TRIES) {
-            snprintf(lm->trouble, sizeof lm->trouble,
-                     "%s: model %s: %s; is the server up, and is the "
-                     "address right?",
-                     e->base, m->config->name, e->probe.failure);
+        if (e->times_aside >= ROLE_TRIES && !is_waited_for(e, now)) {
+            snprintf(lm->trouble, sizeof lm->trouble, "%s: model %s: %s; %s", e->base,
+                     m->config->name, e->probe.failure,
+                     e->probe.loading ? DM_WAIT_LONGER
+                                      : "is the server up, and is the address right?");
             return lm->trouble;
         }
         if (now >= e->probe.again_at)

@@ -37,6 +37,7 @@ typedef struct dm_complaint {
 typedef struct dm_served {
     bool has_list, lists;  /* it says something; the model is among it */
     dm_str first;          /* of the list */
+    const dm_value *list;  /* of dicts with an "id"; NULL: none */
     dm_str root;           /* of the model: vLLM's path of the weights; .n 0: not said */
     int64_t max_model_len; /* of the model; 0: not said */
 } dm_served;
@@ -47,6 +48,9 @@ struct dm_provider {
     /* ---- servers and keys ---- */
     const char *base;     /* api_base where the job gives none, without a slash at the end */
     const char *base_env; /* a variable that names another one; NULL: none */
+    /* The address that is meant by one as people write it, without a slash at its end; NULL: each
+     * is meant as it is. */
+    const char *(*base_of)(dm_arena *a, const char *base);
     /* Unless the model names a key: the variable's goes to key_host, and where base_env leads. To
      * key_host nothing goes without a key. NULL: none is sent. */
     const char *key_env, *key_host;
@@ -80,7 +84,8 @@ struct dm_provider {
     /* One with a status below 300, by this class: content, usage, whether it was cut; or, by
      * dm_reply_end and dm_reply_error, what stands against it. */
     dm_verdict (*read)(const dm_provider *p, dm_reply *r, const dm_value *root);
-    /* An error; root may be NULL: no JSON. c has the reply's status and empty texts. */
+    /* An error; root is the first of a list of them, and may be NULL: no JSON. c has the reply's
+     * status, its words in whatever place they stood, and no code. */
     void (*complain)(dm_complaint *c, const dm_value *root);
 
     /* ---- what a server serves; both NULL: it is not asked ---- */

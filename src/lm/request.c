@@ -4,6 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* For each further server that is asked the same: all other work waits meanwhile, and one of them
+ * may be silent. */
+#define FURTHER_SECONDS 60.0
+
 static void write_body(dm_call *c)
 {
     const dm_lm_request *r = &c->request;
@@ -52,6 +56,8 @@ void dm_call_send(dm_call *c, dm_endpoint *e)
     a->config = e->config;
     a->url = e->url;
     a->headers = e->headers;
+    a->proxy = e->proxy;
+    a->timeout = c->kept ? fmin(e->config->timeout, FURTHER_SECONDS) : 0;
     a->body = &c->body;
     a->request = &c->request;
     a->user = c->user;

@@ -21,7 +21,7 @@ static CURL *request_of(const dm_endpoint *e, double seconds, dm_buf *reply)
     dm_buf_init(reply, DM_MAX_LIST);
     dm_buf_init(&url, 65536);
     e->config->provider->models_url(&url, e->config, e->base);
-    dm_easy_defaults(easy, e->config);
+    dm_easy_defaults(easy, e->config, e->proxy);
     curl_easy_setopt(easy, CURLOPT_URL, url.data);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(1000 * seconds));

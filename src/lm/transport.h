@@ -15,6 +15,7 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     const dm_lm_config *config; /* time-outs, proxy, certificates */
     const char *url;
     struct curl_slist *headers;
+    const char *proxy;               /* ""; NULL: none */
     double connect_timeout, timeout; /* s, in place of the config's; 0: those */
     const dm_buf *body;              /* sent by POST; NULL: a GET */
     const dm_lm_request *request;    /* what is asked; NULL: no call of a model */
@@ -28,12 +29,16 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     /* The transport's. */
     int sends; /* requests that went out, from 0 on at each attempt */
     CURLcode code;
-    long status;        /* 0: none came */
-    double retry_after; /* s; 0: none */
-    dm_buf reply;       /* initialised by the owner: its ceiling ends the attempt */
-    size_t given;       /* bytes of body that went out of the newest request */
-    void *handle;       /* kept from one attempt to the next; NULL to begin with */
+    long connect_status;         /* of a proxy that refused to open the way; 0: none did */
+    char error[CURL_ERROR_SIZE]; /* more of what went wrong, in curl's words; "": no more */
+    long status;                 /* 0: none came */
+    double retry_after;          /* s; 0: none */
+    const char *content_type;    /* of the reply, until the next attempt; NULL: none */
+    dm_buf reply;                /* initialised by the owner: its ceiling ends the attempt */
+    size_t given;                /* bytes of body that went out of the newest request */
+    void *handle;                /* kept from one attempt to the next; NULL to begin with */
     const void *set_for;
+    double set_timeout;
 };
 
 typedef struct dm_transport dm_transport;
@@ -56,7 +61,7 @@ struct dm_transport { /* first in its implementation */
 
 /* NULL: no way to wait for connections; errno says why. */
 dm_transport *dm_transport_curl(const dm_clock *clock);
-/* What every handle of ours has. */
-void dm_easy_defaults(CURL *easy, const dm_lm_config *c);
+/* What every handle of ours has. proxy: "" or NULL: none, whatever the environment says. */
+void dm_easy_defaults(CURL *easy, const dm_lm_config *c, const char *proxy);
 
 #endif

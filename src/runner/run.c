@@ -448,6 +448,7 @@ static void ask(dm_run *run)
                          .temperature = spec->work.temperature,
                          .rollout = spec->work.rollout};
     r->format = format_of(run, run->mode);
+    r->of_all = r->format != DM_FORMAT_NONE && (run->asks_format || run->held);
     if (r->format == DM_FORMAT_SCHEMA)
         r->schema = dm_prepared_schema(run->prepared, run->predictor);
     if (!has_key(run)) {

@@ -2,7 +2,7 @@
 # proxy, not into arguments, OUT, logs, or the children of ranks.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 16
+plan 17
 KEY=sk-tests-0123456789abcdef
 unset OPENAI_BASE_URL OPENAI_API_BASE
 "$MOCK" --make-data 30 3 0 >"$DIR/train.jsonl"
@@ -78,7 +78,8 @@ check "a rank without a key: $(grep 'has no' "$DIR/err" | cut -c1-140)" sh -c "g
 mkdir "$DIR/bin"
 printf '#!/bin/sh\nprintf "%%s\\n" "$*" >"%s"\nexit 3\n' "$DIR/words" >"$DIR/bin/mpirun"
 chmod +x "$DIR/bin/mpirun"
-OPENAI_API_KEY=$KEY MY_KEY=$KEY-2 PATH="$DIR/bin:$PATH" run 70 "$PROGRAM" launch -n 2 --restarts 0 compile "$DIR/job.json" \
+https_proxy=http://p:3128 OPENAI_API_KEY=$KEY MY_KEY=$KEY-2 PATH="$DIR/bin:$PATH" run 70 "$PROGRAM" launch -n 2 --restarts 0 compile "$DIR/job.json" \
 	--lms='{"task": "openai/x", "teacher": {"model": "openai/y", "api_key_env": "MY_KEY"}, "prompt": {"model": "openai/z", "api_key_env": "NOT_SET"}}'
-check "launch: every rank gets the keys that the job names" grep -q -e ' -x OPENAI_API_KEY -x MY_KEY --' "$DIR/words"
+check "launch: every rank gets the keys that the job names" grep -q -e ' -x OPENAI_API_KEY -x MY_KEY -' "$DIR/words"
+check "and the proxies of this environment" grep -q -e ' -x https_proxy -' "$DIR/words"
 check "by name: no key is an argument" sh -c "! grep -qF '$KEY' $DIR/words"

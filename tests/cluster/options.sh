@@ -220,6 +220,7 @@ row() {
 	lm.outage) exits 69 'has not answered' $E --lm.api_base="$FAULTY" --$1=0.5 ;;
 	lm.price) exits 0 '"cost": 0.0,' $E && exits 0 '"cost": 2.' $E '--lm.price={"prompt": 1000, "completion": 1000}' ;;
 	lm.ca_file) exits 64 'cannot be read' $E --$1=nowhere.pem ;;
+	lm.cert_file | lm.key_file) exits 64 'cannot be read' $E --$1=nowhere.pem ;;
 	lm.proxy) before=$(wc -l <other) && see with $E --$1="http://$(host_of "$OTHER")" && [ ! -s with.asks ] && [ "$(wc -l <other)" -gt "$before" ] ;;
 	lm.cache)
 		for i in 1 2; do sed "s/^{/{\"id\": \"$i-$(wc -l <record)\", /" val.jsonl; done >twice.jsonl

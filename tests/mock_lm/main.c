@@ -15,6 +15,8 @@
  * [--record FILE]
  * [--orphan yes]
  *           [--mark yes] [--usage JSON] [--echo yes]
+ *           [--under PATH] (all else is 404 in plain text) [--loading S] (503 "Loading model" for S
+ *           seconds) [--tls-clients CERTS] (who has none of these is not let in)
  *
  * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
  * --stall-after), POST /whole and /known (see stats.h). Behind a base of /until/FILE/v1 each answer
@@ -48,13 +50,13 @@ static struct {
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
     bool mark;                         /* tokens are the request's mark */
     bool echo;                         /* what goes wrong says the key, see echo.h */
-    const char *models, *key, *root, *cert, *cert_key, *port_file, *usage;
+    const char *models, *key, *root, *cert, *cert_key, *clients, *port_file, *usage, *under;
     const char
         *too_long; /* "422:BODY": what is said of prompts over max_model_len; NULL: as vLLM */
     const char *format_fault; /* of requests with a response_format; NULL: none */
     long max_model_len, first_503, fail_after, stall_after, ill_after, cached, burst_every,
         burst_length, arrivals;
-    double rpm, bucket, filled, seconds, start;
+    double rpm, bucket, filled, seconds, start, loading, began;
     int port;
     FILE *record;
 } m = {.models = "any",
@@ -318,12 +320,37 @@ static void list_models(dm_buf *b)
     dm_buf_text(b, "]}");
 }
 
+/* As servers answer that have nothing there. */
+static bool is_elsewhere(mock_conn *c, const char *path)
+{
+    bool there = !m.under || strncmp(path, m.under, strlen(m.under)) == 0 ||
+                 strcmp(path, "/stats") == 0 || strcmp(path, "/reset") == 0;
+    dm_buf out;
+    if (there)
+        return false;
+    dm_buf_init(&out, 1 << 20);
+    dm_buf_text(&out, "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n"
+                      "Content-Length: 18\r\n\r\n404 page not found");
+    mock_send(c, &out, 0, 0, MOCK_KEEP);
+    return true;
+}
+
+static bool is_loading(mock_conn *c, const char *path)
+{
+    bool loads = strstr(path, "/v1/") && mock_now() < m.began + m.loading;
+    if (loads)
+        mock_send_error(c, 503, "", "unavailable_error", "503", "Loading model", 0);
+    return loads;
+}
+
 static void handle(void *user, mock_conn *c, const mock_http *r)
 {
     dm_buf body, out;
     int status = 200;
     (void)user;
     bool post = strcmp(r->method, "POST") == 0;
+    if (is_elsewhere(c, r->path) || is_loading(c, r->path))
+        return;
     if (post && strstr(r->path, "/chat/completions")) {
         chat(c, r);
         return;
@@ -380,6 +407,8 @@ static int option(const char *name, char *v)
     } plain[] = {{"--port-file", .text = &m.port_file},
                  {"--tls", .text = &m.cert},
                  {"--tls-key", .text = &m.cert_key},
+                 {"--tls-clients", .text = &m.clients},
+                 {"--under", .text = &m.under},
                  {"--model", .text = &m.models},
                  {"--root", .text = &m.root},
                  {"--key", .text = &m.key},
@@ -393,6 +422,7 @@ static int option(const char *name, char *v)
                  {"--cached", .number = &m.cached},
                  {"--max-seconds", .real = &m.seconds, .scale = 1},
                  {"--delay-start", .real = &m.start, .scale = 1},
+                 {"--loading", .real = &m.loading, .scale = 1},
                  {"--latency", .real = &m.latency, .scale = 0.001},
                  {"--latency-jitter", .real = &m.jitter, .scale = 0.001},
                  {"--slow", .real = &m.faults.slow, .scale = 0.001},
@@ -475,14 +505,15 @@ static void prepare(void)
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     signal(SIGPIPE, SIG_IGN);
-    m.filled = mock_now();
+    m.filled = m.began = mock_now();
     m.bucket = fmax(1, m.rpm / 60);
 }
 
 static int serve(void)
 {
     double from = mock_now(), now = from;
-    mock_tls *tls = m.cert ? mock_tls_new(m.cert, m.cert_key ? m.cert_key : m.cert) : NULL;
+    const char *key = m.cert_key ? m.cert_key : m.cert;
+    mock_tls *tls = m.cert ? mock_tls_new(m.cert, key, m.clients) : NULL;
     if (m.cert && !tls)
         return 69;
     prepare();

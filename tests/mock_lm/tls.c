@@ -7,6 +7,7 @@
 
 #ifdef MOCK_TLS
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -40,9 +41,22 @@ static void name_cert(X509 *x, const char *host)
     X509_EXTENSION_free(san);
 }
 
+/* EVP_EC_gen is OpenSSL 3's. */
+static EVP_PKEY *make_key(void)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
+    if (!c || EVP_PKEY_keygen_init(c) != 1 ||
+        EVP_PKEY_CTX_set_ec_paramgen_curve_nid(c, NID_X9_62_prime256v1) != 1 ||
+        EVP_PKEY_keygen(c, &key) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(c);
+    return key;
+}
+
 bool mock_tls_make_cert(const char *host, const char *cert, const char *key_path, long days)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = make_key();
     X509 *x = X509_new();
     if (!key || !x)
         return false;
@@ -59,15 +73,18 @@ bool mock_tls_make_cert(const char *host, const char *cert, const char *key_path
     return good;
 }
 
-mock_tls *mock_tls_new(const char *cert, const char *key)
+mock_tls *mock_tls_new(const char *cert, const char *key, const char *clients)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context || SSL_CTX_use_certificate_chain_file(context, cert) != 1 ||
-        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        (clients && SSL_CTX_load_verify_locations(context, clients, NULL) != 1)) {
         ERR_print_errors_fp(stderr);
         SSL_CTX_free(context);
         return NULL;
     }
+    if (clients)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     mock_tls *t = malloc(sizeof *t);
     if (t)
@@ -126,10 +143,11 @@ bool mock_tls_make_cert(const char *host, const char *cert, const char *key, lon
     return false;
 }
 
-mock_tls *mock_tls_new(const char *cert, const char *key)
+mock_tls *mock_tls_new(const char *cert, const char *key, const char *clients)
 {
     (void)cert;
     (void)key;
+    (void)clients;
     fputs("mock-lm: built without OpenSSL (install libssl-dev)\n", stderr);
     return NULL;
 }

@@ -11,7 +11,9 @@ typedef struct mock_tls mock_tls;
 /* Writes a self-signed certificate for host (a name or an IPv4 address) and its key, PEM.
  * days < 0: it ran out so many days ago. */
 bool mock_tls_make_cert(const char *host, const char *cert, const char *key, long days);
-mock_tls *mock_tls_new(const char *cert, const char *key); /* NULL: said on stderr */
+/* clients: certificates of which one has to be shown; NULL: nobody is asked. */
+mock_tls *mock_tls_new(const char *cert, const char *key,
+                       const char *clients); /* NULL: said on stderr */
 void mock_tls_free(mock_tls *t);
 
 /* A connection; recv and send return what the system calls do, EAGAIN included. */

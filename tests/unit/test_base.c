@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/fds.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -8,8 +9,10 @@
 #include "base/utf8.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -487,4 +490,29 @@ Test(base, the_log_masks_secrets)
     }
     dm_log_set(NULL, NULL, DM_ERROR);
     dm_buf_free(&b);
+}
+
+/* ---- descriptors ---- */
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* With the kernel's call and without it. */
+Test(base, a_range_of_descriptors_is_closed)
+{
+    void (*const ways[])(unsigned, unsigned) = {dm_close_range, dm_close_each};
+    for (int way = 0; way < 2; way++) {
+        for (int fd = 200; fd < 210; fd++)
+            cr_assert_eq(dup2(0, fd), fd);
+        ways[way](202, 204);
+        ways[way](207, 206); /* none */
+        for (int fd = 200; fd < 210; fd++)
+            cr_expect_eq(is_open(fd), fd < 202 || fd > 204, "%d", fd);
+        ways[way](200, ~0U);
+        for (int fd = 200; fd < 210; fd++)
+            cr_expect_not(is_open(fd), "%d", fd);
+        cr_expect(is_open(0) && is_open(2));
+    }
 }

@@ -1,0 +1,58 @@
+/* api_base as people write it: DSPy's documentation gives Ollama's address without a path, others
+ * give the whole path of a request. */
+#include "lm/openai.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+static bool cut_end(dm_str *base, const char *end)
+{
+    size_t n = strlen(end);
+    if (base->n <= n || strncasecmp(base->p + base->n - n, end, n) != 0)
+        return false;
+    base->n -= n;
+    while (base->n && base->p[base->n - 1] == '/')
+        base->n--;
+    return true;
+}
+
+static dm_str path_of(dm_str base)
+{
+    const char *host = memmem(base.p, base.n, "://", 3);
+    host = host ? host + 3 : base.p;
+    const char *path = memchr(host, '/', (size_t)(base.p + base.n - host));
+    return path ? (dm_str){path, (size_t)(base.p + base.n - path)} : (dm_str){"", 0};
+}
+
+/* Whether its last part is a version: "v1", "v1beta". */
+static bool has_version(dm_str path)
+{
+    const char *last = path.n ? memrchr(path.p, '/', path.n) : NULL;
+    const char *end = path.p + path.n;
+    return last && last + 2 < end && (last[1] == 'v' || last[1] == 'V') &&
+           isdigit((unsigned char)last[2]);
+}
+
+static const char *with_version(dm_arena *a, dm_str base, bool add)
+{
+    return dm_arena_printf(a, "%.*s%s", DM_STR_ARG(base), add ? "/v1" : "");
+}
+
+const char *dm_base_at_root(dm_arena *a, const char *base)
+{
+    dm_str s = dm_str_of(base);
+    (void)cut_end(&s, "/chat/completions");
+    return with_version(a, s, path_of(s).n == 0);
+}
+
+const char *dm_base_of_ollama(dm_arena *a, const char *base)
+{
+    static const char *const its_own[] = {"/chat/completions", "/api/chat", "/api/generate",
+                                          "/api/tags", "/api"};
+    dm_str s = dm_str_of(base);
+    for (size_t i = 0; i < sizeof its_own / sizeof *its_own; i++)
+        if (cut_end(&s, its_own[i]))
+            break;
+    return with_version(a, s, !has_version(path_of(s)));
+}
