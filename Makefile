@@ -5,7 +5,7 @@ CC      ?= cc
 MPICC   ?= mpicc
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
-PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8
+PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
 VERSION := 0.1.0
 
 OPT      ?= -O2 -g
@@ -103,6 +103,7 @@ install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
 	install -D -m 755 scripts/metric-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/metric-host
 	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
+	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
 
 $(B)/bare-loop: tests/bench/bare_loop.c
