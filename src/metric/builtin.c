@@ -10,18 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-dm_str dm_metric_text(dm_arena *a, const dm_value *v)
-{
-    dm_buf b;
-    if (v->kind == DM_STRING)
-        return v->text;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_py_str(&b, v);
-    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
-    dm_buf_free(&b);
-    return s;
-}
-
 size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out)
 {
     size_t n = v->kind == DM_LIST ? v->n : 1;

@@ -7,6 +7,18 @@
 #include <math.h>
 #include <stdlib.h>
 
+dm_str dm_metric_text(dm_arena *a, const dm_value *v)
+{
+    dm_buf b;
+    if (v->kind == DM_STRING)
+        return v->text;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_py_str(&b, v);
+    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+    dm_buf_free(&b);
+    return s;
+}
+
 /* A number as text where the type takes text alone, as Literal['1', '2'] does; of a whole float
  * also without its point, as pandas makes floats of the integers in a column that has gaps. */
 static const dm_value *fit_text(dm_arena *a, const dm_type *t, const dm_value *label)
