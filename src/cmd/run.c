@@ -141,6 +141,8 @@ static dm_status ask_ensemble(running *r, const dm_asking *how, dm_error *err)
     const dm_result *results;
     dm_asked asked;
     dm_status st = dm_ask(r->s, how, r->set, &results, &asked, err);
+    if (st > 0)
+        dm_session_drain(r->s, st);
     while (st == DM_OK && r->lines.n < r->set->n && !r->lines.left)
         st = write_line(r, &results[r->lines.n], asked.member[r->lines.n] == DM_ABSTAINS, err);
     dm_session_clear_line(r->s);
