@@ -63,7 +63,7 @@ static dm_status pass_over(dm_lines *l, dm_str text, bool *same, dm_error *err)
     if (whole && !*same && !is_error(found))
         st = dm_fail(err, DM_E_OUTPUT,
                      "%s:%zu: another line than this program gives for these inputs: give another "
-                     "--out, or move the file away",
+                     "--out, or --fresh to move it aside",
                      l->path, l->n + 1);
     free(line);
     if (st != DM_OK || *same)
@@ -95,6 +95,24 @@ dm_status dm_lines_put(dm_lines *l, dm_str json, dm_error *err)
     l->found += same;
     dm_buf_free(&b);
     return st;
+}
+
+dm_status dm_lines_end(dm_lines *l, dm_error *err)
+{
+    char *line = NULL;
+    size_t room = 0;
+    if (!l->reading)
+        return DM_OK;
+    off_t at = ftello(l->to);
+    ssize_t n = getline(&line, &room, l->to);
+    bool whole = n > 0 && line[n - 1] == '\n';
+    free(line);
+    if (whole)
+        return dm_fail(err, DM_E_OUTPUT,
+                       "%s has more lines than these %zu rows: it is of other inputs; give another "
+                       "--out, or --fresh to move it aside",
+                       l->path, l->n);
+    return n > 0 && (at < 0 || ftruncate(fileno(l->to), at) != 0) ? cannot(l, err) : DM_OK;
 }
 
 dm_status dm_lines_close(dm_lines *l, dm_error *err)

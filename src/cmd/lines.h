@@ -22,6 +22,8 @@ dm_status dm_lines_open(dm_lines *l, const char *path, bool begun, dm_error *err
  * already is passed over. From a line on that says "error", or is torn, the file is written anew;
  * any other that differs is DM_E_OUTPUT. */
 dm_status dm_lines_put(dm_lines *l, dm_str json, dm_error *err) DM_MUST_USE;
+/* After the last line of all: what a kill tore behind it is cut off; more lines are DM_E_OUTPUT. */
+dm_status dm_lines_end(dm_lines *l, dm_error *err) DM_MUST_USE;
 dm_status dm_lines_close(dm_lines *l, dm_error *err) DM_MUST_USE;
 
 #endif

@@ -206,6 +206,8 @@ static int answer(running *r, const dm_asking *how, dm_error *err)
     dm_pool_phase(r->s->pool, "run", job->ensemble ? 0 : r->set->n); /* an ensemble: not known */
     dm_status st = job->ensemble ? ask_ensemble(r, how, err) : ask_program(r, err);
     dm_session_clear_line(r->s);
+    if (st == DM_OK && !r->lines.left)
+        st = dm_lines_end(&r->lines, err);
     dm_error second = {DM_OK, ""};
     dm_status closed = dm_lines_close(&r->lines, &second);
     if (st > 0)

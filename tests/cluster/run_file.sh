@@ -1,7 +1,7 @@
 # run over a file: lines in order as answers come, --out that is gone on with, stdin, ranks, a stop that loses nothing;
 # what eval keeps, and what predictions.jsonl says of each example.
 . tests/lib.sh
-plan 40
+plan 42
 start_mock --rule planted --seed 3
 rows=400
 "$MOCK" --make-data $rows 3 0 >"$DIR/data.jsonl"
@@ -88,8 +88,11 @@ done
 before=$(stat_of requests)
 run 0 "$PROGRAM" run job.json --inputs data.jsonl --out to
 check "a finished one asks nothing" [ "$(stat_of requests) $(cmp to whole && echo same)" = "$before same" ]
-refused "another program" 73 "belongs to another job: \`adapter\` differs" run job.json --inputs data.jsonl --out to --adapter=json
 head -n 5 data.jsonl >few.jsonl
+refused "fewer rows than lines" 73 "more lines than these 5 rows" run job.json --inputs few.jsonl --out to
+sed '3s/item 2/item 17/' data.jsonl >others.jsonl
+refused "other rows" 73 "to:3: another line" run job.json --inputs others.jsonl --out to
+refused "another program" 73 "belongs to another job: \`adapter\` differs" run job.json --inputs data.jsonl --out to --adapter=json
 check "with --fresh" run 0 "$PROGRAM" run job.json --inputs few.jsonl --out to --adapter=json --fresh
 check "the old one is aside" cmp -s to.1 whole
 echo mine >precious
