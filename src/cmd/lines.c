@@ -89,8 +89,10 @@ dm_status dm_lines_put(dm_lines *l, dm_str json, dm_error *err)
     dm_show(&b, json, DM_SHOW_JSON);
     dm_buf_char(&b, '\n');
     dm_status st = l->reading ? pass_over(l, dm_buf_view(&b), &same, err) : DM_OK;
-    if (st == DM_OK && !same && (fwrite(b.data, 1, b.len, l->to) < b.len || fflush(l->to) != 0))
-        st = cannot(l, err);
+    if (st == DM_OK && !same) {
+        size_t n = fwrite(b.data, 1, b.len, l->to); /* shown by dm_show */
+        st = n < b.len || fflush(l->to) != 0 ? cannot(l, err) : DM_OK;
+    }
     l->n += st == DM_OK;
     l->found += same;
     dm_buf_free(&b);

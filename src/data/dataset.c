@@ -164,7 +164,9 @@ static dm_status parse_line(lines *l, const dm_value **row)
         const char *start = rest.p;
         while (start > line.p && start[-1] != '\n')
             start--;
-        return dm_fail(l->err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object",
+        return dm_fail(l->err, DM_E_DATA,
+                       "%s:%u:%zu: there is more text behind the object: one a "
+                       "line, with no comma after it",
                        l->name, l->number - 1,
                        dm_utf8_length((dm_str){start, (size_t)(rest.p - start)}) + 1);
     }

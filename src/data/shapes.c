@@ -168,10 +168,10 @@ static dm_status grid_rows(const sheet *s)
 
 /* ---- what is no table ---- */
 
-/* All values are lists, as long as each other. */
-static bool is_lists(const dm_value *v)
+/* All values are lists, as long as each other, and that at least so. */
+static bool is_lists(const dm_value *v, size_t least)
 {
-    if (v->n < 2 || !all_of_kind(v, DM_LIST) || v->members[0].value->n < 2)
+    if (v->n < 2 || !all_of_kind(v, DM_LIST) || v->members[0].value->n < least)
         return false;
     for (size_t i = 1; i < v->n; i++)
         if (v->members[i].value->n != v->members[0].value->n)
@@ -210,7 +210,7 @@ dm_status dm_rows_of_object(dm_arena *a, const char *name, const dm_value *v, bo
         return table_rows(&s);
     if (is_grid(v) && (v->n > 1 || all_numbers(v) || all_numbers(v->members[0].value)))
         return grid_rows(&s);
-    if (is_lists(v))
+    if (is_lists(v, one_line ? 2 : 1))
         return refuse(&s, v,
                       "an object of lists that are equally long: are they columns? With pandas, "
                       "to_json(FILE, orient=\"records\", lines=True); " AS_ONE);

@@ -74,6 +74,7 @@ Test(data, formats)
                          i, rows_of(parse(table[i].name, table[i].text)));
 }
 
+#define BEHIND ": one a line, with no comma after it"
 #define QUOTE                                                                                      \
     ": a cell with a \",\" or a line end in it is put in quotes, and one that is empty keeps its " \
     "place"
@@ -89,10 +90,11 @@ Test(data, each_fault_has_its_own_sentence)
         {"d.csv", "a,b\n", "d.csv: there is no example in it"},
         {"d.jsonl", "{\"a\":1}\n[1]\n", "d.jsonl:2:1: each line has to be an object {...}"},
         {"d.jsonl", "{\"a\":1}\n{\"a\":}\n", "d.jsonl:2:6: a value is missing here"},
-        {"d.jsonl", "{\"\xC3\xA9\":1} x\n", "d.jsonl:1:8: there is more text behind the object"},
+        {"d.jsonl", "{\"\xC3\xA9\":1} x\n",
+         "d.jsonl:1:8: there is more text behind the object" BEHIND},
         {"d.jsonl", "{\"a\":\n{\"a\":1}\n", "d.jsonl:1:6: the text ends where a value is due"},
         {"d.jsonl", "{\n\"a\":\n}\n", "d.jsonl:3:1: a value is missing here"},
-        {"d.jsonl", "{\n\"a\":1} x\n", "d.jsonl:2:7: there is more text behind the object"},
+        {"d.jsonl", "{\n\"a\":1} x\n", "d.jsonl:2:7: there is more text behind the object" BEHIND},
         {"d.jsonl", "{}\n{\"\xC3\xA9\":\"\xFF\"}",
          "d.jsonl:2:7: byte 0xff is not valid UTF-8; convert the file to UTF-8"},
         {"d.json", "[{\"a\":1},\n 2]", "d.json:2:2: each element has to be an object {...}"},

@@ -105,6 +105,10 @@ Test(exports, pandas_json)
         {"d.json", "{\"q\":[\"x\",\"y\"],\"a\":[1,2]}",
          "d.json:1:1: an object of lists that are equally long: are they columns? With "
          "pandas, " RECORDS "; " AS_ONE},
+        {"d.json", "{\"q\":[\"x\"],\"a\":[1]}",
+         "d.json:1:1: an object of lists that are equally long: are they columns? With "
+         "pandas, " RECORDS "; " AS_ONE},
+        {"d.jsonl", "{\"q\":[\"x\"],\"a\":[1]}", "{\"q\":[\"x\"],\"a\":[1]}\n"},
         {"d.json", "\"{\\\"q\\\":{\\\"0\\\":1}}\"",
          "d.json:1:1: JSON inside a JSON string: it was written twice (json.dumps of what "
          "to_json() "
