@@ -5,7 +5,7 @@ CC      ?= cc
 MPICC   ?= mpicc
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
-PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8
+PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
 VERSION := 0.1.0
 
 OPT      ?= -O2 -g
@@ -31,7 +31,7 @@ PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 # A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
-JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file)
+JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
@@ -112,6 +112,7 @@ install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
 	install -D -m 755 scripts/metric-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/metric-host
 	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
+	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
 
 $(B)/bare-loop: tests/bench/bare_loop.c

@@ -313,9 +313,11 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_FILE);
-    dm_report_predictions(&b, c->splits, c->n_splits);
+    dm_report_predictions(&b, &c->job->setup, c->splits, c->n_splits);
     dm_status st = write_winner(c, scores, err);
-    if (st == DM_OK)
+    if (st == DM_OK && b.full)
+        dm_say(stderr, "predictions.jsonl is left out: it would be over %zu bytes\n", DM_MAX_FILE);
+    else if (st == DM_OK)
         st = dm_out_write(c->job, "predictions.jsonl", dm_buf_view(&b), err);
     if (st == DM_OK && c->result.n_scored)
         st = write_trials(c, err);

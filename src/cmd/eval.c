@@ -2,8 +2,10 @@
 #include "base/clock.h"
 #include "cmd/asked.h"
 #include "cmd/commands.h"
+#include "cmd/out.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "json/json.h"
 #include "optimizer/optimizer.h"
 
 #include <stdio.h>
@@ -35,8 +37,35 @@ static const dm_dataset *choose(const dm_job *job, const dm_command_line *line, 
     return NULL;
 }
 
-static int report(dm_arena *a, dm_session *s, const dm_split_report *split, const dm_asked *asked)
+/* --out: what was answered, and the last line as a file that says whose it is. */
+static dm_status keep(dm_arena *a, const dm_job *job, const dm_split_report *split,
+                      const dm_value *last, dm_error *err)
 {
+    dm_value *d = dm_value_copy(a, last), *ours = dm_value_dict(a), *meta = dm_value_dict(a);
+    dm_buf b;
+    dm_value_set(a, ours, DM_STR("version"), dm_value_text(a, DM_VERSION));
+    dm_value_set(a, ours, DM_STR("model"), dm_value_text(a, job->model));
+    dm_value_set(a, ours, DM_STR("stand_in"), dm_value_bool(a, job->stand_in));
+    dm_value_set(a, meta, DM_STR("dspy_mpi"), ours);
+    dm_value_set(a, d, DM_STR("metadata"), meta);
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_report_predictions(&b, &job->setup, split, 1);
+    dm_status st =
+        b.full ? dm_fail(err, DM_E_OUTPUT, "predictions.jsonl would be over %zu bytes", DM_MAX_FILE)
+               : dm_out_write(job, "predictions.jsonl", dm_buf_view(&b), err);
+    dm_buf_reset(&b);
+    dm_json_write(&b, d, DM_JSON_PYTHON_INDENT);
+    dm_buf_char(&b, '\n');
+    if (st == DM_OK)
+        st = dm_out_write(job, "score.json", dm_buf_view(&b), err);
+    dm_buf_free(&b);
+    return st;
+}
+
+static int report(dm_arena *a, dm_session *s, const dm_split_report *split, const dm_asked *asked,
+                  bool kept)
+{
+    dm_error err = {DM_OK, ""};
     dm_pool_stats stats = dm_pool_stats_of(s->pool);
     dm_report r = {.splits = split,
                    .n_splits = 1,
@@ -58,10 +87,12 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split, cons
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
+    dm_status st = kept ? keep(a, s->job, split, last, &err) : DM_OK;
     dm_print_json(last);
+    if (st != DM_OK)
+        return dm_say_failure(&err);
     if (score.failed == split->set->n) { /* nothing was scored */
         const dm_result *first = &split->baseline[0];
-        dm_error err;
         bool ours = first->fault == DM_FAULT_METRIC || first->fault == DM_FAULT_PROGRAM;
         (void)dm_fail(&err, ours ? DM_E_DATA : DM_E_MODEL, "no answer could be used: %s",
                       first->error ? first->error : dm_fault_name(first->fault));
@@ -89,6 +120,9 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK && !metric)
         st = err.status;
     dm_metric_free(metric);
+    bool kept = dm_value_get(line->keys, "out") != NULL;
+    if (st == DM_OK && kept)
+        st = dm_out_open_eval(a, &job, &err);
     if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     if (st != DM_OK)
@@ -101,7 +135,7 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
         st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
-        code = report(a, &s, &split, job.ensemble ? &asked : NULL);
+        code = report(a, &s, &split, job.ensemble ? &asked : NULL, kept);
     } else if (st > 0) {
         dm_session_clear_line(&s);
         dm_print_json(dm_last_line(a, &s, st));

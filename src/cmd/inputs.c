@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,6 +62,34 @@ dm_status dm_program_job(dm_arena *a, const dm_command_line *line, bool model, d
     return dm_job_read(a, &own, wants, job, err);
 }
 
+/* A name that no step asks for would go nowhere. */
+static dm_status check_name(const dm_program *p, const char *flag, dm_str name, dm_error *err)
+{
+    const char **names = dm_alloc_n(p->n_inputs + 1, sizeof *names);
+    dm_arena *a = dm_arena_new(1024);
+    dm_buf all;
+    bool known = false;
+    dm_buf_init(&all, 4096);
+    for (size_t i = 0; i < p->n_inputs; i++) {
+        known |= dm_str_eq(p->inputs[i], name);
+        names[i] = dm_arena_string(a, p->inputs[i].p, p->inputs[i].n);
+        dm_buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    dm_status st = DM_OK;
+    const char *near =
+        known ? NULL : dm_nearest(dm_arena_string(a, name.p, name.n), names, p->n_inputs);
+    if (!known && near)
+        st = dm_fail(err, DM_E_USAGE, "%s: the program has no input \"%.*s\"; did you mean \"%s\"?",
+                     flag, DM_STR_ARG(name), near);
+    else if (!known)
+        st = dm_fail(err, DM_E_USAGE, "%s: the program has no input \"%.*s\"; it has %s", flag,
+                     DM_STR_ARG(name), all.len ? all.data : "none");
+    dm_buf_free(&all);
+    dm_arena_free(a);
+    free(names);
+    return st;
+}
+
 dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_program *p,
                          dm_value **out, bool *given, dm_error *err)
 {
@@ -74,6 +103,9 @@ dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_prog
         if (!v || v->kind != DM_DICT)
             return dm_fail(err, DM_E_USAGE, "--input-json: %s", v ? "an object {...}" : why.text);
         d = dm_value_copy(a, v);
+        for (size_t i = 0; i < d->n; i++)
+            if (check_name(p, "--input-json", d->members[i].key, err) != DM_OK)
+                return DM_E_USAGE;
     }
     for (size_t i = 0; list && i < list->n; i++) {
         dm_str s = list->items[i]->text;
@@ -84,6 +116,8 @@ dm_status dm_inputs_read(dm_arena *a, const dm_command_line *line, const dm_prog
                value = {equals + 1, s.n - (size_t)(equals + 1 - s.p)};
         if (dm_utf8_valid(s) < s.n)
             return dm_fail(err, DM_E_USAGE, "--input %.*s: not valid UTF-8", DM_STR_ARG(name));
+        if (check_name(p, "--input", name, err) != DM_OK)
+            return DM_E_USAGE;
         dm_value_set(a, d, name, dm_value_string(a, value));
     }
     bool told = *given || dm_value_get(line->flags, "messages"); /* else nothing is rendered */

@@ -1,6 +1,7 @@
 #include "cmd/job.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "cmd/columns.h"
 #include "cmd/job_models.h"
 #include "cmd/param_files.h"
 #include "cmd/paths.h"
@@ -82,8 +83,8 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
 
 /* ---- data ---- */
 
-static dm_status read_set(dm_arena *a, const dm_at *root, const char *key, const dm_dataset **out,
-                          dm_error *err)
+static dm_status read_set(dm_arena *a, const dm_at *root, const dm_job *job, const char *key,
+                          const dm_dataset **out, dm_error *err)
 {
     dm_at at = dm_at_key(root, key);
     const char *path = NULL;
@@ -91,7 +92,7 @@ static dm_status read_set(dm_arena *a, const dm_at *root, const char *key, const
     dm_status st = dm_path_read(a, &at, &path, err);
     if (st == DM_OK && path)
         st = dm_dataset_read(a, path, &set, err);
-    *out = set;
+    *out = st == DM_OK ? dm_columns_typed(a, job->program, set) : NULL;
     return st;
 }
 
@@ -181,11 +182,11 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
 
 static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
-    dm_status st = read_set(a, root, "trainset", &job->trainset, err);
+    dm_status st = read_set(a, root, job, "trainset", &job->trainset, err);
     if (st == DM_OK)
-        st = read_set(a, root, "valset", &job->valset, err);
+        st = read_set(a, root, job, "valset", &job->valset, err);
     if (st == DM_OK)
-        st = read_set(a, root, "testset", &job->testset, err);
+        st = read_set(a, root, job, "testset", &job->testset, err);
     if (st == DM_OK)
         st = split(a, root, job, err);
     if (st != DM_OK)

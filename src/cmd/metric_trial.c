@@ -48,7 +48,9 @@ static const dm_value *as_answer(dm_arena *a, const dm_type *t, const dm_value *
     bool text = t->kind == DM_T_STR || t->kind == DM_T_LITERAL;
     if (label->kind == DM_LIST && text) /* any one of them is right */
         label = label->n ? label->items[0] : label;
-    return dm_coerce(a, t, label, &out, NULL) == DM_OK ? out : NULL;
+    if (t->kind == DM_T_STR)
+        return dm_coerce(a, t, label, &out, NULL) == DM_OK ? out : NULL;
+    return dm_metric_label(a, t, label);
 }
 
 /* The labels of a row as the program's last step would answer; NULL: it has none, or one that fits
@@ -305,10 +307,9 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
 /* Several answers may be right: a list of labels stands for any one of them. */
 static bool fits(const dm_type *t, const dm_value *label)
 {
-    const dm_value *out;
     dm_arena *a = dm_arena_new(4096);
     bool list = label->kind == DM_LIST && (t->kind == DM_T_STR || t->kind == DM_T_LITERAL);
-    bool ok = list || dm_coerce(a, t, label, &out, NULL) == DM_OK;
+    bool ok = list || dm_metric_label(a, t, label);
     dm_arena_free(a);
     return ok;
 }

@@ -203,6 +203,24 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *lin
     return st == DM_OK ? dm_owned_check(a, job, begun, force, err) : st;
 }
 
+dm_status dm_out_open_eval(dm_arena *a, const dm_job *job, dm_error *err)
+{
+    static const char *const names[] = {"predictions.jsonl", "score.json"};
+    dm_status st = check_folder(job, job->force, err);
+    if (st == DM_OK && is_an_out(a, job))
+        st = dm_fail(err, DM_E_OUTPUT, "out: %s holds the results of a compile: give another --out",
+                     job->out);
+    if (st == DM_OK)
+        st = make_folders(job->out, err);
+    for (int i = 0; i < 2 && st == DM_OK; i++) {
+        const char *path = in_out(a, job, names[i]);
+        st = dm_owned_file(path, names[i], err);
+        if (st != DM_OK && job->force)
+            st = dm_owned_move_aside(path, err);
+    }
+    return st;
+}
+
 dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_error *err)
 {
     char path[PATH_MAX];

@@ -10,6 +10,9 @@
  * the files that are in the way. */
 dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
                       const dm_value **finished, dm_error *err) DM_MUST_USE;
+/* The same for what an eval keeps: predictions.jsonl and score.json, of an earlier one too. The OUT
+ * of a compile is refused. */
+dm_status dm_out_open_eval(dm_arena *a, const dm_job *job, dm_error *err) DM_MUST_USE;
 /* status.json, with host and number of this process and the time of writing; last: the last line,
  * or NULL while the run goes on. */
 dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,

@@ -128,8 +128,23 @@ static bool has_terminal(void)
     return isatty(2) || getenv("DM_TTY");
 }
 
+/* --verbose: who is asked, and where. */
+static void log_models(const dm_job *job)
+{
+    for (int i = 0; i < DM_ROLES; i++) {
+        const dm_lm_config *c = job->setup.model[i];
+        if (!c || dm_setup_model_of(&job->setup, i) != i)
+            continue;
+        if (dm_lm_in_process(c))
+            dm_log(DM_DEBUG, "model %s: a stand-in, not a language model", c->model);
+        for (size_t k = 0; !dm_lm_in_process(c) && k < c->n_base; k++)
+            dm_log(DM_DEBUG, "model %s at %s", c->model, c->api_base[k]);
+    }
+}
+
 dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
 {
+    log_models(job);
     *s = (dm_session){.job = job, .started = dm_now(), .terminal = has_terminal()};
     s->progress.started = s->line_at = s->renewed_at = s->started;
     bool capped = !isinf(job->cap.calls) || !isinf(job->cap.tokens) || !isinf(job->cap.cost);

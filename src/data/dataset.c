@@ -1,16 +1,20 @@
 #include "data/dataset.h"
 #include "base/utf8.h"
 #include "data/csv.h"
+#include "data/foreign.h"
+#include "data/packed.h"
+#include "data/shapes.h"
 #include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
 {
     const dm_value *id = dm_value_get(row, "id");
     if (!id || (id->kind != DM_STRING && id->kind != DM_INT))
-        return dm_arena_printf(a, "%zu", number);
+        return dm_arena_printf(a, "row %zu", number);
     return id->text.p;
 }
 
@@ -97,52 +101,112 @@ static dm_status check_utf8(const char *name, dm_str text, dm_error *err)
                    line, column, (unsigned char)text.p[bad]);
 }
 
-/* One line, read into `reading`; NULL in *row: it is empty. */
-static dm_status parse_line(dm_arena *reading, const char *name, dm_str line, uint32_t number,
-                            const dm_value **row, dm_error *err)
+/* A text that is read line by line. */
+typedef struct lines {
+    const char *name;
+    dm_str rest;     /* from the next line on */
+    uint32_t number; /* of the next line */
+    dm_arena *reading;
+    dm_error *err;
+} lines;
+
+static dm_str take_line(lines *l)
 {
+    const char *end = memchr(l->rest.p, '\n', l->rest.n);
+    dm_str line = {l->rest.p, end ? (size_t)(end - l->rest.p) : l->rest.n};
+    l->rest = (dm_str){l->rest.p + line.n + (end != NULL), l->rest.n - line.n - (end != NULL)};
+    l->number++;
+    return line;
+}
+
+/* An object that begins on a line and ends on a later one. `line` has shown not to be enough, and
+ * l->err says so; where the lines after it do not help, that stays the error, unless the line is no
+ * more than a bracket. */
+static const dm_value *read_over_lines(lines *l, dm_str line, dm_str *behind)
+{
+    uint32_t number = l->number - 1;
+    dm_str rest = {line.p, (size_t)(l->rest.p + l->rest.n - line.p)};
+    dm_error further = {DM_OK, ""};
+    const dm_value *v = dm_json_read_next(l->reading, &rest, &number, &further);
+    if (!v) {
+        if (dm_py_strip(line).n == 1 && l->err)
+            *l->err = further;
+        (void)dm_json_error_in(l->err, DM_E_DATA, l->name);
+        return NULL;
+    }
+    const char *end = memchr(rest.p, '\n', rest.n);
+    *behind = (dm_str){rest.p, end ? (size_t)(end - rest.p) : rest.n};
+    l->rest = (dm_str){rest.p + behind->n + (end != NULL), rest.n - behind->n - (end != NULL)};
+    l->number = number + 1;
+    return v;
+}
+
+/* The next object; NULL in *row: an empty line. */
+static dm_status parse_line(lines *l, const dm_value **row)
+{
+    dm_str line = take_line(l);
+    uint32_t number = l->number - 1, at = number;
     *row = NULL;
     if (line.n > DM_MAX_LINE)
-        return dm_fail(err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", name, number,
-                       DM_MAX_LINE >> 20);
+        return dm_fail(l->err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", l->name,
+                       number, DM_MAX_LINE >> 20);
     if (dm_py_strip(line).n == 0)
         return DM_OK;
     dm_str rest = line;
-    uint32_t at = number;
-    *row = dm_json_read_next(reading, &rest, &at, err);
+    *row = dm_json_read_next(l->reading, &rest, &at, l->err);
+    if (!*row && rest.n == 0)
+        *row = read_over_lines(l, line, &rest);
+    else if (!*row)
+        (void)dm_json_error_in(l->err, DM_E_DATA, l->name);
     if (!*row)
-        return dm_json_error_in(err, DM_E_DATA, name);
-    size_t column = dm_utf8_length((dm_str){line.p, line.n - rest.n}) + 1;
-    if (dm_py_strip(rest).n > 0)
-        return dm_fail(err, DM_E_DATA, "%s:%u:%zu: there is more text behind the object", name,
-                       number, column);
+        return DM_E_DATA;
+    if (dm_py_strip(rest).n > 0) {
+        const char *start = rest.p;
+        while (start > line.p && start[-1] != '\n')
+            start--;
+        return dm_fail(l->err, DM_E_DATA,
+                       "%s:%u:%zu: there is more text behind the object: one a "
+                       "line, with no comma after it",
+                       l->name, l->number - 1,
+                       dm_utf8_length((dm_str){start, (size_t)(rest.p - start)}) + 1);
+    }
     if ((*row)->kind != DM_DICT)
-        return dm_fail(err, DM_E_DATA, "%s:%u:1: each line has to be an object {...}", name,
+        return dm_fail(l->err, DM_E_DATA, "%s:%u:1: each line has to be an object {...}", l->name,
                        number);
     return DM_OK;
 }
 
-/* Each row is copied into `keep` at once: a large file is in memory once, not twice. */
-static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
-                             dm_value *rows, dm_error *err)
+static bool ends_in(const char *name, const char *ending);
+
+/* A file that holds one object alone may be a whole table. */
+static dm_status look_at_only_one(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
+                                  dm_value *rows, dm_error *err)
 {
-    dm_arena *reading = dm_arena_new(0);
+    const dm_value *v = rows->items[0];
+    bool lined = ends_in(name, ".jsonl") || ends_in(name, ".ndjson");
+    dm_str inner = dm_py_strip(text);
+    rows->n = 0;
+    return dm_rows_of_object(keep, name, v, lined && !memchr(inner.p, '\n', inner.n), a, rows, err);
+}
+
+/* Each row is copied into `keep` at once: a large file is in memory once, not twice. */
+static dm_status parse_objects(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
+                               dm_value *rows, dm_error *err)
+{
+    lines l = {name, text, 1, dm_arena_new(0), err};
     const dm_value *row, *last = NULL;
     kept k = {0};
     dm_status st = DM_OK;
-    for (uint32_t number = 1; text.n > 0 && st == DM_OK; number++) {
-        const char *end = memchr(text.p, '\n', text.n);
-        dm_str line = {text.p, end ? (size_t)(end - text.p) : text.n};
-        text = (dm_str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
-        st = parse_line(reading, name, line, number, &row, err);
+    while (l.rest.n > 0 && st == DM_OK) {
+        st = parse_line(&l, &row);
         if (st == DM_OK && row) {
             last = copy_row(keep, &k, row, last);
             dm_value_append(a, rows, last);
         }
-        dm_arena_reset(reading);
+        dm_arena_reset(l.reading);
     }
-    dm_arena_free(reading);
-    return st;
+    dm_arena_free(l.reading);
+    return st == DM_OK && rows->n == 1 ? look_at_only_one(keep, name, text, a, rows, err) : st;
 }
 
 static dm_status parse_array(dm_arena *a, const char *name, dm_str text, dm_value *rows,
@@ -151,23 +215,47 @@ static dm_status parse_array(dm_arena *a, const char *name, dm_str text, dm_valu
     dm_value *v = dm_json_read(a, text, err);
     if (!v)
         return dm_json_error_in(err, DM_E_DATA, name);
-    if (v->kind != DM_LIST)
-        return dm_fail(err, DM_E_DATA, "%s:%u:%u: a data set is an array of objects [{...}, ...]",
-                       name, v->line, v->column);
-    for (size_t i = 0; i < v->n; i++) {
-        const dm_value *row = v->items[i];
-        if (row->kind != DM_DICT)
-            return dm_fail(err, DM_E_DATA, "%s:%u:%u: each element has to be an object {...}", name,
-                           row->line, row->column);
-        dm_value_append(a, rows, row);
-    }
-    return DM_OK;
+    return dm_rows_of_value(a, name, v, rows, err);
 }
 
+/* Lines, or one array that somebody called so. */
+static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
+                             dm_value *rows, dm_error *err)
+{
+    dm_str s = dm_py_lstrip(text);
+    uint32_t line = 1;
+    if (s.n == 0 || s.p[0] != '[')
+        return parse_objects(keep, name, text, a, rows, err);
+    s = text;
+    dm_value *v = dm_json_read_next(a, &s, &line, err);
+    if (!v)
+        return dm_json_error_in(err, DM_E_DATA, name);
+    if (dm_py_strip(s).n > 0)
+        return dm_fail(err, DM_E_DATA,
+                       "%s:%u:%u: each line has to be an object {...}; a list has no names of "
+                       "columns",
+                       name, v->line, v->column);
+    dm_value *list = dm_value_list(a);
+    dm_status st = dm_rows_of_value(a, name, v, list, err);
+    kept k = {0};
+    for (size_t i = 0; st == DM_OK && i < list->n; i++)
+        dm_value_append(a, rows, copy_row(keep, &k, list->items[i], i ? rows->items[i - 1] : NULL));
+    return st;
+}
+
+/* Whatever packed it comes behind the ending that tells what it is. */
 static bool ends_in(const char *name, const char *ending)
 {
+    static const char *const packed[] = {".gz", ".zst"};
     size_t n = strlen(name), m = strlen(ending);
-    return n >= m && strcmp(name + n - m, ending) == 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t k = strlen(packed[i]);
+        if (n >= k && strcasecmp(name + n - k, packed[i]) == 0) {
+            n -= k;
+            break;
+        }
+    }
+    return n >= m && strncasecmp(name + n - m, ending, m) == 0;
 }
 
 static dm_format guess(const char *name, dm_str text)
@@ -184,14 +272,6 @@ static dm_format guess(const char *name, dm_str text)
     return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
 }
 
-/* Office programs write semicolons where the comma is the decimal sign. */
-static char csv_separator(dm_str text)
-{
-    const char *end = memchr(text.p, '\n', text.n);
-    size_t n = end ? (size_t)(end - text.p) : text.n;
-    return n && !memchr(text.p, ',', n) && memchr(text.p, ';', n) ? ';' : ',';
-}
-
 /* Into rows, which lives in a; what a row holds lives in keep for JSON Lines, else in a. */
 static dm_status parse_rows(dm_arena *a, dm_arena *keep, const char *name, dm_str text,
                             dm_format format, dm_value *rows, dm_error *err)
@@ -200,24 +280,50 @@ static dm_status parse_rows(dm_arena *a, dm_arena *keep, const char *name, dm_st
         return parse_lines(keep, name, text, a, rows, err);
     if (format == DM_JSON_ARRAY)
         return parse_array(a, name, text, rows, err);
-    return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : csv_separator(text), rows, err);
+    return dm_csv_parse(a, name, text, format == DM_TSV ? '\t' : ',', rows, err);
+}
+
+/* Spreadsheets save "Unicode text" as UTF-16, and Macs of old ended lines with CR alone. */
+static dm_status to_plain_text(dm_arena *a, const char *name, dm_str *text, dm_error *err)
+{
+    const char *p = text->p;
+    bool marked = text->n > 1 && (memcmp(p, "\xFF\xFE", 2) == 0 || memcmp(p, "\xFE\xFF", 2) == 0);
+    bool wide = marked || (text->n > 3 && ((!p[0] && !p[2]) || (!p[1] && !p[3])));
+    if (wide && dm_json_decode(a, *text, text, err) != DM_OK)
+        return dm_fail(err, DM_E_DATA,
+                       "%s: this is UTF-16 that is cut short or damaged, or no text", name);
+    if (dm_str_starts(*text, "\xEF\xBB\xBF"))
+        *text = (dm_str){text->p + 3, text->n - 3};
+    dm_status st = check_utf8(name, *text, err);
+    if (st != DM_OK || !memchr(text->p, '\r', text->n) || memchr(text->p, '\n', text->n))
+        return st;
+    char *copy = dm_arena_string(a, text->p, text->n);
+    for (size_t i = 0; i < text->n; i++)
+        copy[i] = copy[i] == '\r' ? '\n' : copy[i];
+    text->p = copy;
+    return DM_OK;
 }
 
 dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format format,
                            dm_dataset **out, dm_error *err)
 {
-    dm_status st = check_utf8(name, text, err);
-    if (st != DM_OK)
-        return st;
-    if (format == DM_FORMAT_GUESS)
-        format = guess(name, text);
+    if (!text.p)
+        text = DM_STR("");
+    dm_status st = dm_foreign_check(name, text, err);
     dm_arena *reading = dm_arena_new(0);
     dm_value *rows = dm_value_list(reading);
-    st = parse_rows(reading, a, name, text, format, rows, err);
+    if (st == DM_OK)
+        st = to_plain_text(reading, name, &text, err);
+    if (st == DM_OK && format == DM_FORMAT_GUESS)
+        format = guess(name, text);
+    if (st == DM_OK)
+        st = parse_rows(reading, a, name, text, format, rows, err);
     if (st == DM_OK && rows->n == 0)
         st = dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
-    if (st == DM_OK)
+    if (st == DM_OK) {
         *out = make_set(a, dm_arena_printf(a, "%s", name), rows, format == DM_JSON_LINES);
+        (*out)->cells = format == DM_CSV || format == DM_TSV;
+    }
     dm_arena_free(reading);
     return st;
 }
@@ -225,10 +331,17 @@ dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format
 dm_status dm_dataset_read(dm_arena *a, const char *path, dm_dataset **out, dm_error *err)
 {
     dm_str text;
+    dm_buf unpacked;
     dm_arena *file = dm_arena_new(0); /* rows are copies: the text goes when they are made */
+    dm_buf_init(&unpacked, DM_MAX_DATA);
     dm_status st = dm_read_file(file, path, DM_MAX_DATA, &text, err);
+    if (st == DM_OK && dm_is_packed(text)) {
+        st = dm_unpack(&unpacked, path, text, err);
+        text = dm_buf_view(&unpacked);
+    }
     if (st == DM_OK)
         st = dm_dataset_parse(a, path, text, DM_FORMAT_GUESS, out, err);
+    dm_buf_free(&unpacked);
     dm_arena_free(file);
     return st;
 }
@@ -267,6 +380,7 @@ dm_dataset *dm_dataset_pick(dm_arena *a, const dm_dataset *d, const size_t *inde
     dm_sha256 h;
     dm_sha256_init(&h);
     s->path = d->path;
+    s->cells = d->cells;
     s->n = n;
     s->examples = dm_arena_alloc_n(a, n, sizeof *s->examples);
     for (size_t i = 0; i < n; i++) {

@@ -10,24 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-dm_str dm_metric_text(dm_arena *a, const dm_value *v)
-{
-    dm_buf b;
-    if (v->kind == DM_STRING)
-        return v->text;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_py_str(&b, v);
-    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
-    dm_buf_free(&b);
-    return s;
-}
-
-/* "Paris " and "paris" are the same: str(), trimmed, in lower case. */
-static dm_str plain(dm_arena *a, const dm_value *v)
-{
-    return dm_py_lower(a, dm_py_strip(dm_metric_text(a, v)));
-}
-
 size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out)
 {
     size_t n = v->kind == DM_LIST ? v->n : 1;
@@ -95,8 +77,8 @@ const dm_metric_class dm_metric_answer_exact_match = {
 static dm_status exact_match(const dm_metric *m, dm_arena *a, const dm_value *label,
                              const dm_value *given, double *score, dm_error *err)
 {
-    (void)m, (void)err;
-    *score = dm_str_eq(plain(a, label), plain(a, given));
+    (void)err;
+    *score = dm_metric_alike(a, m->type, label, given);
     return DM_OK;
 }
 
@@ -109,7 +91,8 @@ double dm_metric_best(dm_arena *a, const dm_value *label, const dm_value *given,
 {
     dm_str *labels, own = dm_metric_text(a, given);
     size_t n = dm_metric_texts(a, label, &labels);
-    double best = 0;
+    bool whole = label->kind == DM_LIST && given->kind == DM_LIST; /* it may be one value too */
+    double best = whole ? score(a, own, dm_metric_text(a, label)) : 0;
     for (size_t i = 0; i < n; i++)
         best = fmax(best, score(a, own, labels[i]));
     return best;
@@ -152,17 +135,18 @@ static dm_status passage_match(const dm_metric *m, dm_arena *a, const dm_value *
 const dm_metric_class dm_metric_answer_passage_match = {.name = "answer_passage_match",
                                                         .field = "answer",
                                                         .output = "context",
+                                                        .as_given = true,
                                                         .score = passage_match};
 
 /* ---- any_of, contains ---- */
 
-static bool one_of(dm_arena *a, const dm_value *label, const dm_value *given)
+/* Of an output that is a list itself, the label may be one as well, or a list of such. */
+static bool one_of(const dm_metric *m, dm_arena *a, const dm_value *label, const dm_value *given)
 {
-    dm_str own = plain(a, given);
-    if (label->kind != DM_LIST)
-        return dm_str_eq(plain(a, label), own);
+    if (label->kind != DM_LIST || (given->kind == DM_LIST && dm_metric_same(m->type, label, given)))
+        return dm_metric_alike(a, m->type, label, given);
     for (size_t i = 0; i < label->n; i++)
-        if (dm_str_eq(plain(a, label->items[i]), own))
+        if (dm_metric_alike(a, m->type, label->items[i], given))
             return true;
     return false;
 }
@@ -170,15 +154,15 @@ static bool one_of(dm_arena *a, const dm_value *label, const dm_value *given)
 static dm_status any_of(const dm_metric *m, dm_arena *a, const dm_value *label,
                         const dm_value *given, double *score, dm_error *err)
 {
-    (void)m, (void)err;
-    *score = one_of(a, label, given);
+    (void)err;
+    *score = one_of(m, a, label, given);
     return DM_OK;
 }
 
 static dm_status contains(const dm_metric *m, dm_arena *a, const dm_value *label,
                           const dm_value *given, double *score, dm_error *err)
 {
-    dm_str own = plain(a, given), wanted = plain(a, label);
+    dm_str own = dm_metric_plain(a, given), wanted = dm_metric_plain(a, label);
     (void)m, (void)err;
     *score = wanted.n == 0 || (own.n && memmem(own.p, own.n, wanted.p, wanted.n));
     return DM_OK;
@@ -315,6 +299,7 @@ static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
 const dm_metric_class dm_metric_regex = {
     .name = "regex",
     .options = (const char *const[]){"pattern", NULL},
+    .as_given = true,
     .read = regex_read,
     .score = regex,
     .close = regex_close,
@@ -339,7 +324,7 @@ static dm_status json_fields(const dm_metric *m, dm_arena *a, const dm_value *la
     for (size_t i = 0; have && i < want->n; i++) {
         const dm_value *x = want->members[i].value,
                        *y = dm_value_get_str(have, want->members[i].key);
-        same += y && (dm_value_equal(x, y) || dm_str_eq(plain(a, x), plain(a, y)));
+        same += y && dm_metric_alike(a, NULL, x, y);
     }
     if (want->n == 0)
         *score = have && have->n == 0; /* nothing is to be found, and nothing is said */

@@ -11,6 +11,8 @@ typedef struct dm_metric_class {
     const char *field;          /* label that is compared when none is given; NULL: the only one */
     const char *output;         /* what it is compared with; NULL: the output of the same name */
     const char *const *options; /* keys beside name and field, up to a NULL; NULL: none */
+    bool as_given; /* the label is no value of the output's type: a pattern, an answer to look for;
+                      else score is given it as dm_metric_typed makes it */
     /* Reads the options (at is the metric's object) into m->own; NULL: there are none. */
     dm_status (*read)(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err);
     /* Whether it suits the output, known to exist; NULL: it suits any. */
@@ -46,6 +48,7 @@ struct dm_metric {
     const char *name;
     const dm_metric_class *class; /* of a built-in one, else NULL */
     dm_str field, output;         /* names of label and output */
+    const dm_type *type;          /* of the output */
     void *own;                    /* options of the class */
     dm_arena *scratch;            /* of one score */
 };
@@ -56,6 +59,15 @@ size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out);
 /* The best score of what is given against any of the label's texts. */
 double dm_metric_best(dm_arena *a, const dm_value *label, const dm_value *given,
                       double (*score)(dm_arena *a, dm_str given, dm_str label));
+
+/* label.c: the label as dm_metric_label gives it; where it does not fit, of a list each item that
+ * does, else the label itself. t NULL: the label itself. */
+const dm_value *dm_metric_typed(dm_arena *a, const dm_type *t, const dm_value *label);
+/* Python's ==, the members of sets in any order. t: the type of both, NULL: none is known. */
+bool dm_metric_same(const dm_type *t, const dm_value *x, const dm_value *y);
+dm_str dm_metric_plain(dm_arena *a, const dm_value *v); /* str(), trimmed, in lower case */
+/* The same value, or the same plain text, or a number and a text that reads as it. */
+bool dm_metric_alike(dm_arena *a, const dm_type *t, const dm_value *x, const dm_value *y);
 
 /* guard.c: argv[0] under which this program guards a metric's child, and the descriptor that it
  * reads to know that the rank lives. */

@@ -108,10 +108,10 @@ static dm_status read_options(dm_arena *a, const dm_at *at, dm_metric *m, dm_err
     return st;
 }
 
-static dm_status check_output(const dm_at *at, const dm_metric *m, const dm_program *p,
-                              dm_error *err)
+static dm_status check_output(const dm_at *at, dm_metric *m, const dm_program *p, dm_error *err)
 {
     const dm_field *f = output_field(p, m->output);
+    m->type = f ? f->type : NULL;
     if (!f && m->class->output)
         return dm_at_fail(at, err, "%s needs an output \"%s\"", m->name, m->class->output);
     if (!f)
@@ -160,6 +160,8 @@ static dm_status score(dm_metric *m, const dm_value *example, const dm_value *pr
     if (!m->scratch)
         m->scratch = dm_arena_new(8192);
     dm_arena_reset(m->scratch);
+    if (!m->class->as_given)
+        label = dm_metric_typed(m->scratch, m->type, label);
     return m->class->score(m, m->scratch, label, given, out, err);
 }
 

@@ -4,7 +4,8 @@
  *     name                  option     score
  *     answer_exact_match    frac       equal to the label, or to one of its list, as DSPy
  *                                      normalises; with a frac below 1: F1 of at least frac
- *     exact_match                      str() of both is equal, trimmed and in lower case
+ *     exact_match                      the same value of the output's type, or str() of both is
+ *                                      equal, trimmed and in lower case
  *     f1                               shared words, normalised; the best of a list of labels
  *     hotpot_f1                        the same, but yes, no, noanswer have to be equal
  *     rouge_l                          F of the longest common subsequence of tokens, as in the
@@ -86,6 +87,12 @@ void dm_metric_poll(dm_metric *m);
 /* Why nothing is to be hoped for: its program was silent too often, which a job does not survive
  * (DM_E_DATA). NULL: nothing of that kind is known. */
 const char *dm_metric_trouble(const dm_metric *m);
+
+/* A label as the value that an answer like it would be, by the adapter's rules (contract 3.3): 1
+ * for a float is 1.0, "yes" for a bool True, '["a"]' for a list[str] a list, 1 for a Literal['1',
+ * '2'] its '1', an empty text None where the type allows it. For str it is the label, whatever that
+ * is. NULL: no answer can be like that. Built-in metrics compare with labels so made. */
+const dm_value *dm_metric_label(dm_arena *a, const dm_type *t, const dm_value *label);
 
 /* DSPy's text normalisation and scores, for tests and other metrics (contract 7.1, 7.2). */
 dm_str dm_normalize_text(dm_arena *a, dm_str s);

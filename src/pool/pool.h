@@ -21,6 +21,7 @@ typedef struct dm_result {
     double score;         /* 0 to 1 as the metric says, failure_score, or NAN: it has none */
     dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
     const dm_step *steps; /* [n_steps], when work.trace; with a fault those up to it */
+    dm_str before;        /* JSON text of a dict, runner.h; .p NULL: there is none */
     const char *error;    /* NULL, or what went wrong */
     const char *feedback; /* the metric's, when work.trace; NULL: none */
     int64_t cut, reasoning; /* tokens, with starved */

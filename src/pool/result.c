@@ -134,7 +134,11 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
-    dm_write_array(w, r->n_steps);
+    dm_write_array(w, r->before ? 1 : r->n_steps);
+    if (r->before) { /* one item, where a step has three */
+        dm_write_array(w, 1);
+        write_value(w, r->before);
+    }
     for (size_t i = 0; i < r->n_steps; i++) {
         const dm_step *s = &r->steps[i];
         dm_write_array(w, s->outputs ? 3 : 4);
@@ -175,9 +179,14 @@ static dm_str text_in(dm_arena *a, dm_str s)
 
 static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
 {
-    dm_reader list = dm_read_array(in);
+    dm_reader list = dm_read_array(in), first = list;
+    if (list.n == 1 && (first = dm_read_array(&list), first.n) == 1) {
+        out->before = dm_read_str(&first);
+        return;
+    }
     if (!a || list.n == 0)
         return;
+    list.at = 0;
     dm_step *steps = dm_arena_alloc_n(a, list.n, sizeof *steps);
     for (size_t i = 0; i < list.n; i++) {
         dm_reader s = dm_read_array(&list);

@@ -93,15 +93,77 @@ void dm_report_table(dm_buf *b, const dm_report *r)
 
 /* ---- evidence ---- */
 
-static void put_prediction(dm_buf *b, const char *split, const char *program, const dm_example *e,
-                           const dm_result *r, const dm_result *other)
+static bool is_input(const dm_setup *s, dm_str name)
 {
-    dm_buf_printf(b, DM_PREDICTIONS_START "%s\", \"program\": \"%s\", \"id\": ", split, program);
-    dm_json_write_string(b, dm_str_of(e->id));
+    for (size_t i = 0; i < s->n_inputs; i++)
+        if (dm_str_eq(s->inputs[i], name))
+            return true;
+    return false;
+}
+
+/* The row's columns that are inputs, or those that are not. */
+static void put_columns(dm_buf *b, const dm_setup *s, const dm_value *row, bool inputs)
+{
+    bool first = true;
+    dm_buf_char(b, '{');
+    for (size_t i = 0; row && i < row->n; i++) {
+        dm_str name = row->members[i].key;
+        if (is_input(s, name) != inputs || (!inputs && dm_str_is(name, "id")))
+            continue;
+        dm_buf_text(b, first ? "" : ", ");
+        dm_json_write_string(b, name);
+        dm_buf_text(b, ": ");
+        dm_json_write(b, row->members[i].value, DM_JSON_PYTHON);
+        first = false;
+    }
+    dm_buf_char(b, '}');
+}
+
+/* The data's own as it is there. */
+static void put_id(dm_buf *b, const dm_example *e)
+{
+    const dm_value *own = e->row ? dm_value_get(e->row, "id") : NULL;
+    if (own && own->kind == DM_INT)
+        dm_json_write(b, own, DM_JSON_PYTHON);
+    else
+        dm_json_write_string(b, dm_str_of(e->id));
+}
+
+/* {"query": {...}, "answer": {...}}: those before the last, which end in }, and the last. */
+static void put_steps(dm_buf *b, const dm_setup *s, const dm_result *r)
+{
+    const dm_program *p = s->program;
+    if (!p || p->n < 2 || !r->before.p || r->before.n < 2)
+        return;
+    dm_buf_text(b, ", \"steps\": ");
+    dm_buf_add(b, r->before.p, r->before.n - 1);
+    if (r->outputs.p) {
+        dm_buf_text(b, ", ");
+        dm_json_write_string(b, p->predictors[p->n - 1].step);
+        dm_buf_text(b, ": ");
+        dm_buf_str(b, r->outputs);
+    }
+    dm_buf_char(b, '}');
+}
+
+static void put_prediction(dm_buf *b, const dm_setup *setup, const dm_split_report *split,
+                           bool compiled, size_t i)
+{
+    const dm_example *e = &split->set->examples[i];
+    const dm_result *all = compiled ? split->compiled : split->baseline,
+                    *others = compiled ? split->baseline : split->compiled, *r = &all[i];
+    dm_buf_printf(b, DM_PREDICTIONS_START "%s\", \"program\": \"%s\", \"id\": ", split->name,
+                  compiled ? "compiled" : "start");
+    put_id(b, e);
+    dm_buf_text(b, ", \"inputs\": ");
+    put_columns(b, setup, e->row, true);
+    dm_buf_text(b, ", \"label\": ");
+    put_columns(b, setup, e->row, false);
     dm_buf_text(b, ", \"outputs\": ");
     dm_buf_str(b, r->outputs.p ? r->outputs : DM_STR("null"));
+    put_steps(b, setup, r);
     dm_buf_text(b, ", \"score\": ");
-    if (dm_counts_against(r, other))
+    if (dm_counts_against(r, others ? &others[i] : NULL))
         dm_py_float(b, r->score);
     else
         dm_buf_text(b, "null");
@@ -117,18 +179,17 @@ static void put_prediction(dm_buf *b, const char *split, const char *program, co
     dm_buf_text(b, "}\n");
 }
 
-void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n)
+void dm_report_predictions(dm_buf *b, const dm_setup *setup, const dm_split_report *splits,
+                           size_t n)
 {
     dm_buf line;
     dm_buf_init(&line, b->max);
     for (size_t i = 0; i < n; i++)
         for (int which = 0; which < 2; which++) {
-            const dm_result *r = which ? splits[i].compiled : splits[i].baseline,
-                            *other = which ? splits[i].baseline : splits[i].compiled;
+            const dm_result *r = which ? splits[i].compiled : splits[i].baseline;
             for (size_t k = 0; r && k < splits[i].set->n; k++) {
                 dm_buf_reset(&line);
-                put_prediction(&line, splits[i].name, which ? "compiled" : "start",
-                               &splits[i].set->examples[k], &r[k], other ? &other[k] : NULL);
+                put_prediction(&line, setup, &splits[i], which, k);
                 dm_show(b, dm_buf_view(&line), DM_SHOW_JSON);
                 b->full |= line.full;
             }

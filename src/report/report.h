@@ -24,8 +24,11 @@ typedef struct dm_report {
 
 #define DM_PREDICTIONS_START "{\"split\": \"" /* what each line begins with */
 void dm_report_table(dm_buf *b, const dm_report *r);
-/* predictions.jsonl: a line for each split, program and example; as JSON is shown. */
-void dm_report_predictions(dm_buf *b, const dm_split_report *splits, size_t n);
+/* predictions.jsonl: a line for each split, program and example, as JSON is shown: id (the data's
+ * own, or "row N"), inputs, label (all other columns), outputs, what each step put out where there
+ * are several, score, error. setup says which columns are inputs, and the steps. */
+void dm_report_predictions(dm_buf *b, const dm_setup *setup, const dm_split_report *splits,
+                           size_t n);
 
 /* One line of progress: "search 120/300  71.3 %  42.0 calls/s  1.2 M tokens  0 errors  2 min 3 s
  * left". */

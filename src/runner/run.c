@@ -44,8 +44,22 @@ struct dm_run {
 
 static void ask(dm_run *run);
 
+/* For people who look at a result; the metric is given steps only where they are its trace. */
+static const dm_value *steps_before(const dm_run *run)
+{
+    const dm_run_spec *spec = &run->prepared->spec;
+    if (spec->work.trace || run->predictor == 0)
+        return NULL;
+    dm_value *d = dm_value_dict(run->arena);
+    for (size_t i = 0; i < run->predictor; i++)
+        dm_value_set(run->arena, d, spec->work.candidate->program->predictors[i].step,
+                     run->steps[i].outputs);
+    return d;
+}
+
 static void finish(dm_run *run)
 {
+    run->result.before = steps_before(run);
     run->done(run->user, &run->result);
     dm_arena_free(run->arena);
 }

@@ -47,6 +47,9 @@ typedef struct dm_run_result { /* valid during the callback */
     const dm_step *steps;
     size_t n_steps;
     const char *feedback; /* the metric's, when spec.trace; NULL: none */
+    /* Outputs of the steps that ended before the last, or before the one that failed, by the
+     * steps' names; NULL: there are none, or they are in steps. */
+    const dm_value *before;
     /* The requests that it used, by dm_lm_key; with a fault of a call the last one is that call's.
      */
     const dm_hash *keys; /* [n_keys] */

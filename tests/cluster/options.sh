@@ -203,6 +203,7 @@ row() {
 	job) exits 65 '--job' show theirs.json && exits 0 '' show theirs.json --job=job.json ;;
 	input) changes says show first/program.json --messages --input=question=a -- --input=question=b ;;
 	input-json) changes says show first/program.json --messages -- '--input-json={"question": "b"}' ;;
+	with-inputs) see with run first/program.json --job=job.json --inputs-file val.jsonl --with-inputs && grep -q '^{"question": ".*, "answer": ' with.out ;;
 	inputs-file) see with run first/program.json --job=job.json --inputs-file val.jsonl && [ "$(wc -l <with.out)" = 12 ] ;;
 	live) changes asks check job.json -- --live ;;
 	messages) changes says show first/program.json --input=question=a -- --messages ;;

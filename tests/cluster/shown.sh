@@ -81,7 +81,7 @@ evil = evil.replace("\r", "\n").replace("\u2028", "\n") # splitlines, as in DSPy
 assert json.load(open("out")) == {"answer": evil}, open("out").read()' "$J"
 shown "run, refused in the server's words" 65 "$PROGRAM" run "$P" --job "$J1" --input "question=refused $E"
 shown "run, an answer that does not parse" 65 "$PROGRAM" run "$P" --job "$J1" --input "question=gibberish"
-shown "run without an input" 0 "$PROGRAM" run "$P" --job "$J1" --input "$E=1"
+shown "run with an input that is none" 64 "$PROGRAM" run "$P" --job "$J1" --input "$E=1"
 plain "eval --program" "$PROGRAM" eval "$J1" --program "$P"
 shown "eval of a program that is not there" 65 "$PROGRAM" eval "$J1" --program "no$B"
 shown "stop" 0 "$PROGRAM" stop "$(dirname "$P")"

@@ -19,7 +19,7 @@ job() { # job URLS MORE: labelled demos for a program of one step
 EOF
 }
 rows() { grep -c "$1" "$DIR/o/predictions.jsonl"; }
-line_of() { grep '"id": "18"' "$DIR/$1/predictions.jsonl" | head -1; }
+line_of() { grep '"id": "row 18"' "$DIR/$1/predictions.jsonl" | head -1; }
 counted() { echo "$(json valset.baseline.n "$1") $(json valset.baseline.failed "$1")"; }
 
 # The same with every kind of reply, start and one program: exit 0, one failure each, six requests each.

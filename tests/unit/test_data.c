@@ -65,7 +65,7 @@ Test(data, formats)
                   "{\"q\":\"two\\nlines, \\\"quoted\\\"\"}\n"},
                  {"d.csv", "q\nx\n\n\r\n\"\"\n\n",
                   "{\"q\":\"x\"}\n{\"q\":\"\"}\n"}, /* empty is not blank */
-                 {"d.csv", "a,b\n,\n x ,5\" tall\n",
+                 {"d.csv", "a,b\n\"\",\n x ,5\" tall\n",
                   "{\"a\":\"\",\"b\":\"\"}\n{\"a\":\" x \",\"b\":\"5\\\" tall\"}\n"},
                  {"d.csv", "a,b\n1,x\ry\n", "{\"a\":\"1\",\"b\":\"x\\ry\"}\n"},
                  {"d.csv", "a;b\r\n\"x; y\";1,5\r\n", "{\"a\":\"x; y\",\"b\":\"1,5\"}\n"},
@@ -74,6 +74,11 @@ Test(data, formats)
         cr_expect_str_eq(rows_of(parse(table[i].name, table[i].text)), table[i].want, "row %zu: %s",
                          i, rows_of(parse(table[i].name, table[i].text)));
 }
+
+#define BEHIND ": one a line, with no comma after it"
+#define QUOTE                                                                                      \
+    ": a cell with a \",\" or a line end in it is put in quotes, and one that is empty keeps its " \
+    "place"
 
 Test(data, each_fault_has_its_own_sentence)
 {
@@ -86,19 +91,34 @@ Test(data, each_fault_has_its_own_sentence)
         {"d.csv", "a,b\n", "d.csv: there is no example in it"},
         {"d.jsonl", "{\"a\":1}\n[1]\n", "d.jsonl:2:1: each line has to be an object {...}"},
         {"d.jsonl", "{\"a\":1}\n{\"a\":}\n", "d.jsonl:2:6: a value is missing here"},
-        {"d.jsonl", "{\"\xC3\xA9\":1} x\n", "d.jsonl:1:8: there is more text behind the object"},
-        {"d.jsonl", "{\"a\":\n1}\n", "d.jsonl:1:6: the text ends where a value is due"},
+        {"d.jsonl", "{\"\xC3\xA9\":1} x\n",
+         "d.jsonl:1:8: there is more text behind the object" BEHIND},
+        {"d.jsonl", "{\"a\":\n{\"a\":1}\n", "d.jsonl:1:6: the text ends where a value is due"},
+        {"d.jsonl", "{\n\"a\":\n}\n", "d.jsonl:3:1: a value is missing here"},
+        {"d.jsonl", "{\n\"a\":1} x\n", "d.jsonl:2:7: there is more text behind the object" BEHIND},
         {"d.jsonl", "{}\n{\"\xC3\xA9\":\"\xFF\"}",
          "d.jsonl:2:7: byte 0xff is not valid UTF-8; convert the file to UTF-8"},
         {"d.json", "[{\"a\":1},\n 2]", "d.json:2:2: each element has to be an object {...}"},
         {"d.json", "3", "d.json:1:1: a data set is an array of objects [{...}, ...]"},
         {"d.json", "[{\"a\":1},]", "d.json:1:10: a value is missing here"},
-        {"d.csv", "a,b,a\n1,2,3\n", "d.csv:1: two columns are called \"a\""},
-        {"d.csv", "a,\n1,2\n", "d.csv:1: column 2 has no name in the header row"},
-        {"d.csv", "a,b\n1,\"2\n3\"\n4\n", "d.csv:4: 1 cells, the header row has 2 columns"},
-        {"d.csv", "a,b\n1,2,3\n", "d.csv:2: 3 cells, the header row has 2 columns"},
+        {"d.csv", "a,b,a\n1,2,3\n", "d.csv:1: two columns are called \"a\": rename one"},
+        {"d.csv", "a,\n1,2\n",
+         "d.csv:1: column 2 has no name in the header row, and \"2\" in line 2: name it, or leave "
+         "it "
+         "out"},
+        {"d.csv", ",a\n0,x\nmiddle,y\n",
+         "d.csv:1: column 1 has no name in the header row, and \"middle\" in line 3: name it, or "
+         "leave it out"},
+        {"d.csv", "a,b\n1,\"2\n3\"\n4\n", "d.csv:4: 1 cells, the header row has 2 columns" QUOTE},
+        {"d.csv", "a,b\n1,2,3\n", "d.csv:2: 3 cells, the header row has 2 columns" QUOTE},
+        {"d.csv", "\n\nsep=;\na;b\n1;2\n3\n",
+         "d.csv:6: 1 cells, the header row has 2 columns: a cell with a \";\" or a line end in it "
+         "is "
+         "put in quotes, and one that is empty keeps its place"},
         {"d.csv", "a\n\"x\n\ny", "d.csv:2: a cell in quotes that begins here does not end"},
-        {"d.csv", "a,b\n\xC3\xA9,\"x\"y\n", "d.csv:2:6: text behind the closing quote of a cell"}};
+        {"d.csv", "a,b\n\xC3\xA9,\"x\"y\n",
+         "d.csv:2:6: text behind the closing quote of a cell: a quote "
+         "inside of one is written twice"}};
     for (size_t i = 0; i < COUNT(table); i++) {
         dm_error err = {DM_OK, ""};
         dm_dataset *d = NULL;
@@ -149,7 +169,7 @@ Test(data, ids_and_fingerprints)
     dm_dataset *d =
         parse("d.jsonl", "{\"id\": \"x7\", \"a\": 1}\n{\"id\": 12, \"a\": 1}\n{\"a\": 1}\n"
                          "{\"id\": null, \"a\": 1}\n");
-    static const char *const ids[] = {"x7", "12", "3", "4"};
+    static const char *const ids[] = {"x7", "12", "row 3", "row 4"};
     for (size_t i = 0; i < COUNT(ids); i++)
         cr_expect_str_eq(d->examples[i].id, ids[i]);
     dm_dataset *other = parse("e.json", "[{\"a\":1,\"id\":\"x7\"},{\"a\":1,\"id\":12},{\"a\":1},"
@@ -160,7 +180,7 @@ Test(data, ids_and_fingerprints)
     cr_expect_not(dm_hash_eq(&d->fingerprint, &less->fingerprint));
     turned = dm_dataset_pick(arena, d, (size_t[]){3, 2, 1, 0}, 4);
     cr_expect_not(dm_hash_eq(&d->fingerprint, &turned->fingerprint));
-    cr_expect_str_eq(turned->examples[0].id, "4", "an id stays with its example");
+    cr_expect_str_eq(turned->examples[0].id, "row 4", "an id stays with its example");
     cr_expect(less->n == 3 &&
               dm_hash_eq(&less->examples[1].fingerprint, &d->examples[1].fingerprint));
 }

@@ -2,6 +2,8 @@
  * misbehave.
  */
 #include "base/clock.h"
+#include "base/log.h"
+#include "cmd/columns.h"
 #include "metrics.h"
 
 #include <criterion/criterion.h>
@@ -83,6 +85,73 @@ static const struct row {
     {"\"json_fields\"", "q -> a", "{\"a\":\"{\\\"x\\\": 1}\"}", "{\"a\":\"no idea\"}", 0, NULL},
     {"\"any_of\"", "q -> a", "{\"a\":[\"x\",\"Y\"]}", "{\"a\":\"y \"}", 1, NULL},
     {"\"any_of\"", "q -> a", "{\"a\":[\"x\",\"Y\"]}", "{\"a\":\"z\"}", 0, NULL},
+#define SAME(spec, type, label, output)                                                            \
+    {                                                                                              \
+        "\"" spec "\"", "q -> a: " type, "{\"a\":" label "}", "{\"a\":" output "}", 1, NULL        \
+    }
+#define OTHER(spec, type, label, output)                                                           \
+    {                                                                                              \
+        "\"" spec "\"", "q -> a: " type, "{\"a\":" label "}", "{\"a\":" output "}", 0, NULL        \
+    }
+    /* Labels of another type than the output, as JSON, CSV and pandas have them. */
+    SAME("exact_match", "float", "1", "1.0"),
+    SAME("exact_match", "float", "\"1\"", "1.0"),
+    SAME("exact_match", "float", "\" 1e2 \"", "100.0"),
+    OTHER("exact_match", "float", "1", "1.5"),
+    SAME("exact_match", "int", "1.0", "1"),
+    SAME("exact_match", "int", "\"1.0\"", "1"),
+    SAME("exact_match", "int", "true", "1"),
+    OTHER("exact_match", "int", "1.5", "1"),
+    SAME("exact_match", "bool", "1", "true"),
+    SAME("exact_match", "bool", "0.0", "false"),
+    SAME("exact_match", "bool", "\"yes\"", "true"),
+    SAME("exact_match", "bool", "\"FALSE\"", "false"),
+    OTHER("exact_match", "bool", "0", "true"),
+    OTHER("exact_match", "bool", "\"no\"", "true"),
+    SAME("exact_match", "list[str]", "\"[\\\"a\\\",\\\"b\\\"]\"", "[\"a\",\"b\"]"),
+    SAME("exact_match", "list[str]", "\"['a', 'b']\"", "[\"a\",\"b\"]"),
+    SAME("exact_match", "list[str]", "[\"A\"]", "[\"a\"]"),
+    SAME("exact_match", "list[float]", "[1, 2]", "[1.0, 2.0]"),
+    OTHER("exact_match", "list[str]", "[\"b\",\"a\"]", "[\"a\",\"b\"]"),
+    SAME("exact_match", "set[int]", "[2, 1, 2]", "[1, 2]"),
+    SAME("exact_match", "set[str]", "\"['b', 'a']\"", "[\"a\",\"b\"]"),
+    OTHER("exact_match", "set[int]", "[2, 3]", "[1, 2]"),
+    SAME("exact_match", "tuple[int, str]", "\"[1, 'x']\"", "[1, \"x\"]"),
+    SAME("exact_match", "dict[str, float]", "\"{\\\"x\\\": 1}\"", "{\"x\": 1.0}"),
+    SAME("exact_match", "dict[str, set[int]]", "{\"y\": [], \"x\": [2, 1]}",
+         "{\"x\": [1, 2], \"y\": []}"),
+    OTHER("exact_match", "dict[str, int]", "{\"x\": 1}", "{\"x\": 1, \"y\": 2}"),
+    SAME("exact_match", "Literal['1', '2']", "1", "\"1\""),
+    SAME("exact_match", "Literal['1', '2']", "2.0", "\"2\""),
+    SAME("exact_match", "Literal[1, 2]", "\"2\"", "2"),
+    SAME("exact_match", "Literal[1, 2]", "2.0", "2"),
+    SAME("exact_match", "Literal['yes', 'no']", "\" 'yes' \"", "\"yes\""),
+    OTHER("exact_match", "Literal['1', '2']", "1", "\"2\""),
+    SAME("exact_match", "Optional[int]", "\"\"", "null"),
+    SAME("exact_match", "Optional[int]", "\"3\"", "3"),
+    SAME("exact_match", "Optional[float]", "3", "3.0"),
+    SAME("exact_match", "Optional[str]", "\"\"", "null"),
+    SAME("exact_match", "Optional[str]", "5", "\"5\""),
+    OTHER("exact_match", "Optional[int]", "\"\"", "0"),
+    SAME("exact_match", "int | list[int]", "\"[1]\"", "[1]"),
+    SAME("exact_match", "str", "5", "\"5\""),
+    SAME("exact_match", "str", "5.0", "\"5\""),
+    SAME("exact_match", "str", "1234567890123456789012", "\"1234567890123456789012\""),
+    OTHER("exact_match", "str", "5", "\"6\""),
+    OTHER("exact_match", "str", "\"5.0\"", "\"5\""),
+    SAME("any_of", "float", "[1, 2]", "2.0"),
+    SAME("any_of", "float", "1", "1.0"),
+    SAME("any_of", "Literal['1', '2']", "[1, 2]", "\"2\""),
+    SAME("any_of", "list[int]", "[[1], [2]]", "[2]"),
+    SAME("any_of", "list[int]", "\"[1, 2]\"", "[1, 2]"),
+    OTHER("any_of", "float", "[1, 2]", "3.0"),
+    SAME("f1", "float", "1", "1.0"),
+    SAME("f1", "list[str]", "\"['a b', 'c']\"", "[\"a b\",\"c\"]"),
+    SAME("rouge_l", "bool", "\"yes\"", "true"),
+    SAME("contains", "bool", "1", "true"),
+    SAME("numeric", "float", "\"1,234.5\"", "1234.5"),
+    SAME("json_fields", "dict[str, float]", "\"{'x': 1}\"", "{\"x\": 1.0}"),
+    SAME("json_fields", "dict", "{\"x\": \"1.0\"}", "{\"x\": 1}"),
     {"{\"name\":\"f1\",\"field\":\"b\"}", "q -> a, b", "{\"a\":\"1\",\"b\":\"u v\"}",
      "{\"a\":\"2\",\"b\":\"u v\"}", 1, NULL},
 };
@@ -111,6 +180,48 @@ Test(metric, built_in)
         dm_metric_free(m);
         dm_arena_free(a);
     }
+}
+
+/* ---- columns of a CSV ---- */
+
+static void keep_line(void *user, dm_level level, const char *line)
+{
+    if (level == DM_WARN)
+        dm_buf_printf(user, "%s\n", line);
+}
+
+Test(metric, columns_of_text_take_the_signatures_types)
+{
+    static const char signature[] = "q, n: int, c: list[str] -> a: float, b: bool, o: "
+                                    "Optional[int], l: Literal['1', '2'], x: int",
+                      text[] = "q,n,c,a,b,o,l,x,extra\n"
+                               "1,7,\"['u', 'v']\",1,TRUE,,1,1,5\n"
+                               "2,8,[],0.5,no,3,2,one,6\n"
+                               "3,9,\"[\"\"w\"\"]\",2,0,4,1,two,7\n";
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    dm_dataset *set;
+    dm_buf said, rows;
+    dm_buf_init(&said, 10000);
+    dm_buf_init(&rows, 10000);
+    dm_log_set(keep_line, &said, DM_WARN);
+    cr_assert_eq(dm_dataset_parse(a, "d.csv", DM_STR(text), DM_CSV, &set, &err), DM_OK);
+    const dm_dataset *typed = dm_columns_typed(a, program(a, signature), set);
+    dm_json_write(&rows, typed->examples[0].row, DM_JSON_COMPACT);
+    dm_json_write(&rows, typed->examples[1].row, DM_JSON_COMPACT);
+    cr_expect_str_eq(rows.data,
+                     "{\"q\":\"1\",\"n\":7,\"c\":[\"u\",\"v\"],\"a\":1.0,\"b\":true,\"o\":null,"
+                     "\"l\":\"1\",\"x\":\"1\",\"extra\":\"5\"}"
+                     "{\"q\":\"2\",\"n\":8,\"c\":[],\"a\":0.5,\"b\":false,\"o\":3,\"l\":\"2\","
+                     "\"x\":\"one\",\"extra\":\"6\"}");
+    cr_expect_str_eq(said.data, "d.csv: the column \"x\" is left as text: 2 of 3 cells are no int, "
+                                "first in row 2: \"one\"\n");
+    cr_expect_eq(dm_columns_typed(a, program(a, "q, n -> a"), set), set, "texts stay as they are");
+    cr_expect_eq(dm_columns_typed(a, program(a, signature), typed), typed, "and so does JSON");
+    dm_log_set(NULL, NULL, DM_WARN);
+    dm_buf_free(&said);
+    dm_buf_free(&rows);
+    dm_arena_free(a);
 }
 
 Test(metric, refusals)

@@ -135,7 +135,7 @@ Test(report, a_refusal_is_a_failure_beside_an_answer)
         dm_buf text;
         char line[200];
         dm_buf_init(&text, 1 << 20);
-        dm_report_predictions(&text, &split, 1);
+        dm_report_predictions(&text, &(dm_setup){0}, &split, 1);
         snprintf(line, sizeof line, "\"score\": 0.0, \"error\": \"%s\"", words[k]);
         has(text.data, line, true); /* where the start answered */
         snprintf(line, sizeof line, "\"score\": null, \"error\": \"%s\"", words[k]);
@@ -271,22 +271,39 @@ Test(report, no_answer_at_all)
 
 Test(report, predictions)
 {
-    dm_result a[2] = {scored(1), absent(DM_FAULT_REFUSED)};
-    dm_example examples[2] = {{.id = "7"}, {.id = "a\"b"}};
-    dm_dataset set = {.examples = examples, .n = 2};
-    dm_split_report split = {"valset", &set, a, NULL};
+    static const char data[] = "{\"id\": 7, \"q\": \"x\", \"a\": [\"y\"], \"note\": null}\n"
+                               "{\"q\": \"z\", \"a\": 1}\n{\"q\": \"z\", \"id\": \"a\\\"b\"}\n";
+    dm_arena *arena = dm_arena_new(0);
+    dm_dataset *set;
+    dm_error err = {DM_OK, ""};
+    cr_assert_eq(dm_dataset_parse(arena, "d", DM_STR(data), DM_JSON_LINES, &set, &err), DM_OK);
+    dm_predictor steps[2] = {{.step = DM_STR("find")}, {.step = DM_STR("say")}};
+    dm_program p = {.predictors = steps, .n = 2};
+    dm_str inputs[] = {DM_STR("q")};
+    dm_setup setup = {.program = &p, .inputs = inputs, .n_inputs = 1};
+    dm_result a[3] = {scored(1), scored(0), absent(DM_FAULT_REFUSED)};
+    dm_split_report split = {"valset", set, a, NULL};
     dm_buf b;
-    a[0].outputs = DM_STR("{\"answer\": \"x\"}");
-    a[1].error = "too\nlong";
+    a[0].outputs = DM_STR("{\"a\": \"x\"}");
+    a[0].before = DM_STR("{\"find\": {\"query\": \"w\"}}");
+    a[1].outputs = DM_STR("{\"a\": \"x\"}");
+    a[2].before = a[0].before;
+    a[2].error = "too\nlong";
     dm_buf_init(&b, 10000);
-    dm_report_predictions(&b, &split, 1);
+    dm_report_predictions(&b, &setup, &split, 1);
+#define START "{\"split\": \"valset\", \"program\": \"start\", \"id\": "
     cr_expect_str_eq(
-        b.data,
-        "{\"split\": \"valset\", \"program\": \"start\", \"id\": \"7\", \"outputs\": {\"answer\": "
-        "\"x\"}, \"score\": 1.0, \"error\": null}\n"
-        "{\"split\": \"valset\", \"program\": \"start\", \"id\": \"a\\\"b\", \"outputs\": null, "
-        "\"score\": null, \"error\": \"refused\", \"message\": \"too\\nlong\"}\n");
+        b.data, START
+        "7, \"inputs\": {\"q\": \"x\"}, \"label\": {\"a\": [\"y\"], \"note\": null}, "
+        "\"outputs\": {\"a\": \"x\"}, \"steps\": {\"find\": {\"query\": \"w\"}, \"say\": {\"a\": "
+        "\"x\"}}, \"score\": 1.0, \"error\": null}\n" START
+        "\"row 2\", \"inputs\": {\"q\": \"z\"}, \"label\": {\"a\": 1}, \"outputs\": {\"a\": "
+        "\"x\"}, \"score\": 0.0, \"error\": null}\n" START
+        "\"a\\\"b\", \"inputs\": {\"q\": \"z\"}, \"label\": {}, \"outputs\": null, \"steps\": "
+        "{\"find\": {\"query\": \"w\"}}, \"score\": null, \"error\": \"refused\", "
+        "\"message\": \"too\\nlong\"}\n");
     dm_buf_free(&b);
+    dm_arena_free(arena);
 }
 
 /* The time that is left is reckoned for the phase, not for the run. */
