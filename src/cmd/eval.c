@@ -35,7 +35,8 @@ static const dm_dataset *choose(const dm_job *job, const dm_command_line *line, 
     return NULL;
 }
 
-static int report(dm_arena *a, dm_session *s, const dm_split_report *split, const dm_asked *asked)
+static int report(dm_arena *a, dm_session *s, const dm_command_line *line,
+                  const dm_split_report *split, const dm_asked *asked)
 {
     dm_pool_stats stats = dm_pool_stats_of(s->pool);
     dm_report r = {.splits = split,
@@ -58,7 +59,7 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split, cons
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
-    dm_print_json(last);
+    dm_print_last_line(last, line);
     if (score.failed == split->set->n) { /* nothing was scored */
         const dm_result *first = &split->baseline[0];
         dm_error err;
@@ -101,10 +102,10 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
         st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
-        code = report(a, &s, &split, job.ensemble ? &asked : NULL);
+        code = report(a, &s, line, &split, job.ensemble ? &asked : NULL);
     } else if (st > 0) {
         dm_session_clear_line(&s);
-        dm_print_json(dm_last_line(a, &s, st));
+        dm_print_last_line(dm_last_line(a, &s, st), line);
         code = dm_exit_code(st);
     } else {
         dm_session_clear_line(&s);
