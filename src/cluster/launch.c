@@ -170,6 +170,8 @@ static void prepare_environment(const launch *l)
 #endif
     char columns[24];
     snprintf(columns, sizeof columns, "%zu", dm_words_columns());
+    unsetenv("DM_TTY"); /* a launcher above this one may have had a terminal */
+    unsetenv("DM_TTY_OUT");
     if (l->words.terminal)
         setenv("DM_TTY", columns, 1); /* a rank has none to ask */
     if (isatty(1))

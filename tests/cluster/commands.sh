@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 94
+plan 98
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -137,6 +137,9 @@ run 0 "$PROGRAM" show job.json
 check "show JOB is its program as written" sh -c "grep -q '^question: str -> answer: str' out && ! grep -q demonstration out"
 check "and so with --job" sh -c "cp out one && '$PROGRAM' show --job job.json >out && cmp one out"
 check "eval of an OUT" run 0 "$PROGRAM" eval job.json --program=job
+refused "a program file in the place of a job" 78 "is a program file, and a job file is wanted here" compile job/program.json
+refused "an OUT in the place of a job" 78 "is a folder, and a job file is wanted here" eval job
+refused "an OUT after --job" 78 "is a folder, and a job file is wanted here" show --job job
 mkdir bare
 refused "a folder that is no OUT" 65 "no OUT of a compile" show bare
 refused "nothing to show" 64 "a program is missing" show
