@@ -394,6 +394,28 @@ static dm_status render_all(dm_arena *a, const dm_command_line *line, const dm_j
                    near && *near ? "?" : "");
 }
 
+static bool is_json(const dm_type *t)
+{
+    bool inside = t->kind >= DM_T_LIST && t->kind <= DM_T_TUPLE;
+    for (size_t i = 0; t->kind == DM_T_UNION && i < t->n; i++)
+        inside |= is_json(t->args[i]);
+    return inside;
+}
+
+/* Texts and numbers stand in a prompt as a template writes them; lists and objects as JSON. */
+static void tell_of_json(const exported *e)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        const dm_signature *s = e->prompts[i].predictor->signature;
+        for (size_t k = 0; k < s->n_inputs; k++)
+            if (is_json(s->fields[k].type))
+                dm_say(stderr,
+                       "dspy-mpi: give the input \"%.*s\" as a text, its JSON: json.dumps(value, "
+                       "ensure_ascii=False)\n",
+                       DM_STR_ARG(s->fields[k].name));
+    }
+}
+
 int dm_cmd_export(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -419,6 +441,7 @@ int dm_cmd_export(dm_arena *a, const dm_command_line *line)
         dm_say_text(stdout, dm_buf_view(&b));
     else
         dm_say_json(stdout, dm_buf_view(&b));
+    tell_of_json(&e);
     dm_buf_free(&b);
     return 0;
 }

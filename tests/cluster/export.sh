@@ -1,7 +1,7 @@
 # The prompt of a compiled program without DSPy: for 20 inputs full of braces, quotes, line ends and what not, what the
 # exported prompt gives is what `run` sends. Rendered by jinja2, if DSPY_PYTHON or python3 has it.
 . tests/lib.sh
-plan 27
+plan 29
 RENDER=$PWD/tests/render.py PYTHON=""
 for each in "${DSPY_PYTHON:-}" python3; do
 	[ -n "$PYTHON" ] || { [ -n "$each" ] && "$each" -c "import jinja2" 2>/dev/null && PYTHON=$each; }
@@ -63,6 +63,18 @@ rendered "the second of two steps" jinja two/program.json two.jsonl answer
 check "--step names one" run 0 "$PROGRAM" export two --step answer
 check "which is the array of its messages" grep -q '^\[$' out
 check "a step that is not there" sh -c "! '$PROGRAM' export two --step=anser 2>err && grep -q 'no step \"anser\"; did you mean answer?' err"
+
+# Numbers and texts of other types are written as they are; lists and objects are given as JSON, and that is said.
+cat >typed.json <<END
+{"program": {"predict": "n: int, b: bool, x: float, words: list[str], d: Optional[dict[str, int]], o: Optional[str] -> answer"}, "adapter": "chat",
+ "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}}
+END
+echo '{"n": 3, "b": true, "x": 1.50, "words": ["a", "ü {{"], "d": {"z": 1, "a": 2}, "o": null}' >typed.jsonl
+run 0 "$PROGRAM" run typed.json --inputs typed.jsonl
+sed 's/\["a", "ü {{"\]/"[\\"a\\", \\"ü {{\\"]"/; s/{"z": 1, "a": 2}/"{\\"z\\": 1, \\"a\\": 2}"/' typed.jsonl >texts.jsonl
+rendered "inputs that are no texts" jinja typed.json texts.jsonl
+run 0 "$PROGRAM" export typed.json
+check "lists and objects are to be given as JSON" sh -c "[ \$(grep -c 'as a text, its JSON' err) = 2 ] && grep -q '\"words\"' err && grep -q '\"d\"' err"
 
 # Text, for people, and what is refused.
 check "text" run 0 "$PROGRAM" export chat --format text
