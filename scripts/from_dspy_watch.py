@@ -320,28 +320,55 @@ def watching(program, codes):
         Watch.on = False
 
 
-def tree_of(code):
+@functools.lru_cache(maxsize=None)
+def tree_of_file(file):
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def trees_of(code):
+    """(tree, lines before it) of a function; of a lambda those of its line, which may be several."""
+    if code.co_name == "<lambda>":
+        tree = tree_of_file(code.co_filename)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
+                yield node, 0
+        return
+    if code.co_name.startswith("<"):
+        return  # a comprehension is looked at with what it stands in
     try:
         lines, start = inspect.getsourcelines(code)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError, TypeError, IndentationError):
-        return None, 0
-    return tree, start - 1
+        yield ast.parse(textwrap.dedent("".join(lines))), start - 1
+    except (OSError, SyntaxError, TypeError):
+        return
+
+
+def deciding(node):
+    """What it hangs on whether, or how often, a part of the node is run."""
+    if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
+        return [node.test]
+    if isinstance(node, ast.Match):
+        return [node.subject]
+    if isinstance(node, (ast.For, ast.AsyncFor)):
+        return [node.iter]
+    if isinstance(node, ast.comprehension):
+        return [node.iter, *node.ifs]
+    return node.values[:-1] if isinstance(node, ast.BoolOp) else []
 
 
 def branches(code):
     """(place, words) for what a function does in one case and not in another, where a value decides."""
-    tree, before = tree_of(code)
-    if tree is None or code.co_name.startswith("<"):
-        return
-    local = set(code.co_varnames + code.co_cellvars) - {"self", "cls"}
-    for node in ast.walk(tree):
-        at = lambda node=node: place_at(code.co_filename, before + node.lineno)  # noqa: E731
-        test = getattr(node, "test", None) or getattr(node, "subject", None)
-        if test is not None and any(isinstance(n, ast.Name) and n.id in local for n in ast.walk(test)):
-            yield at(), "Python of your own decides by a value what comes next"
-        elif isinstance(node, ast.Try) and node.handlers:
-            yield at(), "what is done after a failure is Python of your own"
+    local = set(code.co_varnames + code.co_cellvars + code.co_freevars) - {"self", "cls"}
+    for tree, before in trees_of(code):
+        for node in ast.walk(tree):
+            tests = deciding(node)
+            if any(isinstance(n, ast.Name) and n.id in local for test in tests for n in ast.walk(test)):
+                place = place_at(code.co_filename, before + tests[0].lineno)
+                yield place, "Python of your own decides by a value what comes next"
+            elif isinstance(node, ast.Try) and node.handlers:
+                yield place_at(code.co_filename, before + node.lineno), "what is done after a failure is Python of your own"
 
 
 def line_of_attribute(program, name):

@@ -12,7 +12,7 @@ import os
 import sys
 import types
 
-HEAD = '''import json, logging, re, sys, urllib.request
+HEAD = '''import html, json, logging, re, sys, urllib.request
 from typing import Optional
 import dspy
 TABLE = {"a": "b"}
@@ -23,6 +23,10 @@ class Base(dspy.Module):
         self.query = dspy.ChainOfThought("question -> query")
         self.answer = dspy.Predict("question, query -> answer: str")
     def go(self, question): return self.answer(**{"question": question}, query=self.query(question=question).query)
+PICK = lambda text: "a" if re.search("zebra", text) else text
+def helped(text):
+    for each in re.finditer("zebra", text): text = text.replace(each[0], "")
+    return text
 class Types(dspy.Module):
     def __init__(self):
         super().__init__()
@@ -51,6 +55,7 @@ REFUSED = [
         "q.splitlines()[0]", "' '.join(q.split())", "''.join([q])", "f'{q}'", "'' + q", "'%s' % q", "TABLE.get(q, q)",
         "TABLE[q] if q in TABLE else q", "q or question", "q.removeprefix('Query: ')", "q.replace('zzzz', '')", "q.encode().decode()",
         "json.dumps(q)", "max(q, question)", "q.partition(':')[2]", "q.title()", "''.join(c for c in q if c.isalnum())", "'always'",
+        "PICK(q)", "helped(q)", "re.match('zebra', q) and 'z' or q", "next((m[0] for m in re.finditer('zebra', q)), q)", "html.unescape(q)",
     )),
     *map(after, (
         "return dspy.Prediction(answer=r.answer.strip())", "r.answer = r.answer[:100]\nreturn r", "return r.answer", "r.sure = True\nreturn r",
