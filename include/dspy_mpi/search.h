@@ -202,6 +202,8 @@ dm_search_end dm_search_why(const dm_search *s);
 
 /* The candidate to return; before any score, the program as written. Asking changes nothing. */
 size_t dm_search_best(const dm_search *s);
+double
+dm_search_best_mean(const dm_search *s); /* its estimate's mean: for progress; NAN: unknown */
 size_t dm_search_candidates(const dm_search *s); /* mentioned so far */
 void dm_search_estimate_of(const dm_search *s, size_t candidate, dm_search_estimate *e);
 /* Examples of the candidate's row that were neither handed out nor barred: what is left to run

@@ -406,16 +406,49 @@ static size_t edit_distance(const char *a, const char *b) /* Levenshtein, a row 
     return row[m];
 }
 
+/* As names are compared: "MIPROv2" is mipro_v2, "API-Base" api_base. */
+static void fold(const char *name, char out[128])
+{
+    size_t n = 0;
+    for (; *name && n + 1 < 128; name++)
+        if (*name != '_' && *name != '-' && *name != ' ')
+            out[n++] = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
+    out[n] = 0;
+}
+
+/* A word that is the beginning or the end of one name alone, such as "exact", or that begins with
+ * one, such as "evaluate", means it. */
+static const char *only_part(const char *word, const char *const *names, size_t n)
+{
+    const char *found = NULL;
+    size_t length = strlen(word);
+    char name[128];
+    for (size_t i = 0; i < n && length >= 3; i++) {
+        fold(names[i], name);
+        size_t all = strlen(name), least = all < length ? all : length;
+        bool begins = least >= 3 && strncmp(name, word, least) == 0;
+        if (!begins && (all < length || strcmp(name + all - length, word) != 0))
+            continue;
+        if (found)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
 const char *dm_nearest(const char *word, const char *const *names, size_t n)
 {
     const char *best = NULL;
-    size_t limit = strlen(word) / 3 + 1, distance = limit + 1;
+    char folded[128], name[128];
+    fold(word, folded);
+    size_t limit = strlen(folded) / 3 + 1, distance = limit + 1;
     for (size_t i = 0; i < n; i++) {
-        size_t d = edit_distance(word, names[i]);
+        fold(names[i], name);
+        size_t d = edit_distance(folded, name);
         if (d < distance) {
             distance = d;
             best = names[i];
         }
     }
-    return best;
+    return best ? best : only_part(folded, names, n);
 }

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "base/show.h"
 #include "cluster/remains.h"
 #include "cluster/watchdog.h"
+#include "cluster/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEPT       16384 /* bytes of mpirun's own words, for the case that nothing else tells */
 #define MAX_WORDS  512
 #define USUAL_PATH "/usr/local/bin:/usr/bin:/bin" /* where there is no PATH */
 /* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
@@ -57,20 +56,18 @@ typedef struct launch {
     size_t n_exported;
     char **command; /* NULL-terminated */
     pid_t pid;
-    int err, out;  /* mpirun's stderr and stdout; -1: it has come to its end */
-    bool far;      /* other hosts are named: rank 0 may be there, out of our sight */
-    bool in_block; /* between two lines of dashes: mpirun speaks */
-    bool waited;   /* mpirun has ended, with this status */
+    int err, out; /* mpirun's stderr and stdout; -1: it has come to its end */
+    bool far;     /* other hosts are named: rank 0 may be there, out of our sight */
+    bool waited;  /* mpirun has ended, with this status */
     int wait_status, handed;
     pulse heard;
     /* s, by dm_now but for time in which we were stopped: of the last turn; since the start, since
      * a sign of rank 0, since the result was there and since mpirun was asked to end (-1: not) */
     double last, running, silent, over, ending;
     const char *why; /* it was ended by us */
-    dm_buf line, kept;
+    dm_words words;
     char answer[4096]; /* of stdout: [answered, n_answer) is still to be written */
     size_t n_answer, answered;
-    bool terminal;  /* stderr is one: rank 0 may replace its line */
     int out_failed; /* errno of writing stdout; 0: it goes well, or the reader has left */
 } launch;
 
@@ -171,8 +168,14 @@ static void prepare_environment(const launch *l)
     setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
     setenv("DM_RECOVERY", "1", 1);
 #endif
-    if (l->terminal)
-        setenv("DM_TTY", "1", 1);
+    char columns[24];
+    snprintf(columns, sizeof columns, "%zu", dm_words_columns());
+    unsetenv("DM_TTY"); /* a launcher above this one may have had a terminal */
+    unsetenv("DM_TTY_OUT");
+    if (l->words.terminal)
+        setenv("DM_TTY", columns, 1); /* a rank has none to ask */
+    if (isatty(1))
+        setenv("DM_TTY_OUT", "1", 1);
     if (geteuid() == 0) {
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
         setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
@@ -229,79 +232,6 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     execvp("mpirun", (char **)(uintptr_t)words);
     dprintf(2, "mpirun: %s\n", strerror(errno)); /* shown by the launcher */
     _exit(127);
-}
-
-/* ---- mpirun's words ---- */
-
-static bool is_noise(const char *line)
-{
-    static const char *const words[] = {"Forwarding signal", "mpirun: Forwarding", "mpirun noticed",
-                                        "mpirun has exited", "mpirun detected", "PMIX ERROR",
-                                        "btl_tcp_",
-                                        "find reachable pairing", /* its end; ranks write at once */
-                                        "ORTE_ERROR_LOG", "more process has sent help message",
-                                        "orte_base_help_aggregate",
-                                        /* on other hosts, where ours is not: they use /tmp */
-                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strstr(line, words[i]))
-            return true;
-    return false;
-}
-
-static bool ends_live(dm_str line)
-{
-    return line.n >= 3 && memcmp(line.p + line.n - 3, "\033[K", 3) == 0;
-}
-
-static void keep(launch *l, const char *line)
-{
-    if (l->kept.len < KEPT)
-        dm_buf_printf(&l->kept, "%s", line);
-}
-
-/* A line, or on a terminal also one that the next one replaces: "\r...", "erase the rest". */
-static void say(bool live, dm_str line)
-{
-    size_t n = live && ends_live(line) ? line.n - 3 : line.n;
-    const char *begin = n < line.n ? memrchr(line.p, '\r', n) : NULL;
-    dm_buf b;
-    dm_buf_init(&b, SIZE_MAX / 2);
-    if (begin) {
-        size_t before = (size_t)(begin - line.p);
-        dm_show(&b, (dm_str){line.p, before}, DM_SHOW_LINES);
-        dm_buf_char(&b, '\r');
-        dm_show(&b, (dm_str){begin + 1, n - before - 1}, DM_SHOW_LINE);
-        dm_buf_text(&b, "\033[K");
-    } else {
-        dm_show(&b, line, DM_SHOW_LINES);
-    }
-    (void)!write(2, b.data ? b.data : "", b.len); /* shown above */
-    dm_buf_free(&b);
-}
-
-static void pass_line(launch *l)
-{
-    const char *line = l->line.data ? l->line.data : "";
-    if (strncmp(line, "----------", 10) == 0) {
-        l->in_block = !l->in_block;
-        keep(l, line);
-    } else if (l->in_block || is_noise(line)) {
-        keep(l, line);
-    } else {
-        say(l->terminal, dm_buf_view(&l->line));
-    }
-    dm_buf_reset(&l->line);
-}
-
-static void pass(launch *l, const char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        dm_buf_char(&l->line, bytes[i]);
-        /* A live line ends in "erase the rest" instead of a line end. */
-        if (bytes[i] == '\n' || ends_live(dm_buf_view(&l->line)) || l->line.len > 65536)
-            pass_line(l);
-    }
 }
 
 /* ---- one attempt ---- */
@@ -461,7 +391,7 @@ static void read_words_of_mpirun(launch *l)
     for (int i = 0; i < 64 && l->err >= 0; i++) {
         ssize_t n = read(l->err, bytes, sizeof bytes);
         if (n > 0) {
-            pass(l, bytes, (size_t)n);
+            dm_words_pass(&l->words, bytes, (size_t)n);
         } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
             close(l->err);
             l->err = -1;
@@ -490,6 +420,7 @@ static bool hand_on_answers(launch *l)
     struct pollfd fd = {1, POLLOUT, 0};
     if (poll(&fd, 1, 0) <= 0 || !fd.revents)
         return false;
+    dm_words_clear(&l->words); /* stdout may be the same terminal */
     ssize_t n = write(1, l->answer + l->answered, l->n_answer - l->answered); /* shown by rank 0 */
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return false;
@@ -524,8 +455,7 @@ static int attend(launch *l)
     while (hand_on_answers(l) || (l->answered < l->n_answer && asked < 2))
         if (l->answered < l->n_answer)
             wait_for_words(l, 200);
-    if (l->line.len)
-        pass_line(l);
+    dm_words_end(&l->words);
     if (l->out >= 0)
         close(l->out);
     if (l->err >= 0)
@@ -548,7 +478,7 @@ static bool read_status(const launch *l, int *code)
 
 static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
 {
-    dm_str words = dm_buf_view(&l->kept);
+    dm_str words = dm_buf_view(&l->words.kept);
     if (rc == 127)
         return dm_fail(err, DM_E_INTERNAL,
                        "launch: mpirun is not there; scripts/install-deps installs Open MPI");
@@ -587,11 +517,12 @@ static dm_status run(launch *l, int *code, dm_error *err)
             return DM_OK;
         if (!again || rc == 127)
             return ended_without_word(l, rc, err);
-        dm_buf_printf(&l->line,
-                      "dspy-mpi: the ranks ended without a result%s%s; attempt %ld of %ld\n",
+        dm_buf line;
+        dm_buf_init(&line, 1000);
+        dm_buf_printf(&line, "dspy-mpi: the ranks ended without a result%s%s; attempt %ld of %ld\n",
                       l->why ? ": " : "", l->why ? l->why : "", attempt + 2, l->restarts + 1);
-        say(false, dm_buf_view(&l->line));
-        dm_buf_reset(&l->line);
+        dm_words_say(&l->words, dm_buf_view(&line));
+        dm_buf_free(&line);
     }
 }
 
@@ -608,11 +539,7 @@ static dm_status make_folder(launch *l, dm_error *err)
 dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n_exported,
                     int *code, dm_error *err)
 {
-    launch l = {.restarts = -1,
-                .exported = exported,
-                .n_exported = n_exported,
-                .out = -1,
-                .terminal = isatty(2)};
+    launch l = {.restarts = -1, .exported = exported, .n_exported = n_exported, .out = -1};
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);
@@ -620,8 +547,7 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
         st = make_folder(&l, err);
     if (st != DM_OK)
         return st;
-    dm_buf_init(&l.line, 1 << 20);
-    dm_buf_init(&l.kept, 2 * KEPT + 65536);
+    dm_words_init(&l.words);
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);
@@ -629,8 +555,7 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
         st = dm_fail(err, DM_E_OUTPUT, "standard output cannot be written: %s",
                      strerror(l.out_failed));
     dm_run_folder_remove(&l.folder);
-    dm_buf_free(&l.line);
-    dm_buf_free(&l.kept);
+    dm_words_free(&l.words);
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* dspy-mpi cache: how much there is in an answer cache, and less of it. */
 #include "study/cache.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
@@ -10,15 +11,14 @@
 #include <string.h>
 #include <time.h>
 
-static int usage(void)
+static int usage(FILE *to)
 {
-    dm_say(stderr,
-           "dspy-mpi cache stats FOLDER\n"
-           "dspy-mpi cache prune FOLDER [--older-than TIME] [--max-bytes SIZE]\n"
-           "answers of models that runs with this `cache` keep\n\n"
-           "  --older-than TIME  remove files that were last written longer ago: 30d, 12h\n"
-           "  --max-bytes SIZE   then the oldest files, until at most so much is left: 500M\n");
-    return 64;
+    dm_say(to, "dspy-mpi cache stats FOLDER\n"
+               "dspy-mpi cache prune FOLDER [--older-than TIME] [--max-bytes SIZE]\n"
+               "answers of models that runs with this `cache` keep\n\n"
+               "  --older-than TIME  remove files that were last written longer ago: 30d, 12h\n"
+               "  --max-bytes SIZE   then the oldest files, until at most so much is left: 500M\n");
+    return to == stdout ? 0 : 64;
 }
 
 static int say(const char *what, const dm_cache_stats *s, bool answers)
@@ -44,17 +44,17 @@ static int prune(const char *folder, int argc, char **argv)
     dm_cache_stats removed;
     dm_status st = DM_OK;
     if (argc == 0)
-        return usage();
+        return usage(stderr);
     for (int i = 0; i + 1 < argc && st == DM_OK; i += 2) {
         if (strcmp(argv[i], "--older-than") == 0)
             st = dm_parse_seconds(argv[i + 1], &age, &err);
         else if (strcmp(argv[i], "--max-bytes") == 0)
             st = dm_parse_count(argv[i + 1], &bytes, &err);
         else
-            return usage();
+            return usage(stderr);
     }
     if (argc % 2)
-        return usage();
+        return usage(stderr);
     if (st != DM_OK)
         return dm_say_failure(&err);
     double before = isinf(age) ? -INFINITY : (double)time(NULL) - age;
@@ -67,10 +67,20 @@ int dm_cmd_cache(int argc, char **argv)
 {
     dm_error err = {DM_OK, ""};
     dm_cache_stats s;
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return usage(stdout);
+    if (argc >= 1 && argv[0][0] != '-' && strcmp(argv[0], "prune") != 0 &&
+        strcmp(argv[0], "stats") != 0) {
+        const char *const names[] = {"stats", "prune"}, *near = dm_nearest(argv[0], names, 2);
+        dm_say(stderr, "dspy-mpi: cache has no command \"%s\"; did you mean %s?\n", argv[0],
+               near ? near : "stats or prune");
+        return 64;
+    }
     if (argc >= 2 && strcmp(argv[0], "prune") == 0)
         return prune(argv[1], argc - 2, argv + 2);
     if (argc != 2 || strcmp(argv[0], "stats") != 0)
-        return usage();
+        return usage(stderr);
     if (dm_cache_stats_of(argv[1], &s, &err) != DM_OK)
         return dm_say_failure(&err);
     return say("done", &s, true);

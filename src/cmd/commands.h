@@ -8,6 +8,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line);
 int dm_cmd_eval(dm_arena *a, const dm_command_line *line);
 int dm_cmd_run(dm_arena *a, const dm_command_line *line);
 int dm_cmd_show(dm_arena *a, const dm_command_line *line);
+int dm_cmd_export(dm_arena *a, const dm_command_line *line);
 int dm_cmd_check(dm_arena *a, const dm_command_line *line);
 int dm_cmd_ensemble(dm_arena *a, const dm_command_line *line);
 int dm_cmd_cache(int argc, char **argv); /* the words behind "cache" */

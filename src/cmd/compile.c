@@ -227,6 +227,29 @@ static dm_status write_program(const compilation *c, const char *name,
     return st;
 }
 
+/* Of "1.0 2.3", the instruction and the demonstration set of each predictor: "1 2" and "0 3". */
+static void put_levels(dm_buf *b, const char *levels)
+{
+    dm_buf column[2];
+    dm_buf_init(&column[0], DM_MAX_TEXT);
+    dm_buf_init(&column[1], DM_MAX_TEXT);
+    for (int at = 0; levels && *levels; levels++) {
+        at = *levels == '.' ? 1 : *levels == ' ' ? 0 : at;
+        if (*levels == ' ') {
+            dm_buf_char(&column[0], ' ');
+            if (column[1].len)
+                dm_buf_char(&column[1], ' ');
+        } else if (*levels != '.') {
+            dm_buf_char(&column[at], *levels);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        dm_buf_char(b, ',');
+        dm_csv_put(b, dm_buf_view(&column[i]));
+        dm_buf_free(&column[i]);
+    }
+}
+
 /* What is not known is an empty cell. */
 static void put_score_cells(dm_buf *b, const dm_score *s)
 {
@@ -246,9 +269,9 @@ static dm_status write_trials(const compilation *c, dm_error *err)
         dm_buf_printf(&b, "%zu,", i);
         dm_csv_put(&b, dm_str_of(t->name));
         put_score_cells(&b, &s);
-        dm_buf_printf(&b, ",%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json,", s.n, s.failed,
+        dm_buf_printf(&b, ",%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json", s.n, s.failed,
                       s.fallback, s.truncated, s.parse, i == c->result.best_index, i);
-        dm_csv_put(&b, dm_str_of(t->levels ? t->levels : ""));
+        put_levels(&b, t->levels);
         dm_buf_char(&b, '\n');
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
@@ -435,6 +458,9 @@ static void print_table(const compilation *c, const char *program)
     dm_report_table(&b, &r);
     if (c->result.ensemble)
         dm_ensemble_text(&b, c->result.ensemble);
+    if (!c->n_splits && !c->result.n_scored)
+        dm_buf_text(&b, "nothing was scored: the job has neither a validation set (valset, "
+                        "valset_size) nor a test set (testset, testset_size)\n");
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
 }
@@ -490,7 +516,7 @@ static void add_choice(dm_arena *a, const dm_ensemble_output *o, dm_value *last)
     dm_value_set(a, last, DM_STR("ensemble"), dm_ensemble_json(a, o));
 }
 
-static int finish(compilation *c, dm_status stopped, dm_error *err)
+static int finish(compilation *c, const dm_command_line *line, dm_status stopped, dm_error *err)
 {
     c->session.renew = NULL; /* its last state is written now */
     dm_value *scores = scores_json(c), *last = dm_last_line(c->arena, &c->session, stopped);
@@ -519,7 +545,7 @@ static int finish(compilation *c, dm_status stopped, dm_error *err)
                        stopped ? dm_status_name(stopped) : NULL, code, last, err);
     if (st != DM_OK)
         return dm_say_failure(err);
-    dm_print_json(last);
+    dm_print_last_line(last, line);
     return code;
 }
 
@@ -533,7 +559,7 @@ static void renew_status(void *user)
     dm_arena_free(a);
 }
 
-static int run(compilation *c, dm_error *err)
+static int run(compilation *c, const dm_command_line *line, dm_error *err)
 {
     const dm_job *job = c->job;
     const dm_compile_input in = dm_job_input(job);
@@ -557,7 +583,21 @@ static int run(compilation *c, dm_error *err)
     }
     if (st > 0)
         dm_session_drain(&c->session, st);
-    return finish(c, st, err);
+    return finish(c, line, st, err);
+}
+
+/* Of a run that is over, from its last line. */
+static void say_scores(const dm_value *last)
+{
+    static const char *const sets[] = {"valset", "testset"};
+    for (int i = 0; i < 2; i++) {
+        const dm_value *set = dm_value_get(last, sets[i]);
+        const dm_value *from = dm_value_get(dm_value_get(set, "baseline"), "score"),
+                       *to = dm_value_get(dm_value_get(set, "compiled"), "score");
+        if (from && to && from->kind == DM_FLOAT && to->kind == DM_FLOAT)
+            dm_say(stderr, "%s: %.1f %% at the start, %.1f %% compiled\n", sets[i],
+                   100 * from->number, 100 * to->number);
+    }
 }
 
 int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
@@ -584,7 +624,8 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     dm_metric_free(metric);
     if (st == DM_OK && finished) {
         dm_say(stderr, "%s is finished; --fresh starts anew\n", job.out);
-        dm_print_json(finished);
+        say_scores(finished);
+        dm_print_last_line(finished, line);
         return 0;
     }
     if (st == DM_OK)
@@ -602,7 +643,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     }
     if (st == DM_OK)
         st = dm_session_open(&c.session, &job, &err);
-    int code = st == DM_OK ? run(&c, &err) : dm_say_failure(&err);
+    int code = st == DM_OK ? run(&c, line, &err) : dm_say_failure(&err);
     if (st == DM_OK)
         dm_session_close(&c.session);
     dm_replay_free(job.setup.replay);

@@ -62,8 +62,8 @@ static dm_status keep(dm_arena *a, const dm_job *job, const dm_split_report *spl
     return st;
 }
 
-static int report(dm_arena *a, dm_session *s, const dm_split_report *split, const dm_asked *asked,
-                  bool kept)
+static int report(dm_arena *a, dm_session *s, const dm_command_line *line,
+                  const dm_split_report *split, const dm_asked *asked, bool kept)
 {
     dm_error err = {DM_OK, ""};
     dm_pool_stats stats = dm_pool_stats_of(s->pool);
@@ -88,7 +88,7 @@ static int report(dm_arena *a, dm_session *s, const dm_split_report *split, cons
     dm_buf_free(&b);
     dm_value_set(a, last, dm_str_of(split->name), dm_score_json(a, &score));
     dm_status st = kept ? keep(a, s->job, split, last, &err) : DM_OK;
-    dm_print_json(last);
+    dm_print_last_line(last, line);
     if (st != DM_OK)
         return dm_say_failure(&err);
     if (score.failed == split->set->n) { /* nothing was scored */
@@ -135,10 +135,10 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
         st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
-        code = report(a, &s, &split, job.ensemble ? &asked : NULL, kept);
+        code = report(a, &s, line, &split, job.ensemble ? &asked : NULL, kept);
     } else if (st > 0) {
         dm_session_clear_line(&s);
-        dm_print_json(dm_last_line(a, &s, st));
+        dm_print_last_line(dm_last_line(a, &s, st), line);
         code = dm_exit_code(st);
     } else {
         dm_session_clear_line(&s);

@@ -1,4 +1,5 @@
 #include "cmd/inputs.h"
+#include "cmd/program_file.h"
 #include "cmd/say.h"
 #include "base/utf8.h"
 #include "json/json.h"
@@ -43,16 +44,25 @@ dm_status dm_program_job(dm_arena *a, const dm_command_line *line, bool model, d
     const dm_value *job_flag = dm_value_get(line->flags, "job");
     dm_job_wants wants = {.model = model};
     dm_str text;
-    if (!line->job_file)
-        return dm_fail(err, DM_E_USAGE, "a program file is missing");
-    dm_status st = dm_read_file(a, line->job_file, DM_MAX_TEXT, &text, err);
+    const char *path = line->job_file;
+    if (!path && !job_flag)
+        return dm_fail(err, DM_E_USAGE,
+                       "a program is missing: a program file, a job file, or the "
+                       "folder OUT of a compile");
+    if (!path) { /* the program of the job */
+        own.job_file = job_flag->text.p;
+        return dm_job_read(a, &own, wants, job, err);
+    }
+    dm_status st = dm_program_path(a, path, &path, err);
+    if (st == DM_OK)
+        st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
         return st;
     const dm_value *v = dm_json_read(a, text, err);
     if (!v)
-        return dm_json_error_in(err, DM_E_DATA, line->job_file);
+        return dm_json_error_in(err, DM_E_DATA, path);
     if (!is_job(v)) {
-        dm_value_set(a, own.keys, DM_STR("student"), absolute(a, line->job_file));
+        dm_value_set(a, own.keys, DM_STR("student"), absolute(a, path));
         if (!job_flag)
             take_provenance(a, v, own.keys);
         own.job_file = job_flag ? job_flag->text.p : NULL;

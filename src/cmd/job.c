@@ -307,14 +307,12 @@ static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **o
 {
     dm_str text;
     dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
-    if (st != DM_OK) {
-        err->status = DM_E_JOB;
-        return DM_E_JOB;
-    }
+    if (st != DM_OK)
+        return dm_no_job(path, NULL, err);
     *out = dm_json_read(a, text, err);
-    if (*out)
-        return DM_OK;
-    return dm_json_error_in(err, DM_E_JOB, path);
+    if (!*out)
+        return dm_json_error_in(err, DM_E_JOB, path);
+    return dm_no_job(path, *out, err);
 }
 
 /* With a hash of the command's files, which makes it another metric when they change. */

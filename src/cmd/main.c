@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/utf8.h"
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
 #include "cmd/commands.h"
@@ -32,6 +33,8 @@ static const struct command {
      "answers, one JSON object a line"},
     {"show", DM_FOR_SHOW, dm_cmd_show, false, "show PROGRAM.json [--messages --input ...]",
      "instructions, demonstrations, or the messages that are sent"},
+    {"export", DM_FOR_EXPORT, dm_cmd_export, false, "export PROGRAM.json [--format=FORMAT]",
+     "the prompt, for use without DSPy: messages, text, jinja, promptfoo"},
     {"check", DM_FOR_CHECK, dm_cmd_check, false, "check JOB.json",
      "the job and its data, without a call; --live asks each server once"},
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
@@ -46,6 +49,7 @@ static const struct command {
 static void out_of_memory(void)
 {
     static const char text[] = "dspy-mpi: out of memory\n";
+    dm_say_live_drop();
     (void)!write(2, text, sizeof text - 1); /* shown: it is ours */
     _exit(70);
 }
@@ -80,9 +84,11 @@ static int help_command(const struct command *c)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_options_help(&b, c->bit);
-    dm_say(stdout,
-           "dspy-mpi %s\n%s\n\nEach option is also a key of the job file, and the flag wins.\n\n",
-           c->usage, c->help);
+    dm_say(stdout, "dspy-mpi %s\n%s\n", c->usage, c->help);
+    if (dm_options_are_keys(c->bit))
+        dm_say(stdout, "\nAn option that a job file has a key for wins over it.\n");
+    if (b.len)
+        dm_say(stdout, "\n");
     dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
     return 0;
@@ -94,6 +100,31 @@ static const struct command *find_command(const char *name)
         if (strcmp(name, commands[i].name) == 0)
             return &commands[i];
     return NULL;
+}
+
+/* A word in the place of a command. A file there wants a command in front. */
+static int no_command(const char *word)
+{
+    const char *names[N_COMMANDS + 2] = {"launch", "cache"};
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        names[i + 2] = commands[i].name;
+    const char *near = dm_nearest(word, names, N_COMMANDS + 2);
+    size_t n = strlen(word);
+    if (n > 5 && strcmp(word + n - 5, ".json") == 0)
+        dm_say(stderr, "dspy-mpi: \"%s\" is no command: did you mean dspy-mpi compile %s?\n", word,
+               word);
+    else if (near)
+        dm_say(stderr, "dspy-mpi: there is no command \"%s\"; did you mean %s?\n", word, near);
+    else
+        dm_say(stderr, "dspy-mpi: there is no command \"%s\"; see dspy-mpi --help\n", word);
+    return 64;
+}
+
+/* A job may stand on the command line alone, but not less than its program. */
+static bool lacks_job(const struct command *c, const dm_command_line *line)
+{
+    return (c->bit & DM_FOR_JOB) && !line->job_file && !dm_value_get(line->keys, "program") &&
+           !dm_value_get(line->keys, "student");
 }
 
 static int run_command(const struct command *c, int argc, char **argv)
@@ -109,6 +140,13 @@ static int run_command(const struct command *c, int argc, char **argv)
         }
     if (dm_command_line_read(a, c->bit, argc, argv, &line, &err) != DM_OK) {
         code = dm_say_failure(&err);
+    } else if (lacks_job(c, &line)) {
+        dm_say(
+            stderr,
+            "dspy-mpi: %s needs a job file: dspy-mpi %s JOB.json (dspy-mpi %s --help says what a "
+            "job has)\n",
+            c->name, c->name, c->name);
+        code = 64;
     } else {
         dm_log_set(to_stderr, NULL, dm_value_get(line.flags, "verbose") ? DM_DEBUG : DM_WARN);
         code = c->run(a, &line);
@@ -195,6 +233,10 @@ static int run_alone(int argc, char **argv)
                   strcmp(argv[1], "-h") == 0;
     if (helped && argc > 2 && strcmp(argv[2], "launch") == 0)
         return help_launch();
+    if (helped && argc > 2 && strcmp(argv[2], "cache") == 0)
+        return dm_cmd_cache(1, (char *[]){"--help"});
+    if (helped && argc > 2 && !asked && argv[2][0] != '-')
+        return no_command(argv[2]);
     if (helped)
         return asked ? help_command(asked) : help(stdout);
     if (strcmp(argv[1], "--version") == 0) {
@@ -210,8 +252,7 @@ static int run_alone(int argc, char **argv)
     const struct command *c = find_command(argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);
-    dm_say(stderr, "dspy-mpi: there is no command \"%s\"; see dspy-mpi --help\n", argv[1]);
-    return 64;
+    return no_command(argv[1]);
 }
 
 /* Started by mpirun: rank 0 does what one process does, the others work for it. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define J DM_FOR_JOB
-#define R (DM_FOR_JOB | DM_FOR_RUN | DM_FOR_SHOW)
+#define R (DM_FOR_JOB | DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT)
 #define C (DM_FOR_COMPILE | DM_FOR_PLAN | DM_FOR_CHECK)
 
 static char optimizer_names[1000];
@@ -107,8 +107,8 @@ static const dm_option rows[] = {
      "only K of the programs are asked for an input (all)"},
     {"size_draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",
      "which: by hash of the input, or from Python's stream as DSPy does (hash)"},
-    {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_ENSEMBLE, "FILE",
-     "job file that gives signature, model and adapter"},
+    {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT | DM_FOR_ENSEMBLE, "FILE",
+     "job file that gives signature, model and adapter; without a program file, the program too"},
     {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
     {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
     {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE",
@@ -117,6 +117,12 @@ static const dm_option rows[] = {
      "ask each server once: is it up, what does it serve, how long a context, how fast"},
     {"messages", DM_OPT_SWITCH, DM_FOR_SHOW, NULL,
      "print the messages that are sent, as a JSON array"},
+    {"format", DM_OPT_FLAG, DM_FOR_EXPORT, "messages|text|jinja|promptfoo",
+     "JSON with {{ NAME }} for the inputs, plain text, a template that gives that JSON, or a "
+     "promptfooconfig.json (messages)"},
+    {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step alone (all)"},
+    {"json", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN, NULL,
+     "print the last line, one JSON object, on a terminal too"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
 };
 
@@ -166,6 +172,15 @@ static void make_table(void)
             add_option(rows[i]);
 }
 
+bool dm_options_are_keys(unsigned command)
+{
+    make_table();
+    for (size_t i = 0; i < n_options; i++)
+        if ((options[i].commands & command) && options[i].kind <= DM_OPT_PATH)
+            return true;
+    return false;
+}
+
 /* ---- finding ---- */
 
 static bool is_lm_key(const char *key)
@@ -192,9 +207,20 @@ static const dm_option *find(unsigned command, const char *name)
     return NULL;
 }
 
-static dm_status unknown(unsigned command, const char *word, const char *name, dm_error *err)
+/* A key of a model, behind the part of the name that says which: "lm.", "lms.judge."; NULL: none.
+ */
+static const char *behind_model(const char *name)
 {
-    const char *names[MOST_OPTIONS];
+    if (strncmp(name, "lm.", 3) == 0)
+        return name + 3;
+    const char *dot = strncmp(name, "lms.", 4) == 0 ? strchr(name + 4, '.') : NULL;
+    return dot ? dot + 1 : NULL;
+}
+
+static dm_status unknown(dm_arena *a, unsigned command, const char *word, const char *name,
+                         dm_error *err)
+{
+    const char *names[MOST_OPTIONS], *key = behind_model(name);
     size_t n = 0;
     for (size_t i = 0; i < n_options; i++)
         if ((options[i].commands & command) && !strchr(options[i].name, '*'))
@@ -202,13 +228,9 @@ static dm_status unknown(unsigned command, const char *word, const char *name, d
     for (size_t i = 0; i < n_options; i++)
         if (matches(&options[i], name))
             return dm_fail(err, DM_E_USAGE, "%s is no option of this command", word);
-    const char *near = dm_nearest(name, names, n);
-    if (strncmp(name, "lm.", 3) == 0) {
-        near = dm_nearest(name + 3, dm_lm_keys, dm_n_lm_keys);
-        return near ? dm_fail(err, DM_E_USAGE, "unknown option %s; did you mean --lm.%s?", word,
-                              near)
-                    : dm_fail(err, DM_E_USAGE, "unknown option %s", word);
-    }
+    const char *near = key ? dm_lm_key_near(key) : dm_nearest(name, names, n);
+    if (key && near && find(command, dm_arena_printf(a, "lm.%s", near)))
+        near = dm_arena_printf(a, "%.*s%s", (int)(key - name), name, near);
     return near ? dm_fail(err, DM_E_USAGE, "unknown option %s; did you mean --%s?", word, near)
                 : dm_fail(err, DM_E_USAGE, "unknown option %s; see --help", word);
 }
@@ -324,7 +346,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
             name = dm_arena_printf(a, "inputs-file");
         const dm_option *o = find(command, name);
         if (!o)
-            return unknown(command, word, name, err);
+            return unknown(a, command, word, name, err);
         const char *text = equals ? equals + 1 : "";
         if (o->kind == DM_OPT_SWITCH && equals)
             return dm_fail(err, DM_E_USAGE, "--%s takes no value", name);

@@ -15,7 +15,8 @@
 #define DM_FOR_JOB      (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN)
 #define DM_FOR_STOP     64u
 #define DM_FOR_ENSEMBLE 128u
-#define DM_FOR_ALL      63u
+#define DM_FOR_EXPORT   256u
+#define DM_FOR_ALL      (63u | DM_FOR_EXPORT)
 
 typedef enum dm_option_kind {
     DM_OPT_JOB,  /* a key of the job file, and a flag */
@@ -50,5 +51,6 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
 dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, const dm_value *keys,
                            dm_value **out, dm_error *err) DM_MUST_USE;
 void dm_options_help(dm_buf *b, unsigned command);
+bool dm_options_are_keys(unsigned command); /* whether it has options that are keys of a job too */
 
 #endif

@@ -124,7 +124,8 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
     dm_buf_free(&b);
 }
 
-static void print_line(dm_arena *a, const dm_plan *plan, const dm_estimate *e)
+static void print_line(dm_arena *a, const dm_command_line *line, const dm_plan *plan,
+                       const dm_estimate *e)
 {
     dm_value *last = dm_value_dict(a), *tokens = dm_value_dict(a);
     dm_range all = dm_plan_together(plan);
@@ -136,7 +137,7 @@ static void print_line(dm_arena *a, const dm_plan *plan, const dm_estimate *e)
     dm_value_set(a, last, DM_STR("cost"),
                  e->has_cost ? range_json(a, &e->all.cost, false) : dm_value_null(a));
     dm_value_set(a, last, DM_STR("seconds"), range_json(a, &e->all.seconds, false));
-    dm_print_json(last);
+    dm_print_last_line(last, line);
 }
 
 int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
@@ -167,6 +168,6 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     dm_plan plan = dm_plan_of(&job);
     dm_estimate e = dm_estimate_of(&job, &plan, &c);
     print_plan(&job, &plan, &e, &c);
-    print_line(a, &plan, &e);
+    print_line(a, line, &plan, &e);
     return 0;
 }

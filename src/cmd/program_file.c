@@ -1,12 +1,55 @@
 #include "cmd/program_file.h"
 #include "json/json.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+dm_status dm_program_path(dm_arena *a, const char *path, const char **out, dm_error *err)
+{
+    struct stat s;
+    *out = path;
+    if (stat(path, &s) != 0 || !S_ISDIR(s.st_mode))
+        return DM_OK;
+    *out = dm_arena_printf(a, "%s/program.json", path);
+    if (access(*out, F_OK) == 0)
+        return DM_OK;
+    bool begun = access(dm_arena_printf(a, "%s/status.json", path), F_OK) == 0;
+    return dm_fail(err, DM_E_DATA,
+                   begun ? "%s: the compile there has not written a program.json yet"
+                         : "%s: a folder without a program.json is no OUT of a compile",
+                   path);
+}
+
+dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err)
+{
+    struct stat s;
+    if (!v && stat(path, &s) == 0 && S_ISDIR(s.st_mode))
+        return dm_fail(err, DM_E_JOB,
+                       "%s is a folder, and a job file is wanted here: give JOB.json, with "
+                       "--student=%s to start from the program in it",
+                       path, path);
+    if (!v && err)
+        err->status = DM_E_JOB;
+    if (!v)
+        return DM_E_JOB;
+    bool job =
+        dm_value_get(v, "program") || dm_value_get(v, "trainset"); /* a state has an `lm` too */
+    if (job || v->kind != DM_DICT || !dm_value_get(v, "metadata"))
+        return DM_OK;
+    return dm_fail(err, DM_E_JOB,
+                   "%s is a program file, and a job file is wanted here: give JOB.json, with "
+                   "--student=%s to start from this program",
+                   path, path);
+}
+
 dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *program,
                                const dm_candidate **out, const dm_ensemble **ensemble,
                                const dm_value **provenance, dm_error *err)
 {
     dm_str text;
-    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
+    dm_status st = dm_program_path(a, path, &path, err);
+    if (st == DM_OK)
+        st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
         return st;
     dm_arena *scratch = dm_arena_new(0);

@@ -4,8 +4,16 @@
 
 #include "ensemble/file.h"
 
-/* program: as dm_state_read and dm_ensemble_read have it. *out: the program, or the first member of
- * an ensemble, which then goes to *ensemble (NULL else). ensemble NULL: an ensemble is refused. */
+/* path, or of a folder that a compile writes its program: OUT/program.json. DM_E_DATA: it has none
+ * yet. */
+dm_status dm_program_path(dm_arena *a, const char *path, const char **out,
+                          dm_error *err) DM_MUST_USE;
+/* Whether what stands in the place of a job file is something else that a compile makes: v, read
+ * from path; NULL: it cannot be read, and err says why. DM_E_JOB with what to do. */
+dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err) DM_MUST_USE;
+/* path may be such a folder. program: as dm_state_read and dm_ensemble_read have it. *out: the
+ * program, or the first member of an ensemble, which then goes to *ensemble (NULL else). ensemble
+ * NULL: an ensemble is refused. */
 dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *program,
                                const dm_candidate **out, const dm_ensemble **ensemble,
                                const dm_value **provenance, dm_error *err) DM_MUST_USE;

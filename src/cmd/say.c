@@ -3,12 +3,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#define ERASE "\r\033[K"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile sig_atomic_t live; /* the cursor stands behind a live line */
+
+/* What stands on the terminal while a live line is there would share the line with it. */
 static void put(FILE *to, dm_buf *b)
 {
+    pthread_mutex_lock(&lock);
+    if (live && b->len) {
+        fputs(ERASE, stderr);
+        fflush(stderr);
+        live = 0;
+    }
     if (b->len)
         fwrite(b->data, 1, b->len, to);
+    pthread_mutex_unlock(&lock);
     dm_buf_free(b);
 }
 
@@ -44,11 +61,33 @@ void dm_say_json(FILE *to, dm_str text)
 void dm_say_live(FILE *to, dm_str line)
 {
     dm_buf b;
+    if (!line.n && !live)
+        return;
     dm_buf_init(&b, SIZE_MAX / 2);
     dm_buf_char(&b, '\r');
     dm_show(&b, line, DM_SHOW_LINE);
     dm_buf_text(&b, "\033[K");
+    live = 0; /* it is replaced, not shared */
     put(to, &b);
+    fflush(to);
+    live = line.n > 0;
+}
+
+void dm_say_live_drop(void)
+{
+    if (live)
+        (void)!write(2, ERASE, sizeof ERASE - 1); /* shown: it is ours */
+    live = 0;
+}
+
+size_t dm_say_columns(const char *told)
+{
+    struct winsize size;
+    char *end;
+    long n = told ? strtol(told, &end, 10) : 0;
+    if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return n > 1 && n < 10000 ? (size_t)n : 80;
 }
 
 void dm_say_close_gaps(void)

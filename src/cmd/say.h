@@ -12,8 +12,13 @@ void dm_say(FILE *to, const char *fmt, ...) DM_PRINTF(2, 3);
 void dm_say_text(FILE *to, dm_str text); /* its line ends and tabs stay */
 void dm_say_json(FILE *to, dm_str text); /* a JSON text; its value stays */
 
-/* A line that the next one replaces, and its end. */
+/* A line that the next one replaces; "" is its end. All that is said by the functions above clears
+ * it first, so that no message shares a line with it. dm_say_live_drop is its end too, and
+ * async-signal-safe: before an _exit. */
 void dm_say_live(FILE *to, dm_str line);
+void dm_say_live_drop(void);
+/* Of the terminal on stderr; where there is none, told (NULL: nothing), else 80. */
+size_t dm_say_columns(const char *told);
 
 /* Puts something harmless in the place of stdin, stdout or stderr that is closed: a file that is
  * opened later would get its number, and what is said or answered would be written into that file.

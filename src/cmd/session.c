@@ -31,6 +31,7 @@ static dm_pool *volatile running;
 static void on_alarm(int number)
 {
     (void)number;
+    dm_say_live_drop();
     _exit(75);
 }
 
@@ -52,6 +53,7 @@ static void on_signal(int number)
         if (running)
             dm_pool_hurry(running);
     } else {
+        dm_say_live_drop();
         _exit(75);
     }
     if (running)
@@ -94,9 +96,8 @@ dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error
 
 void dm_session_clear_line(dm_session *s)
 {
-    if (s->terminal && s->line_shown)
+    if (s->terminal)
         dm_say_live(stderr, DM_STR(""));
-    s->line_shown = false;
 }
 
 static void show_progress(void *user, const dm_pool_stats *stats)
@@ -112,13 +113,14 @@ static void show_progress(void *user, const dm_pool_stats *stats)
         return;
     s->line_at = now;
     dm_buf_init(&b, 1000);
-    dm_progress_line(&b, &s->progress, stats, now);
+    /* the last column stays free: a terminal goes to the next line behind it */
+    dm_progress_line(&b, &s->progress, stats, now,
+                     s->terminal ? dm_say_columns(getenv("DM_TTY")) - 1 : SIZE_MAX);
     if (s->terminal)
         dm_say_live(stderr, dm_buf_view(&b));
     else
         dm_say(stderr, "%.*s\n", (int)b.len, b.data ? b.data : "");
     fflush(stderr);
-    s->line_shown = true;
     dm_buf_free(&b);
 }
 
@@ -238,6 +240,19 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     dm_value_set(a, d, DM_STR("seconds"),
                  dm_value_float(a, round(1000 * (dm_now() - s->started)) / 1000));
     return d;
+}
+
+/* Under mpirun stdout may be a terminal that mpirun made for its rank: the launcher says what its
+ * own is. Where mpirun was started by hand nobody does, and the line is printed. */
+static bool out_is_terminal(void)
+{
+    return dm_cluster_is_rank() ? getenv("DM_TTY_OUT") != NULL : isatty(1);
+}
+
+void dm_print_last_line(const dm_value *v, const dm_command_line *line)
+{
+    if (dm_value_get(line->flags, "json") || !out_is_terminal())
+        dm_print_json(v);
 }
 
 void dm_print_json(const dm_value *v)

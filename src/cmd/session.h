@@ -11,8 +11,7 @@ typedef struct dm_session {
     dm_job *job;
     dm_pool *pool;
     double started;
-    bool terminal; /* stderr shows a live line */
-    bool line_shown;
+    bool terminal;  /* stderr shows a live line */
     double line_at; /* dm_now() of the last one */
     dm_progress progress;
     /* About once in DM_RENEW_SECONDS while the run goes on, set by the command; NULL: nothing. */
@@ -40,5 +39,7 @@ int dm_say_failure(const dm_error *err);
 /* The last line's common part; keys may be added before it is printed. */
 dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped);
 void dm_print_json(const dm_value *v); /* one line on stdout */
+/* The same, where a script may read it: where stdout is no terminal, and with --json. */
+void dm_print_last_line(const dm_value *v, const dm_command_line *line);
 
 #endif

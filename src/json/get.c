@@ -146,6 +146,12 @@ dm_status dm_get_strings(const dm_at *at, dm_arena *a, dm_str **out, size_t *n, 
 
 dm_status dm_get_known(const dm_at *at, const char *const *names, size_t n, dm_error *err)
 {
+    return dm_get_known_by(at, names, n, NULL, err);
+}
+
+dm_status dm_get_known_by(const dm_at *at, const char *const *names, size_t n,
+                          const char *(*near_to)(const char *key), dm_error *err)
+{
     if (!at->v)
         return DM_OK;
     if (at->v->kind != DM_DICT)
@@ -158,7 +164,7 @@ dm_status dm_get_known(const dm_at *at, const char *const *names, size_t n, dm_e
         if (k < n)
             continue;
         dm_at bad = dm_at_key(at, key.p);
-        const char *near = dm_nearest(key.p, names, n);
+        const char *near = near_to ? near_to(key.p) : dm_nearest(key.p, names, n);
         return near ? dm_at_fail(&bad, err, "unknown key; did you mean \"%s\"?", near)
                     : dm_at_fail(&bad, err, "unknown key");
     }

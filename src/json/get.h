@@ -33,5 +33,8 @@ dm_status dm_get_strings(const dm_at *at, dm_arena *a, dm_str **out, size_t *n,
  */
 dm_status dm_get_known(const dm_at *at, const char *const *names, size_t n,
                        dm_error *err) DM_MUST_USE;
+/* The same; near gives the name that is suggested for a key that is none of them, or NULL. */
+dm_status dm_get_known_by(const dm_at *at, const char *const *names, size_t n,
+                          const char *(*near)(const char *key), dm_error *err) DM_MUST_USE;
 
 #endif

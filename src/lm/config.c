@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 const char *const dm_lm_keys[] = {
@@ -20,6 +21,33 @@ const char *const dm_lm_keys[] = {
     "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
 #define FIRST_SAMPLING 19
+
+const char *dm_lm_key_near(const char *word)
+{
+    static const char *const others[][2] = {/* what DSPy, LiteLLM, OpenAI and vLLM call it */
+                                            {"base_url", "api_base"},
+                                            {"api_url", "api_base"},
+                                            {"url", "api_base"},
+                                            {"endpoint", "api_base"},
+                                            {"host", "api_base"},
+                                            {"name", "model"},
+                                            {"api_key", "api_key_env"},
+                                            {"key", "api_key_env"},
+                                            {"num_threads", "concurrency"},
+                                            {"threads", "concurrency"},
+                                            {"max_retries", "num_retries"},
+                                            {"retries", "num_retries"},
+                                            {"request_timeout", "timeout"},
+                                            {"max_new_tokens", "max_tokens"},
+                                            {"max_output_tokens", "max_tokens"},
+                                            {"stop_sequences", "stop"},
+                                            {"num_predict", "max_tokens"},
+                                            {"repeat_penalty", "repetition_penalty"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcasecmp(word, others[i][0]) == 0)
+            return others[i][1];
+    return dm_nearest(word, dm_lm_keys, dm_n_lm_keys);
+}
 
 bool dm_lm_in_process(const dm_lm_config *c)
 {
@@ -61,6 +89,8 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
     dm_status st = dm_get_string(at, &text, err);
     if (st != DM_OK)
         return st;
+    if (dm_str_is(text, "embedded")) /* it has one model */
+        text = DM_STR("embedded/stand-in");
     const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
     if (!slash || slash == text.p || slash[1] == 0)
         return dm_at_fail(at, err,
@@ -208,7 +238,7 @@ static dm_status read_certificates(const dm_at *at, dm_lm_config *c, dm_error *e
 static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
 {
     dm_at k;
-    dm_status st = dm_get_known(at, dm_lm_keys, dm_n_lm_keys, err);
+    dm_status st = dm_get_known_by(at, dm_lm_keys, dm_n_lm_keys, dm_lm_key_near, err);
     k = dm_at_key(at, "model");
     if (st == DM_OK)
         st = k.v ? read_model(a, &k, c, err)

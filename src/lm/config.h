@@ -61,6 +61,9 @@ dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err) DM_
 /* The keys an object may have, for the option table. */
 extern const char *const dm_lm_keys[];
 extern const size_t dm_n_lm_keys;
+/* The one that is meant by a word that is none, as others call it or with a slip; NULL: none is
+ * near. */
+const char *dm_lm_key_near(const char *word);
 /* What an answer depends on: model and sampling, never addresses or keys. For content keys. */
 dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at

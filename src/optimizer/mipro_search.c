@@ -274,6 +274,7 @@ static dm_status tell_oldest(search *x, dm_error *err)
         st = dm_fail(err, DM_E_INTERNAL, "search: unit %zu is not in flight", x->told);
     free(scores);
     free(absent);
+    dm_pool_best(x->m->pool, dm_search_best_mean(x->s));
     x->told++;
     return st == DM_OK ? count_errors(x, u, err) : st;
 }

@@ -117,6 +117,9 @@ static dm_status take(racing *r, const block *b, dm_error *err)
     }
     if (!dm_race_tell_refused(r->race, b->unit.id, scores, NULL, refused))
         st = dm_fail(err, DM_E_INTERNAL, "a block of the race came twice");
+    size_t leads = dm_race_winner(r->race), known;
+    if (leads != SIZE_MAX)
+        dm_pool_best(r->pool, dm_race_mean(r->race, leads, &known));
     free(scores);
     free(refused);
     return st;

@@ -123,7 +123,7 @@ static void name_trial(dm_scored *s, const trial *t)
 
 /* Records a finished trial; the best is the earliest of the highest. start: the start program's
  * results; NULL: it does not run here. */
-static void record(dm_compile_output *out, const trial *t, const dm_result *start)
+static void record(dm_pool *pool, dm_compile_output *out, const trial *t, const dm_result *start)
 {
     dm_scored *s = &out->scored[out->n_scored];
     size_t n = t->in->valset->n;
@@ -137,6 +137,7 @@ static void record(dm_compile_output *out, const trial *t, const dm_result *star
     } else if (dm_beats(t->results, best, n)) {
         out->best_index = out->n_scored;
         out->best = t->candidate;
+        dm_pool_best(pool, s->score);
     }
     out->n_scored++;
 }
@@ -193,7 +194,7 @@ static dm_status search(dm_pool *p, trial *trials, size_t n, dm_compile_output *
                 break;
             continue; /* what is already there still counts */
         }
-        record(out, &trials[i], trials[0].number == -3 ? trials[0].results : NULL);
+        record(p, out, &trials[i], trials[0].number == -3 ? trials[0].results : NULL);
         if (params->has_stop_at_score &&
             100 * out->scored[out->n_scored - 1].score >= params->stop_at_score)
             break;

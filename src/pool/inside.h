@@ -271,6 +271,8 @@ struct dm_pool {
     dm_usage usage;
     double cost;          /* of it, at each model's prices; NAN: one is not known */
     dm_progress progress; /* the main thread's; those of strands follow it */
+    bool has_best;
+    double best; /* what an optimizer says, see dm_pool_best */
     size_t n_errors;
     double last_tick, tick_every;
     void (*tick)(void *user, const dm_pool_stats *s);

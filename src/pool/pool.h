@@ -103,5 +103,8 @@ double dm_mean_score(const dm_result *r, size_t n); /* against nobody */
 /* What the phase now running is called and how much of it there is to do: for progress and plan
  * only. */
 void dm_pool_phase(dm_pool *p, const char *name, size_t units);
+/* The best score so far of a candidate that the optimizer may return, 0 to 1: for progress only.
+ * NAN: not known. */
+void dm_pool_best(dm_pool *p, double score);
 
 #endif

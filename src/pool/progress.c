@@ -19,6 +19,12 @@ void dm_pool_phase(dm_pool *p, const char *name, size_t units)
                        .total = units};
 }
 
+void dm_pool_best(dm_pool *p, double score)
+{
+    p->has_best = !isnan(score);
+    p->best = score;
+}
+
 static void add_up(const dm_pool *p, dm_pool_stats *s)
 {
     double sum = 0;
@@ -41,6 +47,7 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p)
                        .in_flight = p->n_sent,
                        .usage = p->usage,
                        .cost = NAN,
+                       .best = p->has_best ? p->best : NAN,
                        .left = dm_budget_left(p),
                        .ranks = (size_t)p->n_ready};
     add_up(p, &s);

@@ -56,6 +56,7 @@ typedef struct dm_pool_stats {
     const char *phase;
     size_t done, total;      /* examples of the phase; total 0: not known */
     double mean;             /* of the newest evaluation; NAN */
+    double best;             /* of the candidates so far (dm_pool_best); NAN */
     size_t errors;           /* absent and failed examples so far */
     size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;

@@ -199,7 +199,70 @@ void dm_report_predictions(dm_buf *b, const dm_setup *setup, const dm_split_repo
 
 /* ---- progress ---- */
 
-void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now)
+/* 1,040 */
+static void put_thousands(dm_buf *b, size_t n)
+{
+    if (n >= 1000) {
+        put_thousands(b, n / 1000);
+        dm_buf_printf(b, ",%03zu", n % 1000);
+    } else {
+        dm_buf_printf(b, "%zu", n);
+    }
+}
+
+static void put_left(dm_buf *b, const dm_progress *p, const dm_pool_stats *s, double now)
+{
+    if (s->total <= s->done || s->done <= p->phase_done)
+        return;
+    dm_buf_text(b, "  ");
+    dm_print_seconds(b, (now - p->phase_started) * (double)(s->total - s->done) /
+                            (double)(s->done - p->phase_done));
+    dm_buf_text(b, " left");
+}
+
+/* The parts in their order, without those that there is no room for; the first one stays, cut. */
+static void put_progress(dm_buf *b, const dm_progress *p, const dm_pool_stats *s, double now,
+                         size_t width)
+{
+    enum { COUNT, SCORE, RATE, TOKENS, ERRORS, LEFT, N_PARTS };
+    static const int worth[N_PARTS] = {SCORE, LEFT, ERRORS, RATE, TOKENS}; /* behind the count */
+    size_t done = s->total && s->done > s->total ? s->total : s->done; /* the total was a guess */
+    dm_buf part[N_PARTS];
+    bool room[N_PARTS] = {[COUNT] = true};
+    for (int i = 0; i < N_PARTS; i++)
+        dm_buf_init(&part[i], 200);
+    dm_buf_printf(&part[COUNT], "%s ", s->phase);
+    put_thousands(&part[COUNT], done);
+    if (s->total) {
+        dm_buf_text(&part[COUNT], " of ");
+        put_thousands(&part[COUNT], s->total);
+    }
+    dm_buf_text(&part[COUNT], done == 1 && !s->total ? " run" : " runs");
+    if (!isnan(s->best))
+        dm_buf_printf(&part[SCORE], ", best %.1f %%", 100 * s->best);
+    else if (!isnan(s->mean))
+        dm_buf_printf(&part[SCORE], ", mean %.1f %%", 100 * s->mean);
+    dm_buf_printf(&part[RATE], "  %.1f calls/s", p->rate);
+    dm_buf_text(&part[TOKENS], "  ");
+    dm_print_count(&part[TOKENS], (double)(s->usage.prompt + s->usage.completion));
+    dm_buf_text(&part[TOKENS], " tokens");
+    dm_buf_printf(&part[ERRORS], "  %zu error%s", s->errors, s->errors == 1 ? "" : "s");
+    put_left(&part[LEFT], p, s, now);
+    size_t used = part[COUNT].len;
+    for (int i = 0; i + 1 < N_PARTS; i++) {
+        room[worth[i]] = used + part[worth[i]].len <= width;
+        used += room[worth[i]] ? part[worth[i]].len : 0;
+    }
+    for (int i = 0; i < N_PARTS; i++) {
+        dm_str text = dm_buf_view(&part[i]);
+        text.n = text.n < width ? text.n : width;
+        if (room[i])
+            dm_buf_str(b, text);
+        dm_buf_free(&part[i]);
+    }
+}
+
+void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now, size_t width)
 {
     double passed = now - p->last;
     if (p->last > 0 && passed > 0) {
@@ -213,19 +276,5 @@ void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double 
     }
     p->last = now;
     p->last_calls = s->usage.requests;
-    size_t done = s->total && s->done > s->total ? s->total : s->done; /* the total was a guess */
-    dm_buf_printf(b, "%s %zu", s->phase, done);
-    if (s->total)
-        dm_buf_printf(b, "/%zu", s->total);
-    if (!isnan(s->mean))
-        dm_buf_printf(b, "  %.1f %%", 100 * s->mean);
-    dm_buf_printf(b, "  %.1f calls/s  ", p->rate);
-    dm_print_count(b, (double)(s->usage.prompt + s->usage.completion));
-    dm_buf_printf(b, " tokens  %zu errors", s->errors);
-    if (s->total > s->done && s->done > p->phase_done) {
-        dm_buf_text(b, "  ");
-        dm_print_seconds(b, (now - p->phase_started) * (double)(s->total - s->done) /
-                                (double)(s->done - p->phase_done));
-        dm_buf_text(b, " left");
-    }
+    put_progress(b, p, s, now, width);
 }

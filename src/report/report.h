@@ -30,8 +30,8 @@ void dm_report_table(dm_buf *b, const dm_report *r);
 void dm_report_predictions(dm_buf *b, const dm_setup *setup, const dm_split_report *splits,
                            size_t n);
 
-/* One line of progress: "search 120/300  71.3 %  42.0 calls/s  1.2 M tokens  0 errors  2 min 3 s
- * left". */
+/* One line of progress: "search 1,040 of 2,080 runs, best 84.5 %  42.0 calls/s  1.2 M tokens  0
+ * errors  2 min 3 s left"; parts are left out where it would have more than width characters. */
 typedef struct dm_progress {
     double started, last; /* dm_now() */
     int64_t last_calls;
@@ -40,6 +40,6 @@ typedef struct dm_progress {
     double phase_started;
     size_t phase_done; /* when it was first seen: what a resumed run has already */
 } dm_progress;
-void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now);
+void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now, size_t width);
 
 #endif

@@ -312,6 +312,15 @@ size_t dm_search_best(const dm_search *s)
     return s->method->best(s);
 }
 
+double dm_search_best_mean(const dm_search *s)
+{
+    dm_search_estimate e;
+    if (s->n_arms == 0)
+        return NAN;
+    dm_search_estimate_of(s, dm_search_best(s), &e);
+    return e.mean;
+}
+
 size_t dm_search_candidates(const dm_search *s)
 {
     return s->n_arms;

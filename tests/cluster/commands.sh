@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 65
+plan 98
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -23,13 +23,18 @@ out_has() { grep -qF -- "$1" out; }
 check "--version" run 0 "$PROGRAM" --version
 check "says it" out_has "dspy-mpi 0."
 check "--help" run 0 "$PROGRAM" --help
-for command in compile eval run show check plan ensemble launch; do
+for command in compile eval run show export check plan ensemble stop cache launch; do
 	check "$command --help" run 0 "$PROGRAM" "$command" --help
 	mv out one
 	run 0 "$PROGRAM" help "$command"
-	check "help $command says the same" cmp -s one out
+	check "help $command says the same" sh -c "cmp -s one out && [ -s one ] && ! grep -q '(null)' one"
 done
 check "no command: the help, and 64" run 64 "$PROGRAM"
+for word in complie:compile evaluate:eval chek:check lauch:launch caches:cache Show:show; do
+	refused "$word" 64 "there is no command \"${word%%:*}\"; did you mean ${word##*:}?" "${word%%:*}"
+done
+refused "a job in the place of a command" 64 "did you mean dspy-mpi compile job.json?" job.json
+for command in compile eval check plan; do refused "$command without a file" 64 "$command needs a job file: dspy-mpi $command JOB.json" $command; done
 refused "a number of restarts that is none" 64 "--restarts takes a number" launch -n 2 --restarts x compile job.json
 
 # options
@@ -47,6 +52,32 @@ refused "num_threads and concurrency that differ" 64 "says otherwise" check job.
 check "num_threads and concurrency that agree" run 0 "$PROGRAM" check job.json --optimizer.num_threads=8
 check "a value behind a blank" run 0 "$PROGRAM" check job.json --lm.concurrency 3
 check "is read" out_has "3 calls in flight asked for"
+
+while read -r word near; do # keys as others call them, in the file and as flags
+	for where in flag judge file; do
+		case $where in
+		flag) set -- 64 --lm.$near check job.json "--lm.$word=1" ;;
+		judge) set -- 64 --lms.judge.$near check job.json "--lms.judge.$word=1" ;;
+		file) job ", \"lms\": {\"task\": {\"model\": \"embedded/stand-in\", \"$word\": 1}}" && set -- 78 "\"$near\"" check job.json ;;
+		esac
+		code=$1 meant=$2
+		shift 2
+		run "$code" "$PROGRAM" "$@" && said "did you mean $meant?" || slips="$slips $where $word: $(tail -1 err);"
+	done
+done <<-END
+	temprature temperature
+	max_token max_tokens
+	base_url api_base
+	api_key api_key_env
+	num_threads concurrency
+	Retries num_retries
+	max-tokens max_tokens
+END
+check "what is meant by a key of a model that is none${slips:+, but$slips}" [ -z "$slips" ]
+job ', "optimizer": {"name": "mipro_v2", "max_bootstraped_demos": 3}'
+refused "a parameter with a slip" 78 'did you mean "max_bootstrapped_demos"?' check job.json
+job ', "optimizer": "MIPRO"'
+refused "an optimizer that is nearly there" 78 'did you mean "mipro_v2"?' check job.json
 
 # check and plan
 job ', "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
@@ -94,6 +125,31 @@ check "of --job only program, model and adapter are read" run 0 "$PROGRAM" run j
 printf '{"question": "item 1: what is its label?"}\n{"x": 1}\n{}\n' >some.jsonl
 check "run warns of missing inputs" sh -c "'$PROGRAM' run job/program.json --job=job.json --inputs some.jsonl 2>&1 >/dev/null | grep -q 'input \"question\" is missing in 2 of 3, first in number 2'"
 check "show warns of a missing input" sh -c "'$PROGRAM' show job/program.json --messages 2>&1 >/dev/null | grep -q 'input \"question\" is missing'"
+
+# The stand-in by its short name; the job's own program; OUT in the place of its program.
+run 0 "$PROGRAM" check job.json --lm=embedded
+check "lm \"embedded\" is the stand-in" grep -q '^model  *embedded/stand-in' out
+run 0 "$PROGRAM" run job.json --input question=x && mv out one
+check "run --job JOB is run JOB" sh -c "'$PROGRAM' run --job job.json --input question=x >out && cmp one out && [ -s one ]"
+run 0 "$PROGRAM" show job/program.json && mv out one
+check "show OUT is show OUT/program.json" sh -c "'$PROGRAM' show job >out && cmp one out && grep -q demonstration one"
+run 0 "$PROGRAM" show job.json
+check "show JOB is its program as written" sh -c "grep -q '^question: str -> answer: str' out && ! grep -q demonstration out"
+check "and so with --job" sh -c "cp out one && '$PROGRAM' show --job job.json >out && cmp one out"
+check "eval of an OUT" run 0 "$PROGRAM" eval job.json --program=job
+refused "a program file in the place of a job" 78 "is a program file, and a job file is wanted here" compile job/program.json
+refused "an OUT in the place of a job" 78 "is a folder, and a job file is wanted here" eval job
+refused "an OUT after --job" 78 "is a folder, and a job file is wanted here" show --job job
+mkdir bare
+refused "a folder that is no OUT" 65 "no OUT of a compile" show bare
+refused "nothing to show" 64 "a program is missing" show
+sed 's/"valset": "val.jsonl", //' job.json >unscored.json
+run 0 "$PROGRAM" compile unscored.json --optimizer=bootstrap_few_shot
+check "nothing to score on: it is said" said "nothing was scored: the job has neither a validation set"
+run 0 "$PROGRAM" compile job.json --optimizer=bootstrap_few_shot --out=scored
+check "and not where there is a set" sh -c "! grep -q 'nothing was scored' err"
+run 0 "$PROGRAM" compile job.json --optimizer=mipro_v2 --out=levels
+check "trials.csv has instructions and demonstrations apart" sh -c "head -1 levels/trials.csv | grep -q ',file,instructions,demos\$' && sed 1d levels/trials.csv | grep -qE ',candidates/[0-9]+.json,[0-9]+,[0-9]+\$' && ! sed 1d levels/trials.csv | grep -qvE ',candidates/[0-9]+.json,[0-9]+,[0-9]+\$'"
 
 # OUT
 mkdir mine && echo x >mine/precious

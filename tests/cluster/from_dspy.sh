@@ -1,12 +1,12 @@
 # scripts/from-dspy against the real DSPy: the job file asks a model what the program itself asks, byte for
 # byte, and what it cannot say is named. Needs a Python with dspy in DSPY_PYTHON.
 . tests/lib.sh
-plan 25
+plan 28
 if [ -z "${DSPY_PYTHON:-}" ]; then
-	for i in $(seq 25); do skip "set DSPY_PYTHON to a Python that has dspy"; done
+	for i in $(seq 28); do skip "set DSPY_PYTHON to a Python that has dspy"; done
 	exit 0
 fi
-FROM=$PWD/scripts/from-dspy
+FROM=$PWD/scripts/from-dspy BODIES=$PWD/tests/dspy/bodies.py
 cat >"$DIR/progs.py" <<'END'
 import os
 from typing import Literal, Optional
@@ -102,11 +102,24 @@ cannot() { # cannot NAME WORDS
 }
 cannot loop "the program calls query.predict, query.predict, answer, where"
 cannot renamed "its input context is no input of the program and no output of an earlier step"
-cannot between "Python of your own works on it"
+cannot between "query=self.query(question=question).query.upper())\`: answer: its input query is not what the field query held: Python of your own works on it"
 cannot returns "the program returns query"
 cannot inner "steps are attributes of the program itself"
 cannot own_type "the type Thing has no name"
 cannot react "the program calls react, react, extract.predict"
+
+# What Python of one's own may do between the steps, before the first and after the last.
+check "bodies of forward" run 0 "$DSPY_PYTHON" "$BODIES" "$FROM"
+tail -1 "$DIR/out" | sed 's/^/# /'
+# A module that calls its model as it is loaded; from-dspy calls nobody's.
+cd - >/dev/null && start_mock --rule planted --seed 3
+cd "$DIR" || exit 70
+printf 'from progs import *\nprint(line(question="asked as it is loaded"))\n' >loads.py
+run 65 env SERVER="$MOCK_URL" "$DSPY_PYTHON" "$FROM" loads:line progs:questions --out no-loads
+check "a module that calls its model as it is loaded: $(tail -1 err | cut -c1-150)" said "loads.py:2: \`print(line(question=\"asked as it is loaded\"))\`: it calls a model as it is loaded"
+run 0 env SERVER="$MOCK_URL" "$DSPY_PYTHON" "$FROM" progs:line progs:questions --out line
+check "from-dspy has called no model" [ "$(stat_of requests)" = 0 ]
+stop_mock
 
 # There and back: compiled here from that job, used there.
 cd - >/dev/null || exit 70

@@ -22,6 +22,7 @@ HALF=$MOCK_URL
 start_mock --rule tokens
 TOKENS=$MOCK_URL
 GONE=http://127.0.0.1:9/v1
+PTY=$PWD/tests/pty_run.py
 cd "$DIR" || exit 70
 cat >job.json <<END
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
@@ -238,6 +239,12 @@ row() {
 	lm.max_tokens | lm.max_completion_tokens) changes asks $E -- --$1=50 ;;
 	lm.temperature | lm.top_p | lm.seed | lm.frequency_penalty | lm.presence_penalty | lm.top_k | lm.min_p | lm.repetition_penalty | lm.length_penalty | lm.min_tokens)
 		changes asks $E -- --$1=1 ;;
+	json) # on a terminal
+		python3 "$PTY" 80 raw "$PROGRAM" plan job.json && ! grep -q '"status"' raw &&
+			python3 "$PTY" 80 raw "$PROGRAM" plan job.json --json && grep -q '"status"' raw
+		;;
+	format) changes says export first -- --format=text ;;
+	step) changes says export steps.json --lm=embedded -- --step=a || exits 64 'no step "b"' export steps.json --step=b ;;
 	*)
 		echo "no line for $1 in tests/cluster/options.sh" >with.err
 		return 1
@@ -257,7 +264,7 @@ TALKING='{"command":["./talk"]}'
 sed 's/"valset": "val.jsonl", //' job.json >cut.json
 sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json
 "$PROGRAM" ensemble first/program.json first/program.json labeled/program.json >votes.json 2>/dev/null
-for c in compile eval run show check plan ensemble; do "$PROGRAM" $c --help; done >help
+for c in compile eval run show export check plan ensemble; do "$PROGRAM" $c --help; done >help
 rows=$(grep -o '^  --[^ =]*' help | cut -c5- | sort -u)
 keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d' | tr -s ' \n' '  ')
 for k in $keys; do rows="$rows lm.$k"; done

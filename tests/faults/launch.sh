@@ -274,7 +274,7 @@ missing() {
 background() { # of a terminal that stops who writes to it from there
 	command -v script >/dev/null || return 77
 	shut "$D/open"
-	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait'" /dev/null
+	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait'" /dev/null
 	works && code 0 && same && grep -q '"status": "done"' "$D/out" && ends 1 && clean
 }
 tmpdir() { # a metric finds the user's temporary folder, and what it puts there stays

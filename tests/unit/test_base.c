@@ -274,11 +274,23 @@ Test(base, lower_case_and_words)
 
 Test(base, the_nearest_name)
 {
-    static const char *const names[] = {"metric", "trainset", "valset", "optimizer", "lm"};
+    static const char *const names[] = {"metric", "trainset",    "valset",   "optimizer",
+                                        "lm",     "exact_match", "mipro_v2", "fuzzy_match"};
     static const struct {
         const char *word, *want;
-    } table[] = {{"metrc", "metric"}, {"valsets", "valset"}, {"optimiser", "optimizer"},
-                 {"ml", NULL},        {"budget", NULL},      {"colour", NULL}};
+    } table[] = {{"metrc", "metric"},
+                 {"valsets", "valset"},
+                 {"optimiser", "optimizer"},
+                 {"ml", NULL},
+                 {"budget", NULL},
+                 {"colour", NULL},
+                 /* however it is written, and the beginning or the end of one alone */
+                 {"MIPROv2", "mipro_v2"},
+                 {"Exact-Match", "exact_match"},
+                 {"exact", "exact_match"},
+                 {"match", NULL},
+                 {"set", NULL},
+                 {"ex", NULL}};
     for (size_t i = 0; i < COUNT(table); i++) {
         const char *got = dm_nearest(table[i].word, names, COUNT(names));
         cr_expect(got == table[i].want || (got && table[i].want && !strcmp(got, table[i].want)),

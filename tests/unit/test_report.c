@@ -310,29 +310,66 @@ Test(report, predictions)
 Test(report, progress)
 {
     dm_progress p = {.started = 100};
-    dm_pool_stats s = {.phase = "search", .done = 50, .total = 200, .mean = .713, .errors = 2};
+    dm_pool_stats s = {
+        .phase = "search", .done = 50, .total = 200, .mean = .713, .best = NAN, .errors = 2};
     static const struct {
         const char *phase;
         double now;
         size_t done;
         int64_t calls;
+        double best;
         const char *words;
     } table[] = {
-        {"search", 110, 0, 0, "search 0/200  71.3 %  0.0 calls/s  0 tokens  2 errors"},
-        {"search", 120, 50, 500,
-         "search 50/200  71.3 %  50.0 calls/s  0 tokens  2 errors  1 min 0 s left"},
-        {"search", 180, 200, 3500, "search 200/200  71.3 %  50.0 calls/s  0 tokens  2 errors"},
-        {"score", 190, 100, 4000,
-         "score 100/200  71.3 %  50.0 calls/s  0 tokens  2 errors  10.0 s left"},
+        {"search", 110, 0, 0, NAN,
+         "search 0 of 200 runs, mean 71.3 %  0.0 calls/s  0 tokens  2 errors"},
+        {"search", 120, 50, 500, .845,
+         "search 50 of 200 runs, best 84.5 %  50.0 calls/s  0 tokens  2 errors  1 min 0 s left"},
+        {"search", 180, 200, 3500, .845,
+         "search 200 of 200 runs, best 84.5 %  50.0 calls/s  0 tokens  2 errors"},
+        {"score", 190, 100, 4000, .845,
+         "score 100 of 200 runs, best 84.5 %  50.0 calls/s  0 tokens  2 errors  10.0 s left"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         dm_buf b;
         dm_buf_init(&b, 1000);
         s.phase = table[i].phase;
         s.done = table[i].done;
+        s.best = table[i].best;
         s.usage.requests = table[i].calls;
-        dm_progress_line(&b, &p, &s, table[i].now);
+        dm_progress_line(&b, &p, &s, table[i].now, SIZE_MAX);
         cr_expect_str_eq(b.data, table[i].words);
+        dm_buf_free(&b);
+    }
+}
+
+/* What is worth least goes first; the count stays, if need be cut. */
+Test(report, progress_fits_the_terminal)
+{
+    static const struct {
+        size_t width;
+        const char *words;
+    } table[] = {
+        {200, "search 1,040 of 2,080 runs, best 84.5 %  42.0 calls/s  1.2 M tokens  1 error  10.0 "
+              "s left"},
+        {79, "search 1,040 of 2,080 runs, best 84.5 %  42.0 calls/s  1 error  10.0 s left"},
+        {70, "search 1,040 of 2,080 runs, best 84.5 %  1 error  10.0 s left"},
+        {55, "search 1,040 of 2,080 runs, best 84.5 %  10.0 s left"},
+        {40, "search 1,040 of 2,080 runs, best 84.5 %"},
+        {38, "search 1,040 of 2,080 runs  1 error"},
+        {30, "search 1,040 of 2,080 runs"},
+        {12, "search 1,040"},
+        {0, ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        dm_progress p = {
+            .started = 100, .last = 110, .rate = 42, .phase = "search", .phase_started = 100};
+        dm_pool_stats s = {
+            .phase = "search", .done = 1040, .total = 2080, .best = .845, .errors = 1};
+        dm_buf b;
+        s.usage.prompt = 1230000;
+        dm_buf_init(&b, 1000);
+        dm_progress_line(&b, &p, &s, 110, table[i].width);
+        cr_expect_str_eq(b.data ? b.data : "", table[i].words);
         dm_buf_free(&b);
     }
 }
@@ -341,14 +378,14 @@ Test(report, progress)
 Test(report, progress_of_a_resumed_run)
 {
     dm_progress p = {.started = 100};
-    dm_pool_stats s = {.phase = "search", .done = 900, .total = 1000, .mean = NAN};
+    dm_pool_stats s = {.phase = "search", .done = 900, .total = 1000, .mean = NAN, .best = NAN};
     dm_buf b;
     dm_buf_init(&b, 1000);
-    dm_progress_line(&b, &p, &s, 101);
+    dm_progress_line(&b, &p, &s, 101, SIZE_MAX);
     cr_expect_null(strstr(b.data, "left"));
     dm_buf_reset(&b);
     s.done = 910;
-    dm_progress_line(&b, &p, &s, 110);
+    dm_progress_line(&b, &p, &s, 110, SIZE_MAX);
     cr_expect_not_null(strstr(b.data, "1 min 30 s left"), "%s", b.data);
     dm_buf_free(&b);
 }
