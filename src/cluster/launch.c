@@ -239,7 +239,7 @@ static bool is_noise(const char *line)
                                         "mpirun has exited", "mpirun detected", "PMIX ERROR",
                                         "btl_tcp_",
                                         "find reachable pairing", /* its end; ranks write at once */
-                                        "ORTE_ERROR_LOG", "more process has sent help message",
+                                        "ORTE_ERROR_LOG", "sent help message",
                                         "orte_base_help_aggregate",
                                         /* on other hosts, where ours is not: they use /tmp */
                                         "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
