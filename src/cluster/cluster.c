@@ -4,6 +4,7 @@
 #include "cluster/remains.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
+#include "cluster/world.h"
 #include "pool/link.h"
 #include "pool/worker.h"
 
@@ -21,6 +22,7 @@
 #define LOST_SECONDS  6.0
 #define START_SECONDS 120.0
 #define LEASE_SECONDS 900.0
+#define ALONE_SECONDS 1e6 /* one process has no loop that tells its watchdog that it moves */
 
 static struct {
     dm_transport *transport;
@@ -31,9 +33,26 @@ static struct {
     int n_lost;
 } here;
 
+static dm_world world(void)
+{
+#ifdef OPEN_MPI
+    return dm_world_of(true);
+#else
+    return dm_world_of(false);
+#endif
+}
+
 bool dm_cluster_is_rank(void)
 {
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+    return world().joins;
+}
+
+long dm_cluster_task(long *size, const char **by)
+{
+    dm_world w = world();
+    *size = w.size;
+    *by = w.by;
+    return w.rank;
 }
 
 /* The launcher gave mpirun one of its own, which goes with the run: metrics are to use the user's.
@@ -45,6 +64,18 @@ static void restore_temporary_folder(void)
         setenv("TMPDIR", users, 1);
     else if (getenv("DM_STATUS_FILE"))
         unsetenv("TMPDIR");
+}
+
+dm_status dm_cluster_start_alone(dm_error *err)
+{
+    if (!getenv("DM_STATUS_FILE"))
+        return DM_OK;
+    dm_status st = dm_watchdog_start(err);
+    dm_run_note_job();
+    restore_temporary_folder();
+    dm_watchdog_begun();
+    dm_watchdog_expect(ALONE_SECONDS);
+    return st;
 }
 
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)

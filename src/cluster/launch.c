@@ -4,8 +4,10 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/show.h"
+#include "cluster/noise.h"
 #include "cluster/remains.h"
 #include "cluster/watchdog.h"
+#include "cluster/world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +61,7 @@ typedef struct launch {
     pid_t pid;
     int err, out;  /* mpirun's stderr and stdout; -1: it has come to its end */
     bool far;      /* other hosts are named: rank 0 may be there, out of our sight */
+    bool by_slurm; /* mpirun takes the hosts of SLURM's allocation, and goes there by srun */
     bool in_block; /* between two lines of dashes: mpirun speaks */
     bool waited;   /* mpirun has ended, with this status */
     int wait_status, handed;
@@ -103,6 +106,8 @@ void dm_launch_catch_signals(void)
 
 /* ---- words ---- */
 
+#define NEEDS(what) "launch needs " what ": dspy-mpi launch -n 4 compile JOB.json"
+
 static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
 {
     static const char *const with_value[] = {"--hostfile", "--host", "--map-by", "--mca"};
@@ -141,11 +146,9 @@ static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
     char *end = NULL;
     l->n = l->ranks ? strtol(l->ranks, &end, 10) : 0;
     if (!l->ranks || *end || l->n < 1 || l->n > 1000000)
-        return dm_fail(err, DM_E_USAGE,
-                       "launch needs a number of ranks: dspy-mpi launch -n 4 compile JOB.json");
+        return dm_fail(err, DM_E_USAGE, NEEDS("a number of ranks"));
     if (!l->command)
-        return dm_fail(err, DM_E_USAGE,
-                       "launch needs a command: dspy-mpi launch -n 4 compile JOB.json");
+        return dm_fail(err, DM_E_USAGE, NEEDS("a command"));
     return DM_OK;
 }
 
@@ -183,6 +186,7 @@ static void prepare_environment(const launch *l)
         unsetenv("DM_TMPDIR");
     setenv("TMPDIR", l->folder.tmp, 1);
     setenv("DM_STATUS_FILE", l->folder.status, 1);
+    dm_world_leave(l->by_slurm);
 }
 
 static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
@@ -194,7 +198,7 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
         _exit(127);
     prepare_environment(l);
     words[n++] = "mpirun";
-    if (l->n > sysconf(_SC_NPROCESSORS_ONLN) && !getenv("SLURM_JOB_ID"))
+    if (!l->by_slurm && (!l->far || l->n > sysconf(_SC_NPROCESSORS_ONLN)))
         words[n++] = "--oversubscribe";
 #ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
     words[n++] = "--enable-recovery";
@@ -233,22 +237,6 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
 
 /* ---- mpirun's words ---- */
 
-static bool is_noise(const char *line)
-{
-    static const char *const words[] = {"Forwarding signal", "mpirun: Forwarding", "mpirun noticed",
-                                        "mpirun has exited", "mpirun detected", "PMIX ERROR",
-                                        "btl_tcp_",
-                                        "find reachable pairing", /* its end; ranks write at once */
-                                        "ORTE_ERROR_LOG", "sent help message",
-                                        "orte_base_help_aggregate",
-                                        /* on other hosts, where ours is not: they use /tmp */
-                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strstr(line, words[i]))
-            return true;
-    return false;
-}
-
 static bool ends_live(dm_str line)
 {
     return line.n >= 3 && memcmp(line.p + line.n - 3, "\033[K", 3) == 0;
@@ -280,13 +268,27 @@ static void say(bool live, dm_str line)
     dm_buf_free(&b);
 }
 
+static void look_at_slurm(launch *l)
+{
+    char text[256];
+    long hosts;
+    l->by_slurm = dm_world_by_slurm(&hosts);
+    if (hosts < 2 || l->by_slurm || l->far)
+        return;
+    snprintf(text, sizeof text,
+             "dspy-mpi: SLURM gave %ld hosts, and srun is not in PATH here: all ranks run on this "
+             "one; launch outside of the container, or name hosts: --hostfile\n",
+             hosts);
+    say(false, dm_str_of(text));
+}
+
 static void pass_line(launch *l)
 {
     const char *line = l->line.data ? l->line.data : "";
     if (strncmp(line, "----------", 10) == 0) {
         l->in_block = !l->in_block;
         keep(l, line);
-    } else if (l->in_block || is_noise(line)) {
+    } else if (l->in_block || dm_is_noise(line)) {
         keep(l, line);
     } else {
         say(l->terminal, dm_buf_view(&l->line));
@@ -622,6 +624,7 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
         return st;
     dm_buf_init(&l.line, 1 << 20);
     dm_buf_init(&l.kept, 2 * KEPT + 65536);
+    look_at_slurm(&l);
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);

@@ -14,7 +14,8 @@
 
 #define BEAT_SECONDS 1.0 /* a machine may be busy: 4 times what src/cluster/README.md §7.2 says */
 /* Messages that say no more than that we live: those of the coordinator are for ranks that hear no
- * datagrams, and wait long. Few, so that not many queue for one that is dead (§7.3 there). */
+ * datagrams, and wait long. Few, so that not many queue for one that is dead (src/cluster/README.md
+ * §7.3). */
 #define SPEAK_SECONDS   1.0
 #define COMMAND_SECONDS 20.0
 #define TRY_SECONDS     3.0  /* for the first datagrams: a machine starts many ranks at once */

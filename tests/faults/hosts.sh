@@ -76,6 +76,7 @@ no_datagrams() {
 servers() { # servers OPTIONS...: one on each host
 	for ns in "$a" "$b"; do
 		ip netns exec "$ns" "$MOCK" --port 9900 --orphan yes --rule planted --seed 9 "$@" >/dev/null 2>&1 &
+		echo $! >>"$P/servers"
 		until ip netns exec "$ns" "$MOCK" --fetch 127.0.0.1:9900 /stats >/dev/null 2>&1; do sleep 0.05; done
 	done
 }
@@ -106,6 +107,13 @@ begin_scene() { # begin_scene SERVER-OPTIONS...: a run that has begun, and does 
 	pid=$!
 	under_way $pid "$P/o" 4000
 }
+quiet() { # nothing is answered for a while: no rank has anything to say
+	# shellcheck disable=SC2046
+	kill -STOP $(cat "$P/servers")
+	sleep "$wait"
+	# shellcheck disable=SC2046
+	kill -CONT $(cat "$P/servers")
+}
 end_scene() {
 	opened
 	wait $pid
@@ -126,16 +134,16 @@ scene() {
 		;;
 	docker) # and later the firewall's rules change
 		begin_scene --latency 30 --latency-jitter 120
-		sleep 8
+		quiet
 		no_datagrams "$a"
 		no_datagrams "$b"
-		sleep 8
+		quiet
 		end_scene
 		;;
 	oneway | yawo)
 		[ "$1" = oneway ] && no_datagrams "$a" || no_datagrams "$b"
 		begin_scene --latency 30 --latency-jitter 120
-		sleep 8
+		quiet
 		end_scene
 		;;
 	silent)
