@@ -32,7 +32,7 @@ JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job options paths program_file)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # Of src/cluster what does not include mpi.h.
-BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell)
+BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(BELL_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))

@@ -186,7 +186,7 @@ static void prepare_environment(const launch *l)
         unsetenv("DM_TMPDIR");
     setenv("TMPDIR", l->folder.tmp, 1);
     setenv("DM_STATUS_FILE", l->folder.status, 1);
-    dm_world_leave(l->by_slurm);
+    dm_world_leave(l->by_slurm, l->far);
 }
 
 static void become_mpirun(const launch *l, int out, int err, pid_t launcher)

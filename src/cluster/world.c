@@ -56,7 +56,31 @@ dm_world dm_world_of(bool open_mpi)
     return w.size > 1 ? w : alone;
 }
 
-void dm_world_leave(bool by_slurm)
+static bool in_path(const char *name)
+{
+    const char *path = getenv("PATH");
+    char file[PATH_MAX];
+    for (const char *p = path ? path : ""; *p;) {
+        size_t n = strcspn(p, ":");
+        snprintf(file, sizeof file, "%.*s/%s", (int)n, p, name);
+        if (access(file, X_OK) == 0)
+            return true;
+        p += n + (p[n] == ':');
+    }
+    return false;
+}
+
+/* Open MPI 4 of Debian ends where there is no ssh, for ranks on this host too. */
+static bool reaches_hosts(void)
+{
+    static const char *const others[] = {"PBS_JOBID", "LSB_JOBID", "PE_HOSTFILE", "LOADL_STEP_ID"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (getenv(others[i]))
+            return true;
+    return in_path("ssh") || in_path("rsh");
+}
+
+void dm_world_leave(bool by_slurm, bool far)
 {
     static const char *const theirs[] = {"PMIX_", "PMI_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_"};
     char name[256];
@@ -76,10 +100,10 @@ void dm_world_leave(bool by_slurm)
     }
     if (by_slurm)
         return;
-    setenv("OMPI_MCA_ras", "^slurm", 1);
-    setenv("OMPI_MCA_plm", "^slurm", 1);
-    setenv("PRTE_MCA_ras", "^slurm", 1); /* Open MPI 5 */
-    setenv("PRTE_MCA_plm", "^slurm", 1);
+    setenv("OMPI_MCA_ras", "^slurm", 0);
+    setenv("PRTE_MCA_ras", "^slurm", 0); /* Open MPI 5 */
+    setenv("PRTE_MCA_plm", "^slurm", 0);
+    setenv("OMPI_MCA_plm", far || reaches_hosts() ? "^slurm" : "isolated", 0);
 }
 
 /* "n1", "a,b", "n[01-10,12],m[1-2]x[1-3]": how many names. */
@@ -119,20 +143,6 @@ static long slurm_hosts(void)
         list = getenv("SLURM_NODELIST");
     return list ? count_names(list)
                 : number("SLURM_JOB_NUM_NODES", 1, number("SLURM_NNODES", 1, 1));
-}
-
-static bool in_path(const char *name)
-{
-    const char *path = getenv("PATH");
-    char file[PATH_MAX];
-    for (const char *p = path ? path : ""; *p;) {
-        size_t n = strcspn(p, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, p, name);
-        if (access(file, X_OK) == 0)
-            return true;
-        p += n + (p[n] == ':');
-    }
-    return false;
 }
 
 bool dm_world_by_slurm(long *hosts)

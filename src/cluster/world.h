@@ -20,7 +20,8 @@ dm_world dm_world_of(bool open_mpi);
  * step, so a host of one's own is better had without. *hosts: of the allocation; 0: none. */
 bool dm_world_by_slurm(long *hosts);
 
-/* For a child that becomes mpirun: takes away what it would take for its own. */
-void dm_world_leave(bool by_slurm);
+/* For a child that becomes mpirun: takes away what it would take for its own, and says which ways
+ * to hosts it may use. far: other hosts are named. What the user has set stays. */
+void dm_world_leave(bool by_slurm, bool far);
 
 #endif

@@ -69,7 +69,7 @@ static int help(FILE *to)
            "what mpirun needs seen to\n"
            "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
            "much, and less\n"
-           "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
+           "\n  dspy-mpi launch -n 64 compile JOB.json       the same on many ranks\n"
            "  dspy-mpi COMMAND --help                      the options of a command\n");
     return to == stdout ? 0 : 64;
 }
