@@ -8,6 +8,7 @@
 #include "pool/link.h"
 #include "pool/worker.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <mpi.h>
 #include <poll.h>
@@ -35,11 +36,14 @@ static struct {
 
 static dm_world world(void)
 {
+    bool open_mpi = false;
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
 #ifdef OPEN_MPI
-    return dm_world_of(true);
-#else
-    return dm_world_of(false);
+    open_mpi = true;
 #endif
+    return dm_world_of(open_mpi, fd >= 0);
 }
 
 bool dm_cluster_is_rank(void)

@@ -27,7 +27,7 @@ static long slurm_tasks(void)
     return number("SLURM_STEP_NUM_TASKS", 1, number("SLURM_NTASKS", 1, 1));
 }
 
-dm_world dm_world_of(bool open_mpi)
+dm_world dm_world_of(bool open_mpi, bool terminal)
 {
     static const dm_world alone = {.size = 1};
     dm_world w = {.by = "mpirun"};
@@ -37,7 +37,7 @@ dm_world dm_world_of(bool open_mpi)
         w.joins = true;
         return w.size > 1 ? w : alone;
     }
-    if (getenv("SLURM_PTY_PORT") || getenv("SLURM_PTY_WIN_COL"))
+    if (terminal && (getenv("SLURM_PTY_PORT") || getenv("SLURM_PTY_WIN_COL")))
         return alone;
     long tasks = slurm_tasks();
     bool pmix = getenv("PMIX_RANK"), pmi = getenv("PMI_RANK");

@@ -11,9 +11,10 @@ typedef struct dm_world {
     const char *by;  /* "mpirun", "srun"; NULL: alone */
 } dm_world;
 
-/* open_mpi: the MPI that we are linked with is Open MPI, which understands PMIx, not PMI. A shell
- * inside of a step (srun --pty) is alone, whatever the step's tasks are. */
-dm_world dm_world_of(bool open_mpi);
+/* open_mpi: the MPI that we are linked with is Open MPI, which understands PMIx, not PMI. terminal:
+ * the process has one; then a step's shell (srun --pty) is meant, which is alone, whatever the
+ * step's tasks are. What is started from such a shell in a step of its own has none. */
+dm_world dm_world_of(bool open_mpi, bool terminal);
 
 /* In an allocation of SLURM: whether mpirun is to take its hosts, and the way to them, which is
  * srun: where there are several. In a container there is no srun, and who came by ssh is in no

@@ -85,7 +85,7 @@ asked() { # of both servers together
 }
 mpirun --version | grep -q ' 5\.' && agent=plm_ssh_agent || agent=plm_rsh_agent
 compile() {
-	timeout -k 5 120 "$P/on" "$node-1" "$PROGRAM" launch -n 6 --hostfile "$P/hosts" --mca $agent "$P/on" compile "${JOB:-$DIR/job.json}" --out="$1" --verbose ${2:+--lm.api_base="$2"}
+	timeout -k 5 300 "$P/on" "$node-1" "$PROGRAM" launch -n 6 --hostfile "$P/hosts" --mca $agent "$P/on" compile "${JOB:-$DIR/job.json}" --out="$1" --verbose ${2:+--lm.api_base="$2"}
 }
 "$MOCK" --make-data 80 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 80 9 1000 >"$DIR/val.jsonl"

@@ -26,40 +26,43 @@ Test(world, who_is_a_rank)
         long rank, size;
         bool joins;       /* Open MPI */
         bool joins_mpich; /* another one, which knows PMI */
-    } cases[] = {{"", 0, 1, false, false},
-                 {"OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=3 PMIX_RANK=3", 3, 4, true, true},
-                 {"OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 PMIX_RANK=0", 0, 1, false, false},
-                 /* in a batch script */
-                 {"SLURM_JOB_ID=7 SLURM_PROCID=0 SLURM_NTASKS=8", 0, 1, false, false},
-                 /* mpirun there, and in a step */
-                 {"SLURM_JOB_ID=7 SLURM_PROCID=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1,
-                  2, true, true},
-                 {STEP("1") "PMIX_RANK=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2, true,
-                  true},
-                 /* srun -n 1 --pty bash, whatever its --mpi is */
-                 {STEP("1") "SLURM_PROCID=0", 0, 1, false, false},
-                 {STEP("1") "SLURM_PROCID=0 PMI_RANK=0 PMI_SIZE=1 PMI_FD=9", 0, 1, false, false},
-                 {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=slurm.pmix.7.0", 0, 1, false,
-                  false},
-                 /* a shell for one of several */
-                 {STEP("4") "SLURM_PTY_PORT=4711 PMIX_RANK=0", 0, 1, false, false},
-                 {STEP("4") "SLURM_PTY_PORT=4711 PMI_RANK=0 PMI_SIZE=4", 0, 1, false, false},
-                 /* steps */
-                 {STEP("4") "SLURM_PROCID=2", 2, 4, false, false},
-                 {STEP("4") "SLURM_PROCID=2 PMI_RANK=2 PMI_SIZE=4", 2, 4, false, true},
-                 {STEP("4") "SLURM_PROCID=2 PMIX_RANK=2", 2, 4, true, true},
-                 /* a job that was submitted from a shell under srun */
-                 {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=old", 0, 1, false, false},
-                 /* MPICH's own */
-                 {"PMI_RANK=1 PMI_SIZE=4", 1, 4, false, true},
-                 {"PMI_RANK=0 PMI_SIZE=1", 0, 1, false, false},
-                 /* a launcher that tells no size */
-                 {"PMIX_RANK=5 PMIX_NAMESPACE=x", 5, LONG_MAX, true, true},
-                 {"OMPI_COMM_WORLD_SIZE=many", 0, 1, false, false}};
+    } cases[] = {
+        {"", 0, 1, false, false},
+        {"OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=3 PMIX_RANK=3", 3, 4, true, true},
+        {"OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 PMIX_RANK=0", 0, 1, false, false},
+        /* in a batch script */
+        {"SLURM_JOB_ID=7 SLURM_PROCID=0 SLURM_NTASKS=8", 0, 1, false, false},
+        /* mpirun there, and in a step */
+        {"SLURM_JOB_ID=7 SLURM_PROCID=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2, true,
+         true},
+        {STEP("1") "PMIX_RANK=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2, true, true},
+        /* srun -n 1 --pty bash, whatever its --mpi is */
+        {STEP("1") "SLURM_PROCID=0", 0, 1, false, false},
+        {STEP("1") "SLURM_PROCID=0 PMI_RANK=0 PMI_SIZE=1 PMI_FD=9", 0, 1, false, false},
+        {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=slurm.pmix.7.0", 0, 1, false, false},
+        /* a shell for one of several */
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 PMIX_RANK=0", 0, 1, false, false},
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 PMI_RANK=0 PMI_SIZE=4", 0, 1, false, false},
+        /* a step that was started from there, and mpirun */
+        {STEP("4") "SLURM_PTY_PORT=4711 PMIX_RANK=1", 1, 4, true, true},
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2,
+         true, true},
+        /* steps */
+        {STEP("4") "SLURM_PROCID=2", 2, 4, false, false},
+        {STEP("4") "SLURM_PROCID=2 PMI_RANK=2 PMI_SIZE=4", 2, 4, false, true},
+        {STEP("4") "SLURM_PROCID=2 PMIX_RANK=2", 2, 4, true, true},
+        /* a job that was submitted from a shell under srun */
+        {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=old", 0, 1, false, false},
+        /* MPICH's own */
+        {"PMI_RANK=1 PMI_SIZE=4", 1, 4, false, true},
+        {"PMI_RANK=0 PMI_SIZE=1", 0, 1, false, false},
+        /* a launcher that tells no size */
+        {"PMIX_RANK=5 PMIX_NAMESPACE=x", 5, LONG_MAX, true, true},
+        {"OMPI_COMM_WORLD_SIZE=many", 0, 1, false, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int open_mpi = 0; open_mpi < 2; open_mpi++) {
             set_all(cases[i].environment);
-            dm_world w = dm_world_of(open_mpi);
+            dm_world w = dm_world_of(open_mpi, strstr(cases[i].environment, "TTY=1"));
             cr_expect(w.rank == cases[i].rank && w.size == cases[i].size, "%s: %ld of %ld",
                       cases[i].environment, w.rank, w.size);
             cr_expect_eq(w.joins, open_mpi ? cases[i].joins : cases[i].joins_mpich, "%s",
