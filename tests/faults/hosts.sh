@@ -199,7 +199,9 @@ END
 start_mock --rule planted --seed 9
 run 0 "$PROGRAM" compile "$DIR/scene.json" --out="$DIR/plain" --lm.api_base="$MOCK_URL"
 pids=""
+[ -z "${BIG:-}" ] || scene blocked # by itself, for it is timed
 for scene in $scenes; do
+	[ -z "${BIG:-}" ] || [ "$scene" != blocked ] || continue
 	scene "$scene" &
 	pids="$pids $!"
 done
@@ -277,7 +279,7 @@ went() {
 wait $pids
 went blocked "no UDP between the hosts: nobody is lost" 0 1
 full=$(json seconds "$P/out" | awk -v calls="$(cat "$P/calls")" '{ printf "%d", 100 * calls * .2 / 6 / $1 }')
-check "the places were full $full % of the time" [ "$full" -ge "$([ -z "${BIG:-}" ] && echo 70 || echo 90)" ] # a machine may be busy
+check "the places were full $full % of the time" [ "$full" -ge "$([ -z "${BIG:-}" ] && echo 50 || echo 90)" ] # beside others
 went docker "docker0 is the first interface, and later UDP is cut: nobody is lost" 0 0
 went oneway "no UDP from the second host: nobody is lost" 0 1
 [ -z "${BIG:-}" ] || went yawo "no UDP to the second host: nobody is lost" 0 1
