@@ -34,7 +34,9 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
+# Of src/cluster what does not include mpi.h.
+BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(BELL_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
 MOCK     := $(if $(MOCK_SRC),$(B)/mock-lm)

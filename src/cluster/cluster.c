@@ -4,10 +4,12 @@
 #include "cluster/remains.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
+#include "cluster/world.h"
 #include "lm/proxy.h"
 #include "pool/link.h"
 #include "pool/worker.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <mpi.h>
 #include <poll.h>
@@ -24,6 +26,7 @@
 #define LOST_SECONDS  6.0
 #define START_SECONDS 120.0
 #define LEASE_SECONDS 900.0
+#define ALONE_SECONDS 1e6 /* one process has no loop that tells its watchdog that it moves */
 
 static struct {
     dm_transport *transport;
@@ -34,9 +37,29 @@ static struct {
     int n_lost;
 } here;
 
+static dm_world world(void)
+{
+    bool open_mpi = false;
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+#ifdef OPEN_MPI
+    open_mpi = true;
+#endif
+    return dm_world_of(open_mpi, fd >= 0);
+}
+
 bool dm_cluster_is_rank(void)
 {
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+    return world().joins;
+}
+
+long dm_cluster_task(long *size, const char **by)
+{
+    dm_world w = world();
+    *size = w.size;
+    *by = w.by;
+    return w.rank;
 }
 
 /* The launcher gave mpirun one of its own, which goes with the run: metrics are to use the user's.
@@ -61,6 +84,18 @@ static void know_nodes(void)
             if (i == 0 || strcmp(all + i * NODE_NAME, all + (i - 1) * NODE_NAME) != 0)
                 dm_proxy_know_node(all + i * NODE_NAME);
     free(all);
+}
+
+dm_status dm_cluster_start_alone(dm_error *err)
+{
+    if (!getenv("DM_STATUS_FILE"))
+        return DM_OK;
+    dm_status st = dm_watchdog_start(err);
+    dm_run_note_job();
+    restore_temporary_folder();
+    dm_watchdog_begun();
+    dm_watchdog_expect(ALONE_SECONDS);
+    return st;
 }
 
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
@@ -168,10 +203,22 @@ static void link_close(dm_link *l)
 static const dm_link_ops link_ops = {link_send, link_pending, link_receive, link_lost,
                                      link_wait, link_now,     link_close};
 
+/* It is slower by some milliseconds a call, and takes some of each core: no reason to end. */
+static void say_apart(void)
+{
+    int one, n = dm_transport_apart(here.transport, &one);
+    if (n > 0)
+        dm_log(DM_WARN,
+               "no UDP between rank 0 and %d of the %d other ranks, rank %d for one (a firewall?): "
+               "they and rank 0 look for messages every 1 to 50 ms, and go on",
+               n, here.size - 1, one);
+}
+
 dm_pool *dm_cluster_pool_new(const dm_setup *s, dm_error *err)
 {
     if (here.size < 2)
         return dm_pool_local_new(s, err);
+    say_apart();
     dm_link *l = dm_alloc(sizeof *l);
     *l = (dm_link){&link_ops, here.size - 1, false};
     return dm_pool_new(l, s, err);

@@ -4,9 +4,16 @@
 
 #include "pool/setup.h"
 
-/* Whether this process was started as a rank (by mpirun, or srun with PMIx). Then, and only then,
- * dm_cluster_start is to be called (src/cluster/README.md §6). */
+/* Whether this process was started as one of several that MPI can join (by mpirun, or srun with
+ * PMIx). Then, and only then, dm_cluster_start may be called; it is to be called for a command that
+ * runs on all of them alone (src/cluster/README.md §6). */
 bool dm_cluster_is_rank(void);
+/* Its number among the *size that were started together, whether MPI can join them or not. *by:
+ * what started them, in words; NULL where it is alone. */
+long dm_cluster_task(long *size, const char **by);
+/* In place of dm_cluster_start, without MPI: what the launcher, if there is one, expects to hear.
+ */
+dm_status dm_cluster_start_alone(dm_error *err) DM_MUST_USE;
 
 /* MPI_Init, doorbells. After it no MPI call blocks. */
 dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size,

@@ -6,6 +6,7 @@
 #include "cluster/remains.h"
 #include "cluster/watchdog.h"
 #include "cluster/words.h"
+#include "cluster/world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,9 +57,10 @@ typedef struct launch {
     size_t n_exported;
     char **command; /* NULL-terminated */
     pid_t pid;
-    int err, out; /* mpirun's stderr and stdout; -1: it has come to its end */
-    bool far;     /* other hosts are named: rank 0 may be there, out of our sight */
-    bool waited;  /* mpirun has ended, with this status */
+    int err, out;  /* mpirun's stderr and stdout; -1: it has come to its end */
+    bool far;      /* other hosts are named: rank 0 may be there, out of our sight */
+    bool by_slurm; /* mpirun takes the hosts of SLURM's allocation, and goes there by srun */
+    bool waited;   /* mpirun has ended, with this status */
     int wait_status, handed;
     pulse heard;
     /* s, by dm_now but for time in which we were stopped: of the last turn; since the start, since
@@ -100,6 +102,8 @@ void dm_launch_catch_signals(void)
 
 /* ---- words ---- */
 
+#define NEEDS(what) "launch needs " what ": dspy-mpi launch -n 4 compile JOB.json"
+
 static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
 {
     static const char *const with_value[] = {"--hostfile", "--host", "--map-by", "--mca"};
@@ -138,11 +142,9 @@ static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
     char *end = NULL;
     l->n = l->ranks ? strtol(l->ranks, &end, 10) : 0;
     if (!l->ranks || *end || l->n < 1 || l->n > 1000000)
-        return dm_fail(err, DM_E_USAGE,
-                       "launch needs a number of ranks: dspy-mpi launch -n 4 compile JOB.json");
+        return dm_fail(err, DM_E_USAGE, NEEDS("a number of ranks"));
     if (!l->command)
-        return dm_fail(err, DM_E_USAGE,
-                       "launch needs a command: dspy-mpi launch -n 4 compile JOB.json");
+        return dm_fail(err, DM_E_USAGE, NEEDS("a command"));
     return DM_OK;
 }
 
@@ -186,6 +188,7 @@ static void prepare_environment(const launch *l)
         unsetenv("DM_TMPDIR");
     setenv("TMPDIR", l->folder.tmp, 1);
     setenv("DM_STATUS_FILE", l->folder.status, 1);
+    dm_world_leave(l->by_slurm, l->far);
 }
 
 static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
@@ -197,7 +200,7 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
         _exit(127);
     prepare_environment(l);
     words[n++] = "mpirun";
-    if (l->n > sysconf(_SC_NPROCESSORS_ONLN) && !getenv("SLURM_JOB_ID"))
+    if (!l->by_slurm && (!l->far || l->n > sysconf(_SC_NPROCESSORS_ONLN)))
         words[n++] = "--oversubscribe";
 #ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
     words[n++] = "--enable-recovery";
@@ -232,6 +235,22 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     execvp("mpirun", (char **)(uintptr_t)words);
     dprintf(2, "mpirun: %s\n", strerror(errno)); /* shown by the launcher */
     _exit(127);
+}
+
+/* ---- SLURM ---- */
+
+static void look_at_slurm(launch *l)
+{
+    char text[256];
+    long hosts;
+    l->by_slurm = dm_world_by_slurm(&hosts);
+    if (hosts < 2 || l->by_slurm || l->far)
+        return;
+    snprintf(text, sizeof text,
+             "dspy-mpi: SLURM gave %ld hosts, and srun is not in PATH here: all ranks run on this "
+             "one; launch outside of the container, or name hosts: --hostfile\n",
+             hosts);
+    dm_words_say(&l->words, dm_str_of(text));
 }
 
 /* ---- one attempt ---- */
@@ -548,6 +567,7 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
     if (st != DM_OK)
         return st;
     dm_words_init(&l.words);
+    look_at_slurm(&l);
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
     st = run(&l, code, err);

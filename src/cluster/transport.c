@@ -2,10 +2,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cluster/signs.h"
 
 #include <assert.h>
 #include <mpi.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,8 +13,16 @@
 #include <sys/random.h>
 
 #define BEAT_SECONDS 1.0 /* a machine may be busy: 4 times what src/cluster/README.md §7.2 says */
-#define TAG          1
-#define PROBES       4 /* a fresh message shows only in the next probe (src/cluster/README.md §2) */
+/* Messages that say no more than that we live: those of the coordinator are for ranks that hear no
+ * datagrams, and wait long. Few, so that not many queue for one that is dead (src/cluster/README.md
+ * §7.3). */
+#define SPEAK_SECONDS   1.0
+#define COMMAND_SECONDS 20.0
+#define TRY_SECONDS     3.0  /* for the first datagrams: a machine starts many ranks at once */
+#define AGAIN_SECONDS   0.05 /* between two of them */
+#define TAG             1
+#define TAG_ALIVE       2 /* without a byte: there is nothing to read or to write */
+#define PROBES          4 /* a fresh message shows only in the next probe (src/cluster/README.md §2) */
 
 typedef struct parcel { /* one message, under way */
     struct parcel *next;
@@ -35,13 +43,15 @@ struct dm_transport {
     MPI_Comm comm;
     int rank, size;
     dm_doorbell *bell;
-    parcels out, in;         /* in: in the order in which they were matched */
-    size_t *pending;         /* [size] */
-    parcel *current;         /* what receive gave last */
-    int idle;                /* turns without a message */
-    parcels dead;            /* sends to ranks that are lost: MPI may still look at the bytes */
-    double *heard, *beaten;  /* [size] when; heard by the listening clock */
-    double listened, looked; /* the listening clock, and when it was last moved */
+    parcels out, in; /* in: in the order in which they were matched */
+    size_t *pending; /* [size] */
+    parcel *current; /* what receive gave last */
+    parcels dead;    /* sends to ranks that are lost: MPI may still look at the bytes */
+    dm_signs *signs;
+    double looked;           /* dm_now() of the last turn */
+    double *beaten, *spoken; /* [size] when a datagram, and a message, went to it */
+    MPI_Request *alive;      /* [size] the last message without a byte */
+    int n_apart, apart; /* ranks that datagrams did not join with rank 0 at the start, and one */
 };
 
 /* MPI was started with MPI_THREAD_FUNNELED: a call from a strand would end who knows where. */
@@ -86,6 +96,7 @@ static dm_status exchange_bells(dm_transport *t, dm_error *err)
     t->bell = dm_doorbell_new(on_one_host(t->comm, t->size), getenv("DM_INTERFACE"), err);
     size_t len = 0;
     const void *mine = t->bell ? dm_doorbell_address(t->bell, &len) : NULL;
+    uint64_t token = (uint64_t)(1e9 * dm_now()); /* no clock that is set gives one twice */
     int n = (int)len, longest = 0, shortest = 0;
     MPI_Allreduce(&n, &longest, 1, MPI_INT, MPI_MAX, t->comm);
     MPI_Allreduce(&n, &shortest, 1, MPI_INT, MPI_MIN, t->comm);
@@ -93,18 +104,69 @@ static dm_status exchange_bells(dm_transport *t, dm_error *err)
         return err->status;
     if (shortest == 0) /* all end, or those that have one would wait for the others */
         return dm_fail(err, DM_E_INTERNAL, "the ranks' bell: another rank has none");
+    if (t->rank == 0)
+        (void)!getrandom(&token, sizeof token, 0);
+    MPI_Bcast(&token, 1, MPI_UINT64_T, 0, t->comm);
+    dm_doorbell_token(t->bell, token);
     char *all = dm_alloc_n((size_t)t->size, (size_t)longest), *own = dm_alloc((size_t)longest);
     memcpy(own, mine, len);
     MPI_Allgather(own, longest, MPI_BYTE, all, longest, MPI_BYTE, t->comm);
     dm_doorbell_peers(t->bell, all, (size_t)longest, t->size);
     free(own);
     free(all);
-    uint64_t token = (uint64_t)(1e9 * dm_now()); /* no clock that is set gives one twice */
-    if (t->rank == 0)
-        (void)!getrandom(&token, sizeof token, 0);
-    MPI_Bcast(&token, 1, MPI_UINT64_T, 0, t->comm);
-    dm_doorbell_token(t->bell, token);
     return DM_OK;
+}
+
+static bool is_partner(const dm_transport *t, int rank)
+{
+    return rank != t->rank && (t->rank == 0 || rank == 0);
+}
+
+static void heard_datagram(void *t, int rank)
+{
+    dm_signs_heard(((dm_transport *)t)->signs, rank, DM_ROAD_DATAGRAM);
+}
+
+/* Beats to all partners each AGAIN_SECONDS while they last, and what comes is heard. */
+static void exchange_beats(dm_transport *t, double *last)
+{
+    struct pollfd fd = {dm_doorbell_fd(t->bell), POLLIN, 0};
+    if (dm_now() - *last >= AGAIN_SECONDS) {
+        *last = dm_now();
+        for (int i = 0; i < t->size; i++)
+            if (is_partner(t, i))
+                (void)dm_doorbell_beat(t->bell, i, t->rank);
+    }
+    poll(&fd, 1, 5);
+    dm_signs_listen(t->signs, dm_now());
+    (void)dm_doorbell_hush(t->bell, heard_datagram, t);
+}
+
+/* Do datagrams get through? Each rank goes on sending until all have told rank 0 what they heard: a
+ * slow one needs those of the others. Nobody waits inside of MPI. */
+static void try_datagrams(dm_transport *t)
+{
+    int *hears = dm_alloc_n((size_t)t->size, sizeof *hears), all_told = 0, mine = 0;
+    double began = dm_now(), last = began - AGAIN_SECONDS;
+    MPI_Request told = MPI_REQUEST_NULL;
+    for (int i = 0; i < t->size; i++)
+        dm_signs_expect(t->signs, i, is_partner(t, i));
+    while (!all_told) {
+        exchange_beats(t, &last);
+        bool enough = !dm_signs_deaf(t->signs) || dm_now() - began > TRY_SECONDS;
+        if (told == MPI_REQUEST_NULL && enough) {
+            mine = !dm_signs_deaf(t->signs);
+            MPI_Igather(&mine, 1, MPI_INT, hears, 1, MPI_INT, 0, t->comm, &told);
+        }
+        if (told != MPI_REQUEST_NULL)
+            MPI_Test(&told, &all_told, MPI_STATUS_IGNORE);
+    }
+    for (int i = t->size - 1; i > 0 && t->rank == 0; i--)
+        if (!hears[i] || !dm_signs_hears(t->signs, i, DM_ROAD_DATAGRAM)) {
+            t->n_apart++;
+            t->apart = i;
+        }
+    free(hears);
 }
 
 dm_transport *dm_transport_new(int rank, int size, dm_error *err)
@@ -118,9 +180,13 @@ dm_transport *dm_transport_new(int rank, int size, dm_error *err)
     t->rank = rank;
     t->size = size;
     t->pending = dm_alloc_n((size_t)size, sizeof *t->pending);
-    t->heard = dm_alloc_n((size_t)size, sizeof *t->heard);
     t->beaten = dm_alloc_n((size_t)size, sizeof *t->beaten);
+    t->spoken = dm_alloc_n((size_t)size, sizeof *t->spoken);
+    t->alive = dm_alloc_n((size_t)size, sizeof *t->alive);
+    for (int i = 0; i < size; i++)
+        t->alive[i] = MPI_REQUEST_NULL;
     t->looked = dm_now();
+    t->signs = dm_signs_new(size, t->looked);
     MPI_Comm_dup(MPI_COMM_WORLD, &t->comm);
     MPI_Comm_set_errhandler(t->comm, MPI_ERRORS_RETURN);
     if (exchange_bells(t, &local) != DM_OK) {
@@ -129,7 +195,14 @@ dm_transport *dm_transport_new(int rank, int size, dm_error *err)
         dm_transport_free(t);
         return NULL;
     }
+    try_datagrams(t);
     return t;
+}
+
+int dm_transport_apart(const dm_transport *t, int *one)
+{
+    *one = t->apart;
+    return t->n_apart;
 }
 
 void dm_transport_free(dm_transport *t)
@@ -141,8 +214,10 @@ void dm_transport_free(dm_transport *t)
     if (t->bell)
         dm_doorbell_free(t->bell);
     free(t->pending);
-    free(t->heard);
+    dm_signs_free(t->signs);
     free(t->beaten);
+    free(t->spoken);
+    free(t->alive); /* what is in it has no bytes that MPI might still look at */
     free(t);
 }
 
@@ -161,6 +236,8 @@ void dm_transport_send(dm_transport *t, int rank, dm_buf *msg)
     }
     add(&t->out, p);
     t->pending[rank]++;
+    t->spoken[rank] = dm_now();
+    dm_signs_traffic(t->signs, t->spoken[rank]); /* an answer may come soon */
     dm_doorbell_ring(t->bell, rank);
 }
 
@@ -191,6 +268,23 @@ size_t dm_transport_pending(const dm_transport *t, int rank)
 
 /* ---- receiving ---- */
 
+/* Of the messages that only say that their rank lives. They are no reason to stay awake. */
+static void hear_the_living(dm_transport *t)
+{
+    MPI_Message handle;
+    MPI_Status status;
+    int found = 1;
+    while (found) {
+        MPI_Request request;
+        MPI_Improbe(MPI_ANY_SOURCE, TAG_ALIVE, t->comm, &found, &handle, &status);
+        if (!found)
+            break;
+        MPI_Imrecv(NULL, 0, MPI_BYTE, &handle, &request);
+        MPI_Request_free(&request); /* it is whole: it had no byte */
+        dm_signs_heard(t->signs, status.MPI_SOURCE, DM_ROAD_MESSAGE);
+    }
+}
+
 static bool match_one(dm_transport *t)
 {
     MPI_Message handle;
@@ -200,6 +294,7 @@ static bool match_one(dm_transport *t)
         MPI_Improbe(MPI_ANY_SOURCE, TAG, t->comm, &found, &handle, &status);
     if (!found)
         return false;
+    dm_signs_heard(t->signs, status.MPI_SOURCE, DM_ROAD_MESSAGE);
     MPI_Get_count(&status, MPI_BYTE, &n);
     parcel *p = dm_alloc(sizeof *p);
     p->rank = status.MPI_SOURCE;
@@ -230,6 +325,7 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
     finish_sends(t);
     while (match_one(t))
         ;
+    hear_the_living(t);
     finish_receives(t);
     parcel *p = t->in.first;
     if (!p || !p->done)
@@ -239,8 +335,8 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
         t->in.end = &t->in.first;
     t->in.n--;
     t->current = p;
-    t->idle = 0;
-    t->heard[p->rank] = t->listened;
+    dm_signs_traffic(t->signs, dm_now());
+    dm_signs_heard(t->signs, p->rank, DM_ROAD_MESSAGE);
     *rank = p->rank;
     *bytes = (dm_str){p->bytes, p->n};
     return true;
@@ -251,10 +347,7 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes)
 double dm_transport_patience(const dm_transport *t)
 {
     only_main_thread(t);
-    int ms = t->idle < 3 ? 0 : t->idle < 10 ? 1 << (t->idle - 3) : 100;
-    if (t->out.n + t->in.n > 0 && ms > 1)
-        ms = 1; /* a body is under way */
-    return ms / 1000.0;
+    return dm_signs_patience(t->signs, dm_now(), t->out.n + t->in.n > 0);
 }
 
 int dm_transport_bell(const dm_transport *t)
@@ -265,29 +358,41 @@ int dm_transport_bell(const dm_transport *t)
 
 /* ---- signs of life ---- */
 
-/* Time in which we were away ourselves says nothing of the others. */
-static void move_clock(dm_transport *t)
+/* Without a byte, and one at a time: where MPI holds the last one back, nothing is added. */
+static void speak(dm_transport *t, int other)
 {
-    double now = dm_now();
-    t->listened += fmin(now - t->looked, 0.5);
-    t->looked = now;
+    double every = t->rank == 0 ? COMMAND_SECONDS : SPEAK_SECONDS;
+    int left = 1;
+    if (t->looked - t->spoken[other] < every)
+        return;
+    if (t->alive[other] != MPI_REQUEST_NULL)
+        MPI_Test(&t->alive[other], &left, MPI_STATUS_IGNORE);
+    if (!left)
+        return;
+    t->spoken[other] = t->looked;
+    if (MPI_Isend(NULL, 0, MPI_BYTE, other, TAG_ALIVE, t->comm, &t->alive[other]) != MPI_SUCCESS)
+        t->alive[other] = MPI_REQUEST_NULL;
 }
 
 bool dm_transport_heartbeat(dm_transport *t, int other)
 {
     only_main_thread(t);
+    speak(t, other);
     if (t->looked - t->beaten[other] < BEAT_SECONDS)
         return true;
+    bool joined = dm_signs_hears(t->signs, other, DM_ROAD_DATAGRAM);
+    if (!joined)
+        dm_doorbell_search(t->bell, other);
     dm_beat b = dm_doorbell_beat(t->bell, other, t->rank);
-    if (b == DM_BEAT_SENT)
+    if (b != DM_BEAT_FULL)
         t->beaten[other] = t->looked;
-    return b != DM_BEAT_GONE;
+    return b != DM_BEAT_GONE || !joined;
 }
 
 double dm_transport_silence(const dm_transport *t, int other)
 {
     only_main_thread(t);
-    return t->listened - t->heard[other];
+    return dm_signs_silence(t->signs, other);
 }
 
 void dm_transport_forget(dm_transport *t, int rank)
@@ -307,16 +412,18 @@ void dm_transport_forget(dm_transport *t, int rank)
     }
     t->out.end = at;
     t->pending[rank] = 0;
+    dm_signs_expect(t->signs, rank, false);
 }
 
 void dm_transport_hear(dm_transport *t, bool rang)
 {
     only_main_thread(t);
-    move_clock(t);
-    if (rang && dm_doorbell_hush(t->bell, t->heard, t->listened))
-        t->idle = 0;
-    else if (t->idle < 10)
-        t->idle++;
+    t->looked = dm_now();
+    dm_signs_listen(t->signs, t->looked);
+    if (rang && dm_doorbell_hush(t->bell, heard_datagram, t))
+        dm_signs_traffic(t->signs, t->looked);
+    else
+        dm_signs_idle(t->signs);
 }
 
 void dm_transport_drain(dm_transport *t, double seconds)

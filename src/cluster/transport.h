@@ -10,6 +10,8 @@ typedef struct dm_transport dm_transport;
 
 dm_transport *dm_transport_new(int rank, int size, dm_error *err) DM_MUST_USE; /* collective */
 void dm_transport_free(dm_transport *t);
+/* Rank 0: how many of the others could not ring it, or be rung, at the start; *one of them. */
+int dm_transport_apart(const dm_transport *t, int *one);
 
 void dm_transport_send(dm_transport *t, int rank, dm_buf *msg); /* takes the bytes; never blocks */
 size_t dm_transport_pending(const dm_transport *t, int rank);   /* sends that MPI still holds */
@@ -19,9 +21,9 @@ bool dm_transport_receive(dm_transport *t, int *rank, dm_str *bytes);
 /* How long one may sleep on the bell (s) without missing what MPI moves only when asked. */
 double dm_transport_patience(const dm_transport *t);
 int dm_transport_bell(const dm_transport *t); /* its file descriptor */
-/* Signs of life go to and from rank `other`, on the bell. heartbeat sends one when it is time;
- * false: nobody is there any more. silence: s since it was last heard, not counting the time in
- * which we did not listen ourselves. */
+/* Signs of life go to and from rank `other`, by datagrams and by messages (cluster/signs.h).
+ * heartbeat sends them when it is time; false: nobody is there any more. silence: s since it was
+ * last heard by either road, not counting the time in which we did not listen ourselves. */
 bool dm_transport_heartbeat(dm_transport *t, int other);
 double dm_transport_silence(const dm_transport *t, int other);
 /* Nobody waits for what was sent to it any more. */

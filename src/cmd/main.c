@@ -74,7 +74,7 @@ static int help(FILE *to)
            "what mpirun needs seen to\n"
            "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
            "much, and less\n"
-           "\n  mpirun -n 64 dspy-mpi compile JOB.json       the same on many ranks\n"
+           "\n  dspy-mpi launch -n 64 compile JOB.json       the same on many ranks\n"
            "  dspy-mpi COMMAND --help                      the options of a command\n");
     return to == stdout ? 0 : 64;
 }
@@ -212,8 +212,14 @@ static int launch(int argc, char **argv)
     int code = 70;
     dm_error err = {DM_OK, ""};
     const char *names[MAX_NAMES];
-    if (dm_cluster_is_rank()) {
-        dm_say(stderr, "dspy-mpi: this is a rank already: launch starts mpirun itself\n");
+    long size;
+    const char *by;
+    (void)dm_cluster_task(&size, &by);
+    if (by) {
+        dm_say(
+            stderr,
+            "dspy-mpi: %s started several of this: launch starts mpirun itself, once is enough\n",
+            by);
         return 64;
     }
     dm_arena *a = dm_arena_new(0);
@@ -276,6 +282,37 @@ static int run_as_rank(int argc, char **argv)
     return code;
 }
 
+/* Without MPI: one process, or what needs no other. Of several that were started together one does
+ * it for all, where MPI would have joined them; else each was started for itself. */
+static int run_without_mpi(int argc, char **argv, const struct command *c)
+{
+    long size;
+    const char *by;
+    long task = dm_cluster_task(&size, &by);
+    dm_error err = {DM_OK, ""};
+    if (dm_cluster_is_rank() && task > 0)
+        return 0;
+    if (by && !dm_cluster_is_rank() && c && c->ranks && task == 0)
+        dm_say(
+            stderr,
+            "dspy-mpi: %s started %ld of this, which MPI does not join here: each runs by itself. "
+            "For one run on all: dspy-mpi launch -n %ld, or srun --mpi=pmix\n",
+            by, size, size);
+    if (dm_cluster_start_alone(&err) != DM_OK)
+        return dm_say_failure(&err);
+    int code = check_stdout(run_alone(argc, argv));
+    dm_launch_report(code);
+    return code;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
 /* A core would hold the keys and the environment. A limit of 1 byte is below any core, and makes
  * the system give none to its own handler either (core(5)). */
 static void leave_no_core(void)
@@ -302,10 +339,13 @@ int main(int argc, char **argv)
     dm_say_close_gaps();
     leave_no_core();
     dm_set_nomem(out_of_memory);
-    if (!dm_cluster_is_rank() && argc > 1 && strcmp(argv[1], "launch") == 0)
+    const struct command *c = argc > 1 ? find_command(argv[1]) : NULL;
+    if (argc > 1 && strcmp(argv[1], "launch") == 0)
         dm_launch_catch_signals();
     else
         dm_signals_install();
     hide_keys(argc - 1, argv + 1);
-    return dm_cluster_is_rank() ? run_as_rank(argc, argv) : check_stdout(run_alone(argc, argv));
+    return c && c->ranks && !asks_for_help(argc, argv) && dm_cluster_is_rank()
+               ? run_as_rank(argc, argv)
+               : run_without_mpi(argc, argv, c);
 }

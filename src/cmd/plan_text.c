@@ -41,13 +41,13 @@ void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_
     double useful = useful_ranks(job, plan);
     const char *s = useful > 1 ? "s" : "", *are = useful > 1 ? "are" : "is";
     if (ranks == 0)
-        dm_buf_printf(b, "%.0f beside the coordinator %s plenty (mpirun -n %.0f)", useful, are,
+        dm_buf_printf(b, "%.0f beside the coordinator %s plenty (launch -n %.0f)", useful, are,
                       useful + 1);
     else if ((double)ranks > useful)
         dm_buf_printf(b, "%zu for models; %.0f would do, unless the metric needs the CPU", ranks,
                       useful);
     else if ((double)ranks < useful)
-        dm_buf_printf(b, "%zu for models; %.0f rank%s would be better: mpirun -n %.0f", ranks,
+        dm_buf_printf(b, "%zu for models; %.0f rank%s would be better: launch -n %.0f", ranks,
                       useful, s, useful + 1);
     else
         dm_buf_printf(b, "%zu for models, which is right", ranks);
@@ -169,7 +169,7 @@ void dm_plan_suggestion(dm_buf *b, const dm_job *job, const dm_plan *plan, const
 {
     double hours = ceil(e->all.seconds.high * 1.5 / 60) / 60;
     dm_buf_printf(
-        b, "suggested: mpirun -n %.0f, lm.concurrency up to %.0f, SLURM --time=%02d:%02d:00\n",
+        b, "suggested: launch -n %.0f, lm.concurrency up to %.0f, SLURM --time=%02d:%02d:00\n",
         useful_ranks(job, plan) + 1, dm_plan_most_in_flight(plan), (int)hours,
         (int)fmax(1, round(60 * (hours - floor(hours)))));
 }

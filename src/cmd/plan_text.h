@@ -18,7 +18,7 @@ void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
  * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */
 void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
                     double start);
-/* "suggested: mpirun -n 2, ...": ranks, concurrency and time. */
+/* "suggested: launch -n 2, ...": ranks, concurrency and time. */
 void dm_plan_suggestion(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e);
 
 #endif

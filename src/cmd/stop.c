@@ -4,12 +4,26 @@
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Whether there is a run that did not come to its end: a job may be queued to go on with it. */
+static bool goes_on(dm_arena *a, const char *out)
+{
+    dm_str text;
+    const dm_value *d = dm_read_file(a, dm_arena_printf(a, "%s/status.json", out), DM_MAX_TEXT,
+                                     &text, NULL) == DM_OK
+                            ? dm_json_read(a, text, NULL)
+                            : NULL;
+    const dm_value *status = d && d->kind == DM_DICT ? dm_value_get(d, "status") : NULL;
+    return status && status->kind == DM_STRING && !dm_str_is(status->text, "done") &&
+           !dm_str_is(status->text, "failed");
+}
 
 int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
 {
@@ -23,7 +37,8 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
         (void)dm_fail(&err, DM_E_USAGE, "stop: %s: %s", out, strerror(errno));
         return dm_say_failure(&err);
     }
-    if (access(dm_arena_printf(a, "%s/journal.lock", out), F_OK) != 0) {
+    bool runs = access(dm_arena_printf(a, "%s/journal.lock", out), F_OK) == 0;
+    if (!runs && !goes_on(a, out)) {
         dm_say(stderr, "nothing is running in %s\n", out);
         return 0;
     }
@@ -36,6 +51,13 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
         return dm_say_failure(&err);
     }
     close(fd);
+    if (!runs) {
+        dm_say(stderr,
+               "nothing is running in %s now; a SLURM job of jobs/compile.sbatch that is queued "
+               "again to go on there will end at once\n",
+               out);
+        return 0;
+    }
     dm_say(stderr, "asked to stop; it ends when the calls in flight have, after 20 s at the latest "
                    "(--drain), and the same command goes on from there\n");
     return 0;

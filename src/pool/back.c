@@ -39,7 +39,8 @@ static double delay_after(const dm_model *m, int tries)
 /* A run whose reserve was spent before its retries tells nothing of the model: one that has not
  * answered yet is asked again, with a new reserve each time and that of another cell where an
  * account has none left: MIN_TRIES times, at least as often as without a cap, and as long as the
- * job waits for servers that start. */
+ * job waits for servers that start. One that had answered in an earlier attempt, whose journal is
+ * resumed, is waited for as any outage is. */
 bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
 {
     dm_model *m = &p->models[p->states[c->state].model];
@@ -48,9 +49,9 @@ bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage)
         return true;
     m->in_vain += usage->requests;
     m->tries++;
-    if (!dm_budget_is_spent(p, c, usage) ||
-        (m->tries >= MIN_TRIES && m->in_vain > m->config->num_retries &&
-         now - m->first_asked >= m->config->wait))
+    if (!m->kept && (!dm_budget_is_spent(p, c, usage) ||
+                     (m->tries >= MIN_TRIES && m->in_vain > m->config->num_retries &&
+                      now - m->first_asked >= m->config->wait)))
         return false;
     m->phase = DM_MODEL_UNTRIED;
     m->not_before = now + delay_after(m, m->tries - 1);

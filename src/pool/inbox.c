@@ -293,12 +293,14 @@ void dm_check_outage(dm_pool *p)
     double now = p->link->ops->now(p->link);
     for (int m = 0; m < DM_ROLES && !p->stop; m++) {
         const dm_model *model = &p->models[m];
-        bool waits = model->in_flight > 0 || model->asks || dm_queue_length(&model->delayed) > 0;
+        bool held = model->kept && model->phase != DM_MODEL_GOOD && dm_model_queued(model) > 0;
+        bool waits =
+            held || model->in_flight > 0 || model->asks || dm_queue_length(&model->delayed) > 0;
         if (!model->config || !waits || !model->failing ||
             now - model->last_answer <=
                 model->config->outage + (model->phase == DM_MODEL_GOOD ? 0 : model->config->wait))
             continue;
-        if (model->phase != DM_MODEL_GOOD) {
+        if (model->phase != DM_MODEL_GOOD && !model->kept) {
             dm_pool_fail(p, DM_E_MODEL, "%s has not answered for %g s", model->config->model,
                          model->config->outage);
             return;

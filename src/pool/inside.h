@@ -127,6 +127,8 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
+    bool kept;       /* it has answered in an earlier attempt, says the journal: it is down, not
+                      * misnamed */
     int64_t in_vain; /* requests before the first answer */
     int tries;       /* runs that had no more of them to send, before the first answer */
     double first_asked, not_before;

@@ -119,6 +119,8 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
                  r->fault != DM_FAULT_ENDPOINT && r->fault != DM_FAULT_PROGRAM &&
                  r->fault != DM_FAULT_DENIED;
+    if (c->replayed && c->replied)
+        p->models[p->states[c->state].model].kept = true;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     for (size_t i = 0; i < paid->n_keys; i++) {
         uint32_t key = dm_key_of(p, c, &paid->keys[i]);

@@ -3,6 +3,7 @@
 #include "base/random.h"
 
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 static dm_hash compile(world *w, const dm_params *params, dm_usage *usage)
 {
@@ -228,4 +229,59 @@ Test(simulated, rows_that_are_never_answered)
             dm_arena_free(w.arena);
         }
     }
+}
+
+/* Down when a run is resumed is an outage, and waited for; down from the first is a wrong address,
+ * also where a journal has answers of another model. */
+static void down_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                      dm_run_result *out)
+{
+    golden_rule(NULL, work, row, a, out);
+    if (*(const bool *)user) {
+        out->fault = DM_FAULT_TRANSPORT;
+        out->error = "connection refused";
+    }
+}
+
+Test(simulated, a_server_that_is_down_when_a_run_is_resumed)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/dm-down.%ld", (long)getpid());
+    for (int ranks = 1; ranks <= 16; ranks *= 4)
+        for (int kind = 0; kind < 3; kind++) { /* fresh, resumed, resumed with another model */
+            unlink(path);
+            for (int attempt = kind ? 0 : 1; attempt < 2; attempt++) {
+                world w = world_new(ONE_PREDICTOR);
+                const dm_result *r;
+                dm_error err = {DM_OK, ""};
+                bool down = attempt == 1;
+                w.sim.ranks = w.sim.survivors = ranks;
+                dm_value *lm = (dm_value *)(uintptr_t)w.setup.lm[0];
+                dm_value_set(w.arena, lm, DM_STR("outage"), dm_value_int(w.arena, 120));
+                if (kind == 2 && down)
+                    dm_value_set(w.arena, lm, DM_STR("model"),
+                                 dm_value_text(w.arena, "hosted_vllm/another"));
+                w.sim.run = down_rule;
+                w.sim.user = &down;
+                w.setup.replay = dm_replay_of_file(path);
+                w.setup.journal = dm_journal_open(path, DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
+                                                  dm_replay_visit, w.setup.replay, &err);
+                dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+                dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+                const dm_example *all[8];
+                size_t n = attempt ? 8 : 4;
+                for (size_t i = 0; i < n; i++)
+                    all[i] = &w.val->examples[i];
+                dm_status st = dm_pool_wait(p, dm_pool_submit(p, &work, all, n), &r, &err);
+                dm_status right = !down ? DM_OK : kind == 1 ? DM_STOP_OUTAGE : DM_E_MODEL;
+                cr_expect_eq(st, right, "kind %d, attempt %d at %d ranks: %d: %s", kind, attempt,
+                             ranks, st, err.text);
+                cr_expect(!down || w.stats.seconds < 400, "kind %d: %g s", kind, w.stats.seconds);
+                dm_pool_free(p);
+                (void)dm_journal_close(w.setup.journal, NULL);
+                dm_replay_free(w.setup.replay);
+                dm_arena_free(w.arena);
+            }
+        }
+    unlink(path);
 }

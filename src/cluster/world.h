@@ -1,0 +1,28 @@
+/* What started this process, by its environment alone (src/cluster/README.md §6): nothing here
+ * calls MPI, which would abort the process where it is not wanted. */
+#ifndef DM_CLUSTER_WORLD_H
+#define DM_CLUSTER_WORLD_H
+
+#include <stdbool.h>
+
+typedef struct dm_world {
+    long rank, size; /* of the processes that were started together; 0 of 1: it is alone */
+    bool joins;      /* MPI can join them */
+    const char *by;  /* "mpirun", "srun"; NULL: alone */
+} dm_world;
+
+/* open_mpi: the MPI that we are linked with is Open MPI, which understands PMIx, not PMI. terminal:
+ * the process has one; then a step's shell (srun --pty) is meant, which is alone, whatever the
+ * step's tasks are. What is started from such a shell in a step of its own has none. */
+dm_world dm_world_of(bool open_mpi, bool terminal);
+
+/* In an allocation of SLURM: whether mpirun is to take its hosts, and the way to them, which is
+ * srun: where there are several. In a container there is no srun, and who came by ssh is in no
+ * step, so a host of one's own is better had without. *hosts: of the allocation; 0: none. */
+bool dm_world_by_slurm(long *hosts);
+
+/* For a child that becomes mpirun: takes away what it would take for its own, and says which ways
+ * to hosts it may use. far: other hosts are named. What the user has set stays. */
+void dm_world_leave(bool by_slurm, bool far);
+
+#endif

@@ -1,0 +1,120 @@
+/* What started a process, by its environment: who is a rank, and what mpirun is left. */
+#include "cluster/world.h"
+
+#include <criterion/criterion.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "A=1 B=2": in an environment of its own. */
+static void set_all(const char *pairs)
+{
+    char text[1024];
+    clearenv();
+    snprintf(text, sizeof text, "%s", pairs);
+    for (char *save, *pair = strtok_r(text, " ", &save); pair; pair = strtok_r(NULL, " ", &save))
+        putenv(strdup(pair));
+}
+
+#define STEP(n) "SLURM_JOB_ID=7 SLURM_STEP_ID=0 SLURM_NTASKS=8 SLURM_STEP_NUM_TASKS=" n " "
+
+Test(world, who_is_a_rank)
+{
+    static const struct {
+        const char *environment;
+        long rank, size;
+        bool joins;       /* Open MPI */
+        bool joins_mpich; /* another one, which knows PMI */
+    } cases[] = {
+        {"", 0, 1, false, false},
+        {"OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=3 PMIX_RANK=3", 3, 4, true, true},
+        {"OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 PMIX_RANK=0", 0, 1, false, false},
+        /* in a batch script */
+        {"SLURM_JOB_ID=7 SLURM_PROCID=0 SLURM_NTASKS=8", 0, 1, false, false},
+        /* mpirun there, and in a step */
+        {"SLURM_JOB_ID=7 SLURM_PROCID=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2, true,
+         true},
+        {STEP("1") "PMIX_RANK=0 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2, true, true},
+        /* srun -n 1 --pty bash, whatever its --mpi is */
+        {STEP("1") "SLURM_PROCID=0", 0, 1, false, false},
+        {STEP("1") "SLURM_PROCID=0 PMI_RANK=0 PMI_SIZE=1 PMI_FD=9", 0, 1, false, false},
+        {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=slurm.pmix.7.0", 0, 1, false, false},
+        /* a shell for one of several */
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 PMIX_RANK=0", 0, 1, false, false},
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 PMI_RANK=0 PMI_SIZE=4", 0, 1, false, false},
+        /* a step that was started from there, and mpirun */
+        {STEP("4") "SLURM_PTY_PORT=4711 PMIX_RANK=1", 1, 4, true, true},
+        {STEP("4") "SLURM_PTY_PORT=4711 TTY=1 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1", 1, 2,
+         true, true},
+        /* steps */
+        {STEP("4") "SLURM_PROCID=2", 2, 4, false, false},
+        {STEP("4") "SLURM_PROCID=2 PMI_RANK=2 PMI_SIZE=4", 2, 4, false, true},
+        {STEP("4") "SLURM_PROCID=2 PMIX_RANK=2", 2, 4, true, true},
+        /* a job that was submitted from a shell under srun */
+        {STEP("1") "SLURM_PROCID=0 PMIX_RANK=0 PMIX_NAMESPACE=old", 0, 1, false, false},
+        /* MPICH's own */
+        {"PMI_RANK=1 PMI_SIZE=4", 1, 4, false, true},
+        {"PMI_RANK=0 PMI_SIZE=1", 0, 1, false, false},
+        /* a launcher that tells no size */
+        {"PMIX_RANK=5 PMIX_NAMESPACE=x", 5, LONG_MAX, true, true},
+        {"OMPI_COMM_WORLD_SIZE=many", 0, 1, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int open_mpi = 0; open_mpi < 2; open_mpi++) {
+            set_all(cases[i].environment);
+            dm_world w = dm_world_of(open_mpi, strstr(cases[i].environment, "TTY=1"));
+            cr_expect(w.rank == cases[i].rank && w.size == cases[i].size, "%s: %ld of %ld",
+                      cases[i].environment, w.rank, w.size);
+            cr_expect_eq(w.joins, open_mpi ? cases[i].joins : cases[i].joins_mpich, "%s",
+                         cases[i].environment);
+            cr_expect_eq(w.by != NULL, w.size > 1, "%s", cases[i].environment);
+        }
+}
+
+Test(world, hosts_of_an_allocation)
+{
+    static const struct {
+        const char *environment;
+        long hosts;
+    } cases[] = {{"", 0},
+                 {"SLURM_NODELIST=n1", 0},
+                 {"SLURM_JOB_ID=7", 1},
+                 {"SLURM_JOB_ID=7 SLURM_NNODES=3", 3},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=2", 2},
+                 {"SLURM_JOBID=7 SLURM_NODELIST=n1", 1},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=a,b,c", 3},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=n[1-4]", 4},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=n[08-10,12],m3", 5},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=r[1-2]n[1-3]", 6},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=n[1-", 1},
+                 {"SLURM_JOB_ID=7 SLURM_JOB_NODELIST=n[]", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        long hosts;
+        set_all(cases[i].environment);
+        cr_expect(!dm_world_by_slurm(&hosts), "there is no srun in PATH");
+        cr_expect_eq(hosts, cases[i].hosts, "%s: %ld", cases[i].environment, hosts);
+    }
+}
+
+Test(world, what_mpirun_is_left)
+{
+    set_all("PMIX_RANK=0 PMIX_SERVER_URI3=x PMI_FD=9 OMPI_COMM_WORLD_SIZE=1 PMIX_MCA_gds=hash "
+            "OMPI_MCA_btl=tcp OMPI_MCA_plm=rsh SLURM_JOB_ID=7 PATH=/nowhere HOME=/root");
+    dm_world_leave(false, false);
+    cr_expect(!getenv("PMIX_RANK") && !getenv("PMIX_SERVER_URI3") && !getenv("PMI_FD") &&
+              !getenv("OMPI_COMM_WORLD_SIZE"));
+    cr_expect(getenv("PMIX_MCA_gds") && getenv("OMPI_MCA_btl") && getenv("SLURM_JOB_ID") &&
+              getenv("HOME"));
+    cr_expect_str_eq(getenv("OMPI_MCA_plm"), "rsh", "the user's");
+    cr_expect_str_eq(getenv("OMPI_MCA_ras"), "^slurm");
+    unsetenv("OMPI_MCA_plm");
+    dm_world_leave(false, false);
+    cr_expect_str_eq(getenv("OMPI_MCA_plm"), "isolated", "no ssh");
+    unsetenv("OMPI_MCA_plm");
+    dm_world_leave(false, true);
+    cr_expect_str_eq(getenv("OMPI_MCA_plm"), "^slurm", "other hosts");
+    unsetenv("OMPI_MCA_plm");
+    unsetenv("OMPI_MCA_ras");
+    dm_world_leave(true, false);
+    cr_expect(!getenv("OMPI_MCA_plm") && !getenv("OMPI_MCA_ras"), "by srun");
+}
