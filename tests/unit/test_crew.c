@@ -309,9 +309,9 @@ Test(crew, a_server_that_answers_nobody_is_no_fault_of_the_requests)
 static void words(play *p, size_t i, bool error)
 {
     const char *body = p->server->held[i].body, *q = strstr(body, "\\nq");
-    char text[2400];
+    char text[24000];
     bool second = strstr(body, "[[ ## answer ## ]]") != NULL;
-    size_t n = 0, most = q && strtol(q + 3, NULL, 10) >= 112 ? 1900 : 8;
+    size_t n = 0, most = q && strtol(q + 3, NULL, 10) >= 112 ? 19000 : 8;
     if (error) {
         hand_refuse(p->server, i, 500, "");
         return;
@@ -344,7 +344,7 @@ static void under_cap(dm_amount cap, void (*act)(crew *c), bool fallback)
         play *p = new_play(TWO_STEPS, 8, 150);
         dm_arena *a = p->w.arena;
         dm_value *price = dm_value_dict(a);
-        set(p, "max_tokens", dm_value_int(a, 500));
+        set(p, "max_tokens", dm_value_int(a, 5000));
         if (!isinf(cap.cost)) {
             dm_value_set(a, price, DM_STR("prompt"), dm_value_int(a, 10));
             dm_value_set(a, price, DM_STR("completion"), dm_value_int(a, 30));
@@ -370,15 +370,15 @@ static void under_cap(dm_amount cap, void (*act)(crew *c), bool fallback)
 
 Test(crew, a_cap_on_tokens_with_two_predictors)
 {
-    static const double caps[] = {30000, 60000, 150000};
+    static const double caps[] = {300000, 600000, 1200000};
     for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
         under_cap((dm_amount){INFINITY, caps[i], INFINITY}, answer_all, false);
-    under_cap((dm_amount){INFINITY, 60000, INFINITY}, answer_all, true);
+    under_cap((dm_amount){INFINITY, 600000, INFINITY}, answer_all, true);
 }
 
 Test(crew, a_cap_on_money_with_two_predictors)
 {
-    static const double caps[] = {.7, 1.5, 3};
+    static const double caps[] = {7, 15, 25};
     for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
         under_cap((dm_amount){INFINITY, INFINITY, caps[i]}, answer_all, false);
 }
