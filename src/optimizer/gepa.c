@@ -33,7 +33,7 @@ static dm_future *submit(const searching *s, const dm_gepa_batch *b)
     const dm_dataset *set = b->val ? s->in->valset : s->in->trainset;
     const dm_example **examples = dm_arena_alloc_n(a, b->n, sizeof *examples);
     dm_work w = dm_work_of(program_of(s, b->texts));
-    w.trace = !b->val;
+    w.steps = !b->val;
     for (size_t i = 0; i < b->n; i++)
         examples[i] = &set->examples[b->rows[i]];
     return dm_pool_submit(s->pool, &w, examples, b->n);

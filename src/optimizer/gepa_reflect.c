@@ -159,7 +159,7 @@ static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_program *
     dm_arena *a = dm_pool_arena(p);
     const dm_work w = {.candidate = dm_candidate_seal(dm_candidate_new(a, program)),
                        .role = DM_PROMPT,
-                       .trace = true,
+                       .steps = true,
                        .rollout = q->again ? 1 : -1,
                        .temperature = NAN};
     const dm_example *e = question_row(a, in, q);

@@ -20,10 +20,10 @@ dm_work dm_work_of(const dm_candidate *c); /* task role, scored, nothing else */
 typedef struct dm_result {
     double score;         /* 0 to 1 as the metric says, failure_score, or NAN: it has none */
     dm_str outputs;       /* JSON text of a dict; .p NULL with a fault before the last step's end */
-    const dm_step *steps; /* [n_steps], when work.trace; with a fault those up to it */
+    const dm_step *steps; /* [n_steps], when work.trace or .steps; with a fault those up to it */
     dm_str before;        /* JSON text of a dict, runner.h; .p NULL: there is none */
     const char *error;    /* NULL, or what went wrong */
-    const char *feedback; /* the metric's, when work.trace; NULL: none */
+    const char *feedback; /* the metric's, with steps; NULL: none */
     int64_t cut, reasoning; /* tokens, with starved */
     uint32_t n_steps;
     dm_fault fault : 8;

@@ -5,12 +5,14 @@
 
 void dm_write_how(dm_writer *w, const dm_work *work)
 {
-    dm_write_array(w, 5);
+    dm_write_array(w, work->steps ? 6 : 5); /* the keys of other cells stay what they were */
     dm_write_bool(w, work->scored);
     dm_write_bool(w, work->trace);
     dm_write_bool(w, work->drop_own_demo);
     dm_write_int(w, work->rollout);
     dm_write_double(w, isnan(work->temperature) ? -1 : work->temperature);
+    if (work->steps)
+        dm_write_bool(w, true);
 }
 
 void dm_read_how(dm_reader *r, dm_work *out)
@@ -22,6 +24,7 @@ void dm_read_how(dm_reader *r, dm_work *out)
     out->rollout = dm_read_int(&in);
     double temperature = dm_read_double(&in);
     out->temperature = temperature < 0 ? NAN : temperature;
+    out->steps = in.at < in.n && dm_read_bool(&in);
 }
 
 /* The last four are 0 for most calls, and need not be there. */

@@ -31,7 +31,7 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
         c->way->not_before = 0;
     /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
     const dm_work *w = &p->states[c->state].work;
-    dm_queue *ready = w->trace || !w->scored ? &m->first : &m->queue;
+    dm_queue *ready = w->trace || w->steps || !w->scored ? &m->first : &m->queue;
     dm_queue_push(not_before > 0 ? &m->delayed : ready, number);
 }
 

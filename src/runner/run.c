@@ -44,11 +44,17 @@ struct dm_run {
 
 static void ask(dm_run *run);
 
+static bool has_steps(const dm_run *run)
+{
+    const dm_work *w = &run->prepared->spec.work;
+    return w->trace || w->steps;
+}
+
 /* For people who look at a result; the metric is given steps only where they are its trace. */
 static const dm_value *steps_before(const dm_run *run)
 {
     const dm_run_spec *spec = &run->prepared->spec;
-    if (spec->work.trace || run->predictor == 0)
+    if (has_steps(run) || run->predictor == 0)
         return NULL;
     dm_value *d = dm_value_dict(run->arena);
     for (size_t i = 0; i < run->predictor; i++)
@@ -117,7 +123,7 @@ static void scored(void *user, const dm_metric_score *s)
         dm_arena_free(run->arena);
     } else if (s->ok) {
         run->result.score = s->score;
-        if (s->feedback && run->prepared->spec.work.trace)
+        if (s->feedback && has_steps(run))
             run->result.feedback = dm_arena_printf(run->arena, "%s", s->feedback);
         finish(run);
     } else {
@@ -129,16 +135,16 @@ static void program_ended(dm_run *run, const dm_value *outputs)
 {
     const dm_run_spec *spec = &run->prepared->spec;
     const dm_step *trace = spec->work.trace ? run->steps : NULL;
-    size_t n_steps = spec->work.trace ? n_predictors(run) : 0;
+    size_t n_steps = has_steps(run) ? n_predictors(run) : 0;
     run->result.outputs = outputs;
-    run->result.steps = trace;
+    run->result.steps = n_steps ? run->steps : NULL;
     run->result.n_steps = n_steps;
     if (!spec->work.scored || !run->runner->metric) {
         finish(run);
         return;
     }
     run->scoring = true;
-    dm_metric_submit(run->runner->metric, run->row, outputs, trace, n_steps,
+    dm_metric_submit(run->runner->metric, run->row, outputs, trace, trace ? n_steps : 0,
                      spec->work.candidate->program, scored, run);
 }
 
@@ -147,7 +153,7 @@ static void parsed(dm_run *run, const dm_value *outputs)
     dm_step *step = &run->steps[run->predictor];
     step->predictor = run->predictor;
     step->outputs = outputs;
-    if (run->prepared->spec.work.trace)
+    if (has_steps(run))
         step->inputs = call_inputs(run);
     if (run->predictor + 1 == n_predictors(run)) {
         program_ended(run, outputs);
@@ -261,7 +267,7 @@ static bool is_starved(dm_str content, bool truncated, const dm_usage *usage)
 /* What came before, and the answer that could not be read. */
 static void trace_unread(dm_run *run, dm_str content)
 {
-    if (!run->prepared->spec.work.trace)
+    if (!has_steps(run))
         return;
     run->steps[run->predictor] =
         (dm_step){.predictor = run->predictor, .inputs = call_inputs(run), .unread = content};
@@ -338,7 +344,7 @@ static void no_answer(dm_run *run, dm_fault fault, const char *text)
     if (refusal && asked_without(run))
         return;
     if (run->asks_format && !run->unparsed)
-        run->result.formats = 0; /* it was not for its format */
+        run->result.formats = 0;    /* it was not for its format */
     if (refusal && run->unparsed) { /* the answer stays what it was */
         trace_unread(run, run->unread);
         fail(run, DM_FAULT_PARSE, run->unparsed);

@@ -14,6 +14,7 @@ typedef struct dm_work {
     dm_role role;
     bool scored;        /* the metric is run */
     bool trace;         /* steps come back, and the metric is given the trace (bootstrapping) */
+    bool steps;         /* steps come back, and the metric is not given them */
     bool drop_own_demo; /* demos equal to the example's row are left out (contract 8.2, 4) */
     int64_t rollout;    /* -1: none */
     double temperature; /* NAN: the model's own */
@@ -43,10 +44,11 @@ typedef struct dm_run_result { /* valid during the callback */
     dm_fault fault;
     double score; /* as the metric says; NAN when not scored or with a fault */
     const dm_value *outputs;
-    /* [n_steps], when spec.trace: also those before a failure, and the one that could not be read */
+    /* [n_steps], with work.trace or .steps: also those before a failure, and the one that could not
+     * be read */
     const dm_step *steps;
     size_t n_steps;
-    const char *feedback; /* the metric's, when spec.trace; NULL: none */
+    const char *feedback; /* the metric's, with steps; NULL: none */
     /* Outputs of the steps that ended before the last, or before the one that failed, by the
      * steps' names; NULL: there are none, or they are in steps. */
     const dm_value *before;

@@ -62,6 +62,7 @@ rounds_of_kills "$calls"
 # what a metric says is shown to the prompt model, and so is an answer that could not be read
 cat >"$DIR/metric.py" <<'EOF'
 def metric(example, prediction, trace=None, pred_name=None, pred_trace=None):
+    assert trace is None and pred_trace is None  # as DSPy scores; a stricter rule for traces is for bootstrapping
     right = example.answer == prediction.answer
     return {"score": float(right), "feedback": f"{example.question} wants the other word" if not right else "well done"}
 EOF

@@ -93,7 +93,7 @@ Test(amounts, how_often_an_example_goes_out)
 /* Work that differs in what is done with the answers alone asks nothing anew. */
 Test(amounts, equal_work_is_one_and_every_field_makes_another)
 {
-    static const size_t calls[8] = {1, 2, 3, 3, 3, 3, 4, 5};
+    static const size_t calls[9] = {1, 2, 3, 3, 3, 3, 4, 5, 5};
     world w = world_new(ONE_PREDICTOR);
     dm_value *other = dm_value_dict(w.arena);
     const dm_result *r;
@@ -104,8 +104,8 @@ Test(amounts, equal_work_is_one_and_every_field_makes_another)
     const dm_candidate *c = student(&w);
     dm_candidate *instructed = dm_candidate_new(w.arena, w.program);
     instructed->parts[0].instructions = DM_STR("Another instruction.");
-    dm_work works[8];
-    for (size_t i = 0; i < 8; i++)
+    dm_work works[9];
+    for (size_t i = 0; i < 9; i++)
         works[i] = dm_work_of(c);
     works[1].candidate = dm_candidate_seal(instructed);
     works[2].role = DM_TEACHER;
@@ -114,8 +114,9 @@ Test(amounts, equal_work_is_one_and_every_field_makes_another)
     works[5].drop_own_demo = true;
     works[6].rollout = 3;
     works[7].temperature = .5;
+    works[8].steps = true;
     const dm_example *e = &w.val->examples[0];
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         for (int again = 0; again < 2; again++) {
             dm_future *f = dm_pool_submit(p, &works[i], &e, 1);
             cr_assert_eq(dm_pool_wait(p, f, &r, &err), DM_OK, "%s", err.text);

@@ -181,6 +181,10 @@ Test(runner, a_trace_ends_with_what_could_not_be_read)
     b.spec.work.trace = false;
     run(&b, 0);
     cr_expect(b.fault == DM_FAULT_PARSE && b.n_steps == 0);
+    b.spec.work.steps = true; /* the same, for those who look at steps alone */
+    run(&b, 0);
+    cr_expect(b.fault == DM_FAULT_PARSE && b.n_steps == 2);
+    cr_expect_str_eq(b.unread, "no header in it");
     close_bench(&b);
 }
 

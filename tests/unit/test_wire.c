@@ -73,9 +73,14 @@ Test(wire, shard)
     dm_buf b;
     dm_wire_list_init(&states);
     dm_wire_list_init(&tasks);
-    dm_work work = {NULL, DM_PROMPT, true, false, true, 17, NAN}, other = work;
+    dm_work work = {.role = DM_PROMPT,
+                    .scored = true,
+                    .drop_own_demo = true,
+                    .rollout = 17,
+                    .temperature = NAN},
+            other = work;
     other.scored = other.drop_own_demo = false;
-    other.trace = true;
+    other.trace = other.steps = true;
     other.rollout = -1;
     other.temperature = 0.25;
     dm_wire_add_state(&states, &(dm_wire_state){3, {NULL, 0}, DM_STR("{}"), work});
@@ -99,12 +104,13 @@ Test(wire, shard)
     cr_assert(dm_wire_get_shard(&m, &in_states, &in_tasks));
     cr_assert(dm_wire_next_state(&in_states, &s));
     cr_expect(s.id == 3 && s.work.role == DM_PROMPT && s.work.scored && !s.work.trace &&
-              s.work.drop_own_demo && s.work.rollout == 17 && isnan(s.work.temperature));
+              !s.work.steps && s.work.drop_own_demo && s.work.rollout == 17 &&
+              isnan(s.work.temperature));
     expect_str(s.program, NULL);
     expect_str(s.candidate, "{}");
     cr_assert(dm_wire_next_state(&in_states, &s));
-    cr_expect(s.id == 4 && !s.work.scored && s.work.trace && !s.work.drop_own_demo &&
-              s.work.rollout == -1 && s.work.temperature == 0.25);
+    cr_expect(s.id == 4 && !s.work.scored && s.work.trace && s.work.steps &&
+              !s.work.drop_own_demo && s.work.rollout == -1 && s.work.temperature == 0.25);
     expect_str(s.program, "p");
     cr_expect(!dm_wire_next_state(&in_states, &s));
     cr_assert(dm_wire_next_task(&in_tasks, &t));
