@@ -242,11 +242,13 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     return d;
 }
 
-/* Under mpirun stdout may be a terminal that mpirun made for its rank: the launcher says what its
- * own is. Where mpirun was started by hand nobody does, and the line is printed. */
+/* Under mpirun stdout may be a terminal that mpirun made for its rank, a single one too: the
+ * launcher says what its own is. Where mpirun was started by hand nobody does, and the line is
+ * printed. */
 static bool out_is_terminal(void)
 {
-    return dm_cluster_is_rank() ? getenv("DM_TTY_OUT") != NULL : isatty(1);
+    bool by_mpirun = dm_cluster_is_rank() || getenv("OMPI_COMM_WORLD_SIZE");
+    return by_mpirun ? getenv("DM_TTY_OUT") != NULL : isatty(1);
 }
 
 void dm_print_last_line(const dm_value *v, const dm_command_line *line)

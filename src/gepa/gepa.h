@@ -66,7 +66,7 @@ typedef struct dm_gepa_options {
      * an iteration are asked for at once, and one that fails is no proposal; a minibatch that is
      * all perfect is drawn again; a text that is a candidate already is not validated; no
      * iteration begins that the budget does not hold. A text is run on a row once, and counted
-     * once; a child is validated in blocks, and dropped when its parent is ahead of it. */
+     * once; the budget is one of runs and reflections together. */
     bool wide;
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;
@@ -194,6 +194,7 @@ typedef enum dm_gepa_end {
     DM_GEPA_END_BUDGET,
     DM_GEPA_END_STOPPED,    /* the run stops: the best known */
     DM_GEPA_END_REFLECTION, /* max_reflection_failures */
+    DM_GEPA_END_DRY,        /* for many iterations no reflection gave a new text; when wide */
     DM_GEPA_END_ANCESTOR /* a merge whose ancestors all score 0: the package ends with an error */
 } dm_gepa_end;
 

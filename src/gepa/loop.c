@@ -199,13 +199,28 @@ static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *a
     return DM_OK;
 }
 
+/* What the budget has paid for: when wide, reflections too, or a search that knows all its runs
+ * would reflect for ever. */
+static int64_t spent(const dm_gepa *g)
+{
+    return g->result.counted + (g->o->wide ? (int64_t)g->result.reflections : 0);
+}
+
+/* Proposals that the budget holds, each with its reflections, and the validation of one child. */
+static size_t most_proposals(const dm_gepa *g)
+{
+    int64_t left = g->o->budget - spent(g) - (int64_t)g->o->n_val;
+    size_t each = 2 * g->o->minibatch + (g->o->all_components ? g->o->n_components : 1);
+    return left > 0 ? (size_t)left / each : 0;
+}
+
 /* Minibatches that are all perfect are drawn again, and their parents run on the new ones. */
 static dm_status run_again(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *all, dm_error *err)
 {
     enum { TIMES = 3 };
     bool any = true;
     dm_status st = DM_OK;
-    for (int t = 0; t < TIMES && any && st == DM_OK; t++) {
+    for (int t = 0; t < TIMES && any && st == DM_OK && most_proposals(g) >= it->n_proposals; t++) {
         any = false;
         for (size_t k = 0; k < it->n_proposals; k++)
             if (dm_gepa_skip_of(g, &all[k]) == DM_GEPA_ALL_PERFECT) {
@@ -218,13 +233,6 @@ static dm_status run_again(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *
             st = run_parents(g, all, it->n_proposals, err);
     }
     return st;
-}
-
-/* Proposals that the budget holds, with the validation of one child. */
-static size_t most_proposals(const dm_gepa *g)
-{
-    int64_t left = g->o->budget - g->result.counted - (int64_t)g->o->n_val;
-    return left > 0 ? (size_t)left / (2 * g->o->minibatch) : 0;
 }
 
 static dm_status propose(dm_gepa *g, dm_gepa_iteration *it, dm_error *err)
@@ -310,17 +318,23 @@ static bool goes_on(const dm_gepa *g)
 {
     if (g->o->wide && most_proposals(g) == 0)
         return false;
-    return g->result.end == DM_GEPA_END_BUDGET && g->result.counted < g->o->budget;
+    return g->result.end == DM_GEPA_END_BUDGET && spent(g) < g->o->budget;
 }
 
 static dm_status run(dm_gepa *g, const dm_str *start, dm_error *err)
 {
+    enum { DRY = 20 }; /* iterations in a row in which nothing ran that had not run before */
+    size_t dry = 0;
     dm_status st = evaluate_start(g, start, err);
     for (size_t i = 0; st == DM_OK && goes_on(g); i++) {
         dm_gepa_iteration it = {.number = i};
+        int64_t before = g->result.counted;
         st = iterate(g, &it, err);
         if (st != DM_OK)
             break;
+        dry = g->result.counted == before ? dry + 1 : 0;
+        if (dry == DRY)
+            g->result.end = DM_GEPA_END_DRY;
         g->result.iterations++;
         tell(g, &it);
         if (g->o->max_reflection_failures && g->failed_in_a_row >= g->o->max_reflection_failures)

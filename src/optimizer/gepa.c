@@ -146,6 +146,9 @@ static void tell_end(const dm_gepa_result *g)
            "minibatches that were perfect; %lld program runs, as it counts them",
            g->iterations, g->reflections, g->accepted, g->merges, g->perfect_batches,
            (long long)g->counted);
+    if (g->end == DM_GEPA_END_DRY)
+        dm_log(DM_WARN, "gepa: no reflection gave a new instruction any more, so the search ends "
+                        "before its budget does");
     if (g->end == DM_GEPA_END_ANCESTOR)
         dm_log(DM_WARN, "gepa 0.1.4 ends here with an error, since the ancestors of a merge all "
                         "score 0: the search ends with what it has");
@@ -166,8 +169,8 @@ static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t
 {
     dm_gepa_options o = dm_gepa_options_of(a, in);
     (void)concurrency;
-    dm_buf_printf(b, "search = %s: %lld program runs, reflections not counted; ",
-                  o.wide ? "parallel" : "gepa", (long long)o.budget);
+    dm_buf_printf(b, "search = %s: %lld program runs, reflections %scounted; ",
+                  o.wide ? "parallel" : "gepa", (long long)o.budget, o.wide ? "" : "not ");
     if (o.wide)
         dm_buf_printf(b, "%zu proposals at a time; optimizer.search = gepa decides as gepa 0.1.4\n",
                       dm_gepa_width(&o));

@@ -95,7 +95,7 @@ const dm_param dm_gepa_table[] = {
      AT(max_metric_calls),
      GIVEN(has_max_metric_calls),
      .value = "N",
-     .help = "gepa: its budget, in program runs; reflections are not counted"},
+     .help = "gepa: its budget, in program runs and reflections; search = gepa: program runs"},
     {.name = "search",
      .kind = DM_PARAM_WORD,
      AT(search),

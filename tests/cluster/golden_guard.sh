@@ -16,7 +16,6 @@ metrics \"f1\" 4
 metrics \"hotpot\" 4
 metrics \"em\" 4
 rng \"getrandbits32\" 2
-rng \"getrandbits32_str_abc\" 1
 rng \"random\" 2
 rng \"sample\" 6
 rng \"shuffle\" 5

@@ -25,8 +25,7 @@ def python_streams(was):
         "randint_1_4": {s: seeded(s).randint(1, 4) for s in was["randint_1_4"]},
         "randint_0_1e9": {s: [r.randint(0, 10**9) for _ in old] for s, old in was["randint_0_1e9"].items() for r in [seeded(s)]},
     }
-    text, weighted, six = random.Random("abc"), seeded(3), seeded(9)
-    made["getrandbits32_str_abc"] = [text.getrandbits(32) for _ in was["getrandbits32_str_abc"]]
+    weighted, six = seeded(3), seeded(9)
     made["choices_seed3_w127"] = [weighted.choices(range(3), [1, 2, 7])[0] for _ in was["choices_seed3_w127"]]
     made["choice6_seed9"] = [six.choice(range(6)) for _ in was["choice6_seed9"]]
     made["shuffle"] = []

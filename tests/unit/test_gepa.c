@@ -1,0 +1,103 @@
+/* GEPA's default search: what it may spend, and that it ends. (Its other decisions are seen in
+ * tests/golden/golden_gepa.c and tests/bench/bench_gepa.c.) */
+#include "gepa/gepa.h"
+
+#include <criterion/criterion.h>
+
+typedef struct counting {
+    dm_arena *arena;
+    size_t runs, reflections, texts; /* that a reflection gives, at most; 0: none, ever */
+    bool perfect;                    /* all answers are */
+} counting;
+
+static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
+{
+    counting *c = user;
+    (void)err;
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < b[k].n; i++) {
+            dm_gepa_step *s = dm_arena_alloc(c->arena, sizeof *s);
+            double score = c->perfect || (b[k].rows[i] + b[k].texts[0].n) % 3 == 0;
+            b[k].runs[i] =
+                (dm_gepa_run){.score = score, .answered = true, .steps = s, .n_steps = 1};
+            c->runs++;
+        }
+    return DM_OK;
+}
+
+static dm_status reflect(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
+                         dm_error *err)
+{
+    counting *c = user;
+    (void)q;
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = c->texts ? c->reflections % c->texts : 0;
+        char *text = dm_arena_printf(c->arena, "%zu%.*s", k, (int)(k % 7), "......");
+        texts[i] = c->texts ? dm_str_of(text) : (dm_str){NULL, 0};
+        c->reflections++;
+    }
+    return DM_OK;
+}
+
+static dm_gepa_result search(counting *c, int64_t budget, size_t proposals, size_t failures)
+{
+    static const size_t shape[1] = {0};
+    const dm_gepa_options o = {.n_components = 1,
+                               .shape = shape,
+                               .n_train = 20,
+                               .n_val = 12,
+                               .minibatch = 5,
+                               .budget = budget,
+                               .skip_perfect = true,
+                               .perfect = 1,
+                               .merge = true,
+                               .max_merges = 5,
+                               .sampling = DM_GEPA_INDEPENDENT,
+                               .sampled_batches = proposals,
+                               .keep = DM_GEPA_BEST,
+                               .wide = true,
+                               .max_reflection_failures = failures};
+    const dm_gepa_world world = {c, evaluate, reflect, NULL};
+    const dm_str start = DM_STR("start");
+    dm_gepa_result r;
+    cr_assert_eq(dm_gepa_search(c->arena, &o, &start, &world, &r, NULL), DM_OK);
+    cr_expect_eq(r.counted, (int64_t)c->runs);
+    cr_expect_eq(r.reflections, c->reflections);
+    return r;
+}
+
+/* Runs and reflections together are within the budget, whatever it is. */
+Test(gepa, the_budget_is_never_passed)
+{
+    for (int64_t budget = 12; budget < 600; budget += 13)
+        for (size_t proposals = 1; proposals < 6; proposals++) {
+            counting c = {.arena = dm_arena_new(0), .texts = 1000, .perfect = budget % 2};
+            dm_gepa_result r = search(&c, budget, proposals, 0);
+            cr_expect_leq(c.runs + c.reflections, (size_t)budget, "%zu runs, %zu reflections of %d",
+                          c.runs, c.reflections, (int)budget);
+            cr_expect(r.n > 0 && (c.perfect || r.end == DM_GEPA_END_BUDGET));
+            dm_arena_free(c.arena);
+        }
+}
+
+/* A text is run on a row once, so a search that is told few texts soon has nothing to run. */
+Test(gepa, without_new_texts_it_ends)
+{
+    for (size_t texts = 1; texts < 4; texts++) {
+        counting c = {.arena = dm_arena_new(0), .texts = texts};
+        dm_gepa_result r = search(&c, 1000000, 2, 0);
+        cr_expect_eq(r.end, DM_GEPA_END_DRY);
+        cr_expect_leq(c.runs, (texts + 1) * (20 + 12));
+        cr_expect_lt(c.reflections, 400);
+        dm_arena_free(c.arena);
+    }
+    counting perfect = {.arena = dm_arena_new(0), .texts = 9, .perfect = true};
+    dm_gepa_result r = search(&perfect, 1000000, 2, 0);
+    cr_expect(r.end == DM_GEPA_END_DRY && perfect.reflections == 0 && perfect.runs == 32);
+    dm_arena_free(perfect.arena);
+    counting mute = {.arena = dm_arena_new(0)};
+    r = search(&mute, 1000000, 2, 5);
+    cr_expect(r.end == DM_GEPA_END_REFLECTION && r.failed_reflections == 5);
+    dm_arena_free(mute.arena);
+}
