@@ -116,6 +116,7 @@ install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
 	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf
 	install -D -m 644 scripts/from_dspy_watch.py $(DESTDIR)$(PREFIX)/share/dspy-mpi/from_dspy_watch.py
+	install -D -m 644 jobs/prices.json $(DESTDIR)$(PREFIX)/share/dspy-mpi/prices.json
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
 
 $(B)/bare-loop: tests/bench/bare_loop.c

@@ -618,6 +618,8 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK)
         st = dm_plan_limit(&job, &err);
     if (st == DM_OK)
+        st = dm_job_settle(a, &job, &err);
+    if (st == DM_OK)
         st = dm_out_open(a, &job, line, &finished, &err);
     if (st == DM_OK && !finished)
         st = try_metric(a, &job, metric, &err);

@@ -99,12 +99,29 @@ static double cached_share(const dm_job *job, const dm_plan_phase *phase, double
     return share * tokens >= from ? share : 0;
 }
 
-/* Of prompt and answer tokens, so many of which (a share) come from a cache. */
-static double cost_of(const dm_price *price, double prompt, double cached, double completion)
+/* Of prompt and answer tokens. Of the prompt a share is a prefix that the server's cache takes, and
+ * of that so much comes out of it; the rest is put into it. */
+static double cost_of(const dm_price *price, double prompt, double share, double hits,
+                      double completion)
 {
-    return (prompt * ((1 - cached) * price->prompt + cached * price->cached) +
+    double prefix = hits * price->cached + (1 - hits) * price->cache_write;
+    return (prompt * ((1 - share) * price->prompt + share * prefix) +
             completion * price->completion) /
            1e6;
+}
+
+static void estimate_cost(dm_estimate *e, struct dm_estimate_phase *x, const dm_lm_config *model,
+                          const double share[3])
+{
+    const dm_price *price = &model->price;
+    double tier = model->flex ? price->flex : 1;
+    double full = cost_of(price, x->prompt.expected, share[1], CACHE_HITS, x->completion.expected);
+    double uncached = cost_of(price, x->prompt.expected, 0, 0, x->completion.expected);
+    x->cost.low = tier * cost_of(price, x->prompt.low, share[0], 1, x->completion.low);
+    x->cost.expected = tier * full;
+    x->cost.high = tier * cost_of(price, x->prompt.high, share[2], 0, x->completion.high);
+    e->uncached += tier * uncached;
+    e->untiered += full;
 }
 
 /* Of prompts of an optimizer's own questions, in the mean: each batch of rows is in one of them,
@@ -159,14 +176,6 @@ static dm_range times(const dm_range *calls, double low, double expected, double
     return (dm_range){calls->low * low, calls->expected * expected, calls->high * high};
 }
 
-static bool price_of(const dm_job *job, dm_role role, dm_price *out)
-{
-    const dm_lm_config *c = job->setup.model[role];
-    if (c)
-        *out = c->price;
-    return c && c->price.known;
-}
-
 static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phase *phase,
                            struct dm_estimate_phase *x, const dm_calibration *c)
 {
@@ -183,15 +192,14 @@ static void estimate_phase(dm_estimate *e, const dm_job *job, const dm_plan_phas
     }
     x->prompt = times(calls, tokens[0] * (1 - off), tokens[1], tokens[2] * (1 + off));
     x->completion = times(calls, answer * (1 - off), answer, answer * (1 + off));
-    dm_price price = {0};
     if (calls->high > 0) {
-        e->has_cost &= price_of(job, phase->role, &price);
+        const dm_lm_config *model = job->setup.model[phase->role];
         double share[] = {cached_share(job, phase, phase->demos.low, tokens[0]),
-                          cached_share(job, phase, phase->demos.expected, tokens[1])};
-        x->cost.low = cost_of(&price, x->prompt.low, share[0], x->completion.low);
-        x->cost.expected =
-            cost_of(&price, x->prompt.expected, CACHE_HITS * share[1], x->completion.expected);
-        x->cost.high = cost_of(&price, x->prompt.high, 0, x->completion.high);
+                          cached_share(job, phase, phase->demos.expected, tokens[1]),
+                          cached_share(job, phase, phase->demos.high, tokens[2])};
+        e->has_cost &= model && model->price.known;
+        if (model && model->price.known)
+            estimate_cost(e, x, model, share);
     }
     double flight = fmax(1, fmin(phase->fill, (double)job->concurrency));
     double call = job->stand_in ? 1e-4 : c->seconds;
@@ -208,5 +216,9 @@ dm_estimate dm_estimate_of(const dm_job *job, const dm_plan *plan, const dm_cali
         dm_range_add(&e.all.cost, &e.phase[i].cost);
         dm_range_add(&e.all.seconds, &e.phase[i].seconds);
     }
+    if (fabs(e.uncached - e.all.cost.expected) < 1e-9)
+        e.uncached = 0;
+    if (fabs(e.untiered - e.all.cost.expected) < 1e-9)
+        e.untiered = 0;
     return e;
 }

@@ -12,6 +12,7 @@ typedef struct dm_calibration {
     double prompt[2];       /* with n: tokens of a prompt without and with `demos` demonstrations */
     size_t demos;
     double completion; /* tokens of an answer; NAN: from the labels' lengths */
+    double reasoning;  /* of them, what the model reasons; 0: not told */
     double proposal;   /* tokens of an answer of the proposer: 120 */
     double seconds;    /* of a call: 2 */
     double score;      /* of the start program, 0 to 1; NAN */
@@ -24,6 +25,9 @@ typedef struct dm_estimate {
         dm_range prompt, completion, cost, seconds;
     } phase[DM_MOST_PHASES], all;
     bool has_cost; /* every model has a price */
+    /* Expected costs otherwise: where no server's cache took anything, and where flex was not asked
+     * for; 0: all the same. */
+    double uncached, untiered;
 } dm_estimate;
 
 /* The start program with the first n rows of the training set as demonstrations. */

@@ -124,6 +124,8 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
     if (st == DM_OK && kept)
         st = dm_out_open_eval(a, &job, &err);
     if (st == DM_OK)
+        st = dm_job_settle(a, &job, &err);
+    if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     if (st != DM_OK)
         return dm_say_failure(&err);

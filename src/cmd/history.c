@@ -129,6 +129,8 @@ static dm_status begin_attempt(history *h, dm_job *job, bool accept, dm_error *e
         return st;
     dm_value_set(h->arena, d, DM_STR("version"), dm_value_text(h->arena, DM_VERSION));
     dm_value_set(h->arena, d, DM_STR("serves"), now);
+    if (job->dropped && job->dropped->n)
+        dm_value_set(h->arena, d, DM_STR("dropped"), job->dropped);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, d, DM_JSON_PYTHON);
     dm_journal_add(job->setup.journal, DM_JOURNAL_ATTEMPT, dm_buf_view(&b));

@@ -34,6 +34,7 @@ typedef struct dm_job {
     const char *model;   /* the task model's name as given */
     dm_amount cap;       /* setup.cap points here */
     double time_cap;     /* s; 0: none */
+    dm_value *dropped;   /* list: keys that models do not take, by dm_job_settle; NULL: not yet */
     dm_setup setup;
 } dm_job;
 
@@ -55,5 +56,9 @@ dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err) DM_MUST_
 /* The names that the job's models give as api_key_env, at most room; none where the job cannot be
  * read. Opens no other file than the job's. They live in a. */
 size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **names, size_t room);
+
+/* Asks models with drop_params which of their sampling keys they refuse, and leaves these out of
+ * setup.lm and setup.model, before the job's identity is formed. */
+dm_status dm_job_settle(dm_arena *a, dm_job *job, dm_error *err) DM_MUST_USE;
 
 #endif

@@ -124,7 +124,7 @@ dm_status dm_job_read_models(dm_arena *a, const dm_at *root, dm_job_wants wants,
     if (st == DM_OK)
         st = add_threads(a, &threads, task.v ? &task : &lm, err);
     if (st == DM_OK && !task.v && !lm.v)
-        st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-4o-mini\"");
+        st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-5-mini\"");
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         dm_at role = at_of_role(&lms, i, job);
         if (role.v && !dm_job_asks_role(job, i))

@@ -65,7 +65,9 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
     const dm_dataset *set[] = {dm_dataset_slice(job->arena, job->trainset, 0, n < most ? n : most),
                                dm_dataset_slice(job->arena, job->trainset, most - few, few)};
     dm_usage u[2] = {{0}, {0}};
-    dm_status st = dm_session_open(&s, job, err);
+    dm_status st = dm_job_settle(job->arena, job, err);
+    if (st == DM_OK)
+        st = dm_session_open(&s, job, err);
     if (st != DM_OK)
         return st;
     *c = dm_calibration_assumed();
@@ -85,6 +87,7 @@ static dm_status measure(dm_job *job, size_t n, dm_calibration *c, dm_error *err
         c->prompt[0] = (double)u[0].prompt / first;
         c->prompt[1] = (double)(u[1].prompt - u[0].prompt) / second;
         c->completion = (double)u[1].completion / (double)u[1].answers;
+        c->reasoning = (double)u[1].reasoning / (double)u[1].answers;
         c->seconds = took * fmin((double)job->concurrency, first) / first;
         c->score = dm_mean_score(r[0], set[0]->n);
         c->failed = count_failed(r[0], set[0]->n);
@@ -99,14 +102,18 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
                        const dm_calibration *c)
 {
     dm_buf b;
+    char reasoning[60] = "";
+    if (c->reasoning > 0)
+        snprintf(reasoning, sizeof reasoning, " (%.0f of them reasoning)", c->reasoning);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_estimate_table(&b, plan, e);
+    dm_estimate_otherwise(&b, job, e, c);
     if (c->n)
         dm_buf_printf(
             &b,
             "measured on %zu examples: %.0f tokens a prompt, %.0f with %zu demonstrations, %.0f an "
-            "answer, %.2f s a call\n",
-            c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, c->seconds);
+            "answer%s, %.2f s a call\n",
+            c->n, c->prompt[0], c->prompt[1], c->demos, c->completion, reasoning, c->seconds);
     const dm_compile_input in = dm_job_input(job);
     const dm_optimizer *o = in.params ? in.params->class : NULL;
     if (o && o->inner && o->announce) /* what a use will cost depends on what they come to */
@@ -124,8 +131,13 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
     dm_buf_free(&b);
 }
 
+static dm_value *money_json(dm_arena *a, double v)
+{
+    return dm_value_float(a, round(1e4 * v) / 1e4);
+}
+
 static void print_line(dm_arena *a, const dm_command_line *line, const dm_plan *plan,
-                       const dm_estimate *e)
+                       const dm_estimate *e, const dm_calibration *c)
 {
     dm_value *last = dm_value_dict(a), *tokens = dm_value_dict(a);
     dm_range all = dm_plan_together(plan);
@@ -136,6 +148,13 @@ static void print_line(dm_arena *a, const dm_command_line *line, const dm_plan *
     dm_value_set(a, last, DM_STR("tokens"), tokens);
     dm_value_set(a, last, DM_STR("cost"),
                  e->has_cost ? range_json(a, &e->all.cost, false) : dm_value_null(a));
+    if (e->has_cost && e->uncached > 0) {
+        dm_value_set(a, last, DM_STR("cost_uncached"), money_json(a, e->uncached));
+        if (e->untiered > 0)
+            dm_value_set(a, last, DM_STR("cost_without_flex"), money_json(a, e->untiered));
+    }
+    if (c->reasoning > 0)
+        dm_value_set(a, tokens, DM_STR("reasoning_an_answer"), money_json(a, c->reasoning));
     dm_value_set(a, last, DM_STR("seconds"), range_json(a, &e->all.seconds, false));
     dm_print_last_line(last, line);
 }
@@ -168,6 +187,6 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     dm_plan plan = dm_plan_of(&job);
     dm_estimate e = dm_estimate_of(&job, &plan, &c);
     print_plan(&job, &plan, &e, &c);
-    print_line(a, line, &plan, &e);
+    print_line(a, line, &plan, &e, &c);
     return 0;
 }

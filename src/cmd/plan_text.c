@@ -89,6 +89,26 @@ void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
     put_row(b, "together", &all, &e->all, cost);
 }
 
+void dm_estimate_otherwise(dm_buf *b, const dm_job *job, const dm_estimate *e,
+                           const dm_calibration *c)
+{
+    const dm_lm_config *model = job->setup.model[DM_TASK];
+    if (e->has_cost && e->uncached > 0)
+        dm_buf_printf(b, "cost %.2f with the server's cache of prompts, %.2f without\n",
+                      e->all.cost.expected, e->uncached);
+    else if (e->has_cost && e->all.cost.expected > 0 && model && dm_lm_cached_from(model) > 0)
+        dm_buf_printf(b,
+                      "cost %.2f with and without the server's cache of prompts, which keeps those "
+                      "that begin alike for %lld tokens and more\n",
+                      e->all.cost.expected, (long long)dm_lm_cached_from(model));
+    if (e->has_cost && e->untiered > 0)
+        dm_buf_printf(b, "cost %.2f with service_tier flex, %.2f without\n", e->all.cost.expected,
+                      e->untiered);
+    if (c->n == 0 && model && dm_value_get(model->sampling, "reasoning_effort"))
+        dm_buf_text(b, "what the model reasons counts as answers and is not in this: plan "
+                       "--measure 8 tells how much\n");
+}
+
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
 {
     dm_range all = dm_plan_together(plan);

@@ -13,6 +13,9 @@ void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_
 
 /* The table of plan and, short, of compile. */
 void dm_estimate_table(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
+/* What it would cost without the servers' caches, and without flex; and what is not in it. */
+void dm_estimate_otherwise(dm_buf *b, const dm_job *job, const dm_estimate *e,
+                           const dm_calibration *c);
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
 /* Fewer examples than are recommended, a budget that does not hold one round, whether it is worth
  * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */

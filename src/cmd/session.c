@@ -206,6 +206,10 @@ static dm_value *tokens(dm_arena *a, const dm_usage *u)
     dm_value_set(a, d, DM_STR("prompt"), dm_value_int(a, u->prompt));
     dm_value_set(a, d, DM_STR("completion"), dm_value_int(a, u->completion));
     dm_value_set(a, d, DM_STR("cached"), dm_value_int(a, u->cached));
+    if (u->written > 0)
+        dm_value_set(a, d, DM_STR("cache_written"), dm_value_int(a, u->written));
+    if (u->reasoning > 0) /* they are among those of the completions */
+        dm_value_set(a, d, DM_STR("reasoning"), dm_value_int(a, u->reasoning));
     return d;
 }
 

@@ -72,7 +72,7 @@ dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e)
 {
     return (dm_reply){.code = a->code,
                       .status = a->status,
-                      .retry_after = a->retry_after,
+                      .retry_after = dm_told_wait(&a->told),
                       .body = dm_buf_view(&a->reply),
                       .content_type = a->content_type,
                       .proxy = e->shown_proxy,
@@ -98,8 +98,61 @@ static dm_verdict refused(dm_reply *r, const dm_complaint *c, const char *what)
     return dm_reply_end(r, DM_FINAL, fault, what, c->message);
 }
 
-/* A live server that answers one request with an error may answer all others: it is a matter of
- * that request (src/README.md §5). */
+/* Whether the words name the key: in quotes of any kind, or at their beginning. */
+static bool names(const char *message, dm_str key)
+{
+    for (const char *p = message; (p = strcasestr(p, key.p)); p++) {
+        char before = p > message ? p[-1] : '"', after = p[key.n];
+        if (strchr("'\"`", before) && (!after || strchr("'\"`: ", after)))
+            return true;
+    }
+    return false;
+}
+
+static bool take_param(dm_reply *r, const dm_value *sent, const dm_complaint *c)
+{
+    for (size_t i = 0; sent && i < sent->n; i++) {
+        dm_str key = sent->members[i].key;
+        if (*c->param ? !dm_str_is(key, c->param) : !names(c->message, key))
+            continue;
+        snprintf(r->param, sizeof r->param, "%.*s", DM_STR_ARG(key));
+        return r->unfit = true;
+    }
+    return false;
+}
+
+/* A key of the request, or its value, that the model does not take: as its code says, or its words.
+ * What is too long for the model is another story. */
+static void find_unfit(dm_reply *r, const dm_complaint *c)
+{
+    static const char *const words[] = {"unsupported",
+                                        "not supported",
+                                        "not support",
+                                        "unknown",
+                                        "unrecognized",
+                                        "extra inputs",
+                                        "not permitted",
+                                        "deprecated",
+                                        "cannot find field",
+                                        "only the default",
+                                        "maximum allowed",
+                                        "not allowed",
+                                        "range:",
+                                        "must be",
+                                        "extra fields",
+                                        "cannot both be",
+                                        "unexpected",
+                                        "invalid value",
+                                        "at most",
+                                        NULL};
+    static const char *const of_the_prompt[] = {"context", "input tokens", "prompt", NULL};
+    if (!r->config || dm_reply_says(c->message, of_the_prompt) ||
+        !(dm_reply_says(c->message, words) || dm_reply_says(c->code, words)))
+        return;
+    if (!take_param(r, r->config->sampling, c))
+        (void)take_param(r, r->config->extra_body, c);
+}
+
 /* As llama.cpp, Ollama, Hugging Face's and KServe's servers say it. */
 static bool is_loading(long status, const char *message)
 {
@@ -108,12 +161,20 @@ static bool is_loading(long status, const char *message)
     return status == 503 && dm_reply_says(message, words);
 }
 
+/* A live server that answers one request with an error may answer all others: it is a matter of
+ * that request (src/README.md §5). */
 static dm_verdict judge_error(dm_reply *r, const dm_complaint *said)
 {
     dm_complaint c = *said;
     char what[64];
     snprintf(what, sizeof what, DM_HTTP_STATUS, r->status);
     r->loading = is_loading(c.status, c.message);
+    if (r->retry_after == 0)
+        r->retry_after = dm_told_in_words(c.message);
+    if (c.status == 429 && c.means == DM_MEANS_NO_ROOM)
+        return say_and(DM_NO_ROOM, r, what, c.message);
+    if ((c.status == 400 || c.status == 422) && c.means == DM_MEANS_STATUS)
+        find_unfit(r, &c);
     if (is_of_the_request(c.status))
         return refused(r, &c, what);
     if (c.means == DM_MEANS_REFUSED || c.status == 402)
@@ -131,7 +192,7 @@ static dm_verdict judge_error(dm_reply *r, const dm_complaint *said)
 
 dm_verdict dm_reply_error(const dm_provider *p, dm_reply *r, const dm_value *root)
 {
-    dm_complaint c = {"", "", r->status, DM_MEANS_STATUS};
+    dm_complaint c = {"", "", "", r->status, DM_MEANS_STATUS};
     dm_buf words;
     dm_buf_init(&words, DM_MAX_ANSWER);
     if (root)

@@ -1,7 +1,9 @@
 /* What all parts of the engine stand on: lists of calls, the end of one, words. */
 #include "base/log.h"
 #include "base/secret.h"
-#include "lm/inside.h"
+#include "lm/provider.h"
+
+#include <string.h>
 
 #include <stdlib.h>
 
@@ -31,6 +33,7 @@ void dm_usage_add(dm_usage *to, const dm_usage *u)
     to->untold += u->untold;
     to->odd += u->odd;
     to->written += u->written;
+    to->flex += u->flex;
 }
 
 /* ---- lists ---- */
@@ -143,4 +146,21 @@ void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text)
     (void)!sscanf(text, DM_HTTP_STATUS, &status);
     dm_buf_printf(b, "%s: model %s: %s; %s", c->api_base[0], c->name, text,
                   dm_advice(CURLE_OK, status));
+}
+
+const char *dm_job_key(const dm_lm_config *c, const char *param)
+{
+    if (strcmp(param, "max_tokens") == 0 || strcmp(param, "max_completion_tokens") == 0)
+        return c->tokens_key;
+    return strcmp(param, "stop_sequences") == 0 ? "stop" : param;
+}
+
+void dm_lm_unfit_text(dm_buf *b, const dm_lm_config *c, const char *param, const char *text)
+{
+    bool extra = dm_value_get(c->extra_body, param) && !dm_value_get(c->sampling, param);
+    const char *key = dm_job_key(c, param);
+    dm_buf_printf(b,
+                  "lm.%s%s: model %s at %s refuses it (%s): take `%s` out of the job's model, give "
+                  "another value, or set lm.drop_params to true",
+                  extra ? "extra_body." : "", key, c->name, c->api_base[0], text, key);
 }

@@ -12,15 +12,18 @@
 
 const char *const dm_lm_keys[] = {
     "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
-    "num_retries", "wait", "outage", "price", "ca_file", "cert_file", "key_file", "proxy", "cache",
-    "cache_tag", "extra_body",
+    "num_retries", "wait", "outage", "price", "prices", "ca_file", "cert_file", "key_file", "proxy",
+    "cache", "cache_tag", "extra_body", "headers", "headers_env", "query", "api_version",
+    "drop_params",
     /* sampling, by OpenAI's and vLLM's names, in the order in which they go out */
     "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty",
     "presence_penalty", "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty",
     "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "skip_special_tokens",
     "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
-#define FIRST_SAMPLING 19
+#define FIRST_SAMPLING 25
+#define FLEX           0.5   /* of the price, where the table of prices does not say */
+#define FLEX_SECONDS   900.0 /* for a call, as its servers advise */
 
 const char *dm_lm_key_near(const char *word)
 {
@@ -56,7 +59,8 @@ bool dm_lm_in_process(const dm_lm_config *c)
 
 int64_t dm_lm_cached_from(const dm_lm_config *c)
 {
-    return c->provider->cached_from;
+    const dm_provider *p = c->provider;
+    return p->cached_from_of ? p->cached_from_of(c) : p->cached_from;
 }
 
 const char *dm_role_name(dm_role r)
@@ -94,7 +98,7 @@ static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
     const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
     if (!slash || slash == text.p || slash[1] == 0)
         return dm_at_fail(at, err,
-                          "a model is written provider/name, such as \"openai/gpt-4o-mini\" or "
+                          "a model is written provider/name, such as \"openai/gpt-5-mini\" or "
                           "\"hosted_vllm/NAME\"");
     dm_str provider = {text.p, (size_t)(slash - text.p)};
     for (size_t i = 0; i < dm_n_providers && !c->provider; i++)
@@ -135,6 +139,8 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
         return st;
     if (c->n_base == 0) {
         const char *own = c->provider->base_env ? getenv(c->provider->base_env) : NULL;
+        if (!c->provider->base && !(own && *own))
+            return dm_at_fail(at, err, "%s", c->provider->wants_base);
         list = dm_arena_alloc(a, sizeof *list);
         *list = dm_str_of(own && *own ? own : c->provider->base);
         c->n_base = 1;
@@ -159,13 +165,14 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
 static dm_status read_price(const dm_at *at, dm_lm_config *c, dm_error *err)
 {
     dm_price *p = &c->price;
-    static const char *const known[] = {"prompt", "cached", "cache_write", "completion"};
+    static const char *const known[] = {"prompt", "cached", "cache_write", "completion", "flex"};
     double *const into[] = {&p->prompt, &p->cached, &p->cache_write, &p->completion};
+    p->flex = FLEX;
     if (!at->v) {
         (void)c->provider->price(c, p);
         return DM_OK;
     }
-    dm_status st = dm_get_known(at, known, 4, err);
+    dm_status st = dm_get_known(at, known, 5, err);
     if (st == DM_OK && (!dm_at_key(at, "prompt").v || !dm_at_key(at, "completion").v))
         return dm_at_fail(at, err, "a price has prompt and completion, each for a million tokens");
     for (size_t i = 0; i < 4 && st == DM_OK; i++) {
@@ -173,6 +180,9 @@ static dm_status read_price(const dm_at *at, dm_lm_config *c, dm_error *err)
         *into[i] = p->prompt;
         st = dm_get_number(&number, 0, 1e9, into[i], err);
     }
+    dm_at flex = dm_at_key(at, "flex");
+    if (st == DM_OK)
+        st = dm_get_number(&flex, 0, 1, &p->flex, err);
     p->known = true;
     return st;
 }
@@ -181,8 +191,9 @@ static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm
 {
     dm_value *sampling = dm_value_dict(a);
     dm_at temperature = dm_at_key(at, "temperature"), tokens = dm_at_key(at, "max_tokens");
+    c->tokens_key = tokens.v ? "max_tokens" : "max_completion_tokens";
     if (!tokens.v)
-        tokens = dm_at_key(at, "max_completion_tokens");
+        tokens = dm_at_key(at, c->tokens_key);
     dm_status st = dm_get_number(&temperature, 0, 10, &c->temperature, err);
     if (st == DM_OK)
         st = dm_get_int(&tokens, 1, INT32_MAX, &c->max_tokens, err);
@@ -200,7 +211,47 @@ static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm
         dm_value_set(a, sampling, dm_str_of(name), v);
     }
     c->sampling = sampling;
+    const dm_value *tier = dm_value_get(at->v, "service_tier");
+    c->flex = tier && tier->kind == DM_STRING && dm_str_is(tier->text, "flex");
+    if (c->provider->complete)
+        c->provider->complete(a, c);
     return DM_OK;
+}
+
+/* An object of texts; all of them secret, but for what is said in public. */
+static dm_status read_texts(const dm_at *at, const char *key, const dm_value **out, dm_error *err)
+{
+    dm_at k = dm_at_key(at, key);
+    if (!k.v)
+        return DM_OK;
+    if (k.v->kind != DM_DICT)
+        return dm_at_fail(&k, err, "an object of names and texts");
+    for (size_t i = 0; i < k.v->n; i++) {
+        const dm_member *m = &k.v->members[i];
+        dm_at each = dm_at_key(&k, m->key.p);
+        if (m->value->kind != DM_STRING)
+            return dm_at_fail(&each, err, "a text");
+        if (dm_bad_header(m->key, m->value->text))
+            return dm_at_fail(&each, err, "%s", dm_bad_header(m->key, m->value->text));
+    }
+    *out = k.v;
+    return DM_OK;
+}
+
+static dm_status read_gateway(const dm_at *at, dm_lm_config *c, dm_error *err)
+{
+    dm_status st = read_texts(at, "headers", &c->headers, err);
+    if (st == DM_OK)
+        st = read_texts(at, "headers_env", &c->headers_env, err);
+    if (st == DM_OK)
+        st = read_texts(at, "query", &c->query, err);
+    for (size_t i = 0; st == DM_OK && c->headers_env && i < c->headers_env->n; i++) {
+        const char *bad = dm_bad_key_name(c->headers_env->members[i].value->text.p);
+        dm_at k = dm_at_key(at, "headers_env");
+        if (bad)
+            st = dm_at_fail(&k, err, "%s", bad);
+    }
+    return st;
 }
 
 static dm_status read_text(const dm_at *at, const char *key, const char **out, dm_error *err)
@@ -257,6 +308,14 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
         st = read_certificates(at, c, err);
     if (st == DM_OK)
         st = read_text(at, "proxy", &c->proxy, err);
+    if (st == DM_OK)
+        st = read_text(at, "api_version", &c->api_version, err);
+    if (st == DM_OK)
+        st = read_text(at, "prices", &c->prices, err);
+    if (st == DM_OK)
+        st = read_gateway(at, c, err);
+    if (st == DM_OK)
+        st = (k = dm_at_key(at, "drop_params"), dm_get_bool(&k, &c->drop_params, err));
     if (st == DM_OK) /* a metric's program may be started before any server is asked */
         dm_key_know(c);
     if (st == DM_OK)
@@ -279,9 +338,11 @@ static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_e
     if (st == DM_OK)
         st = (k = dm_at_key(at, "outage"), read_seconds(&k, &c->outage, err));
     if (st == DM_OK)
-        st = (k = dm_at_key(at, "price"), read_price(&k, c, err));
-    if (st == DM_OK)
         st = read_sampling(a, at, c, err);
+    if (st == DM_OK && c->flex && !dm_at_key(at, "timeout").v)
+        c->timeout = FLEX_SECONDS;
+    if (st == DM_OK)
+        st = (k = dm_at_key(at, "price"), read_price(&k, c, err));
     k = dm_at_key(at, "extra_body");
     if (st == DM_OK && k.v && k.v->kind != DM_DICT)
         st = dm_at_fail(&k, err, "an object that is merged into the request");
@@ -303,7 +364,7 @@ dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err)
         object.v = d;
     }
     if (!at->v) {
-        dm_at_fail(at, err, "a model is missing, such as \"openai/gpt-4o-mini\"");
+        dm_at_fail(at, err, "a model is missing, such as \"openai/gpt-5-mini\"");
         return NULL;
     }
     return read_object(a, &object, c, err) == DM_OK ? c : NULL;

@@ -22,6 +22,7 @@ typedef struct dm_price { /* per million tokens, any currency */
     bool known;
     double prompt, completion;
     double cached, cache_write; /* of the prompt: read from the server's cache, put into it */
+    double flex;                /* what all is multiplied by where it is served as flex; 1: none */
 } dm_price;
 
 typedef struct dm_lm_config {
@@ -52,6 +53,14 @@ typedef struct dm_lm_config {
     const dm_value *sampling;   /* dict: the sampling keys as given, in the wire's order, with
                                  * temperature and max_tokens under the names that go out */
     const dm_value *extra_body; /* dict or NULL */
+    /* Of requests, beside the provider's own: names and texts, names and variables that hold the
+     * texts, what stands behind "?". Dicts or NULL. What they say is masked as keys are. */
+    const dm_value *headers, *headers_env, *query;
+    const char *api_version; /* Azure's; NULL: none */
+    const char *prices;      /* file with prices; NULL: the installed one */
+    bool drop_params;        /* sampling keys that the model refuses are left out (live.h) */
+    bool flex;               /* service_tier is "flex" */
+    const char *tokens_key;  /* how the job names max_tokens */
 } dm_lm_config;
 
 /* at: a string "provider/name" or an object. Unknown providers and keys are refused with the

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_FDS    80
@@ -84,6 +85,14 @@ static size_t keep_reply(char *p, size_t size, size_t n, void *user)
     return a->reply.full ? 0 : n; /* 0 of n ends the transfer: the ceiling */
 }
 
+static size_t keep_head(char *p, size_t size, size_t n, void *user)
+{
+    dm_attempt *a = user;
+    (void)size;
+    dm_told_header(&a->told, (dm_str){p, n}, (double)time(NULL));
+    return n;
+}
+
 /* Whose certificates are believed, and who we are ourselves. Nothing asks for a password: there may
  * be no terminal, or 64 ranks at one. */
 static void set_certificates(CURL *e, const dm_lm_config *c)
@@ -141,6 +150,8 @@ static void set_options(dm_attempt *a)
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, a->headers);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_reply);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, a);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, keep_head);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, a);
     curl_easy_setopt(e, CURLOPT_PRIVATE, a);
     if (a->connect_timeout > 0)
         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * a->connect_timeout));
@@ -168,6 +179,7 @@ static void send_attempt(dm_transport *t, dm_attempt *a)
     a->sends = 0;
     a->given = 0;
     *a->error = 0;
+    dm_told_init(&a->told);
     if (a->body) {
         curl_easy_setopt(a->handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body->len);
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -202,15 +214,12 @@ static bool collect(curl_transport *t)
         dm_attempt *a;
         CURL *easy = m->easy_handle;
         CURLcode code = m->data.result;
-        curl_off_t after = 0;
         if (m->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&a);
         a->code = code;
         a->status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &a->status);
-        curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
-        a->retry_after = (double)after;
         a->connect_status = 0;
         if (code != CURLE_OK)
             curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &a->connect_status);

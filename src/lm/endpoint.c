@@ -39,6 +39,36 @@ static dm_status find_way(dm_endpoint *e, bool has_key, dm_error *err)
     return DM_OK;
 }
 
+static void add_header(dm_endpoint *e, dm_buf *b, dm_str name, dm_str value)
+{
+    dm_buf_printf(b, "%.*s: %.*s", DM_STR_ARG(name), DM_STR_ARG(value));
+    e->headers = curl_slist_append(e->headers, b->data);
+    explicit_bzero(b->data, b->len);
+    dm_buf_reset(b);
+}
+
+/* The job's own, for gateways. */
+static dm_status add_headers(dm_endpoint *e, const dm_lm_config *c, int rank, dm_buf *b,
+                             dm_error *err)
+{
+    for (size_t i = 0; c->headers && i < c->headers->n; i++)
+        add_header(e, b, c->headers->members[i].key, c->headers->members[i].value->text);
+    for (size_t i = 0; c->headers_env && i < c->headers_env->n; i++) {
+        dm_str value;
+        if (dm_header_find(c->headers_env->members[i].value->text.p, rank, &value, err) != DM_OK)
+            return DM_E_MODEL;
+        add_header(e, b, c->headers_env->members[i].key, value);
+    }
+    return DM_OK;
+}
+
+/* As if nothing had been found: it may be freed once more. */
+static void leave(dm_endpoint *e)
+{
+    dm_endpoint_free(e);
+    *e = (dm_endpoint){.config = e->config, .base = e->base};
+}
+
 dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *base, int rank,
                            double slots, dm_error *err)
 {
@@ -48,11 +78,10 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
         (dm_endpoint){.config = c, .base = base, .limit = slots, .filled = dm_now(), .requests = 1};
     dm_status st = dm_key_find(c, base, rank, &key, err);
     if (st == DM_OK)
-        st = find_way(e, key != NULL, err);
+        st = find_way(e, key || c->headers || c->headers_env, err);
     if (st != DM_OK) {
         free(key);
-        dm_endpoint_free(e);
-        *e = (dm_endpoint){.config = c, .base = base};
+        leave(e);
         return st;
     }
     dm_buf_init(&b, 65536);
@@ -62,6 +91,7 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     e->headers = curl_slist_append(e->headers, "Expect:");
     for (const char *const *h = c->provider->headers; h && *h; h++)
         e->headers = curl_slist_append(e->headers, *h);
+    st = add_headers(e, c, rank, &b, err);
     if (key) {
         dm_buf_printf(&b, "%s%s", c->provider->key_header, key);
         e->headers = curl_slist_append(e->headers, b.data);
@@ -70,7 +100,9 @@ dm_status dm_endpoint_init(dm_endpoint *e, const dm_lm_config *c, const char *ba
     }
     dm_buf_free(&b);
     free(key);
-    return DM_OK;
+    if (st != DM_OK)
+        leave(e);
+    return st;
 }
 
 void dm_endpoint_free(dm_endpoint *e)

@@ -30,6 +30,7 @@ static dm_status make_model(dm_lm *lm, dm_lm_model *m, const dm_lm_config *c, dm
         if (st != DM_OK)
             return st;
         m->endpoints[m->n].filled = lm->started;
+        dm_limits_init(&m->endpoints[m->n].limits, lm->started);
     }
     return DM_OK;
 }
@@ -77,6 +78,8 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->rank = o->rank;
     lm->probes = o->probe;
     lm->slowed = o->slowed;
+    lm->told = o->told;
+    lm->unfit = o->unfit;
     lm->failing = o->failing;
     lm->user = o->user;
     lm->next_id = 1;
@@ -211,6 +214,7 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
         if (i == 2) {
             lm->transport->ops->drop(lm->transport, &c->attempt);
             c->endpoint->in_flight--;
+            dm_limits_settle(&c->endpoint->limits, &c->taking, NULL);
         }
         dm_call_add(&lm->idle, c);
         return;
@@ -256,6 +260,10 @@ static dm_endpoint *pick(dm_lm *lm, const dm_call *c, double now, double *wait)
         if ((c->denied | c->asked) & dm_endpoint_bit(c, e))
             continue;
         double w = dm_endpoint_wait(e, now, m->share);
+        if (w < 3600) {
+            dm_taking t = dm_call_taking(c, e);
+            w = fmax(w, dm_limits_wait(&e->limits, now, m->share, &t));
+        }
         if (w == 0 && e->probe.wanted && m->settled) { /* it was not there, or has come back */
             dm_probe_start(lm, m, e);
             w = 3600;

@@ -3,6 +3,7 @@
 #define DM_LM_INSIDE_H
 
 #include "base/log.h"
+#include "lm/limits.h"
 #include "lm/transport.h"
 
 typedef struct dm_probe { /* GET base/models: who is there, and what does it serve? */
@@ -53,9 +54,11 @@ typedef struct dm_endpoint {
     bool ejected, answered;
     bool told_doubt;         /* that its counts are not believed was said */
     double loading_from;     /* when it first said that it loads its model; 0: it did not */
+    bool told_room;          /* that it has no room for flex was said */
     char reason[1024];       /* why ejected */
     double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
+    dm_limits limits;        /* that no job names */
     dm_probe probe;
     dm_nearby nearby;
 } dm_endpoint;
@@ -75,6 +78,7 @@ typedef enum dm_verdict {
     DM_GOOD,      /* an answer */
     DM_RETRY,     /* the way */
     DM_SLOW_DOWN, /* 429, 529: the way, and too fast */
+    DM_NO_ROOM,   /* no room for flex now: nothing was billed, and it is waited for */
     DM_ODD,       /* a live server's reply that is no answer: this request */
     DM_FINAL,     /* the answer's fault stands */
     DM_DENIED,    /* 403, 404: this request's or the endpoint's fault, as other replies tell */
@@ -100,6 +104,9 @@ typedef struct dm_reply { /* what an attempt gave */
      * there; all of the answer, and what of it was reasoning. A class's read may leave DM_NO_COUNT.
      */
     int64_t prompt, completion, cached, written, reasoning;
+    char tier[24];      /* that it was served as; "": not told */
+    char param[64];     /* the request's key that an error names; "": none */
+    bool unfit;         /* with DM_FINAL: that key, or its value, is none that the model takes */
     const char *doubt;  /* why counts are not believed; NULL: they are */
     bool loading;       /* it is there, and says that its model is not yet */
     dm_fault fault;     /* with DM_FINAL */
@@ -130,7 +137,8 @@ typedef struct dm_call {         /* one that was submitted */
     char *held; /* what it ends with when nearby.h has asked the server; NULL: not held */
     dm_fault held_fault;
     int held_status;
-    double estimate; /* tokens charged before the answer */
+    double estimate;  /* tokens charged before the answer */
+    dm_taking taking; /* the same for limits that no job names */
     double sent_at;
 } dm_call;
 
@@ -156,6 +164,8 @@ struct dm_lm {
     bool probes;
     bool draining; /* nothing is sent any more */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
+    void (*told)(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES]);
+    void (*unfit)(void *user, const char *text);
     void (*failing)(void *user, dm_role role);
     void *user;
     char trouble[1536];
@@ -177,6 +187,8 @@ void dm_call_finish_kept(dm_call *c);
 
 /* What to say of servers with: all ranks meet the same ones, one of them speaks. */
 dm_level dm_lm_level(const dm_lm *lm);
+/* What the job calls a sampling key that is sent. */
+const char *dm_job_key(const dm_lm_config *c, const char *param);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
 #define DM_HTTP_STATUS "HTTP %ld"                  /* what the text of an error reply begins with */
 
@@ -195,6 +207,7 @@ void dm_lm_loads(dm_lm *lm, dm_endpoint *e);
 
 /* request.c */
 void dm_call_send(dm_call *c, dm_endpoint *e);
+dm_taking dm_call_taking(const dm_call *c, const dm_endpoint *e);
 
 /* outcome.c: an active call's attempt has ended. */
 void dm_call_attempted(dm_attempt *a);
@@ -235,12 +248,16 @@ void dm_endpoint_charge(dm_endpoint *e, double tokens);
 dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key,
                       dm_error *err) DM_MUST_USE;
 const char *dm_bad_key_name(const char *name); /* why it cannot be api_key_env; NULL: it can */
+/* Of headers_env: what the variable holds; DM_E_MODEL when there is nothing. */
+dm_status dm_header_find(const char *name, int rank, dm_str *out, dm_error *err) DM_MUST_USE;
+const char *dm_bad_header(dm_str name, dm_str value); /* why it can be none; NULL: it can */
 /* The model's keys and its proxy's are secrets from now on, and in no variable any more. */
 void dm_key_know(const dm_lm_config *c);
 
 /* origin.c */
 bool dm_same_origin(const char *a,
-                    const char *b);        /* scheme, host and port; false: not an address */
+                    const char *b); /* scheme, host and port; false: not an address */
+bool dm_in_domain(const char *base, const char *domain); /* over https, at ".openai.azure.com" */
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
 /* The address without user, password, query and fragment, for messages. */
 const char *dm_shown_url(dm_arena *a, const char *url);

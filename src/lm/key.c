@@ -134,6 +134,24 @@ static dm_status no_key(const char *given, int rank, dm_error *err)
                    rank, host, name, name);
 }
 
+dm_status dm_header_find(const char *name, int rank, dm_str *out, dm_error *err)
+{
+    const char *value = dm_secret_env(name);
+    *out = dm_secret_trim(dm_str_of(value ? value : ""));
+    return out->n ? DM_OK : no_key(name, rank, err);
+}
+
+const char *dm_bad_header(dm_str name, dm_str value)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!isalnum((unsigned char)name.p[i]) && !strchr("-_.~", name.p[i]))
+            return "its name may have letters, digits, \"-\", \"_\" and \".\" alone";
+    for (size_t i = 0; i < value.n; i++)
+        if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7F)
+            return "a text in one line, without control characters";
+    return name.n ? NULL : "it needs a name";
+}
+
 dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key, dm_error *err)
 {
     *key = NULL;
@@ -142,6 +160,8 @@ dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **
     const dm_provider *p = c->provider;
     const char *own = p->base_env ? getenv(p->base_env) : NULL, *name = c->api_key_env;
     bool home = p->key_host && dm_same_origin(base, p->key_host);
+    for (const char *const *d = p->key_domains; d && *d; d++)
+        home |= dm_in_domain(base, *d);
     if (!name && p->key_env && (home || (own && dm_same_origin(base, own))))
         name = p->key_env;
     if (!name)
@@ -169,4 +189,11 @@ void dm_key_know(const dm_lm_config *c)
     if (c->proxy)
         dm_url_secrets(c->proxy);
     dm_proxy_know_secrets();
+    for (size_t i = 0; c->headers_env && i < c->headers_env->n; i++)
+        (void)dm_secret_env(c->headers_env->members[i].value->text.p);
+    for (size_t i = 0; c->headers && i < c->headers->n; i++)
+        dm_secret_add(c->headers->members[i].value->text);
+    for (size_t i = 0; c->query && i < c->query->n; i++)
+        if (!dm_str_is(c->query->members[i].key, "api-version"))
+            dm_secret_add(c->query->members[i].value->text);
 }

@@ -1,4 +1,5 @@
 #include "lm/live.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "json/json.h"
 #include "lm/nearby.h"
@@ -6,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LIST_SECONDS   10.0 /* for the list of models */
 #define ANSWER_SECONDS 60.0
@@ -72,14 +74,15 @@ static void ask_models(dm_arena *a, const dm_endpoint *e, dm_live *out)
 
 /* ---- one answer ---- */
 
-static void write_body(dm_buf *b, const dm_lm_config *c, dm_response_format format)
+static void write_body(dm_buf *b, const dm_lm_config *c, const char *words,
+                       dm_response_format format)
 {
     dm_buf sampling;
     dm_buf_init(&sampling, DM_MAX_TEXT);
     c->provider->sampling(&sampling, c, NAN);
     dm_outgoing o = {.config = c,
                      .head = {"", 0},
-                     .user = {question, strlen(question)},
+                     .user = dm_str_of(words),
                      .sampling = sampling.data ? sampling.data : "",
                      .format = format};
     c->provider->body(b, &o);
@@ -101,6 +104,7 @@ static double exchange(const dm_endpoint *e, const dm_buf *body, dm_attempt *t)
     CURL *easy = curl_easy_init();
     double limit = fmin(e->config->timeout, ANSWER_SECONDS);
     dm_buf_init(&t->reply, DM_MAX_LIST);
+    dm_told_init(&t->told);
     dm_easy_defaults(easy, e->config, e->proxy);
     curl_easy_setopt(easy, CURLOPT_URL, e->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e->headers);
@@ -121,14 +125,14 @@ static double exchange(const dm_endpoint *e, const dm_buf *body, dm_attempt *t)
 }
 
 /* Whether it came to an answer; *refused: by an error that may be a matter of this request. */
-static bool ask(dm_arena *a, const dm_endpoint *e, dm_response_format format, dm_live *out,
-                bool *refused)
+static bool ask(dm_arena *a, const dm_endpoint *e, const char *words, dm_response_format format,
+                dm_live *out, bool *refused)
 {
     const dm_lm_config *c = e->config;
     dm_attempt t = {.code = CURLE_OK};
     dm_buf body;
     dm_buf_init(&body, DM_MAX_TEXT);
-    write_body(&body, c, format);
+    write_body(&body, c, words, format);
     double seconds = exchange(e, &body, &t);
     dm_reply r = dm_reply_of(&t, e);
     dm_verdict v = dm_judge_reply(c->provider, &r);
@@ -138,6 +142,7 @@ static bool ask(dm_arena *a, const dm_endpoint *e, dm_response_format format, dm
         out->speed = (double)r.completion / seconds;
     if (!good)
         out->why = keep(a, dm_str_of(r.text), MOST_NAMES);
+    out->unfit = r.unfit ? keep(a, dm_str_of(r.param), sizeof r.param) : "";
     free(r.content);
     curl_easy_cleanup(t.handle);
     dm_buf_free(&body);
@@ -174,20 +179,99 @@ dm_status dm_lm_live(dm_arena *a, const dm_lm_config *c, size_t number, dm_live 
 {
     dm_endpoint e;
     bool refused;
-    *out = (dm_live){.why = ""};
+    *out = (dm_live){.why = "", .unfit = ""};
     dm_status st = dm_endpoint_init(&e, c, c->api_base[number], 0, 1, err);
     if (st != DM_OK)
         return st;
     ask_models(a, &e, out);
-    out->up = ask(a, &e, DM_FORMAT_JSON_OBJECT, out, &refused);
+    out->up = ask(a, &e, question, DM_FORMAT_JSON_OBJECT, out, &refused);
     if (out->up) {
         out->format = DM_TAKES_IT;
     } else if (refused) { /* by the format, or by what would be sent in any case? */
-        out->up = ask(a, &e, DM_FORMAT_NONE, out, &refused);
+        out->up = ask(a, &e, question, DM_FORMAT_NONE, out, &refused);
         out->format = out->up ? DM_TAKES_IT_NOT : DM_TAKES_UNKNOWN;
     }
     if (!out->up && dm_serves_asks(c) && strncmp(out->why, "HTTP ", 5) == 0)
         look_nearby(a, &e, out);
     dm_endpoint_free(&e);
     return DM_OK;
+}
+
+/* ---- what it does not take ---- */
+
+/* The first server that answers, or refuses a key. */
+static dm_status ask_any(dm_arena *a, const dm_lm_config *c, dm_live *out, dm_error *err)
+{
+    double until = dm_now() + c->wait;
+    for (size_t i = 0;; i = (i + 1) % c->n_base) {
+        dm_endpoint e;
+        bool refused;
+        *out = (dm_live){.why = "", .unfit = ""};
+        dm_status st = dm_endpoint_init(&e, c, c->api_base[i], 0, 1, err);
+        if (st == DM_OK)
+            out->up = ask(a, &e, "Say OK.", DM_FORMAT_NONE, out, &refused);
+        dm_endpoint_free(&e);
+        if (st != DM_OK || out->up || *out->unfit)
+            return st;
+        if (i + 1 < c->n_base)
+            continue;
+        if (dm_now() >= until)
+            return dm_fail(err, DM_E_MODEL,
+                           "%s: model %s: %s; with lm.drop_params it is asked before the run which "
+                           "keys it takes",
+                           c->api_base[i], c->name, out->why);
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    }
+}
+
+static dm_value *without(dm_arena *a, const dm_value *dict, const char *key)
+{
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < dict->n; i++)
+        if (!dm_str_is(dict->members[i].key, key))
+            dm_value_set(a, d, dict->members[i].key, dict->members[i].value);
+    d->line = dict->line;
+    d->column = dict->column;
+    return d;
+}
+
+static const dm_value *drop(dm_arena *a, const dm_lm_config *c, const dm_value *lm,
+                            const char *param, dm_value *dropped)
+{
+    const char *key = dm_job_key(c, param);
+    const dm_value *extra = dm_value_get(lm, "extra_body");
+    if (dm_value_get(lm, key)) {
+        dm_value_append(a, dropped, dm_value_text(a, key));
+        return without(a, lm, key);
+    }
+    if (!dm_value_get(extra, param))
+        return NULL; /* it is none of the job's */
+    dm_value_append(a, dropped, dm_value_text(a, dm_arena_printf(a, "extra_body.%s", param)));
+    dm_value *d = without(a, lm, "extra_body");
+    dm_value_set(a, d, DM_STR("extra_body"), without(a, extra, param));
+    return d;
+}
+
+dm_status dm_lm_settle(dm_arena *a, const char *job_file, const dm_value *lm, const dm_value **out,
+                       dm_value *dropped, dm_error *err)
+{
+    dm_live live;
+    *out = lm;
+    for (;;) {
+        dm_at at = dm_at_root(*out, job_file, DM_E_JOB);
+        const dm_lm_config *c = dm_lm_config_read(a, &at, err);
+        if (!c)
+            return err->status;
+        if (!c->drop_params || dm_lm_in_process(c))
+            return DM_OK;
+        dm_status st = ask_any(a, c, &live, err);
+        if (st != DM_OK || !*live.unfit)
+            return st;
+        const dm_value *less = drop(a, c, *out, live.unfit, dropped);
+        if (!less)
+            return dm_fail(err, DM_E_MODEL, "%s: model %s: %s", c->api_base[0], c->name, live.why);
+        dm_log(DM_WARN, "lm.%s is dropped (lm.drop_params): model %s refuses it: %s",
+               dropped->items[dropped->n - 1]->text.p, c->name, live.why);
+        *out = less;
+    }
 }

@@ -14,6 +14,7 @@ typedef struct dm_live {
     int64_t context;    /* tokens, of the job's model; 0: not said */
     dm_takes format;    /* response_format, as JSON mode sends it */
     double speed;       /* tokens a second of the one answer; 0: not known */
+    const char *unfit;  /* a key of the request that the model refuses, as it is sent; "": none */
 } dm_live;
 
 /* Asks the number-th of the model's servers what it serves, and for one answer in JSON mode (for a
@@ -21,5 +22,13 @@ typedef struct dm_live {
  * missing. Not for a model that answers in this process. */
 dm_status dm_lm_live(dm_arena *a, const dm_lm_config *c, size_t number, dm_live *out,
                      dm_error *err) DM_MUST_USE;
+
+/* With drop_params: the job's lm without the keys that the model refuses, into *out (lm itself
+ * where there are none), and their names, as the job has them, appended to the list dropped. Its
+ * servers are asked with a call of a few tokens, once for each key and once more; they are waited
+ * for as `wait` says. Blocks. Not for a model that answers in this process, and nothing without
+ * drop_params. DM_E_MODEL: none of them answers. */
+dm_status dm_lm_settle(dm_arena *a, const char *job_file, const dm_value *lm, const dm_value **out,
+                       dm_value *dropped, dm_error *err) DM_MUST_USE;
 
 #endif

@@ -7,6 +7,7 @@
 #include "adapter/adapter.h"
 #include "base/clock.h"
 #include "lm/config.h"
+#include "lm/told.h"
 
 /* Whose fault it is that there is no score (src/README.md §5). The names stand in
  * predictions.jsonl. */
@@ -31,6 +32,9 @@ const char *dm_fault_name(dm_fault f);
 /* The server refused this request, whatever its words: the candidate's fault or the example's, as
  * two results tell that are compared. */
 bool dm_is_refusal(dm_fault f);
+/* A sampling key (as it is sent) that the model refuses, as the server says: which one of the job's
+ * it is, and what to do. */
+void dm_lm_unfit_text(dm_buf *b, const dm_lm_config *c, const char *param, const char *text);
 /* What DM_FAULT_DENIED's text means where it is the endpoint's fault: a sentence with address,
  * status and what to do. */
 void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text);
@@ -48,8 +52,11 @@ typedef struct dm_usage {
     int64_t odd;       /* replies of a live server that were no answers */
     int64_t written;   /* prompt tokens that servers put into their caches, for their own price */
     int64_t reasoning; /* of completion, what a model that thinks used for that, as far as told */
+    int64_t flex;      /* of answers, those that were served as flex, as their servers told */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
+/* NAN: the price is not known. */
+double dm_cost_of(const dm_lm_config *c, const dm_usage *u);
 
 typedef struct dm_lm_request {
     dm_role role;
@@ -111,10 +118,16 @@ typedef struct dm_lm_options {
     /* A server asked for fewer calls (429, 529), and for a pause of seconds (0: none): told so that
      * other processes hear of it by dm_lm_slow. NULL: nobody wants to know. */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
+    /* A server told its limits, and others than before: a minute, 0: not told. Other processes hear
+     * of them by dm_lm_learn. NULL: nobody wants to know. */
+    void (*told)(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES]);
+    /* A sampling key of the job is refused by the model, in one sentence: every call will be. NULL:
+     * nobody wants to know. */
+    void (*unfit)(void *user, const char *text);
     /* An attempt failed on the way, and none was answered since the last time this was told: about
      * once a second at most. NULL: nobody wants to know. */
     void (*failing)(void *user, dm_role role);
-    void *user;     /* of both */
+    void *user;     /* of all four */
     int rank;       /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
     dm_clock clock; /* {NULL}: the system's */
     struct dm_transport *transport; /* taken, whatever comes of it; NULL: curl */
@@ -135,8 +148,12 @@ const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);
 /* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */
 void dm_lm_share(dm_lm *lm, dm_role role, double share);
 
-/* What another process was told by the server: half as many calls at once, and a pause. */
+/* What another process was told by the server: half as many calls at once, and a pause (0: none).
+ */
 void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds);
+
+/* What another process was told of a server's limits. */
+void dm_lm_learn(dm_lm *lm, dm_role role, size_t endpoint, const double limit[DM_RATES]);
 
 /* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel.
  */

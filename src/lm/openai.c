@@ -3,16 +3,47 @@
 #include "json/json.h"
 #include "lm/words.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- requests ---- */
 
+static void put_part(dm_buf *b, const char *comma, dm_str name, dm_str value)
+{
+    dm_str parts[2] = {name, value};
+    dm_buf_text(b, comma);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; i < parts[k].n; i++) {
+            unsigned char c = (unsigned char)parts[k].p[i];
+            if (isalnum(c) || strchr("-._~", c))
+                dm_buf_char(b, (char)c);
+            else
+                dm_buf_printf(b, "%%%02X", c);
+        }
+        if (k == 0)
+            dm_buf_char(b, '=');
+    }
+}
+
+void dm_openai_query(dm_buf *b, const dm_lm_config *c)
+{
+    const char *comma = "?";
+    if (c->api_version) {
+        put_part(b, comma, DM_STR("api-version"), dm_str_of(c->api_version));
+        comma = "&";
+    }
+    for (size_t i = 0; c->query && i < c->query->n; i++) {
+        put_part(b, comma, c->query->members[i].key, c->query->members[i].value->text);
+        comma = "&";
+    }
+}
+
 void dm_openai_url(dm_buf *b, const dm_lm_config *c, const char *base)
 {
-    (void)c;
     dm_buf_printf(b, "%s/chat/completions", base);
+    dm_openai_query(b, c);
 }
 
 /* Elements of the array, with a comma behind each: the last message follows. */
@@ -66,6 +97,11 @@ static void open_body(dm_buf *b, const dm_outgoing *o)
                       ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
                       "\"DSPyProgramOutputs\",\"schema\":%.*s,\"strict\":true}}",
                       DM_STR_ARG(o->schema));
+    dm_openai_extra(b, o);
+}
+
+void dm_openai_extra(dm_buf *b, const dm_outgoing *o)
+{
     const dm_value *extra = o->config->extra_body;
     for (size_t i = 0; extra && i < extra->n; i++) {
         dm_buf_char(b, ',');
@@ -85,7 +121,7 @@ void dm_openai_body(dm_buf *b, const dm_outgoing *o)
 
 /* A string, or a list of parts of which those of type "text" count; all else is as good as empty,
  * for DSPy too (contract 4.2). */
-static void put_content(dm_buf *b, const dm_value *content)
+void dm_openai_content(dm_buf *b, const dm_value *content)
 {
     if (content && content->kind == DM_STRING)
         dm_buf_str(b, content->text);
@@ -129,13 +165,14 @@ dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *roo
     const dm_value *choice = choices->items[0];
     const char *reason = dm_reply_word(dm_value_get(choice, "finish_reason"));
     take_usage(r, dm_value_get(root, "usage"));
+    snprintf(r->tier, sizeof r->tier, "%s", dm_reply_word(dm_value_get(root, "service_tier")));
     r->truncated = strcmp(reason, "length") == 0;
     if (strcmp(reason, "content_filter") == 0)
         return dm_reply_end(r, DM_FINAL, DM_FAULT_FILTER,
                             "the provider's content filter stopped the answer", "");
     dm_buf b;
     dm_buf_init(&b, 2 * DM_MAX_ANSWER);
-    put_content(&b, dm_value_get(dm_value_get(choice, "message"), "content"));
+    dm_openai_content(&b, dm_value_get(dm_value_get(choice, "message"), "content"));
     r->content = dm_buf_take(&b, &r->n);
     return DM_GOOD;
 }
@@ -146,7 +183,10 @@ static dm_meaning meaning_of(const char *code, const char *message)
                                            "context window",         "context size",
                                            "too many tokens",        "prompt is too long",
                                            "max_model_len",          NULL};
+    static const char *const no_room[] = {"resource unavailable", "resource_unavailable", NULL};
     static const char *const filter[] = {"content_filter", "content_policy", NULL};
+    if (strcmp(code, "resource_unavailable") == 0 || dm_reply_says(message, no_room))
+        return DM_MEANS_NO_ROOM;
     if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0)
         return DM_MEANS_REFUSED;
     if (strcmp(code, "rate_limit_exceeded") == 0)
@@ -162,6 +202,7 @@ void dm_openai_complain(dm_complaint *c, const dm_value *root)
     const dm_value *error = dm_value_get(root, "error"), *code = dm_value_get(error, "code");
     if (!error || error->kind != DM_DICT) /* as older servers have it */
         error = root, code = dm_value_get(root, "code");
+    c->param = dm_reply_word(dm_value_get(error, "param"));
     c->code = dm_reply_word(code);
     if (!*c->code)
         c->code = dm_reply_word(dm_value_get(error, "type"));
@@ -175,8 +216,8 @@ void dm_openai_complain(dm_complaint *c, const dm_value *root)
 
 void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base)
 {
-    (void)c;
     dm_buf_printf(b, "%s/models", base);
+    dm_openai_query(b, c);
 }
 
 static dm_str text_of(const dm_value *v)
@@ -224,16 +265,24 @@ static void body(dm_buf *b, const dm_outgoing *o)
     dm_buf_char(b, '}');
 }
 
-/* It alone knows max_tokens as max_completion_tokens (contract 4.2). */
+/* Models that reason before they answer, by OpenAI's names. */
+static bool reasons(const char *name)
+{
+    return (name[0] == 'o' && isdigit((unsigned char)name[1])) ||
+           (strncmp(name, "gpt-", 4) == 0 && strtol(name + 4, NULL, 10) >= 5);
+}
+
+/* Its own server and its models that reason know max_tokens as max_completion_tokens alone
+ * (contract 4.2). */
 static const char *sampling_name(const dm_lm_config *c, const char *key)
 {
-    bool its_own = dm_same_origin(c->api_base[0], c->provider->key_host);
+    bool its_own = dm_same_origin(c->api_base[0], c->provider->key_host) || reasons(c->name);
     return its_own && strcmp(key, "max_tokens") == 0 ? "max_completion_tokens" : key;
 }
 
-static dm_response_format format(const dm_lm_config *c, dm_response_format wanted)
+dm_response_format dm_openai_format(const dm_lm_config *c, dm_response_format wanted)
 {
-    static const char *const schema[] = {"gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3", "o4"};
+    static const char *const schema[] = {"gpt-4o", "gpt-4.1", "gpt-5", "gpt-6", "o1", "o3", "o4"};
     static const char *const object[] = {"gpt-3.5-turbo", "gpt-4"};
     if (wanted == DM_FORMAT_NONE)
         return DM_FORMAT_NONE;
@@ -246,37 +295,13 @@ static dm_response_format format(const dm_lm_config *c, dm_response_format wante
     return DM_FORMAT_NONE;
 }
 
-/* Per million tokens, US dollars, as listed in 2025. */
-static const struct {
-    const char *name;
-    double prompt, completion, cached;
-} prices[] = {{"gpt-4o-mini", 0.15, 0.60, 0.075},  {"gpt-4o", 2.50, 10.00, 1.25},
-              {"gpt-4.1-nano", 0.10, 0.40, 0.025}, {"gpt-4.1-mini", 0.40, 1.60, 0.10},
-              {"gpt-4.1", 2.00, 8.00, 0.50},       {"gpt-5-nano", 0.05, 0.40, 0.005},
-              {"gpt-5-mini", 0.25, 2.00, 0.025},   {"gpt-5", 1.25, 10.00, 0.125},
-              {"o4-mini", 1.10, 4.40, 0.275},      {"o3", 2.00, 8.00, 0.50}};
-
-static bool price(const dm_lm_config *c, dm_price *out)
-{
-    for (size_t i = 0; i < sizeof prices / sizeof *prices; i++)
-        if (strcmp(c->name, prices[i].name) == 0) {
-            *out = (dm_price){.known = true,
-                              .prompt = prices[i].prompt,
-                              .cached = prices[i].cached,
-                              .cache_write = prices[i].prompt,
-                              .completion = prices[i].completion};
-            return true;
-        }
-    return false;
-}
-
 const dm_provider dm_provider_openai = {.name = "openai",
                                         .base = "https://api.openai.com/v1",
                                         .base_env = "OPENAI_BASE_URL",
                                         DM_OPENAI_KEY,
                                         .cached_from = 1024,
-                                        .price = price,
+                                        .price = dm_price_listed,
                                         .sampling_name = sampling_name,
-                                        .format = format,
+                                        .format = dm_openai_format,
                                         DM_OPENAI_WIRE_BUT_BODY,
                                         .body = body};

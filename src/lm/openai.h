@@ -4,6 +4,13 @@
 
 #include "lm/provider.h"
 
+/* "?api-version=...&..." of what the job gives; nothing where it gives nothing. */
+void dm_openai_query(dm_buf *b, const dm_lm_config *c);
+void dm_openai_extra(dm_buf *b,
+                     const dm_outgoing *o); /* extra_body's members, each behind a comma */
+/* A string, or the text parts of a list. */
+void dm_openai_content(dm_buf *b, const dm_value *content);
+dm_response_format dm_openai_format(const dm_lm_config *c, dm_response_format wanted);
 void dm_openai_url(dm_buf *b, const dm_lm_config *c, const char *base);
 void dm_openai_head(dm_buf *b, const dm_message *messages, size_t n);
 void dm_openai_sampling(dm_buf *b, const dm_lm_config *c, double temperature);

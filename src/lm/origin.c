@@ -43,6 +43,16 @@ bool dm_same_origin(const char *a, const char *b)
     return same;
 }
 
+bool dm_in_domain(const char *base, const char *domain)
+{
+    origin o;
+    bool in = read_origin(&o, base) && strcasecmp(o.scheme, "https") == 0;
+    size_t n = in ? strlen(o.host) : 0, k = strlen(domain);
+    in = in && n > k && strcasecmp(o.host + n - k, domain) == 0;
+    free_origin(&o);
+    return in;
+}
+
 static bool has_part(CURLU *u, CURLUPart part)
 {
     char *text = NULL;
@@ -62,7 +72,9 @@ const char *dm_bad_base(const char *base)
     else if (curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK)
         why = "that is no address";
     else if (has_part(u, CURLUPART_QUERY) || has_part(u, CURLUPART_FRAGMENT))
-        why = "it has to end before ? and #; more for the request goes into extra_body";
+        why =
+            "it has to end before ? and #; what stands behind ? goes into query, and more for the "
+            "request into extra_body";
     curl_url_cleanup(u);
     return why;
 }

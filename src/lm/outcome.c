@@ -217,6 +217,31 @@ void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds)
         e->down_until = fmax(e->down_until, now + seconds);
 }
 
+void dm_lm_learn(dm_lm *lm, dm_role role, size_t endpoint, const double limit[DM_RATES])
+{
+    dm_lm_model *m = lm->of_role[role];
+    if (m && endpoint < m->n)
+        dm_limits_learn(&m->endpoints[endpoint].limits, limit);
+}
+
+/* What the call took of the server's limits, and what its reply's head says of them. */
+static void take_limits(dm_call *c, const dm_reply *r)
+{
+    dm_lm *lm = c->lm;
+    dm_endpoint *e = c->endpoint;
+    const dm_told_limits *told = &c->attempt.told;
+    double prompt = (double)r->prompt, completion = (double)r->completion, limit[DM_RATES];
+    dm_taking really = {{1, prompt + completion, prompt - (double)r->cached, completion}, 0};
+    bool known = prompt + completion > 0 || (r->code == CURLE_OK && r->status >= 400);
+    dm_limits_settle(&e->limits, &c->taking, known ? &really : NULL);
+    if (r->code != CURLE_OK || r->status == 0 ||
+        !dm_limits_hear(&e->limits, dm_lm_now(lm), c->model->share, told) || !lm->told)
+        return;
+    for (int k = 0; k < DM_RATES; k++)
+        limit[k] = told->rate[k].limit;
+    lm->told(lm->user, role_of(lm, c->model), (size_t)(e - c->model->endpoints), limit);
+}
+
 /* Its reason stands. */
 static void leave_out(dm_call *c, dm_endpoint *e)
 {
@@ -232,7 +257,7 @@ static void fail(dm_call *c, const dm_reply *r, dm_fault fault, const char *text
     bool of_model = fault == DM_FAULT_REFUSED && (r->status == 400 || r->status == 422) &&
                     strcasestr(text, "model");
     bool unknown = r->code == CURLE_OK && (r->status == 404 || r->status == 405 || of_model);
-    if (unknown && !c->endpoint->answered)
+    if (unknown && !r->unfit && !c->endpoint->answered)
         dm_nearby_fail(c, fault, text, (int)r->status);
     else
         dm_call_fail(c, fault, text, (int)r->status);
@@ -305,6 +330,39 @@ static void blame_who_denied(dm_call *c)
     }
 }
 
+/* Room for flex comes back by itself, and nothing was billed: the call waits, longer each time, and
+ * as long as it takes; the other calls go on. */
+static void wait_for_room(dm_call *c, const dm_reply *r)
+{
+    dm_endpoint *e = c->endpoint;
+    e->failures = 0;
+    tell_failing(c, dm_lm_now(c->lm));
+    if (!e->told_room)
+        dm_log(dm_lm_level(c->lm), "%s: model %s: no room for service_tier flex now: waiting; %s",
+               e->base, c->model->config->name, r->text);
+    e->told_room = true;
+    if (is_spent(c)) {
+        dm_call_fail(c, DM_FAULT_TRANSPORT, r->text, (int)r->status);
+        return;
+    }
+    try_again(c, dm_backoff(++c->attempts, r->retry_after, 0.5 + jitter(c->lm) / 2));
+}
+
+/* A key that the job gave is refused: so is every call, and the job has to change. What an
+ * optimizer asks with for itself is another matter. */
+static void say_unfit(dm_call *c, const dm_reply *r)
+{
+    const dm_lm_config *f = c->model->config;
+    bool own = strcmp(r->param, "temperature") == 0 && !isnan(c->request.temperature);
+    if (own || !c->lm->unfit)
+        return;
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    dm_lm_unfit_text(&b, f, r->param, r->text);
+    c->lm->unfit(c->lm->user, b.data);
+    dm_buf_free(&b);
+}
+
 /* ---- calls of all servers ---- */
 
 /* One that is there, and was not asked yet. */
@@ -359,6 +417,7 @@ static void count(dm_call *c, const dm_reply *r, dm_verdict v)
     c->usage.reasoning += r->reasoning;
     c->usage.cached += r->cached;
     c->usage.written += r->written;
+    c->usage.flex += v == DM_GOOD && strcmp(r->tier, "flex") == 0;
     if (c->model->config->tpm > 0)
         c->endpoint->tokens += c->estimate - (double)(r->prompt + r->completion);
 }
@@ -373,6 +432,7 @@ void dm_call_attempted(dm_attempt *a)
     e->in_flight--;
     dm_verdict v = dm_judge_reply(c->model->config->provider, &r);
     count(c, &r, v);
+    take_limits(c, &r);
     say_doubt(c, &r);
     if (went_to_one(c, &r, v)) {
         free(r.content);
@@ -387,12 +447,17 @@ void dm_call_attempted(dm_attempt *a)
                                           .http_status = 200});
         break;
     case DM_FINAL:
+        if (r.unfit)
+            say_unfit(c, &r);
         fail(c, &r, r.fault, r.text); /* with what it was known of before */
         is_well(c->lm, e);
         break;
     case DM_SLOW_DOWN:
         slow_down(c, &r);
         retry(c, &r);
+        break;
+    case DM_NO_ROOM:
+        wait_for_room(c, &r);
         break;
     case DM_RETRY:
         set_aside(c, &r);

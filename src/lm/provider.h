@@ -22,6 +22,8 @@ typedef enum dm_meaning {
     DM_MEANS_STATUS,   /* nothing */
     DM_MEANS_REFUSED,  /* the endpoint: no quota is left, or there is no such model */
     DM_MEANS_TOO_FAST, /* the way, as 429 */
+    DM_MEANS_NO_ROOM,  /* for flex now: waited for, and not billed */
+    DM_MEANS_UNFIT,    /* the request has a key, or a value of it, that the model does not take */
     DM_MEANS_TOO_LONG, /* the prompt, or prompt and answer, for the model */
     DM_MEANS_FILTERED  /* the provider's content filter */
 } dm_meaning;
@@ -29,7 +31,8 @@ typedef enum dm_meaning {
 /* An error as the provider words it. Texts live as long as what they were read from, never NULL. */
 typedef struct dm_complaint {
     const char *code, *message;
-    long status; /* of the reply; or what an error in a 200 says that it is */
+    const char *param; /* the request's key that it is about; "": not said */
+    long status;       /* of the reply; or what an error in a 200 says that it is */
     dm_meaning means;
 } dm_complaint;
 
@@ -54,7 +57,9 @@ struct dm_provider {
     /* Unless the model names a key: the variable's goes to key_host, and where base_env leads. To
      * key_host nothing goes without a key. NULL: none is sent. */
     const char *key_env, *key_host;
-    const char *key_header;     /* what stands before the key: "Authorization: Bearer " */
+    const char *key_header;         /* what stands before the key: "Authorization: Bearer " */
+    const char *const *key_domains; /* whose hosts key_env's goes to likewise, up to a NULL; NULL */
+    const char *wants_base;     /* there is no base: why the job has to give one; NULL: there is */
     const char *const *headers; /* further ones, up to a NULL; NULL: none */
 
     /* What it costs, into *out, where that is known; false: it is not. c is read, but for its
@@ -64,6 +69,9 @@ struct dm_provider {
     /* Tokens from which on its servers keep the beginning of a prompt for others that begin so; 0:
      * they do not. */
     int64_t cached_from;
+    int64_t (*cached_from_of)(const dm_lm_config *c); /* where it depends on the model; NULL */
+    /* What the job does not say, filled in; c is read, but for its price. NULL: nothing. */
+    void (*complete)(dm_arena *a, dm_lm_config *c);
 
     /* ---- a request ---- */
     void (*url)(dm_buf *b, const dm_lm_config *c, const char *base);
@@ -101,6 +109,9 @@ struct dm_provider {
     ROW(openai)                                                                                    \
     ROW(hosted_vllm)                                                                               \
     ROW(ollama_chat)                                                                               \
+    ROW(anthropic)                                                                                 \
+    ROW(azure)                                                                                     \
+    ROW(gemini)                                                                                    \
     ROW(embedded)
 
 #define DM_PROVIDER_DECLARE(name) extern const dm_provider dm_provider_##name;
@@ -111,6 +122,8 @@ extern const size_t dm_n_providers;
 
 /* price.c, for price: nothing, where all servers are machines of one's own. */
 bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
+/* price.c, for price: by the table of prices, under provider/name. */
+bool dm_price_listed(const dm_lm_config *c, dm_price *out);
 
 /* ---- models.c ---- */
 

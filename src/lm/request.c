@@ -36,6 +36,14 @@ static double estimate_tokens(const dm_call *c)
     return (double)c->body.len / 4 + (f->has_max_tokens ? (double)f->max_tokens : 256);
 }
 
+dm_taking dm_call_taking(const dm_call *c, const dm_endpoint *e)
+{
+    const dm_lm_config *f = c->model->config;
+    size_t bytes = c->body.len ? c->body.len : c->request.head.n + c->request.user.n;
+    return dm_limits_guess(&e->limits, (double)bytes,
+                           f->has_max_tokens ? (double)f->max_tokens : 0);
+}
+
 /* Two requests an attempt at most: the transport may have to take another connection. */
 static bool may_send(const dm_attempt *a)
 {
@@ -67,6 +75,8 @@ void dm_call_send(dm_call *c, dm_endpoint *e)
     c->sent_at = dm_lm_now(lm);
     c->estimate = estimate_tokens(c);
     dm_endpoint_charge(e, c->estimate);
+    c->taking = dm_call_taking(c, e);
+    dm_limits_charge(&e->limits, &c->taking);
     e->in_flight++;
     dm_call_add(&lm->active, c);
     lm->transport->ops->send(lm->transport, a);

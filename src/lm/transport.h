@@ -6,6 +6,7 @@
 #define DM_LM_TRANSPORT_H
 
 #include "lm/lm.h"
+#include "lm/told.h"
 
 #include <curl/curl.h>
 
@@ -32,7 +33,7 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     long connect_status;         /* of a proxy that refused to open the way; 0: none did */
     char error[CURL_ERROR_SIZE]; /* more of what went wrong, in curl's words; "": no more */
     long status;                 /* 0: none came */
-    double retry_after;          /* s; 0: none */
+    dm_told_limits told;         /* by the head */
     const char *content_type;    /* of the reply, until the next attempt; NULL: none */
     dm_buf reply;                /* initialised by the owner: its ceiling ends the attempt */
     size_t given;                /* bytes of body that went out of the newest request */

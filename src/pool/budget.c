@@ -26,7 +26,7 @@ dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u)
     const dm_lm_config *c = p->models[model].config;
     dm_amount a = {(double)u->requests, (double)(u->prompt + u->completion), 0};
     if (c && c->price.known)
-        a.cost = dm_price_of(&c->price, u->prompt, u->completion, u->cached, u->written);
+        a.cost = dm_cost_of(c, u);
     return a;
 }
 

@@ -126,9 +126,7 @@ void dm_pool_count(dm_pool *p, int model, const dm_usage *usage)
 {
     const dm_lm_config *m = p->models[model].config;
     dm_usage_add(&p->usage, usage);
-    p->cost += m && m->price.known ? dm_price_of(&m->price, usage->prompt, usage->completion,
-                                                 usage->cached, usage->written)
-                                   : NAN;
+    p->cost += m && m->price.known ? dm_cost_of(m, usage) : NAN;
 }
 
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made)

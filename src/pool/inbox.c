@@ -178,6 +178,7 @@ static bool take_hello(dm_pool *p, int worker, dm_wire_message *m)
         p->peers[worker].ready = true;
         p->n_ready++;
         p->slots_stale = true;
+        dm_servers_greet(p, worker);
     }
     return true;
 }
@@ -209,22 +210,6 @@ static bool take_failing(dm_pool *p, dm_wire_message *m)
     return true;
 }
 
-/* What a server told one rank holds for all. */
-static bool hand_on(dm_pool *p, int from, dm_wire_message *m)
-{
-    dm_wire_slow slow;
-    if (!dm_wire_get_slow(m, &slow))
-        return false;
-    for (int w = 0; w < p->link->n_workers; w++) {
-        dm_buf msg;
-        if (w == from || !p->peers[w].ready || p->peers[w].lost)
-            continue;
-        dm_wire_put_slow(&msg, &slow);
-        p->link->ops->send(p->link, w, &msg);
-    }
-    return true;
-}
-
 static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
 {
     switch (m->type) {
@@ -242,7 +227,9 @@ static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
         p->peers[worker].drained = true;
         return true;
     case DM_MSG_SLOW:
-        return hand_on(p, worker, m);
+        return dm_servers_slow(p, worker, m);
+    case DM_MSG_LIMITS:
+        return dm_servers_limits(p, worker, m);
     case DM_MSG_SETUP:
     case DM_MSG_SHARD:
     case DM_MSG_SLOTS:

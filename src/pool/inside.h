@@ -112,15 +112,21 @@ typedef struct dm_replies {
     double all, all_odd; /* over the last thousands */
 } dm_replies;
 
+typedef struct dm_server {  /* as it told some rank */
+    double limit[DM_RATES]; /* a minute; 0: not told */
+    double until;           /* it takes no request before */
+} dm_server;
+
 typedef struct dm_model {       /* one distinct model; roles may share it */
     const dm_lm_config *config; /* NULL: no role has this number */
     dm_value *identity;
-    dm_queue first;    /* cells to be sent before all others: a strand waits for each in turn */
-    dm_queue queue;    /* cells to be sent */
-    dm_queue released; /* cells to be sent before those: they waited for a prefix */
-    dm_queue holding;  /* prefixes that others wait for */
-    size_t n_held;     /* cells that wait so */
-    dm_queue delayed;  /* cells that wait for their not_before */
+    dm_server *servers; /* [config->n_base]; NULL: none told anything */
+    dm_queue first;     /* cells to be sent before all others: a strand waits for each in turn */
+    dm_queue queue;     /* cells to be sent */
+    dm_queue released;  /* cells to be sent before those: they waited for a prefix */
+    dm_queue holding;   /* prefixes that others wait for */
+    size_t n_held;      /* cells that wait so */
+    dm_queue delayed;   /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
     size_t over;      /* of all workers; 0: places are what limits */
@@ -407,6 +413,12 @@ bool dm_model_denies_all(dm_pool *p, uint32_t number, const char *text);
 void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);
 void dm_pool_lost(dm_pool *p, int worker);
 void dm_check_outage(dm_pool *p);
+
+/* servers.c: what a server told one rank, handed on to all others. False: not such a message. */
+bool dm_servers_slow(dm_pool *p, int from, dm_wire_message *m);
+bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m);
+void dm_servers_greet(dm_pool *p, int worker); /* a rank that is new hears of it */
+double dm_servers_rpm(const dm_model *m);      /* of a server, the lowest known; 0: none is */
 
 /* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
 uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key); /* as the run names it */

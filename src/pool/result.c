@@ -30,8 +30,8 @@ void dm_read_how(dm_reader *r, dm_work *out)
 /* The last four are 0 for most calls, and need not be there. */
 void dm_write_usage(dm_writer *w, const dm_usage *u)
 {
-    bool all = u->untold || u->odd || u->written || u->reasoning;
-    dm_write_array(w, all ? 10 : 6);
+    bool all = u->untold || u->odd || u->written || u->reasoning || u->flex;
+    dm_write_array(w, u->flex ? 11 : all ? 10 : 6);
     dm_write_int(w, u->requests);
     dm_write_int(w, u->answers);
     dm_write_int(w, u->prompt);
@@ -44,6 +44,8 @@ void dm_write_usage(dm_writer *w, const dm_usage *u)
     dm_write_int(w, u->odd);
     dm_write_int(w, u->written);
     dm_write_int(w, u->reasoning);
+    if (u->flex)
+        dm_write_int(w, u->flex);
 }
 
 dm_usage dm_read_usage(dm_reader *r)
@@ -64,6 +66,8 @@ dm_usage dm_read_usage(dm_reader *r)
         u.written = dm_read_int(&in);
     if (in.at < in.n)
         u.reasoning = dm_read_int(&in);
+    if (in.at < in.n)
+        u.flex = dm_read_int(&in);
     return u;
 }
 

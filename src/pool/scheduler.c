@@ -195,11 +195,12 @@ static void send_slots(dm_pool *p, int worker)
 
 /* How many ranks a model's places are shared among. A rank's part of rpm goes with its places, and
  * below a request a second there is nothing to be parted. */
-static size_t n_sharing(const dm_pool *p, const dm_lm_config *c)
+static size_t n_sharing(const dm_pool *p, const dm_model *m)
 {
     size_t n = (size_t)p->n_ready;
-    if (c && c->rpm > 0)
-        n = (size_t)fmax(1, fmin((double)n, c->rpm * (double)c->n_base / 60));
+    double rpm = m->config ? dm_servers_rpm(m) : 0;
+    if (rpm > 0)
+        n = (size_t)fmax(1, fmin((double)n, rpm * (double)m->config->n_base / 60));
     return n;
 }
 
@@ -284,7 +285,7 @@ static void share_slots(dm_pool *p)
         bool changed = false;
         for (int m = 0; m < DM_ROLES; m++) {
             const dm_lm_config *c = p->models[m].config;
-            size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, c);
+            size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, &p->models[m]);
             size_t slots = i < n ? all / n + (i < all % n) : 0;
             size_t running = may_run(peer, m);
             changed |= slots != peer->slots[m];

@@ -280,7 +280,7 @@ static void deliver(sim_link *l, int rank, dm_wire_message *m, dm_buf *msg)
     if (!r->worker && m->type == DM_MSG_SETUP)
         say_hello(l, rank);
     if (!r->worker && m->type != DM_MSG_SHARD && m->type != DM_MSG_DRAIN) {
-        if (m->type != DM_MSG_SLOW)
+        if (m->type != DM_MSG_SLOW) /* limits are kept */
             keep_mail(r, msg);
         return;
     }

@@ -35,6 +35,11 @@ typedef struct dm_simulation {
     /* Chance that a reply is no answer (a 500, an odd body), and share of the rows whose replies
      * never are. */
     double odd, poison;
+    /* Servers that limit requests and tokens a minute, refusals counted too; 0: they do not. What
+     * is not used is kept, or may be asked for, for so many seconds (60: a minute's at once);
+     * fixed: by the minute, from its beginning. headers: they tell what is left. */
+    double rpm, tpm, kept;
+    bool fixed, headers;
     double down_from, down_to; /* s: meanwhile no server is there */
     /* Chances that a message to or from a worker gets lost. As on the real way that is no silence
      * for ever: nothing of that worker comes through any more, and its heartbeats are missed. */
@@ -54,6 +59,9 @@ typedef struct dm_simulated_stats {
     size_t different;    /* calls that they were asked for, equal ones once */
     double tokens, cost; /* that they billed */
     size_t spent;        /* calls that failed with the last request that they had */
+    size_t limited;      /* calls that were refused for going too fast */
+    double let_through;  /* tokens of the others, as the limit counts */
+    double first, last;  /* virtual s, of the first and the last call */
     size_t poisoned;     /* requests for rows that are never answered */
     double longest;      /* tokens of a prompt */
     /* Tokens of prefixes long enough to be cached: of all calls, of those behind another call with

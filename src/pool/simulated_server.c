@@ -166,7 +166,66 @@ static void refuse(dm_simulated_server *s, dm_attempt *a)
     static const long status[] = {429, 503, 529, 429};
     double u = dm_simulated_draw(s);
     reply_error(a, status[(int)(4 * u)], "", DM_STR("simulated refusal"));
-    a->retry_after = u < 0.05 ? 1 : 0;
+    a->told.retry_after = u < 0.05 ? 1 : 0;
+}
+
+/* ---- limits of speed ---- */
+
+static double most_left(const dm_simulation *sim, double per_minute)
+{
+    return sim->fixed ? per_minute : fmax(1, per_minute / 60 * sim->kept);
+}
+
+static void refill(dm_simulated_server *s)
+{
+    const dm_simulation *sim = &s->sim;
+    const double limit[2] = {sim->rpm, sim->tpm};
+    bool first = s->stats->calls <= 1;
+    for (int k = 0; k < 2; k++) {
+        double most = most_left(sim, limit[k]);
+        if (first || (sim->fixed && floor(s->now / 60) > floor(s->filled / 60)))
+            s->left[k] = most;
+        else if (!sim->fixed)
+            s->left[k] = fmin(most, s->left[k] + (s->now - s->filled) * limit[k] / 60);
+    }
+    s->filled = s->now;
+}
+
+static void tell_limits(const dm_simulated_server *s, dm_attempt *a)
+{
+    const dm_simulation *sim = &s->sim;
+    const double limit[2] = {sim->rpm, sim->tpm};
+    static const dm_rate_kind kind[2] = {DM_RATE_REQUESTS, DM_RATE_TOKENS};
+    for (int k = 0; k < 2; k++)
+        a->told.rate[kind[k]] =
+            (dm_told_rate){.limit = limit[k],
+                           .remaining = floor(fmax(0, s->left[k])),
+                           .reset = sim->fixed ? 60 - fmod(s->now, 60)
+                                               : (most_left(sim, limit[k]) - s->left[k]) /
+                                                     (limit[k] / 60)};
+}
+
+/* True: it was refused, and counted all the same. */
+static bool too_fast(dm_simulated_server *s, dm_attempt *a)
+{
+    double tokens = (double)(a->request->head.n + a->request->user.n) / 4 +
+                    (double)(a->config->has_max_tokens ? a->config->max_tokens : 10);
+    if (s->sim.rpm <= 0)
+        return false;
+    refill(s);
+    if (s->stats->calls <= 1)
+        s->stats->first = s->now;
+    s->stats->last = s->now;
+    bool refused = s->left[0] < 1 || s->left[1] < tokens;
+    s->left[0] = fmax(s->left[0] - 1, 0);
+    s->left[1] -= refused ? 0 : tokens;
+    if (s->sim.headers)
+        tell_limits(s, a);
+    s->stats->limited += refused;
+    s->stats->let_through += refused ? 0 : tokens;
+    if (refused)
+        reply_error(a, 429, "rate_limit_exceeded", DM_STR("simulated limit"));
+    return refused;
 }
 
 /* A live server's reply that is no answer. */
@@ -250,6 +309,8 @@ static bool serve(dm_simulated_server *s, dm_attempt *a, exchange *x)
     a->sends++;
     x->asked_before++;
     s->stats->calls++;
+    if (too_fast(s, a))
+        return true;
     s->stats->poisoned += x->odd;
     if (x->odd || (sim->odd > 0 && dm_simulated_draw(s) < sim->odd)) {
         spoil(s, a);
@@ -378,7 +439,7 @@ static void send_attempt(dm_transport *transport, dm_attempt *a)
     a->sends = 0;
     a->code = CURLE_OK;
     a->status = 0;
-    a->retry_after = 0;
+    dm_told_init(&a->told);
     x->attempt = a;
     x->next = NULL;
     if (!a->request) {

@@ -14,7 +14,8 @@ typedef struct dm_simulated_server { /* all of them */
     dm_pool *pool;
     double now;
     uint64_t draws;
-    dm_arena *scratch; /* of one answer */
+    double left[2], filled; /* of requests and tokens that may be asked for, and when */
+    dm_arena *scratch;      /* of one answer */
     struct dm_simulated_prefix {
         dm_hash key;
         double answered; /* when its first answer comes */

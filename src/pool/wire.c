@@ -389,3 +389,21 @@ bool dm_wire_get_slow(dm_wire_message *m, dm_wire_slow *out)
     out->seconds = dm_read_double(&m->items);
     return !m->record.bad;
 }
+
+void dm_wire_put_limits(dm_buf *b, const dm_wire_limits *l)
+{
+    dm_writer w = begin(b, DM_MSG_LIMITS, 2 + DM_RATES);
+    dm_write_int(&w, l->role);
+    dm_write_int(&w, (int64_t)l->endpoint);
+    for (int k = 0; k < DM_RATES; k++)
+        dm_write_double(&w, l->limit[k]);
+}
+
+bool dm_wire_get_limits(dm_wire_message *m, dm_wire_limits *out)
+{
+    out->role = (dm_role)dm_read_size(&m->items, DM_ROLES - 1);
+    out->endpoint = dm_read_size(&m->items, MOST_ENDPOINTS);
+    for (int k = 0; k < DM_RATES; k++)
+        out->limit[k] = dm_read_double(&m->items);
+    return !m->record.bad;
+}

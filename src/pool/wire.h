@@ -31,7 +31,8 @@ typedef enum dm_message_type {
     DM_MSG_FAILING, /* dm_wire_failing: a call failed on its way and goes on trying */
     DM_MSG_DRAIN,   /* nothing. To a worker: no new calls; back: none is in flight any more */
     /* either way: a worker to the coordinator, which hands it on to the others */
-    DM_MSG_SLOW, /* dm_wire_slow */
+    DM_MSG_SLOW,   /* dm_wire_slow */
+    DM_MSG_LIMITS, /* dm_wire_limits */
     DM_MESSAGE_TYPES
 } dm_message_type;
 
@@ -188,5 +189,13 @@ typedef struct dm_wire_slow { /* a server asked for fewer calls, and for a pause
 } dm_wire_slow;
 void dm_wire_put_slow(dm_buf *b, const dm_wire_slow *s);
 bool dm_wire_get_slow(dm_wire_message *m, dm_wire_slow *out) DM_MUST_USE;
+
+typedef struct dm_wire_limits { /* what a server told of its limits */
+    dm_role role;
+    size_t endpoint;
+    double limit[DM_RATES]; /* a minute; 0: not told */
+} dm_wire_limits;
+void dm_wire_put_limits(dm_buf *b, const dm_wire_limits *l);
+bool dm_wire_get_limits(dm_wire_message *m, dm_wire_limits *out) DM_MUST_USE;
 
 #endif

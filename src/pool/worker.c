@@ -186,6 +186,23 @@ static void slowed(void *user, dm_role role, size_t endpoint, double seconds)
     w->port.send(w->port.user, &msg);
 }
 
+static void told(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES])
+{
+    dm_worker *w = user;
+    dm_buf msg;
+    dm_wire_limits l = {.role = role, .endpoint = endpoint};
+    memcpy(l.limit, limit, sizeof l.limit);
+    dm_wire_put_limits(&msg, &l);
+    w->port.send(w->port.user, &msg);
+}
+
+static void unfit(void *user, const char *text)
+{
+    dm_error err = {DM_OK, ""};
+    (void)dm_fail(&err, DM_E_JOB, "%s", text);
+    cannot_go_on(user, &err);
+}
+
 /* ---- requests that others may have made ---- */
 
 static void find(void *user, uint32_t call, const dm_hash *key)
@@ -263,6 +280,16 @@ static bool take_slow(dm_worker *w, dm_wire_message *m)
     return true;
 }
 
+static bool take_limits(dm_worker *w, dm_wire_message *m)
+{
+    dm_wire_limits l;
+    if (!dm_wire_get_limits(m, &l))
+        return false;
+    if (w->runner.lm)
+        dm_lm_learn(w->runner.lm, l.role, l.endpoint, l.limit);
+    return true;
+}
+
 static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
 {
     const dm_shared *s = w->shared;
@@ -275,6 +302,8 @@ static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
                        .seed = s->setup->seed + (uint64_t)number,
                        .probe = s->setup->metric && !s->setup->offline, /* run does not */
                        .slowed = slowed,
+                       .told = told,
+                       .unfit = unfit,
                        .failing = failing,
                        .user = w,
                        .rank = alone ? 0 : number + 1,
@@ -407,6 +436,8 @@ static bool take_message(dm_worker *w, dm_wire_message *m)
         return take_slots(w, m);
     case DM_MSG_SLOW:
         return take_slow(w, m);
+    case DM_MSG_LIMITS:
+        return take_limits(w, m);
     case DM_MSG_DRAIN:
         w->draining = true;
         if (w->runner.lm)

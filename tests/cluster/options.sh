@@ -21,6 +21,8 @@ start_mock --rule planted --seed 3 --fault no_parse=0.3 --record "$DIR/half.reco
 HALF=$MOCK_URL
 start_mock --rule tokens
 TOKENS=$MOCK_URL
+start_mock --rule planted --seed 3 --strict reasons
+PICKY=$MOCK_URL
 GONE=http://127.0.0.1:9/v1
 PTY=$PWD/tests/pty_run.py
 cd "$DIR" || exit 70
@@ -230,6 +232,15 @@ row() {
 			see with eval bare.json --valset=twice.jsonl --$1=false && [ "$(wc -l <record)" = $((had + 36)) ]
 		;;
 	lm.cache_tag) "$PROGRAM" compile job.json --out=first --$1=x 2>&1 | grep -q 'another job' ;;
+	lm.prices)
+		printf '{"prices": {"openai/any": {"prompt": 1000, "completion": 1000}}}' >prices.json
+		exits 0 '"cost": 2.' $E --lm.model=openai/any --$1="$DIR/prices.json"
+		;;
+	lm.headers) see with $E '--lm.headers={"Authorization": "a-team-of-ours"}' && grep -q 'a-team-of-ours' with.record ;;
+	lm.headers_env) OUR_TEAM=a-team-of-the-env && export OUR_TEAM && see with $E '--lm.headers_env={"Authorization": "OUR_TEAM"}' && grep -q 'a-team-of-the-env' with.record ;;
+	lm.query) see with $E '--lm.query={"tenant": "a-tenant-of-ours"}' && grep -q 'tenant=a-tenant-of-ours' with.record ;;
+	lm.api_version) see with $E --$1=2024-10-21 && grep -q 'api-version=2024-10-21' with.record ;;
+	lm.drop_params) exits 0 'temperature is dropped' $E --lm.api_base="$PICKY" --lm.temperature=0 --$1=true && exits 78 'lm.temperature' $E --lm.api_base="$PICKY" --lm.temperature=0 ;;
 	lm.extra_body) changes asks $E -- '--lm.extra_body={"guided_choice": ["red"]}' ;;
 	lm.stop) changes asks $E -- '--lm.stop=["\n\n"]' ;;
 	lm.user | lm.reasoning_effort | lm.service_tier | lm.verbosity) changes asks $E -- --$1=low ;;

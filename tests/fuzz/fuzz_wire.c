@@ -64,6 +64,7 @@ static void write_small(dm_wire_message *m, dm_buf *b)
     dm_wire_failed failed;
     dm_wire_log log;
     dm_wire_slow slow;
+    dm_wire_limits limits;
     dm_role role;
     if (m->type == DM_MSG_SLOTS && dm_wire_get_slots(m, &slots))
         dm_wire_put_slots(b, &slots);
@@ -75,6 +76,8 @@ static void write_small(dm_wire_message *m, dm_buf *b)
         dm_wire_put_failing(b, role);
     else if (m->type == DM_MSG_SLOW && dm_wire_get_slow(m, &slow))
         dm_wire_put_slow(b, &slow);
+    else if (m->type == DM_MSG_LIMITS && dm_wire_get_limits(m, &limits))
+        dm_wire_put_limits(b, &limits);
     else
         dm_wire_put_empty(b, DM_MSG_DRAIN);
 }

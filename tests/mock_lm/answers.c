@@ -29,9 +29,39 @@ void mock_put_escaped(dm_buf *b, dm_str s)
 
 #define THOUGHT 480 /* tokens of 500, of a model that thinks */
 
+/* Half of a prompt with marks is read from the cache, a quarter is put there. */
+static void message(dm_buf *b, const mock_out *o, dm_str content, const char *finish)
+{
+    size_t tokens = o->completion_tokens ? o->completion_tokens : (content.n + 3) / 4;
+    size_t cached = o->prompt_tokens / 2, written = o->prompt_tokens / 4;
+    dm_buf_text(b, "{\"id\":\"msg_mock\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+    mock_put_escaped(b, dm_str_of(o->request->model));
+    dm_buf_text(b, ",\"content\":[");
+    if (content.p && content.n) {
+        dm_buf_text(b, "{\"type\":\"text\",\"text\":");
+        mock_put_escaped(b, content);
+        dm_buf_char(b, '}');
+    }
+    dm_buf_printf(b, "],\"stop_reason\":\"%s\",\"stop_sequence\":null,\"usage\":",
+                  strcmp(finish, "length") == 0           ? "max_tokens"
+                  : strcmp(finish, "content_filter") == 0 ? "refusal"
+                                                          : "end_turn");
+    if (o->usage)
+        dm_buf_printf(b, "%s}", o->usage);
+    else
+        dm_buf_printf(b,
+                      "{\"input_tokens\":%zu,\"output_tokens\":%zu,"
+                      "\"cache_creation_input_tokens\":%zu,\"cache_read_input_tokens\":%zu}}",
+                      o->prompt_tokens - cached - written, tokens, written, cached);
+}
+
 static void completion(dm_buf *b, const mock_out *o, dm_str content, const char *finish,
                        bool thinks)
 {
+    if (o->anthropic) {
+        message(b, o, content, finish);
+        return;
+    }
     size_t prompt = o->prompt_tokens, tokens = o->completion_tokens ? o->completion_tokens
                                                : thinks             ? 500
                                                                     : (content.n + 3) / 4;
@@ -42,7 +72,10 @@ static void completion(dm_buf *b, const mock_out *o, dm_str content, const char 
         mock_put_escaped(b, content);
     else
         dm_buf_text(b, "null");
-    dm_buf_printf(b, "},\"finish_reason\":\"%s\"}],\"usage\":", finish);
+    dm_buf_printf(b, "},\"finish_reason\":\"%s\"}]", finish);
+    if (o->tier)
+        dm_buf_printf(b, ",\"service_tier\":\"%s\"", o->tier);
+    dm_buf_text(b, ",\"usage\":");
     if (o->usage) {
         dm_buf_printf(b, "%s}", o->usage);
         return;
@@ -82,9 +115,9 @@ int mock_send_error(mock_conn *c, int status, const char *headers, const char *t
     return status;
 }
 
-int mock_send_words(mock_conn *c, int status, const char *body)
+int mock_send_words(mock_conn *c, int status, const char *headers, const char *body)
 {
-    return send_body(c, status, "", dm_str_of(body), 0);
+    return send_body(c, status, headers, dm_str_of(body), 0);
 }
 
 int mock_send_completion(mock_conn *c, const mock_out *o)
@@ -92,7 +125,7 @@ int mock_send_completion(mock_conn *c, const mock_out *o)
     dm_buf b;
     dm_buf_init(&b, MOCK_CEILING);
     completion(&b, o, o->content, o->finish, false);
-    int status = send_body(c, 200, "", dm_buf_view(&b), o->delay);
+    int status = send_body(c, 200, o->headers ? o->headers : "", dm_buf_view(&b), o->delay);
     dm_buf_free(&b);
     return status;
 }

@@ -41,6 +41,9 @@ typedef struct mock_out { /* one answer, before any fault */
     size_t prompt_tokens, cached_tokens;
     size_t completion_tokens; /* 0: by the content */
     const char *usage;        /* JSON, in place of all of them; NULL */
+    bool anthropic;           /* in the form of its Messages */
+    const char *tier;         /* service_tier that is told; NULL: none */
+    const char *headers;      /* further ones, with line ends; NULL: none */
     double delay;             /* s */
 } mock_out;
 
@@ -49,7 +52,8 @@ int mock_send_completion(mock_conn *c, const mock_out *o);
 int mock_send_fault(const mock_faults *f, const char *kind, mock_conn *c, const mock_out *o);
 int mock_send_error(mock_conn *c, int status, const char *headers, const char *type,
                     const char *code, const char *message, double delay);
-int mock_send_words(mock_conn *c, int status, const char *body); /* a body of one's own */
-void mock_put_escaped(dm_buf *b, dm_str s);                      /* as a JSON string */
+/* A body of one's own. */
+int mock_send_words(mock_conn *c, int status, const char *headers, const char *body);
+void mock_put_escaped(dm_buf *b, dm_str s); /* as a JSON string */
 
 #endif

@@ -14,6 +14,9 @@
  * prefix.h)
  * [--record FILE]
  * [--orphan yes]
+ *           [--strict anthropic|azure|gemini|reasons]   (refuses what the real one refuses)
+ *           [--limits RPM:TPM:KEPT [--tell openai|anthropic]]   [--tier NAME]
+ *           [--first-429 N [--with "HEADER: VALUE"] [--words BODY]]
  *           [--mark yes] [--usage JSON] [--echo yes]
  *           [--under PATH] (all else is 404 in plain text) [--loading S] (503 "Loading model" for S
  *           seconds) [--tls-clients CERTS] (who has none of these is not let in)
@@ -27,8 +30,10 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "echo.h"
+#include "limits.h"
 #include "prefix.h"
 #include "stats.h"
+#include "strict.h"
 #include "tools.h"
 
 #include <math.h>
@@ -45,6 +50,7 @@ static struct {
     mock_faults faults;
     mock_stats stats;
     mock_prefixes prefixes;
+    mock_limits limits;
     uint64_t seed;
     double latency, low, high, jitter; /* s; high > 0: random between low and high */
     bool by_arrival, orphan;           /* random latency by arrival, not by the request */
@@ -53,9 +59,10 @@ static struct {
     const char *models, *key, *root, *cert, *cert_key, *clients, *port_file, *usage, *under;
     const char
         *too_long; /* "422:BODY": what is said of prompts over max_model_len; NULL: as vLLM */
-    const char *format_fault; /* of requests with a response_format; NULL: none */
+    const char *strict, *tier, *with, *words; /* NULL: none */
+    const char *format_fault;                 /* of requests with a response_format; NULL: none */
     long max_model_len, first_503, fail_after, stall_after, ill_after, cached, burst_every,
-        burst_length, arrivals;
+        burst_length, arrivals, first_429;
     double rpm, bucket, filled, seconds, start, loading, began;
     int port;
     FILE *record;
@@ -130,18 +137,52 @@ static int limit_rate(mock_conn *c)
                            "Rate limit reached", 0);
 }
 
+static int refuse_first(mock_conn *c)
+{
+    char headers[300] = "";
+    if (m.with)
+        snprintf(headers, sizeof headers, "%.290s\r\n", m.with);
+    return m.words ? mock_send_words(c, 429, headers, m.words)
+                   : mock_send_error(c, 429, headers, "requests", "\"rate_limit_exceeded\"",
+                                     "Rate limit reached", 0);
+}
+
+/* As the real server of that kind, and within its limits; 0: nothing is refused. */
+static int refuse_strictly(mock_conn *c, const mock_http *http, const mock_request *r,
+                           size_t tokens)
+{
+    dm_buf b;
+    dm_buf_init(&b, 65536);
+    int status = m.strict ? mock_strict(m.strict, m.key, http, &b) : 0;
+    if (status)
+        mock_send_words(c, status, "", b.data);
+    dm_buf_free(&b);
+    if (status || m.limits.rpm <= 0)
+        return status;
+    double all = (double)tokens + (double)(r->max_tokens > 0 ? r->max_tokens : 0);
+    if (!mock_limits_refuse(&m.limits, all, mock_now()))
+        return 0;
+    return mock_send_error(c, 429, m.limits.headers, "requests", "\"rate_limit_exceeded\"",
+                           "Rate limit reached", 0);
+}
+
 /* What a server refuses before it asks the model; 0: nothing. */
 static int refuse(mock_conn *c, const mock_http *http, const mock_request *r, size_t tokens)
 {
     char text[300];
     dm_str given = mock_header(http->headers, "Authorization");
+    int strict = refuse_strictly(c, http, r, tokens);
+    if (strict)
+        return strict;
     snprintf(text, sizeof text, "Bearer %.200s", m.key ? m.key : "");
-    if (m.key && !(given.p && dm_str_is(given, text)))
+    if (m.key && !m.strict && !(given.p && dm_str_is(given, text)))
         return mock_send_error(c, 401, "", "invalid_request_error", "\"invalid_api_key\"",
                                "Incorrect API key provided", 0);
     snprintf(text, sizeof text, "The model `%.200s` does not exist.", r->model);
     if (!known_model(r->model))
         return mock_send_error(c, 404, "", "NotFoundError", "404", text, 0);
+    if (m.arrivals <= m.first_429)
+        return refuse_first(c);
     if (m.arrivals <= m.first_503)
         return mock_send_error(c, 503, "", "server_error", "null", "overloaded", 0);
     if (m.burst_every && m.arrivals % m.burst_every < m.burst_length)
@@ -151,7 +192,8 @@ static int refuse(mock_conn *c, const mock_http *http, const mock_request *r, si
     if (status || m.max_model_len < 0 || tokens <= (size_t)m.max_model_len)
         return status;
     if (m.too_long)
-        return mock_send_words(c, (int)strtol(m.too_long, NULL, 10), strchr(m.too_long, ':') + 1);
+        return mock_send_words(c, (int)strtol(m.too_long, NULL, 10), "",
+                               strchr(m.too_long, ':') + 1);
     snprintf(text, sizeof text,
              "This model's maximum context length is %ld tokens. However, your request has %zu "
              "input tokens. Please reduce the length of the input messages.",
@@ -182,6 +224,8 @@ static void record(const mock_http *http, bool json, int status, const char *fau
     dm_buf_init(&b, DM_MAX_MESSAGE);
     dm_buf_printf(&b, "{\"status\": %d, \"fault\": \"%s\", \"attempt\": %u, \"sha256\": \"%s\"",
                   status, fault ? fault : "", attempt, hex);
+    dm_buf_text(&b, ", \"path\": ");
+    mock_put_escaped(&b, dm_str_of(http->path));
     put_header(&b, http, "Host");
     put_header(&b, http, "Authorization");
     put_header(&b, http, "User-Agent");
@@ -249,6 +293,9 @@ static void answer(mock_conn *c, const mock_http *http, const mock_request *r, u
                       .prompt_tokens = tokens,
                       .cached_tokens = tokens * (size_t)m.cached / 100,
                       .usage = m.usage,
+                      .anthropic = strstr(http->path, "/messages") != NULL,
+                      .tier = m.tier,
+                      .headers = m.limits.rpm > 0 ? m.limits.headers : NULL,
                       .delay = delay_of(r->hash) + until_there(http->path)};
         if (m.mark)
             put_mark(r, &o);
@@ -351,7 +398,7 @@ static void handle(void *user, mock_conn *c, const mock_http *r)
     bool post = strcmp(r->method, "POST") == 0;
     if (is_elsewhere(c, r->path) || is_loading(c, r->path))
         return;
-    if (post && strstr(r->path, "/chat/completions")) {
+    if (post && (strstr(r->path, "/chat/completions") || strstr(r->path, "/messages"))) {
         chat(c, r);
         return;
     }
@@ -414,6 +461,11 @@ static int option(const char *name, char *v)
                  {"--key", .text = &m.key},
                  {"--usage", .text = &m.usage},
                  {"--format-fault", .text = &m.format_fault},
+                 {"--tier", .text = &m.tier},
+                 {"--with", .text = &m.with},
+                 {"--words", .text = &m.words},
+                 {"--tell", .text = &m.limits.tell},
+                 {"--first-429", .number = &m.first_429},
                  {"--max-model-len", .number = &m.max_model_len},
                  {"--first-503", .number = &m.first_503},
                  {"--fail-after", .number = &m.fail_after},
@@ -461,6 +513,10 @@ static int option(const char *name, char *v)
         return sscanf(v, "%ld:%ld", &m.burst_every, &m.burst_length) == 2 ? 0 : 64;
     else if (strcmp(name, "--prefix-cache") == 0)
         return sscanf(v, "%ld:%ld", &m.prefixes.block, &m.prefixes.least) == 2 ? 0 : 64;
+    else if (strcmp(name, "--limits") == 0)
+        return mock_limits_parse(&m.limits, v) ? 0 : 64;
+    else if (strcmp(name, "--strict") == 0)
+        return mock_strict_known(m.strict = v) ? 0 : 64;
     else if (strcmp(name, "--orphan") == 0)
         m.orphan = strcmp(v, "yes") == 0;
     else if (strcmp(name, "--echo") == 0)

@@ -10,10 +10,27 @@
 
 /* ---- reading a request ---- */
 
-static const char *content_of(const cJSON *message)
+/* A text, or the texts of blocks, one after the other. The caller frees it. */
+static char *text_of(const cJSON *c)
 {
-    const cJSON *c = cJSON_GetObjectItemCaseSensitive(message, "content");
-    return cJSON_IsString(c) ? c->valuestring : "";
+    dm_buf b;
+    const cJSON *block;
+    if (cJSON_IsString(c))
+        return dm_copy_string(c->valuestring);
+    dm_buf_init(&b, (size_t)64 << 20);
+    cJSON_ArrayForEach(block, c)
+    {
+        const cJSON *text = cJSON_GetObjectItemCaseSensitive(block, "text");
+        dm_buf_text(&b, cJSON_IsString(text) ? text->valuestring : "");
+    }
+    char *s = dm_copy_string(b.data ? b.data : "");
+    dm_buf_free(&b);
+    return s;
+}
+
+static char *content_of(const cJSON *message)
+{
+    return text_of(cJSON_GetObjectItemCaseSensitive(message, "content"));
 }
 
 static const char *role_of(const cJSON *message)
@@ -112,7 +129,7 @@ bool mock_request_read(mock_request *r, dm_str body)
     size_t n = (size_t)cJSON_GetArraySize(messages);
     r->format = cJSON_GetObjectItemCaseSensitive(root, "response_format") != NULL;
     r->hash = hash_body(body);
-    r->system = dm_copy_string("");
+    r->system = text_of(cJSON_GetObjectItemCaseSensitive(root, "system"));
     r->user = dm_copy_string("");
     r->model = dm_copy_string(cJSON_IsString(model) ? model->valuestring : "");
     r->max_tokens = cJSON_IsNumber(most) ? (long)most->valuedouble : -1;
@@ -124,14 +141,14 @@ bool mock_request_read(mock_request *r, dm_str body)
         const char *role = role_of(m);
         if (strcmp(role, "system") == 0) {
             free(r->system);
-            r->system = dm_copy_string(content_of(m));
+            r->system = content_of(m);
         } else if (strcmp(role, "assistant") == 0) {
             r->demo_users[r->n_demos] = r->user;
-            r->demo_answers[r->n_demos++] = dm_copy_string(content_of(m));
+            r->demo_answers[r->n_demos++] = content_of(m);
             r->user = dm_copy_string("");
         } else {
             free(r->user);
-            r->user = dm_copy_string(content_of(m));
+            r->user = content_of(m);
         }
     }
     read_fields(r);

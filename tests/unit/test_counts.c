@@ -192,7 +192,7 @@ Test(counts, a_price_has_two_numbers_or_four)
 
 Test(counts, what_is_cached_and_written_has_its_own_price)
 {
-    const dm_price p = {true, 3, 15, .3, 3.75}, odd = {true, 1, 4, 2, .5}, none = {0};
+    const dm_price p = {true, 3, 15, .3, 3.75, 1}, odd = {true, 1, 4, 2, .5, 1}, none = {0};
     cr_expect_float_eq(dm_price_of(&p, 1000000, 1000000, 0, 0), 18, 1e-9);
     cr_expect_float_eq(dm_price_of(&p, 1000000, 0, 1000000, 0), .3, 1e-9);
     cr_expect_float_eq(dm_price_of(&p, 1000000, 0, 0, 1000000), 3.75, 1e-9);
@@ -236,6 +236,7 @@ Test(counts, rows_differ_in_the_last_message_alone)
     for (size_t i = 0; i < dm_n_providers; i++) {
         if (!dm_providers[i]->body)
             continue;
+        setenv("AZURE_API_BASE", "https://x.openai.azure.com", 1);
         const dm_lm_config *c =
             config(a, dm_arena_printf(a,
                                       "{\"model\": \"%s/x\", \"temperature\": 0.5, \"max_tokens\": "

@@ -191,6 +191,7 @@ Test(wire, the_others)
     dm_wire_failed failed;
     dm_wire_log log;
     dm_wire_slow slow;
+    dm_wire_limits limits;
     dm_role role;
     dm_wire_put_slots(&b, &slots);
     dm_wire_message m;
@@ -219,6 +220,12 @@ Test(wire, the_others)
     opened(&m, &b, DM_MSG_SLOW);
     cr_assert(dm_wire_get_slow(&m, &slow));
     cr_expect(slow.role == DM_TASK && slow.endpoint == 3 && slow.seconds == 1.5);
+    done(&m, &b);
+    dm_wire_put_limits(&b, &(dm_wire_limits){DM_JUDGE, 2, {600, 90000, 0, 7}});
+    opened(&m, &b, DM_MSG_LIMITS);
+    cr_assert(dm_wire_get_limits(&m, &limits));
+    cr_expect(limits.role == DM_JUDGE && limits.endpoint == 2 && limits.limit[0] == 600 &&
+              limits.limit[1] == 90000 && limits.limit[2] == 0 && limits.limit[3] == 7);
     done(&m, &b);
     for (dm_message_type type = DM_MSG_BYE; type; type = type == DM_MSG_BYE ? DM_MSG_DRAIN : 0) {
         dm_wire_put_empty(&b, type);

@@ -36,7 +36,7 @@ static inline void send_attempt(dm_transport *t, dm_attempt *a)
     a->sends = 0;
     a->code = CURLE_OK;
     a->status = 0;
-    a->retry_after = 0;
+    dm_told_init(&a->told);
     a->handle = w;
     w->before = a->before;
     w->out[w->n++] = a;
@@ -93,7 +93,7 @@ static inline int end(way *w, int sends, CURLcode code, long status, double retr
         a->sends++;
     a->code = code;
     a->status = status;
-    a->retry_after = retry_after;
+    a->told.retry_after = retry_after;
     dm_buf_text(&a->reply, body);
     take_out(w, a);
     int n = a->sends;

@@ -1,0 +1,49 @@
+/* OpenAI's models on Azure, as DSPy's azure/NAME: the name is the deployment's, and stands in the
+ * path. Addresses that end in /openai/v1, or name a deployment themselves, are taken as they are.
+ */
+#include "lm/openai.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void url(dm_buf *b, const dm_lm_config *c, const char *base)
+{
+    bool whole = strstr(base, "/openai/deployments/") || strstr(base, "/openai/v1");
+    dm_buf_text(b, base);
+    if (!whole)
+        dm_buf_printf(b, "/openai/deployments/%s", c->name);
+    dm_buf_text(b, "/chat/completions");
+    dm_openai_query(b, c);
+}
+
+/* Without one there is no such path. DSPy leaves it to a variable. */
+static void complete(dm_arena *a, dm_lm_config *c)
+{
+    (void)a;
+    const char *said = getenv("AZURE_API_VERSION");
+    bool newer = strstr(c->api_base[0], "/openai/v1") != NULL;
+    if (!c->api_version && !newer)
+        c->api_version = said && *said ? said : "2024-10-21";
+}
+
+static const char *const domains[] = {".openai.azure.com", ".cognitiveservices.azure.com",
+                                      ".services.ai.azure.com", NULL};
+
+const dm_provider dm_provider_azure = {.name = "azure",
+                                       .base_env = "AZURE_API_BASE",
+                                       .wants_base =
+                                           "azure needs api_base (or AZURE_API_BASE), such as "
+                                           "https://RESOURCE.openai.azure.com",
+                                       .key_env = "AZURE_API_KEY",
+                                       .key_domains = domains,
+                                       .key_header = "api-key: ",
+                                       .cached_from = 1024,
+                                       .price = dm_price_listed,
+                                       .complete = complete,
+                                       .url = url,
+                                       .format = dm_openai_format,
+                                       .head = dm_openai_head,
+                                       .sampling = dm_openai_sampling,
+                                       .body = dm_openai_body,
+                                       .read = dm_openai_read,
+                                       .complain = dm_openai_complain};

@@ -1,0 +1,45 @@
+/* Limits of a server that no job names: what its replies' heads tell of requests and tokens a
+ * minute. Each process keeps its part of them, as of rpm and tpm. Refusals are no part of it:
+ * random ones cannot be told from a rate that is too high, and those alone let nothing be guessed.
+ */
+#ifndef DM_LM_LIMITS_H
+#define DM_LM_LIMITS_H
+
+#include "lm/told.h"
+
+typedef struct dm_rate {
+    double limit;   /* a minute, of the whole job; 0: not known */
+    double level;   /* of this process's bucket; below 0 after a large call */
+    double burst;   /* this process's part of what the server has plenty of, to be used at once */
+    double pace;    /* (0, 1]: of the limit; lower when the server has little left */
+    double typical; /* what a call takes of it: moving mean; 0: not measured yet */
+    double most;    /* the largest rest that the server told */
+    double out;     /* charged for calls under way */
+} dm_rate;
+
+typedef struct dm_limits {
+    dm_rate rate[DM_RATES];
+    double per_byte; /* tokens of a prompt, as measured; 0: not yet */
+    double filled;   /* when the buckets were last filled */
+    double known_to; /* until when paces hold */
+} dm_limits;
+
+typedef struct dm_taking { /* what a call takes, or is thought to */
+    double of[DM_RATES];
+    double bytes; /* of the request */
+} dm_taking;
+
+void dm_limits_init(dm_limits *l, double now);
+/* What a call of so many bytes is thought to take; most_tokens: of its answer, 0: any number. */
+dm_taking dm_limits_guess(const dm_limits *l, double bytes, double most_tokens);
+/* Seconds until this process, which has this part (0, 1] of the limits, may send such a call. */
+double dm_limits_wait(dm_limits *l, double now, double share, const dm_taking *t);
+void dm_limits_charge(dm_limits *l, const dm_taking *t);
+/* The call has come back; really NULL: what it took is not known. */
+void dm_limits_settle(dm_limits *l, const dm_taking *t, const dm_taking *really);
+/* What a reply's head told. True: other processes should know of it. */
+bool dm_limits_hear(dm_limits *l, double now, double share, const dm_told_limits *told);
+/* What another process heard: requests and tokens a minute; 0: not told. */
+void dm_limits_learn(dm_limits *l, const double limit[DM_RATES]);
+
+#endif
