@@ -20,10 +20,14 @@ static dm_gepa_known *known_of(dm_gepa *g, const dm_str *texts)
     return k;
 }
 
-bool dm_gepa_is_known_failure(dm_gepa *g, const dm_str *texts, size_t row)
+size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows)
 {
     const dm_gepa_known *k = known_of(g, texts);
-    return k->has[0][row] && k->runs[0][row].score < g->o->perfect;
+    size_t n = 0;
+    for (size_t i = 0; i < g->o->n_train; i++)
+        if (k->has[0][i] && k->runs[0][i].score < g->o->perfect)
+            rows[n++] = i;
+    return n;
 }
 
 static void keep(dm_gepa *g, const dm_gepa_batch *b)

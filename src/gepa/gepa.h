@@ -43,7 +43,6 @@ typedef struct dm_gepa_options {
      * with the same number and the same text share their steps, as in DSPy. */
     const size_t *shape;
     size_t n_train, n_val; /* rows; 1 or more */
-    bool val_is_train;     /* there is no other validation set */
     int64_t seed;
     size_t minibatch; /* rows; 1 or more */
     int64_t budget;   /* runs of an example, as GEPA counts them; looked at between iterations */

@@ -120,8 +120,9 @@ dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const 
                                size_t n);
 /* Runs all batches, where a text is run on a row once only what is missing. */
 dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err);
-/* Whether the text ran on this row of the training set, and was not perfect; when wide. */
-bool dm_gepa_is_known_failure(dm_gepa *g, const dm_str *texts, size_t row);
+/* The rows of the training set that the text ran on and was not perfect, when wide: rows[n_train]
+ * has room for all. How many they are. */
+size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows);
 void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b); /* where they are kept */
 /* The scores of a whole validation, with what is kept of it. */
 const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);

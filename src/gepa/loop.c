@@ -77,15 +77,25 @@ static size_t same_task(const dm_gepa *g, const dm_gepa_proposal *all, size_t k)
     return k;
 }
 
+static dm_status run_counted(dm_gepa *g, dm_gepa_batch *b, size_t n, dm_error *err)
+{
+    dm_status st = dm_gepa_evaluate(g, b, n, err);
+    for (size_t k = 0; k < n && st == DM_OK; k++) {
+        g->result.counted += (int64_t)b[k].paid;
+        dm_gepa_keep_scores(g, &b[k]);
+    }
+    return st;
+}
+
 /* Those that have no runs yet. */
 static dm_status run_parents(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_error *err)
 {
     dm_gepa_batch *b = dm_arena_alloc_n(g->arena, n, sizeof *b);
     size_t n_b = 0;
     for (size_t k = 0; k < n; k++) {
-        size_t first = same_task(g, all, k);
         if (all[k].before)
             continue;
+        size_t first = same_task(g, all, k);
         if (first == k) {
             b[n_b] = dm_gepa_batch_of(g, g->candidates[all[k].parent].texts, false, all[k].ids,
                                       all[k].n_ids);
@@ -94,12 +104,7 @@ static dm_status run_parents(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_err
             all[k].before = all[first].before;
         }
     }
-    dm_status st = dm_gepa_evaluate(g, b, n_b, err);
-    for (size_t k = 0; k < n_b && st == DM_OK; k++) {
-        g->result.counted += (int64_t)b[k].paid;
-        dm_gepa_keep_scores(g, &b[k]);
-    }
-    return st;
+    return run_counted(g, b, n_b, err);
 }
 
 /* ---- children ---- */
@@ -113,12 +118,7 @@ static dm_status run_children(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_er
             b[n_b] = dm_gepa_batch_of(g, all[k].texts, false, all[k].ids, all[k].n_ids);
             all[k].after = b[n_b++].runs;
         }
-    dm_status st = dm_gepa_evaluate(g, b, n_b, err);
-    for (size_t k = 0; k < n_b && st == DM_OK; k++) {
-        g->result.counted += (int64_t)b[k].paid;
-        dm_gepa_keep_scores(g, &b[k]);
-    }
-    return st;
+    return run_counted(g, b, n_b, err);
 }
 
 static double gain(const dm_gepa_proposal *p)

@@ -52,15 +52,13 @@ static size_t choose_parent(dm_gepa *g)
  * child is accepted for rows alone that its parent was unlucky on. */
 static const size_t *rows_of(dm_gepa *g, const dm_gepa_iteration *it, size_t parent)
 {
-    size_t b = g->sampler.b, n = 0, taken = 0;
+    size_t b = g->sampler.b, taken = 0;
     const size_t *next = dm_gepa_minibatch(g->arena, &g->sampler, g->batches, it->number);
     if (!g->o->wide)
         return next;
     size_t *rows = dm_arena_alloc_n(g->arena, b, sizeof *rows);
     size_t *failed = dm_arena_alloc_n(g->arena, g->o->n_train, sizeof *failed);
-    for (size_t i = 0; i < g->o->n_train; i++)
-        if (dm_gepa_is_known_failure(g, g->candidates[parent].texts, i))
-            failed[n++] = i;
+    size_t n = dm_gepa_known_failures(g, g->candidates[parent].texts, failed);
     size_t most = n < b / 2 ? n : b / 2, *which = dm_arena_alloc_n(g->arena, most, sizeof *which);
     dm_pyrandom_sample(g->batches, n, most, which);
     for (size_t i = 0; i < most; i++)

@@ -134,7 +134,7 @@ static void record(const searching *s, const dm_gepa_result *g, dm_compile_outpu
     out->start = out->scored[0].results;
     out->winner = out->scored[g->best].results;
     out->valset = s->in->valset;
-    if (g->n && g->best == 0 && g->iterations > 0)
+    if (g->best == 0 && g->iterations > 0)
         dm_log(DM_WARN,
                "no proposal was better than the start program on its %zu validation examples", n);
 }

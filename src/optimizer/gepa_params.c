@@ -266,7 +266,6 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
         .shape = shapes(a, in->student->program),
         .n_train = in->trainset->n,
         .n_val = in->valset->n,
-        .val_is_train = in->valset == in->trainset,
         .seed = dm_seed_of(in->params),
         .minibatch = (size_t)p->reflection_minibatch_size,
         .budget = budget_of(p, in),

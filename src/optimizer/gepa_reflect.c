@@ -3,6 +3,7 @@
  * ours. */
 #include "json/json.h"
 #include "optimizer/gepa.h"
+#include "optimizer/question.h"
 
 #include <math.h>
 #include <string.h>
@@ -107,39 +108,6 @@ static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_
 
 /* ---- the question ---- */
 
-static const dm_program *reflection_program(dm_arena *a, dm_error *err)
-{
-    static const char *const about[][2] = {
-        {"current_instruction", "the instruction as it is now"},
-        {"cases", "what it led to: inputs, outputs, and feedback on the outputs"},
-        {"new_instruction", "the better instruction, whole"}};
-    dm_value *step = dm_value_dict(a), *program = dm_value_dict(a), *fields = dm_value_dict(a);
-    for (size_t i = 0; i < sizeof about / sizeof *about; i++) {
-        dm_value *d = dm_value_dict(a);
-        dm_value_set(a, d, DM_STR("desc"), dm_value_text(a, about[i][1]));
-        dm_value_set(a, fields, dm_str_of(about[i][0]), d);
-    }
-    dm_value_set(a, step, DM_STR("signature"),
-                 dm_value_text(a, "current_instruction, cases: list[dict] -> new_instruction"));
-    dm_value_set(a, step, DM_STR("instructions"), dm_value_text(a, instructions));
-    dm_value_set(a, step, DM_STR("fields"), fields);
-    dm_value_set(a, program, DM_STR("predict"), step);
-    dm_at at = dm_at_root(program, "reflection", DM_E_INTERNAL);
-    return dm_program_read(a, &at, err);
-}
-
-static const dm_example *question_row(dm_arena *a, const dm_compile_input *in,
-                                      const dm_gepa_question *q)
-{
-    dm_value *row = dm_value_dict(a), *cases = dm_value_list(a), *rows = dm_value_list(a);
-    for (size_t i = 0; i < q->n_shown; i++)
-        dm_value_append(a, cases, row_of(a, in, &q->shown[i]));
-    dm_value_set(a, row, DM_STR("current_instruction"), dm_value_string(a, q->texts[q->component]));
-    dm_value_set(a, row, DM_STR("cases"), cases);
-    dm_value_append(a, rows, row);
-    return &dm_dataset_of(a, "reflection", rows)->examples[0];
-}
-
 /* The field; where the answer could not be read, what stands between fences in it. */
 static dm_str instruction_in(dm_arena *a, const dm_result *r)
 {
@@ -153,32 +121,42 @@ static dm_str instruction_in(dm_arena *a, const dm_result *r)
     return (dm_str){NULL, 0};
 }
 
-static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_program *program,
-                      const dm_gepa_question *q)
+static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q)
 {
     dm_arena *a = dm_pool_arena(p);
-    const dm_work w = {.candidate = dm_candidate_seal(dm_candidate_new(a, program)),
-                       .role = DM_PROMPT,
-                       .steps = true,
-                       .rollout = q->again ? 1 : -1,
-                       .temperature = NAN};
-    const dm_example *e = question_row(a, in, q);
-    return dm_pool_submit(p, &w, &e, 1);
+    dm_model_question asked = dm_model_question_new(p, instructions);
+    dm_value *cases = dm_value_list(a);
+    for (size_t i = 0; i < q->n_shown; i++)
+        dm_value_append(a, cases, row_of(a, in, &q->shown[i]));
+    dm_model_question_show_value(&asked, "current_instruction", NULL,
+                                 "the instruction as it is now",
+                                 dm_value_string(a, q->texts[q->component]));
+    dm_model_question_show_value(&asked, "cases", "list[dict]",
+                                 "what it led to: inputs, outputs, and feedback on the outputs",
+                                 cases);
+    return dm_model_question_ask(&asked, "new_instruction", "the better instruction, whole",
+                                 (dm_work){.role = DM_PROMPT,
+                                           .steps = true,
+                                           .rollout = q->again ? 1 : -1,
+                                           .temperature = NAN});
 }
 
 dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q, size_t n,
                       dm_str *texts, dm_error *err)
 {
     dm_arena *a = dm_pool_arena(p);
-    const dm_program *program = reflection_program(a, err);
     dm_future **futures = dm_arena_alloc_n(a, n, sizeof(dm_future *));
     const dm_result *r;
-    dm_status st = program ? DM_OK : DM_E_INTERNAL;
-    for (size_t i = 0; i < n && st == DM_OK; i++)
-        futures[i] = ask(p, in, program, &q[i]);
-    for (size_t i = 0; i < n && st == DM_OK; i++) {
-        st = dm_pool_wait(p, futures[i], &r, err);
-        texts[i] = st == DM_OK ? instruction_in(a, r) : (dm_str){NULL, 0};
+    for (size_t i = 0; i < n; i++) {
+        futures[i] = ask(p, in, &q[i]);
+        if (!futures[i])
+            return dm_fail(err, DM_E_INTERNAL, "gepa: no program for a reflection");
     }
-    return st;
+    for (size_t i = 0; i < n; i++) {
+        dm_status st = dm_pool_wait(p, futures[i], &r, err);
+        if (st != DM_OK)
+            return st;
+        texts[i] = instruction_in(a, r);
+    }
+    return DM_OK;
 }

@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
+#include "optimizer/question.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,65 +41,15 @@ struct dm_proposer {
     const char *error; /* why the last answer could not be had */
 };
 
-/* ---- one question: a program of one step, a row, and what came of it ---- */
+/* ---- one question, and what came of it ---- */
 
-typedef struct question {
-    dm_proposer *r;
-    const char *instructions;
-    dm_buf signature;
-    dm_value *row, *fields;
-} question;
-
-static question ask_to(dm_proposer *r, const char *instructions)
-{
-    dm_arena *a = dm_pool_arena(r->pool);
-    question q = {r, instructions, {0}, dm_value_dict(a), dm_value_dict(a)};
-    dm_buf_init(&q.signature, 4096);
-    return q;
-}
-
-static void describe(question *q, const char *name, const char *desc)
-{
-    dm_arena *a = dm_pool_arena(q->r->pool);
-    dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("desc"), dm_value_text(a, desc));
-    dm_value_set(a, q->fields, dm_str_of(name), d);
-}
-
-static void show(question *q, const char *name, const char *desc, dm_str text)
-{
-    if (!text.p || text.n == 0)
-        return;
-    describe(q, name, desc);
-    dm_buf_printf(&q->signature, "%s%s", q->row->n ? ", " : "", name);
-    dm_arena *a = dm_pool_arena(q->r->pool);
-    dm_value_set(a, q->row, dm_str_of(name), dm_value_string(a, text));
-}
-
-static dm_future *want(question *q, const char *name, const char *desc, int64_t rollout,
+static dm_future *want(dm_model_question *q, const char *name, const char *desc, int64_t rollout,
                        double temperature)
 {
-    dm_arena *a = dm_pool_arena(q->r->pool);
-    dm_value *step = dm_value_dict(a), *program = dm_value_dict(a), *rows = dm_value_list(a);
-    dm_error err = {DM_OK, ""};
-    describe(q, name, desc);
-    dm_buf_printf(&q->signature, " -> %s", name);
-    dm_value_set(a, step, DM_STR("signature"), dm_value_string(a, dm_buf_view(&q->signature)));
-    dm_value_set(a, step, DM_STR("instructions"), dm_value_text(a, q->instructions));
-    dm_value_set(a, step, DM_STR("fields"), q->fields);
-    dm_value_set(a, program, DM_STR("predict"), step);
-    dm_buf_free(&q->signature);
-    dm_value_append(a, rows, q->row);
-    dm_at at = dm_at_root(program, "proposer", DM_E_INTERNAL);
-    const dm_program *p = dm_program_read(a, &at, &err);
-    if (!p)
-        return NULL; /* cannot be: the signatures are ours */
-    const dm_work w = {.candidate = dm_candidate_seal(dm_candidate_new(a, p)),
-                       .role = DM_PROMPT,
-                       .rollout = rollout,
-                       .temperature = temperature};
-    const dm_example *e = &dm_dataset_of(a, "proposer", rows)->examples[0];
-    return dm_pool_submit(q->r->pool, &w, &e, 1);
+    return dm_model_question_ask(q, name, desc,
+                                 (dm_work){.role = DM_PROMPT,
+                                           .rollout = rollout,
+                                           .temperature = temperature});
 }
 
 /* The answer's field; .p NULL where there is none: a stop or a failure of the run alone is an
@@ -132,16 +83,16 @@ static dm_status observe(dm_proposer *r, size_t from, dm_str before, dm_str *out
 {
     dm_arena *a = dm_pool_arena(r->pool);
     size_t n = (size_t)dm_mipro_params_of(r->in)->view_data_batch_size;
-    question q =
-        ask_to(r,
-               before.p
-                   ? "You see more rows of a data set, and what was noticed about it before. Write "
-                     "down only what is new. If nothing is, answer COMPLETE."
-                   : "You see rows of the data set of a task, as JSON. Write down what you notice: "
-                     "what the inputs are about, what is wanted, how answers look, how much the "
-                     "rows differ, and what is hard about them. Do not solve them.");
-    show(&q, "examples", "rows of the data set", dm_rows_text(a, r->in->trainset, from, n));
-    show(&q, "earlier_observations", "what was noticed before", before);
+    dm_model_question q = dm_model_question_new(
+        r->pool,
+        before.p ? "You see more rows of a data set, and what was noticed about it before. Write "
+                   "down only what is new. If nothing is, answer COMPLETE."
+                 : "You see rows of the data set of a task, as JSON. Write down what you notice: "
+                   "what the inputs are about, what is wanted, how answers look, how much the "
+                   "rows differ, and what is hard about them. Do not solve them.");
+    dm_model_question_show(&q, "examples", "rows of the data set",
+                           dm_rows_text(a, r->in->trainset, from, n));
+    dm_model_question_show(&q, "earlier_observations", "what was noticed before", before);
     return answer(r, want(&q, "observations", "what you notice", -1, 1.0), "observations", out,
                   NULL, err);
 }
@@ -169,9 +120,10 @@ static dm_status summarize_data(dm_pool *p, void *arg, dm_error *err)
         }
         seen = dm_str_of(dm_arena_printf(a, "%.*s\n%.*s", DM_STR_ARG(seen), DM_STR_ARG(more)));
     }
-    question q = ask_to(r, "Sum up these observations about a data set in two or three sentences, "
-                           "for somebody who has to write an instruction for its task.");
-    show(&q, "observations", "what was noticed about the data set", seen);
+    dm_model_question q = dm_model_question_new(
+        r->pool, "Sum up these observations about a data set in two or three sentences, "
+                 "for somebody who has to write an instruction for its task.");
+    dm_model_question_show(&q, "observations", "what was noticed about the data set", seen);
     st = answer(r, want(&q, "summary", "two or three sentences", -1, 1.0), "summary", &more, NULL,
                 err);
     if (st == DM_OK && more.p)
@@ -183,13 +135,13 @@ static dm_status summarize_data(dm_pool *p, void *arg, dm_error *err)
 
 static dm_future *ask_description(dm_proposer *r)
 {
-    question q =
-        ask_to(r, "You see the outline of a program that calls a language model, and a row "
-                  "of the data that it works on. Say in a few sentences which task it "
-                  "solves and how.");
-    show(&q, "program_outline", "the program in outline", r->outline);
-    show(&q, "example", "a row of its data",
-         dm_rows_text(dm_pool_arena(r->pool), r->in->trainset, 0, 1));
+    dm_model_question q = dm_model_question_new(
+        r->pool, "You see the outline of a program that calls a language model, and a row "
+                 "of the data that it works on. Say in a few sentences which task it "
+                 "solves and how.");
+    dm_model_question_show(&q, "program_outline", "the program in outline", r->outline);
+    dm_model_question_show(&q, "example", "a row of its data",
+                           dm_rows_text(dm_pool_arena(r->pool), r->in->trainset, 0, 1));
     /* the rollout ids of the instructions that are not asked for serve the descriptions */
     return want(&q, "program_description", "task and way of the program",
                 r->plan->proposals[0].rollout, dm_mipro_params_of(r->in)->init_temperature);
@@ -210,12 +162,13 @@ static dm_status describe_module(module *m, dm_str line, dm_str *out, dm_error *
 {
     dm_proposer *r = m->all;
     size_t first = m->predictor * r->plan->n_instructions;
-    question q = ask_to(r, "You see the outline of a program that calls a language model, what it "
-                           "does, and one of its modules. Say in a few sentences what this module "
-                           "is for within the program.");
-    show(&q, "program_outline", "the program in outline", r->outline);
-    show(&q, "program_description", "what the program does", r->description);
-    show(&q, "module", "the module in question", line);
+    dm_model_question q = dm_model_question_new(
+        r->pool, "You see the outline of a program that calls a language model, what it "
+                 "does, and one of its modules. Say in a few sentences what this module "
+                 "is for within the program.");
+    dm_model_question_show(&q, "program_outline", "the program in outline", r->outline);
+    dm_model_question_show(&q, "program_description", "what the program does", r->description);
+    dm_model_question_show(&q, "module", "the module in question", line);
     return answer(r,
                   want(&q, "module_description", "what the module is for",
                        r->plan->proposals[first].rollout,
@@ -251,29 +204,32 @@ static dm_future *ask_instruction(const asking *x, size_t number, bool again)
     size_t place = number < r->plan->n_instructions ? number : r->plan->n_instructions - 1;
     const dm_proposal_plan *plan =
         &r->plan->proposals[m->predictor * r->plan->n_instructions + place];
-    question q = ask_to(
-        r, again ? "Write an instruction for one step of a program that calls a language model. "
-                   "Use what is known about the program, the step and its data, and say something "
-                   "else than the instructions that are there already. Give the instruction alone."
-                 : "Write an instruction for one step of a program that calls a language model, so "
-                   "that the model does this step as well as it can. Use what is known about the "
-                   "program, the step and its data. Give the instruction alone.");
-    show(&q, "data_summary", "about the data set", r->summary);
+    dm_model_question q = dm_model_question_new(
+        r->pool,
+        again ? "Write an instruction for one step of a program that calls a language model. "
+                "Use what is known about the program, the step and its data, and say something "
+                "else than the instructions that are there already. Give the instruction alone."
+              : "Write an instruction for one step of a program that calls a language model, so "
+                "that the model does this step as well as it can. Use what is known about the "
+                "program, the step and its data. Give the instruction alone.");
+    dm_model_question_show(&q, "data_summary", "about the data set", r->summary);
     if (r->description.p) {
-        show(&q, "program_outline", "the program in outline", r->outline);
-        show(&q, "program_description", "what the program does", r->description);
+        dm_model_question_show(&q, "program_outline", "the program in outline", r->outline);
+        dm_model_question_show(&q, "program_description", "what the program does", r->description);
     }
-    show(&q, "module", "the step that the instruction is for", x->line);
-    show(&q, "module_description", "what the step is for", x->description);
+    dm_model_question_show(&q, "module", "the step that the instruction is for", x->line);
+    dm_model_question_show(&q, "module_description", "what the step is for", x->description);
     if (r->sets && params->fewshot_aware_proposer)
-        show(&q, "task_demos", "examples of the step's inputs and outputs",
-             dm_task_demos(a, r->in->student->program, m->predictor, r->sets, r->plan->n_sets,
-                           place));
-    show(&q, "basic_instruction", "the instruction as it is now", m->instructions.text[0]);
+        dm_model_question_show(&q, "task_demos", "examples of the step's inputs and outputs",
+                               dm_task_demos(a, r->in->student->program, m->predictor, r->sets,
+                                             r->plan->n_sets, place));
+    dm_model_question_show(&q, "basic_instruction", "the instruction as it is now",
+                           m->instructions.text[0]);
     if (again)
-        show(&q, "instructions_so_far", "those that are there already",
-             as_list(a, &m->instructions));
-    show(&q, "tip", "a hint for the manner of the instruction", dm_str_of(dm_tip(plan->tip)));
+        dm_model_question_show(&q, "instructions_so_far", "those that are there already",
+                               as_list(a, &m->instructions));
+    dm_model_question_show(&q, "tip", "a hint for the manner of the instruction",
+                           dm_str_of(dm_tip(plan->tip)));
     return want(&q, "proposed_instruction", "the instruction alone, without a heading",
                 plan->rollout + again, params->init_temperature);
 }

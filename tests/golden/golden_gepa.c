@@ -571,7 +571,7 @@ static bool is_word(const dm_value *d, const char *key, const char *word)
     return s && strcmp(s, word) == 0;
 }
 
-static int64_t budget_of(const dm_value *q, const dm_gepa_options *o)
+static int64_t budget_of(const dm_value *q, const dm_gepa_options *o, bool own_valset)
 {
     const char *level = get(q, "auto");
     if (level)
@@ -581,7 +581,7 @@ static int64_t budget_of(const dm_value *q, const dm_gepa_options *o)
                                    o->n_components, o->n_val);
     int64_t full = int_of(q, "max_full_evals", 0);
     if (full)
-        return full * (int64_t)(o->n_train + (o->val_is_train ? 0 : o->n_val));
+        return full * (int64_t)(o->n_train + (own_valset ? o->n_val : 0));
     return int_of(q, "max_metric_calls", 0);
 }
 
@@ -616,7 +616,6 @@ static dm_gepa_options options_of(planted *p)
     dm_gepa_options o = {.n_components = p->program->n,
                          .shape = p->program->shape,
                          .n_train = (size_t)((last - p->train + step - 1) / step),
-                         .val_is_train = val->kind == DM_NULL,
                          .seed = int_of(q, "seed", 0),
                          .minibatch = (size_t)int_of(q, "reflection_minibatch_size", 3),
                          .skip_perfect = bool_of(q, "skip_perfect_score", true),
@@ -626,8 +625,9 @@ static dm_gepa_options options_of(planted *p)
                          .max_merges = (size_t)int_of(q, "max_merge_invocations", 5),
                          .all_components = is_word(q, "component_selector", "all"),
                          .cache = bool_of(q, "cache_evaluation", false)};
-    o.n_val = o.val_is_train ? o.n_train : (size_t)(val->items[1]->number - val->items[0]->number);
-    o.budget = budget_of(q, &o);
+    o.n_val =
+        val->kind == DM_NULL ? o.n_train : (size_t)(val->items[1]->number - val->items[0]->number);
+    o.budget = budget_of(q, &o, val->kind != DM_NULL);
     read_strategies(q, &o);
     p->failure_score = number_of(q, "failure_score", 0);
     p->cached = o.cache;
