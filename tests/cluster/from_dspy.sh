@@ -1,9 +1,9 @@
 # scripts/from-dspy against the real DSPy: the job file asks a model what the program itself asks, byte for
 # byte, and what it cannot say is named. Needs a Python with dspy in DSPY_PYTHON.
 . tests/lib.sh
-plan 28
+plan 31
 if [ -z "${DSPY_PYTHON:-}" ]; then
-	for i in $(seq 28); do skip "set DSPY_PYTHON to a Python that has dspy"; done
+	skip_all 31 "set DSPY_PYTHON to a Python that has dspy"
 	exit 0
 fi
 FROM=$PWD/scripts/from-dspy BODIES=$PWD/tests/dspy/bodies.py
@@ -107,6 +107,21 @@ cannot returns "the program returns query"
 cannot inner "steps are attributes of the program itself"
 cannot own_type "the type Thing has no name"
 cannot react "the program calls react, react, extract.predict"
+
+# What a job has, by DSPy's names: providers with their keys, and adapters.
+cat >has.py <<'END'
+import dspy
+azure, claude, xml = (dspy.Predict("question -> answer") for _ in range(3))
+azure.lm = dspy.LM("azure/deployment", api_base="https://x.openai.azure.com", api_key="sk-not-in-a-file", api_version="2024-10-21")
+claude.lm = dspy.LM("anthropic/claude-sonnet-4-6", api_key="sk-not-in-a-file")
+dspy.configure(adapter=dspy.XMLAdapter() if hasattr(dspy, "XMLAdapter") else dspy.adapters.XMLAdapter())
+questions = [dspy.Example(question="q", answer="a").with_inputs("question")]
+END
+run 0 "$DSPY_PYTHON" "$FROM" has:azure has:questions --out azure
+check "azure: its version goes along, its key is named" sh -c "grep -q '\"api_version\": \"2024-10-21\"' azure/job.json && grep -q 'taken from AZURE_API_KEY' err && ! grep -q 'dspy-mpi has' err"
+run 0 "$DSPY_PYTHON" "$FROM" has:claude has:questions --out claude
+check "anthropic: its key is named" sh -c "grep -q 'taken from ANTHROPIC_API_KEY' err && ! grep -q 'dspy-mpi has' err"
+check "the XML adapter" grep -q '"adapter": "xml"' claude/job.json
 
 # What Python of one's own may do between the steps, before the first and after the last.
 check "bodies of forward" run 0 "$DSPY_PYTHON" "$BODIES" "$FROM"
