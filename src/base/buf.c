@@ -26,6 +26,14 @@ bool dm_str_starts(dm_str a, const char *prefix)
     return a.n >= n && memcmp(a.p, prefix, n) == 0;
 }
 
+bool dm_str_is_whole(dm_str s)
+{
+    size_t minus = s.n && s.p[0] == '-', i = minus;
+    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
+        i++;
+    return i == s.n && i > minus;
+}
+
 int dm_str_cmp(dm_str a, dm_str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;

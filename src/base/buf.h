@@ -31,6 +31,7 @@ dm_str dm_str_of(const char *s);
 bool dm_str_eq(dm_str a, dm_str b);
 bool dm_str_is(dm_str a, const char *b);
 bool dm_str_starts(dm_str a, const char *prefix);
+bool dm_str_is_whole(dm_str s);     /* decimal digits, perhaps behind a minus */
 int dm_str_cmp(dm_str a, dm_str b); /* bytewise, then shorter first */
 
 typedef struct dm_buf {

@@ -115,15 +115,6 @@ static dm_status read_header(scanner *s, dm_value *header)
     return st;
 }
 
-static bool is_digits(dm_str s)
-{
-    size_t i = s.n && s.p[0] == '-';
-    size_t from = i;
-    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
-        i++;
-    return i == s.n && i > from;
-}
-
 /* What pandas calls a column whose name it did not find: "Unnamed: 0", "Unnamed: 0.1". */
 static bool is_nameless(dm_str name)
 {
@@ -171,7 +162,7 @@ static dm_status look_at_columns(scanner *s, const dm_value *header, column *col
             column *c = &columns[i];
             if (cell.n == 0 || c->other || !is_nameless(header->items[i]->text))
                 continue;
-            c->other = !is_digits(cell);
+            c->other = !dm_str_is_whole(cell);
             if (!c->filled || c->other) {
                 dm_str shown = dm_utf8_head(cell, 40);
                 c->line = line;

@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static const char *id_of(dm_arena *a, const dm_value *row, size_t number)
 {
@@ -176,14 +175,12 @@ static dm_status parse_line(lines *l, const dm_value **row)
     return DM_OK;
 }
 
-static bool ends_in(const char *name, const char *ending);
-
 /* A file that holds one object alone may be a whole table. */
 static dm_status look_at_only_one(dm_arena *keep, const char *name, dm_str text, dm_arena *a,
                                   dm_value *rows, dm_error *err)
 {
     const dm_value *v = rows->items[0];
-    bool lined = ends_in(name, ".jsonl") || ends_in(name, ".ndjson");
+    bool lined = dm_is_named(name, ".jsonl") || dm_is_named(name, ".ndjson");
     dm_str inner = dm_py_strip(text);
     rows->n = 0;
     return dm_rows_of_object(keep, name, v, lined && !memchr(inner.p, '\n', inner.n), a, rows, err);
@@ -243,33 +240,20 @@ static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_a
     return st;
 }
 
-/* Whatever packed it comes behind the ending that tells what it is. */
-static bool ends_in(const char *name, const char *ending)
-{
-    static const char *const packed[] = {".gz", ".zst"};
-    size_t n = strlen(name), m = strlen(ending);
-    for (size_t i = 0; i < 2; i++) {
-        size_t k = strlen(packed[i]);
-        if (n >= k && strcasecmp(name + n - k, packed[i]) == 0) {
-            n -= k;
-            break;
-        }
-    }
-    return n >= m && strncasecmp(name + n - m, ending, m) == 0;
-}
-
 static dm_format guess(const char *name, dm_str text)
 {
-    if (ends_in(name, ".jsonl") || ends_in(name, ".ndjson"))
+    if (dm_is_named(name, ".jsonl") || dm_is_named(name, ".ndjson"))
         return DM_JSON_LINES;
-    if (ends_in(name, ".csv"))
+    if (dm_is_named(name, ".csv"))
         return DM_CSV;
-    if (ends_in(name, ".tsv"))
+    if (dm_is_named(name, ".tsv"))
         return DM_TSV;
     dm_str s = dm_py_lstrip(text);
     if (s.n && s.p[0] == '[')
         return DM_JSON_ARRAY;
-    return s.n && s.p[0] == '{' ? DM_JSON_LINES : ends_in(name, ".json") ? DM_JSON_ARRAY : DM_CSV;
+    return s.n && s.p[0] == '{'         ? DM_JSON_LINES
+           : dm_is_named(name, ".json") ? DM_JSON_ARRAY
+                                        : DM_CSV;
 }
 
 /* Into rows, which lives in a; what a row holds lives in keep for JSON Lines, else in a. */

@@ -1,9 +1,9 @@
 #include "data/foreign.h"
 #include "base/utf8.h"
+#include "data/packed.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 typedef enum remedy {
     FROM_HF, /* scripts/from-hf reads it */
@@ -104,18 +104,12 @@ static dm_status check_zip(const char *name, dm_str s, dm_error *err)
     return tell(name, "a zip archive", UNPACK, "unzip", err);
 }
 
-static bool ends_in(const char *name, const char *ending)
-{
-    size_t n = strlen(name), m = strlen(ending);
-    return n >= m && strcasecmp(name + n - m, ending) == 0;
-}
-
 /* "---", or a list of "- key: value", in a file that is not called a table. */
 static bool is_yaml(const char *name, dm_str s)
 {
-    if (ends_in(name, ".yaml") || ends_in(name, ".yml"))
+    if (dm_is_named(name, ".yaml") || dm_is_named(name, ".yml"))
         return true;
-    if (ends_in(name, ".csv") || ends_in(name, ".tsv"))
+    if (dm_is_named(name, ".csv") || dm_is_named(name, ".tsv"))
         return false;
     s = dm_py_lstrip(s);
     const char *end = s.n ? memchr(s.p, '\n', s.n) : NULL;

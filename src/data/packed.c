@@ -1,6 +1,7 @@
 #include "data/packed.h"
 
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -130,4 +131,18 @@ dm_status dm_unpack(dm_buf *out, const char *name, dm_str bytes, dm_error *err)
     if (st == DM_OK && out->full)
         return too_large(out, name, err);
     return st;
+}
+
+bool dm_is_named(const char *name, const char *ending)
+{
+    static const char *const packed[] = {".gz", ".zst"};
+    size_t n = strlen(name), m = strlen(ending);
+    for (size_t i = 0; i < 2; i++) {
+        size_t k = strlen(packed[i]);
+        if (n >= k && strcasecmp(name + n - k, packed[i]) == 0) {
+            n -= k;
+            break;
+        }
+    }
+    return n >= m && strncasecmp(name + n - m, ending, m) == 0;
 }

@@ -91,20 +91,10 @@ static dm_status table_rows(const sheet *s)
 
 /* ---- an object of objects: orient="columns", the default, or "index" ---- */
 
-static bool is_number(dm_str s)
-{
-    size_t i = s.n && s.p[0] == '-';
-    if (i == s.n)
-        return false;
-    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
-        i++;
-    return i == s.n;
-}
-
 static bool all_numbers(const dm_value *v)
 {
     for (size_t i = 0; i < v->n; i++)
-        if (!is_number(v->members[i].key))
+        if (!dm_str_is_whole(v->members[i].key))
             return false;
     return v->n > 0;
 }
