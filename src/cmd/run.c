@@ -290,11 +290,11 @@ int dm_cmd_run(dm_arena *a, const dm_command_line *line)
         st = read_examples(a, line, &job, &examples, &err);
     r.set = examples;
     if (st == DM_OK)
+        st = dm_job_settle(a, &job, &err);
+    if (st == DM_OK)
         st = open_out(a, line, &job, &r, &err);
     if (st == DM_OK && job.stand_in)
         dm_say(stderr, "(stand-in, not a language model)\n");
-    if (st == DM_OK)
-        st = dm_job_settle(a, &job, &err);
     if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     int code = st == DM_OK ? answer(&r, &how, &err) : dm_say_failure(&err);
