@@ -9,6 +9,11 @@
 #include <math.h>
 #include <stdio.h>
 
+static dm_value *rounded(dm_arena *a, double v)
+{
+    return dm_value_float(a, round(1e4 * v) / 1e4);
+}
+
 static dm_value *range_json(dm_arena *a, const dm_range *r, bool whole)
 {
     dm_value *d = dm_value_dict(a);
@@ -17,8 +22,7 @@ static dm_value *range_json(dm_arena *a, const dm_range *r, bool whole)
     static const char *const names[] = {"low", "expected", "high"};
     for (int i = 0; i < 3; i++)
         dm_value_set(a, d, dm_str_of(names[i]),
-                     whole ? dm_value_int(a, (int64_t)v[i])
-                           : dm_value_float(a, round(1e4 * v[i]) / 1e4));
+                     whole ? dm_value_int(a, (int64_t)v[i]) : rounded(a, v[i]));
     return d;
 }
 
@@ -131,11 +135,6 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
     dm_buf_free(&b);
 }
 
-static dm_value *money_json(dm_arena *a, double v)
-{
-    return dm_value_float(a, round(1e4 * v) / 1e4);
-}
-
 static void print_line(dm_arena *a, const dm_command_line *line, const dm_plan *plan,
                        const dm_estimate *e, const dm_calibration *c)
 {
@@ -148,13 +147,12 @@ static void print_line(dm_arena *a, const dm_command_line *line, const dm_plan *
     dm_value_set(a, last, DM_STR("tokens"), tokens);
     dm_value_set(a, last, DM_STR("cost"),
                  e->has_cost ? range_json(a, &e->all.cost, false) : dm_value_null(a));
-    if (e->has_cost && e->uncached > 0) {
-        dm_value_set(a, last, DM_STR("cost_uncached"), money_json(a, e->uncached));
-        if (e->untiered > 0)
-            dm_value_set(a, last, DM_STR("cost_without_flex"), money_json(a, e->untiered));
-    }
+    if (e->has_cost && e->uncached > 0)
+        dm_value_set(a, last, DM_STR("cost_uncached"), rounded(a, e->uncached));
+    if (e->has_cost && e->untiered > 0)
+        dm_value_set(a, last, DM_STR("cost_without_flex"), rounded(a, e->untiered));
     if (c->reasoning > 0)
-        dm_value_set(a, tokens, DM_STR("reasoning_an_answer"), money_json(a, c->reasoning));
+        dm_value_set(a, tokens, DM_STR("reasoning_an_answer"), rounded(a, c->reasoning));
     dm_value_set(a, last, DM_STR("seconds"), range_json(a, &e->all.seconds, false));
     dm_print_last_line(last, line);
 }
