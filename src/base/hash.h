@@ -1,5 +1,5 @@
-/* Hashes. SHA-256 names content (cells, candidates, data), SHA-512 seeds Python's Random(str),
- * CRC-32C guards journal records. FIPS 180-4; RFC 3720 appendix B.4. */
+/* Hashes. SHA-256 names content (cells, candidates, data), CRC-32C guards journal records. FIPS
+ * 180-4; RFC 3720 appendix B.4. */
 #ifndef DM_BASE_HASH_H
 #define DM_BASE_HASH_H
 

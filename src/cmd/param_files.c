@@ -3,7 +3,6 @@
 #include "cmd/program_file.h"
 #include "json/json.h"
 
-#include <sys/stat.h>
 
 /* A file that is a parameter, as it stands beside the job. */
 static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param *param, dm_job *job,
@@ -39,9 +38,6 @@ static dm_status read_programs_at(dm_arena *a, const char *name, dm_job *job,
     const dm_candidate *one, **grown;
     const dm_ensemble *several = NULL;
     const dm_value *provenance;
-    struct stat s;
-    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode))
-        path = dm_arena_printf(a, "%s/program.json", path);
     dm_status st = dm_program_file_read(a, path, job->program, &one, &several, &provenance, err);
     if (st != DM_OK)
         return st;
