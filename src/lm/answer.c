@@ -101,6 +101,8 @@ static dm_verdict refused(dm_reply *r, const dm_complaint *c, const char *what)
 /* Whether the words name the key: in quotes of any kind, or at their beginning. */
 static bool names(const char *message, dm_str key)
 {
+    if (key.n == 0 || strlen(key.p) != key.n) /* no word can be it */
+        return false;
     for (const char *p = message; (p = strcasestr(p, key.p)); p++) {
         char before = p > message ? p[-1] : '"', after = p[key.n];
         if (strchr("'\"`", before) && (!after || strchr("'\"`: ", after)))
@@ -116,7 +118,7 @@ static bool take_param(dm_reply *r, const dm_value *sent, const dm_complaint *c)
         if (*c->param ? !dm_str_is(key, c->param) : !names(c->message, key))
             continue;
         snprintf(r->param, sizeof r->param, "%.*s", DM_STR_ARG(key));
-        return r->unfit = true;
+        return true;
     }
     return false;
 }

@@ -158,7 +158,7 @@ const char *dm_job_key(const dm_lm_config *c, const char *param)
 void dm_lm_unfit_text(dm_buf *b, const dm_lm_config *c, const char *param, const char *text)
 {
     bool extra = dm_value_get(c->extra_body, param) && !dm_value_get(c->sampling, param);
-    const char *key = dm_job_key(c, param);
+    const char *key = extra ? param : dm_job_key(c, param);
     dm_buf_printf(b,
                   "lm.%s%s: model %s at %s refuses it (%s): take `%s` out of the job's model, give "
                   "another value, or set lm.drop_params to true",

@@ -144,8 +144,8 @@ dm_status dm_header_find(const char *name, int rank, dm_str *out, dm_error *err)
 const char *dm_bad_header(dm_str name, dm_str value)
 {
     for (size_t i = 0; i < name.n; i++)
-        if (!isalnum((unsigned char)name.p[i]) && !strchr("-_.~", name.p[i]))
-            return "its name may have letters, digits, \"-\", \"_\" and \".\" alone";
+        if (!isalnum((unsigned char)name.p[i]) && (!name.p[i] || !strchr("-_.~", name.p[i])))
+            return "its name may have letters, digits, \"-\", \"_\", \".\" and \"~\" alone";
     for (size_t i = 0; i < value.n; i++)
         if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7F)
             return "a text in one line, without control characters";

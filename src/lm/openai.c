@@ -17,7 +17,7 @@ static void put_part(dm_buf *b, const char *comma, dm_str name, dm_str value)
     for (int k = 0; k < 2; k++) {
         for (size_t i = 0; i < parts[k].n; i++) {
             unsigned char c = (unsigned char)parts[k].p[i];
-            if (isalnum(c) || strchr("-._~", c))
+            if (isalnum(c) || (c && strchr("-._~", c)))
                 dm_buf_char(b, (char)c);
             else
                 dm_buf_printf(b, "%%%02X", c);

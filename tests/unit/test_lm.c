@@ -526,3 +526,34 @@ Test(lm, tokens_a_minute)
         }
     cr_expect(tokens / 5 <= 60000 + 500 && tokens / 5 >= 0.95 * 60000, "%.0f a minute", tokens / 5);
 }
+
+/* As it stands in the job: a sampling key by the job's name, one of extra_body by its own. */
+Test(lm, a_refused_key_is_named_as_the_job_has_it)
+{
+    static const struct {
+        const char *job, *param, *says, *take;
+    } rows[] = {
+        {"{\"model\": \"openai/any\", \"max_tokens\": 9}", "max_completion_tokens",
+         "lm.max_tokens: model", "take `max_tokens` out"},
+        {"{\"model\": \"openai/any\", \"extra_body\": {\"max_tokens\": 9}}", "max_tokens",
+         "lm.extra_body.max_tokens: model", "take `max_tokens` out"},
+        {"{\"model\": \"openai/any\", \"extra_body\": {\"stop_sequences\": []}}", "stop_sequences",
+         "lm.extra_body.stop_sequences: model", "take `stop_sequences` out"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_arena *a = dm_arena_new(0);
+        dm_buf b;
+        dm_buf_init(&b, 4096);
+        dm_lm_unfit_text(&b, config(a, rows[i].job), rows[i].param, "HTTP 400");
+        cr_expect(strstr(b.data, rows[i].says) && strstr(b.data, rows[i].take), "%s", b.data);
+        dm_buf_free(&b);
+        dm_arena_free(a);
+    }
+}
+
+/* No byte 0 in a header's name, and none raw in a query. */
+Test(lm, a_zero_byte_is_no_letter)
+{
+    cr_expect_null(dm_bad_header(DM_STR("X-a_b.c~1"), DM_STR("v")));
+    cr_expect_not_null(dm_bad_header(DM_STR("a\0b"), DM_STR("v")));
+}
