@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BURST_SECONDS 1.0 /* what a bucket may hold beyond its rate */
-
 static dm_status key_in_the_clear(const dm_endpoint *e, dm_error *err)
 {
     return dm_fail(err, DM_E_MODEL,
@@ -115,23 +113,6 @@ void dm_endpoint_free(dm_endpoint *e)
 
 /* ---- rates ---- */
 
-/* A bucket holds what a second brings, and one request at least. What it gives in any minute is no
- * more than the limit: the rate is lower by what it may hold. */
-static double bucket_size(double per_minute, double least)
-{
-    return fmax(least, per_minute / 60 * BURST_SECONDS);
-}
-
-static double per_second(double per_minute, double least)
-{
-    return fmax(per_minute - bucket_size(per_minute, least), per_minute / 2) / 60;
-}
-
-static double drawn(double in, double passed, double per_minute, double least)
-{
-    return fmin(in + passed * per_second(per_minute, least), bucket_size(per_minute, least));
-}
-
 double dm_endpoint_wait(dm_endpoint *e, double now, double share)
 {
     double rpm = e->config->rpm * share, tpm = e->config->tpm * share;
@@ -141,12 +122,12 @@ double dm_endpoint_wait(dm_endpoint *e, double now, double share)
         return 3600; /* until it is answered */
     double wait = fmax(0, e->down_until - now), passed = now - e->filled;
     e->filled = now;
-    e->requests = drawn(e->requests, passed, rpm, 1);
-    e->tokens = drawn(e->tokens, passed, tpm, 0);
+    e->requests = dm_bucket_filled(e->requests, passed, rpm, 1, 1);
+    e->tokens = dm_bucket_filled(e->tokens, passed, tpm, 0, 1);
     if (rpm > 0 && e->requests < 1)
-        wait = fmax(wait, (1 - e->requests) / per_second(rpm, 1));
+        wait = fmax(wait, (1 - e->requests) / dm_bucket_per_second(rpm, 1));
     if (tpm > 0 && e->tokens < 0)
-        wait = fmax(wait, -e->tokens / per_second(tpm, 0));
+        wait = fmax(wait, -e->tokens / dm_bucket_per_second(tpm, 0));
     double most = e->aside ? 1 : fmax(1, floor(e->limit));
     if (wait == 0 && (double)e->in_flight >= most)
         wait = 3600; /* until one comes back */

@@ -104,9 +104,8 @@ typedef struct dm_reply { /* what an attempt gave */
      * there; all of the answer, and what of it was reasoning. A class's read may leave DM_NO_COUNT.
      */
     int64_t prompt, completion, cached, written, reasoning;
-    char tier[24];      /* that it was served as; "": not told */
-    char param[64];     /* the request's key that an error names; "": none */
-    bool unfit;         /* with DM_FINAL: that key, or its value, is none that the model takes */
+    char tier[24];  /* that it was served as; "": not told */
+    char param[64]; /* the request's key that the model does not take, or whose value; "": none */
     const char *doubt;  /* why counts are not believed; NULL: they are */
     bool loading;       /* it is there, and says that its model is not yet */
     dm_fault fault;     /* with DM_FINAL */

@@ -58,15 +58,15 @@ static double size_of(double per_minute, double least)
     return fmax(least, per_minute / 60 * BURST_SECONDS);
 }
 
-/* Lower by what the bucket may hold, so that no minute has more than the limit. */
-static double per_second(double per_minute, double least)
+double dm_bucket_per_second(double per_minute, double least)
 {
     return fmax(per_minute - size_of(per_minute, least), per_minute / 2) / 60;
 }
 
-static double filled(double level, double passed, double per_minute, double least, double pace)
+double dm_bucket_filled(double level, double passed, double per_minute, double least, double pace)
 {
-    return fmin(level + passed * pace * per_second(per_minute, least), size_of(per_minute, least));
+    return fmin(level + passed * pace * dm_bucket_per_second(per_minute, least),
+                size_of(per_minute, least));
 }
 
 static void fill(dm_limits *l, double now, double share)
@@ -78,7 +78,7 @@ static void fill(dm_limits *l, double now, double share)
         if (now >= l->known_to) /* what was little then is full again */
             r->pace = 1;
         if (r->limit > 0)
-            r->level = filled(r->level, passed, r->limit * share, least_of(k), r->pace);
+            r->level = dm_bucket_filled(r->level, passed, r->limit * share, least_of(k), r->pace);
     }
 }
 
@@ -88,7 +88,7 @@ static double wait_of(const dm_rate *r, int k, double share, double takes)
     double needs = least_of(k) - r->level;
     if (r->limit <= 0 || needs <= 0 || r->burst >= fmax(takes, 1))
         return 0;
-    return needs / (r->pace * per_second(r->limit * share, least_of(k)));
+    return needs / (r->pace * dm_bucket_per_second(r->limit * share, least_of(k)));
 }
 
 double dm_limits_wait(dm_limits *l, double now, double share, const dm_taking *t)

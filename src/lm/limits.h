@@ -1,11 +1,17 @@
 /* Limits of a server that no job names: what its replies' heads tell of requests and tokens a
- * minute. Each process keeps its part of them, as of rpm and tpm. Refusals are no part of it:
- * random ones cannot be told from a rate that is too high, and those alone let nothing be guessed.
+ * minute. Each process keeps its part of them, as of rpm and tpm. A refusal (429) alone changes
+ * nothing here: it does not tell a rate that is too high from a server that refuses at random.
  */
 #ifndef DM_LM_LIMITS_H
 #define DM_LM_LIMITS_H
 
 #include "lm/told.h"
+
+/* A bucket holds what a second brings, and `least` at least. What it gives in any minute is no more
+ * than the limit: its rate is lower by what it may hold. */
+double dm_bucket_per_second(double per_minute, double least);
+/* After so many seconds at this pace (0, 1] of the rate. */
+double dm_bucket_filled(double level, double passed, double per_minute, double least, double pace);
 
 typedef struct dm_rate {
     double limit;   /* a minute, of the whole job; 0: not known */

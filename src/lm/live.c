@@ -142,7 +142,7 @@ static bool ask(dm_arena *a, const dm_endpoint *e, const char *words, dm_respons
         out->speed = (double)r.completion / seconds;
     if (!good)
         out->why = keep(a, dm_str_of(r.text), MOST_NAMES);
-    out->unfit = r.unfit ? keep(a, dm_str_of(r.param), sizeof r.param) : "";
+    out->unfit = *r.param ? keep(a, dm_str_of(r.param), sizeof r.param) : "";
     free(r.content);
     curl_easy_cleanup(t.handle);
     dm_buf_free(&body);

@@ -257,7 +257,7 @@ static void fail(dm_call *c, const dm_reply *r, dm_fault fault, const char *text
     bool of_model = fault == DM_FAULT_REFUSED && (r->status == 400 || r->status == 422) &&
                     strcasestr(text, "model");
     bool unknown = r->code == CURLE_OK && (r->status == 404 || r->status == 405 || of_model);
-    if (unknown && !r->unfit && !c->endpoint->answered)
+    if (unknown && !*r->param && !c->endpoint->answered)
         dm_nearby_fail(c, fault, text, (int)r->status);
     else
         dm_call_fail(c, fault, text, (int)r->status);
@@ -447,7 +447,7 @@ void dm_call_attempted(dm_attempt *a)
                                           .http_status = 200});
         break;
     case DM_FINAL:
-        if (r.unfit)
+        if (*r.param)
             say_unfit(c, &r);
         fail(c, &r, r.fault, r.text); /* with what it was known of before */
         is_well(c->lm, e);

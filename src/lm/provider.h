@@ -23,7 +23,6 @@ typedef enum dm_meaning {
     DM_MEANS_REFUSED,  /* the endpoint: no quota is left, or there is no such model */
     DM_MEANS_TOO_FAST, /* the way, as 429 */
     DM_MEANS_NO_ROOM,  /* for flex now: waited for, and not billed */
-    DM_MEANS_UNFIT,    /* the request has a key, or a value of it, that the model does not take */
     DM_MEANS_TOO_LONG, /* the prompt, or prompt and answer, for the model */
     DM_MEANS_FILTERED  /* the provider's content filter */
 } dm_meaning;

@@ -15,7 +15,6 @@
 #define MOST_TITLE 100 /* bytes of a page's title */
 #define MOST_BEGIN 120 /* of a body that is no JSON */
 #define MOST_PAGE  ((size_t)64 << 10)
-#define MAX_WORDS  4096
 
 /* ---- objects ---- */
 

@@ -152,21 +152,30 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
 
 /* ---- the mark in the journal ---- */
 
-static void write_mark(dm_pool *p, dm_amount mark)
+void dm_budget_record(dm_pool *p, dm_journal_type type, const dm_amount *amounts, size_t n)
 {
     dm_buf b;
     dm_writer w;
-    p->budget.mark = mark;
     if (!p->setup->journal)
         return;
     dm_buf_init(&b, 4096);
     dm_writer_init(&w, &b);
-    dm_write_array(&w, 3);
-    dm_write_double(&w, mark.calls);
-    dm_write_double(&w, mark.tokens);
-    dm_write_double(&w, mark.cost);
-    dm_journal_add(p->setup->journal, DM_JOURNAL_USAGE, dm_buf_view(&b));
+    dm_write_array(&w, 3 * n);
+    for (size_t i = 0; i < n; i++) {
+        dm_write_double(&w, amounts[i].calls);
+        dm_write_double(&w, amounts[i].tokens);
+        dm_write_double(&w, amounts[i].cost);
+    }
+    dm_journal_add(p->setup->journal, type, dm_buf_view(&b));
     dm_buf_free(&b);
+}
+
+static void write_mark(dm_pool *p, dm_amount mark)
+{
+    p->budget.mark = mark;
+    if (!p->setup->journal)
+        return;
+    dm_budget_record(p, DM_JOURNAL_USAGE, &mark, 1);
     dm_error err = {DM_OK, ""};
     if (dm_journal_sync(p->setup->journal, p->link->ops->now(p->link), &err) != DM_OK)
         dm_pool_fail(p, err.status, "%s", err.text);

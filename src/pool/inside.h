@@ -314,6 +314,8 @@ void dm_budget_begin(dm_pool *p);
  * when the work is asked for again. In all, the journal says that so much was spent. */
 dm_amount dm_amount_at_most(const dm_pool *p, const dm_usage *u);
 void dm_budget_found(dm_pool *p, dm_amount known);
+/* A record of amounts, where there is a journal; not synced. */
+void dm_budget_record(dm_pool *p, dm_journal_type type, const dm_amount *amounts, size_t n);
 void dm_budget_end(dm_pool *p);
 dm_amount dm_amount_of(const dm_pool *p, int model, const dm_usage *u);
 dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c); /* the most that a run can cost */
@@ -468,5 +470,12 @@ void dm_strands_end(dm_pool *p); /* runs all to their end; waits fail by then */
  * running strands and turns of the loop. Returns when ready says so, or, unless patient, when the
  * run has failed or is stopping. */
 void dm_wait_until(dm_pool *p, dm_ready *ready, const void *what, bool patient);
+
+/* Bootstrapping, proposals and reflection are chains of calls, evaluations are wide: chains go
+ * first. */
+static inline bool dm_is_chain(const dm_work *w)
+{
+    return w->trace || w->steps || !w->scored;
+}
 
 #endif

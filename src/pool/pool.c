@@ -153,7 +153,7 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
     f->account = account(p);
     f->progress = p->running ? p->running->progress : &p->progress;
     f->phase = f->progress->number;
-    f->chain = w->trace || w->steps || !w->scored;
+    f->chain = dm_is_chain(w);
     for (size_t i = 0; i < n; i++) {
         bool made;
         f->cells[i] = dm_pool_cell(p, f->state, examples[i], &made);

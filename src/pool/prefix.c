@@ -185,7 +185,7 @@ static void let_go(dm_pool *p, dm_model *m, dm_shared_prefix *x)
     uint32_t number;
     while (dm_queue_pop(&x->held, &number)) {
         const dm_work *w = &p->states[p->cells[number]->state].work;
-        dm_queue_push(w->trace || w->steps || !w->scored ? &m->first : &m->released, number);
+        dm_queue_push(dm_is_chain(w) ? &m->first : &m->released, number);
         m->n_held--;
     }
 }

@@ -173,21 +173,8 @@ static void go_on(dm_pool *p)
 
 static void write_taken(dm_pool *p, dm_amount gone)
 {
-    dm_buf b;
-    dm_writer w;
     const dm_amount both[] = {p->budget.cap, gone};
-    if (!p->setup->journal)
-        return;
-    dm_buf_init(&b, 4096);
-    dm_writer_init(&w, &b);
-    dm_write_array(&w, 6);
-    for (int i = 0; i < 2; i++) {
-        dm_write_double(&w, both[i].calls);
-        dm_write_double(&w, both[i].tokens);
-        dm_write_double(&w, both[i].cost);
-    }
-    dm_journal_add(p->setup->journal, DM_JOURNAL_TAKEN, dm_buf_view(&b));
-    dm_buf_free(&b);
+    dm_budget_record(p, DM_JOURNAL_TAKEN, both, 2);
 }
 
 static void end(dm_pool *p)

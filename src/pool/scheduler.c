@@ -29,9 +29,7 @@ static void queue(dm_pool *p, uint32_t number, double not_before)
         dm_way_of(p, c)->not_before = not_before;
     else if (c->way)
         c->way->not_before = 0;
-    /* Bootstrapping and proposals are chains of calls, evaluations are wide: chains go first. */
-    const dm_work *w = &p->states[c->state].work;
-    dm_queue *ready = w->trace || w->steps || !w->scored ? &m->first : &m->queue;
+    dm_queue *ready = dm_is_chain(&p->states[c->state].work) ? &m->first : &m->queue;
     dm_queue_push(not_before > 0 ? &m->delayed : ready, number);
 }
 
@@ -276,8 +274,10 @@ static bool all_taken(const dm_pool *p, int m)
  * and go in crowds, so the places are shared out once a turn, and only what changed is told. */
 static void share_slots(dm_pool *p)
 {
-    size_t i = 0;
+    size_t i = 0, sharing[DM_ROLES];
     p->slots_stale = false;
+    for (int m = 0; m < DM_ROLES; m++)
+        sharing[m] = n_sharing(p, &p->models[m]);
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_peer *peer = &p->peers[w];
         if (!peer->ready || peer->lost)
@@ -285,7 +285,7 @@ static void share_slots(dm_pool *p)
         bool changed = false;
         for (int m = 0; m < DM_ROLES; m++) {
             const dm_lm_config *c = p->models[m].config;
-            size_t all = c ? (size_t)c->concurrency : 0, n = n_sharing(p, &p->models[m]);
+            size_t all = c ? (size_t)c->concurrency : 0, n = sharing[m];
             size_t slots = i < n ? all / n + (i < all % n) : 0;
             size_t running = may_run(peer, m);
             changed |= slots != peer->slots[m];

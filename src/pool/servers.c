@@ -32,7 +32,7 @@ bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m)
     dm_server *s = server_of(p, l.role, l.endpoint);
     if (!s || memcmp(s->limit, l.limit, sizeof s->limit) == 0)
         return true;
-    p->slots_stale = true;
+    p->slots_stale |= s->limit[DM_RATE_REQUESTS] != l.limit[DM_RATE_REQUESTS];
     dm_log(DM_DEBUG, "%s allows %.0f requests and %.0f tokens a minute",
            p->models[p->model_of[l.role]].config->api_base[l.endpoint], l.limit[DM_RATE_REQUESTS],
            l.limit[DM_RATE_TOKENS]);
