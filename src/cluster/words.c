@@ -1,6 +1,5 @@
 #include "cluster/words.h"
 #include "base/show.h"
-#include "cluster/noise.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +25,23 @@ size_t dm_words_columns(void)
 {
     struct winsize size;
     return ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* What mpirun itself says, and nobody needs to read. */
+static bool is_noise(const char *line)
+{
+    static const char *const words[] = {"Forwarding signal", "mpirun: Forwarding", "mpirun noticed",
+                                        "mpirun has exited", "mpirun detected", "PMIX ERROR",
+                                        "btl_tcp_",
+                                        "find reachable pairing", /* its end; ranks write at once */
+                                        "ORTE_ERROR_LOG", "sent help message",
+                                        "orte_base_help_aggregate",
+                                        /* on other hosts, where ours is not: they use /tmp */
+                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(line, words[i]))
+            return true;
+    return false;
 }
 
 static bool ends_live(dm_str line)
@@ -90,7 +106,7 @@ static void pass_line(dm_words *w)
     if (strncmp(line, "----------", 10) == 0) {
         w->in_block = !w->in_block;
         keep(w, line);
-    } else if (w->in_block || dm_is_noise(line)) {
+    } else if (w->in_block || is_noise(line)) {
         keep(w, line);
     } else {
         say(w, w->terminal, dm_buf_view(&w->line));

@@ -1,4 +1,5 @@
 #include "cluster/world.h"
+#include "base/path.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -56,20 +57,6 @@ dm_world dm_world_of(bool open_mpi, bool terminal)
     return w.size > 1 ? w : alone;
 }
 
-static bool in_path(const char *name)
-{
-    const char *path = getenv("PATH");
-    char file[PATH_MAX];
-    for (const char *p = path ? path : ""; *p;) {
-        size_t n = strcspn(p, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, p, name);
-        if (access(file, X_OK) == 0)
-            return true;
-        p += n + (p[n] == ':');
-    }
-    return false;
-}
-
 /* Open MPI 4 of Debian ends where there is no ssh, for ranks on this host too. */
 static bool reaches_hosts(void)
 {
@@ -77,7 +64,7 @@ static bool reaches_hosts(void)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (getenv(others[i]))
             return true;
-    return in_path("ssh") || in_path("rsh");
+    return dm_in_path("ssh", "") || dm_in_path("rsh", "");
 }
 
 void dm_world_leave(bool by_slurm, bool far)
@@ -148,5 +135,5 @@ static long slurm_hosts(void)
 bool dm_world_by_slurm(long *hosts)
 {
     *hosts = slurm_hosts();
-    return *hosts > 1 && in_path("srun");
+    return *hosts > 1 && dm_in_path("srun", "");
 }

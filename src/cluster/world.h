@@ -18,7 +18,7 @@ dm_world dm_world_of(bool open_mpi, bool terminal);
 
 /* In an allocation of SLURM: whether mpirun is to take its hosts, and the way to them, which is
  * srun: where there are several. In a container there is no srun, and who came by ssh is in no
- * step, so a host of one's own is better had without. *hosts: of the allocation; 0: none. */
+ * step, then all ranks run on this host. *hosts: of the allocation; 0: none. */
 bool dm_world_by_slurm(long *hosts);
 
 /* For a child that becomes mpirun: takes away what it would take for its own, and says which ways

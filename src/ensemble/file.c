@@ -304,18 +304,10 @@ static bool keys_fit(const dm_value *file, size_t i, const dm_program *p)
     return found == p->n;
 }
 
-/* The program of one module as the other module; NULL: it has steps. */
 static const dm_program *as_other_module(dm_arena *a, const dm_program *p)
 {
-    if (p->n != 1 || p->predictors[0].step.n)
-        return NULL;
-    const dm_value *was = dm_program_write(a, p);
-    dm_value *d = dm_value_dict(a);
-    const char *key = p->predictors[0].module == DM_PREDICT ? "chain_of_thought" : "predict";
-    dm_error err;
-    dm_value_set(a, d, dm_str_of(key), was->members[0].value);
-    dm_at at = dm_at_root(d, "the other module", DM_E_DATA);
-    return dm_program_read(a, &at, &err);
+    bool plain = p->predictors[0].module == DM_PREDICT;
+    return dm_program_as(a, p, plain ? DM_CHAIN_OF_THOUGHT : DM_PREDICT);
 }
 
 typedef struct programs_of_file {

@@ -1,6 +1,7 @@
 /* One's own metric as a program of one's own: what a job says of it, and the questions that it gets
  * (talk.c has what is said then, child.c the processes). */
 #include "base/hash.h"
+#include "base/path.h"
 #include "json/json.h"
 #include "metric/inside.h"
 #include "metric/talk.h"
@@ -106,18 +107,7 @@ static char *beside_job(dm_arena *a, const char *file, dm_str argument, bool pro
 
 static bool can_run(const char *program)
 {
-    const char *path = getenv("PATH");
-    if (strchr(program, '/'))
-        return access(program, X_OK) == 0;
-    for (const char *at = path ? path : "/bin:/usr/bin"; *at;) {
-        char file[4096];
-        size_t n = strcspn(at, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, at, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        at += n + (at[n] == ':');
-    }
-    return false;
+    return strchr(program, '/') ? access(program, X_OK) == 0 : dm_in_path(program, "/bin:/usr/bin");
 }
 
 static char *job_folder(dm_arena *a, const char *file)

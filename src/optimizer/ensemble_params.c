@@ -223,12 +223,7 @@ const dm_params *dm_ensemble_part(const dm_params *params, size_t i)
 /* The same signature as another module. */
 static const dm_candidate *as_module(dm_arena *a, const dm_candidate *c, dm_module module)
 {
-    static const char *const names[] = {"predict", "chain_of_thought"};
-    dm_value *d = dm_value_dict(a);
-    const dm_value *own = dm_program_write(a, c->program);
-    dm_value_set(a, d, dm_str_of(names[module]), own->members[0].value);
-    dm_at at = dm_at_root(d, "program", DM_E_JOB);
-    dm_candidate *other = dm_candidate_new(a, dm_program_read(a, &at, NULL));
+    dm_candidate *other = dm_candidate_new(a, dm_program_as(a, c->program, module));
     other->parts[0] = c->parts[0];
     return dm_candidate_seal(other);
 }
@@ -268,7 +263,8 @@ static void settle_params(const dm_ensemble_params *p, size_t i)
 {
     const dm_params *own = dm_ensemble_of_member(p, i)->params;
     dm_params *m = p->each[i];
-    m->has_seed = true; /* one of its own is the first of those that have it */
+    /* A seed in `of` is that of its first member; the next ones count on. */
+    m->has_seed = true;
     m->seed =
         own->has_seed ? own->seed + (int64_t)(i / p->n_of) : dm_seed_of(&p->base) + (int64_t)i + 1;
     if (p->base.has_max_errors && !own->has_max_errors &&

@@ -185,6 +185,17 @@ dm_value *dm_program_write(dm_arena *a, const dm_program *p)
     return d;
 }
 
+const dm_program *dm_program_as(dm_arena *a, const dm_program *p, dm_module module)
+{
+    dm_value *d = dm_value_dict(a);
+    dm_error err;
+    if (p->n != 1 || p->predictors[0].step.n)
+        return NULL;
+    dm_value_set(a, d, dm_str_of(modules[module].key), write_signature(a, p->predictors));
+    dm_at at = dm_at_root(d, "the other module", DM_E_DATA);
+    return dm_program_read(a, &at, &err);
+}
+
 /* ---- candidates ---- */
 
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p)

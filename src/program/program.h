@@ -27,6 +27,8 @@ typedef struct dm_program {
  */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 dm_value *dm_program_write(dm_arena *a, const dm_program *p); /* what dm_program_read reads */
+/* A program of one module as another module, with the same signature; NULL: it has steps. */
+const dm_program *dm_program_as(dm_arena *a, const dm_program *p, dm_module module);
 
 /* A candidate: what the optimizers change. Immutable; lives in the arena of the job. */
 typedef struct dm_candidate_part {
