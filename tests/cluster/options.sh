@@ -255,7 +255,7 @@ row() {
 			python3 "$PTY" 80 raw "$PROGRAM" plan job.json --json && grep -q '"status"' raw
 		;;
 	format) changes says export first -- --format=text ;;
-	step) changes says export steps.json --lm=embedded -- --step=a || exits 64 'no step "b"' export steps.json --step=b ;;
+	step) changes says export tokens.json -- --step=a && exits 64 'no step "b"' export steps.json --step=b ;;
 	*)
 		echo "no line for $1 in tests/cluster/options.sh" >with.err
 		return 1

@@ -7,7 +7,7 @@
 
 typedef struct mock_limits {
     double rpm, tpm, kept; /* kept: s of them that may be had at once; rpm 0: no limits */
-    const char *tell;      /* "openai", "anthropic"; NULL: nothing */
+    const char *tell;      /* "openai", "anthropic", "none"; NULL: none */
     double left[2], filled;
     bool begun;
     char headers[1024]; /* of the reply to the newest request */

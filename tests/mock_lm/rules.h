@@ -75,10 +75,10 @@ int mock_answer(const mock_rule *rule, const mock_request *r, mock_reply *out);
  * Output fields whose name contains `instruction` get one of 8 proposals, by hash of the request:
  * each of carefully, exactly and quickly is in half of them. */
 const char *mock_planted_label(uint64_t seed, long item);
-/* tokens.c: the value of a field. */
-void mock_tokens_value(const mock_request *r, const char *field, char *out, size_t room);
 int mock_planted_noise(uint64_t seed, long item);
 int mock_planted_skill(uint64_t seed, const char *instruction, const long *items, const bool *right,
                        size_t n);
+/* tokens.c: the value of a field. */
+void mock_tokens_value(const mock_request *r, const char *field, char *out, size_t room);
 
 #endif

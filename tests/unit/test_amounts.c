@@ -223,20 +223,12 @@ Test(amounts, strands_have_equal_shares_of_the_part)
 
 /* ---- the journal: crashes and syncs ---- */
 
-static char *journal_path(void)
-{
-    static char path[80];
-    snprintf(path, sizeof path, "%s/amounts-%ld",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
-    return path;
-}
-
 static dm_journal *open_journal(world *w, dm_fsync fsync)
 {
     dm_error err = {DM_OK, ""};
     w->setup.replay = dm_replay_new();
-    w->setup.journal = dm_journal_open(journal_path(), fsync, dm_value_dict(w->arena), NULL,
-                                       dm_replay_visit, w->setup.replay, &err);
+    w->setup.journal = dm_journal_open(journal_path("amounts"), fsync, dm_value_dict(w->arena),
+                                       NULL, dm_replay_visit, w->setup.replay, &err);
     cr_assert_not_null(w->setup.journal, "%s", err.text);
     return w->setup.journal;
 }
@@ -280,7 +272,7 @@ Test(amounts, what_a_crash_lost_counts_against_the_cap)
     for (uint64_t dies_at = 4; dies_at < 120; dies_at += 5) {
         double known;
         dm_amount cap = {120, INFINITY, INFINITY};
-        unlink(journal_path());
+        unlink(journal_path("amounts"));
         size_t first = attempt(1, dies_at, cap, &known), second = attempt(2, 0, cap, &known);
         lost += first - (size_t)known;
         cr_expect_leq(first + second, (size_t)120, "killed at turn %d: %zu and %zu calls",
@@ -289,7 +281,7 @@ Test(amounts, what_a_crash_lost_counts_against_the_cap)
                       (int)dies_at, first, second);
     }
     cr_expect_gt(lost, 20);
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
 }
 
 /* --fsync=1s: once a second of the given clock while there is something new, and what came last is
@@ -303,7 +295,7 @@ Test(amounts, how_often_the_disk_is_synced)
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         world w = world_new(ONE_PREDICTOR);
         dm_error err = {DM_OK, ""};
-        unlink(journal_path());
+        unlink(journal_path("amounts"));
         dm_journal *j = open_journal(&w, row[i].mode);
         size_t before = hand_disk.done;
         for (int k = 1; k <= 87; k++) {
@@ -320,7 +312,7 @@ Test(amounts, how_often_the_disk_is_synced)
         close_journal(&w);
         dm_arena_free(w.arena);
     }
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
 }
 
 /* A run syncs by the pool's clock, as often as its seconds say. */
@@ -329,7 +321,7 @@ Test(amounts, a_run_syncs_once_a_second)
     world w = world_new(ONE_PREDICTOR);
     const dm_result *r;
     dm_error err = {DM_OK, ""};
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
     w.val = questions(w.arena, 100, 300);
     w.sim.latency = .2;
     set_lm(&w, "concurrency", dm_value_int(w.arena, 4));
@@ -344,7 +336,7 @@ Test(amounts, a_run_syncs_once_a_second)
               "%zu syncs in %.1f s", syncs, w.stats.seconds);
     dm_pool_free(p);
     close_journal(&w);
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
     dm_arena_free(w.arena);
 }
 
@@ -363,21 +355,21 @@ Test(amounts, no_half_record_stays_on_a_full_disk)
     dm_error err = {DM_OK, ""};
     struct stat s;
     signal(SIGXFSZ, SIG_IGN);
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
     dm_journal *j = open_journal(&w, DM_FSYNC_NONE);
     uint64_t good = dm_journal_size(j);
     limit_files(good + 20);
     dm_journal_add(j, DM_JOURNAL_ATTEMPT, DM_STR("{\"version\": \"a record of some length\"}"));
     cr_expect_eq(dm_journal_flush(j, 1, &err), DM_E_OUTPUT);
     cr_expect(strstr(err.text, "free some space"), "%s", err.text);
-    cr_expect(stat(journal_path(), &s) == 0 && (uint64_t)s.st_size == good, "%ld bytes, %ld good",
-              (long)s.st_size, (long)good);
+    cr_expect(stat(journal_path("amounts"), &s) == 0 && (uint64_t)s.st_size == good,
+              "%ld bytes, %ld good", (long)s.st_size, (long)good);
     limit_files(RLIM_INFINITY);
     cr_expect_eq(dm_journal_flush(j, 2, &err), DM_OK, "it goes on when there is room");
     close_journal(&w);
     open_journal(&w, DM_FSYNC_NONE); /* refuses what is damaged */
     close_journal(&w);
-    unlink(journal_path());
+    unlink(journal_path("amounts"));
     dm_arena_free(w.arena);
 }
 

@@ -129,15 +129,6 @@ static world world_of(const dm_amount *cap, int ranks, uint64_t seed)
     return w;
 }
 
-static dm_pool *pool_of(world *w)
-{
-    dm_error err = {DM_OK, ""};
-    w->sim.user = w;
-    dm_pool *p = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, &err);
-    cr_assert_not_null(p, "%s", err.text);
-    return p;
-}
-
 static dm_compile_input input_of(const world *w, const dm_params *own)
 {
     return (dm_compile_input){.params = own,
@@ -355,14 +346,6 @@ Test(compilations, members_with_a_model_of_their_own, .timeout = 300)
 
 /* ---- kills ---- */
 
-static const char *journal_path(void)
-{
-    static char path[80];
-    snprintf(path, sizeof path, "%s/compilations-%ld",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
-    return path;
-}
-
 /* One attempt on the journal; behind: it dies when that has so many bytes. 0: it does not. */
 static all attempt(const char *path, const dm_optimizer *class, const dm_amount *cap, int ranks,
                    uint64_t behind)
@@ -418,7 +401,7 @@ static ends ends_of(const char *path)
  * killed run lost; under one that is not the whole stays below it, and no call comes twice. */
 Test(compilations, killed_behind_records, .timeout = 3600)
 {
-    const char *path = journal_path(), *many = getenv("MEMBERS_CUTS");
+    const char *path = journal_path("compilations"), *many = getenv("MEMBERS_CUTS");
     uint64_t cuts = many ? strtoull(many, NULL, 10) : 100;
     for (size_t i = 0; i < 3; i++) {
         double most = whole(names[i]);

@@ -198,6 +198,13 @@ Test(data, inputs)
               dm_str_is(in->members[1].key, "c"));
 }
 
+/* glibc tells from 2.33 on what malloc gave; the sanitizer's malloc never does. */
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#if __GLIBC_PREREQ(2, 33)
+#define MALLOC_TELLS
+#endif
+#endif
+
 /* Labels repeat, and take no place of their own; whatever the columns do from row to row, the rows
  * are what was read. */
 Test(data, many_rows)
@@ -212,14 +219,18 @@ Test(data, many_rows)
                           : "{\"q\":\"item %d\",\"n\":[1,{\"a\":null}],\"label\":\"label-%d\"}\n",
                       i, i % 5);
     dm_arena *own = dm_arena_new(0);
+#ifdef MALLOC_TELLS
     size_t before = mallinfo2().uordblks;
+#endif
     dm_dataset *lines = NULL, *again = NULL;
     dm_error err = {DM_OK, ""};
     cr_assert_eq(dm_dataset_parse(own, "d.jsonl", dm_buf_view(&text), DM_JSON_LINES, &lines, &err),
                  DM_OK, "%s", err.text);
-    cr_expect_str_eq(rows_of(lines), text.data);
+#ifdef MALLOC_TELLS
     size_t each = (mallinfo2().uordblks - before) / lines->n;
-    cr_expect_lt(each, 450, "%zu bytes a row", each);
+    cr_expect(each > 0 && each < 400, "%zu bytes a row", each);
+#endif
+    cr_expect_str_eq(rows_of(lines), text.data);
     const dm_value *a = dm_value_get(lines->examples[1].row, "label"),
                    *b = dm_value_get(lines->examples[11].row, "label");
     cr_expect_eq(a, b, "the same label is the same value");

@@ -101,15 +101,6 @@ static world world_of(const dm_amount *cap, int ranks, uint64_t seed)
     return w;
 }
 
-static dm_pool *pool_of(world *w)
-{
-    dm_error err = {DM_OK, ""};
-    w->sim.user = w;
-    dm_pool *p = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, &err);
-    cr_assert_not_null(p, "%s", err.text);
-    return p;
-}
-
 static double charged(const dm_account *a)
 {
     return dm_account_charged(a).calls;
@@ -236,14 +227,6 @@ typedef struct death { /* of the coordinator; zeros: it is not */
     uint64_t behind;   /* when its journal has so many bytes, the end of a record */
 } death;
 
-static const char *journal_path(void)
-{
-    static char path[80];
-    snprintf(path, sizeof path, "%s/members-%ld",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
-    return path;
-}
-
 static void add_calls(void *user, const dm_replayed *x)
 {
     double *calls = user;
@@ -287,7 +270,7 @@ static all attempt(const char *path, const dm_optimizer *name, const dm_amount *
 
 Test(members, killed_and_resumed, .timeout = 300)
 {
-    const char *path = journal_path();
+    const char *path = journal_path("members");
     size_t kills = 0;
     for (uint64_t round = 0; round < 54; round++) {
         const dm_optimizer *name = names[round % 3];
@@ -524,7 +507,7 @@ static member killed_alone(const cut *c, const all *got, int number)
     char path[100];
     hashes h = no_hashes(&h);
     part x = {.of = &h};
-    snprintf(path, sizeof path, "%s-alone", journal_path());
+    snprintf(path, sizeof path, "%s-alone", journal_path("members"));
     asked_by(c, path, number, &h);
     dm_buf_init(&x.bytes, SIZE_MAX / 4);
     scan(c->journal, add_part, &x);
@@ -585,7 +568,7 @@ static cut cut_of(uint64_t i, double most)
 /* MEMBERS_CUTS=500: so many. */
 Test(members, killed_behind_records, .timeout = 3600)
 {
-    const char *path = journal_path();
+    const char *path = journal_path("members");
     double most[3];
     for (int i = 0; i < 3; i++)
         most[i] = whole(names[i]);
@@ -605,7 +588,7 @@ Test(members, killed_behind_records, .timeout = 3600)
  * and each member is the same at any number of ranks; under a raised cap as well. */
 Test(members, killed_again, .timeout = 3600)
 {
-    const char *path = journal_path();
+    const char *path = journal_path("members");
     double most[3];
     for (int i = 0; i < 3; i++)
         most[i] = whole(names[i]);

@@ -120,27 +120,19 @@ Test(once, requests_are_the_different_ones_at_any_number_of_ranks, .timeout = 20
     }
 }
 
-static const char *journal_path(void)
-{
-    static char path[80];
-    snprintf(path, sizeof path, "%s/once-%ld", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-             (long)getpid());
-    return path;
-}
-
 static outcome attempt(const dm_optimizer *class, int ranks, uint64_t dies_at, dm_amount *cap)
 {
     dm_error err = {DM_OK, ""};
     world w = world_of(ranks, cap);
     w.sim.dies_at = dies_at;
-    w.setup.replay = dm_replay_of_file(journal_path());
-    w.setup.journal = dm_journal_open(journal_path(), DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
-                                      dm_replay_visit, w.setup.replay, &err);
+    w.setup.replay = dm_replay_of_file(journal_path("once"));
+    w.setup.journal = dm_journal_open(journal_path("once"), DM_FSYNC_1S, dm_value_dict(w.arena),
+                                      NULL, dm_replay_visit, w.setup.replay, &err);
     cr_assert_not_null(w.setup.journal, "%s", err.text);
     outcome o = compile(&w, class);
     (void)dm_journal_close(w.setup.journal, NULL);
     if (o.died)
-        cr_assert_eq(truncate(journal_path(), (off_t)w.stats.journal_bytes), 0);
+        cr_assert_eq(truncate(journal_path("once"), (off_t)w.stats.journal_bytes), 0);
     dm_replay_free(w.setup.replay);
     dm_arena_free(w.arena);
     return o;
@@ -155,7 +147,7 @@ Test(once, over_three_kills, .timeout = 200)
         outcome whole = compile_at(class, 1, NULL), o = {.died = true};
         double calls = 0;
         int kills = 0;
-        unlink(journal_path());
+        unlink(journal_path("once"));
         for (int n = 0; o.died; n++) {
             uint64_t turn = n < 3 ? 5 + dm_draw(21, round, (uint64_t)n) % 200 : 0;
             o = attempt(class, (int[]){1, 4, 16}[(round + (uint64_t)n) % 3], turn, NULL);
@@ -169,7 +161,7 @@ Test(once, over_three_kills, .timeout = 200)
                   calls, whole.calls);
         cr_expect_eq(o.told, whole.calls, "the last line counts all that was kept: %g", o.told);
     }
-    unlink(journal_path());
+    unlink(journal_path("once"));
 }
 
 /* ---- what is asked when many ask the same ---- */
@@ -327,7 +319,7 @@ Test(once, a_model_that_answers_nothing)
 Test(once, a_failure_is_resumed)
 {
     double calls[2];
-    unlink(journal_path());
+    unlink(journal_path("once"));
     for (int attempt = 0; attempt < 2; attempt++) {
         world w = world_new(ONE_PREDICTOR);
         const dm_result *r;
@@ -340,9 +332,9 @@ Test(once, a_failure_is_resumed)
         w.sim.run = one_rule;
         w.sim.user = &s;
         w.sim.limit = 100000;
-        w.setup.replay = dm_replay_of_file(journal_path());
-        w.setup.journal = dm_journal_open(journal_path(), DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
-                                          dm_replay_visit, w.setup.replay, &err);
+        w.setup.replay = dm_replay_of_file(journal_path("once"));
+        w.setup.journal = dm_journal_open(journal_path("once"), DM_FSYNC_1S, dm_value_dict(w.arena),
+                                          NULL, dm_replay_visit, w.setup.replay, &err);
         dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
         dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
         work.trace = attempt == 1; /* other work that asks the same */
@@ -359,7 +351,7 @@ Test(once, a_failure_is_resumed)
         dm_arena_free(w.arena);
     }
     cr_expect(calls[0] > 20 && calls[1] == 0, "%g calls, %g on resume", calls[0], calls[1]);
-    unlink(journal_path());
+    unlink(journal_path("once"));
 }
 
 /* Whoever makes the request may be lost: the next one makes it. */
@@ -426,9 +418,9 @@ static refused_formats refuse_formats(int ranks, dm_amount *cap, uint64_t dies_a
     w.sim.ranks = ranks;
     w.sim.dies_at = dies_at;
     if (journaled) {
-        w.setup.replay = dm_replay_of_file(journal_path());
-        w.setup.journal = dm_journal_open(journal_path(), DM_FSYNC_1S, dm_value_dict(w.arena), NULL,
-                                          dm_replay_visit, w.setup.replay, &err);
+        w.setup.replay = dm_replay_of_file(journal_path("once"));
+        w.setup.journal = dm_journal_open(journal_path("once"), DM_FSYNC_1S, dm_value_dict(w.arena),
+                                          NULL, dm_replay_visit, w.setup.replay, &err);
     }
     dm_pool *p = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
     cr_assert_not_null(p, "%s", err.text);
@@ -449,7 +441,7 @@ static refused_formats refuse_formats(int ranks, dm_amount *cap, uint64_t dies_a
     if (journaled) {
         (void)dm_journal_close(w.setup.journal, NULL);
         if (w.stats.died)
-            cr_assert_eq(truncate(journal_path(), (off_t)w.stats.journal_bytes), 0);
+            cr_assert_eq(truncate(journal_path("once"), (off_t)w.stats.journal_bytes), 0);
         dm_replay_free(w.setup.replay);
     }
     dm_arena_free(w.arena);
@@ -495,7 +487,7 @@ Test(once, a_format_that_is_refused_is_resumed)
 {
     for (uint64_t turn = 2; turn < 60; turn += 3) {
         double calls = 0;
-        unlink(journal_path());
+        unlink(journal_path("once"));
         refused_formats o = refuse_formats(4, NULL, turn, true);
         calls += o.calls;
         o = refuse_formats(turn % 2 ? 1 : 16, NULL, 0, true);
@@ -508,7 +500,7 @@ Test(once, a_format_that_is_refused_is_resumed)
         o = refuse_formats(4, NULL, 0, true);
         cr_expect(o.calls == 0 && o.parse == 20, "%g calls of a finished one", o.calls);
     }
-    unlink(journal_path());
+    unlink(journal_path("once"));
 }
 
 /* A server that says 403 to everything is to blame, also where the first thing that it refuses asks
@@ -628,7 +620,7 @@ Test(once, a_search_has_no_two_candidates_that_are_sent_alike)
     }
 }
 
-/* ---- memory ---- */
+/* ---- places, by the simulation's clock ---- */
 
 /* Virtual seconds of an evaluation of 4,000 examples on eight ranks, with 64 places. */
 static double evaluation(double latency)
@@ -662,6 +654,8 @@ Test(once, no_place_is_empty_while_a_question_travels)
     double little = evaluation(.004), much = evaluation(.1);
     cr_expect_leq(25 * little, 1.095 * much, "%.4f s, and %.4f s", 25 * little, much);
 }
+
+/* ---- memory ---- */
 
 Test(once, a_key_costs_about_a_hundred_bytes)
 {

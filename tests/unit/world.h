@@ -7,10 +7,12 @@
 #include "optimizer/few_shot.h"
 #include "pool/simulated.h"
 
+#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct world {
     dm_arena *arena;
@@ -132,6 +134,25 @@ static inline void demo_names(dm_buf *b, const dm_candidate_part *part)
         dm_buf_printf(b, "%s%s%s", k ? " " : "",
                       dm_value_get(part->demos[k], "augmented") ? "*" : "",
                       dm_value_get(part->demos[k], "question")->text.p);
+}
+
+/* A pool of the world's simulation, whose rule is given the world. */
+static inline dm_pool *pool_of(world *w)
+{
+    dm_error err = {DM_OK, ""};
+    w->sim.user = w;
+    dm_pool *p = dm_pool_simulated_new(&w->setup, &w->sim, &w->stats, &err);
+    cr_assert_not_null(p, "%s", err.text);
+    return p;
+}
+
+/* A journal of this process's own, in memory where there is a folder for that. */
+static inline const char *journal_path(const char *name)
+{
+    static char path[80];
+    snprintf(path, sizeof path, "%s/%s-%ld", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+             name, (long)getpid());
+    return path;
 }
 
 #endif
