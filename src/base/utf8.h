@@ -27,7 +27,9 @@ dm_str dm_py_lower(dm_arena *a, dm_str s); /* str.lower(), full case mapping whe
 dm_str dm_nfd(dm_arena *a, dm_str s);
 
 /* Nearest of n names by edit distance, for "unknown key 'metrc', did you mean 'metric'?"; NULL if
- * none is near (more than a third of the letters differ). */
+ * none is near (more than a third of the letters differ). Case, "_", "-" and blanks do not count.
+ * Where none is near, the only name that begins or ends with the word (3 letters at least), or that
+ * the word begins with. */
 const char *dm_nearest(const char *word, const char *const *names, size_t n);
 
 #endif

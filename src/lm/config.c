@@ -22,7 +22,7 @@ const char *const dm_lm_keys[] = {
     "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
 const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
 #define FIRST_SAMPLING 25
-#define FLEX           0.5   /* of the price, where the table of prices does not say */
+#define FLEX           0.5   /* of the price, where lm.price does not say */
 #define FLEX_SECONDS   900.0 /* for a call, as its servers advise */
 
 const char *dm_lm_key_near(const char *word)
@@ -218,7 +218,7 @@ static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm
     return DM_OK;
 }
 
-/* An object of texts; all of them secret, but for what is said in public. */
+/* An object of names and texts; dm_key_know makes secrets of the texts. */
 static dm_status read_texts(const dm_at *at, const char *key, const dm_value **out, dm_error *err)
 {
     dm_at k = dm_at_key(at, key);

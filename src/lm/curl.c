@@ -134,7 +134,7 @@ void dm_easy_defaults(CURL *e, const dm_lm_config *c, const char *proxy)
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(1000 * c->timeout));
 }
 
-/* What stays the same as long as the handle's attempts go to one address, within one time. */
+/* What stays the same as long as the handle's attempts go to one address, with one time-out. */
 static void set_options(dm_attempt *a)
 {
     if (!a->handle)

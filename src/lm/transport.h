@@ -13,7 +13,7 @@
 typedef struct dm_attempt dm_attempt;
 struct dm_attempt { /* first in its owner, who uses it again for his next one */
     /* The owner's. */
-    const dm_lm_config *config; /* time-outs, proxy, certificates */
+    const dm_lm_config *config; /* time-outs, certificates */
     const char *url;
     struct curl_slist *headers;
     const char *proxy;               /* ""; NULL: none */

@@ -6,7 +6,8 @@ dm_status dm_compile(dm_pool *p, const dm_compile_input *in, dm_compile_output *
 {
     *out = (dm_compile_output){.best = in->student, .best_index = SIZE_MAX};
     const dm_result *unused;
-    dm_future *tried = NULL; /* those that it holds try theirs */
+    /* An optimizer of others tries nothing itself: each of its members does. */
+    dm_future *tried = NULL;
     dm_status st = in->params->class->inner ? DM_OK : dm_try_start(p, in, &tried, err);
     if (st == DM_OK)
         st = in->params->class->run(p, in, out, err);

@@ -60,7 +60,7 @@ typedef struct dm_nominee { /* a candidate that may vote */
     const dm_candidate *candidate;
     const char *from; /* "member 2, seed -1"; a file's name */
     dm_str lm;        /* of its model, .p NULL: the job's own */
-    dm_role role;     /* that of it */
+    dm_role role;     /* whose model it is */
     double estimate;
     const dm_result *row; /* [valset->n]; NULL: not had */
 } dm_nominee;

@@ -6,9 +6,8 @@
 #include <string.h>
 
 #define OPEN .3 /* of the pool's cells that a search leaves open, measured on mipro_v2 */
-#define WAVES                                                                                      \
-    .65 /* of the votes that two waves ask for, in the mean (src/ensemble/README.md §1)           \
-         */
+/* Of the votes that two waves ask for, in the mean (src/ensemble/README.md §1). */
+#define WAVES .65
 
 size_t dm_ensemble_demos(const dm_params *params)
 {

@@ -158,8 +158,8 @@ void dm_params_init(dm_params *p, const dm_optimizer *o);
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out,
                             dm_error *err) DM_MUST_USE;
 const dm_param *dm_param_named(const dm_optimizer *o, const char *name); /* NULL: it has none */
-/* Of an optimizer that holds others what all of these say; where they differ, roles that any of
- * them asks, and no validation set. */
+/* Of an optimizer that holds others: the roles that any of them asks; the validation rule that they
+ * share, DM_VALSET_NONE where they differ. */
 unsigned dm_roles_of(const dm_params *p);
 dm_valset_rule dm_valset_rule_of(const dm_params *p);
 

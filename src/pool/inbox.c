@@ -108,7 +108,7 @@ static bool take_result(dm_pool *p, int worker, const dm_wire_item *it)
     dm_result r;
     dm_paid paid;
     dm_cell *c = p->cells[number];
-    dm_arena *a = dm_arena_new(960); /* what malloc is quick with */
+    dm_arena *a = dm_arena_new(960); /* below 1 KiB with its head: malloc keeps such blocks ready */
     if (!dm_read_result(it->result, p->setup->failure_score, a, &r, &paid) ||
         !steps_fit(p, c, &r)) {
         dm_arena_free(a);

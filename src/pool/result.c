@@ -27,7 +27,7 @@ void dm_read_how(dm_reader *r, dm_work *out)
     out->steps = in.at < in.n && dm_read_bool(&in);
 }
 
-/* The last four are 0 for most calls, and need not be there. */
+/* Those from untold on are 0 for most calls, and need not be there. */
 void dm_write_usage(dm_writer *w, const dm_usage *u)
 {
     bool all = u->untold || u->odd || u->written || u->reasoning || u->flex;

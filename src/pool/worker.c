@@ -501,9 +501,9 @@ static bool asks_first(const dm_worker *w, const task *t)
     return t && !t->asks_only && w->runner.known.scope[t->st->model];
 }
 
-/* What is ahead of the places asks as soon as it is here, so that no place is empty while its
- * question travels. A run that was found to be the one to ask has its place before those that have
- * not begun. */
+/* A task that has no place yet asks as soon as it is here whether its answer is known, so that no
+ * place is empty while the question travels. A run that was found to be the one to ask has its
+ * place before those that have not begun. */
 static bool start_runs(dm_worker *w)
 {
     bool any = false;
