@@ -1,5 +1,6 @@
 /* What goes out to Anthropic, Azure, Gemini and OpenAI, against the requests of the real DSPy
  * (wire.json), and what is made of the replies. */
+#include "../unit/configs.h"
 #include "golden.h"
 #include "lm/openai.h"
 
@@ -269,17 +270,11 @@ Test(wire, what_anthropics_replies_mean)
         {529, "<html>", DM_SLOW_DOWN, DM_FAULT_NONE, false, ""},
     };
     dm_arena *a = dm_arena_new(0);
-    dm_error err = {DM_OK, ""};
-    const dm_value *json =
-        dm_json_read(a,
-                     DM_STR("{\"model\": \"anthropic/claude-x\", \"temperature\": 0, \"seed\": 1}"),
-                     &err);
-    dm_at root = dm_at_root(json, "lm", DM_E_JOB);
-    const dm_lm_config *config = dm_lm_config_read(a, &root, &err);
-    cr_assert_not_null(config, "%s", err.text);
+    const dm_lm_config *c =
+        config(a, "{\"model\": \"anthropic/claude-x\", \"temperature\": 0, \"seed\": 1}");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body), .config = config};
-        dm_verdict v = dm_judge_reply(config->provider, &r);
+        dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body), .config = c};
+        dm_verdict v = dm_judge_reply(c->provider, &r);
         cr_expect(v == rows[i].verdict && r.fault == rows[i].fault && r.truncated == rows[i].cut,
                   "row %zu (%ld): %d %s: %s", i, rows[i].status, v, dm_fault_name(r.fault), r.text);
         cr_expect_str_eq(r.param, rows[i].unfit, "row %zu: %s", i, r.text);
@@ -325,33 +320,18 @@ Test(wire, keys_that_models_refuse)
          "wild"},
     };
     dm_arena *a = dm_arena_new(0);
-    dm_error err = {DM_OK, ""};
-    const dm_value *json = dm_json_read(
-        a,
-        DM_STR("{\"model\": \"openai/x\", \"api_base\": \"http://n:1/v1\", \"temperature\": 0, "
-               "\"max_tokens\": 9, \"seed\": 1, \"extra_body\": {\"wild\": 1}}"),
-        &err);
-    dm_at root = dm_at_root(json, "lm", DM_E_JOB);
-    const dm_lm_config *config = dm_lm_config_read(a, &root, &err);
-    cr_assert_not_null(config, "%s", err.text);
+    const dm_lm_config *c =
+        config(a, "{\"model\": \"openai/x\", \"api_base\": \"http://n:1/v1\", \"temperature\": 0, "
+                  "\"max_tokens\": 9, \"seed\": 1, \"extra_body\": {\"wild\": 1}}");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        dm_reply r = {.status = 400, .body = dm_str_of(rows[i].body), .config = config};
-        cr_expect_eq(dm_judge_reply(config->provider, &r), DM_FINAL);
+        dm_reply r = {.status = 400, .body = dm_str_of(rows[i].body), .config = c};
+        cr_expect_eq(dm_judge_reply(c->provider, &r), DM_FINAL);
         cr_expect_str_eq(r.param, rows[i].unfit, "%s: %s", rows[i].body, r.text);
     }
     dm_arena_free(a);
 }
 
 /* ---- addresses, headers, prices ---- */
-
-static dm_lm_config *config(dm_arena *a, const char *json)
-{
-    dm_error err = {DM_OK, ""};
-    dm_at root = dm_at_root(dm_json_read(a, dm_str_of(json), &err), "lm", DM_E_JOB);
-    dm_lm_config *c = dm_lm_config_read(a, &root, &err);
-    cr_assert_not_null(c, "%s: %s", json, err.text);
-    return c;
-}
 
 static bool has_header(const dm_lm_config *c, const char *line)
 {

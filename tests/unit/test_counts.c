@@ -1,5 +1,7 @@
 /* Token counts of servers: which are believed, what they cost, and what goes out so that prompts
  * are cached. */
+#include "configs.h"
+
 #include "lm/provider.h"
 #include "json/json.h"
 
@@ -7,15 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static dm_lm_config *config(dm_arena *a, const char *json)
-{
-    dm_error err = {DM_OK, ""};
-    dm_at at = dm_at_root(dm_json_read(a, dm_str_of(json), &err), "lm", DM_E_JOB);
-    dm_lm_config *c = dm_lm_config_read(a, &at, &err);
-    cr_assert(c, "%s: %s", json, err.text);
-    return c;
-}
 
 #define SENT 2000 /* bytes of the request */
 

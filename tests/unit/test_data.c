@@ -1,6 +1,6 @@
+#include "rows.h"
+
 #include "data/csv.h"
-#include "data/dataset.h"
-#include "json/json.h"
 
 #include <criterion/criterion.h>
 #include <malloc.h>
@@ -23,20 +23,6 @@ static void tear_down(void)
 }
 
 TestSuite(data, .init = set_up, .fini = tear_down);
-
-/* The rows as one line of JSON each. */
-static const char *rows_of(const dm_dataset *d)
-{
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    for (size_t i = 0; i < d->n; i++) {
-        dm_json_write(&b, d->examples[i].row, DM_JSON_COMPACT);
-        dm_buf_char(&b, '\n');
-    }
-    const char *s = dm_arena_string(arena, b.data, b.len);
-    dm_buf_free(&b);
-    return s;
-}
 
 static dm_dataset *parse(const char *name, const char *text)
 {
@@ -71,8 +57,8 @@ Test(data, formats)
                  {"d.csv", "a;b\r\n\"x; y\";1,5\r\n", "{\"a\":\"x; y\",\"b\":\"1,5\"}\n"},
                  {"d.csv", "a;b,c\n1;2,3\n", "{\"a;b\":\"1;2\",\"c\":\"3\"}\n"}};
     for (size_t i = 0; i < COUNT(table); i++)
-        cr_expect_str_eq(rows_of(parse(table[i].name, table[i].text)), table[i].want, "row %zu: %s",
-                         i, rows_of(parse(table[i].name, table[i].text)));
+        cr_expect_str_eq(json_lines(arena, parse(table[i].name, table[i].text)), table[i].want,
+                         "row %zu: %s", i, json_lines(arena, parse(table[i].name, table[i].text)));
 }
 
 #define BEHIND ": one a line, with no comma after it"
@@ -160,7 +146,8 @@ Test(data, files)
     close(fd);
     cr_expect_eq(dm_dataset_read(arena, path, &d, &err), DM_OK, "%s", err.text);
     unlink(path);
-    cr_expect_str_eq(rows_of(d), "{\"q\":\"x\",\"a\":\"y\"}\n", "no BOM in the first name");
+    cr_expect_str_eq(json_lines(arena, d), "{\"q\":\"x\",\"a\":\"y\"}\n",
+                     "no BOM in the first name");
     cr_expect_str_eq(d->path, path);
 }
 
@@ -230,7 +217,7 @@ Test(data, many_rows)
     size_t each = (mallinfo2().uordblks - before) / lines->n;
     cr_expect(each > 0 && each < 400, "%zu bytes a row", each);
 #endif
-    cr_expect_str_eq(rows_of(lines), text.data);
+    cr_expect_str_eq(json_lines(arena, lines), text.data);
     const dm_value *a = dm_value_get(lines->examples[1].row, "label"),
                    *b = dm_value_get(lines->examples[11].row, "label");
     cr_expect_eq(a, b, "the same label is the same value");

@@ -1,8 +1,8 @@
 /* What other programs export: each file is read as the rows that it has, or refused in a sentence.
  */
-#include "data/dataset.h"
+#include "rows.h"
+
 #include "data/packed.h"
-#include "json/json.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -32,17 +32,9 @@ static const char *rows_of(const char *name, dm_str text)
 {
     dm_error err = {DM_OK, ""};
     dm_dataset *d = NULL;
-    dm_buf b;
     if (dm_dataset_parse(arena, name, text, DM_FORMAT_GUESS, &d, &err) != DM_OK)
         return dm_arena_printf(arena, "%s", err.text);
-    dm_buf_init(&b, DM_MAX_TEXT);
-    for (size_t i = 0; i < d->n; i++) {
-        dm_json_write(&b, d->examples[i].row, DM_JSON_COMPACT);
-        dm_buf_char(&b, '\n');
-    }
-    const char *s = dm_arena_string(arena, b.data, b.len);
-    dm_buf_free(&b);
-    return s;
+    return json_lines(arena, d);
 }
 
 #define TWO     "{\"q\":\"x\",\"a\":1}\n{\"q\":\"y\",\"a\":2}\n"
@@ -247,6 +239,9 @@ Test(exports, foreign_files_are_named)
         {"x.yaml", BYTES("- q: x\n  a: y\n"),
          "x.yaml: this is YAML, which is not read: scripts/from-hf x.yaml > NEW.jsonl writes it as "
          "JSON Lines"},
+        {"x.yaml.gz", BYTES("- q: x\n  a: y\n"), /* unpacked by now */
+         "x.yaml.gz: this is YAML, which is not read: scripts/from-hf x.yaml.gz > NEW.jsonl writes "
+         "it as JSON Lines"},
         {"x.txt", BYTES("---\nq: x\n"),
          "x.txt: this is YAML, which is not read: scripts/from-hf x.txt > NEW.jsonl writes it as "
          "JSON "
@@ -272,6 +267,17 @@ Test(exports, foreign_files_are_named)
         const char *got = rows_of(table[i].name, table[i].text);
         cr_expect_str_eq(got, table[i].want, "%s", got);
     }
+}
+
+/* A table that begins like YAML is one by its name, packed or not. */
+Test(exports, names_behind_what_packed_them)
+{
+    static const char *const names[] = {"x.csv", "x.csv.gz", "x.CSV.zst"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        cr_expect_str_eq(rows_of(names[i], DM_STR("- a: b,message\n1,2\n")),
+                         "{\"- a: b\":\"1\",\"message\":\"2\"}\n", "%s", names[i]);
+    cr_expect(dm_is_named("a.csv.gz", ".csv") && dm_is_named("A.CSV", ".csv") &&
+              !dm_is_named("a.csv.gz.gz", ".csv") && !dm_is_named("csv", ".csv"));
 }
 
 /* ---- packed ---- */

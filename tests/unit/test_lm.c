@@ -1,4 +1,6 @@
 /* Where keys go, what an answer means, what a minute may hold. */
+#include "configs.h"
+
 #include "base/secret.h"
 #include "json/json.h"
 #include "lm/openai.h"
@@ -54,17 +56,6 @@ Test(lm, bad_base)
         cr_expect(rows[i].why ? why && strstr(why, rows[i].why) : !why, "%s: %s", rows[i].base,
                   why ? why : "good");
     }
-}
-
-static dm_lm_config *config(dm_arena *a, const char *json)
-{
-    dm_error err = {DM_OK, ""};
-    const dm_value *v = dm_json_read(a, dm_str_of(json), &err);
-    cr_assert_not_null(v, "%s", err.text);
-    dm_at at = dm_at_root(v, "test", DM_E_JOB);
-    dm_lm_config *c = dm_lm_config_read(a, &at, &err);
-    cr_assert_not_null(c, "%s", err.text);
-    return c;
 }
 
 static bool carries_key(const char *json)

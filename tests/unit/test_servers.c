@@ -1,5 +1,7 @@
 /* What servers and addresses look like: how people write api_base, in which forms errors come, what
  * stands in a body that is no JSON. */
+#include "configs.h"
+
 #include "json/json.h"
 #include "lm/nearby.h"
 #include "lm/proxy.h"
@@ -13,12 +15,8 @@
 
 static const char *base_of(dm_arena *a, const char *model, const char *base)
 {
-    dm_error err = {DM_OK, ""};
     const char *json = dm_arena_printf(a, "{\"model\": \"%s\", \"api_base\": \"%s\"}", model, base);
-    dm_at at = dm_at_root(dm_json_read(a, dm_str_of(json), &err), "test", DM_E_JOB);
-    const dm_lm_config *c = dm_lm_config_read(a, &at, &err);
-    cr_assert_not_null(c, "%s", err.text);
-    return c->api_base[0];
+    return config(a, json)->api_base[0];
 }
 
 Test(servers, an_address_as_people_write_it)
@@ -381,9 +379,7 @@ Test(servers, a_key_and_a_proxy)
         const char *json =
             dm_arena_printf(a, "{\"model\": \"hosted_vllm/m\", \"api_base\": \"%s\"%s}",
                             rows[i].base, rows[i].more);
-        dm_at at = dm_at_root(dm_json_read(a, dm_str_of(json), &err), "test", DM_E_JOB);
-        const dm_lm_config *c = dm_lm_config_read(a, &at, &err);
-        cr_assert_not_null(c, "%s", err.text);
+        const dm_lm_config *c = config(a, json);
         dm_status st = dm_endpoint_init(&e, c, c->api_base[0], 0, 1, &err);
         cr_expect_eq(st, rows[i].refused ? DM_E_MODEL : DM_OK, "row %zu: %s", i, err.text);
         if (rows[i].refused)
