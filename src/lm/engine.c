@@ -78,6 +78,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
     lm->rank = o->rank;
     lm->probes = o->probe;
     lm->slowed = o->slowed;
+    lm->tally = o->tally;
     lm->told = o->told;
     lm->unfit = o->unfit;
     lm->failing = o->failing;

@@ -35,6 +35,13 @@ typedef struct dm_nearby { /* what a server has in place of what it does not kno
     char text[600];       /* what there is; "": nothing is known */
 } dm_nearby;
 
+typedef struct dm_tally { /* since it was told last: what the pool makes a pace of */
+    int64_t answered, refused;
+    double told_at;
+    bool of_refusal; /* what came last then */
+    bool wanted;     /* the server has refused something for speed */
+} dm_tally;
+
 typedef struct dm_endpoint {
     const dm_lm_config *config;
     const char *base;           /* "http://node07:8000/v1" */
@@ -59,6 +66,7 @@ typedef struct dm_endpoint {
     double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
     dm_limits limits;        /* that no job names */
+    dm_tally tally;
     dm_probe probe;
     dm_nearby nearby;
 } dm_endpoint;
@@ -164,6 +172,7 @@ struct dm_lm {
     bool draining; /* nothing is sent any more */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
     void (*told)(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES]);
+    void (*tally)(void *user, dm_role role, size_t endpoint, int64_t answered, int64_t refused);
     void (*unfit)(void *user, const char *text);
     void (*failing)(void *user, dm_role role);
     void *user;

@@ -80,6 +80,8 @@ static void fill(dm_limits *l, double now, double share)
         if (r->limit > 0)
             r->level = dm_bucket_filled(r->level, passed, r->limit * share, least_of(k), r->pace);
     }
+    if (l->pace > 0)
+        l->level = fmin(l->level + passed * l->pace * share / 60, size_of(l->pace * share, 1));
 }
 
 /* Requests are had before they are sent, tokens may be owed. */
@@ -97,6 +99,8 @@ double dm_limits_wait(dm_limits *l, double now, double share, const dm_taking *t
     fill(l, now, share);
     for (int k = 0; k < DM_RATES; k++)
         wait = fmax(wait, wait_of(&l->rate[k], k, share, t->of[k]));
+    if (l->pace > 0 && l->level < 1)
+        wait = fmax(wait, (1 - l->level) * 60 / (l->pace * share));
     return wait;
 }
 
@@ -112,6 +116,8 @@ void dm_limits_charge(dm_limits *l, const dm_taking *t)
         else
             r->level -= t->of[k];
     }
+    if (l->pace > 0)
+        l->level--;
 }
 
 void dm_limits_settle(dm_limits *l, const dm_taking *t, const dm_taking *really)
@@ -171,4 +177,13 @@ void dm_limits_learn(dm_limits *l, const double limit[DM_RATES])
     for (int k = 0; k < DM_RATES; k++)
         if (limit[k] > 0)
             set_limit(&l->rate[k], k, limit[k]);
+}
+
+void dm_limits_pace(dm_limits *l, double now, double pace, double offset)
+{
+    if (pace > 0 && (l->pace <= 0 || pace < l->pace)) {
+        l->level = 1 - offset;
+        l->paced_at = now;
+    }
+    l->pace = pace;
 }

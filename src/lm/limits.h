@@ -1,7 +1,6 @@
 /* Limits of a server that no job names: what its replies' heads tell of requests and tokens a
- * minute. Each process keeps its part of them, as of rpm and tpm. A refusal (429) alone changes
- * nothing here: it does not tell a rate that is too high from a server that refuses at random.
- */
+ * minute, and the pace that the pool makes of refusals where they tell nothing (pool/pace.h). Each
+ * process keeps its part of them, as of rpm and tpm. */
 #ifndef DM_LM_LIMITS_H
 #define DM_LM_LIMITS_H
 
@@ -28,6 +27,9 @@ typedef struct dm_limits {
     double per_byte; /* tokens of a prompt, as measured; 0: not yet */
     double filled;   /* when the buckets were last filled */
     double known_to; /* until when paces hold */
+    double pace;     /* requests a minute of the whole job, by refusals; 0: none is set */
+    double level;    /* of the pace's bucket, in this process */
+    double paced_at; /* when the pace was last lowered */
 } dm_limits;
 
 typedef struct dm_taking { /* what a call takes, or is thought to */
@@ -47,5 +49,9 @@ void dm_limits_settle(dm_limits *l, const dm_taking *t, const dm_taking *really)
 bool dm_limits_hear(dm_limits *l, double now, double share, const dm_told_limits *told);
 /* What another process heard: requests and tokens a minute; 0: not told. */
 void dm_limits_learn(dm_limits *l, const double limit[DM_RATES]);
+/* The pool's pace, requests a minute of the whole job; 0: none any more. A lower one begins anew:
+ * the first request of this process may go after the part offset, in (0, 1], of its own interval,
+ * so that processes do not send all at one moment. */
+void dm_limits_pace(dm_limits *l, double now, double pace, double offset);
 
 #endif

@@ -121,13 +121,17 @@ typedef struct dm_lm_options {
     /* A server told its limits, and others than before: a minute, 0: not told. Other processes hear
      * of them by dm_lm_learn. NULL: nobody wants to know. */
     void (*told)(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES]);
+    /* A server refuses for speed and tells no limits: what it answered and what it refused since
+     * this was told last, a refusal at once. dm_lm_pace is what comes back. NULL: nobody wants to
+     * know. */
+    void (*tally)(void *user, dm_role role, size_t endpoint, int64_t answered, int64_t refused);
     /* A sampling key of the job is refused by the model, in one sentence: every call will be. NULL:
      * nobody wants to know. */
     void (*unfit)(void *user, const char *text);
     /* An attempt failed on the way, and none was answered since the last time this was told: about
      * once a second at most. NULL: nobody wants to know. */
     void (*failing)(void *user, dm_role role);
-    void *user;     /* of all four */
+    void *user;     /* of all five */
     int rank;       /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
     dm_clock clock; /* {NULL}: the system's */
     struct dm_transport *transport; /* taken, whatever comes of it; NULL: curl */
@@ -154,6 +158,9 @@ void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds);
 
 /* What another process was told of a server's limits. */
 void dm_lm_learn(dm_lm *lm, dm_role role, size_t endpoint, const double limit[DM_RATES]);
+
+/* The pool's pace for a server, requests a minute of the whole job; 0: none. offset: limits.h. */
+void dm_lm_pace(dm_lm *lm, dm_role role, size_t endpoint, double pace, double offset);
 
 /* Queues a call. done is called once, from dm_lm_poll (never from here). Returns an id for cancel.
  */

@@ -9,6 +9,8 @@
 
 #define LONGEST_BACKOFF 60.0 /* s */
 #define LONGEST_ASIDE   30.0 /* s */
+#define TALLY_AT_ONCE   0.02 /* s between two that tell of a change */
+#define TALLY_EVERY     0.1  /* s, of more of the same */
 #define NEWS            0.5  /* s: what a server says within it again is known */
 #define TELL_EVERY      1.0  /* s */
 #define ASIDE_AFTER     3    /* failures in a row; fewer are any server's lot */
@@ -126,7 +128,8 @@ static void retry(dm_call *c, const dm_reply *r)
         return;
     }
     double delay = dm_backoff(c->attempts, r->retry_after, jitter(c->lm));
-    try_again(c, another_is_up(c->model, e, now) ? 0 : delay);
+    bool paced = e->limits.pace > 0 && r->retry_after == 0; /* which is wait enough */
+    try_again(c, paced || another_is_up(c->model, e, now) ? 0 : delay);
 }
 
 /* The server is there, and what it said is no answer. It is asked again, another one if there is
@@ -222,6 +225,38 @@ void dm_lm_learn(dm_lm *lm, dm_role role, size_t endpoint, const double limit[DM
     dm_lm_model *m = lm->of_role[role];
     if (m && endpoint < m->n)
         dm_limits_learn(&m->endpoints[endpoint].limits, limit);
+}
+
+void dm_lm_pace(dm_lm *lm, dm_role role, size_t endpoint, double pace, double offset)
+{
+    dm_lm_model *m = lm->of_role[role];
+    if (!m || endpoint >= m->n)
+        return;
+    dm_endpoint *e = &m->endpoints[endpoint];
+    dm_limits_pace(&e->limits, dm_lm_now(lm), pace, offset);
+    e->tally.refused = 0; /* what is not told yet was of the old pace */
+}
+
+/* Where a server tells no limits: what it lets through and what not. A refusal of what was sent
+ * before the pace was lowered tells nothing new. Changes are told quickly, more of the same now and
+ * then. */
+static void count_for_pace(dm_call *c, bool refused)
+{
+    dm_lm *lm = c->lm;
+    dm_endpoint *e = c->endpoint;
+    dm_tally *t = &e->tally;
+    double now = dm_lm_now(lm);
+    if (!lm->tally || e->limits.rate[DM_RATE_REQUESTS].limit > 0 ||
+        (refused && c->sent_at < e->limits.paced_at))
+        return;
+    t->wanted |= refused;
+    t->refused += refused;
+    t->answered += !refused;
+    if (!t->wanted || now < t->told_at + (refused == t->of_refusal ? TALLY_EVERY : TALLY_AT_ONCE))
+        return;
+    lm->tally(lm->user, role_of(lm, c->model), (size_t)(e - c->model->endpoints), t->answered,
+              t->refused);
+    *t = (dm_tally){.told_at = now, .of_refusal = refused, .wanted = true};
 }
 
 /* What the call took of the server's limits, and what its reply's head says of them. */
@@ -441,6 +476,7 @@ void dm_call_attempted(dm_attempt *a)
     switch (v) {
     case DM_GOOD:
         is_well(c->lm, e);
+        count_for_pace(c, false);
         blame_who_denied(c);
         dm_call_finish(c, &(dm_lm_answer){.content = {r.content, r.n},
                                           .truncated = r.truncated,
@@ -454,6 +490,8 @@ void dm_call_attempted(dm_attempt *a)
         break;
     case DM_SLOW_DOWN:
         slow_down(c, &r);
+        if (r.status != 529) /* it is overloaded by all who ask it */
+            count_for_pace(c, true);
         retry(c, &r);
         break;
     case DM_NO_ROOM:

@@ -230,11 +230,14 @@ static bool take_message(dm_pool *p, int worker, dm_wire_message *m)
         return dm_servers_slow(p, worker, m);
     case DM_MSG_LIMITS:
         return dm_servers_limits(p, worker, m);
+    case DM_MSG_TALLY:
+        return dm_servers_tally(p, m);
     case DM_MSG_SETUP:
     case DM_MSG_SHARD:
     case DM_MSG_SLOTS:
     case DM_MSG_BYE:
     case DM_MSG_FOUND:
+    case DM_MSG_PACE:
     case DM_MESSAGE_TYPES:
         break;
     }

@@ -10,6 +10,7 @@
 #include "base/table.h"
 #include "pool/ledger.h"
 #include "pool/link.h"
+#include "pool/pace.h"
 #include "pool/wire.h"
 
 #include <pthread.h>
@@ -115,6 +116,7 @@ typedef struct dm_replies {
 typedef struct dm_server {  /* as it told some rank */
     double limit[DM_RATES]; /* a minute; 0: not told */
     double until;           /* it takes no request before */
+    dm_pace pace;           /* by its refusals, where it tells no limits */
 } dm_server;
 
 typedef struct dm_model {       /* one distinct model; roles may share it */
@@ -419,6 +421,7 @@ void dm_check_outage(dm_pool *p);
 /* servers.c: what a server told one rank, handed on to all others. False: not such a message. */
 bool dm_servers_slow(dm_pool *p, int from, dm_wire_message *m);
 bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m);
+bool dm_servers_tally(dm_pool *p, dm_wire_message *m);
 void dm_servers_greet(dm_pool *p, int worker); /* a rank that is new hears of it */
 double dm_servers_rpm(const dm_model *m);      /* of a server, the lowest known; 0: none is */
 

@@ -24,6 +24,15 @@ static void send_to(dm_pool *p, int worker, const dm_wire_limits *l)
     p->link->ops->send(p->link, worker, &msg);
 }
 
+static void send_pace_to(dm_pool *p, int worker, const dm_wire_pace *pace)
+{
+    dm_wire_pace own = *pace;
+    dm_buf msg;
+    own.offset = (worker + 1.0) / p->link->n_workers;
+    dm_wire_put_pace(&msg, &own);
+    p->link->ops->send(p->link, worker, &msg);
+}
+
 bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m)
 {
     dm_wire_limits l;
@@ -51,6 +60,10 @@ void dm_servers_greet(dm_pool *p, int worker)
             dm_wire_limits l = {.role = (dm_role)role, .endpoint = i};
             memcpy(l.limit, m->servers[i].limit, sizeof l.limit);
             send_to(p, worker, &l);
+            send_pace_to(p, worker,
+                         &(dm_wire_pace){.role = (dm_role)role,
+                                         .endpoint = i,
+                                         .pace = m->servers[i].pace.rate});
         }
     }
 }
@@ -62,6 +75,30 @@ double dm_servers_rpm(const dm_model *m)
         if (m->servers[i].limit[DM_RATE_REQUESTS] > 0)
             rpm = fmin(rpm, m->servers[i].limit[DM_RATE_REQUESTS]);
     return isinf(rpm) ? 0 : rpm;
+}
+
+/* ---- paces ---- */
+
+static void send_pace(dm_pool *p, const dm_wire_pace *pace)
+{
+    for (int w = 0; w < p->link->n_workers; w++)
+        if (p->peers[w].ready && !p->peers[w].lost)
+            send_pace_to(p, w, pace);
+}
+
+bool dm_servers_tally(dm_pool *p, dm_wire_message *m)
+{
+    dm_wire_tally t;
+    if (!dm_wire_get_tally(m, &t))
+        return false;
+    dm_server *s = server_of(p, t.role, t.endpoint);
+    double now = p->link->ops->now(p->link);
+    if (!s || !dm_pace_saw(&s->pace, now, (double)t.answered, (double)t.refused))
+        return true;
+    dm_log(DM_DEBUG, "%s is asked %.0f times a minute",
+           p->models[p->model_of[t.role]].config->api_base[t.endpoint], s->pace.rate);
+    send_pace(p, &(dm_wire_pace){.role = t.role, .endpoint = t.endpoint, .pace = s->pace.rate});
+    return true;
 }
 
 /* ---- pauses ---- */

@@ -407,3 +407,39 @@ bool dm_wire_get_limits(dm_wire_message *m, dm_wire_limits *out)
         out->limit[k] = dm_read_double(&m->items);
     return !m->record.bad;
 }
+
+void dm_wire_put_tally(dm_buf *b, const dm_wire_tally *t)
+{
+    dm_writer w = begin(b, DM_MSG_TALLY, 4);
+    dm_write_int(&w, t->role);
+    dm_write_int(&w, (int64_t)t->endpoint);
+    dm_write_int(&w, (int64_t)t->answered);
+    dm_write_int(&w, (int64_t)t->refused);
+}
+
+bool dm_wire_get_tally(dm_wire_message *m, dm_wire_tally *out)
+{
+    out->role = (dm_role)dm_read_size(&m->items, DM_ROLES - 1);
+    out->endpoint = dm_read_size(&m->items, MOST_ENDPOINTS);
+    out->answered = dm_read_size(&m->items, UINT32_MAX);
+    out->refused = dm_read_size(&m->items, UINT32_MAX);
+    return !m->record.bad;
+}
+
+void dm_wire_put_pace(dm_buf *b, const dm_wire_pace *p)
+{
+    dm_writer w = begin(b, DM_MSG_PACE, 4);
+    dm_write_int(&w, p->role);
+    dm_write_int(&w, (int64_t)p->endpoint);
+    dm_write_double(&w, p->pace);
+    dm_write_double(&w, p->offset);
+}
+
+bool dm_wire_get_pace(dm_wire_message *m, dm_wire_pace *out)
+{
+    out->role = (dm_role)dm_read_size(&m->items, DM_ROLES - 1);
+    out->endpoint = dm_read_size(&m->items, MOST_ENDPOINTS);
+    out->pace = dm_read_double(&m->items);
+    out->offset = dm_read_double(&m->items);
+    return !m->record.bad;
+}

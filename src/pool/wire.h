@@ -10,7 +10,7 @@
 #include "pool/result.h"
 #include "pool/setup.h"
 
-#define DM_WIRE_VERSION  3
+#define DM_WIRE_VERSION  4
 #define DM_WIRE_TEXT(v)  DM_WIRE_TEXT_(v)
 #define DM_WIRE_TEXT_(v) #v
 /* What has to be the same on all ranks, in words. */
@@ -23,12 +23,14 @@ typedef enum dm_message_type {
     DM_MSG_SLOTS,     /* dm_wire_slots */
     DM_MSG_BYE,       /* nothing: the run is over */
     DM_MSG_FOUND,     /* dm_wire_found ... */
+    DM_MSG_PACE,      /* dm_wire_pace */
     /* worker to coordinator */
     DM_MSG_HELLO,   /* dm_wire_hello */
     DM_MSG_RESULTS, /* dm_wire_item ... */
     DM_MSG_FAILED,  /* dm_wire_failed: this rank cannot go on */
     DM_MSG_LOG,     /* dm_wire_log */
     DM_MSG_FAILING, /* dm_wire_failing: a call failed on its way and goes on trying */
+    DM_MSG_TALLY,   /* dm_wire_tally */
     DM_MSG_DRAIN,   /* nothing. To a worker: no new calls; back: none is in flight any more */
     /* either way: a worker to the coordinator, which hands it on to the others */
     DM_MSG_SLOW,   /* dm_wire_slow */
@@ -197,5 +199,22 @@ typedef struct dm_wire_limits { /* what a server told of its limits */
 } dm_wire_limits;
 void dm_wire_put_limits(dm_buf *b, const dm_wire_limits *l);
 bool dm_wire_get_limits(dm_wire_message *m, dm_wire_limits *out) DM_MUST_USE;
+
+typedef struct dm_wire_tally { /* of a server that refuses for speed and tells no limits */
+    dm_role role;
+    size_t endpoint;
+    size_t answered, refused; /* since the last one */
+} dm_wire_tally;
+void dm_wire_put_tally(dm_buf *b, const dm_wire_tally *t);
+bool dm_wire_get_tally(dm_wire_message *m, dm_wire_tally *out) DM_MUST_USE;
+
+typedef struct dm_wire_pace { /* what the coordinator makes of them */
+    dm_role role;
+    size_t endpoint;
+    double pace;   /* requests a minute of the whole job; 0: none */
+    double offset; /* (0, 1]: this rank's, of its own interval */
+} dm_wire_pace;
+void dm_wire_put_pace(dm_buf *b, const dm_wire_pace *p);
+bool dm_wire_get_pace(dm_wire_message *m, dm_wire_pace *out) DM_MUST_USE;
 
 #endif

@@ -196,6 +196,14 @@ static void told(void *user, dm_role role, size_t endpoint, const double limit[D
     w->port.send(w->port.user, &msg);
 }
 
+static void tally(void *user, dm_role role, size_t endpoint, int64_t answered, int64_t refused)
+{
+    dm_worker *w = user;
+    dm_buf msg;
+    dm_wire_put_tally(&msg, &(dm_wire_tally){role, endpoint, (size_t)answered, (size_t)refused});
+    w->port.send(w->port.user, &msg);
+}
+
 static void unfit(void *user, const char *text)
 {
     dm_error err = {DM_OK, ""};
@@ -290,6 +298,16 @@ static bool take_limits(dm_worker *w, dm_wire_message *m)
     return true;
 }
 
+static bool take_pace(dm_worker *w, dm_wire_message *m)
+{
+    dm_wire_pace p;
+    if (!dm_wire_get_pace(m, &p))
+        return false;
+    if (w->runner.lm)
+        dm_lm_pace(w->runner.lm, p.role, p.endpoint, p.pace, p.offset);
+    return true;
+}
+
 static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
 {
     const dm_shared *s = w->shared;
@@ -303,6 +321,7 @@ static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
                        .probe = s->setup->metric && !s->setup->offline, /* run does not */
                        .slowed = slowed,
                        .told = told,
+                       .tally = tally,
                        .unfit = unfit,
                        .failing = failing,
                        .user = w,
@@ -438,6 +457,8 @@ static bool take_message(dm_worker *w, dm_wire_message *m)
         return take_slow(w, m);
     case DM_MSG_LIMITS:
         return take_limits(w, m);
+    case DM_MSG_PACE:
+        return take_pace(w, m);
     case DM_MSG_DRAIN:
         w->draining = true;
         if (w->runner.lm)
@@ -451,6 +472,7 @@ static bool take_message(dm_worker *w, dm_wire_message *m)
     case DM_MSG_RESULTS:
     case DM_MSG_FAILED:
     case DM_MSG_LOG:
+    case DM_MSG_TALLY:
     case DM_MSG_FAILING:
     case DM_MESSAGE_TYPES:
         break;

@@ -65,6 +65,8 @@ static void write_small(dm_wire_message *m, dm_buf *b)
     dm_wire_log log;
     dm_wire_slow slow;
     dm_wire_limits limits;
+    dm_wire_tally tally;
+    dm_wire_pace pace;
     dm_role role;
     if (m->type == DM_MSG_SLOTS && dm_wire_get_slots(m, &slots))
         dm_wire_put_slots(b, &slots);
@@ -78,6 +80,10 @@ static void write_small(dm_wire_message *m, dm_buf *b)
         dm_wire_put_slow(b, &slow);
     else if (m->type == DM_MSG_LIMITS && dm_wire_get_limits(m, &limits))
         dm_wire_put_limits(b, &limits);
+    else if (m->type == DM_MSG_TALLY && dm_wire_get_tally(m, &tally))
+        dm_wire_put_tally(b, &tally);
+    else if (m->type == DM_MSG_PACE && dm_wire_get_pace(m, &pace))
+        dm_wire_put_pace(b, &pace);
     else
         dm_wire_put_empty(b, DM_MSG_DRAIN);
 }

@@ -191,6 +191,8 @@ Test(wire, the_others)
     dm_wire_failed failed;
     dm_wire_log log;
     dm_wire_slow slow;
+    dm_wire_tally tally;
+    dm_wire_pace pace;
     dm_wire_limits limits;
     dm_role role;
     dm_wire_put_slots(&b, &slots);
@@ -220,6 +222,18 @@ Test(wire, the_others)
     opened(&m, &b, DM_MSG_SLOW);
     cr_assert(dm_wire_get_slow(&m, &slow));
     cr_expect(slow.role == DM_TASK && slow.endpoint == 3 && slow.seconds == 1.5);
+    done(&m, &b);
+    dm_wire_put_tally(&b, &(dm_wire_tally){DM_TASK, 1, 40, 3});
+    opened(&m, &b, DM_MSG_TALLY);
+    cr_assert(dm_wire_get_tally(&m, &tally));
+    cr_expect(tally.role == DM_TASK && tally.endpoint == 1 && tally.answered == 40 &&
+              tally.refused == 3);
+    done(&m, &b);
+    dm_wire_put_pace(&b, &(dm_wire_pace){DM_PROMPT, 2, 480.5, 0.25});
+    opened(&m, &b, DM_MSG_PACE);
+    cr_assert(dm_wire_get_pace(&m, &pace));
+    cr_expect(pace.role == DM_PROMPT && pace.endpoint == 2 && pace.pace == 480.5 &&
+              pace.offset == 0.25);
     done(&m, &b);
     dm_wire_put_limits(&b, &(dm_wire_limits){DM_JUDGE, 2, {600, 90000, 0, 7}});
     opened(&m, &b, DM_MSG_LIMITS);
