@@ -26,6 +26,14 @@ static void complete(dm_arena *a, dm_lm_config *c)
         c->api_version = said && *said ? said : "2024-10-21";
 }
 
+/* A deployment may have any name: as LiteLLM, which DSPy asks, one that tells of no model that takes
+ * a schema gets the plain JSON mode. */
+static dm_response_format format(const dm_lm_config *c, dm_response_format wanted)
+{
+    dm_response_format f = dm_openai_format(c, wanted);
+    return wanted != DM_FORMAT_NONE && f == DM_FORMAT_NONE ? DM_FORMAT_JSON_OBJECT : f;
+}
+
 static const char *const domains[] = {".openai.azure.com", ".cognitiveservices.azure.com",
                                       ".services.ai.azure.com", NULL};
 
@@ -41,7 +49,7 @@ const dm_provider dm_provider_azure = {.name = "azure",
                                        .price = dm_price_listed,
                                        .complete = complete,
                                        .url = url,
-                                       .format = dm_openai_format,
+                                       .format = format,
                                        .head = dm_openai_head,
                                        .sampling = dm_openai_sampling,
                                        .body = dm_openai_body,

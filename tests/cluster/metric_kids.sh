@@ -20,7 +20,7 @@ marked() { grep -las "KID_OF_TEST=$DIR/$1\$" -z /proc/[0-9]*/environ; } # what r
 with_mark() { # with_mark KIND COMMAND...
 	mark=$1
 	shift
-	env KID_OF_TEST="$DIR/$mark" KID_FOLDER="$DIR/$mark.d" DM_METRIC_START_SECONDS=5 timeout -k 5 100 "$@" >"$DIR/$mark.out" 2>"$DIR/$mark.err"
+	env KID_OF_TEST="$DIR/$mark" KID_FOLDER="$DIR/$mark.d" DM_METRIC_START_SECONDS=20 timeout -k 5 150 "$@" >"$DIR/$mark.out" 2>"$DIR/$mark.err"
 	echo $? >"$DIR/$mark.code"
 }
 is_gone() { # is_gone KIND: within the 10 s that a busy machine may take
@@ -42,19 +42,20 @@ scored() { # 1, .5, .25, .125, 0, .75
 	if [ "$(printf %.4f "$what")" = 0.4375 ] && [ "$failed" = 0 ] && is_gone "$1"; then ok "$1: the right scores, and nothing is left"; else not_ok "$1: $what, $failed failed" "$DIR/$1.err" "$DIR/left"; fi
 }
 
-# Those that give no answer: said at the first line, and the end after three.
+# Those that give no answer: said at the first line, and the end after three. Python has to start within the limit.
+LIMIT=6
 silence() {
-	job "$1" 2
+	job "$1" $LIMIT
 	with_mark "$1" "$PROGRAM" eval "$DIR/$1.json" --split=valset
 }
 told() {
 	case $1 in number) line='it wrote `1`, which is no answer' ;; empty_object) line='it wrote `{}`, which is no answer' ;; *) line='' ;; esac
-	if [ "$(cat "$DIR/$1.code")" = 65 ] && grep -qF "no answer to 3 examples in a row: the metric did not answer within 2 s" "$DIR/$1.err" && grep -qF -- "$line" "$DIR/$1.err" && is_gone "$1"; then
+	if [ "$(cat "$DIR/$1.code")" = 65 ] && grep -qF "no answer to 3 examples in a row: the metric did not answer within $LIMIT s" "$DIR/$1.err" && grep -qF -- "$line" "$DIR/$1.err" && is_gone "$1"; then
 		ok "$1: $(tail -1 "$DIR/$1.err" | cut -c1-150)"
 	else not_ok "$1: exit $(cat "$DIR/$1.code")" "$DIR/$1.err"; fi
 }
 checked() {
-	job python_object 2
+	job python_object $LIMIT
 	with_mark python_object "$PROGRAM" check "$DIR/python_object.json"
 }
 check_told() {

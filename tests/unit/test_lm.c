@@ -136,6 +136,30 @@ Test(lm, the_head_of_a_request)
     }
 }
 
+/* As LiteLLM 1.110 says of them (scripts/check-dspy-providers). */
+Test(lm, formats_of_deployments)
+{
+    static const struct {
+        const char *name;
+        dm_response_format is;
+    } rows[] = {{"azure/gpt-4o", DM_FORMAT_SCHEMA},
+                {"azure/gpt-4o-2024-08-06", DM_FORMAT_SCHEMA},
+                {"azure/gpt-5-mini", DM_FORMAT_SCHEMA},
+                {"azure/o3", DM_FORMAT_SCHEMA},
+                {"azure/gpt-4", DM_FORMAT_JSON_OBJECT},
+                {"azure/gpt-35-turbo", DM_FORMAT_JSON_OBJECT},
+                {"azure/my-deployment", DM_FORMAT_JSON_OBJECT},
+                {"openai/my-model", DM_FORMAT_NONE}};
+    setenv("AZURE_API_BASE", "https://x.openai.azure.com", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_arena *a = dm_arena_new(0);
+        const dm_lm_config *c = config(a, dm_arena_printf(a, "\"%s\"", rows[i].name));
+        cr_expect_eq(c->provider->format(c, DM_FORMAT_SCHEMA), rows[i].is, "%s", rows[i].name);
+        cr_expect_eq(c->provider->format(c, DM_FORMAT_NONE), DM_FORMAT_NONE);
+        dm_arena_free(a);
+    }
+}
+
 Test(lm, what_a_server_says_that_it_serves)
 {
     static const struct {
