@@ -2,7 +2,7 @@
 # wait: a job that is stopped by hand, in mid-run and while it is queued again, one whose server dies while it loads, one
 # whose server dies later, and one that finds its server down when it is started again. Shells and steps under srun with
 # each --mpi that it has, and an allocation without srun. Needs root and slurmctld, slurmd, munge
-# (scripts/install-deps --slurm).
+# (scripts/install-deps --test).
 LEAKS=0
 . tests/lib.sh
 tests=24
