@@ -1,5 +1,5 @@
-# What the README says is so: its commands are run, what they print is compared; its table of DSPy's
-# parameters has every one that --help has.
+# What the README and the other pages say is so: their commands are run, what they print is compared; the table of
+# DSPy's parameters has every one that --help has.
 LEAKS=0
 . tests/lib.sh
 if ! command -v python3 >/dev/null; then
@@ -13,6 +13,6 @@ sed 1d "$DIR/tap"
 n=$(grep -cE '^(not )?ok ' "$DIR/tap")
 missing=""
 for option in $("$PROGRAM" compile --help | grep -o '^  --optimizer\.[a-z_]*' | sed 's/^  --optimizer\.//' | grep -vx name); do
-	grep -qF "\`$option\`" README.md || missing="$missing $option"
+	grep -qF "\`$option\`" jobs/README.md || missing="$missing $option"
 done
-check "the README names every parameter of an optimizer${missing:+, but not$missing}" [ -z "$missing" ]
+check "jobs/README.md names every parameter of an optimizer${missing:+, but not$missing}" [ -z "$missing" ]
