@@ -5,6 +5,7 @@
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
+#include "lm/openai.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -290,6 +291,8 @@ static dm_value *provider_of(dm_arena *a, const dm_job *job)
             base = base->items[0];
         if (!base && p->base)
             base = dm_value_text(a, p->base);
+        if (base && base->kind == DM_STRING && dm_str_is(dm_str_of(p->ours), "hosted_vllm"))
+            base = dm_value_text(a, dm_base_at_root(a, base->text.p)); /* as we ask it */
         if (base)
             dm_value_set(a, config, DM_STR("apiBaseUrl"), base);
     }

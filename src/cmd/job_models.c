@@ -31,7 +31,8 @@ bool dm_job_asks_role(const dm_job *job, int role)
 
 static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, dm_error *err)
 {
-    static const char *const files[] = {"ca_file", "cert_file", "key_file", "api_key_file"};
+    static const char *const files[] = {"ca_file", "cert_file", "key_file", "api_key_file",
+                                        "prices"};
     int first = 0;
     while (first < role && job->setup.lm[first] != at->v)
         first++;

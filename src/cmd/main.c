@@ -338,6 +338,7 @@ int main(int argc, char **argv)
 {
     dm_say_close_gaps();
     leave_no_core();
+    dm_keep_hangup();
     dm_set_nomem(out_of_memory);
     const struct command *c = argc > 1 ? find_command(argv[1]) : NULL;
     if (argc > 1 && strcmp(argv[1], "launch") == 0)

@@ -25,6 +25,8 @@ extern size_t dm_model_ranks; /* ranks that run models; 1 where there is one pro
 
 /* Before anything else: so that no signal finds the default action. */
 void dm_signals_install(void);
+/* hangup.c: ignores SIGHUP again where the program was started so. Before the others. */
+void dm_keep_hangup(void);
 /* "--deadline 3h50m" and "--drain 20s" of the flags. */
 dm_status dm_session_deadline(const dm_command_line *line, dm_job *job, dm_error *err) DM_MUST_USE;
 dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err) DM_MUST_USE;

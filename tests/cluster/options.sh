@@ -234,7 +234,9 @@ row() {
 	lm.cache_tag) "$PROGRAM" compile job.json --out=first --$1=x 2>&1 | grep -q 'another job' ;;
 	lm.prices)
 		printf '{"prices": {"openai/any": {"prompt": 1000, "completion": 1000}}}' >prices.json
-		exits 0 '"cost": 2.' $E --lm.model=openai/any --$1="$DIR/prices.json"
+		exits 0 '"cost": 2.' $E --lm.model=openai/any --$1="$DIR/prices.json" &&
+			mkdir -p beside && sed 's#"lm": {#&"prices": "../prices.json", #' bare.json >beside/job.json && cp ./*.jsonl beside/ &&
+			exits 0 '"cost": 2.' eval beside/job.json --lm.model=openai/any
 		;;
 	lm.headers) see with $E '--lm.headers={"Authorization": "a-team-of-ours"}' && grep -q 'a-team-of-ours' with.record ;;
 	lm.headers_env) OUR_TEAM=a-team-of-the-env && export OUR_TEAM && see with $E '--lm.headers_env={"Authorization": "OUR_TEAM"}' && grep -q 'a-team-of-the-env' with.record ;;

@@ -193,7 +193,7 @@ hangup() {
 }
 nohup() {
 	shut "$D/open"
-	launch env nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
+	preloaded CATCH_HANGUP=1 nohup "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 	works && kill -HUP $pid && code 0 && attempts 0 "" && same && ends 1 && clean
 }
 terminal() { # is closed: its other end is gone

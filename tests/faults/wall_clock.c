@@ -1,7 +1,9 @@
 /* Preloaded by launch.sh: a wall clock that is set in mid-run. Its seconds are shifted by the
  * number that stands in the file WALL_SHIFT, read anew each time; the monotonic clock is left
- * alone. And a rank that never comes to MPI_Init: that of the number in HANGING_RANK. */
+ * alone. And a rank that never comes to MPI_Init: that of the number in HANGING_RANK. And a library that catches
+ * SIGHUP when it is loaded, as some of MPI's do: with CATCH_HANGUP. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -53,4 +55,15 @@ __attribute__((constructor)) static void hang(void)
     const char *which = getenv("HANGING_RANK"), *rank = getenv("OMPI_COMM_WORLD_RANK");
     while (which && rank && strcmp(which, rank) == 0)
         pause();
+}
+
+static void caught(int sig)
+{
+    _exit(128 + sig);
+}
+
+__attribute__((constructor)) static void catch_hangup(void)
+{
+    if (getenv("CATCH_HANGUP"))
+        signal(SIGHUP, caught);
 }
