@@ -235,7 +235,7 @@ row() {
 	lm.prices)
 		printf '{"prices": {"openai/any": {"prompt": 1000, "completion": 1000}}}' >prices.json
 		exits 0 '"cost": 2.' $E --lm.model=openai/any --$1="$DIR/prices.json" &&
-			mkdir -p beside && sed 's#"lm": {#&"prices": "../prices.json", #' bare.json >beside/job.json && cp ./*.jsonl beside/ &&
+			mkdir -p beside && sed 's#"lm": {#&"prices": "../prices.json", #' bare.json >beside/job.json && cp train.jsonl val.jsonl beside/ &&
 			exits 0 '"cost": 2.' eval beside/job.json --lm.model=openai/any
 		;;
 	lm.headers) see with $E '--lm.headers={"Authorization": "a-team-of-ours"}' && grep -q 'a-team-of-ours' with.record ;;
