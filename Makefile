@@ -9,6 +9,10 @@ PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
 VERSION := 0.1.0
 
 OPT      ?= -O2 -g
+# make V=1 shows the whole commands; without it each is one short line.
+V        ?= 0
+Q        := $(if $(filter 0,$(V)),@)
+say       = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' $(1) $(2))
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
 # They take a compound literal in a designated initializer for a sign that the others are missing.
 OLD_GCC  := $(filter 8 9 10,$(shell $(CC) -dumpversion 2>/dev/null | cut -d. -f1))
@@ -49,23 +53,28 @@ all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
 
 $(B)/src/cluster/%.o: src/cluster/%.c
 	@mkdir -p $(@D)
-	OMPI_CC="$(CC)" $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,MPI,$<)
+	$(Q)OMPI_CC="$(CC)" $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 $(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
-	OMPI_CC="$(CC)" $(MPICC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LINK,$@)
+	$(Q)OMPI_CC="$(CC)" $(MPICC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) $$($(PKG) --libs criterion) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) $$($(PKG) --libs criterion) -o $@
 
 $(B)/tests/mock_lm/%.o: CPPFLAGS += $(shell $(PKG) --cflags libcjson 2>/dev/null)
 # libssl-dev may come between two builds: `make demo`, then `make test`, which installs it.
@@ -77,7 +86,8 @@ $(B)/tests/mock_lm/tls.o: $(B)/mock-tls
 $(B)/tests/mock_lm/tls.o: CPPFLAGS += $(if $(TLS_LIBS),-DMOCK_TLS $(shell $(PKG) --cflags openssl))
 
 $(B)/mock-lm: $(MOCK_SRC:%.c=$(B)/%.o) $(LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) $(MOCK_LIBS) -o $@
 
 SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
 
@@ -165,6 +175,17 @@ SECONDS ?= 60
 fuzz: ## run each fuzz target for SECONDS (clang); FUZZ="json http" for some
 	$(MAKE) -j2 B=build-fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-build
 	scripts/fuzz build-fuzz/tests/fuzz $(SECONDS) $(FUZZ)
+
+debug: ## build/debug: for a debugger, without optimization
+	$(MAKE) B=$(B)/debug OPT="-O0 -g3" all mock
+
+coverage: ## lines that the unit tests reach (gcc, gcov): a figure, and build/coverage.txt by file
+	$(MAKE) B=$(B)/coverage OPT="-O0 -g" SAN=--coverage mock unit
+	scripts/coverage $(B)/coverage >$(B)/coverage.txt
+	tail -1 $(B)/coverage.txt
+
+compile_commands.json: ## for editors: how each file is compiled
+	$(MAKE) -s -n -B V=1 all mock unit-build | scripts/compile-commands >$@
 
 clean: ## remove what was built
 	rm -rf $(B)

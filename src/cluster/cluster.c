@@ -49,6 +49,15 @@ static dm_world world(void)
     return dm_world_of(open_mpi, fd >= 0);
 }
 
+const char *dm_cluster_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int n = 0;
+    MPI_Get_library_version(text, &n);
+    text[strcspn(text, ",\n")] = 0;
+    return text;
+}
+
 bool dm_cluster_is_rank(void)
 {
     return world().joins;

@@ -8,6 +8,7 @@
  * PMIx). Then, and only then, dm_cluster_start may be called; it is to be called for a command that
  * runs on all of them alone (src/cluster/README.md §6). */
 bool dm_cluster_is_rank(void);
+const char *dm_cluster_library(void); /* "Open MPI v4.1.4"; MPI is not started for it */
 /* Its number among the *size that were started together, whether MPI can join them or not. *by:
  * what started them, in words; NULL where it is alone. */
 long dm_cluster_task(long *size, const char **by);

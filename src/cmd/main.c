@@ -9,6 +9,9 @@
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "lm/proxy.h"
+#include "lm/transport.h"
+#include "pool/wire.h"
+#include "study/frames.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +20,16 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/* What a report of a fault needs: libraries, and formats that others of our builds have to share.
+ */
+static void say_versions(void)
+{
+    dm_say(stdout, "%s\n", dm_cluster_library());
+    dm_say(stdout, "%s\n", dm_transport_library());
+    dm_say(stdout, "records of a journal " DM_FRAME_MARK ", messages between ranks %d\n",
+           DM_WIRE_VERSION);
+}
 
 static const struct command {
     const char *name;
@@ -247,6 +260,8 @@ static int run_alone(int argc, char **argv)
         return asked ? help_command(asked) : help(stdout);
     if (strcmp(argv[1], "--version") == 0) {
         dm_say(stdout, "dspy-mpi " DM_VERSION "\n");
+        if (argc > 2 && strcmp(argv[2], "--verbose") == 0)
+            say_versions();
         return 0;
     }
     if (strcmp(argv[1], "launch") == 0 && argc > 2 && strcmp(argv[2], "--help") == 0)

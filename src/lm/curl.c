@@ -352,3 +352,8 @@ dm_transport *dm_transport_curl(const dm_clock *clock)
     curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
     return &t->transport;
 }
+
+const char *dm_transport_library(void)
+{
+    return curl_version();
+}

@@ -62,6 +62,7 @@ struct dm_transport { /* first in its implementation */
 
 /* NULL: no way to wait for connections; errno says why. */
 dm_transport *dm_transport_curl(const dm_clock *clock);
+const char *dm_transport_library(void); /* "libcurl/7.88.1 OpenSSL/3.0.17 ..." */
 /* What every handle of ours has. proxy: "" or NULL: none, whatever the environment says. */
 void dm_easy_defaults(CURL *easy, const dm_lm_config *c, const char *proxy);
 

@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 99
+plan 100
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -21,6 +21,8 @@ out_has() { grep -qF -- "$1" out; }
 
 # help and version
 check "--version" run 0 "$PROGRAM" --version
+versions() { run 0 "$PROGRAM" --version --verbose && grep -q "MPI" "$DIR/out" && grep -q "^libcurl/" "$DIR/out" && grep -q "^records of a journal DMJ1, messages between ranks [0-9]*$" "$DIR/out"; }
+check "--version --verbose: libraries and formats" versions
 check "says it" out_has "dspy-mpi 0."
 check "--help" run 0 "$PROGRAM" --help
 for command in compile eval run show export check plan ensemble stop cache launch; do
