@@ -120,7 +120,7 @@ static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, d
     dm_label_trial(&b, job, job->valset ? job->valset : job->trainset);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
-    dm_status st = dm_metric_trial(a, job, metric, 0, METRIC_SECONDS, &v, err);
+    dm_status st = dm_metric_trial(a, job, metric, 0, false, METRIC_SECONDS, &v, err);
     if (v.odd)
         dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), v.odd);
     if (st == DM_OK && v.no_label_fits && dm_metric_compares(metric))
