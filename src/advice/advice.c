@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#define Z95 1.959963984540054
-
 /* ---- scores, looked at several times ---- */
 
 size_t dm_look_at(size_t planned, size_t look)
@@ -55,6 +53,11 @@ dm_mean dm_mean_of(const double *scores, size_t n, double z)
         return wilson(mean, n, z);
     double half = student(z, n) * sqrt(variance / (double)n);
     return (dm_mean){mean, fmax(0, mean - half), fmin(1, mean + half), n};
+}
+
+dm_mean dm_mean_known(double mean, size_t n, double z)
+{
+    return n == 0 || isnan(mean) ? (dm_mean){NAN, NAN, NAN, 0} : wilson(mean, n, z);
 }
 
 dm_side dm_side_of(const dm_mean *start)
@@ -129,21 +132,21 @@ double dm_smallest_gain(size_t n)
 
 /* ---- the verdict ---- */
 
-const char *dm_advice_name(dm_advice a)
+const char *dm_advice_name(dm_worth a)
 {
     static const char *const names[] = {"worth_it", "little_to_gain", "fix_first", "more_examples",
                                         "unclear"};
     return names[a];
 }
 
-const char *dm_advice_words(dm_advice a)
+const char *dm_advice_words(dm_worth a)
 {
     static const char *const words[] = {"worth it", "little to gain", "something to fix first",
                                         "more examples first", "unclear"};
     return words[a];
 }
 
-dm_advice dm_advise(const dm_known *k)
+dm_worth dm_advise(const dm_known *k)
 {
     dm_side side = dm_side_of(&k->start);
     bool gains = false;

@@ -38,6 +38,8 @@ double dm_look_width(size_t n, size_t planned);
  * 26.7.5), if at least 20 are known and they differ. */
 dm_mean dm_mean_of(const double *scores, size_t n, double z);
 
+dm_mean dm_mean_known(double mean, size_t n, double z); /* the same, Wilson's, of a mean alone */
+
 typedef enum dm_side { DM_SIDE_OPEN, DM_SIDE_BELOW, DM_SIDE_BETWEEN, DM_SIDE_ABOVE } dm_side;
 /* Where the interval lies against the two thresholds; open: a threshold is in it. */
 dm_side dm_side_of(const dm_mean *start);
@@ -57,15 +59,15 @@ double dm_smallest_gain(size_t n);
 
 /* ---- the verdict ---- */
 
-typedef enum dm_advice {
+typedef enum dm_worth {
     DM_ADVICE_WORTH_IT,
     DM_ADVICE_LITTLE,
     DM_ADVICE_FIX_FIRST,
     DM_ADVICE_MORE_EXAMPLES,
     DM_ADVICE_UNCLEAR
-} dm_advice;
-const char *dm_advice_name(dm_advice a);  /* "worth_it", ... */
-const char *dm_advice_words(dm_advice a); /* "worth it", ... */
+} dm_worth;
+const char *dm_advice_name(dm_worth a);  /* "worth_it", ... */
+const char *dm_advice_words(dm_worth a); /* "worth it", ... */
 
 typedef struct dm_known {
     bool fix;             /* something has to be mended first */
@@ -77,7 +79,7 @@ typedef struct dm_known {
 } dm_known;
 /* First what has to be mended, then a start above 90 % or a gain that cannot pay, then too few
  * examples, then a start below 80 % or a probe that gains for sure. */
-dm_advice dm_advise(const dm_known *k);
+dm_worth dm_advise(const dm_known *k);
 
 /* Name of the optimizer for so many different examples to train and to validate on. */
 const char *dm_fitting_optimizer(size_t n_train, size_t n_val);

@@ -206,6 +206,15 @@ static bool is_whole(const dm_findings *f)
     return f->n_classes >= 2 && (double)once <= UNSEEN * (double)rows;
 }
 
+/* Letters of an alphabet, of which some may not have come yet. */
+static bool are_alphabet(const dm_findings *f)
+{
+    for (size_t i = 0; i < f->n_classes; i++)
+        if (f->classes[i].name[0] == 0 || f->classes[i].name[1] != 0)
+            return false;
+    return f->n_classes > 10;
+}
+
 static bool are_letters(const dm_findings *f)
 {
     for (size_t i = 0; i < f->n_classes; i++) {
@@ -321,7 +330,7 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
         g->metric = "numeric";
         g->thinks = true;
         g->why_metric = "The labels are numbers: the last number of an answer counts.";
-    } else if (text && is_whole(f) && (classes = literal(a, f))) {
+    } else if (text && is_whole(f) && !are_alphabet(f) && (classes = literal(a, f))) {
         type = classes;
         g->thinks = are_letters(f) || are_yes_and_no(f);
         g->why_type = dm_arena_printf(a,

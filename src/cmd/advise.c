@@ -51,6 +51,14 @@ dm_findings dm_job_findings(dm_arena *a, const dm_job *job, bool similar)
     return dm_data_look(a, &d);
 }
 
+void dm_say_findings(dm_arena *a, const dm_job *job)
+{
+    dm_findings f = dm_job_findings(a, job, false);
+    if (f.n && f.list[0].fix)
+        dm_say(stderr, "advice: %s: %s (dspy-mpi advise says more)\n",
+               dm_advice_words(DM_ADVICE_FIX_FIRST), f.list[0].text);
+}
+
 /* A metric that cannot be used is a finding; anything else that goes wrong ends the command. */
 static dm_status try_metric(dm_advising *v, dm_metric *metric, dm_error *err)
 {

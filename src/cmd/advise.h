@@ -50,7 +50,7 @@ typedef struct dm_advising {
     bool has_cost;
     dm_use before, after;
     size_t after_demos;
-    dm_advice verdict;
+    dm_worth verdict;
     const char *reasons[DM_MOST_REASONS]; /* [n_reasons] what decided first */
     size_t n_reasons;
     const char *next; /* the command to type */
@@ -58,6 +58,8 @@ typedef struct dm_advising {
 
 /* What can be said of the job's data without a call. similar: look for near-duplicates too. */
 dm_findings dm_job_findings(dm_arena *a, const dm_job *job, bool similar);
+/* Of them the first that has to be mended, in a line on stderr; nothing if there is none. */
+void dm_say_findings(dm_arena *a, const dm_job *job);
 
 /* Asks for the start's scores, in looks, and for the probes'. A failure ends the command; a stop is
  * kept. */

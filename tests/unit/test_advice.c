@@ -27,7 +27,7 @@ TestSuite(advice, .init = set_up, .fini = tear_down);
 
 /* What one run of advise would say of a model that is right with chance p, whatever it is shown:
  * the start in looks, then three probes on its first 20 examples. */
-static dm_advice advised(double p, size_t calls, uint64_t run)
+static dm_worth advised(double p, size_t calls, uint64_t run)
 {
     enum { MOST = 400 };
     double scores[MOST];
@@ -210,7 +210,7 @@ Test(advice, verdicts)
         dm_mean start;
         const dm_mean *gain;
         double needed;
-        dm_advice want;
+        dm_worth want;
     } table[] = {{true, 200, low, NULL, NAN, DM_ADVICE_FIX_FIRST},
                  {true, 5, high, NULL, NAN, DM_ADVICE_FIX_FIRST},
                  {false, 200, low, NULL, NAN, DM_ADVICE_WORTH_IT},
