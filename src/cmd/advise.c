@@ -5,12 +5,14 @@
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
 #include "cmd/say.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define METRIC_SECONDS 20.0 /* of trying the metric */
 #define MOST_TRIED     100  /* right answers */
@@ -85,26 +87,44 @@ static bool has_to_be_fixed(const dm_advising *v)
 
 /* ---- with calls ---- */
 
-/* Beside OUT, so that it is no compilation's: OUT.advice has a journal of its own, and the same
- * command again pays for what is new alone. Where nothing can be written it goes without. */
+#define DONE "advice.json" /* what a run that was through has written */
+
+/* Beside OUT, so that it is no compilation's: OUT.advice has a journal of its own. A run that was
+ * cut short goes on with it; a new one has a new journal, and pays for nothing that the last one
+ * knows. Where nothing can be written it goes without. */
 static dm_status open_journal(dm_advising *v, const dm_command_line *line, dm_error *err)
 {
     dm_job *job = v->job;
-    const char *folder = dm_arena_printf(v->arena, "%s.advice", job->out);
+    dm_arena *a = v->arena;
+    const char *folder = dm_arena_printf(a, "%s.advice", job->out);
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         job->setup.out = NULL;
         return DM_OK;
     }
-    job->out = job->setup.out = folder;
-    const char *journal = dm_arena_printf(v->arena, "%s/journal", folder),
-               *earlier = dm_arena_printf(v->arena, "%s/" DM_EARLIER_JOURNAL, folder);
-    bool ours = dm_journal_is_one(journal);
-    if (ours &&
-        dm_journal_look(journal, dm_job_identity(v->arena, job), dm_history_more(v->arena), NULL) !=
-            DM_OK &&
-        rename(journal, earlier) != 0)
+    job->out = job->setup.out = v->folder = folder;
+    const char *journal = dm_arena_printf(a, "%s/journal", folder),
+               *done = dm_arena_printf(a, "%s/" DONE, folder),
+               *earlier = dm_arena_printf(a, "%s/" DM_EARLIER_JOURNAL, folder);
+    bool over = access(done, F_OK) == 0 || dm_journal_look(journal, dm_job_identity(a, job),
+                                                           dm_history_more(a), NULL) != DM_OK;
+    if (dm_journal_is_one(journal) && over && rename(journal, earlier) != 0)
         return dm_fail(err, DM_E_OUTPUT, "%s cannot be moved aside: %s", journal, strerror(errno));
-    return dm_history_open(v->arena, job, line, DM_FSYNC_1S, err);
+    (void)unlink(done);
+    return dm_history_open(a, job, line, DM_FSYNC_1S, err);
+}
+
+static void keep(const dm_advising *v, const dm_value *json)
+{
+    dm_buf b;
+    dm_error unsaid;
+    if (!v->folder || (v->stopped && v->stopped != DM_STOP_BUDGET))
+        return;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, json, DM_JSON_PYTHON_INDENT);
+    dm_buf_char(&b, '\n');
+    (void)!dm_write_file(dm_arena_printf(v->arena, "%s/" DONE, v->folder), dm_buf_view(&b),
+                         &unsaid);
+    dm_buf_free(&b);
 }
 
 static dm_status ask(dm_advising *v, const dm_command_line *line, dm_error *err)
@@ -215,6 +235,22 @@ static dm_status look(dm_advising *v, const dm_command_line *line, dm_error *err
     return st;
 }
 
+/* Half of what would have been asked is no advice. */
+static int tell_stop(const dm_advising *v, const dm_command_line *line)
+{
+    dm_arena *a = v->arena;
+    dm_value *d = dm_value_dict(a);
+    dm_value_set(a, d, DM_STR("status"), dm_value_text(a, "stopped"));
+    dm_value_set(a, d, DM_STR("reason"), dm_value_text(a, dm_status_name(v->stopped)));
+    dm_value_set(a, d, DM_STR("verdict"), dm_value_null(a));
+    dm_value_set(a, d, DM_STR("reasons"), dm_value_list(a));
+    dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, v->stats.usage.requests));
+    dm_say(stderr, "dspy-mpi: stopped (%s) after %lld calls; the same command goes on from there\n",
+           dm_status_name(v->stopped), (long long)v->stats.usage.requests);
+    dm_print_last_line(d, line);
+    return dm_exit_code(v->stopped);
+}
+
 int dm_cmd_advise(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
@@ -237,7 +273,7 @@ int dm_cmd_advise(dm_arena *a, const dm_command_line *line)
     if (st != DM_OK)
         return dm_say_failure(&err);
     if (v.stopped && v.stopped != DM_STOP_BUDGET)
-        dm_say(stderr, "stopped; the same command goes on from there\n");
+        return tell_stop(&v, line);
     choose_optimizer(&v, line);
     dm_advise_judge(&v);
     dm_buf b;
@@ -245,6 +281,8 @@ int dm_cmd_advise(dm_arena *a, const dm_command_line *line)
     dm_advise_text(&b, &v);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
-    dm_print_last_line(dm_advise_json(&v), line);
-    return v.stopped && v.stopped != DM_STOP_BUDGET ? dm_exit_code(v.stopped) : 0;
+    dm_value *json = dm_advise_json(&v);
+    keep(&v, json);
+    dm_print_last_line(json, line);
+    return 0;
 }

@@ -17,7 +17,9 @@ typedef struct asking {
     dm_session *s;
     dm_example *rows;        /* [v->rows] validation set first */
     const dm_result **start; /* [v->rows] NULL: not known */
-    size_t known;            /* rows asked for */
+    size_t known;            /* rows whose results are looked at */
+    size_t sent;             /* rows asked for; more, where the first ones went out together */
+    size_t probed;           /* examples that the probes asked for */
 } asking;
 
 /* ---- examples ---- */
@@ -99,8 +101,8 @@ static double calls_made(const asking *k)
 /* Calls of an example, as far as is known. */
 static double calls_each(const asking *k)
 {
-    double least = (double)k->v->job->program->n;
-    return k->known ? fmax(least, calls_made(k) / (double)k->known) : least;
+    double least = (double)k->v->job->program->n, runs = (double)(k->sent + k->probed);
+    return runs > 0 ? fmax(least, calls_made(k) / runs) : least;
 }
 
 static void count_start(asking *k)
@@ -144,8 +146,9 @@ static dm_status ask_start(asking *k, double most, dm_error *err)
         size_t n = dm_look_at(v->planned, look);
         if (n == k->known)
             continue;
-        if (k->known && calls_made(k) + calls_each(k) * (double)(n - k->known) > most)
+        if (n > k->sent && k->known && calls_made(k) + calls_each(k) * (double)(n - k->sent) > most)
             return DM_OK; /* its answers need more calls than planned */
+        k->sent = n > k->sent ? n : k->sent;
         dm_status st = ask(k, v->job->student, k->known, n - k->known, k->start + k->known, err);
         if (st != DM_OK)
             return st;
@@ -249,6 +252,7 @@ static dm_status probe(asking *k, dm_probe *out, const char *name, const dm_cand
     dm_usage before = dm_pool_stats_of(k->s->pool).usage;
     if (dm_hash_eq(&c->sent, &k->v->job->student->sent)) /* it would be shown nothing new */
         return DM_OK;
+    k->probed += n;
     dm_status st = ask(k, c, 0, n, r, err);
     if (st != DM_OK)
         return st;
@@ -260,28 +264,40 @@ static dm_status probe(asking *k, dm_probe *out, const char *name, const dm_cand
     return DM_OK;
 }
 
+/* What may be asked by probe i, when so much is left to the rest of them: a run is only let out
+ * where its fallback, too, would fit. Counted in examples, so that a run whose answers are known
+ * already asks the same. */
+static size_t size_of_probe(const asking *k, size_t i, double left)
+{
+    const dm_advising *v = k->v;
+    double each = calls_each(k), steps = (double)v->job->program->n;
+    bool falls_back = dm_adapter_fallback(v->job->setup.adapter) != v->job->setup.adapter;
+    double all = v->most - each * (double)(k->sent + k->probed) - (falls_back ? steps : 0);
+    double n = floor(fmin(left / (double)(DM_PROBES - i), all) / each + 1e-9);
+    n = fmin(n, fmin(DM_PROBE_EXAMPLES, (double)k->known));
+    return n < LEAST_PAIRS ? 0 : (size_t)n;
+}
+
 /* most: calls of all probes together. */
 static dm_status ask_probes(asking *k, double most, dm_error *err)
 {
+    static const char *const names[] = {"4 demonstrations", "8 demonstrations",
+                                        "format instruction"};
     dm_advising *v = k->v;
     const dm_value *demos[8];
-    size_t fit = (size_t)floor(most / DM_PROBES / calls_each(k)), n = DM_PROBE_EXAMPLES;
-    n = n < fit ? n : fit;
-    n = n < k->known ? n : k->known;
-    size_t few = draw_demos(k, n, demos, 8);
-    if (n < LEAST_PAIRS)
-        return DM_OK;
-    dm_pool_phase(k->s->pool, "headroom", DM_PROBES * n);
+    size_t first = k->known < DM_PROBE_EXAMPLES ? k->known : DM_PROBE_EXAMPLES,
+           few = draw_demos(k, first, demos, 8);
     dm_status st = DM_OK;
-    for (size_t i = 0; i < 2 && st == DM_OK && !v->stopped; i++) {
-        size_t d = i ? 8 : 4;
+    dm_pool_phase(k->s->pool, "headroom", DM_PROBES * first);
+    for (size_t i = 0; i < DM_PROBES && st == DM_OK && !v->stopped; i++) {
+        size_t d = i < 2 ? 4 * (i + 1) : 0;
+        size_t n = size_of_probe(k, i, most - calls_each(k) * (double)k->probed);
         v->probes[i].demos = d;
-        if (few >= d)
-            st = probe(k, &v->probes[i], i ? "8 demonstrations" : "4 demonstrations",
-                       with_demos(v->arena, v->job->student, demos, d), n, err);
+        if (n && few >= d)
+            st =
+                probe(k, &v->probes[i], names[i],
+                      d ? with_demos(v->arena, v->job->student, demos, d) : with_format(v), n, err);
     }
-    if (st == DM_OK && !v->stopped)
-        st = probe(k, &v->probes[2], "format instruction", with_format(v), n, err);
     if (v->measured.prompt[0] > 0 && v->probes[1].name && v->probes[1].prompt > 0) {
         v->measured.n = k->known;
         v->measured.prompt[1] = v->probes[1].prompt;
@@ -300,6 +316,7 @@ dm_status dm_advise_ask(dm_advising *v, dm_session *s, dm_error *err)
     first.n = first.n < CHECK_FIRST ? first.n : CHECK_FIRST;
     if ((double)(first.n * v->job->program->n) > v->most - rest)
         first.n = (size_t)fmax(1, floor((v->most - rest) / (double)v->job->program->n));
+    k.sent = first.n;
     dm_status st = v->rows ? dm_try_program(s->pool, v->job->student, &first, err) : DM_OK;
     if (st == DM_OK && v->rows)
         st = ask_start(&k, v->most - rest, err);

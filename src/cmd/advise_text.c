@@ -592,10 +592,9 @@ dm_value *dm_advise_json(const dm_advising *v)
     dm_arena *a = v->arena;
     dm_value *d = dm_value_dict(a), *tokens = dm_value_dict(a);
     const dm_usage *u = &v->stats.usage;
-    bool stopped = v->stopped && v->stopped != DM_STOP_BUDGET;
-    set(a, d, "status", dm_value_text(a, stopped ? "stopped" : "done"));
+    set(a, d, "status", dm_value_text(a, "done"));
     set(a, d, "reason",
-        stopped || v->capped ? dm_value_text(a, dm_status_name(v->stopped)) : dm_value_null(a));
+        v->capped ? dm_value_text(a, dm_status_name(v->stopped)) : dm_value_null(a));
     set(a, d, "verdict", dm_value_text(a, dm_advice_name(v->verdict)));
     dm_value *reasons = dm_value_list(a);
     for (size_t i = 0; i < v->n_reasons; i++)
