@@ -85,6 +85,13 @@ static bool has_to_be_fixed(const dm_advising *v)
     return fix;
 }
 
+static size_t count_train(const dm_advising *v)
+{
+    const dm_value *json = v->job->json;
+    bool given = dm_value_get(json, "valset") || dm_value_get(json, "valset_size");
+    return v->data.sets[DM_TRAIN].distinct + (given ? 0 : v->data.sets[DM_VALIDATION].distinct);
+}
+
 /* ---- with calls ---- */
 
 #define DONE "advice.json" /* what a run that was through has written */
@@ -162,7 +169,7 @@ static bool fits(const dm_job *job, size_t train, size_t val)
 /* The job, or the job with the optimizer that fits the data. */
 static void choose_optimizer(dm_advising *v, const dm_command_line *line)
 {
-    size_t train = v->data.sets[DM_TRAIN].distinct,
+    size_t train = v->n_train,
            val = v->data.sets[v->job->valset_is_trainset ? DM_TRAIN : DM_VALIDATION].distinct;
     const char *name = dm_fitting_optimizer(train, val);
     dm_job_wants wants = {.data = true, .metric = true, .optimizer = true, .model = true};
@@ -226,6 +233,7 @@ static dm_status look(dm_advising *v, const dm_command_line *line, dm_error *err
         st = err->status;
     if (st == DM_OK) {
         v->data = dm_job_findings(v->arena, v->job, true);
+        v->n_train = count_train(v);
         st = try_metric(v, metric, err);
     }
     dm_metric_free(metric);

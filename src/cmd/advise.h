@@ -28,6 +28,9 @@ typedef struct dm_advising {
     double most;        /* calls */
     double uses, value; /* NAN: not given */
     dm_findings data;
+    /* Different examples to train on; where the job leaves it to the optimizer to cut off a
+     * validation set, all that there are, as `valset_size` gives either as many as one likes. */
+    size_t n_train;
     dm_trial_verdict metric;
     const char *metric_fault; /* why it cannot be used at all; NULL */
     /* ---- what was asked ---- */

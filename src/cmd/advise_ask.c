@@ -320,7 +320,7 @@ dm_status dm_advise_ask(dm_advising *v, dm_session *s, dm_error *err)
     dm_status st = v->rows ? dm_try_program(s->pool, v->job->student, &first, err) : DM_OK;
     if (st == DM_OK && v->rows)
         st = ask_start(&k, v->most - rest, err);
-    bool enough = v->data.sets[DM_TRAIN].distinct >= DM_FEW_TRAIN;
+    bool enough = v->n_train >= DM_FEW_TRAIN;
     if (st == DM_OK && !v->stopped && enough && dm_side_of(&v->start) != DM_SIDE_ABOVE)
         st = ask_probes(&k, rest, err);
     v->stats = dm_pool_stats_of(s->pool);

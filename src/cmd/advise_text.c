@@ -30,11 +30,6 @@ static void add_reason(dm_advising *v, const char *text)
         v->reasons[v->n_reasons++] = text;
 }
 
-static size_t n_train(const dm_advising *v)
-{
-    return v->data.sets[DM_TRAIN].distinct;
-}
-
 static int scored_set(const dm_advising *v)
 {
     return v->data.sets[DM_VALIDATION].n ? DM_VALIDATION : DM_TRAIN;
@@ -135,12 +130,12 @@ static void reason_probes(dm_advising *v)
 
 static void reason_examples(dm_advising *v)
 {
-    if (n_train(v) < DM_FEW_TRAIN)
+    if (v->n_train < DM_FEW_TRAIN)
         add_reason(v,
                    dm_arena_printf(v->arena,
                                    "%zu different examples to train on: %d are the least, 50 are "
                                    "better, 100 good",
-                                   n_train(v), DM_FEW_TRAIN));
+                                   v->n_train, DM_FEW_TRAIN));
 }
 
 static void reason_pays(dm_advising *v, double needed)
@@ -243,7 +238,7 @@ static void put_next(dm_buf *b, dm_advising *v)
 void dm_advise_judge(dm_advising *v)
 {
     dm_mean gains[DM_PROBES];
-    dm_known k = {.n_train = n_train(v), .start = v->start, .gains = gains, .needed = NAN};
+    dm_known k = {.n_train = v->n_train, .start = v->start, .gains = gains, .needed = NAN};
     dm_buf b;
     double needed = needed_gain(v);
     for (size_t i = 0; i < DM_PROBES; i++)

@@ -2,6 +2,7 @@
  * data. */
 #include "advice/advice.h"
 #include "advice/data.h"
+#include "advice/guess.h"
 #include "base/random.h"
 
 #include <criterion/criterion.h>
@@ -433,4 +434,84 @@ Test(advice, nearly_the_same)
          "1 of 4 training examples are nearly the same as an earlier one: 2");
     says(&f, "near_leak", false,
          "1 of 1 validation examples are nearly the same as one of the training set: 5");
+}
+
+/* ---- what init guesses ---- */
+
+static dm_guess guessed(const dm_dataset *train)
+{
+    const dm_dataset *sets[DM_SETS] = {train, NULL, NULL};
+    dm_error err = {DM_OK, ""};
+    dm_guess g;
+    cr_assert_eq(dm_guess_job(arena, sets, &g, &err), DM_OK, "%s", err.text);
+    return g;
+}
+
+/* 60 rows by a format that takes the row's number twice. */
+static dm_guess guessed_of(const char *even, const char *odd)
+{
+    return guessed(made(even, odd, 0, 60, 60));
+}
+
+Test(advice, guesses)
+{
+    static const struct {
+        const char *even, *odd, *signature, *metric;
+        bool thinks;
+    } table[] = {
+        {GOOD, BAD, "q -> a: Literal['bad', 'good']", "exact_match", false},
+        {"{\"label\": \"yes\", \"text\": \"t %d\", \"n\": %d}",
+         "{\"label\": \"no\", \"text\": \"t %d\", \"n\": %d}",
+         "text -> label: Literal['no', 'yes']", "exact_match", true},
+        {"{\"question\": \"is %d\", \"answer\": \"%d\"}",
+         "{\"question\": \"is %d\", \"answer\": \"-%d,5\"}", "question -> answer", "numeric", true},
+        {"{\"question\": \"is %d\", \"answer\": %d}", "{\"question\": \"is %d\", \"answer\": %d}",
+         "question -> answer: int", "exact_match", true},
+        {"{\"text\": \"t %d\", \"score\": %d}", "{\"text\": \"t %d\", \"score\": %d.5}",
+         "text -> score: float", "numeric", true},
+        {"{\"text\": \"t %d\", \"label\": true, \"n\": %d}",
+         "{\"text\": \"t %d\", \"label\": false, \"n\": %d}", "text -> label: bool", "exact_match",
+         false},
+        {"{\"text\": \"t %d\", \"slots\": {\"a\": \"%d\"}}",
+         "{\"text\": \"t %d\", \"slots\": {}, \"n\": %d}", "text -> slots: dict[str, str]",
+         "json_fields", false},
+        {"{\"question\": \"t %d\", \"answers\": [\"a %d\"]}",
+         "{\"question\": \"t %d\", \"answers\": [\"b\", \"c %d\"]}", "question -> answers",
+         "any_of", false},
+        {"{\"question\": \"t %d\", \"answer\": \"name %d\"}",
+         "{\"question\": \"t %d\", \"answer\": \"other %d\"}", "question -> answer",
+         "answer_exact_match", false},
+        {"{\"text\": \"t %d\", \"label\": \"it's\", \"n\": %d}",
+         "{\"text\": \"t %d\", \"label\": \"that\", \"n\": %d}",
+         "text -> label: Literal[\"it's\", 'that']", "exact_match", false},
+        {"{\"id\": %d, \"first\": \"t %d\", \"last\": \"x\"}",
+         "{\"id\": %d, \"first\": \"t %d\", \"last\": \"y\"}", "first -> last: Literal['x', 'y']",
+         "exact_match", false},
+    };
+    for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
+        dm_guess g = guessed_of(table[t].even, table[t].odd);
+        cr_expect_str_eq(g.signature, table[t].signature, "row %zu: %s", t, g.signature);
+        cr_expect_str_eq(g.metric, table[t].metric, "row %zu: %s", t, g.metric);
+        cr_expect_eq(g.thinks, table[t].thinks, "row %zu", t);
+    }
+}
+
+/* A label that may have others beside it that did not come yet is a text. */
+Test(advice, open_lists_are_texts)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (int i = 0; i < 60; i++)
+        dm_buf_printf(&b, "{\"text\": \"t %d\", \"label\": \"kind %d\"}\n", i, i < 55 ? i % 5 : i);
+    cr_expect_str_eq(guessed(rows(b.data)).signature, "text -> label");
+    dm_buf_free(&b);
+}
+
+Test(advice, one_column_is_no_data)
+{
+    const dm_dataset *sets[DM_SETS] = {rows("{\"a\": 1}\n{\"a\": 2}\n"), NULL, NULL};
+    dm_error err = {DM_OK, ""};
+    dm_guess g;
+    cr_expect_eq(dm_guess_job(arena, sets, &g, &err), DM_E_DATA);
+    cr_expect(strstr(err.text, "no two columns") != NULL, "%s", err.text);
 }
