@@ -146,6 +146,28 @@ static void tell_unseen(dm_looking *l, int set)
     dm_buf_free(&b);
 }
 
+/* Labels that are learned and never scored. */
+static void tell_unscored(dm_looking *l, int set)
+{
+    const dm_findings *f = l->out;
+    size_t rows = 0, labels = 0;
+    const char *first = NULL;
+    for (size_t i = 0; i < f->n_classes; i++) {
+        const dm_class *c = &f->classes[i];
+        if (c->count[DM_TRAIN] == 0 || c->count[set] > 0)
+            continue;
+        first = first ? first : c->name;
+        labels++;
+        rows += c->count[DM_TRAIN];
+    }
+    if ((double)rows >= DM_LEAK_SHARE * (double)f->sets[DM_TRAIN].n && rows > 0)
+        dm_find(l, "unscored_labels", false,
+                DM_TEXT(l,
+                        "%zu of %zu training examples have a label that the %s set never has: %s%s",
+                        rows, f->sets[DM_TRAIN].n, dm_set_name(set), shown(l, first),
+                        labels > 1 ? ", ..." : ""));
+}
+
 static void tell_one_label(dm_looking *l)
 {
     const dm_findings *f = l->out;
@@ -292,8 +314,10 @@ void dm_look_at_labels(dm_looking *l)
     if (l->data->sets[DM_TRAIN])
         tell_one_label(l);
     for (int s = DM_VALIDATION; s < DM_SETS && l->data->sets[DM_TRAIN]; s++)
-        if (l->data->sets[s])
+        if (l->data->sets[s]) {
             tell_unseen(l, s);
+            tell_unscored(l, s);
+        }
     tell_constant(l);
     tell_shares(l, DM_VALIDATION, DM_TEST);
     tell_shares(l, DM_TRAIN, DM_VALIDATION);

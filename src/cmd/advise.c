@@ -112,6 +112,10 @@ static dm_status open_journal(dm_advising *v, const dm_command_line *line, dm_er
     const char *journal = dm_arena_printf(a, "%s/journal", folder),
                *done = dm_arena_printf(a, "%s/" DONE, folder),
                *earlier = dm_arena_printf(a, "%s/" DM_EARLIER_JOURNAL, folder);
+    if (dm_value_get(line->flags, "fresh") && dm_journal_is_one(journal)) {
+        (void)unlink(journal);
+        (void)unlink(earlier);
+    }
     bool over = access(done, F_OK) == 0 || dm_journal_look(journal, dm_job_identity(a, job),
                                                            dm_history_more(a), NULL) != DM_OK;
     if (dm_journal_is_one(journal) && over && rename(journal, earlier) != 0)

@@ -89,6 +89,7 @@ static const dm_option rows[] = {
      "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN, NULL,
      "move an earlier OUT aside and start anew"},
+    {"fresh", DM_OPT_SWITCH, DM_FOR_ADVISE, NULL, "ask again for what an earlier advise knows"},
     {"reuse", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL,
      "move an OUT of another job aside, start anew, and take the answers that it paid for"},
     {"force", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN, NULL,

@@ -32,7 +32,7 @@ advised() {
 	run 0 "$PROGRAM" advise "$name.json" "$@" && [ "$(json verdict out)" = "$verdict" ] && [ "$(json calls out)" -le 160 ] &&
 		grep -qF -- "$words" err && tail -1 out | grep -qF -- "\"reasons\": [\""
 }
-plan 48
+plan 50
 
 # ---- jobs with something planted ----
 sets good 120 2 60 && job good '"exact_match"'
@@ -91,6 +91,9 @@ cp out alone
 before=$(asked)
 check "--calls 400 asks for what is new alone" sh -c "'$PROGRAM' advise open.json --calls 400 >out 2>err"
 check "and the interval is shorter" [ "$(asked)" -le 400 -a "$(json start.n out)" = 340 ]
+before=$(asked)
+check "--fresh asks for all of it again" sh -c "'$PROGRAM' advise open.json --fresh >out 2>err"
+check "though it was known" [ "$(asked)" -ge $((before + 150)) ]
 rm -rf open.advice
 same() { for key in verdict reasons start headroom next; do [ "$(json $key out)" = "$(json $key alone)" ] || return 1; done; }
 check "the same words on three ranks" sh -c "'$PROGRAM' launch -n 3 advise open.json >out 2>err"

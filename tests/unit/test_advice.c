@@ -380,6 +380,9 @@ Test(advice, labels_of_one_set)
     says(&f, "one_label_rules", true, "40 of 40 validation examples have the label good");
     f = look(made(GOOD, BAD, 0, 60, 60), made(GOOD, BAD, 100, 40, 40), NULL);
     cr_expect(!found(&f, "one_label_rules") && !found(&f, "label_shares"));
+    f = look(made(GOOD, ODD, 0, 60, 60), made(GOOD, GOOD, 101, 40, 40), NULL);
+    says(&f, "unscored_labels", false,
+         "30 of 60 training examples have a label that the validation set never has: odd");
 }
 
 /* Numbers that come again are no classes, so that one that is new is no finding. */
