@@ -163,7 +163,7 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
         show_set(a, &job, "valset", job.valset);
     show_set(a, &job, "testset", job.testset);
     dm_trial_verdict v;
-    st = dm_metric_trial(a, &job, metric, MOST_TRIED, METRIC_SECONDS, &v, &err);
+    st = dm_metric_trial(a, &job, metric, MOST_TRIED, true, METRIC_SECONDS, &v, &err);
     if (st != DM_OK) {
         dm_metric_free(metric);
         return dm_say_failure(&err);

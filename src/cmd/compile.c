@@ -1,11 +1,11 @@
 /* dspy-mpi compile: optimize, write OUT/program.json and the evidence beside it. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/advise.h"
 #include "cmd/commands.h"
 #include "cmd/ensemble_text.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
-#include "cmd/metric_trial.h"
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
@@ -81,7 +81,7 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
     dm_buf_init(&b, 4096);
     dm_estimate_line(&b, plan, &e);
     dm_buf_char(&b, '\n');
-    dm_plan_advice(&b, job, plan, &e, NAN);
+    dm_plan_advice(&b, job, plan, &e, NAN, 0);
     if (limit && limit->text.p[0] == '$' && !e.has_cost)
         dm_buf_text(&b, "--confirm-above: a model has no price, so nothing is asked: give `price`, "
                         "or a number of calls\n");
@@ -120,7 +120,8 @@ static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, d
     dm_label_trial(&b, job, job->valset ? job->valset : job->trainset);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
-    dm_status st = dm_metric_trial(a, job, metric, 0, METRIC_SECONDS, &v, err);
+    dm_say_findings(a, job);
+    dm_status st = dm_metric_trial(a, job, metric, 0, false, METRIC_SECONDS, &v, err);
     if (v.odd)
         dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), v.odd);
     if (st == DM_OK && v.no_label_fits && dm_metric_compares(metric))

@@ -171,6 +171,17 @@ static double answer_tokens(const dm_job *job)
     return sum / (double)job->program->n;
 }
 
+dm_use dm_estimate_use(const dm_job *job, const dm_calibration *c, double demos)
+{
+    const dm_lm_config *model = job->setup.model[DM_TASK];
+    double n = (double)job->program->n;
+    dm_use use = {n * prompt_tokens(job, c, demos),
+                  n * (isnan(c->completion) ? answer_tokens(job) : c->completion), NAN};
+    if (model && model->price.known)
+        use.cost = cost_of(&model->price, use.prompt, 0, 0, use.completion);
+    return use;
+}
+
 static dm_range times(const dm_range *calls, double low, double expected, double high)
 {
     return (dm_range){calls->low * low, calls->expected * expected, calls->high * high};

@@ -30,6 +30,13 @@ typedef struct dm_estimate {
     double uncached, untiered;
 } dm_estimate;
 
+typedef struct dm_use {        /* of one run of the program */
+    double prompt, completion; /* tokens */
+    double cost;               /* NAN: the model has no price */
+} dm_use;
+/* With so many demonstrations, and without what a server's cache may take. */
+dm_use dm_estimate_use(const dm_job *job, const dm_calibration *c, double demos);
+
 /* The start program with the first n rows of the training set as demonstrations. */
 const dm_candidate *dm_estimate_candidate(dm_arena *a, const dm_job *job, size_t n);
 

@@ -303,16 +303,38 @@ static dm_status check_fit(dm_arena *a, const dm_job *job, dm_error *err)
     return job->optimizer->class->fits ? job->optimizer->class->fits(a, &in, err) : DM_OK;
 }
 
+/* Keys that begin with "//" are for whoever reads the file, at any depth. The value was just read,
+ * and nobody else has it. */
+static void drop_comments(dm_value *v)
+{
+    size_t kept = 0, n = v->kind == DM_LIST || v->kind == DM_DICT ? v->n : 0;
+    for (size_t i = 0; i < n; i++) {
+        bool dict = v->kind == DM_DICT;
+        if (dict && dm_str_starts(v->members[i].key, "//"))
+            continue;
+        drop_comments((dm_value *)(uintptr_t)(dict ? v->members[i].value : v->items[i]));
+        if (dict)
+            v->members[kept++] = v->members[i];
+    }
+    if (v->kind == DM_DICT && kept < v->n) {
+        v->n = kept;
+        v->index = NULL; /* it knows the members by their places */
+        v->slots = 0;
+    }
+}
+
 static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **out, dm_error *err)
 {
     dm_str text;
     dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
         return dm_no_job(path, NULL, err);
-    *out = dm_json_read(a, text, err);
-    if (!*out)
+    dm_value *v = dm_json_read(a, text, err);
+    if (!v)
         return dm_json_error_in(err, DM_E_JOB, path);
-    return dm_no_job(path, *out, err);
+    drop_comments(v);
+    *out = v;
+    return dm_no_job(path, v, err);
 }
 
 /* With a hash of the command's files, which makes it another metric when they change. */

@@ -14,7 +14,7 @@
 typedef struct trial {
     size_t set, row;
     bool whole; /* the answer has all outputs that a model's would have */
-    bool done, ok, ended;
+    bool done, ok, ended, explained;
     double score;
     char text[700]; /* why not ok */
 } trial;
@@ -22,8 +22,10 @@ typedef struct trial {
 typedef struct trying {
     const dm_dataset *sets[3];
     size_t n_sets;
-    trial *right; /* [n] spread over the first set, then the others in order */
-    trial *wrong; /* [n_wrong] against the same examples as the first of right */
+    trial *right;    /* [n] spread over the first set, then the others in order */
+    trial *wrong;    /* [n_wrong] against the same examples as the first of right */
+    trial *again[2]; /* [n_wrong] of these right ones and of the wrong ones, scored once more; NULL:
+                        they are not */
     size_t n, n_wrong;
     bool misfits; /* a row has labels that no answer could be like */
 } trying;
@@ -35,6 +37,7 @@ static void take(void *user, const dm_metric_score *s)
     t->ok = s->ok;
     t->score = s->score;
     t->ended = s->ended;
+    t->explained = s->feedback && *s->feedback;
     if (!s->ok)
         snprintf(t->text, sizeof t->text, "%s", s->text ? s->text : "");
 }
@@ -138,6 +141,12 @@ static void submit_wrong(dm_arena *a, trying *y, const dm_program *p, dm_metric 
             dm_metric_submit(metric, row, other, NULL, 0, p, take, &y->wrong[y->n_wrong]);
         else
             y->wrong[y->n_wrong].done = true;
+        for (int i = 0; i < 2 && y->again[i]; i++)
+            if (i == 0 || other)
+                dm_metric_submit(metric, row, i ? other : right, NULL, 0, p, take,
+                                 &y->again[i][y->n_wrong]);
+            else
+                y->again[i][y->n_wrong].done = true;
     }
 }
 
@@ -207,7 +216,9 @@ static bool all_done(const trial *t, size_t n)
 static void await_rest(const trying *y, dm_metric *m, double until)
 {
     for (dm_metric_poll(m); dm_now() < until && !dm_asked_to_stop;) {
-        if (all_done(y->right, y->n) && all_done(y->wrong, y->n_wrong))
+        if (all_done(y->right, y->n) && all_done(y->wrong, y->n_wrong) &&
+            (!y->again[0] ||
+             (all_done(y->again[0], y->n_wrong) && all_done(y->again[1], y->n_wrong))))
             return;
         one_turn(m, until);
     }
@@ -216,9 +227,25 @@ static void await_rest(const trying *y, dm_metric *m, double until)
 /* ---- what it says ---- */
 
 typedef struct counts {
-    size_t answered, failed, not_one, zero, pairs, same;
-    const trial *failure, *low;
+    size_t answered, failed, not_one, zero, pairs, same, twice, changed;
+    double right, wrong; /* sums over the pairs */
+    bool explains;
+    const trial *failure, *low, *before, *after; /* before, after: of the first that changed */
 } counts;
+
+static void count_twice(const trial *first, const trial *again, size_t n, counts *c)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!first[i].ok || !again[i].ok)
+            continue;
+        c->twice++;
+        if (fabs(first[i].score - again[i].score) <= 1e-9)
+            continue;
+        c->changed++;
+        c->before = c->before ? c->before : &first[i];
+        c->after = c->after ? c->after : &again[i];
+    }
+}
 
 static counts count(const trying *y)
 {
@@ -226,6 +253,7 @@ static counts count(const trying *y)
     for (size_t i = 0; i < y->n; i++) {
         const trial *t = &y->right[i];
         c.answered += t->done;
+        c.explains = c.explains || t->explained;
         if (t->done && !t->ok) {
             c.failed++;
             c.failure = c.failure ? c.failure : t;
@@ -240,12 +268,21 @@ static counts count(const trying *y)
         if (y->right[i].ok && y->wrong[i].ok) {
             c.pairs++;
             c.same += y->right[i].score == y->wrong[i].score;
+            c.right += y->right[i].score;
+            c.wrong += y->wrong[i].score;
         }
+    for (int i = 0; i < 2 && y->again[i]; i++)
+        count_twice(i ? y->wrong : y->right, y->again[i], y->n_wrong, &c);
     return c;
 }
 
 static const char *verdict(dm_arena *a, const trying *y, const counts *c)
 {
+    if (c->changed)
+        return dm_arena_printf(a,
+                               "it is not repeatable: %zu of %zu answers that it was given twice "
+                               "scored something else then (%.3g and %.3g)",
+                               c->changed, c->twice, c->before->score, c->after->score);
     if (c->failed)
         return dm_arena_printf(a,
                                "it fails on %zu of %zu right answers, the labels themselves; "
@@ -257,6 +294,11 @@ static const char *verdict(dm_arena *a, const trying *y, const counts *c)
                                "right and wrong answers score the same (%.3g) in all %zu pairs "
                                "tried: nothing can be learned from that",
                                y->right[0].ok ? y->right[0].score : 0.0, c->pairs);
+    if (c->pairs >= 2 && c->right <= c->wrong)
+        return dm_arena_printf(a,
+                               "right answers score no better than wrong ones (%.3g and %.3g in "
+                               "the mean of %zu pairs): nothing can be learned from that",
+                               c->right / (double)c->pairs, c->wrong / (double)c->pairs, c->pairs);
     if (2 * c->not_one > c->answered)
         return dm_arena_printf(a,
                                "the labels themselves, given as answers, score below 1 in %zu of "
@@ -266,12 +308,12 @@ static const char *verdict(dm_arena *a, const trying *y, const counts *c)
 }
 
 dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, size_t most,
-                          double seconds, dm_trial_verdict *out, dm_error *err)
+                          bool twice, double seconds, dm_trial_verdict *out, dm_error *err)
 {
     const dm_dataset *const sets[] = {job->valset, job->testset, job->trainset};
     trying y = {.n = 0};
     double until = dm_now() + seconds;
-    *out = (dm_trial_verdict){NULL, false, false};
+    *out = (dm_trial_verdict){.right = NAN, .wrong = NAN};
     for (size_t i = 0; i < 3; i++)
         if (sets[i] && (y.n_sets == 0 || sets[i] != y.sets[0]))
             y.sets[y.n_sets++] = sets[i];
@@ -280,6 +322,8 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
     most = most > DECIDE ? most : DECIDE;
     y.right = dm_arena_alloc_n(a, most, sizeof *y.right);
     y.wrong = dm_arena_alloc_n(a, DECIDE, sizeof *y.wrong);
+    for (int i = 0; i < 2 && twice; i++)
+        y.again[i] = dm_arena_alloc_n(a, DECIDE, sizeof *y.again[i]);
     submit_spread(a, &y, job->program, metric);
     decision d = await_decision(&y, metric);
     if (d == NEVER_RAN)
@@ -299,6 +343,15 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
     await_rest(&y, metric, until);
     counts c = count(&y);
     out->odd = verdict(a, &y, &c);
+    out->pairs = c.pairs;
+    out->twice = c.twice;
+    out->changed = c.changed;
+    out->explains = c.explains;
+    if (c.pairs) {
+        out->right = c.right / (double)c.pairs;
+        out->wrong = c.wrong / (double)c.pairs;
+    }
+    out->useless = 20 * c.failed > c.answered || c.changed || (c.pairs >= 2 && c.right <= c.wrong);
     out->no_label_fits = y.n == 0 && y.misfits;
     out->no_label_scores = c.answered > 0 && c.zero == c.answered;
     return DM_OK;

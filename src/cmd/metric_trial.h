@@ -10,14 +10,21 @@ typedef struct dm_trial_verdict {
     const char *odd;
     bool no_label_scores; /* every right answer scored 0 */
     bool no_label_fits;   /* there are labels, and none is what the output's type allows */
+    bool useless;         /* what odd says leaves nothing that could be learned from its scores */
+    double right, wrong;  /* means over the pairs of a right and a wrong answer; NAN: no pairs */
+    size_t pairs;
+    size_t twice, changed; /* answers scored twice, and those that scored something else then */
+    bool explains;         /* it says why beside a score */
 } dm_trial_verdict;
 
 /* Scores labels as if they were answers: some against their own example and against another one's,
- * then further right ones, most in all, for at most seconds. DM_E_DATA: its program does not run,
- * or it fails on all right answers: nothing can come of the job. Whether that is so depends on the
- * metric's answers alone, not on the time that they take. Calls no model. */
+ * these once more if `twice`, then further right ones, most in all, for at most seconds. DM_E_DATA:
+ * its program does not run, or it fails on all right answers: nothing can come of the job. Whether
+ * that is so depends on the metric's answers alone, not on the time that they take. Calls no model.
+ */
 dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, size_t most,
-                          double seconds, dm_trial_verdict *out, dm_error *err) DM_MUST_USE;
+                          bool twice, double seconds, dm_trial_verdict *out,
+                          dm_error *err) DM_MUST_USE;
 
 /* Labels that the type of their output cannot take: no answer can be right there. A line for each
  * output field that has some; nothing if all is well. */

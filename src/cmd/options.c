@@ -13,7 +13,7 @@
 
 #define J DM_FOR_JOB
 #define R (DM_FOR_JOB | DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT)
-#define C (DM_FOR_COMPILE | DM_FOR_PLAN | DM_FOR_CHECK)
+#define C (DM_FOR_COMPILE | DM_FOR_PLAN | DM_FOR_CHECK | DM_FOR_ADVISE)
 
 static char optimizer_names[1000];
 #define PARAMETERS "optimizer.*" /* stands for the parameters of all optimizers */
@@ -73,15 +73,23 @@ static const dm_option rows[] = {
     {"budget.cost", DM_OPT_JOB, DM_FOR_JOB, "MONEY", "by the prices of the models: $20"},
     {"budget.time", DM_OPT_JOB, DM_FOR_JOB, "TIME",
      "of this attempt: 3h50m; the cut differs from run to run"},
+    {"calls", DM_OPT_FLAG, DM_FOR_ADVISE, "N", "ask at most so many times (160)"},
+    {"uses", DM_OPT_FLAG, DM_FOR_ADVISE, "N",
+     "how often the program will be used: what each use bears of the cost"},
+    {"value", DM_OPT_FLAG, DM_FOR_ADVISE, "MONEY",
+     "what one more right answer is worth: after how many uses it has paid"},
+    {"out", DM_OPT_FLAG, DM_FOR_INIT, "FILE", "the job file to write (by the name of the data)"},
+    {"lm", DM_OPT_FLAG, DM_FOR_INIT, "MODEL", "provider/name, written into the job"},
     {"measure", DM_OPT_FLAG, DM_FOR_PLAN, "N", "run the start program on N examples, to reckon by"},
     {"confirm-above", DM_OPT_FLAG, DM_FOR_COMPILE, "AMOUNT",
      "ask on a terminal when more is expected: $5, or a number of calls ($10)"},
-    {"cache", DM_OPT_PATH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN, "FOLDER",
+    {"cache", DM_OPT_PATH, DM_FOR_JOB, "FOLDER",
      "answers kept across runs; runs may share it (none)"},
-    {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL, NULL,
+    {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_ADVISE, NULL,
      "ask no model: an answer that the cache does not know ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN, NULL,
      "move an earlier OUT aside and start anew"},
+    {"fresh", DM_OPT_SWITCH, DM_FOR_ADVISE, NULL, "ask again for what an earlier advise knows"},
     {"reuse", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL,
      "move an OUT of another job aside, start anew, and take the answers that it paid for"},
     {"force", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN, NULL,
@@ -90,9 +98,9 @@ static const dm_option rows[] = {
     {"fsync", DM_OPT_FLAG, DM_FOR_COMPILE, "each|1s|none",
      "what the journal may lose when the machine goes down (a killed run loses nothing): each: "
      "no result; 1s: a second's (the default); none: some 30 s"},
-    {"accept-model-change", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN, NULL,
+    {"accept-model-change", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN | DM_FOR_ADVISE, NULL,
      "go on although the server now serves another model than this OUT was begun with"},
-    {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL, "TIME",
+    {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_ADVISE, "TIME",
      "stop, resumable, after so long: 3h50m"},
     {"drain", DM_OPT_FLAG, DM_FOR_COMPILE, "TIME",
      "how long calls in flight may still take when the run is asked to stop (20s)"},
@@ -121,7 +129,8 @@ static const dm_option rows[] = {
      "JSON with {{ NAME }} for the inputs, plain text, a template that gives that JSON, or a "
      "promptfooconfig.json (messages)"},
     {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step alone (all)"},
-    {"json", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN, NULL,
+    {"json", DM_OPT_SWITCH,
+     DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN | DM_FOR_ADVISE | DM_FOR_INIT, NULL,
      "print the last line, one JSON object, on a terminal too"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
 };

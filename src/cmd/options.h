@@ -12,11 +12,13 @@
 #define DM_FOR_SHOW     8u
 #define DM_FOR_CHECK    16u
 #define DM_FOR_PLAN     32u
-#define DM_FOR_JOB      (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN)
+#define DM_FOR_JOB      (DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_CHECK | DM_FOR_PLAN | DM_FOR_ADVISE)
 #define DM_FOR_STOP     64u
 #define DM_FOR_ENSEMBLE 128u
 #define DM_FOR_EXPORT   256u
-#define DM_FOR_ALL      (63u | DM_FOR_EXPORT)
+#define DM_FOR_ADVISE   512u
+#define DM_FOR_INIT     1024u
+#define DM_FOR_ALL      (63u | DM_FOR_EXPORT | DM_FOR_ADVISE)
 
 typedef enum dm_option_kind {
     DM_OPT_JOB,  /* a key of the job file, and a flag */

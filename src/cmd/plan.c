@@ -129,7 +129,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
                       "the start program fails on %zu of these: see to that first (`eval` says "
                       "why)\n",
                       c->failed);
-    dm_plan_advice(&b, job, plan, e, c->failed ? NAN : c->score);
+    dm_plan_advice(&b, job, plan, e, c->failed ? NAN : c->score, c->n);
     dm_plan_suggestion(&b, job, plan, e);
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);

@@ -153,7 +153,7 @@ static void advise_budget(dm_buf *b, const dm_amount *cap, const dm_range *calls
 }
 
 void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
-                    double start)
+                    double start, size_t n)
 {
     size_t train = job->trainset ? job->trainset->n : 0, val = job->valset ? job->valset->n : 0;
     if (!job->optimizer)
@@ -168,21 +168,17 @@ void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_
                       val, o->few_val);
     dm_range all = dm_plan_together(plan);
     advise_budget(b, &job->cap, &all, e);
-    switch (dm_worth_of(start, train)) {
-    case DM_WORTH_LITTLE:
-        dm_buf_printf(b, "the start scores %.0f %% already: there is little to gain\n",
-                      100 * start);
-        break;
-    case DM_WORTH_MORE_EXAMPLES:
-        dm_buf_printf(b, "the start scores %.0f %%, with %zu examples: more examples first\n",
-                      100 * start, train);
-        break;
-    case DM_WORTH_IT:
-        dm_buf_printf(b, "the start scores %.0f %%: worth it\n", 100 * start);
-        break;
-    case DM_WORTH_UNSAID:
-        break;
-    }
+    dm_mean known;
+    dm_worth advice;
+    if (!dm_worth_of(start, n, train, &known, &advice))
+        return;
+    dm_buf_printf(b, "the start scores %.0f %% (%.0f to %.0f of %zu)", 100 * start, 100 * known.low,
+                  100 * known.high, n);
+    if (advice == DM_ADVICE_MORE_EXAMPLES)
+        dm_buf_printf(b, ", with %zu examples", train);
+    dm_buf_printf(b, ": %s\n",
+                  advice == DM_ADVICE_UNCLEAR ? "unclear, dspy-mpi advise says what would decide"
+                                              : dm_advice_words(advice));
 }
 
 void dm_plan_suggestion(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e)

@@ -18,9 +18,10 @@ void dm_estimate_otherwise(dm_buf *b, const dm_job *job, const dm_estimate *e,
                            const dm_calibration *c);
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e);
 /* Fewer examples than are recommended, a budget that does not hold one round, whether it is worth
- * it: one sentence a line; nothing where there is nothing to say. start: score, or NAN. */
+ * it: one sentence a line; nothing where there is nothing to say. start: score
+ * on n examples, or NAN. */
 void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e,
-                    double start);
+                    double start, size_t n);
 /* "suggested: launch -n 2, ...": ranks, concurrency and time. */
 void dm_plan_suggestion(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_estimate *e);
 

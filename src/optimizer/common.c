@@ -142,13 +142,12 @@ static void tell_same_scores(const dm_result *start, size_t n)
             start[first].score, present);
 }
 
-dm_worth dm_worth_of(double score, size_t n_train)
+bool dm_worth_of(double score, size_t n, size_t n_train, dm_mean *start, dm_worth *out)
 {
-    if (score > .9)
-        return DM_WORTH_LITTLE;
-    if (isnan(score) || (n_train >= 20 && score >= .8))
-        return DM_WORTH_UNSAID;
-    return n_train < 20 ? DM_WORTH_MORE_EXAMPLES : DM_WORTH_IT;
+    *start = dm_mean_known(score, n, 1.959963984540054);
+    const dm_known k = {.n_train = n_train, .start = *start, .needed = NAN};
+    *out = dm_advise(&k);
+    return start->n > 0;
 }
 
 /* Failures are mended first: what a compilation is worth is not to be seen over them. */
@@ -175,6 +174,14 @@ static bool tell_failures(const dm_result *start, size_t n, double percent)
     return true;
 }
 
+static size_t n_present(const dm_result *r, size_t n)
+{
+    size_t present = 0;
+    for (size_t i = 0; i < n; i++)
+        present += r[i].present;
+    return present;
+}
+
 /* Of members that start with the same scores only the first says it. */
 static bool is_told(const dm_compile_input *in, size_t n, double score)
 {
@@ -191,25 +198,26 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
     double score = dm_mean_score(start, n), percent = 100 * score;
     const char *who = in->name ? in->name : "", *colon = in->name ? ": " : "";
     size_t n_train = in->trainset->n;
+    dm_mean known;
+    dm_worth advice;
+    static const char *const words[] = {
+        [DM_ADVICE_WORTH_IT] = "worth it",
+        [DM_ADVICE_LITTLE] = "there is little to gain",
+        [DM_ADVICE_UNCLEAR] =
+            "whether it is worth it is not clear; dspy-mpi advise says what would decide"};
     if (is_told(in, n, score))
         return;
     tell_same_scores(start, n);
     if (tell_failures(start, n, percent))
         return;
-    switch (dm_worth_of(score, n_train)) {
-    case DM_WORTH_LITTLE:
-        dm_log(DM_WARN, "%s%sthe start program scores %.1f %% already: there is little to gain",
-               who, colon, percent);
-        break;
-    case DM_WORTH_MORE_EXAMPLES:
+    if (!dm_worth_of(score, n_present(start, n), n_train, &known, &advice))
+        return;
+    if (advice == DM_ADVICE_MORE_EXAMPLES)
         dm_log(DM_WARN,
                "%s%sthe start program scores %.1f %%, with %zu examples: more of them first", who,
                colon, percent, n_train);
-        break;
-    case DM_WORTH_IT:
-        dm_log(DM_WARN, "%s%sthe start program scores %.1f %%: worth it", who, colon, percent);
-        break;
-    case DM_WORTH_UNSAID:
-        break;
-    }
+    else
+        dm_log(DM_WARN, "%s%sthe start program scores %.1f %% (%.1f to %.1f)%s: %s", who, colon,
+               percent, 100 * known.low, 100 * known.high,
+               advice == DM_ADVICE_LITTLE ? " already" : "", words[advice]);
 }

@@ -7,6 +7,7 @@
 #ifndef DM_OPTIMIZER_OPTIMIZER_H
 #define DM_OPTIMIZER_OPTIMIZER_H
 
+#include "advice/advice.h"
 #include "ensemble/file.h"
 #include "optimizer/plan.h"
 #include "pool/pool.h"
@@ -232,15 +233,10 @@ typedef struct dm_split {
 dm_status dm_score_splits(dm_pool *p, const dm_compile_input *in, const dm_compile_output *out,
                           dm_split *splits, size_t *n, dm_error *err) DM_MUST_USE;
 
-/* Whether a compilation is worth it, by the start program's mean score (0 to 1; NAN: unsaid) and
- * the number of examples to train on. */
-typedef enum dm_worth {
-    DM_WORTH_UNSAID,
-    DM_WORTH_IT,
-    DM_WORTH_MORE_EXAMPLES, /* first */
-    DM_WORTH_LITTLE         /* to gain */
-} dm_worth;
-dm_worth dm_worth_of(double score, size_t n_train);
+/* Whether a compilation is worth it, by the start program's mean score (0 to 1) on n examples, of
+ * which the interval tells (*start gets it), and by the number of examples to train on. Nothing is
+ * said of a score that is NAN: false. */
+bool dm_worth_of(double score, size_t n, size_t n_train, dm_mean *start, dm_worth *out);
 
 /* A failure when no answer of a program to the first 20 examples can be used, and none for its
  * form: its evaluation could come to nothing else. A stop of the run is DM_OK here. */

@@ -1,0 +1,205 @@
+#include "advice/inside.h"
+
+#include <stdlib.h>
+
+#define FIRST_IDS 3 /* that a sentence names */
+
+/* ---- equal rows ---- */
+
+typedef struct record {
+    uint64_t key, label; /* label 0: there is none */
+    uint32_t set, row;
+} record;
+
+static int by_key(const void *x, const void *y)
+{
+    const record *a = x, *b = y;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    if (a->set != b->set)
+        return a->set < b->set ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row;
+}
+
+static uint64_t hash_of(dm_str s)
+{
+    dm_hash h = dm_hash_of(s.p, s.n);
+    return dm_hash_u64(&h);
+}
+
+/* loose: without case, blanks and punctuation, and with the label. */
+static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row, bool loose)
+{
+    record r = {0};
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 2);
+    dm_data_text(&b, row, d->labels, d->n_labels);
+    r.label = d->n_labels ? hash_of(dm_loose_text(scratch, dm_buf_view(&b))) : 0;
+    dm_buf_reset(&b);
+    dm_data_text(&b, row, d->inputs, d->n_inputs);
+    r.key = hash_of(loose ? dm_loose_text(scratch, dm_buf_view(&b)) : dm_buf_view(&b));
+    if (loose)
+        r.key ^= r.label * 0x9e3779b97f4a7c15u;
+    dm_buf_free(&b);
+    return r;
+}
+
+static size_t collect(const dm_looking *l, bool loose, record *out)
+{
+    size_t n = 0;
+    for (uint32_t s = 0; s < DM_SETS; s++) {
+        const dm_dataset *set = l->data->sets[s];
+        for (uint32_t i = 0; set && i < set->n; i++) {
+            dm_arena *scratch = dm_arena_new(4096);
+            out[n] = record_of(scratch, l->data, set->examples[i].row, loose);
+            out[n].set = s;
+            out[n++].row = i;
+            dm_arena_free(scratch);
+        }
+    }
+    qsort(out, n, sizeof *out, by_key);
+    return n;
+}
+
+/* Rows with one key: sets in their order, rows in theirs. */
+static void mark_equal(dm_looking *l, const record *r, size_t n, bool loose)
+{
+    const record *first[DM_SETS] = {NULL};
+    bool two[DM_SETS] = {false};
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *bits = &l->rows[r[i].set][r[i].row];
+        const record *own = first[r[i].set];
+        if (!own)
+            first[r[i].set] = &r[i];
+        else if (loose) /* equal labels too */
+            *bits |= DM_ROW_REPEATS;
+        if (r[i].set != DM_TRAIN && first[DM_TRAIN])
+            *bits |= DM_ROW_IN_TRAIN;
+        if (r[i].set == DM_TEST && first[DM_VALIDATION])
+            *bits |= DM_ROW_IN_VALID;
+        if (!loose && own && own->label != r[i].label) {
+            *bits |= two[r[i].set] ? 0 : DM_ROW_CONTRADICTS;
+            two[r[i].set] = true;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (two[r[i].set])
+            l->rows[r[i].set][r[i].row] |= DM_ROW_CONTRADICTED;
+}
+
+static void mark(dm_looking *l, bool loose)
+{
+    size_t n = 0;
+    for (int s = 0; s < DM_SETS; s++)
+        n += l->data->sets[s] ? l->data->sets[s]->n : 0;
+    record *r = dm_alloc_n(n, sizeof *r);
+    n = collect(l, loose, r);
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && r[k].key == r[i].key;)
+            k++;
+        mark_equal(l, r + i, k - i, loose);
+    }
+    free(r);
+}
+
+/* How many rows of a set have the bit, and the ids of the first: "r0, r1, r2, ...". */
+static size_t count(dm_looking *l, int set, uint8_t bit, const char **ids)
+{
+    const dm_dataset *d = l->data->sets[set];
+    size_t n = 0;
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    for (size_t i = 0; d && i < d->n; i++) {
+        if (!(l->rows[set][i] & bit))
+            continue;
+        if (n < FIRST_IDS)
+            dm_buf_printf(&b, "%s%s", n ? ", " : "", d->examples[i].id);
+        n++;
+    }
+    if (n > FIRST_IDS)
+        dm_buf_text(&b, ", ...");
+    *ids = dm_arena_string(l->arena, b.data ? b.data : "", b.len);
+    dm_buf_free(&b);
+    return n;
+}
+
+static void tell_leak(dm_looking *l, int set, uint8_t bit, const char *code, const char *where)
+{
+    const char *ids;
+    size_t n = count(l, set, bit, &ids), all = l->data->sets[set] ? l->data->sets[set]->n : 0;
+    if (n == 0)
+        return;
+    dm_find(l, code, (double)n >= DM_LEAK_SHARE * (double)all,
+            DM_TEXT(l, "%zu of %zu %s example%s stand%s in the %s set: %s", n, all,
+                    dm_set_name(set), all == 1 ? "" : "s", n == 1 ? "s" : "", where, ids));
+}
+
+static void tell_set(dm_looking *l, int set)
+{
+    struct dm_set_facts *f = &l->out->sets[set];
+    const dm_dataset *d = l->data->sets[set];
+    const char *ids;
+    size_t *rows = dm_arena_alloc_n(l->arena, d->n, sizeof *rows);
+    for (size_t i = 0; i < d->n; i++)
+        if (!(l->rows[set][i] & DM_ROW_REPEATS))
+            rows[f->distinct++] = i;
+    f->n = d->n;
+    f->rows = rows;
+    size_t inputs = count(l, set, DM_ROW_CONTRADICTS, &ids),
+           rows_of = count(l, set, DM_ROW_CONTRADICTED, &ids);
+    if (inputs)
+        dm_find(l, "contradictions", (double)rows_of >= DM_LEAK_SHARE * (double)d->n,
+                DM_TEXT(l, "%zu input%s of the %s set ha%s two labels, %zu of %zu rows: %s", inputs,
+                        inputs == 1 ? "" : "s", dm_set_name(set), inputs == 1 ? "s" : "ve", rows_of,
+                        d->n, ids));
+    size_t repeats = count(l, set, DM_ROW_REPEATS, &ids);
+    if (repeats)
+        dm_find(l, "duplicates", false,
+                DM_TEXT(l, "%zu distinct of %zu %s examples; the others repeat them: %s",
+                        f->distinct, d->n, dm_set_name(set), ids));
+}
+
+void dm_look_at_rows(dm_looking *l)
+{
+    mark(l, false);
+    mark(l, true);
+    tell_leak(l, DM_VALIDATION, DM_ROW_IN_TRAIN, "leak_validation", "training");
+    tell_leak(l, DM_TEST, DM_ROW_IN_TRAIN, "leak_test", "training");
+    tell_leak(l, DM_TEST, DM_ROW_IN_VALID, "leak_test", "validation");
+    for (int s = 0; s < DM_SETS; s++)
+        if (l->data->sets[s])
+            tell_set(l, s);
+}
+
+static void tell_similar(dm_looking *l, int set)
+{
+    const char *ids, *near;
+    size_t n = count(l, set, DM_ROW_SIMILAR, &ids), leaks = count(l, set, DM_ROW_NEAR_TRAIN, &near);
+    l->out->sets[set].similar = n;
+    if (n)
+        dm_find(l, "near_duplicates", false,
+                DM_TEXT(l, "%zu of %zu %s examples are nearly the same as an earlier one: %s", n,
+                        l->out->sets[set].n, dm_set_name(set), ids));
+    if (leaks)
+        dm_find(l, "near_leak", false,
+                DM_TEXT(l,
+                        "%zu of %zu %s examples are nearly the same as one of the training set: %s",
+                        leaks, l->out->sets[set].n, dm_set_name(set), near));
+}
+
+dm_findings dm_data_look(dm_arena *a, const dm_data *d)
+{
+    dm_findings out = {.list = dm_arena_alloc_n(a, DM_MOST_FINDINGS, sizeof *out.list)};
+    dm_looking l = {.arena = a, .data = d, .out = &out};
+    for (int s = 0; s < DM_SETS; s++)
+        l.rows[s] = dm_arena_alloc(a, d->sets[s] ? d->sets[s]->n : 0);
+    dm_look_at_rows(&l);
+    if (d->similar)
+        dm_look_at_similar(&l);
+    for (int s = 0; s < DM_SETS && d->similar; s++)
+        if (d->sets[s])
+            tell_similar(&l, s);
+    if (d->n_labels)
+        dm_look_at_labels(&l);
+    return out;
+}

@@ -1,0 +1,435 @@
+#include "advice/guess.h"
+#include "base/utf8.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MOST_COLUMNS 64
+#define UNSEEN       .01 /* chance that the next label is one that was never seen */
+#define MOST_LABEL   60  /* bytes of a class */
+
+static const char *const ids[] = {"id",   "_id", "idx", "index",      "uid", "uuid",
+                                  "guid", "row", "key", "Unnamed: 0", "",    NULL};
+/* The likeliest first. */
+static const char *const labels[] = {"answer",      "label",      "output",   "target",
+                                     "response",    "completion", "summary",  "gold",
+                                     "translation", "class",      "intent",   "topic",
+                                     "sentiment",   "category",   "slots",    "entities",
+                                     "result",      "answers",    "solution", "expected",
+                                     "labels",      "tags",       "rating",   "stars",
+                                     "score",       "y",          NULL};
+static const char *const inputs[] = {
+    "question", "text",    "input",       "inputs",    "prompt",     "claim",     "sentence",
+    "premise",  "review",  "message",     "query",     "context",    "passage",   "passages",
+    "choices",  "options", "document",    "documents", "article",    "dialogue",  "utterance",
+    "body",     "content", "instruction", "paragraph", "hypothesis", "sentence1", "sentence2",
+    "email",    "subject", "abstract",    "title",     NULL};
+/* What tells the answer, or about the example. */
+static const char *const asides[] = {"rationale",
+                                     "reasoning",
+                                     "explanation",
+                                     "facts",
+                                     "supporting_titles",
+                                     "evidence",
+                                     "decomposition",
+                                     "equation",
+                                     "hint",
+                                     "source",
+                                     "url",
+                                     "type",
+                                     "level",
+                                     "num_hops",
+                                     "difficulty",
+                                     "split",
+                                     "fine_label",
+                                     "best_answer",
+                                     "correct_answers",
+                                     "incorrect_answers",
+                                     "answers",
+                                     "category",
+                                     "metadata",
+                                     "meta",
+                                     "date",
+                                     "timestamp",
+                                     NULL};
+
+static size_t place(const char *const *names, const char *name)
+{
+    size_t i = 0;
+    while (names[i] && strcasecmp(names[i], name) != 0)
+        i++;
+    return names[i] ? i : SIZE_MAX;
+}
+
+/* ---- columns ---- */
+
+typedef struct column {
+    const char *name;
+    size_t strings, ints, floats, bools, nulls, lists, dicts, missing; /* rows by kind of value */
+    bool plain; /* lists and dicts hold texts alone */
+    bool pairs; /* lists hold dicts of texts alone */
+} column;
+
+static bool all_texts(const dm_value *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if ((v->kind == DM_LIST ? v->items[i] : v->members[i].value)->kind != DM_STRING)
+            return false;
+    return true;
+}
+
+static bool all_pairs(const dm_value *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->items[i]->kind != DM_DICT || !all_texts(v->items[i]))
+            return false;
+    return true;
+}
+
+static void count_value(column *c, const dm_value *v)
+{
+    size_t *const by_kind[] = {
+        [DM_NULL] = &c->nulls,   [DM_BOOL] = &c->bools,     [DM_INT] = &c->ints,
+        [DM_FLOAT] = &c->floats, [DM_STRING] = &c->strings, [DM_LIST] = &c->lists,
+        [DM_DICT] = &c->dicts};
+    if (!v) {
+        c->missing++;
+        return;
+    }
+    ++*by_kind[v->kind];
+    if (v->kind == DM_LIST)
+        c->pairs = c->pairs && all_pairs(v);
+    if (v->kind == DM_LIST || v->kind == DM_DICT)
+        c->plain = c->plain && all_texts(v);
+}
+
+static size_t read_columns(dm_arena *a, const dm_dataset *const sets[DM_SETS], column *out)
+{
+    const dm_value *row = sets[DM_TRAIN]->examples[0].row;
+    size_t n = row->n < MOST_COLUMNS ? row->n : MOST_COLUMNS;
+    for (size_t i = 0; i < n; i++) {
+        dm_str key = row->members[i].key;
+        out[i] = (column){.name = dm_arena_string(a, key.p, key.n), .plain = true, .pairs = true};
+        for (int s = 0; s < DM_SETS; s++)
+            for (size_t k = 0; sets[s] && k < sets[s]->n; k++)
+                count_value(&out[i], dm_value_get_str(sets[s]->examples[k].row, key));
+    }
+    return n;
+}
+
+/* As Python writes the type; "" for a text. */
+static const char *type_of(const column *c)
+{
+    size_t n = c->strings + c->ints + c->floats + c->bools + c->lists + c->dicts;
+    bool none = c->nulls > 0;
+    if (n == 0 || c->strings == n)
+        return none && n ? "str | None" : "";
+    if (c->bools == n)
+        return none ? "bool | None" : "bool";
+    if (c->ints == n)
+        return none ? "int | None" : "int";
+    if (c->ints + c->floats == n)
+        return none ? "float | None" : "float";
+    if (c->lists == n && !none)
+        return c->plain ? "list[str]" : c->pairs ? "list[dict[str, str]]" : "list[Any]";
+    if (c->dicts == n && !none)
+        return c->plain ? "dict[str, str]" : "dict[str, Any]";
+    return "Any";
+}
+
+static size_t find_label(const column *c, size_t n)
+{
+    size_t best = SIZE_MAX, rank = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        size_t r = place(labels, c[i].name);
+        if (r < rank && c[i].missing == 0) {
+            best = i;
+            rank = r;
+        }
+    }
+    for (size_t i = n; i-- > 0 && best == SIZE_MAX;)
+        if (place(ids, c[i].name) == SIZE_MAX && c[i].missing == 0)
+            best = i;
+    return best;
+}
+
+/* Those that are called like inputs, or stand before the label and are not called like asides. */
+static bool is_input(const column *c, size_t i, size_t label)
+{
+    if (i == label || place(ids, c[i].name) != SIZE_MAX || c[i].missing)
+        return false;
+    if (i > label && strcasecmp(c[i].name, "title") == 0)
+        return false;
+    return place(inputs, c[i].name) != SIZE_MAX ||
+           (i < label && place(asides, c[i].name) == SIZE_MAX);
+}
+
+typedef struct choice {
+    size_t label;
+    bool input[MOST_COLUMNS];
+    size_t n_inputs;
+    bool lists_choices;
+} choice;
+
+static choice choose(const column *c, size_t n)
+{
+    choice out = {.label = find_label(c, n)};
+    for (int round = 0; round < 2 && out.n_inputs == 0 && out.label != SIZE_MAX; round++)
+        for (size_t i = 0; i < n; i++) {
+            out.input[i] =
+                round ? i != out.label && !c[i].missing && place(ids, c[i].name) == SIZE_MAX
+                      : is_input(c, i, out.label);
+            out.n_inputs += out.input[i];
+            out.lists_choices |=
+                out.input[i] && c[i].lists > 0 &&
+                (strcasecmp(c[i].name, "choices") == 0 || strcasecmp(c[i].name, "options") == 0);
+        }
+    return out;
+}
+
+/* ---- the label ---- */
+
+/* Good's estimate (1953, Biometrika 40:237) of the chance that the next label is a new one: the
+ * share of rows whose label came once. Then they are no list that is whole. */
+static bool is_whole(const dm_findings *f)
+{
+    size_t once = 0, rows = 0;
+    for (size_t i = 0; i < f->n_classes; i++) {
+        size_t n = 0;
+        for (int s = 0; s < DM_SETS; s++)
+            n += f->classes[i].count[s];
+        once += n == 1;
+        rows += n;
+    }
+    return f->n_classes >= 2 && (double)once <= UNSEEN * (double)rows;
+}
+
+/* Letters of an alphabet, of which some may not have come yet. */
+static bool are_alphabet(const dm_findings *f)
+{
+    for (size_t i = 0; i < f->n_classes; i++)
+        if (f->classes[i].name[0] == 0 || f->classes[i].name[1] != 0)
+            return false;
+    return f->n_classes > 10;
+}
+
+static bool are_letters(const dm_findings *f)
+{
+    for (size_t i = 0; i < f->n_classes; i++) {
+        const char *s = f->classes[i].name;
+        s += *s == '(';
+        if (!isupper((unsigned char)*s) || (s[1] && strcmp(s + 1, ")") != 0))
+            return false;
+    }
+    return f->n_classes > 0;
+}
+
+static bool are_yes_and_no(const dm_findings *f)
+{
+    static const char *const words[] = {"yes", "no", "true", "false", NULL};
+    for (size_t i = 0; i < f->n_classes; i++)
+        if (place(words, f->classes[i].name) == SIZE_MAX)
+            return false;
+    return f->n_classes == 2;
+}
+
+static int by_name(const void *x, const void *y)
+{
+    return strcmp(((const dm_class *)x)->name, ((const dm_class *)y)->name);
+}
+
+static const char *literal(dm_arena *a, const dm_findings *f)
+{
+    dm_class *sorted = dm_arena_alloc_n(a, f->n_classes, sizeof *sorted);
+    dm_buf b;
+    memcpy(sorted, f->classes, f->n_classes * sizeof *sorted);
+    qsort(sorted, f->n_classes, sizeof *sorted, by_name);
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_text(&b, "Literal[");
+    for (size_t i = 0; i < f->n_classes; i++) {
+        if (strlen(sorted[i].name) > MOST_LABEL || !*sorted[i].name) {
+            dm_buf_free(&b);
+            return NULL;
+        }
+        dm_buf_text(&b, i ? ", " : "");
+        dm_py_repr_str(&b, dm_str_of(sorted[i].name));
+    }
+    dm_buf_char(&b, ']');
+    const char *s = dm_arena_string(a, b.data, b.len);
+    dm_buf_free(&b);
+    return s;
+}
+
+/* Labels as texts: what they are like. */
+typedef struct texts {
+    size_t n, numbers, single; /* numbers; words of one letter alone */
+} texts;
+
+static bool is_number(dm_str s)
+{
+    size_t digits = 0, i = s.n && s.p[0] == '-';
+    for (; i < s.n; i++) {
+        digits += isdigit((unsigned char)s.p[i]) != 0;
+        if (!isdigit((unsigned char)s.p[i]) && s.p[i] != '.' && s.p[i] != ',')
+            return false;
+    }
+    return digits > 0;
+}
+
+static texts read_texts(const dm_dataset *const sets[DM_SETS], const char *label)
+{
+    texts t = {0};
+    for (int s = 0; s < DM_SETS; s++)
+        for (size_t i = 0; sets[s] && i < sets[s]->n; i++) {
+            const dm_value *v = dm_value_get(sets[s]->examples[i].row, label);
+            if (!v || v->kind != DM_STRING)
+                continue;
+            dm_str x = dm_py_strip(v->text);
+            bool single = x.n > 0;
+            for (size_t k = 1; k < x.n && single; k += 2)
+                single = x.p[k] == ' ';
+            t.n++;
+            t.numbers += is_number(x);
+            t.single += single;
+        }
+    return t;
+}
+
+static void fit_text(dm_arena *a, const dm_findings *f, const texts *t, dm_guess *g)
+{
+    (void)a;
+    if (f->free_text) {
+        g->metric = "rouge_l";
+        g->why_metric =
+            "The labels are prose: rouge_l looks at the words that an answer shares with them, "
+            "not at the sense; a metric of your own is {\"command\": [\"python3\", "
+            "\"metric-host\", \"module:function\"]}.";
+    } else if (t->single * 10 > t->n) {
+        g->metric = "exact_match";
+        g->why_metric = "An answer is right when it is the label, in small or capital letters.";
+    } else {
+        g->metric = "answer_exact_match";
+        g->field = strcmp(g->label, "answer") != 0;
+        g->why_metric = "An answer is right when it has the label's words, whatever the case, "
+                        "punctuation and articles; f1 would count shared words.";
+    }
+}
+
+/* Type and metric of the label. */
+static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f, const texts *t,
+                             dm_guess *g)
+{
+    const char *type = type_of(c), *classes;
+    bool text = !*type;
+    g->metric = "exact_match";
+    g->why_metric = "An answer is right when it is the label.";
+    g->why_type = "The label's type says what an answer may be.";
+    if (text && t->numbers == t->n && f->n_classes == 0) {
+        g->metric = "numeric";
+        g->thinks = true;
+        g->why_metric = "The labels are numbers: the last number of an answer counts.";
+    } else if (text && is_whole(f) && !are_alphabet(f) && (classes = literal(a, f))) {
+        type = classes;
+        g->thinks = are_letters(f) || are_yes_and_no(f);
+        g->why_type = dm_arena_printf(a,
+                                      "%zu labels, each of which comes again: no other answer is "
+                                      "allowed. Add those that are missing.",
+                                      f->n_classes);
+    } else if (text) {
+        fit_text(a, f, t, g);
+    } else if (c->floats || c->ints) {
+        g->metric = c->floats ? "numeric" : "exact_match";
+        g->thinks = true;
+    } else if (c->dicts && !c->lists && !c->strings) {
+        g->metric = "json_fields";
+        g->why_metric = "The share of the label's fields that agree.";
+    } else if (c->lists && c->plain && place(asides, c->name) != SIZE_MAX) {
+        type = ""; /* "answers": any of them is right */
+        g->metric = "any_of";
+        g->why_metric = "An answer is right when it is one of the label's list.";
+    }
+    return type;
+}
+
+/* ---- the whole ---- */
+
+static void put_field(dm_buf *b, const char *comma, const char *name, const char *type)
+{
+    dm_buf_printf(b, "%s%s%s%s", comma, name, *type ? ": " : "", type);
+}
+
+static const char *taken(dm_arena *a, dm_buf *b)
+{
+    const char *s = dm_arena_string(a, b->data ? b->data : "", b->len);
+    dm_buf_free(b);
+    return s;
+}
+
+static void write_columns(dm_arena *a, const column *c, size_t n, const choice *ch, dm_guess *g)
+{
+    dm_buf in, out;
+    dm_buf_init(&in, DM_MAX_TEXT);
+    dm_buf_init(&out, DM_MAX_TEXT);
+    for (size_t i = 0; i < n; i++) {
+        if (ch->input[i])
+            dm_buf_printf(&in, "%s%s", in.len ? ", " : "", c[i].name);
+        else if (i != ch->label)
+            dm_buf_printf(&out, "%s%s%s", out.len ? ", " : "", c[i].name,
+                          c[i].missing ? " (not in every row)" : "");
+    }
+    g->inputs = taken(a, &in);
+    const char *left = taken(a, &out);
+    g->why_columns = dm_arena_printf(a, "The program is shown %s and puts out %s.%s%s%s", g->inputs,
+                                     g->label, *left ? " It is not shown " : "", left,
+                                     *left ? ": add to the signature what it may know." : "");
+}
+
+static dm_findings look(dm_arena *a, const dm_dataset *const sets[DM_SETS], const column *c,
+                        size_t n, const choice *ch)
+{
+    dm_str *in = dm_arena_alloc_n(a, n, sizeof *in), *out = dm_arena_alloc(a, sizeof *out);
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++)
+        if (ch->input[i])
+            in[k++] = dm_str_of(c[i].name);
+    *out = dm_str_of(c[ch->label].name);
+    dm_data d = {.sets = {sets[0], sets[1], sets[2]},
+                 .inputs = in,
+                 .n_inputs = k,
+                 .labels = out,
+                 .n_labels = 1};
+    return dm_data_look(a, &d);
+}
+
+dm_status dm_guess_job(dm_arena *a, const dm_dataset *const sets[DM_SETS], dm_guess *out,
+                       dm_error *err)
+{
+    column c[MOST_COLUMNS];
+    size_t n = read_columns(a, sets, c);
+    choice ch = choose(c, n);
+    dm_buf b;
+    if (ch.label == SIZE_MAX || ch.n_inputs == 0)
+        return dm_fail(err, DM_E_DATA,
+                       "%s: no two columns that every row has, one to be shown and one to be put "
+                       "out: is that a data set?",
+                       sets[DM_TRAIN]->path);
+    *out = (dm_guess){.label = c[ch.label].name};
+    dm_findings f = look(a, sets, c, n, &ch);
+    texts t = read_texts(sets, out->label);
+    const char *type = fit_label(a, &c[ch.label], &f, &t, out), *comma = "";
+    if (ch.lists_choices && are_letters(&f))
+        out->instructions = "Which of the choices is right? A stands for the first one, B for the "
+                            "second, and so on.";
+    write_columns(a, c, n, &ch, out);
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (size_t i = 0; i < n; i++)
+        if (ch.input[i]) {
+            put_field(&b, comma, c[i].name, type_of(&c[i]));
+            comma = ", ";
+        }
+    put_field(&b, " -> ", out->label, type);
+    out->signature = taken(a, &b);
+    return DM_OK;
+}

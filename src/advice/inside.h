@@ -1,0 +1,34 @@
+/* Inside of the room: what looks at the data share. */
+#ifndef DM_ADVICE_INSIDE_H
+#define DM_ADVICE_INSIDE_H
+
+#include "advice/data.h"
+
+/* What is known of a row, as bits. */
+#define DM_ROW_REPEATS      1u  /* an earlier one of its set */
+#define DM_ROW_IN_TRAIN     2u  /* it stands in the training set too */
+#define DM_ROW_IN_VALID     4u  /* in the validation set too, said of test rows */
+#define DM_ROW_CONTRADICTED 8u  /* another row of its set has the same inputs and another label */
+#define DM_ROW_CONTRADICTS  16u /* it is the first such behind another label */
+#define DM_ROW_SIMILAR      32u /* nearly an earlier one of its set */
+#define DM_ROW_NEAR_TRAIN   64u /* nearly one of the training set */
+
+typedef struct dm_looking {
+    dm_arena *arena;
+    const dm_data *data;
+    uint8_t *rows[DM_SETS]; /* [n of the set] */
+    dm_findings *out;
+} dm_looking;
+
+#define DM_MOST_FINDINGS 40 /* more are left out */
+/* A finding in words, which live in the arena; those with fix go before the others, each kind in
+ * the order of coming. */
+void dm_find(dm_looking *l, const char *code, bool fix, const char *text);
+#define DM_TEXT(l, ...) dm_arena_printf((l)->arena, __VA_ARGS__)
+const char *dm_set_name(int set); /* "training", "validation", "test" */
+
+void dm_look_at_rows(dm_looking *l);    /* repeats, leaks, contradictions */
+void dm_look_at_similar(dm_looking *l); /* nearly the same */
+void dm_look_at_labels(dm_looking *l);  /* classes, shares, prose */
+
+#endif
