@@ -40,6 +40,8 @@ static const struct command {
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
     {"ensemble", DM_FOR_ENSEMBLE, dm_cmd_ensemble, false, "ensemble A.json B.json > BOTH.json",
      "one file of several programs that vote"},
+    {"status", DM_FOR_STATUS, dm_cmd_status, false, "status OUT [--watch]",
+     "how far the compile that writes OUT is, and whether it runs"},
     {"stop", DM_FOR_STOP, dm_cmd_stop, false, "stop OUT",
      "asks the compile that writes OUT to stop, resumable"},
 };
@@ -56,8 +58,9 @@ static void out_of_memory(void)
 
 static void to_stderr(void *user, dm_level level, const char *line)
 {
+    char clock[16];
     (void)user;
-    dm_say(stderr, "%s%s\n", level >= DM_WARN ? "dspy-mpi: " : "", line);
+    dm_say(stderr, "%s%s%s\n", dm_say_clock(clock), level >= DM_WARN ? "dspy-mpi: " : "", line);
 }
 
 static int help(FILE *to)

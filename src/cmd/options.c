@@ -121,8 +121,14 @@ static const dm_option rows[] = {
      "JSON with {{ NAME }} for the inputs, plain text, a template that gives that JSON, or a "
      "promptfooconfig.json (messages)"},
     {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step alone (all)"},
+    {"events", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
+     "append what happens, a JSON object a line: start, phase, candidate, progress, end (none)"},
+    {"prometheus", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
+     "renew there each second what status.json says, as Prometheus' node_exporter reads it (none)"},
+    {"watch", DM_OPT_SWITCH, DM_FOR_STATUS, NULL, "renew it each second until the run has ended"},
     {"json", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN, NULL,
      "print the last line, one JSON object, on a terminal too"},
+    {"json", DM_OPT_SWITCH, DM_FOR_STATUS, NULL, "the same as one JSON object"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
 };
 

@@ -16,6 +16,7 @@
 #define DM_FOR_STOP     64u
 #define DM_FOR_ENSEMBLE 128u
 #define DM_FOR_EXPORT   256u
+#define DM_FOR_STATUS   512u
 #define DM_FOR_ALL      (63u | DM_FOR_EXPORT)
 
 typedef enum dm_option_kind {
