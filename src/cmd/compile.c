@@ -3,12 +3,14 @@
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/ensemble_text.h"
+#include "cmd/evidence.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
 #include "cmd/metric_trial.h"
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
+#include "cmd/report.h"
 #include "cmd/say.h"
 #include "cmd/trials.h"
 #include "cmd/watch.h"
@@ -284,6 +286,8 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
         st = write_trials(c, err);
     if (st == DM_OK)
         st = write_candidates(c, err);
+    if (st == DM_OK && c->result.n_scored)
+        dm_scores_write(c->job, &c->result, valset_of(c), start_of(c));
     dm_buf_free(&b);
     return st;
 }
@@ -446,6 +450,14 @@ static void put_split(const compilation *c, dm_value *last, const dm_value *scor
     dm_value_set(c->arena, last, dm_str_of(s->name), set);
 }
 
+/* For a report, and the report. */
+static void write_evidence(compilation *c)
+{
+    dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
+    dm_evidence_write(&c->watch, &stats, &c->result);
+    dm_report_put(c->job);
+}
+
 static int finish(compilation *c, const dm_command_line *line, dm_status stopped, dm_error *err)
 {
     c->session.renew = NULL; /* its last state is written now */
@@ -479,6 +491,7 @@ static int finish(compilation *c, const dm_command_line *line, dm_status stopped
                       err);
     if (st != DM_OK)
         return dm_say_failure(err);
+    write_evidence(c);
     dm_print_last_line(last, line);
     return code;
 }

@@ -1,5 +1,6 @@
 #include "cmd/metrics_text.h"
 #include "base/place.h"
+#include "base/show.h"
 #include "report/score.h"
 
 #include <fcntl.h>
@@ -26,18 +27,21 @@ dm_status dm_metrics_owned(const char *path, dm_error *err)
                    path);
 }
 
-/* A label's value: backslash, quote and line end are escaped, and it is UTF-8 as it is shown. */
+/* A label's value: as it is shown, so it is UTF-8 in one line, and backslash and quote are escaped.
+ */
 static void put_label(dm_buf *b, const char *name, const char *value)
 {
+    dm_buf shown;
+    dm_buf_init(&shown, DM_MAX_TEXT);
+    dm_show(&shown, dm_str_of(value), DM_SHOW_LINE);
     dm_buf_printf(b, "%s=\"", name);
-    for (const char *p = value; *p; p++)
-        if (*p == '\n')
-            dm_buf_text(b, "\\n");
-        else if (*p == '\\' || *p == '"')
-            dm_buf_printf(b, "\\%c", *p);
-        else
-            dm_buf_char(b, *p);
+    for (size_t i = 0; i < shown.len; i++) {
+        if (shown.data[i] == '\\' || shown.data[i] == '"')
+            dm_buf_char(b, '\\');
+        dm_buf_char(b, shown.data[i]);
+    }
     dm_buf_char(b, '"');
+    dm_buf_free(&shown);
 }
 
 static void put_head(dm_buf *b, const char *name, const char *type, const char *help)

@@ -17,6 +17,8 @@
 #define DM_FOR_ENSEMBLE 128u
 #define DM_FOR_EXPORT   256u
 #define DM_FOR_STATUS   512u
+#define DM_FOR_REPORT   1024u
+#define DM_FOR_DIFF     2048u
 #define DM_FOR_ALL      (63u | DM_FOR_EXPORT)
 
 typedef enum dm_option_kind {
@@ -40,7 +42,8 @@ typedef struct dm_command_line {
     const char *job_file; /* the first word that is no flag; NULL: none */
     dm_value *keys;       /* dict of job keys given as flags, nested as in the job file */
     dm_value *flags;      /* dict of the other flags; switches are true, lists are lists */
-    const char **files;   /* [n_files] all such words: one at the most, but for `ensemble` */
+    const char *
+        *files; /* [n_files] all such words: one at the most, but for `ensemble` and `diff` */
     size_t n_files;
 } dm_command_line;
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/place.h"
 #include "base/show.h"
+#include "cmd/evidence.h"
 #include "cmd/metrics_text.h"
 #include "cmd/say.h"
 #include "json/json.h"
@@ -13,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EVENT_SECONDS 10.0 /* between events of progress */
+#define EVENT_SECONDS    10.0 /* between events of progress */
+#define EVIDENCE_SECONDS 10.0
 
 /* ---- what is said ---- */
 
@@ -243,6 +245,10 @@ void dm_watch_renew(void *watch, const dm_pool_stats *stats)
         event(w, "progress", s.progress);
     }
     dm_growth_write(&w->growth, stats);
+    if (dm_now() - w->evidence_at >= EVIDENCE_SECONDS) {
+        w->evidence_at = dm_now();
+        dm_evidence_write(w, stats, NULL);
+    }
     dm_arena_free(a);
 }
 

@@ -30,6 +30,7 @@ typedef struct dm_watch {
     dm_growth growth;
     int events; /* -1: none */
     bool events_lost;
+    double evidence_at;
     double event_at;            /* dm_now() of the newest event of progress */
     const char *prometheus;     /* NULL: none */
     dm_point points[DM_POINTS]; /* [n_points] */

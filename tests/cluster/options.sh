@@ -278,7 +278,7 @@ TALKING='{"command":["./talk"]}'
 sed 's/"valset": "val.jsonl", //' job.json >cut.json
 sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json
 "$PROGRAM" ensemble first/program.json first/program.json labeled/program.json >votes.json 2>/dev/null
-for c in compile eval run show export check plan ensemble status; do "$PROGRAM" $c --help; done >help
+for c in compile eval run show export check plan ensemble status diff; do "$PROGRAM" $c --help; done >help
 rows=$(grep -o '^  --[^ =]*' help | cut -c5- | sort -u)
 keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d' | tr -s ' \n' '  ')
 for k in $keys; do rows="$rows lm.$k"; done
