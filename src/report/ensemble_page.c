@@ -99,6 +99,7 @@ void dm_page_committee(dm_buf *b, const dm_story *s)
             dm_buf_printf(b, "%smember %zu: ", i ? ", " : "", i + 1);
             dm_page_count(b, calls->items[i]->number);
         }
-        dm_buf_text(b, " calls, each as it is alone: what members asked alike was paid once.</p>");
+        dm_buf_text(b, " calls, each as it is alone: what members asked alike was paid once. Their "
+                       "candidates and predictions stand in <code>members/</code>.</p>");
     }
 }

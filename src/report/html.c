@@ -224,7 +224,7 @@ static void put_before_after(dm_buf *b, const dm_story *s)
     dm_buf_text(b, "; bars are 95 % intervals.");
     if (corrected)
         dm_buf_text(b, " The validation score chose this program, so it is corrected downwards.");
-    else if (s->n_trials)
+    else if (s->n_trials || s->committee)
         dm_buf_text(b, " The validation score chose this program, so it is optimistic.");
     if (strcmp(s->splits[0].name, "testset") == 0)
         dm_buf_text(b, " The test set chose nothing.");
