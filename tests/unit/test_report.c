@@ -425,7 +425,8 @@ Test(report, tallied)
         }
 }
 
-/* What is left is reckoned from where this attempt found the phase, and not known before it moves. */
+/* What is left is reckoned from where this attempt found the phase, and not known before it moves.
+ */
 Test(report, left)
 {
     dm_progress p = {.started = 100};
