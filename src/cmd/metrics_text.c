@@ -95,7 +95,7 @@ void dm_metrics_text(dm_buf *b, const char *out, const dm_pool_stats *s, bool ru
         "Tokens answered.");
     put(b, out, "cost_dollars_total", "counter", s->cost, "NaN: a model has no price.");
     put(b, out, "errors_total", "counter", (double)s->errors, "Examples that failed.");
-    put(b, out, "busy", "gauge", (double)s->in_flight, "Examples that run now.");
+    put(b, out, "busy", "gauge", (double)dm_pool_busy(s), "Examples that run now.");
     put(b, out, "places", "gauge", (double)s->slots, "Places for them, over all ranks.");
     put(b, out, "ranks", "gauge", (double)s->ranks, "Ranks that run models.");
     put(b, out, "last_progress_timestamp_seconds", "gauge", (double)last_progress,

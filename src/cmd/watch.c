@@ -69,7 +69,7 @@ static dm_value *progress_json(dm_arena *a, const dm_watch *w, const dm_pool_sta
     dm_value_set(a, d, DM_STR("seconds_left"), number(a, dm_progress_left(&w->progress, s, now)));
     dm_value_set(a, d, DM_STR("calls_per_second"), number(a, w->progress.rate));
     dm_value_set(a, d, DM_STR("errors"), dm_value_int(a, (int64_t)s->errors));
-    dm_value_set(a, d, DM_STR("busy"), dm_value_int(a, (int64_t)s->in_flight));
+    dm_value_set(a, d, DM_STR("busy"), dm_value_int(a, (int64_t)dm_pool_busy(s)));
     dm_value_set(a, d, DM_STR("places"), dm_value_int(a, (int64_t)s->slots));
     dm_value_set(a, d, DM_STR("ranks"), dm_value_int(a, (int64_t)s->ranks));
     dm_value_set(a, d, DM_STR("last_progress"), dm_time_text(a, w->newest.at));
@@ -225,7 +225,7 @@ static void note(dm_watch *w, const dm_pool_stats *s)
         w->every *= 2;
     }
     w->points[w->n_points++] =
-        (dm_point){seconds, s->usage.requests, s->in_flight, s->done, s->best};
+        (dm_point){seconds, s->usage.requests, dm_pool_busy(s), s->done, s->best};
 }
 
 void dm_watch_renew(void *watch, const dm_pool_stats *stats)

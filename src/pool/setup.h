@@ -103,6 +103,12 @@ typedef struct dm_pool_stats {
     size_t faults[DM_FAULTS]; /* examples that ended so */
 } dm_pool_stats;
 
+/* Places that are taken: some examples are sent ahead and wait at their rank. */
+static inline size_t dm_pool_busy(const dm_pool_stats *s)
+{
+    return s->in_flight < s->slots ? s->in_flight : s->slots;
+}
+
 /* One process: the coordinator and one worker in the same loop; MPI_Init is never called. */
 dm_pool *dm_pool_local_new(const dm_setup *s, dm_error *err) DM_MUST_USE;
 /* Ends workers; in-flight calls are dropped. NULL is fine. */

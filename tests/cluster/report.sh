@@ -11,14 +11,14 @@ cd "$DIR" || exit 70
 good() { python3 "$CHECK" "$@" >>err 2>&1; } # good OUT WORDS...: the page is well-formed, safe and right
 named() { grep -qE -- "$1" "$2"; }
 
-# ---- a run that is watched, killed and resumed: nothing is answered until opened
+# ---- a run that is watched, killed and resumed: until opened each answer waits half a second, which is minutes for all
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 24 3 0 >train.jsonl
 "$MOCK" --make-data 20 3 1000 >val.jsonl
 shut
 cat >job.json <<END
 {"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "metric": "answer_exact_match",
- "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 3},
+ "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 60},
  "lm": {"model": "hosted_vllm/any", "api_base": "$SLOW_URL", "concurrency": 8}}
 END
 check "nothing has begun there" eval 'run 64 "$PROGRAM" status "$DIR" && said "no compile has begun"'
@@ -31,12 +31,12 @@ until grep -qs '"event": "candidate"' events.jsonl && [ -s o/trials.csv ]; do
 	sleep 0.1
 done
 run 0 "$PROGRAM" status o
-check "status says that it runs, where it is and what it has: $(sed -n 3,4p out | tr -s ' ' | tr '\n' ';')" eval 'named "^state +running, process $pid on " out && named "^phase +search [0-9]+ of 120 runs" out && named "^best +seed -[0-9]: [0-9.]+ % \([0-9.]+ to [0-9.]+, 20 examples\)" out && named "^places +[0-9]+ of 8 busy on 1 rank; 0 errors" out'
+check "status says that it runs, where it is and what it has: $(sed -n 3,4p out | tr -s ' ' | tr '\n' ';')" eval 'named "^state +running, process $pid on " out && named "^phase +search [0-9]+ of 1260 runs" out && named "^best +seed -[0-9]: [0-9.]+ % \([0-9.]+ to [0-9.]+, 20 examples\)" out && named "^places +[0-9]+ of 8 busy on 1 rank; 0 errors" out'
 check "status.json has phase, best with its interval, calls, tokens, places, time of last progress" python3 -c '
 import json
 s = json.load(open("o/status.json")); p = s["progress"]
 assert s["status"] == "running" and s["version"] and s["started"] <= s["renewed"], s
-assert p["phase"] == "search" and 0 < p["done"] <= p["total"] == 120 and p["places"] == 8 and p["ranks"] == 1, p
+assert p["phase"] == "search" and 0 < p["done"] <= p["total"] == 1260 and p["places"] == 8 and p["ranks"] == 1, p
 assert p["best"]["n"] == 20 and p["best"]["low"] <= p["best"]["score"] <= p["best"]["high"], p
 assert p["calls"] >= p["answers"] > 0 and p["tokens"]["prompt"] > 0 and p["last_progress"] <= s["renewed"], p'
 check "trials.csv and candidates/ grow before the end, and are as at the end" eval 'grep -q ^trial,name,score o/trials.csv && [ "$(tail -n +2 o/trials.csv | wc -l)" -ge 1 ] && grep -q dspy_mpi o/candidates/000.json && [ ! -f o/program.json ]'
