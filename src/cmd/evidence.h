@@ -1,17 +1,20 @@
-/* OUT/evidence.json and OUT/scores.csv: what a report needs and no other file has. They hold times
- * and places, so they differ from run to run; nothing reads them but a report.
+/* OUT/evidence.json and OUT/scores.csv: what a report needs and no other file has.
  *
- * evidence.json: {"dspy_mpi": version, "started", "ended", "ranks", "seconds",
- *   "usage": [{"phase", "role", "runs", "calls", "answers", "tokens", "cost"}],
- *   "rank": [{"rank", "runs", "busy_seconds", "median", "p95", "p99"}], "errors": {class:
- * examples}, "points": [[seconds, calls, busy, runs done in the phase, best score or null]],
- *   "candidates": [{"trial", "name", "calls", "seconds", "estimate", "prompt_tokens"}],
- *   "levels": see dm_searched, "start": {"instructions", "demos", "prompt_tokens"},
- *   "compiled": {"prompt_tokens"},
- *   "ensemble": {"field", "members": [{"from", "votes", "score", "low", "high", "n",
- *                "prompt_tokens"}], "disagree": [{"id", "answers", "label", "score"}],
- *                "rows", "differ"}}; what is not known is absent. Tokens of prompts are reckoned: 4
- * bytes a token, without the example.
+ * evidence.json holds times and places, so it differs from run to run:
+ *   {"dspy_mpi": version, "started", "ended", "seconds" (of the last attempt), "ranks", "places",
+ *    "stand_in", "model", "job_file",
+ *    "usage": [{"phase", "role", "runs", "calls", "answers", "retries", "tokens", "cost"}],
+ *    "rank": [{"rank", "runs", "busy_seconds", "median", "p95", "p99"}],
+ *    "errors": {class: examples},
+ *    "points": [[seconds, calls, busy, runs done in the phase, best score or null]],
+ *    "start": {"instructions", "demos", "prompt_tokens"}, "compiled": {"prompt_tokens"},
+ *    "candidates": [{"trial", "name", "calls", "seconds", "estimate", "prompt_tokens"}],
+ *    "levels": see dm_searched,
+ *    "ensemble": {"field", "chosen", "members": [{"from", "votes", "score", "low", "high", "n",
+ *                 "prompt_tokens"}], "rows", "differ", "disagree": [{"id", "answers", "scores",
+ *                 "label"}]}}
+ * What is not known is absent. Tokens of prompts are reckoned: 4 bytes a token, without the
+ * example.
  *
  * scores.csv: a line for each candidate, under the number that it has in trials.csv, a column for
  * each validation example; empty: not run. */

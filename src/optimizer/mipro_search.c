@@ -275,7 +275,7 @@ static void put_levels(const search *x, dm_scored *s, const uint16_t *levels)
 /* For people: DSPy's schedules by trial, others by candidate. */
 static void tell_tried(const search *x, const unit *u)
 {
-    dm_search_estimate e;
+    dm_search_estimate e, leads;
     size_t c = u->candidate, best = dm_search_best(x->s), most = 0, row = best;
     bool whole = whole_evaluations(x);
     dm_scored s = {.candidate = c ? x->candidates[c] : x->m->in->student};
@@ -293,7 +293,8 @@ static void tell_tried(const search *x, const unit *u)
             most = x->units[k - 1].n;
             row = x->units[k - 1].trial;
         }
-    dm_pool_best(x->m->pool, x->m->in, row, dm_search_best_mean(x->s));
+    dm_search_estimate_of(x->s, best, &leads);
+    dm_pool_best(x->m->pool, x->m->in, row, leads.mean);
 }
 
 static dm_status tell_oldest(search *x, dm_error *err)
