@@ -13,6 +13,9 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line);
 int dm_cmd_ensemble(dm_arena *a, const dm_command_line *line);
 int dm_cmd_cache(int argc, char **argv); /* the words behind "cache" */
 int dm_cmd_stop(dm_arena *a, const dm_command_line *line);
+int dm_cmd_diff(dm_arena *a, const dm_command_line *line);
+int dm_cmd_report(dm_arena *a, const dm_command_line *line);
+int dm_cmd_status(dm_arena *a, const dm_command_line *line);
 int dm_cmd_plan(dm_arena *a, const dm_command_line *line);
 int dm_cmd_advise(dm_arena *a, const dm_command_line *line);
 int dm_cmd_init(dm_arena *a, const dm_command_line *line);

@@ -4,16 +4,18 @@
 #include "cmd/advise.h"
 #include "cmd/commands.h"
 #include "cmd/ensemble_text.h"
+#include "cmd/evidence.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
+#include "cmd/report.h"
 #include "cmd/say.h"
-#include "data/csv.h"
+#include "cmd/trials.h"
+#include "cmd/watch.h"
 #include "json/json.h"
 #include "optimizer/optimizer.h"
-#include "program/state_file.h"
 
 #include <limits.h>
 #include <math.h>
@@ -28,6 +30,7 @@ typedef struct compilation {
     dm_arena *arena;
     dm_job *job;
     dm_session session;
+    dm_watch watch;
     dm_compile_output result;
     dm_split_report splits[2];
     size_t n_splits;
@@ -199,64 +202,15 @@ static dm_value *scores_json(const compilation *c)
     return d;
 }
 
-/* Never addresses, paths, ranks, times, calls or cost: the file is the same however it was made. */
-static dm_value *provenance(const compilation *c, const dm_value *scores)
-{
-    dm_arena *a = c->arena;
-    const dm_job *job = c->job;
-    const dm_value *identity = dm_job_identity(a, job);
-    dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("adapter"), dm_value_get(identity, "adapter"));
-    dm_value_set(a, d, DM_STR("model"), dm_value_text(a, job->model));
-    if (job->lm.p)
-        dm_value_set(a, d, DM_STR("role"), dm_value_string(a, job->lm));
-    dm_value_set(a, d, DM_STR("optimizer"), dm_value_get(identity, "optimizer"));
-    dm_value_set(a, d, DM_STR("seed"), dm_value_get(identity, "seed"));
-    if (scores)
-        dm_value_set(a, d, DM_STR("scores"), scores);
-    return d;
-}
-
 static dm_status write_program(const compilation *c, const char *name,
-                               const dm_candidate *candidate, const dm_value *meta, dm_error *err)
+                               const dm_candidate *candidate, const dm_value *scores, dm_error *err)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_FILE);
-    dm_state_write(&b, c->arena, candidate, meta);
+    dm_program_text(&b, c->arena, c->job, candidate, scores);
     dm_status st = dm_out_write(c->job, name, dm_buf_view(&b), err);
     dm_buf_free(&b);
     return st;
-}
-
-/* Of "1.0 2.3", the instruction and the demonstration set of each predictor: "1 2" and "0 3". */
-static void put_levels(dm_buf *b, const char *levels)
-{
-    dm_buf column[2];
-    dm_buf_init(&column[0], DM_MAX_TEXT);
-    dm_buf_init(&column[1], DM_MAX_TEXT);
-    for (int at = 0; levels && *levels; levels++) {
-        at = *levels == '.' ? 1 : *levels == ' ' ? 0 : at;
-        if (*levels == ' ') {
-            dm_buf_char(&column[0], ' ');
-            if (column[1].len)
-                dm_buf_char(&column[1], ' ');
-        } else if (*levels != '.') {
-            dm_buf_char(&column[at], *levels);
-        }
-    }
-    for (int i = 0; i < 2; i++) {
-        dm_buf_char(b, ',');
-        dm_csv_put(b, dm_buf_view(&column[i]));
-        dm_buf_free(&column[i]);
-    }
-}
-
-/* What is not known is an empty cell. */
-static void put_score_cells(dm_buf *b, const dm_score *s)
-{
-    const double v[] = {s->score, s->low, s->high};
-    for (int i = 0; i < 3; i++)
-        dm_buf_printf(b, isnan(v[i]) ? "," : ",%.6f", v[i]);
 }
 
 static dm_status write_trials(const compilation *c, dm_error *err)
@@ -267,13 +221,7 @@ static dm_status write_trials(const compilation *c, dm_error *err)
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
         dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
-        dm_buf_printf(&b, "%zu,", i);
-        dm_csv_put(&b, dm_str_of(t->name));
-        put_score_cells(&b, &s);
-        dm_buf_printf(&b, ",%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json", s.n, s.failed,
-                      s.fallback, s.truncated, s.parse, i == c->result.best_index, i);
-        put_levels(&b, t->levels);
-        dm_buf_char(&b, '\n');
+        dm_put_trial(&b, i, t->name, &s, i == c->result.best_index, t->levels);
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
     dm_buf_free(&b);
@@ -288,11 +236,12 @@ static dm_status write_candidates(const compilation *c, dm_error *err)
         (void)mkdir(dm_arena_printf(c->arena, "%s/candidates", c->job->out), 0777);
     for (size_t i = 0; i < c->result.n_scored && st == DM_OK; i++) {
         dm_score s = dm_score_against(c->result.scored[i].results, start_of(c), valset_of(c)->n);
-        dm_value *score = dm_value_dict(c->arena);
-        dm_value_set(c->arena, score, DM_STR("valset"), dm_score_json(c->arena, &s));
         snprintf(name, sizeof name, "candidates/%03zu.json", i);
-        st = write_program(c, name, c->result.scored[i].candidate, provenance(c, score), err);
+        st = write_program(c, name, c->result.scored[i].candidate, dm_trial_scores(c->arena, &s),
+                           err);
     }
+    if (st == DM_OK)
+        dm_growth_trim(c->arena, c->job, c->result.n_scored);
     return st;
 }
 
@@ -305,19 +254,10 @@ static dm_status write_ensemble(const compilation *c, const char *name, const dm
     e.more = dm_ensemble_more(c->arena, o, (const dm_ensemble_params *)c->job->optimizer,
                               c->job->setup.model);
     dm_buf_init(&b, DM_MAX_FILE);
-    dm_ensemble_write(&b, c->arena, &e, provenance(c, scores));
+    dm_ensemble_write(&b, c->arena, &e, dm_provenance(c->arena, c->job, scores));
     dm_status st = dm_out_write(c->job, name, dm_buf_view(&b), err);
     dm_buf_free(&b);
     return st;
-}
-
-/* A program's model, where it is not the job's. */
-static void name_model(dm_job *job, dm_str lm, dm_role role)
-{
-    if (!lm.p)
-        return;
-    job->lm = lm;
-    job->model = job->setup.model[role]->model;
 }
 
 static dm_status write_winner(const compilation *c, const dm_value *scores, dm_error *err)
@@ -329,8 +269,8 @@ static dm_status write_winner(const compilation *c, const dm_value *scores, dm_e
     dm_job job = *c->job;
     own.job = &job;
     if (o)
-        name_model(&job, o->best.lm, o->best.role);
-    return write_program(&own, "program.json", c->result.best, provenance(&own, scores), err);
+        dm_job_name_model(&job, o->best.lm, o->best.role);
+    return write_program(&own, "program.json", c->result.best, scores, err);
 }
 
 static dm_status write_files(const compilation *c, const dm_value *scores, dm_error *err)
@@ -347,32 +287,16 @@ static dm_status write_files(const compilation *c, const dm_value *scores, dm_er
         st = write_trials(c, err);
     if (st == DM_OK)
         st = write_candidates(c, err);
+    if (st == DM_OK && c->result.n_scored)
+        dm_scores_write(c->job, &c->result, valset_of(c), start_of(c));
     dm_buf_free(&b);
     return st;
-}
-
-/* The job that would have made the member by itself. */
-static dm_job job_of_member(const compilation *c, const dm_compiled_member *m)
-{
-    const dm_ensemble_params *p = (const dm_ensemble_params *)c->job->optimizer;
-    const dm_ensemble_of *of = dm_ensemble_of_member(p, m->number - 1);
-    dm_value *json = dm_value_copy(c->arena, c->job->json);
-    dm_job job = *c->job;
-    dm_value_set(c->arena, json, DM_STR("optimizer"), of->json);
-    job.json = json;
-    job.optimizer = (dm_params *)(uintptr_t)m->in->params;
-    job.has_seed = true;
-    job.seed = m->in->params->seed;
-    job.student = m->in->student;
-    name_model(&job, of->lm, dm_ensemble_task_of(m->in));
-    job.out = dm_arena_printf(c->arena, "%s/members/%zu", c->job->out, m->number);
-    return job;
 }
 
 /* What it would have written into an OUT of its own. */
 static dm_status write_member(const compilation *c, const dm_compiled_member *m, dm_error *err)
 {
-    dm_job job = job_of_member(c, m);
+    dm_job job = dm_job_of_member(c->arena, c->job, m->number, m->in);
     compilation alone = {.arena = c->arena, .job = &job, .result = m->out};
     (void)mkdir(job.out, 0777);
     take_splits(&alone, m->splits, m->n_splits);
@@ -517,6 +441,24 @@ static void add_choice(dm_arena *a, const dm_ensemble_output *o, dm_value *last)
     dm_value_set(a, last, DM_STR("ensemble"), dm_ensemble_json(a, o));
 }
 
+/* Scores, and whether they differ. */
+static void put_split(const compilation *c, dm_value *last, const dm_value *scores,
+                      const dm_split_report *s)
+{
+    dm_value *set = dm_value_copy(c->arena, dm_value_get(scores, s->name));
+    dm_difference d = dm_paired(s->baseline, s->compiled, s->set->n);
+    dm_value_set(c->arena, set, DM_STR("difference"), dm_difference_json(c->arena, &d));
+    dm_value_set(c->arena, last, dm_str_of(s->name), set);
+}
+
+/* For a report, and the report. */
+static void write_evidence(compilation *c)
+{
+    dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
+    dm_evidence_write(&c->watch, &stats, &c->result);
+    dm_report_put(c->job);
+}
+
 static int finish(compilation *c, const dm_command_line *line, dm_status stopped, dm_error *err)
 {
     c->session.renew = NULL; /* its last state is written now */
@@ -535,37 +477,33 @@ static int finish(compilation *c, const dm_command_line *line, dm_status stopped
     print_search(c);
     print_table(c, program);
     dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
-    for (size_t i = 0; i < scores->n; i++)
-        dm_value_set(c->arena, last, scores->members[i].key, scores->members[i].value);
+    for (size_t i = 0; i < c->n_splits; i++)
+        put_split(c, last, scores, &c->splits[i]);
     if (c->result.ensemble)
         add_choice(c->arena, c->result.ensemble, last);
     if (c->result.searched.method)
         dm_value_set(c->arena, last, DM_STR("search"), search_json(c));
     int code = dm_exit_code(stopped);
-    st = dm_out_status(c->arena, c->job, stopped ? "stopped" : "done",
-                       stopped ? dm_status_name(stopped) : NULL, code, last, err);
+    st = dm_watch_end(&c->watch, c->session.pool,
+                      &(dm_out_state){.status = stopped ? "stopped" : "done",
+                                      .reason = stopped ? dm_status_name(stopped) : NULL,
+                                      .code = code,
+                                      .last = last},
+                      err);
     if (st != DM_OK)
         return dm_say_failure(err);
+    write_evidence(c);
     dm_print_last_line(last, line);
     return code;
-}
-
-/* What cannot be written now is said when the run ends. */
-static void renew_status(void *user)
-{
-    const compilation *c = user;
-    dm_error unsaid;
-    dm_arena *a = dm_arena_new(0);
-    (void)!dm_out_status(a, c->job, "running", NULL, -1, NULL, &unsaid);
-    dm_arena_free(a);
 }
 
 static int run(compilation *c, const dm_command_line *line, dm_error *err)
 {
     const dm_job *job = c->job;
     const dm_compile_input in = dm_job_input(job);
-    c->session.renew = renew_status;
-    c->session.user = c;
+    c->session.renew = dm_watch_renew;
+    c->session.user = &c->watch;
+    dm_watch_pool(&c->watch, c->session.pool);
     dm_status st = dm_compile(c->session.pool, &in, &c->result, err);
     c->searched = dm_pool_stats_of(c->session.pool);
     if (c->result.ensemble)
@@ -577,7 +515,10 @@ static int run(compilation *c, const dm_command_line *line, dm_error *err)
         c->session.renew = NULL;
         dm_session_clear_line(&c->session);
         dm_error second;
-        if (dm_out_status(c->arena, job, "failed", err->text, code, NULL, &second) != DM_OK &&
+        if (dm_watch_end(&c->watch, c->session.pool,
+                         &(dm_out_state){
+                             .status = "failed", .reason = err->text, .failed = true, .code = code},
+                         &second) != DM_OK &&
             st != DM_E_OUTPUT) /* the first one says it all */
             dm_say_failure(&second);
         return dm_say_failure(err);
@@ -633,9 +574,9 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     }
     if (st == DM_OK)
         st = dm_history_open(a, &job, line, sync, &err);
-    if (st == DM_OK)
-        st = dm_out_status(a, &job, "running", NULL, -1, NULL, &err);
     compilation c = {.arena = a, .job = &job};
+    if (st == DM_OK)
+        st = dm_watch_begin(&c.watch, a, &job, line, &err);
     if (st == DM_OK) {
         announce(&job);
         announce_optimizer(a, &job);
@@ -649,6 +590,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
     int code = st == DM_OK ? run(&c, line, &err) : dm_say_failure(&err);
     if (st == DM_OK)
         dm_session_close(&c.session);
+    dm_watch_free(&c.watch);
     dm_replay_free(job.setup.replay);
     dm_replay_free(job.setup.earlier);
     if (dm_journal_close(job.setup.journal, &err) != DM_OK)

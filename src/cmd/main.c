@@ -57,6 +57,12 @@ static const struct command {
      "writes a job for a data file, with what to change in it"},
     {"ensemble", DM_FOR_ENSEMBLE, dm_cmd_ensemble, false, "ensemble A.json B.json > BOTH.json",
      "one file of several programs that vote"},
+    {"report", DM_FOR_REPORT, dm_cmd_report, false, "report OUT",
+     "OUT/report.html again, of the files there, also of a run that was stopped"},
+    {"diff", DM_FOR_DIFF, dm_cmd_diff, false, "diff A B [--job=JOB.json]",
+     "what two programs or OUTs have otherwise, on which examples, and whether that is real"},
+    {"status", DM_FOR_STATUS, dm_cmd_status, false, "status OUT [--watch]",
+     "how far the compile that writes OUT is, and whether it runs"},
     {"stop", DM_FOR_STOP, dm_cmd_stop, false, "stop OUT",
      "asks the compile that writes OUT to stop, resumable"},
 };
@@ -73,8 +79,9 @@ static void out_of_memory(void)
 
 static void to_stderr(void *user, dm_level level, const char *line)
 {
+    char clock[16];
     (void)user;
-    dm_say(stderr, "%s%s\n", level >= DM_WARN ? "dspy-mpi: " : "", line);
+    dm_say(stderr, "%s%s%s\n", dm_say_clock(clock), level >= DM_WARN ? "dspy-mpi: " : "", line);
 }
 
 static int help(FILE *to)

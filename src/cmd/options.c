@@ -117,6 +117,8 @@ static const dm_option rows[] = {
      "which: by hash of the input, or from Python's stream as DSPy does (hash)"},
     {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT | DM_FOR_ENSEMBLE, "FILE",
      "job file that gives signature, model and adapter; without a program file, the program too"},
+    {"job", DM_OPT_FLAG, DM_FOR_DIFF, "FILE",
+     "run both programs on this job's test set, or its validation set, and compare that"},
     {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
     {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
     {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE",
@@ -129,9 +131,15 @@ static const dm_option rows[] = {
      "JSON with {{ NAME }} for the inputs, plain text, a template that gives that JSON, or a "
      "promptfooconfig.json (messages)"},
     {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step alone (all)"},
+    {"events", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
+     "append what happens, a JSON object a line: start, phase, candidate, progress, end (none)"},
+    {"prometheus", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
+     "renew there each second what status.json says, as Prometheus' node_exporter reads it (none)"},
+    {"watch", DM_OPT_SWITCH, DM_FOR_STATUS, NULL, "renew it each second until the run has ended"},
     {"json", DM_OPT_SWITCH,
      DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN | DM_FOR_ADVISE | DM_FOR_INIT, NULL,
      "print the last line, one JSON object, on a terminal too"},
+    {"json", DM_OPT_SWITCH, DM_FOR_STATUS | DM_FOR_DIFF, NULL, "the same as one JSON object"},
     {"verbose", DM_OPT_SWITCH, DM_FOR_ALL, NULL, "say more"},
 };
 
@@ -342,7 +350,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
-            if ((out->job_file && command != DM_FOR_ENSEMBLE) || word[0] == '-')
+            if ((out->job_file && !(command & (DM_FOR_ENSEMBLE | DM_FOR_DIFF))) || word[0] == '-')
                 return dm_fail(err, DM_E_USAGE, "\"%s\" is one word too many", word);
             out->job_file = out->job_file ? out->job_file : word;
             out->files[out->n_files++] = word;

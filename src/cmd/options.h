@@ -18,6 +18,9 @@
 #define DM_FOR_EXPORT   256u
 #define DM_FOR_ADVISE   512u
 #define DM_FOR_INIT     1024u
+#define DM_FOR_STATUS   2048u
+#define DM_FOR_REPORT   4096u
+#define DM_FOR_DIFF     8192u
 #define DM_FOR_ALL      (63u | DM_FOR_EXPORT | DM_FOR_ADVISE)
 
 typedef enum dm_option_kind {
@@ -41,7 +44,8 @@ typedef struct dm_command_line {
     const char *job_file; /* the first word that is no flag; NULL: none */
     dm_value *keys;       /* dict of job keys given as flags, nested as in the job file */
     dm_value *flags;      /* dict of the other flags; switches are true, lists are lists */
-    const char **files;   /* [n_files] all such words: one at the most, but for `ensemble` */
+    const char *
+        *files; /* [n_files] all such words: one at the most, but for `ensemble` and `diff` */
     size_t n_files;
 } dm_command_line;
 

@@ -221,47 +221,72 @@ dm_status dm_out_open_eval(dm_arena *a, const dm_job *job, dm_error *err)
     return st;
 }
 
-dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_error *err)
+static dm_status write_to(const dm_job *job, const char *name, dm_str text,
+                          dm_status (*write)(const char *path, dm_str text, dm_error *err),
+                          dm_error *err)
 {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", job->out, name) >= (int)sizeof path)
         return dm_fail(err, DM_E_OUTPUT, "out: the path is too long");
     dm_status st = dm_owned_file(path, name, err); /* it may have come there since the start */
-    return st == DM_OK ? dm_write_file(path, text, err) : st;
+    return st == DM_OK ? write(path, text, err) : st;
+}
+
+dm_status dm_out_write(const dm_job *job, const char *name, dm_str text, dm_error *err)
+{
+    return write_to(job, name, text, dm_write_file, err);
+}
+
+dm_status dm_out_put(const dm_job *job, const char *name, dm_str text, dm_error *err)
+{
+    return write_to(job, name, text, dm_put_file, err);
 }
 
 /* Who writes it, and when: so that nobody takes a dead run for one that goes on. */
 static void put_writer(dm_arena *a, dm_value *d)
 {
-    char host[256] = "", now[32] = "";
-    time_t t = time(NULL);
-    struct tm utc;
+    char host[256] = "";
     (void)gethostname(host, sizeof host - 1);
-    if (gmtime_r(&t, &utc))
-        (void)strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
     dm_value_set(a, d, DM_STR("host"), dm_value_text(a, host));
     dm_value_set(a, d, DM_STR("pid"), dm_value_int(a, getpid()));
-    dm_value_set(a, d, DM_STR("renewed"), dm_value_text(a, now));
+    dm_value_set(a, d, DM_STR("renewed"), dm_time_text(a, time(NULL)));
 }
 
-dm_status dm_out_status(dm_arena *a, const dm_job *job, const char *status, const char *reason,
-                        int code, const dm_value *last, dm_error *err)
+dm_value *dm_time_text(dm_arena *a, time_t t)
+{
+    char text[32] = "";
+    struct tm utc;
+    if (gmtime_r(&t, &utc))
+        (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return dm_value_text(a, text);
+}
+
+dm_status dm_out_status(dm_arena *a, const dm_job *job, const dm_out_state *s, dm_error *err)
 {
     dm_value *d = dm_value_dict(a);
     dm_buf b, shown;
-    dm_value_set(a, d, DM_STR("status"), dm_value_text(a, status));
-    dm_value_set(a, d, DM_STR("reason"), reason ? dm_value_text(a, reason) : dm_value_null(a));
-    dm_value_set(a, d, DM_STR("exit"), code >= 0 ? dm_value_int(a, code) : dm_value_null(a));
+    dm_value_set(a, d, DM_STR("status"), dm_value_text(a, s->status));
+    dm_value_set(a, d, DM_STR("reason"),
+                 s->reason ? dm_value_text(a, s->reason) : dm_value_null(a));
+    dm_value_set(a, d, DM_STR("exit"),
+                 s->last || s->failed ? dm_value_int(a, s->code) : dm_value_null(a));
+    dm_value_set(a, d, DM_STR("version"), dm_value_text(a, DM_VERSION));
+    if (s->started)
+        dm_value_set(a, d, DM_STR("started"), s->started);
     put_writer(a, d);
-    if (last)
-        dm_value_set(a, d, DM_STR("last"), last);
-    dm_value_set(a, d, DM_STR("job"), dm_job_identity(a, job));
+    if (s->progress)
+        dm_value_set(a, d, DM_STR("progress"), s->progress);
+    if (s->last)
+        dm_value_set(a, d, DM_STR("last"), s->last);
+    dm_value_set(a, d, DM_STR("job"), s->identity ? s->identity : dm_job_identity(a, job));
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, d, DM_JSON_PYTHON_INDENT);
     dm_buf_char(&b, '\n');
     dm_buf_init(&shown, DM_MAX_FILE);
     dm_show(&shown, dm_buf_view(&b), DM_SHOW_JSON);
-    dm_status st = dm_out_write(job, "status.json", dm_buf_view(&shown), err);
+    bool ended = s->last || s->failed;
+    dm_status st = ended ? dm_out_write(job, "status.json", dm_buf_view(&shown), err)
+                         : dm_out_put(job, "status.json", dm_buf_view(&shown), err);
     dm_buf_free(&b);
     dm_buf_free(&shown);
     return st;

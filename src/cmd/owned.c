@@ -1,8 +1,10 @@
 #include "cmd/owned.h"
 #include "base/place.h"
+#include "cmd/evidence.h"
 #include "cmd/say.h"
 #include "json/json.h"
 #include "report/report.h"
+#include "report/story.h"
 #include "study/lock.h"
 
 #include <dirent.h>
@@ -50,6 +52,12 @@ static bool looks_like_ours(const char *path, const char *name)
         return begins_with(path, DM_PREDICTIONS_START);
     if (strcmp(name, "trials.csv") == 0)
         return begins_with(path, DM_TRIALS_HEADER);
+    if (strcmp(name, "scores.csv") == 0)
+        return begins_with(path, DM_SCORES_START);
+    if (strcmp(name, "evidence.json") == 0)
+        return begins_with(path, DM_EVIDENCE_START);
+    if (strcmp(name, "report.html") == 0)
+        return begins_with(path, DM_REPORT_START);
     return is_json_of_ours(path, strcmp(name, "status.json") == 0);
 }
 
@@ -136,8 +144,9 @@ static dm_status settle(const char *path, dm_status found, bool force, dm_error 
 static dm_status check_results(dm_arena *a, const char *folder, bool begun, bool force,
                                dm_error *err)
 {
-    static const char *const results[] = {"program.json", "predictions.jsonl", "trials.csv",
-                                          "ensemble.json"};
+    static const char *const results[] = {"program.json",  "predictions.jsonl", "trials.csv",
+                                          "ensemble.json", "evidence.json",     "scores.csv",
+                                          "report.html"};
     dm_status st = DM_OK;
     for (size_t i = 0; i < sizeof results / sizeof *results && st == DM_OK; i++) {
         const char *path = dm_arena_printf(a, "%s/%s", folder, results[i]);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ERASE "\r\033[K"
@@ -46,6 +47,23 @@ void dm_say(FILE *to, const char *fmt, ...)
     dm_show_vprintf(&b, fmt, ap);
     va_end(ap);
     put(to, &b);
+}
+
+static volatile sig_atomic_t dated;
+
+void dm_say_dated(bool on)
+{
+    dated = on;
+}
+
+const char *dm_say_clock(char text[16])
+{
+    time_t t = time(NULL);
+    struct tm local;
+    text[0] = 0;
+    if (dated && localtime_r(&t, &local))
+        (void)strftime(text, 16, "%H:%M:%S ", &local);
+    return text;
 }
 
 void dm_say_text(FILE *to, dm_str text)

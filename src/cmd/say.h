@@ -12,6 +12,11 @@ void dm_say(FILE *to, const char *fmt, ...) DM_PRINTF(2, 3);
 void dm_say_text(FILE *to, dm_str text); /* its line ends and tabs stay */
 void dm_say_json(FILE *to, dm_str text); /* a JSON text; its value stays */
 
+/* While it is on, dm_say_clock gives the time of day, "15:04:05 ", else "": what lines of a long
+ * run begin with. */
+void dm_say_dated(bool on);
+const char *dm_say_clock(char text[16]);
+
 /* A line that the next one replaces; "" is its end. All that is said by the functions above clears
  * it first, so that no message shares a line with it. dm_say_live_drop is its end too, and
  * async-signal-safe: before an _exit. */

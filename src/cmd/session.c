@@ -104,10 +104,11 @@ static void show_progress(void *user, const dm_pool_stats *stats)
 {
     dm_session *s = user;
     double now = dm_now();
+    char clock[16];
     dm_buf b;
     if (s->renew && now - s->renewed_at >= DM_RENEW_SECONDS) {
         s->renewed_at = now;
-        s->renew(s->user);
+        s->renew(s->user, stats);
     }
     if (!s->terminal && now - s->line_at < LINE_SECONDS)
         return;
@@ -119,7 +120,7 @@ static void show_progress(void *user, const dm_pool_stats *stats)
     if (s->terminal)
         dm_say_live(stderr, dm_buf_view(&b));
     else
-        dm_say(stderr, "%.*s\n", (int)b.len, b.data ? b.data : "");
+        dm_say(stderr, "%s%.*s\n", dm_say_clock(clock), (int)b.len, b.data ? b.data : "");
     fflush(stderr);
     dm_buf_free(&b);
 }
@@ -162,6 +163,7 @@ dm_status dm_session_open(dm_session *s, dm_job *job, dm_error *err)
     }
     dm_pool_on_tick(s->pool, s->terminal ? 0.2 : 1, show_progress, s);
     running = s->pool;
+    dm_say_dated(true);
     if (caught)
         dm_pool_stop(s->pool, DM_STOP_SIGNAL);
     return DM_OK;
@@ -179,6 +181,7 @@ void dm_session_drain(dm_session *s, dm_status stopped)
 void dm_session_close(dm_session *s)
 {
     running = NULL;
+    dm_say_dated(false);
     dm_session_clear_line(s);
     dm_pool_free(s->pool);
     s->pool = NULL;
@@ -200,7 +203,7 @@ int dm_say_failure(const dm_error *err)
     return dm_exit_code(err->status);
 }
 
-static dm_value *tokens(dm_arena *a, const dm_usage *u)
+dm_value *dm_tokens_json(dm_arena *a, const dm_usage *u)
 {
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("prompt"), dm_value_int(a, u->prompt));
@@ -236,7 +239,7 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     dm_value_set(a, d, DM_STR("program"), dm_value_null(a));
     dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, stats.usage.requests));
     dm_value_set(a, d, DM_STR("answers"), dm_value_int(a, stats.usage.answers));
-    dm_value_set(a, d, DM_STR("tokens"), tokens(a, &stats.usage));
+    dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &stats.usage));
     dm_value_set(a, d, DM_STR("cost"),
                  isnan(stats.cost) ? dm_value_null(a) : dm_value_float(a, stats.cost));
     if (s->job->setup.cap)

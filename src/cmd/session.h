@@ -5,7 +5,7 @@
 #include "cmd/job.h"
 #include "report/report.h"
 
-#define DM_RENEW_SECONDS 5.0
+#define DM_RENEW_SECONDS 0.9 /* once at each tick of a second */
 
 typedef struct dm_session {
     dm_job *job;
@@ -15,7 +15,7 @@ typedef struct dm_session {
     double line_at; /* dm_now() of the last one */
     dm_progress progress;
     /* About once in DM_RENEW_SECONDS while the run goes on, set by the command; NULL: nothing. */
-    void (*renew)(void *user);
+    void (*renew)(void *user, const dm_pool_stats *stats);
     void *user;
     double renewed_at;
 } dm_session;
@@ -38,6 +38,8 @@ void dm_session_clear_line(dm_session *s);
 /* Says a failure or a reason for stopping on stderr, returns its exit code. */
 int dm_say_failure(const dm_error *err);
 
+/* {"prompt", "completion", "cached"}, and where there are any "cache_written", "reasoning". */
+dm_value *dm_tokens_json(dm_arena *a, const dm_usage *u);
 /* The last line's common part; keys may be added before it is printed. */
 dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped);
 void dm_print_json(const dm_value *v); /* one line on stdout */

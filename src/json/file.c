@@ -53,7 +53,7 @@ dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, 
     return st;
 }
 
-static dm_status write_part(int fd, const char *part, dm_str text, dm_error *err)
+static dm_status write_part(int fd, const char *part, dm_str text, bool sync, dm_error *err)
 {
     for (size_t at = 0; at < text.n;) {
         ssize_t n = write(fd, text.p + at, text.n - at);
@@ -63,7 +63,7 @@ static dm_status write_part(int fd, const char *part, dm_str text, dm_error *err
             return dm_fail(err, DM_E_OUTPUT, "%s: cannot be written: %s", part, strerror(errno));
         at += (size_t)n;
     }
-    if (fsync(fd) != 0 && errno != EINVAL)
+    if (sync && fsync(fd) != 0 && errno != EINVAL)
         return dm_fail(err, DM_E_OUTPUT, "%s: cannot be synced: %s", part, strerror(errno));
     return DM_OK;
 }
@@ -102,20 +102,30 @@ static int make_part(const char *path, char part[PATH_MAX], dm_error *err)
     return fd;
 }
 
-dm_status dm_write_file(const char *path, dm_str text, dm_error *err)
+static dm_status write_whole(const char *path, dm_str text, bool sync, dm_error *err)
 {
     char part[PATH_MAX];
     int fd = make_part(path, part, err);
     if (fd < 0)
         return DM_E_OUTPUT;
-    dm_status st = write_part(fd, part, text, err);
+    dm_status st = write_part(fd, part, text, sync, err);
     if (close(fd) != 0 && st == DM_OK)
         st = dm_fail(err, DM_E_OUTPUT, "%s: %s", part, strerror(errno));
     if (st == DM_OK && rename(part, path) != 0)
         st = dm_fail(err, DM_E_OUTPUT, "%s: cannot be renamed: %s", part, strerror(errno));
     if (st != DM_OK)
         unlink(part);
-    else
+    else if (sync)
         sync_folder(path);
     return st;
+}
+
+dm_status dm_write_file(const char *path, dm_str text, dm_error *err)
+{
+    return write_whole(path, text, true, err);
+}
+
+dm_status dm_put_file(const char *path, dm_str text, dm_error *err)
+{
+    return write_whole(path, text, false, err);
 }

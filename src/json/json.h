@@ -54,5 +54,7 @@ dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text,
 /* Writes path.part (path.part1 ... where that is taken), fsync, rename, fsync of the folder: the
  * file is the old one or the new one. */
 dm_status dm_write_file(const char *path, dm_str text, dm_error *err) DM_MUST_USE;
+/* The same without waiting for the disk: for what is renewed all the time. */
+dm_status dm_put_file(const char *path, dm_str text, dm_error *err) DM_MUST_USE;
 
 #endif

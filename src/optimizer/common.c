@@ -221,3 +221,15 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
                percent, 100 * known.low, 100 * known.high,
                advice == DM_ADVICE_LITTLE ? " already" : "", words[advice]);
 }
+
+void dm_tell_tried(dm_pool *p, const dm_compile_input *in, size_t number, const dm_scored *s,
+                   const dm_result *r, size_t n, const dm_result *start, const size_t *rows)
+{
+    dm_tried t = {.who = in,
+                  .part = in->name,
+                  .number = number,
+                  .name = s->name,
+                  .candidate = s->candidate,
+                  .levels = s->levels};
+    dm_pool_tried(p, &t, r, n, start, rows);
+}

@@ -9,12 +9,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct searching {
     dm_pool *pool;
     const dm_compile_input *in;
     const dm_gepa_options *o;
     size_t best; /* the candidate that was told last */
+    size_t told; /* candidates that people know of */
 } searching;
 
 static const dm_candidate *program_of(const searching *s, const dm_str *texts)
@@ -90,14 +92,35 @@ static dm_status reflect(void *user, const dm_gepa_question *q, size_t n, dm_str
 
 /* ---- what is said and kept ---- */
 
+/* For people; their scores are all that is at hand. */
+static void tell_tried(searching *s, const dm_gepa_iteration *it)
+{
+    size_t n = s->in->valset->n;
+    dm_result *r = dm_alloc_n(n, sizeof *r);
+    for (; s->told < it->n_candidates; s->told++) {
+        const dm_gepa_candidate *c = &it->candidates[s->told];
+        dm_scored t = {.candidate = program_of(s, c->texts)};
+        snprintf(t.name, sizeof t.name, "%zu", s->told);
+        for (size_t i = 0; i < n; i++)
+            r[i] = c->runs && c->runs[i].of ? *(const dm_result *)c->runs[i].of
+                                            : (dm_result){.score = c->scores[i], .present = true};
+        dm_tell_tried(s->pool, s->in, s->told, &t, r, n, NULL, NULL);
+        if (s->told == 0)
+            dm_pool_best(s->pool, s->in, 0, c->mean);
+    }
+    free(r);
+}
+
 static void tell(void *user, const dm_gepa_iteration *it)
 {
     searching *s = user;
+    tell_tried(s, it);
     for (size_t k = 0; k < it->n_accepted; k++) {
         const dm_gepa_candidate *c = &it->candidates[it->accepted[k]];
         if (!(c->mean > it->candidates[s->best].mean))
             continue;
         s->best = it->accepted[k];
+        dm_pool_best(s->pool, s->in, s->best, c->mean);
         dm_log(DM_INFO,
                "iteration %zu: candidate %zu scores %.1f %% on the validation set, the best so far",
                it->number + 1, s->best, 100 * c->mean);

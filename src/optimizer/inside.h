@@ -67,6 +67,10 @@ void dm_tell_dropped(const char *name);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */
 void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n);
+/* dm_pool_tried of the compilation's candidate of this number (a number of results, start, rows: as
+ * there). */
+void dm_tell_tried(dm_pool *p, const dm_compile_input *in, size_t number, const dm_scored *s,
+                   const dm_result *r, size_t n, const dm_result *start, const size_t *rows);
 /* Appends what went wrong with most of those that failed, and what to do; the status says whose
  * fault it is. DM_OK: none failed. model: that was asked. */
 dm_status dm_tell_faults(dm_buf *b, const dm_lm_config *model, const dm_result *r, size_t n);

@@ -258,6 +258,45 @@ static dm_status count_errors(search *x, const unit *u, dm_error *err)
     return dm_count_errors(x->m->pool, x->m->in->params, u->results, u->n, count, err);
 }
 
+static void put_levels(const search *x, dm_scored *s, const uint16_t *levels)
+{
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    for (size_t i = 0; i < x->n_slots; i++)
+        dm_buf_printf(&b, "%s%u",
+                      i == 0                 ? ""
+                      : i % x->per_predictor ? "."
+                                             : " ",
+                      (unsigned)levels[i]);
+    s->levels = dm_arena_string(x->a, b.data ? b.data : "", b.len);
+    dm_buf_free(&b);
+}
+
+/* For people: DSPy's schedules by trial, others by candidate. */
+static void tell_tried(const search *x, const unit *u)
+{
+    dm_search_estimate e, leads;
+    size_t c = u->candidate, best = dm_search_best(x->s), most = 0, row = best;
+    bool whole = whole_evaluations(x);
+    dm_scored s = {.candidate = c ? x->candidates[c] : x->m->in->student};
+    dm_search_estimate_of(x->s, c, &e);
+    put_levels(x, &s, e.levels);
+    snprintf(s.name, sizeof s.name,
+             whole ? "trial %zu"
+             : c   ? "candidate %zu"
+                   : "start",
+             whole ? u->trial + 1 : c);
+    dm_tell_tried(x->m->pool, x->m->in, whole ? u->trial : c, &s, u->results, u->n, x->start,
+                  u->examples);
+    for (size_t k = x->told + 1; whole && k > 0; k--) /* the best one's largest evaluation */
+        if (x->units[k - 1].candidate == best && x->units[k - 1].n > most) {
+            most = x->units[k - 1].n;
+            row = x->units[k - 1].trial;
+        }
+    dm_search_estimate_of(x->s, best, &leads);
+    dm_pool_best(x->m->pool, x->m->in, row, leads.mean);
+}
+
 static dm_status tell_oldest(search *x, dm_error *err)
 {
     unit *u = &x->units[x->told];
@@ -274,7 +313,7 @@ static dm_status tell_oldest(search *x, dm_error *err)
         st = dm_fail(err, DM_E_INTERNAL, "search: unit %zu is not in flight", x->told);
     free(scores);
     free(absent);
-    dm_pool_best(x->m->pool, dm_search_best_mean(x->s));
+    tell_tried(x, u);
     x->told++;
     return st == DM_OK ? count_errors(x, u, err) : st;
 }
@@ -377,6 +416,11 @@ static dm_status score_start(search *x, dm_error *err)
     for (size_t i = 0; i < x->m->valset->n; i++)
         if (x->start[i].present)
             dm_search_known(x->s, written, i, x->start[i].score);
+    if (!whole_evaluations(x)) {
+        dm_scored s = {.candidate = x->m->in->student, .name = "start"};
+        put_levels(x, &s, written);
+        dm_tell_tried(x->m->pool, x->m->in, 0, &s, x->start, x->m->valset->n, NULL, NULL);
+    }
     return DM_OK;
 }
 
@@ -410,22 +454,10 @@ static dm_status complete_row(search *x, size_t candidate, dm_error *err)
     unit *v = &x->units[x->n_units - 1];
     if (st == DM_OK)
         st = dm_pool_wait(x->m->pool, v->future, &v->results, err);
+    if (st == DM_OK)
+        tell_tried(x, v);
     x->told += st == DM_OK;
     return st;
-}
-
-static void put_levels(const search *x, dm_scored *s, const uint16_t *levels)
-{
-    dm_buf b;
-    dm_buf_init(&b, 4096);
-    for (size_t i = 0; i < x->n_slots; i++)
-        dm_buf_printf(&b, "%s%u",
-                      i == 0                 ? ""
-                      : i % x->per_predictor ? "."
-                                             : " ",
-                      (unsigned)levels[i]);
-    s->levels = dm_arena_string(x->a, b.data ? b.data : "", b.len);
-    dm_buf_free(&b);
 }
 
 static dm_scored *add_scored(const search *x, dm_compile_output *out, size_t candidate,
@@ -598,6 +630,32 @@ static size_t choose_best(const search *x, size_t best, bool whole_row)
     return beaten ? 0 : best;
 }
 
+static const dm_value *levels_json(const search *x)
+{
+    const dm_program *program = x->m->in->student->program;
+    dm_value *all = dm_value_dict(x->a);
+    for (size_t p = 0; x->ready && p < program->n; p++) {
+        const dm_instructions *list = dm_propose_get(x->m->proposer, p);
+        dm_value *d = dm_value_dict(x->a), *texts = dm_value_list(x->a),
+                 *sets = dm_value_list(x->a);
+        for (size_t i = 0; i < list->n; i++)
+            dm_value_append(x->a, texts,
+                            list->text[i].p ? dm_value_string(x->a, list->text[i])
+                                            : dm_value_null(x->a));
+        for (size_t i = 0; has_demo_slot(x) && i < x->m->plan->n_sets; i++) {
+            const dm_candidate_part *part = part_of(x, i, p);
+            dm_value *demos = dm_value_list(x->a);
+            for (size_t k = 0; k < part->n_demos; k++)
+                dm_value_append(x->a, demos, part->demos[k]);
+            dm_value_append(x->a, sets, demos);
+        }
+        dm_value_set(x->a, d, DM_STR("instructions"), texts);
+        dm_value_set(x->a, d, DM_STR("demos"), sets);
+        dm_value_set(x->a, all, dm_predictor_label(&program->predictors[p]), d);
+    }
+    return x->ready ? all : NULL;
+}
+
 static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_error *err)
 {
     const dm_mipro_params *p = dm_mipro_params_of(x->m->in);
@@ -626,6 +684,7 @@ static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_erro
     out->searched.runs = x->asked;
     out->searched.candidates = dm_search_candidates(x->s);
     out->searched.barred = count_barred(x);
+    out->searched.levels = levels_json(x);
     out->searched.optimism = best == 0 ? 0 : p->search == DM_MIPRO_SCHEDULE ? .45 : .65;
     return st;
 }

@@ -203,9 +203,12 @@ typedef struct dm_searched { /* what mipro_v2's search did */
     size_t runs;             /* program runs, the start's and the winner's rest included */
     size_t candidates;       /* that were run on something */
     size_t barred;           /* cells left out by the leak guard */
-    const bool *in_demos;    /* [valset->n] examples that stand in the winner's demos; NULL: none */
-    double optimism; /* by how many standard errors the winner's score is too high in the mean,
-                        src/search/README.md §7.4 */
+    /* {step: {"instructions": [...], "demos": [[...], ...]}}: what the numbers of levels stand for;
+     * null: could not be had. NULL: they were not all there. */
+    const dm_value *levels;
+    const bool *in_demos; /* [valset->n] examples that stand in the winner's demos; NULL: none */
+    double optimism;      /* by how many standard errors the winner's score is too high in the mean,
+                             src/search/README.md §7.4 */
 } dm_searched;
 
 struct dm_compile_output {

@@ -31,6 +31,7 @@ typedef struct racing {
     dm_pool *pool;
     const dm_compile_input *in;
     const dm_candidate *const *candidates; /* [n] */
+    const dm_scored *scored;               /* [n] their names */
     size_t n;
     dm_race *race;
     runner *runners;            /* [n] */
@@ -89,6 +90,13 @@ static void submit(racing *r, const dm_race_unit *u)
     free(examples);
 }
 
+/* The start program's results as far as it ran; NULL: it does not run here. */
+static const dm_result *start_of(const racing *r)
+{
+    const dm_random_search_params *params = (const dm_random_search_params *)r->in->params;
+    return dm_is_restricted_to(params, -3) ? r->runners[0].results : NULL;
+}
+
 /* Nobody waits for what a dropped candidate still has in flight. */
 static void cancel_dropped(racing *r)
 {
@@ -118,8 +126,10 @@ static dm_status take(racing *r, const block *b, dm_error *err)
     if (!dm_race_tell_refused(r->race, b->unit.id, scores, NULL, refused))
         st = dm_fail(err, DM_E_INTERNAL, "a block of the race came twice");
     size_t leads = dm_race_winner(r->race), known;
+    dm_tell_tried(r->pool, r->in, b->unit.candidate, &r->scored[b->unit.candidate], results,
+                  b->unit.n, start_of(r), b->unit.examples);
     if (leads != SIZE_MAX)
-        dm_pool_best(r->pool, dm_race_mean(r->race, leads, &known));
+        dm_pool_best(r->pool, r->in, leads, dm_race_mean(r->race, leads, &known));
     free(scores);
     free(refused);
     return st;
@@ -148,13 +158,6 @@ static dm_status run_race(racing *r, dm_error *err)
 }
 
 /* ---- the end ---- */
-
-/* The start program's results as far as it ran; NULL: it does not run here. */
-static const dm_result *start_of(const racing *r)
-{
-    const dm_random_search_params *params = (const dm_random_search_params *)r->in->params;
-    return dm_is_restricted_to(params, -3) ? r->runners[0].results : NULL;
-}
 
 static bool may_be_dropped(size_t c, const dm_result *start)
 {
@@ -230,7 +233,8 @@ dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,
                              const dm_candidate *const *candidates, dm_compile_output *out,
                              dm_error *err)
 {
-    racing r = {.pool = p, .in = in, .candidates = candidates, .n = out->n_scored};
+    racing r = {
+        .pool = p, .in = in, .candidates = candidates, .scored = out->scored, .n = out->n_scored};
     dm_status st = open_race(&r, err);
     if (st == DM_OK)
         st = run_race(&r, err);

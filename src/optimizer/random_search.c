@@ -130,6 +130,7 @@ static void record(dm_pool *pool, dm_compile_output *out, const trial *t, const 
     *s = (dm_scored){.candidate = t->candidate, .results = t->results, .estimate = NAN};
     name_trial(s, t);
     s->score = dm_mean_against(t->results, start, n);
+    dm_tell_tried(pool, t->in, out->n_scored, s, t->results, n, start, NULL);
     const dm_result *best =
         out->best_index != SIZE_MAX ? out->scored[out->best_index].results : NULL;
     if (t->number != -3 && dm_is_refused_too_often(t->results, start, n)) {
@@ -137,7 +138,7 @@ static void record(dm_pool *pool, dm_compile_output *out, const trial *t, const 
     } else if (dm_beats(t->results, best, n)) {
         out->best_index = out->n_scored;
         out->best = t->candidate;
-        dm_pool_best(pool, s->score);
+        dm_pool_best(pool, t->in, out->n_scored, s->score);
     }
     out->n_scored++;
 }

@@ -255,7 +255,7 @@ static void add_own(dm_pool *p, uint32_t number, dm_amount more, bool taken)
 void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usage, uint64_t at)
 {
     dm_amount amount = dm_amount_of(p, model, usage);
-    dm_pool_count(p, model, usage);
+    dm_pool_count(p, NULL, model, usage);
     if (at < p->taken_until)
         dm_ledger_cost_taken(p->budget.ledger, cost, amount);
     else
@@ -266,7 +266,7 @@ void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usag
 void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage, uint64_t at)
 {
     int model = p->states[p->cells[number]->state].model;
-    dm_pool_count(p, model, usage);
+    dm_pool_count(p, p->cells[number], model, usage);
     add_own(p, number, dm_amount_of(p, model, usage), at < p->taken_until);
     price_known(p, model, usage);
 }
@@ -298,7 +298,7 @@ void dm_budget_end(dm_pool *p)
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now)
 {
     dm_cell *c = p->cells[number];
-    dm_pool_count(p, p->states[c->state].model, usage);
+    dm_pool_count(p, c, p->states[c->state].model, usage);
     dm_ledger_cost(p->budget.ledger, cost, amount_of_run(p, number, usage));
     dm_ledger_uses(p->budget.ledger, number, cost);
     if (now) /* else its whole reserve was booked when it was lost */

@@ -122,11 +122,13 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     return number;
 }
 
-void dm_pool_count(dm_pool *p, int model, const dm_usage *usage)
+void dm_pool_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage)
 {
     const dm_lm_config *m = p->models[model].config;
+    double cost = m && m->price.known ? dm_cost_of(m, usage) : NAN;
     dm_usage_add(&p->usage, usage);
-    p->cost += m && m->price.known ? dm_cost_of(m, usage) : NAN;
+    p->cost += cost;
+    dm_spent_count(p, c, model, usage, cost);
 }
 
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made)

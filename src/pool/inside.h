@@ -55,6 +55,7 @@ typedef struct dm_cell {
     uint32_t asks; /* the key whose request its run was told to make, + 1; 0: none, or it ended */
     int32_t row;   /* in one process its number in the setup; -1: it travels with the cell */
     int32_t worker;
+    float sent_at; /* s since the pool was made, of one that is at a worker: for people only */
     uint16_t tries;
     uint8_t phase;
     bool replayed : 1;
@@ -100,8 +101,9 @@ struct dm_future {
     bool cancelled;
     dm_account *account;
     dm_progress *progress;
-    unsigned phase; /* of progress, when it was submitted */
-    bool chain;     /* not scored, or traced: what a phase's total does not count */
+    unsigned phase;         /* of progress, when it was submitted */
+    const char *phase_name; /* likewise */
+    bool chain;             /* not scored, or traced: what a phase's total does not count */
 };
 
 typedef enum dm_model_phase { DM_MODEL_UNTRIED, DM_MODEL_PROBED, DM_MODEL_GOOD } dm_model_phase;
@@ -162,6 +164,14 @@ static inline size_t dm_model_queued(const dm_model *m)
            m->n_held;
 }
 
+/* How long a worker's runs took, by an eighth of a power of two from 1 ms on: for people only. */
+#define DM_TIMES 192
+typedef struct dm_times {
+    uint32_t n[DM_TIMES];
+    size_t all;
+    double sum; /* s */
+} dm_times;
+
 typedef struct dm_peer { /* a worker as the coordinator sees it */
     bool ready, lost, drained;
     size_t in_flight[DM_ROLES]; /* [model] cells sent */
@@ -170,6 +180,7 @@ typedef struct dm_peer { /* a worker as the coordinator sees it */
     size_t parked[DM_ROLES];    /* [model] cells there that wait for another's call */
     dm_wire_list states, tasks; /* the shard that is being put together */
     dm_wire_list found;         /* what came of the keys it asked for, to be sent */
+    dm_times times;
 } dm_peer;
 
 typedef bool dm_ready(const dm_pool *p, const void *what);
@@ -283,6 +294,18 @@ struct dm_pool {
     dm_progress progress; /* the main thread's; those of strands follow it */
     bool has_best;
     double best; /* what an optimizer says, see dm_pool_best */
+    double began;
+    struct dm_trials {       /* tried.c */
+        dm_tried_row **rows; /* [n] */
+        size_t n, cap;
+        dm_index index;
+        const dm_tried_row *leader;
+        dm_spent *spent; /* [n_spent] */
+        size_t n_spent, cap_spent;
+        size_t faults[DM_FAULTS];
+        void (*news)(void *user, const char *phase, size_t total, const dm_tried_row *row);
+        void *user;
+    } trials;
     size_t n_errors;
     double last_tick, tick_every;
     void (*tick)(void *user, const dm_pool_stats *s);
@@ -303,12 +326,19 @@ static inline void dm_cell_next_go(dm_cell *c)
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
 void dm_pool_flush_journal(dm_pool *p); /* before anybody acts on what is in it */
-/* What an answer or a run took is added to the whole job's usage and cost. */
-void dm_pool_count(dm_pool *p, int model, const dm_usage *usage);
+/* What an answer or a run took is added to the whole job's usage and cost. c: whose it is; NULL:
+ * an earlier attempt's. */
+void dm_pool_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 void dm_answer_came(dm_pool *p, const dm_cell *c);
 /* by: the cell whose run asked for it */
 void dm_journal_answer(dm_pool *p, const dm_cell *by, const dm_hash *key, const dm_answer *a);
+
+/* spent.c: for people only */
+void dm_spent_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage, double cost);
+void dm_spent_run(dm_pool *p, const dm_cell *c, dm_fault fault); /* it came to a result */
+void dm_times_sent(const dm_pool *p, dm_cell *c);
+void dm_times_left(dm_pool *p, const dm_cell *c); /* the worker has it no more */
 
 /* budget.c */
 void dm_budget_begin(dm_pool *p);

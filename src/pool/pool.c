@@ -57,6 +57,7 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
     p->link = link;
     p->setup = setup;
     p->arena = dm_arena_new(0);
+    p->began = link->ops->now(link);
     p->peers = dm_arena_alloc_n(p->arena, (size_t)link->n_workers, sizeof *p->peers);
     for (int w = 0; w < link->n_workers; w++) {
         dm_wire_list_init(&p->peers[w].states);
@@ -119,6 +120,9 @@ void dm_pool_free(dm_pool *p)
     dm_resume_free(p);
     dm_known_free(p);
     dm_prefixes_free(p);
+    free(p->trials.rows);
+    free(p->trials.spent);
+    dm_index_free(&p->trials.index);
     free(p->cells);
     free(p->states);
     dm_table_free(&p->row_table);
@@ -153,6 +157,7 @@ dm_future *dm_pool_submit(dm_pool *p, const dm_work *w, const dm_example *const 
     f->account = account(p);
     f->progress = p->running ? p->running->progress : &p->progress;
     f->phase = f->progress->number;
+    f->phase_name = f->progress->phase;
     f->chain = dm_is_chain(w);
     for (size_t i = 0; i < n; i++) {
         bool made;

@@ -104,7 +104,21 @@ double dm_mean_score(const dm_result *r, size_t n); /* against nobody */
  * only. */
 void dm_pool_phase(dm_pool *p, const char *name, size_t units);
 /* The best score so far of a candidate that the optimizer may return, 0 to 1: for progress only.
- * NAN: not known. */
-void dm_pool_best(dm_pool *p, double score);
+ * NAN: not known. who and number: that of dm_pool_tried, if it is told there; else NULL. */
+void dm_pool_best(dm_pool *p, const void *who, size_t number, double score);
+
+/* A candidate that is scored, as far as it is: for people only, and decides nothing. */
+typedef struct dm_tried {
+    const void *who;  /* tells the compilations of one run apart */
+    const char *part; /* "member 2", where there are several; else NULL */
+    size_t number;    /* of the candidate there */
+    const char *name; /* as in dm_scored; copied */
+    const dm_candidate *candidate;
+    const char *levels; /* as in dm_scored; NULL: none. Copied */
+} dm_tried;
+/* n further results of it, each beside the start program's on the same example: against[rows[i]],
+ * or against[i] where rows is NULL; against NULL: beside nobody's. */
+void dm_pool_tried(dm_pool *p, const dm_tried *t, const dm_result *r, size_t n,
+                   const dm_result *against, const size_t *rows);
 
 #endif

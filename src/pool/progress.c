@@ -2,6 +2,7 @@
 #include "pool/inside.h"
 
 #include <math.h>
+#include <string.h>
 
 void dm_pool_phase(dm_pool *p, const char *name, size_t units)
 {
@@ -17,12 +18,8 @@ void dm_pool_phase(dm_pool *p, const char *name, size_t units)
                        .number = g->number + 1,
                        .phase = dm_arena_printf(p->arena, "%s", name),
                        .total = units};
-}
-
-void dm_pool_best(dm_pool *p, double score)
-{
-    p->has_best = !isnan(score);
-    p->best = score;
+    if (p->trials.news)
+        p->trials.news(p->trials.user, g->phase, units, NULL);
 }
 
 static void add_up(const dm_pool *p, dm_pool_stats *s)
@@ -49,7 +46,13 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p)
                        .cost = NAN,
                        .best = p->has_best ? p->best : NAN,
                        .left = dm_budget_left(p),
-                       .ranks = (size_t)p->n_ready};
+                       .ranks = (size_t)p->n_ready,
+                       .tried = (const dm_tried_row *const *)p->trials.rows,
+                       .n_tried = p->trials.n,
+                       .leader = p->has_best ? p->trials.leader : NULL,
+                       .spent = p->trials.spent,
+                       .n_spent = p->trials.n_spent};
+    memcpy(s.faults, p->trials.faults, sizeof s.faults);
     add_up(p, &s);
     for (int m = 0; m < DM_ROLES; m++)
         if (p->models[m].config)

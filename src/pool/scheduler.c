@@ -100,6 +100,7 @@ static void count_score(dm_pool *p, const dm_cell *c, const dm_result *r)
                      : p->running ? p->running->progress
                                   : &p->progress;
     p->n_errors += r->fault != DM_FAULT_NONE;
+    dm_spent_run(p, c, r->fault);
     if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
         g->mean_sum += r->score;
         g->mean_n++;
@@ -126,7 +127,7 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
     }
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
-    dm_pool_count(p, p->states[c->state].model, &paid->usage);
+    dm_pool_count(p, c, p->states[c->state].model, &paid->usage);
     count_score(p, c, r);
     dm_budget_done(p, number, &paid->usage, wake);
     dm_prefix_left(p, number);
@@ -252,6 +253,7 @@ void dm_schedule_left(dm_pool *p, dm_cell *c)
     if (c->parked)
         dm_schedule_unpark(p, c);
     free_place(p, c);
+    dm_times_left(p, c);
     c->out = false;
     c->asks = 0;
     p->n_sent--;
@@ -378,6 +380,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number, const dm_cell *wit
     c->phase = DM_CELL_SENT;
     c->out = true;
     c->worker = worker;
+    dm_times_sent(p, c);
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
     if (p->models[m].in_flight++ == 0 && dm_queue_length(&p->models[m].delayed) == 0 &&

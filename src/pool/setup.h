@@ -51,6 +51,38 @@ typedef struct dm_rows {
 dm_rows dm_setup_rows(const dm_setup *s);
 const dm_example *dm_row(const dm_rows *r, size_t i); /* i < n */
 
+/* Sums of scores, that mean and interval are made of. */
+typedef struct dm_tally {
+    double sum, squares;
+    size_t n; /* results with a score */
+    size_t failed, fallback, truncated, parse, refused;
+    bool graded; /* some score is neither 0 nor 1 */
+} dm_tally;
+
+typedef struct dm_tried_row { /* what dm_pool_tried has told of a candidate so far */
+    dm_tried what;
+    dm_tally tally;
+    int64_t calls;  /* of the whole run when the newest result was told */
+    double seconds; /* since the pool was made, likewise */
+    bool best;      /* of its compilation, by dm_pool_best */
+} dm_tried_row;
+
+typedef struct dm_spent { /* by role and phase */
+    int role;
+    const char *phase;
+    dm_usage usage;
+    double cost; /* NAN: not known */
+    size_t runs; /* that came to a result, those of an earlier attempt too */
+} dm_spent;
+
+typedef struct dm_rank_stats {     /* of a rank that runs models, from 1 on; 1 where there is one
+                                      process */
+    size_t runs;                   /* whose results it sent */
+    double busy;                   /* s, of all its places together */
+    double half, most, nearly_all; /* s of a run from going out to its result: median, 95 %, 99 %,
+                                      to within a tenth */
+} dm_rank_stats;
+
 /* Progress, for the live line and the end's table. */
 typedef struct dm_pool_stats {
     const char *phase;
@@ -60,10 +92,22 @@ typedef struct dm_pool_stats {
     size_t errors;           /* absent and failed examples so far */
     size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;
-    double cost;    /* NAN: not known */
-    dm_amount left; /* of each cap; INFINITY: there is none */
-    size_t ranks;   /* that run models */
+    double cost;                      /* NAN: not known */
+    dm_amount left;                   /* of each cap; INFINITY: there is none */
+    size_t ranks;                     /* that run models */
+    const dm_tried_row *const *tried; /* [n_tried] in the order in which they were first told */
+    size_t n_tried;
+    const dm_tried_row *leader; /* whose score best is; NULL: nobody said */
+    const dm_spent *spent;      /* [n_spent] */
+    size_t n_spent;
+    size_t faults[DM_FAULTS]; /* examples that ended so */
 } dm_pool_stats;
+
+/* Places that are taken: some examples are sent ahead and wait at their rank. */
+static inline size_t dm_pool_busy(const dm_pool_stats *s)
+{
+    return s->in_flight < s->slots ? s->in_flight : s->slots;
+}
 
 /* One process: the coordinator and one worker in the same loop; MPI_Init is never called. */
 dm_pool *dm_pool_local_new(const dm_setup *s, dm_error *err) DM_MUST_USE;
@@ -71,6 +115,13 @@ dm_pool *dm_pool_local_new(const dm_setup *s, dm_error *err) DM_MUST_USE;
 void dm_pool_free(dm_pool *p);
 
 dm_pool_stats dm_pool_stats_of(const dm_pool *p);
+dm_rank_stats *dm_pool_ranks(const dm_pool *p, dm_arena *a, size_t *n); /* [*n], in a */
+/* fn is called when a phase begins (row NULL) and when a candidate's row has changed, from whatever
+ * strand did it. */
+void dm_pool_on_news(dm_pool *p,
+                     void (*fn)(void *user, const char *phase, size_t total,
+                                const dm_tried_row *row),
+                     void *user);
 /* fn is called about every seconds, from within dm_pool_wait. */
 void dm_pool_on_tick(dm_pool *p, double seconds, void (*fn)(void *user, const dm_pool_stats *s),
                      void *user);

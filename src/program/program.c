@@ -318,3 +318,8 @@ dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *a
     dm_candidate_seal(c);
     return c;
 }
+
+dm_str dm_predictor_label(const dm_predictor *p)
+{
+    return p->step.n ? p->step : DM_STR("program");
+}

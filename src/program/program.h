@@ -23,6 +23,9 @@ typedef struct dm_program {
     size_t n_inputs;
 } dm_program;
 
+/* What people call it: its step, or "program" where there are no steps. */
+dm_str dm_predictor_label(const dm_predictor *p);
+
 /* {"predict": SIG} | {"chain_of_thought": SIG} | {"steps": [...]}; aliases Predict, ChainOfThought.
  */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;

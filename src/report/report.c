@@ -210,13 +210,21 @@ static void put_thousands(dm_buf *b, size_t n)
     }
 }
 
-static void put_left(dm_buf *b, const dm_progress *p, const dm_pool_stats *s, double now)
+double dm_progress_left(const dm_progress *p, const dm_pool_stats *s, double now)
 {
     if (s->total <= s->done || s->done <= p->phase_done)
+        return NAN;
+    return (now - p->phase_started) * (double)(s->total - s->done) /
+           (double)(s->done - p->phase_done);
+}
+
+static void put_left(dm_buf *b, const dm_progress *p, const dm_pool_stats *s, double now)
+{
+    double left = dm_progress_left(p, s, now);
+    if (isnan(left))
         return;
     dm_buf_text(b, "  ");
-    dm_print_seconds(b, (now - p->phase_started) * (double)(s->total - s->done) /
-                            (double)(s->done - p->phase_done));
+    dm_print_seconds(b, left);
     dm_buf_text(b, " left");
 }
 
@@ -262,7 +270,7 @@ static void put_progress(dm_buf *b, const dm_progress *p, const dm_pool_stats *s
     }
 }
 
-void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now, size_t width)
+void dm_progress_note(dm_progress *p, const dm_pool_stats *s, double now)
 {
     double passed = now - p->last;
     if (p->last > 0 && passed > 0) {
@@ -276,5 +284,10 @@ void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double 
     }
     p->last = now;
     p->last_calls = s->usage.requests;
+}
+
+void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now, size_t width)
+{
+    dm_progress_note(p, s, now);
     put_progress(b, p, s, now, width);
 }

@@ -40,6 +40,10 @@ typedef struct dm_progress {
     double phase_started;
     size_t phase_done; /* when it was first seen: what a resumed run has already */
 } dm_progress;
+/* Takes note of where the run is: what rate and time left are reckoned by. */
+void dm_progress_note(dm_progress *p, const dm_pool_stats *s, double now);
+/* s that are left of the phase, by the rate so far; NAN: not known. */
+double dm_progress_left(const dm_progress *p, const dm_pool_stats *s, double now);
 void dm_progress_line(dm_buf *b, dm_progress *p, const dm_pool_stats *s, double now, size_t width);
 
 #endif

@@ -39,6 +39,25 @@ static bool counts(const dm_result *r, const dm_result *other, size_t i)
     return dm_counts_against(&r[i], other ? &other[i] : NULL);
 }
 
+dm_score dm_score_of_tally(const dm_tally *t)
+{
+    double n = (double)t->n;
+    dm_score s = {NAN,       NAN,         NAN,          NAN,      t->n,
+                  t->failed, t->fallback, t->truncated, t->parse, t->refused};
+    if (t->n == 0)
+        return s;
+    s.score = t->sum / n;
+    if (!t->graded) {
+        wilson(s.score, n, &s.low, &s.high);
+        return s;
+    }
+    double squares = fmax(0, t->squares - t->sum * t->sum / n);
+    double half = t->n > 1 ? student(t->n) * sqrt(squares / (n - 1) / n) : 1;
+    s.low = fmax(0, s.score - half);
+    s.high = fmin(1, s.score + half);
+    return s;
+}
+
 dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
 {
     dm_score s = {.score = NAN, .low = NAN, .high = NAN, .corrected = NAN};
@@ -138,12 +157,32 @@ static double coin_test(size_t less, size_t n)
     return fmin(1, 2 * tail);
 }
 
+double dm_sign_test(const dm_difference *d)
+{
+    return coin_test(d->up < d->down ? d->up : d->down, d->up + d->down);
+}
+
 static bool outside_noise(const dm_difference *d)
 {
-    size_t differ = d->up + d->down, less = d->up < d->down ? d->up : d->down;
     if (d->binary)
-        return coin_test(less, differ) < 0.05;
-    return differ >= 6 && (d->low > 0 || d->high < 0);
+        return dm_sign_test(d) < 0.05;
+    return d->up + d->down >= 6 && (d->low > 0 || d->high < 0);
+}
+
+dm_value *dm_difference_json(dm_arena *a, const dm_difference *d)
+{
+    dm_value *v = dm_value_dict(a);
+    dm_value_set(a, v, DM_STR("mean"), number(a, d->n ? d->mean : NAN));
+    dm_value_set(a, v, DM_STR("low"), number(a, d->n ? d->low : NAN));
+    dm_value_set(a, v, DM_STR("high"), number(a, d->n ? d->high : NAN));
+    dm_value_set(a, v, DM_STR("n"), dm_value_int(a, (int64_t)d->n));
+    dm_value_set(a, v, DM_STR("better"), dm_value_int(a, (int64_t)d->up));
+    dm_value_set(a, v, DM_STR("worse"), dm_value_int(a, (int64_t)d->down));
+    dm_value_set(a, v, DM_STR("test"),
+                 dm_value_text(a, d->binary ? "McNemar, exact" : "Student, paired"));
+    dm_value_set(a, v, DM_STR("p"), d->binary ? number(a, dm_sign_test(d)) : dm_value_null(a));
+    dm_value_set(a, v, DM_STR("verdict"), dm_value_text(a, dm_verdict_text(d)));
+    return v;
 }
 
 const char *dm_verdict_text(const dm_difference *d)

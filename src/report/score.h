@@ -2,7 +2,7 @@
 #ifndef DM_REPORT_SCORE_H
 #define DM_REPORT_SCORE_H
 
-#include "pool/pool.h"
+#include "pool/setup.h"
 
 typedef struct dm_score {
     double score, low, high; /* 0 to 1; NAN when n is 0 */
@@ -17,6 +17,7 @@ dm_score dm_score_of(const dm_result *r, size_t n); /* r NULL: nothing was score
 /* Beside the other program's results on the same examples: a refusal counts, with failure_score,
  * where the other one has a score (dm_counts_against). other NULL: as dm_score_of. */
 dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n);
+dm_score dm_score_of_tally(const dm_tally *t);
 /* A winner that was selected by this score: it is then se standard errors too high in the mean.
  * Sets corrected and moves the interval, which need not contain the score any more; the score
  * stays. Does nothing where se is 0. */
@@ -36,7 +37,11 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n);
 /* Scores of 0 and 1: McNemar's exact test (1947) at 5 %, as Student's interval is too short where
  * few examples differ. Others: Student's interval, and at least 6 examples that differ: the signs
  * of fewer can be one-sided by chance in more than 5 %. */
+double dm_sign_test(const dm_difference *d); /* p, two-sided, of the examples that differ */
 const char *
 dm_verdict_text(const dm_difference *d); /* "better", "worse", "no difference outside the noise" */
+/* {"mean", "low", "high", "n", "better", "worse", "test", "p", "verdict"}; p null: the interval is
+ * all there is. */
+dm_value *dm_difference_json(dm_arena *a, const dm_difference *d);
 
 #endif

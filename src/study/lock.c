@@ -184,6 +184,30 @@ dm_status dm_lock_look(const char *path, dm_error *err)
     return st;
 }
 
+#define WATCH_SECONDS 5.0 /* two beats */
+
+dm_lock_state dm_lock_state_of(const char *path)
+{
+    holder own = this_process(), first, h;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    dm_lock_state state = DM_LOCK_FREE;
+    if (fd < 0)
+        return state;
+    if (read_holder(fd, &first) && strcmp(first.host, own.host) == 0) {
+        state = lives(&first) ? DM_LOCK_HELD : DM_LOCK_FREE;
+    } else if (first.pid > 0) {
+        state = DM_LOCK_UNSURE;
+        for (double began = dm_now();
+             state == DM_LOCK_UNSURE && dm_now() - began < WATCH_SECONDS && !dm_asked_to_stop;) {
+            pause_ms(LOOK_MS);
+            if (read_holder(fd, &h) && h.counter != first.counter)
+                state = DM_LOCK_HELD;
+        }
+    }
+    close(fd);
+    return state;
+}
+
 static dm_status lock_file(dm_lock *l, dm_error *err)
 {
     for (int i = 0; i < 100; i++) {

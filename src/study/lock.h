@@ -15,6 +15,14 @@ dm_lock *dm_lock_take(const char *path, dm_error *err) DM_MUST_USE;
 /* Whether what stands at path may be a lock: nothing, or one that dspy-mpi wrote. DM_E_OUTPUT: it
  * is somebody's file. Changes nothing. */
 dm_status dm_lock_look(const char *path, dm_error *err) DM_MUST_USE;
+typedef enum dm_lock_state {
+    DM_LOCK_FREE,  /* nobody has it, or who had it is dead */
+    DM_LOCK_HELD,  /* by a process of this host that lives, or by one elsewhere whose counter moves
+                    */
+    DM_LOCK_UNSURE /* by a process of another host, whose counter has not moved for 5 s */
+} dm_lock_state;
+/* Who holds the lock at path; looks for 5 s where that is another host. Changes nothing. */
+dm_lock_state dm_lock_state_of(const char *path);
 /* DM_E_OUTPUT where nothing may be written any more to the file `what`: somebody else has taken the
  * lock over (this process had stood still for too long), or its file was removed, so that others
  * may begin. */

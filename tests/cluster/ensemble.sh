@@ -80,7 +80,7 @@ compile() { # compile CODE OUT OPTIMIZER OPTION...
 	shift 3
 	run "$code" $RANKS "$PROGRAM" compile jobs/sample.json --optimizer="$optimizer" --out="$DIR/$out" "$@"
 }
-same_files() { diff -r -x journal -x status.json "$DIR/$1" "$DIR/$2" >>"$DIR/err"; } # same_files OUT OUT
+same_files() { diff -r -x journal -x status.json -x evidence.json -x report.html "$DIR/$1" "$DIR/$2" >>"$DIR/err"; } # same_files OUT OUT
 RS='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
 RANKS=
 check "two compilations in one run" compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"

@@ -256,6 +256,9 @@ row() {
 		python3 "$PTY" 80 raw "$PROGRAM" plan job.json && ! grep -q '"status"' raw &&
 			python3 "$PTY" 80 raw "$PROGRAM" plan job.json --json && grep -q '"status"' raw
 		;;
+	events) exits 0 done compile job.json --out=events --events=happened && grep -q '"event": "end"' happened && exits 73 'cannot be opened' compile job.json --out=events2 --events=no/where ;;
+	watch) exits 0 'state ' status labeled --watch ;; # report.sh watches
+	prometheus) exits 0 done compile job.json --out=metered --prometheus=run.prom && grep -q '^dspy_mpi_running{.*} 0$' run.prom && exits 73 'not overwritten' compile job.json --out=metered2 --prometheus=key ;;
 	format) changes says export first -- --format=text ;;
 	step) changes says export tokens.json -- --step=a && exits 64 'no step "b"' export steps.json --step=b ;;
 	*)
@@ -277,7 +280,7 @@ TALKING='{"command":["./talk"]}'
 sed 's/"valset": "val.jsonl", //' job.json >cut.json
 sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json
 "$PROGRAM" ensemble first/program.json first/program.json labeled/program.json >votes.json 2>/dev/null
-for c in compile eval run show export check plan ensemble; do "$PROGRAM" $c --help; done >help
+for c in compile eval run show export check plan ensemble status diff; do "$PROGRAM" $c --help; done >help
 rows=$(grep -o '^  --[^ =]*' help | cut -c5- | sort -u)
 keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d' | tr -s ' \n' '  ')
 for k in $keys; do rows="$rows lm.$k"; done

@@ -389,3 +389,53 @@ Test(report, progress_of_a_resumed_run)
     cr_expect_not_null(strstr(b.data, "1 min 30 s left"), "%s", b.data);
     dm_buf_free(&b);
 }
+
+/* Sums that come bit by bit give the score of all results at once. */
+Test(report, tallied)
+{
+    static const double graded[] = {.25, .5, 1, 0, .75, .125, 1};
+    dm_result r[MOST];
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t n = 0; n <= 40; n += 5) {
+            dm_tally t = {0};
+            for (size_t i = 0; i < n; i++) {
+                r[i] = kind == 0 ? scored(i % 3 == 0) : scored(graded[i % 7]);
+                if (kind == 2 && i % 4 == 1)
+                    r[i] = absent(DM_FAULT_PARSE);
+                t.failed += r[i].fault != DM_FAULT_NONE;
+                t.parse += r[i].fault == DM_FAULT_PARSE;
+                if (!r[i].present)
+                    continue;
+                t.n++;
+                t.sum += r[i].score;
+                t.squares += r[i].score * r[i].score;
+                t.graded |= r[i].score > 0 && r[i].score < 1;
+            }
+            dm_score whole = dm_score_of(r, n), tallied = dm_score_of_tally(&t);
+            cr_expect_eq(tallied.n, whole.n);
+            cr_expect_eq(tallied.failed, whole.failed);
+            cr_expect_eq(tallied.parse, whole.parse);
+            if (whole.n == 0) {
+                cr_expect(isnan(tallied.score) && isnan(tallied.low) && isnan(tallied.high));
+                continue;
+            }
+            near_to(tallied.score, whole.score, 1e-12, "score");
+            near_to(tallied.low, whole.low, 1e-9, "low");
+            near_to(tallied.high, whole.high, 1e-9, "high");
+        }
+}
+
+/* What is left is reckoned from where this attempt found the phase, and not known before it moves.
+ */
+Test(report, left)
+{
+    dm_progress p = {.started = 100};
+    dm_pool_stats s = {.phase = "search", .done = 200, .total = 1000, .best = NAN, .mean = NAN};
+    dm_progress_note(&p, &s, 101);
+    cr_expect(isnan(dm_progress_left(&p, &s, 101)), "nothing of it was done here");
+    s.done = 400;
+    dm_progress_note(&p, &s, 120);
+    near_to(dm_progress_left(&p, &s, 120), 20 * 600. / 200, 1e-9, "left");
+    s.done = s.total = 1000;
+    cr_expect(isnan(dm_progress_left(&p, &s, 130)), "nothing is left");
+}
