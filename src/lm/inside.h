@@ -35,12 +35,12 @@ typedef struct dm_nearby { /* what a server has in place of what it does not kno
     char text[600];       /* what there is; "": nothing is known */
 } dm_nearby;
 
-typedef struct dm_tally { /* since it was told last: what the pool makes a pace of */
+typedef struct dm_heard { /* since it was told last: what the pool makes a pace of */
     int64_t answered, refused;
     double told_at;
     bool of_refusal; /* what came last then */
     bool wanted;     /* the server has refused something for speed */
-} dm_tally;
+} dm_heard;
 
 typedef struct dm_endpoint {
     const dm_lm_config *config;
@@ -66,7 +66,7 @@ typedef struct dm_endpoint {
     double requests, tokens; /* token buckets; may be negative as curl's rate limits */
     double filled;           /* when the buckets were last filled */
     dm_limits limits;        /* that no job names */
-    dm_tally tally;
+    dm_heard tally;
     dm_probe probe;
     dm_nearby nearby;
 } dm_endpoint;

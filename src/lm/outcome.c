@@ -244,7 +244,7 @@ static void count_for_pace(dm_call *c, bool refused)
 {
     dm_lm *lm = c->lm;
     dm_endpoint *e = c->endpoint;
-    dm_tally *t = &e->tally;
+    dm_heard *t = &e->tally;
     double now = dm_lm_now(lm);
     if (!lm->tally || e->limits.rate[DM_RATE_REQUESTS].limit > 0 ||
         (refused && c->sent_at < e->limits.paced_at))
@@ -256,7 +256,7 @@ static void count_for_pace(dm_call *c, bool refused)
         return;
     lm->tally(lm->user, role_of(lm, c->model), (size_t)(e - c->model->endpoints), t->answered,
               t->refused);
-    *t = (dm_tally){.told_at = now, .of_refusal = refused, .wanted = true};
+    *t = (dm_heard){.told_at = now, .of_refusal = refused, .wanted = true};
 }
 
 /* What the call took of the server's limits, and what its reply's head says of them. */
