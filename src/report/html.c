@@ -326,6 +326,29 @@ static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
     dm_buf_text(b, "</p>");
 }
 
+/* The texts behind the numbers of instructions. */
+static void put_levels(dm_buf *b, const dm_story *s)
+{
+    const dm_value *levels = dm_story_at(s->evidence, "levels");
+    for (size_t p = 0; levels && levels->kind == DM_DICT && p < levels->n; p++) {
+        const dm_value *texts = dm_story_at(levels->members[p].value, "instructions");
+        if (!texts || texts->kind != DM_LIST || texts->n < 2)
+            continue;
+        dm_buf_text(b, "<details><summary>Instructions of ");
+        dm_page_text(b, levels->members[p].key, 80);
+        dm_buf_text(b, " that were tried, by number</summary><ol start=\"0\">");
+        for (size_t i = 0; i < texts->n; i++) {
+            dm_buf_text(b, "<li>");
+            if (texts->items[i]->kind == DM_STRING)
+                dm_page_text(b, texts->items[i]->text, 2000);
+            else
+                dm_buf_text(b, "could not be had");
+            dm_buf_text(b, "</li>\n");
+        }
+        dm_buf_text(b, "</ol></details>\n");
+    }
+}
+
 static void put_search(dm_buf *b, const dm_story *s)
 {
     bool estimates = false, levels = false;
@@ -344,6 +367,7 @@ static void put_search(dm_buf *b, const dm_story *s)
     dm_chart_length(b, s);
     dm_buf_text(b, "</div></div>\n");
     put_trials(b, s, estimates, levels);
+    put_levels(b, s);
     dm_buf_text(b, "</section>\n");
 }
 

@@ -104,7 +104,7 @@ for optimizer in labeled_few_shot bootstrap_few_shot MIPROv2 gepa; do
 	check "$optimizer: every number of the page is that of the files" eval 'sample $optimizer --optimizer=$optimizer $more && good $optimizer "unseen test examples" "stand-in, not a language model"'
 done
 check "random search, 3 ranks: likewise" eval 'run 0 mpirun --oversubscribe -n 3 "$PROGRAM" compile sample.json --out=random --optimizer=BootstrapRS --optimizer.num_candidate_programs=4 && good random "By rank" "Best so far, over calls"'
-check "DSPy's own schedule: likewise" eval 'sample schedule --optimizer=MIPROv2 --optimizer.search=mipro --optimizer.auto=null --optimizer.num_candidates=3 --optimizer.num_trials=6 --optimizer.minibatch_size=10 && good schedule "trial 1"'
+check "DSPy's own schedule: likewise" eval 'sample schedule --optimizer=MIPROv2 --optimizer.search=mipro --optimizer.auto=null --optimizer.num_candidates=3 --optimizer.num_trials=6 --optimizer.minibatch_size=10 && good schedule "trial 1" "Instructions of program that were tried"'
 check "an ensemble: members, votes, where they disagree" eval 'sample both --optimizer="{\"name\": \"ensemble\", \"k\": 2, \"guard\": false, \"of\": {\"name\": \"BootstrapRS\", \"num_candidate_programs\": 2}}" && good both "The ensemble" "Where they disagree" "member 1:" && [ -s both/members/2/scores.csv ]'
 check "stopped at its cap: the page says so" eval 'sample capped --optimizer=BootstrapRS --budget.calls=200 && good capped "stopped before its end: budget"'
 cp random/report.html before.html
