@@ -19,7 +19,7 @@ LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
-ROOMS   := base json data program adapter lm metric runner search study pool ensemble gepa optimizer report
+ROOMS   := base json data program adapter lm metric host runner search study pool ensemble gepa optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
