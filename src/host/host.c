@@ -36,6 +36,7 @@ struct dm_hosts {
     dm_host_run *waiting, *last;        /* in the order in which they came */
     size_t n_runs, n_states, threads;
     int64_t next;
+    dm_value *outside; /* what was said of connections of the program's own */
     dm_arena *first;
     const dm_value *ready; /* what the first one said */
     char trouble[1536];
@@ -71,6 +72,7 @@ dm_hosts *dm_hosts_new(const dm_value *spec)
     h->arena = dm_arena_new(0);
     h->spec = dm_value_copy(h->arena, spec);
     h->expect = dm_value_get(h->spec, "expect");
+    h->outside = dm_value_dict(h->arena);
     h->timeout = number_of(h->spec, "timeout", 60);
     h->n = (size_t)number_of(h->spec, "processes", (double)cores());
     h->n = h->n < MOST_PROCESSES ? h->n : MOST_PROCESSES;
@@ -504,21 +506,25 @@ static dm_host_run *run_of(const dm_process *p, const dm_value *number)
     return NULL; /* it was dropped */
 }
 
-static void say_outside(const dm_value *list)
+/* Each once, whichever of the processes it is. */
+static void say_outside(dm_hosts *h, const dm_value *list)
 {
-    for (size_t i = 0; list && list->kind == DM_LIST && i < list->n; i++)
-        if (list->items[i]->kind == DM_STRING)
-            dm_log(DM_WARN,
-                   "the Python program itself asks %s: that is not counted, limited, kept or "
-                   "resumed",
-                   list->items[i]->text.p);
+    for (size_t i = 0; list && list->kind == DM_LIST && i < list->n; i++) {
+        const dm_value *what = list->items[i];
+        if (what->kind != DM_STRING || dm_value_get_str(h->outside, what->text))
+            continue;
+        dm_value_set(h->arena, h->outside, what->text, dm_value_bool(h->arena, true));
+        dm_log(DM_WARN,
+               "the Python program itself asks %s: that is not counted, limited, kept or resumed",
+               what->text.p);
+    }
 }
 
 /* a: what m lives in. True: whoever was asked has it now. */
 static bool take_message(dm_hosts *h, dm_process *p, dm_arena *a, const dm_value *m)
 {
     const char *op = text_of(m, "op");
-    say_outside(dm_value_get(m, "outside"));
+    say_outside(h, dm_value_get(m, "outside"));
     if (strcmp(op, "ready") == 0) {
         take_ready(h, p, m);
         return false;
