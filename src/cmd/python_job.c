@@ -190,7 +190,7 @@ static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program
     if (st == DM_OK && (!name.p || !memchr(name.p, ':', name.n)))
         st = dm_at_fail(
             &spec, err,
-            "a module and a name in it, such as \"mymod:Program\" or \"file.py:Program\"");
+            "a module and a name in it, such as \"mymod:Program\" or \"mymod.py:Program\"");
     if (st == DM_OK)
         st = folders_json(a, program, job, folder, &folders, err);
     if (st != DM_OK)
