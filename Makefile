@@ -23,7 +23,7 @@ LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
-ROOMS   := base json data advice program adapter lm metric runner search study pool ensemble gepa optimizer report
+ROOMS   := base json data advice program adapter lm metric host runner search study pool ensemble gepa optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
@@ -35,7 +35,7 @@ PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 # A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
-JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file columns)
+JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file python_job columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # Of src/cluster what does not include mpi.h.
@@ -123,6 +123,7 @@ tidy: ## clang-tidy
 install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
 	install -D -m 755 scripts/metric-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/metric-host
+	install -D -m 755 scripts/dspy-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/dspy-host
 	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
 	install -D -m 755 scripts/to-mlflow $(DESTDIR)$(PREFIX)/share/dspy-mpi/to-mlflow
 	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf

@@ -6,6 +6,7 @@
 #include "cmd/param_files.h"
 #include "cmd/paths.h"
 #include "cmd/program_file.h"
+#include "cmd/python_job.h"
 #include "json/json.h"
 
 #include <limits.h>
@@ -50,6 +51,8 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
     dm_status st = DM_OK;
     if (at.v && at.v->kind == DM_STRING) /* a program file under `program` */
         st = dm_path_read(a, &at, &path, err);
+    else if (dm_is_python_job(&at))
+        st = dm_python_job_open(a, root, job, err);
     else if (at.v)
         job->program = dm_program_read(a, &at, err);
     if (st == DM_OK && student.v)
@@ -89,10 +92,15 @@ static dm_status read_set(dm_arena *a, const dm_at *root, const dm_job *job, con
     dm_at at = dm_at_key(root, key);
     const char *path = NULL;
     dm_dataset *set = NULL;
-    dm_status st = dm_path_read(a, &at, &path, err);
+    *out = NULL;
+    dm_status st = dm_python_job_set(a, &at, key, job, out, err);
+    if (st != DM_OK || *out)
+        return st;
+    st = dm_path_read(a, &at, &path, err);
     if (st == DM_OK && path)
         st = dm_dataset_read(a, path, &set, err);
-    *out = st == DM_OK ? dm_columns_typed(a, job->program, set) : NULL;
+    if (st == DM_OK)
+        *out = job->program->python ? set : dm_columns_typed(a, job->program, set);
     return st;
 }
 
@@ -273,7 +281,8 @@ static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *e
 /* Of the job behind a program file only the program and how it is run is looked at. */
 static dm_value *program_only(dm_arena *a, const dm_value *job)
 {
-    static const char *const keys[] = {"program", "student", "lm", "lms", "adapter"};
+    static const char *const keys[] = {"program", "student", "lm",    "lms",
+                                       "adapter", "python",  "inputs"};
     dm_value *d = dm_value_dict(a);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (dm_value_get(job, keys[i]))
@@ -400,6 +409,10 @@ static dm_status read_budget(const dm_at *root, dm_job *job, dm_error *err)
     if (at.v->kind != DM_DICT)
         return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
     dm_status st = dm_get_known(&at, keys, 4, err);
+    if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
+        st = dm_at_fail(&at, err,
+                        "a Python program that asks models of its own has them counted at "
+                        "the price of the job's: give budget.calls or budget.tokens");
     if (st == DM_OK)
         st = read_cap(&at, "calls", dm_parse_count, &job->cap.calls, err);
     if (st == DM_OK)
@@ -455,6 +468,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data && wants.optimizer)
         st = check_fit(a, job, err);
+    if (st == DM_OK && wants.data && job->optimizer)
+        dm_python_job_try(a, job);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");

@@ -34,6 +34,7 @@ typedef struct dm_job {
     const char *model;   /* the task model's name as given */
     dm_amount cap;       /* setup.cap points here */
     double time_cap;     /* s; 0: none */
+    const dm_value *python; /* what the host of a Python program says of it; NULL: there is none */
     dm_value *dropped;   /* list: keys that models do not take, by dm_job_settle; NULL: not yet */
     dm_setup setup;
 } dm_job;

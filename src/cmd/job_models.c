@@ -79,7 +79,7 @@ static dm_status read_own_names(const dm_at *lms, bool behind_a_file, dm_job *jo
             r++;
         if (r < DM_OWN)
             continue;
-        bool asked = file_asks(job, name) || behind_a_file;
+        bool asked = file_asks(job, name) || behind_a_file || job->python;
         if (!asked && !(o && o->asks))
             return dm_get_known(lms, roles, DM_OWN, err);
         if (!asked && !o->asks(job->optimizer, name))

@@ -314,6 +314,8 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
     trying y = {.n = 0};
     double until = dm_now() + seconds;
     *out = (dm_trial_verdict){.right = NAN, .wrong = NAN};
+    if (job->program->python) /* what its metric looks at only a run of it tells */
+        return DM_OK;
     for (size_t i = 0; i < 3; i++)
         if (sets[i] && (y.n_sets == 0 || sets[i] != y.sets[0]))
             y.sets[y.n_sets++] = sets[i];
@@ -392,6 +394,6 @@ static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
 void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set)
 {
     const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
-    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs && !job->program->python; i++)
         put_misfits(b, &s->fields[i], set);
 }

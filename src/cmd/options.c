@@ -23,6 +23,8 @@ static const dm_option rows[] = {
     {"program", DM_OPT_JOB, R, "JSON",
      "{\"predict\": SIG}, {\"chain_of_thought\": SIG} or {\"steps\": [...]}; with "
      "eval and run: a program FILE"},
+    {"python", DM_OPT_JOB, R, "FILE",
+     "Python that runs a program in Python (that of the active environment)"},
     {"student", DM_OPT_PATH, J, "FILE",
      "program file to start from, instead of the program as written"},
     {"teacher", DM_OPT_PATH, C, "FILE", "program file that bootstraps the demonstrations"},

@@ -54,6 +54,13 @@ dm_hash dm_lm_key(const dm_lm_config *c, const dm_sha256 *begun, const dm_lm_req
     dm_sha256_add(&s, &rest, sizeof rest);
     dm_sha256_add(&s, schema.p, schema.n);
     dm_sha256_add(&s, r->user.p ? r->user.p : "", r->user.n);
+    const dm_value *json[] = {r->json.messages, r->json.settings};
+    for (int i = 0; i < 2 && r->json.messages; i++) {
+        dm_hash h = {{0}};
+        if (json[i])
+            h = dm_json_hash(json[i]);
+        dm_sha256_add(&s, h.b, sizeof h.b);
+    }
     return dm_sha256_end(&s);
 }
 

@@ -53,5 +53,6 @@ const dm_provider dm_provider_azure = {.name = "azure",
                                        .head = dm_openai_head,
                                        .sampling = dm_openai_sampling,
                                        .body = dm_openai_body,
+                                       .json = dm_openai_json,
                                        .read = dm_openai_read,
                                        .complain = dm_openai_complain};

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/random.h"
+#include "lm/as_json.h"
 #include "lm/nearby.h"
 
 #include <errno.h>
@@ -104,7 +105,7 @@ dm_lm *dm_lm_new(const dm_lm_options *o, dm_error *err)
 
 const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role)
 {
-    return lm->of_role[role]->config;
+    return lm->of_role[role] ? lm->of_role[role]->config : NULL;
 }
 
 bool dm_lm_asks_format(const dm_lm_config *c)
@@ -226,6 +227,10 @@ void dm_lm_cancel(dm_lm *lm, uint64_t id)
 
 static void answer_here(dm_call *c)
 {
+    if (c->request.json.messages) {
+        dm_json_answer_here(c);
+        return;
+    }
     const dm_prefix *p = c->request.prefix;
     dm_message *all = dm_alloc_n(p->n + 1, sizeof *all);
     size_t bytes = c->request.user.n;

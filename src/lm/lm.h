@@ -77,6 +77,13 @@ typedef struct dm_lm_request {
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */
+    /* A program's own request, as it stands, of a model that takes such (dm_lm_takes_json):
+     * messages in OpenAI's form, and settings that go before the model's own. Prefix, user and
+     * format are empty then, and content of the answer is the reply, with its choices. messages
+     * NULL: it is none. Borrowed until the answer. */
+    struct dm_lm_json {
+        const dm_value *messages, *settings;
+    } json;
 } dm_lm_request;
 
 typedef struct dm_lm_answer { /* valid during the callback */
@@ -146,7 +153,10 @@ void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
  * the provider's own. */
 bool dm_lm_asks_format(const dm_lm_config *c);
 
-/* The role's model. */
+/* Whether it can be sent requests as they stand. */
+bool dm_lm_takes_json(const dm_lm_config *c);
+
+/* The role's model; NULL: there is none. */
 const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);
 
 /* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */

@@ -117,6 +117,41 @@ void dm_openai_body(dm_buf *b, const dm_outgoing *o)
     dm_buf_char(b, '}');
 }
 
+static void put_member(dm_buf *b, const dm_lm_config *c, dm_str key, const dm_value *v)
+{
+    const char *name = c->provider->sampling_name ? c->provider->sampling_name(c, key.p) : key.p;
+    dm_buf_char(b, ',');
+    dm_json_write_string(b, dm_str_of(name));
+    dm_buf_char(b, ':');
+    dm_json_write(b, v, DM_JSON_COMPACT);
+}
+
+/* What the request says goes before what the job says of the model. */
+void dm_openai_json(dm_buf *b, const dm_lm_config *c, const dm_lm_request *r)
+{
+    const dm_value *own = r->json.settings;
+    dm_buf_text(b, "{\"model\":");
+    dm_json_write_string(b, dm_str_of(c->name));
+    dm_buf_text(b, ",\"messages\":");
+    dm_json_write(b, r->json.messages, DM_JSON_COMPACT);
+    for (size_t i = 0; i < c->sampling->n; i++) {
+        dm_str key = c->sampling->members[i].key;
+        bool limit = dm_str_is(key, "max_tokens") || dm_str_is(key, "max_completion_tokens");
+        bool said =
+            dm_value_get(own, key.p) || (limit && (dm_value_get(own, "max_tokens") ||
+                                                   dm_value_get(own, "max_completion_tokens")));
+        if (!said)
+            put_member(b, c, key, c->sampling->members[i].value);
+    }
+    for (size_t i = 0; own && i < own->n; i++)
+        if (!dm_str_is(own->members[i].key, "stream"))
+            put_member(b, c, own->members[i].key, own->members[i].value);
+    for (size_t i = 0; c->extra_body && i < c->extra_body->n; i++)
+        if (!dm_value_get(own, c->extra_body->members[i].key.p))
+            put_member(b, c, c->extra_body->members[i].key, c->extra_body->members[i].value);
+    dm_buf_char(b, '}');
+}
+
 /* ---- replies ---- */
 
 /* A string, or a list of parts of which those of type "text" count; all else is as good as empty,

@@ -15,6 +15,7 @@ void dm_openai_url(dm_buf *b, const dm_lm_config *c, const char *base);
 void dm_openai_head(dm_buf *b, const dm_message *messages, size_t n);
 void dm_openai_sampling(dm_buf *b, const dm_lm_config *c, double temperature);
 void dm_openai_body(dm_buf *b, const dm_outgoing *o);
+void dm_openai_json(dm_buf *b, const dm_lm_config *c, const dm_lm_request *r);
 dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *root);
 void dm_openai_complain(dm_complaint *c, const dm_value *root);
 void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base);
@@ -34,8 +35,8 @@ const char *dm_base_of_ollama(dm_arena *a, const char *base);
     .key_header = "Authorization: Bearer "
 #define DM_OPENAI_WIRE_BUT_BODY                                                                    \
     .url = dm_openai_url, .head = dm_openai_head, .sampling = dm_openai_sampling,                  \
-    .read = dm_openai_read, .complain = dm_openai_complain, .models_url = dm_openai_models_url,    \
-    .models = dm_openai_models
+    .json = dm_openai_json, .read = dm_openai_read, .complain = dm_openai_complain,                \
+    .models_url = dm_openai_models_url, .models = dm_openai_models
 #define DM_OPENAI_WIRE DM_OPENAI_WIRE_BUT_BODY, .body = dm_openai_body
 
 #endif

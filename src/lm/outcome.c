@@ -1,6 +1,7 @@
 /* What an attempt came to, and what follows: an answer, another attempt, another server. */
 #include "base/log.h"
 #include "base/random.h"
+#include "lm/as_json.h"
 #include "lm/nearby.h"
 
 #include <math.h>
@@ -478,12 +479,14 @@ void dm_call_attempted(dm_attempt *a)
         is_well(c->lm, e);
         count_for_pace(c, false);
         blame_who_denied(c);
+        if (c->request.json.messages)
+            dm_json_answer(&r);
         dm_call_finish(c, &(dm_lm_answer){.content = {r.content, r.n},
                                           .truncated = r.truncated,
                                           .http_status = 200});
         break;
     case DM_FINAL:
-        if (*r.param)
+        if (*r.param && !c->request.json.messages)
             say_unfit(c, &r);
         fail(c, &r, r.fault, r.text); /* with what it was known of before */
         is_well(c->lm, e);

@@ -86,6 +86,8 @@ struct dm_provider {
      * own (NAN: the model's). */
     void (*sampling)(dm_buf *b, const dm_lm_config *c, double temperature);
     void (*body)(dm_buf *b, const dm_outgoing *o);
+    /* The body of a request as it stands (lm.h); NULL: there are no such requests. */
+    void (*json)(dm_buf *b, const dm_lm_config *c, const dm_lm_request *r);
 
     /* ---- a reply ---- */
     /* One with a status below 300, by this class: content, usage, whether it was cut; or, by

@@ -13,6 +13,10 @@ static void write_body(dm_call *c)
     const dm_lm_request *r = &c->request;
     const dm_lm_config *config = c->model->config;
     const dm_provider *p = config->provider;
+    if (r->json.messages) {
+        p->json(&c->body, config, r);
+        return;
+    }
     dm_outgoing o = {.config = config,
                      .head = r->head,
                      .head_hash = r->head_hash,

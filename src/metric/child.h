@@ -7,6 +7,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* guard.c: argv[0] under which this program guards a metric's child, and the descriptor that it
+ * reads to know that the rank lives. */
+extern const char dm_guard_name[];
+#define DM_GUARD_LIFE 3
+
 /* Guards that were told to end and have not yet. */
 typedef struct dm_endings {
     struct dm_ending {

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/path.h"
 #include "json/json.h"
+#include "metric/child.h"
 #include "metric/inside.h"
 #include "metric/talk.h"
 

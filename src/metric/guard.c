@@ -11,6 +11,7 @@
  *
  * It is known by its argv[0] before main, so that each program that links this room can start it,
  * and MPI and libcurl are never set up in it. */
+#include "metric/child.h"
 #include "metric/inside.h"
 
 #include <dirent.h>

@@ -69,11 +69,6 @@ dm_str dm_metric_plain(dm_arena *a, const dm_value *v); /* str(), trimmed, in lo
 /* The same value, or the same plain text, or a number and a text that reads as it. */
 bool dm_metric_alike(dm_arena *a, const dm_type *t, const dm_value *x, const dm_value *y);
 
-/* guard.c: argv[0] under which this program guards a metric's child, and the descriptor that it
- * reads to know that the rank lives. */
-extern const char dm_guard_name[];
-#define DM_GUARD_LIFE 3
-
 /* command.c */
 struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */

@@ -43,10 +43,13 @@ static bool is_input(const dm_program *p, dm_str name)
 
 static const dm_field *output_field(const dm_program *p, dm_str name)
 {
-    const dm_signature *s = p->predictors[p->n - 1].signature;
-    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
-        if (dm_str_eq(s->fields[i].name, name))
-            return &s->fields[i];
+    size_t least = p->python ? 0 : p->n - 1; /* which gives the prediction only Python knows */
+    for (size_t k = p->n; k-- > least;) {
+        const dm_signature *s = p->predictors[k].signature;
+        for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+            if (dm_str_eq(s->fields[i].name, name))
+                return &s->fields[i];
+    }
     return NULL;
 }
 
@@ -189,6 +192,43 @@ static void free_builtin(void *self)
 
 static const dm_metric_ops builtin_ops = {.submit = submit, .free = free_builtin};
 
+/* ---- of a Python program: its host runs it beside the program (runner/python.c) ---- */
+
+static void submit_elsewhere(void *self, const dm_value *example, const dm_value *prediction,
+                             const dm_step *trace, size_t n_steps, const dm_program *program,
+                             dm_metric_done *done, void *user)
+{
+    const dm_metric_score s = {.text = "the metric gave no score"};
+    (void)self;
+    (void)example;
+    (void)prediction;
+    (void)trace;
+    (void)n_steps;
+    (void)program;
+    done(user, &s);
+}
+
+static const dm_metric_ops python_ops = {.submit = submit_elsewhere};
+
+static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p, dm_error *err)
+{
+    static const char *const known[] = {"python"};
+    dm_at spec = dm_at_key(at, "python");
+    dm_str text = {NULL, 0};
+    if (dm_get_known(at, known, 1, err) != DM_OK || dm_get_string(&spec, &text, err) != DM_OK)
+        return NULL;
+    if (!p->python) {
+        dm_at_fail(at, err,
+                   "a metric in Python beside a program of steps is a command: "
+                   "{\"command\": [\"scripts/metric-host\", \"%s\"]}",
+                   text.p);
+        return NULL;
+    }
+    dm_metric *m = dm_metric_of(a, text.p, &python_ops, NULL);
+    m->spec = at->v;
+    return m;
+}
+
 /* ---- any ---- */
 
 dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
@@ -204,6 +244,8 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
         return NULL;
     }
     dm_at command = dm_at_key(at, "command");
+    if (dm_value_get(at->v, "python"))
+        return make_python(a, at, program, err);
     if (command.v) {
         void *self = dm_command_new(a, at, err);
         if (!self)

@@ -18,7 +18,8 @@ typedef struct bootstrapping {
     dm_future **asked; /* [train.n] round 0 of each example */
     size_t n_asked;
     bool *bootstrapped;      /* [train.n] */
-    const dm_value ***demos; /* [predictor][success] */
+    const dm_value ***demos; /* [predictor][n_demos[predictor]] */
+    size_t *n_demos; /* a predictor of a Python program need not have run in each success */
     size_t n_successes;
     int64_t n_errors;
 } bootstrapping;
@@ -78,8 +79,10 @@ static dm_value *demo_of(dm_arena *a, const dm_step *step)
 static void keep(bootstrapping *s, size_t i, const dm_result *r)
 {
     s->bootstrapped[i] = true;
-    for (size_t k = 0; k < r->n_steps; k++)
-        s->demos[r->steps[k].predictor][s->n_successes] = demo_of(s->arena, &r->steps[k]);
+    for (size_t k = 0; k < r->n_steps; k++) {
+        size_t p = r->steps[k].predictor;
+        s->demos[p][s->n_demos[p]++] = demo_of(s->arena, &r->steps[k]);
+    }
     s->n_successes++;
 }
 
@@ -115,11 +118,11 @@ static const dm_candidate *fill(bootstrapping *s)
     dm_pyrandom_shuffle(&rng, raw, n_raw);
     dm_pyrandom_seed(&rng, b->seed);
     for (size_t k = 0; k < c->program->n; k++) {
-        int64_t room = b->max_labeled_demos - (int64_t)s->n_successes;
+        int64_t room = b->max_labeled_demos - (int64_t)s->n_demos[k];
         size_t n = room <= 0 ? 0 : (size_t)room < n_raw ? (size_t)room : n_raw;
         dm_candidate_part *part = &c->parts[k];
-        part->demos = dm_arena_alloc_n(s->arena, s->n_successes + n, sizeof *part->demos);
-        for (size_t j = 0; j < s->n_successes; j++)
+        part->demos = dm_arena_alloc_n(s->arena, s->n_demos[k] + n, sizeof *part->demos);
+        for (size_t j = 0; j < s->n_demos[k]; j++)
             part->demos[part->n_demos++] = s->demos[k][j];
         dm_pyrandom_sample(&rng, n_raw, n, chosen);
         for (size_t j = 0; j < n; j++)
@@ -137,6 +140,7 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     s.asked = dm_arena_alloc_n(a, b->train.n, sizeof(dm_future *));
     s.bootstrapped = dm_arena_alloc_n(a, b->train.n, sizeof *s.bootstrapped);
     s.demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.demos);
+    s.n_demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.n_demos);
     for (size_t k = 0; k < b->student->program->n; k++)
         s.demos[k] =
             dm_arena_alloc_n(a, wanted < b->train.n ? wanted : b->train.n, sizeof **s.demos);

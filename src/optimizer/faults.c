@@ -123,8 +123,7 @@ static dm_status tell(dm_buf *b, kind k, const faults *f)
                       f->many, f->words);
         return DM_E_DATA;
     case PROGRAM:
-        dm_buf_printf(b, "%s not asked for, as the examples cannot be shown to the model: %s",
-                      f->many, f->words);
+        dm_buf_printf(b, "%s missing, as the program itself fails: %s", f->many, f->words);
         return DM_E_DATA;
     case TOO_LONG:
         dm_buf_printf(b, "%s refused, as the prompts are too long: %s", f->many, f->words);

@@ -64,6 +64,8 @@ static void put_fields(dm_buf *b, const dm_signature *s)
 
 dm_str dm_program_outline(dm_arena *a, const dm_program *p)
 {
+    if (p->source)
+        return dm_str_of(p->source);
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_text(&b, "def program(");

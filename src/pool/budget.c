@@ -18,6 +18,7 @@
 #define BYTES_AROUND 100 /* of a prompt beside its text: roles, and a chat template's marks */
 #define SURE_RATIO   1.3 /* over the largest measured ratio of tokens to bytes */
 #define MEASURED     8   /* cells that it takes */
+#define UNSEEN       4   /* tokens to a byte of what is known of a Python program's prompts */
 
 /* ---- amounts ---- */
 
@@ -34,7 +35,7 @@ static double calls_of(const dm_pool *p, const dm_state *s)
 {
     bool twice =
         p->setup->json_fallback && dm_adapter_fallback(p->setup->adapter) != p->setup->adapter;
-    return (double)s->work.candidate->program->n * (twice ? 2 : 1);
+    return ceil(dm_program_calls(s->work.candidate->program)) * (twice ? 2 : 1);
 }
 
 static double bytes_of_json(const dm_value *v)
@@ -90,7 +91,9 @@ static double bytes_of_run(const dm_pool *p, const dm_cell *c)
 {
     dm_state *s = &p->states[c->state];
     measure_prompts(p, s);
-    return s->bytes + (double)s->work.candidate->program->n * bytes_of_json(c->example->row);
+    const dm_program *program = s->work.candidate->program;
+    return s->bytes * dm_program_calls(program) / (double)program->n +
+           dm_program_calls(program) * bytes_of_json(c->example->row);
 }
 
 static bool counts_tokens(const dm_pool *p)
@@ -107,8 +110,13 @@ static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
     if (!counts_tokens(p))
         return (dm_amount){1, 0, 0};
     measure_prompts(p, s);
-    double n = (double)s->work.candidate->program->n, most = (double)m->config->max_tokens;
-    double ratio = m->measured >= MEASURED ? fmin(1, sure * m->ratio) : 1;
+    const dm_program *program = s->work.candidate->program;
+    double n = dm_program_calls(program), most = (double)m->config->max_tokens;
+    double ratio = m->measured >= MEASURED ? sure * m->ratio : 1;
+    if (program->python) /* what it puts into its prompts beside fields is not known before */
+        ratio = fmax(1, m->measured >= MEASURED ? ratio : UNSEEN);
+    else
+        ratio = fmin(1, ratio);
     /* a later step may be shown what the earlier ones wrote */
     double prompt = ceil(ratio * (s->longest + bytes_of_json(c->example->row)) + most * (n - 1));
     dm_amount r = {1, prompt + most, 0};
@@ -142,10 +150,10 @@ static void measure(dm_pool *p, const dm_cell *c, const dm_usage *u)
     dm_state *s = &p->states[c->state];
     dm_model *m = &p->models[s->model];
     /* Of a run that made all its calls itself: those that it shared are of any length. */
-    if (u->answers < (int64_t)s->work.candidate->program->n || u->prompt <= 0 || u->untold > 0 ||
-        !counts_tokens(p))
+    if ((double)u->answers < dm_program_calls(s->work.candidate->program) || u->prompt <= 0 ||
+        u->untold > 0 || !counts_tokens(p))
         return;
-    double calls = (double)u->answers / (double)s->work.candidate->program->n;
+    double calls = (double)u->answers / dm_program_calls(s->work.candidate->program);
     m->ratio = fmax(m->ratio, (double)u->prompt / (calls * bytes_of_run(p, c)));
     m->measured++;
 }

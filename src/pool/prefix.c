@@ -108,7 +108,8 @@ static uint32_t prefix_of(dm_pool *p, const dm_state *s, size_t predictor)
 static const uint32_t *prefixes_of(dm_pool *p, uint32_t state)
 {
     dm_state *s = &p->states[state];
-    if (s->prefixes_known || dm_lm_cached_from(p->models[s->model].config) == 0)
+    if (s->prefixes_known || s->work.candidate->program->python ||
+        dm_lm_cached_from(p->models[s->model].config) == 0)
         return s->prefixes;
     size_t n = s->work.candidate->program->n, found = 0;
     uint32_t *list = dm_arena_alloc_n(p->arena, n, sizeof *list);

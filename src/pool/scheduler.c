@@ -334,7 +334,7 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
 static bool finds_formats(dm_pool *p, uint32_t number, const dm_cell *witness)
 {
     dm_model *m = &p->models[p->states[p->cells[number]->state].model];
-    if (witness || m->formats & DM_FORMATS_ASKED || !p->setup->metric ||
+    if (witness || m->formats & DM_FORMATS_ASKED || !p->setup->metric || p->setup->host ||
         !dm_lm_asks_format(m->config))
         return false;
     if (m->format_tries++ >= FORMAT_TRIES) {
@@ -408,10 +408,18 @@ static void send_shards(dm_pool *p)
     }
 }
 
+/* Runs of a Python program have a place for each call alone, so that as many more may be under way:
+ * those that are in Python. */
+static size_t more_for_python(const dm_pool *p, size_t places)
+{
+    return p->setup->host ? places : 0;
+}
+
 /* Whether the places of all workers together are taken: then there is no need to look at each. */
 static bool all_busy(const dm_pool *p, const dm_model *m, bool ahead)
 {
     size_t all = m->config ? (size_t)m->config->concurrency : 0;
+    all += more_for_python(p, all);
     return m->in_flight >= all + (ahead ? all / 4 + (size_t)p->n_ready : 0);
 }
 
@@ -424,7 +432,7 @@ static int free_worker(dm_pool *p, int m, bool ahead)
     for (int i = 0; i < p->link->n_workers; i++) {
         int w = (p->cursor + i) % p->link->n_workers;
         const dm_peer *peer = &p->peers[w];
-        size_t extra = ahead ? peer->slots[m] / 4 + 1 : 0;
+        size_t extra = (ahead ? peer->slots[m] / 4 + 1 : 0) + more_for_python(p, peer->slots[m]);
         if (!peer->ready || peer->lost || peer->slots[m] == 0 ||
             peer->in_flight[m] >= peer->slots[m] + extra ||
             peer->states.bytes.len + peer->tasks.bytes.len > SHARD_BYTES ||

@@ -60,6 +60,7 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
     dm_arena *a = dm_arena_new(0);
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("program"), dm_program_write(a, s->program));
+    dm_value_set(a, d, DM_STR("host"), s->host ? s->host : dm_value_null(a));
     dm_value_set(a, d, DM_STR("adapter"), dm_value_int(a, s->adapter));
     dm_value_set(a, d, DM_STR("json_fallback"), dm_value_bool(a, s->json_fallback));
     dm_value_set(a, d, DM_STR("job_file"), dm_value_text(a, s->job_file ? s->job_file : "job"));
@@ -120,7 +121,8 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
     out->seed = (uint64_t)seed;
     for (size_t i = 0; i < DM_ROLES; i++)
         out->lm[i] = item(dm_value_get(d, "lm"), i);
-    const dm_value *metric = dm_value_get(d, "metric");
+    const dm_value *metric = dm_value_get(d, "metric"), *host = dm_value_get(d, "host");
+    out->host = host && host->kind != DM_NULL ? host : NULL;
     out->metric = metric && metric->kind != DM_NULL ? metric : NULL;
     const dm_value *sample = dm_value_get(d, "sample");
     if (sample && sample->kind == DM_LIST)

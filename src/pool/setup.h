@@ -9,6 +9,9 @@
 
 typedef struct dm_setup {
     const dm_program *program;
+    const dm_value *host; /* how a Python program's processes are started (host/host.h); NULL: it
+                             is no Python program, or there is nothing to run */
+    dm_hosts *hosts;      /* those of this process, borrowed; NULL: they are made of host */
     dm_adapter adapter;
     bool json_fallback;   /* chat: one JSON call after an answer that does not parse; true */
     const char *job_file; /* what errors call the source of lm and metric */

@@ -19,6 +19,7 @@ void dm_shared_free(dm_shared *s)
         if (s->states[i])
             dm_prepared_free(s->states[i]->prepared);
     free(s->states);
+    dm_hosts_free(s->own_hosts);
     dm_metric_free(s->metric);
     dm_arena_free(s->arena);
     free(s);
@@ -64,6 +65,9 @@ dm_status dm_shared_start(dm_shared *s, dm_str json, dm_error *err)
         st = read_models(s, err);
     if (st == DM_OK)
         st = read_metric(s, err);
+    s->hosts = s->setup->hosts;
+    if (st == DM_OK && !s->hosts && s->setup->host)
+        s->hosts = s->own_hosts = dm_hosts_new(s->setup->host);
     s->started = st == DM_OK;
     return st;
 }
@@ -110,6 +114,7 @@ dm_status dm_shared_learn(dm_shared *s, const dm_wire_state *state, dm_error *er
     dm_shared_state *st = dm_arena_alloc(s->arena, sizeof *st);
     st->prepared = dm_prepared_new(&spec);
     st->model = s->model_of[state->work.role];
+    st->python = c->program->python != NULL;
     s->states[id] = st;
     return DM_OK;
 }

@@ -9,6 +9,7 @@
 typedef struct dm_shared_state { /* a program state that the coordinator named */
     dm_prepared *prepared;
     int model;
+    bool python; /* its runs take a place for each call alone */
 } dm_shared_state;
 
 typedef struct dm_shared {
@@ -21,6 +22,8 @@ typedef struct dm_shared {
     int model_of[DM_ROLES];   /* roles of one model share its slots: the first role that has it */
     dm_hash scope[DM_ROLES];  /* dm_lm_scope */
     dm_metric *metric;        /* NULL: nothing is scored */
+    dm_hosts *hosts;          /* the setup's, or own_hosts; NULL: there are none */
+    dm_hosts *own_hosts;
     dm_shared_state **states; /* [n_states] by id; NULL where there is none */
     size_t n_states;
 } dm_shared;

@@ -30,6 +30,7 @@ typedef struct task {
     unsigned formats; /* as in dm_wire_task */
     bool asks_format;
     dm_run *run;
+    bool placed;  /* it has one of its model's places */
     bool may_ask; /* it waits for a place, to make its call: */
     uint32_t call;
     int64_t odd; /* replies to it so far that were no answers */
@@ -143,9 +144,31 @@ static void cannot_go_on(dm_worker *w, const dm_error *err)
     w->port.send(w->port.user, &msg);
 }
 
+static void take_place(task *t)
+{
+    t->worker->running[t->st->model]++;
+    t->placed = true;
+}
+
+static void give_place(task *t)
+{
+    t->worker->running[t->st->model] -= t->placed;
+    t->placed = false;
+}
+
+/* It is free when what came of it has left. */
+static void give_place_later(task *t)
+{
+    t->worker->ended[t->st->model] += t->placed;
+    t->placed = false;
+}
+
+/* A run that goes on in Python needs no place for that. */
 static void answered(void *user, const dm_hash *key, const dm_answer *a)
 {
     task *t = user;
+    if (t->st->python)
+        give_place_later(t);
     add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_ANSWER,
                                         .task = t->id,
                                         .key = *key,
@@ -165,7 +188,7 @@ static void done(void *user, const dm_run_result *r)
                                 .task = t->id,
                                 .result = dm_buf_view(&w->result),
                                 .usage = r->call});
-    w->ended[t->st->model]++;
+    give_place_later(t);
     take_out(w, t);
     task_free(t);
 }
@@ -217,7 +240,7 @@ static void find(void *user, uint32_t call, const dm_hash *key)
 {
     task *t = user;
     dm_worker *w = t->worker;
-    w->running[t->st->model]--; /* another run has the place meanwhile */
+    give_place(t); /* another run has it meanwhile */
     add_item(w, &(dm_wire_item){.kind = DM_ITEM_FIND, .task = t->id, .key = *key, .call = call});
     w->asked = true;
 }
@@ -252,7 +275,8 @@ static void take_one_found(dm_worker *w, const dm_wire_found *f)
         let_ask(w, t, f);
         break;
     case DM_FOUND_ANSWER:
-        w->running[t->st->model]++;
+        if (!t->st->python)
+            take_place(t);
         dm_run_found(t->run, f->call, &f->answer, 0);
         break;
     case DM_FOUND_BACK:
@@ -335,6 +359,7 @@ static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
     if (!w->runner.lm)
         return err->status;
     w->runner.metric = s->metric;
+    w->runner.hosts = s->hosts;
     know_answers(w);
     return DM_OK;
 }
@@ -531,13 +556,14 @@ static bool start_runs(dm_worker *w)
     bool any = false;
     for (int m = 0; m < DM_ROLES && !w->draining; m++) {
         for (; asks_first(w, w->queue[m].first); any = true) {
-            w->running[m]++;
+            if (!w->queue[m].first->st->python)
+                take_place(w->queue[m].first);
             start_run(w, w->queue[m].first);
         }
         while ((w->may_ask[m] || w->queue[m].first) &&
                (w->running[m] < w->slots[m] || w->running[m] == 0)) {
-            w->running[m]++;
             any = true;
+            take_place(w->may_ask[m] ? w->may_ask[m] : w->queue[m].first);
             if (w->may_ask[m])
                 go_on(w, w->may_ask[m]);
             else
@@ -576,11 +602,17 @@ static void wait_for_all(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout
         total += dm_metric_fds(w->runner.metric, all + n, MAX_FDS - n);
         timeout = fmin(timeout, fmax(0, dm_metric_due(w->runner.metric) - now_of(w)));
     }
+    if (w->runner.hosts) {
+        total += dm_hosts_fds(w->runner.hosts, all + total, MAX_FDS - total);
+        timeout = fmin(timeout, fmax(0, dm_hosts_due(w->runner.hosts) - now_of(w)));
+    }
     dm_lm_poll(w->runner.lm, all, total, timeout);
     if (n)
         memcpy(fds, all, n * sizeof *fds);
     if (w->runner.metric)
         dm_metric_poll(w->runner.metric);
+    if (w->runner.hosts)
+        dm_hosts_poll(w->runner.hosts);
 }
 
 static void say_drained(dm_worker *w)
@@ -600,10 +632,18 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     if (w->failed || !w->runner.lm)
         return false;
     const char *trouble = dm_lm_trouble(w->runner.lm),
-               *metric = w->runner.metric ? dm_metric_trouble(w->runner.metric) : NULL;
-    if (trouble || metric) {
+               *metric = w->runner.metric ? dm_metric_trouble(w->runner.metric) : NULL,
+               *host = w->runner.hosts ? dm_hosts_trouble(w->runner.hosts) : NULL;
+    if (trouble || metric || host) {
         dm_error err;
-        (void)dm_fail(&err, trouble ? DM_E_MODEL : DM_E_DATA, "%s", trouble ? trouble : metric);
+        (void)dm_fail(&err,
+                      trouble ? DM_E_MODEL
+                      : host  ? DM_E_JOB
+                              : DM_E_DATA,
+                      "%s",
+                      trouble ? trouble
+                      : host  ? host
+                              : metric);
         cannot_go_on(w, &err);
         return true;
     }

@@ -1,6 +1,7 @@
 #include "program/program.h"
 #include "base/utf8.h"
 #include "json/json.h"
+#include "program/python_program.h"
 
 #include <string.h>
 
@@ -124,6 +125,8 @@ dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err)
 {
     static const char *const known[] = {"predict", "chain_of_thought", "steps", "Predict",
                                         "ChainOfThought"};
+    if (dm_value_get(at->v, "python"))
+        return dm_python_program_read(a, at, err);
     dm_program *p = dm_arena_alloc(a, sizeof *p);
     dm_status st = at->v ? dm_get_known(at, known, sizeof known / sizeof *known, err)
                          : dm_at_fail(at, err, "a program is missing");
@@ -171,6 +174,8 @@ static dm_value *write_signature(dm_arena *a, const dm_predictor *p)
 dm_value *dm_program_write(dm_arena *a, const dm_program *p)
 {
     dm_value *d = dm_value_dict(a), *steps = dm_value_list(a);
+    if (p->python)
+        return dm_value_copy(a, p->python);
     for (size_t i = 0; i < p->n; i++) {
         const dm_predictor *x = &p->predictors[i];
         dm_value *step = dm_value_dict(a);
@@ -189,11 +194,16 @@ const dm_program *dm_program_as(dm_arena *a, const dm_program *p, dm_module modu
 {
     dm_value *d = dm_value_dict(a);
     dm_error err;
-    if (p->n != 1 || p->predictors[0].step.n)
+    if (p->n != 1 || p->predictors[0].step.n || p->python)
         return NULL;
     dm_value_set(a, d, dm_str_of(modules[module].key), write_signature(a, p->predictors));
     dm_at at = dm_at_root(d, "the other module", DM_E_DATA);
     return dm_program_read(a, &at, &err);
+}
+
+double dm_program_calls(const dm_program *p)
+{
+    return p->calls > 0 ? p->calls : (double)p->n;
 }
 
 /* ---- candidates ---- */
@@ -203,8 +213,10 @@ dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p)
     dm_candidate *c = dm_arena_alloc(a, sizeof *c);
     c->program = p;
     c->parts = dm_arena_alloc_n(a, p->n, sizeof *c->parts);
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n; i++) {
         c->parts[i].instructions = p->predictors[i].signature->instructions;
+        dm_python_demos(&p->predictors[i], &c->parts[i]);
+    }
     return c;
 }
 

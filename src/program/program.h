@@ -14,6 +14,7 @@ typedef struct dm_predictor {
         path; /* key in DSPy's state file: "" (bare Predict), "predict", "query", "query.predict" */
     dm_module module;
     const dm_signature *signature; /* with `reasoning` for a chain of thought */
+    const dm_value *state;         /* of a Python program: what DSPy saves of it; else NULL */
 } dm_predictor;
 
 typedef struct dm_program {
@@ -21,13 +22,21 @@ typedef struct dm_program {
     size_t n;
     dm_str *inputs; /* [n_inputs] fields that no earlier step gives, in first-use order */
     size_t n_inputs;
+    /* A program in Python, which a host runs (src/host): what was found in it, as it is written;
+     * NULL: its steps are all there is. */
+    const dm_value *python;
+    const char *source; /* of such a program, for whoever reads it; NULL: not known here */
+    double calls;       /* that a run of it makes, as far as was tried; 0: one a predictor */
 } dm_program;
 
 /* What people call it: its step, or "program" where there are no steps. */
 dm_str dm_predictor_label(const dm_predictor *p);
+/* Calls that a run makes where each answer can be read. */
+double dm_program_calls(const dm_program *p);
 
 /* {"predict": SIG} | {"chain_of_thought": SIG} | {"steps": [...]}; aliases Predict, ChainOfThought.
- */
+ * {"python": "module:name", "predictors": [...], ...} as dm_program_write writes it
+ * (python_program.h). */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 dm_value *dm_program_write(dm_arena *a, const dm_program *p); /* what dm_program_read reads */
 /* A program of one module as another module, with the same signature; NULL: it has steps. */

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "json/json.h"
+#include "program/python_program.h"
 
 #include <string.h>
 
@@ -19,8 +20,11 @@ static dm_value *write_fields(dm_arena *a, const dm_signature *s)
     return list;
 }
 
-static dm_value *write_predictor(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part)
+static const dm_value *write_predictor(dm_arena *a, const dm_predictor *p,
+                                       const dm_candidate_part *part)
 {
+    if (p->state)
+        return dm_python_state(a, p, part);
     dm_value *d = dm_value_dict(a), *demos = dm_value_list(a), *signature = dm_value_dict(a);
     for (size_t i = 0; i < part->n_demos; i++)
         dm_value_append(a, demos, part->demos[i]);
@@ -66,7 +70,7 @@ void dm_state_write(dm_buf *b, dm_arena *a, const dm_candidate *c, const dm_valu
     const dm_program *p = c->program;
     dm_value *d = dm_value_dict(a);
     if (p->n == 1 && p->predictors[0].path.n == 0)
-        d = write_predictor(a, &p->predictors[0], &c->parts[0]);
+        d = dm_value_copy(a, write_predictor(a, &p->predictors[0], &c->parts[0]));
     else
         dm_state_put(a, d, "", c);
     dm_value_set(a, d, DM_STR("metadata"), write_metadata(a, p, provenance));

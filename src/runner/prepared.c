@@ -1,5 +1,6 @@
 #include "runner/prepared.h"
 #include "json/json.h"
+#include "program/python_program.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ void dm_prepared_free(dm_prepared *p)
 {
     if (!p)
         return;
+    dm_host_state_free(p->host);
     dm_arena_free(p->arena);
     free(p);
 }
@@ -95,4 +97,21 @@ dm_str dm_prepared_schema(dm_prepared *p, size_t i)
         dm_buf_free(&b);
     }
     return part->schema;
+}
+
+const dm_host_state *dm_prepared_host_state(dm_prepared *p, dm_hosts *hosts)
+{
+    const dm_candidate *c = p->spec.work.candidate;
+    if (p->host)
+        return p->host;
+    dm_arena *a = dm_arena_new(0);
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < c->program->n; i++) {
+        const dm_predictor *x = &c->program->predictors[i];
+        dm_str name = x->path.n ? x->path : DM_STR("self");
+        dm_value_set(a, d, name, dm_python_state(a, x, &c->parts[i]));
+    }
+    p->host = dm_host_state_new(hosts, d);
+    dm_arena_free(a);
+    return p->host;
 }

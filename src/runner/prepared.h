@@ -24,6 +24,7 @@ struct dm_prepared {
     dm_run_spec spec;
     dm_arena *arena;
     dm_prepared_part *parts; /* [program->n] */
+    dm_host_state *host;     /* of a Python program, once it was wanted; else NULL */
 };
 
 /* scope: dm_lm_scope, or NULL. System message and demonstrations of predictor i, rendered for lm's
@@ -34,5 +35,7 @@ const dm_rendered *dm_prepared_prefix(dm_prepared *p, const dm_lm *lm, size_t i,
                                       const dm_hash *scope, const dm_hash *fingerprint,
                                       dm_arena *a);
 dm_str dm_prepared_schema(dm_prepared *p, size_t i);
+/* Of a Python program: the state as its processes are told it. */
+const dm_host_state *dm_prepared_host_state(dm_prepared *p, dm_hosts *hosts);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DM_RUNNER_RUNNER_H
 #define DM_RUNNER_RUNNER_H
 
+#include "host/host.h"
 #include "metric/metric.h"
 
 /* A program state made ready to run: what does not depend on the example is rendered once. */
@@ -86,6 +87,8 @@ typedef struct dm_known_answers {
 typedef struct dm_runner {
     dm_lm *lm;
     dm_metric *metric;      /* NULL: nothing is scored */
+    dm_hosts *hosts;        /* of a Python program; NULL: there is none */
+    size_t swallowed;       /* runs of it that went on after a request of theirs had been refused */
     dm_known_answers known; /* all NULL: each request is made */
 } dm_runner;
 

@@ -1,0 +1,348 @@
+#include "cmd/python_job.h"
+#include "cmd/paths.h"
+#include "cmd/say.h"
+#include "base/log.h"
+#include "host/trial.h"
+#include "json/json.h"
+#include "program/python_program.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_TRIED    3  /* examples */
+#define LEAST_THREADS 64 /* of a process */
+#define MOST_THREADS  512
+
+static dm_hosts *opened; /* ended with this process */
+
+static void close_hosts(void)
+{
+    dm_hosts_free(opened);
+    opened = NULL;
+}
+
+bool dm_is_python_job(const dm_at *program)
+{
+    return program->v && program->v->kind == DM_DICT && dm_value_get(program->v, "python");
+}
+
+/* ---- where things are ---- */
+
+static const char *in_environment(dm_arena *a, const char *name)
+{
+    const char *folder = getenv(name);
+    const char *path = folder && *folder ? dm_arena_printf(a, "%s/bin/python", folder) : NULL;
+    return path && access(path, X_OK) == 0 ? path : NULL;
+}
+
+/* The job's `python`, the environment that is active, or the first in PATH. */
+static dm_status find_python(dm_arena *a, const dm_at *root, const char **out, dm_error *err)
+{
+    dm_at at = dm_at_key(root, "python");
+    dm_str s = {NULL, 0};
+    const char *by_variable = getenv("DSPY_MPI_PYTHON");
+    dm_status st = dm_get_string(&at, &s, err);
+    if (st != DM_OK)
+        return st;
+    if (s.p && !strchr(s.p, '/')) {
+        *out = s.p;
+    } else if (s.p) {
+        st = dm_path_read(a, &at, out, err);
+        if (st == DM_OK && access(*out, X_OK) != 0)
+            st = dm_at_fail(&at, err, "there is no program %s", *out);
+    } else if (by_variable && *by_variable) {
+        *out = by_variable;
+    } else {
+        *out = in_environment(a, "VIRTUAL_ENV");
+        *out = *out ? *out : in_environment(a, "CONDA_PREFIX");
+        *out = *out ? *out : "python3";
+    }
+    return st;
+}
+
+/* Installed, it is beside other scripts; in the sources, in their folder. */
+static dm_status find_script(dm_arena *a, const char **out, dm_error *err)
+{
+    static const char *const places[] = {"../share/dspy-mpi/dspy-host", "../scripts/dspy-host",
+                                         "../../scripts/dspy-host"};
+    char exe[PATH_MAX], whole[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *path = dm_arena_printf(a, "%s/%s", exe, places[i]);
+        if (access(path, R_OK) == 0 && realpath(path, whole)) {
+            *out = dm_arena_printf(a, "%s", whole);
+            return DM_OK;
+        }
+    }
+    return dm_fail(err, DM_E_INTERNAL,
+                   "the script dspy-host, which runs Python programs, is not beside %s: install "
+                   "again",
+                   exe);
+}
+
+static const char *folder_of(dm_arena *a, const dm_job *job)
+{
+    char whole[PATH_MAX];
+    const char *slash = strrchr(job->file, '/');
+    const char *folder =
+        slash ? dm_arena_string(a, job->file, (size_t)(slash - job->file + 1)) : ".";
+    return dm_arena_printf(a, "%s", realpath(folder, whole) ? whole : folder);
+}
+
+/* ---- what the host is told ---- */
+
+static const char *python_of(const dm_value *v)
+{
+    const dm_value *spec = v && v->kind == DM_DICT ? dm_value_get(v, "python") : NULL;
+    return spec && spec->kind == DM_STRING ? spec->text.p : NULL;
+}
+
+static const char *model_of(const dm_value *lm)
+{
+    const dm_value *name = lm && lm->kind == DM_DICT ? dm_value_get(lm, "model") : lm;
+    return name && name->kind == DM_STRING ? name->text.p : "openai/none";
+}
+
+/* Names alone: what is wrong with a model is said when it is read. Their numbers are the roles',
+ * and those of `lms` beside them, as cmd/job_models.c counts them. */
+static dm_value *models_json(dm_arena *a, const dm_value *job)
+{
+    static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
+    const dm_value *lms = dm_value_get(job, "lms"), *lm = dm_value_get(job, "lm");
+    const dm_value *task = dm_value_get(lms, "task");
+    dm_value *d = dm_value_dict(a);
+    int next = DM_OWN;
+    for (int i = 0; i < DM_OWN; i++) {
+        const dm_value *own = dm_value_get(lms, roles[i]);
+        const dm_value *m = own ? own : lm ? lm : task;
+        dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", i)), dm_value_text(a, model_of(m)));
+    }
+    for (size_t i = 0; lms && lms->kind == DM_DICT && i < lms->n; i++) {
+        bool role = false;
+        for (int k = 0; k < DM_OWN; k++)
+            role |= dm_str_is(lms->members[i].key, roles[k]);
+        if (!role)
+            dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", next++)),
+                         dm_value_text(a, model_of(lms->members[i].value)));
+    }
+    return d;
+}
+
+static int64_t threads_of(const dm_value *job)
+{
+    const dm_value *lms = dm_value_get(job, "lms"), *lm = dm_value_get(lms, "task");
+    int64_t n = 0;
+    lm = lm ? lm : dm_value_get(job, "lm");
+    (void)dm_value_to_int(dm_value_get(lm, "concurrency"), &n);
+    (void)(n || dm_value_to_int(dm_value_get(dm_value_get(job, "optimizer"), "num_threads"), &n));
+    return n < LEAST_THREADS ? LEAST_THREADS : n > MOST_THREADS ? MOST_THREADS : n;
+}
+
+/* The job's folder, and those that it names, relative to it. */
+static dm_status folders_json(dm_arena *a, const dm_at *program, const dm_job *job,
+                              const char *folder, dm_value **out, dm_error *err)
+{
+    dm_at at = dm_at_key(program, "path");
+    dm_str *more = NULL;
+    size_t n = 0;
+    dm_status st = dm_get_strings(&at, a, &more, &n, err);
+    *out = dm_value_list(a);
+    dm_value_append(a, *out, dm_value_text(a, folder));
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        char whole[PATH_MAX];
+        const char *path = dm_path_beside(a, job->file, more[i].p);
+        if (!realpath(path, whole))
+            st = dm_at_fail(&at, err, "there is no folder %s", path);
+        else
+            dm_value_append(a, *out, dm_value_text(a, whole));
+    }
+    return st;
+}
+
+static dm_value *sets_json(dm_arena *a, const dm_value *job)
+{
+    static const char *const sets[] = {"trainset", "valset", "testset"};
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const char *spec = python_of(dm_value_get(job, sets[i]));
+        if (spec)
+            dm_value_set(a, d, dm_str_of(sets[i]), dm_value_text(a, spec));
+    }
+    return d;
+}
+
+static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program, const dm_job *job,
+                            const char *folder, dm_value **out, dm_error *err)
+{
+    const char *metric = python_of(dm_value_get(root->v, "metric"));
+    const dm_value *adapter = dm_value_get(root->v, "adapter");
+    dm_value *d = *out = dm_value_dict(a), *folders = NULL;
+    dm_at spec = dm_at_key(program, "python");
+    dm_str name = {NULL, 0};
+    dm_status st = dm_get_string(&spec, &name, err);
+    if (st == DM_OK && (!name.p || !memchr(name.p, ':', name.n)))
+        st = dm_at_fail(
+            &spec, err,
+            "a module and a name in it, such as \"mymod:Program\" or \"mymod.py:Program\"");
+    if (st == DM_OK)
+        st = folders_json(a, program, job, folder, &folders, err);
+    if (st != DM_OK)
+        return st;
+    dm_value_set(a, d, DM_STR("op"), dm_value_text(a, "hello"));
+    dm_value_set(a, d, DM_STR("program"), dm_value_string(a, name));
+    if (metric)
+        dm_value_set(a, d, DM_STR("metric"), dm_value_text(a, metric));
+    dm_value_set(a, d, DM_STR("data"), sets_json(a, root->v));
+    dm_value_set(a, d, DM_STR("path"), folders);
+    dm_value_set(a, d, DM_STR("models"), models_json(a, root->v));
+    if (adapter && adapter->kind == DM_STRING)
+        dm_value_set(a, d, DM_STR("adapter"), adapter);
+    dm_value_set(a, d, DM_STR("threads"), dm_value_int(a, threads_of(root->v)));
+    return DM_OK;
+}
+
+/* ---- what it says ---- */
+
+/* What the program is called with: the job's `inputs`, those of its own data, the names of its
+ * forward, or the inputs of its first predictor. */
+static const dm_value *inputs_json(dm_arena *a, const dm_value *job, const dm_value *ready)
+{
+    static const char *const sets[] = {"trainset", "valset", "testset"};
+    const dm_value *given = dm_value_get(job, "inputs"), *data = dm_value_get(ready, "data");
+    if (given && given->kind != DM_NULL)
+        return given;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const dm_value *names = dm_value_get(dm_value_get(data, sets[i]), "inputs");
+        if (names && names->kind == DM_LIST && names->n)
+            return names;
+    }
+    const dm_value *called = dm_value_get(ready, "inputs");
+    if (called && called->kind == DM_LIST && called->n)
+        return called;
+    const dm_value *predictors = dm_value_get(ready, "predictors");
+    dm_value *list = dm_value_list(a);
+    const dm_value *fields = predictors && predictors->kind == DM_LIST && predictors->n
+                                 ? dm_value_get(predictors->items[0], "fields")
+                                 : NULL;
+    for (size_t i = 0; fields && fields->kind == DM_LIST && i < fields->n; i++) {
+        const dm_value *input = dm_value_get(fields->items[i], "input");
+        if (input && input->kind == DM_BOOL && input->boolean)
+            dm_value_append(a, list, dm_value_get(fields->items[i], "name"));
+    }
+    return list;
+}
+
+static dm_status take_program(dm_arena *a, const dm_at *root, const dm_value *hello,
+                              const dm_value *ready, dm_job *job, dm_error *err)
+{
+    dm_value *d = dm_value_dict(a);
+    const dm_value *predictors = dm_value_get(ready, "predictors"),
+                   *source = dm_value_get(ready, "source");
+    if (!predictors || predictors->kind != DM_LIST || predictors->n == 0)
+        return dm_at_fail(root, err, "program: there is no predictor in %s",
+                          dm_value_get(hello, "program")->text.p);
+    dm_value_set(a, d, DM_STR("python"), dm_value_get(hello, "program"));
+    dm_value_set(a, d, DM_STR("identity"), dm_value_get(ready, "identity"));
+    dm_value_set(a, d, DM_STR("inputs"), inputs_json(a, root->v, ready));
+    dm_value_set(a, d, DM_STR("predictors"), predictors);
+    dm_at at = dm_at_root(d, job->file, DM_E_JOB);
+    job->program = dm_python_program_read(a, &at, err);
+    if (job->program && source && source->kind == DM_STRING)
+        job->program->source = source->text.p;
+    return job->program ? DM_OK : err->status;
+}
+
+static void say_time(const dm_value *ready)
+{
+    const dm_value *seconds = dm_value_get(ready, "seconds");
+    if (seconds)
+        dm_log(DM_DEBUG, "the Python program is there after %.1f s, with DSPy %s and Python %s",
+               seconds->number, dm_value_get(ready, "dspy")->text.p,
+               dm_value_get(ready, "python")->text.p);
+}
+
+dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+{
+    static const char *const known[] = {"python", "path", "hosts", "timeout"};
+    dm_at program = dm_at_key(root, "program"), hosts = dm_at_key(&program, "hosts"),
+          timeout = dm_at_key(&program, "timeout");
+    const char *interpreter = NULL, *script = NULL, *folder = folder_of(a, job);
+    dm_value *spec = dm_value_dict(a), *hello = NULL;
+    int64_t n = 0;
+    double seconds = 60;
+    dm_status st = dm_get_known(&program, known, sizeof known / sizeof *known, err);
+    if (st == DM_OK)
+        st = dm_get_int(&hosts, 1, 256, &n, err);
+    if (st == DM_OK)
+        st = dm_get_number(&timeout, 1e-3, 1e6, &seconds, err);
+    if (st == DM_OK)
+        st = find_python(a, root, &interpreter, err);
+    if (st == DM_OK)
+        st = find_script(a, &script, err);
+    if (st == DM_OK)
+        st = hello_json(a, root, &program, job, folder, &hello, err);
+    if (st != DM_OK)
+        return st;
+    dm_value_set(a, spec, DM_STR("interpreter"), dm_value_text(a, interpreter));
+    dm_value_set(a, spec, DM_STR("script"), dm_value_text(a, script));
+    dm_value_set(a, spec, DM_STR("folder"), dm_value_text(a, folder));
+    dm_value_set(a, spec, DM_STR("processes"), dm_value_int(a, n));
+    dm_value_set(a, spec, DM_STR("timeout"), dm_value_float(a, seconds));
+    dm_value_set(a, spec, DM_STR("hello"), hello);
+    if (!opened)
+        atexit(close_hosts);
+    close_hosts();
+    opened = dm_hosts_new(spec);
+    const dm_value *ready = dm_hosts_ready(opened, a, err);
+    if (!ready)
+        return dm_error_wrap(err, DM_E_JOB, job->file);
+    say_time(ready);
+    dm_value *told = dm_value_copy(a, spec);
+    dm_value_set(a, told, DM_STR("expect"), dm_hosts_expected(a, ready));
+    job->setup.host = told;
+    job->setup.hosts = opened;
+    job->python = ready;
+    return take_program(a, root, hello, ready, job, err);
+}
+
+dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, const dm_job *job,
+                            const dm_dataset **out, dm_error *err)
+{
+    static const char *const known[] = {"python"};
+    if (!python_of(at->v))
+        return DM_OK;
+    if (dm_get_known(at, known, 1, err) != DM_OK)
+        return at->status;
+    const dm_value *rows =
+        dm_value_get(dm_value_get(dm_value_get(job->python, "data"), name), "rows");
+    if (!rows)
+        return dm_at_fail(at, err, "data in Python is there beside a program in Python alone");
+    *out = dm_dataset_of(a, name, rows);
+    return DM_OK;
+}
+
+void dm_python_job_try(dm_arena *a, dm_job *job)
+{
+    const dm_dataset *set = job->trainset ? job->trainset : job->testset;
+    const dm_value *rows[MOST_TRIED];
+    size_t n = 0;
+    if (!job->setup.hosts || !set)
+        return;
+    for (; n < MOST_TRIED && n < set->n; n++)
+        rows[n] = set->examples[n].row;
+    dm_host_trial t = dm_hosts_try(job->setup.hosts, a, rows, n,
+                                   dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
+    job->program->calls = t.calls;
+    if (t.differs)
+        dm_log(DM_WARN,
+               "the program is not the same twice: when its first example ran again, it asked %s; "
+               "results may differ between runs",
+               t.differs);
+}
