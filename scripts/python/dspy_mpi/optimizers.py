@@ -5,6 +5,7 @@ Beside DSPy's arguments each takes: ranks (processes of MPI; None: one process w
 with the same folder goes on where it stopped) and whatever else dspy-mpi's optimizer of that name
 takes, such as search="mipro".
 """
+import csv
 import json
 import os
 
@@ -54,6 +55,23 @@ def load_program(student, path, trainset, fresh):
     program = put_state(student.reset_copy() if fresh else student.deepcopy(), state, trainset)
     program._compiled = True
     return program
+
+
+def candidates_of(out, student, trainset, fresh):
+    """What was tried, the best first: {"score" in per cent, "program", "n" examples}, and DSPy's "seed" where it has one."""
+    table, found = os.path.join(out, "trials.csv"), []
+    if not os.path.exists(table):
+        return found
+    with open(table, newline="", encoding="utf-8") as f:
+        for row in csv.DictReader(f):
+            path = os.path.join(out, row["file"])
+            if not row["file"] or not row["score"] or not os.path.exists(path):
+                continue
+            words = row["name"].split()
+            found.append({"score": round(100 * float(row["score"]), 2), "n": int(row["n"]),
+                          "program": load_program(student, path, trainset, fresh),
+                          **({"seed": int(words[1])} if words[:1] == ["seed"] else {"name": row["name"]})})
+    return sorted(found, key=lambda c: c["score"], reverse=True)
 
 
 def check(student, trainset, what):
@@ -116,6 +134,10 @@ class Optimizer(Teleprompter):
         last = run(job.words("compile"), job.secrets, job.out)
         compiled = load_program(student, os.path.join(job.out, "program.json"), trainset, self.fresh)
         compiled.dspy_mpi = {**last, "out": job.out}
+        score = last.get("valset", {}).get("compiled", {}).get("score")
+        if score is not None:
+            compiled.score, compiled.total_calls = round(100 * score, 2), last.get("calls")
+        compiled.candidate_programs = candidates_of(job.out, student, trainset, self.fresh)
         return compiled
 
 

@@ -23,7 +23,7 @@ SHORTEST = 8  # characters; "none" and "local" are no secrets, and stand in many
 SECRET_KWARGS = ("api_key", "azure_ad_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
                  "vertex_credentials")
 HEADERS = ("extra_headers", "headers")
-SENT = ("program", "metric", "trainset", "valset", "settings")  # the names in the file
+SENT = ("program", "metric", "trainset", "valset", "testset", "settings")  # the names in the file
 MODULE = '''"""Written by dspy_mpi: what the script made, for the processes of this run."""
 FINGERPRINT = "{fingerprint}"
 
