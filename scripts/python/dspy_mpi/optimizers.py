@@ -122,7 +122,7 @@ class Optimizer(Teleprompter):
         job.json["optimizer"] = {"name": self.kind, **self.options, **more}
         if self.seed is not None:
             job.json["seed"] = self.seed
-        errors = self.max_errors if self.max_errors is not None else dspy.settings.max_errors
+        errors = self.max_errors if self.max_errors is not None or self.kind == "gepa" else dspy.settings.max_errors
         if errors is not None:
             job.json["max_errors"] = errors
         job.send(self.metric, trainset=trainset, valset=valset)
