@@ -113,6 +113,7 @@ tidy: ## clang-tidy
 install: all ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
 	install -D -m 755 scripts/metric-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/metric-host
+	install -D -m 755 scripts/dspy-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/dspy-host
 	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
 	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf
 	install -D -m 644 scripts/from_dspy_watch.py $(DESTDIR)$(PREFIX)/share/dspy-mpi/from_dspy_watch.py

@@ -387,6 +387,10 @@ static dm_status read_budget(const dm_at *root, dm_job *job, dm_error *err)
     if (at.v->kind != DM_DICT)
         return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
     dm_status st = dm_get_known(&at, keys, 4, err);
+    if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
+        st = dm_at_fail(&at, err,
+                        "a Python program that asks models of its own has them counted at "
+                        "the price of the job's: give budget.calls or budget.tokens");
     if (st == DM_OK)
         st = read_cap(&at, "calls", dm_parse_count, &job->cap.calls, err);
     if (st == DM_OK)
@@ -442,6 +446,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data && wants.optimizer)
         st = check_fit(a, job, err);
+    if (st == DM_OK && wants.data && job->optimizer)
+        dm_python_job_try(a, job);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");

@@ -24,7 +24,7 @@ dm_plan dm_plan_of(const dm_job *job)
 {
     const dm_compile_input in = dm_job_input(job);
     double v = (double)in.valset->n;
-    dm_plan plan = {.predictors = (double)job->program->n,
+    dm_plan plan = {.predictors = dm_program_calls(job->program),
                     .unscored = {v, 2 * v, 2 * v},
                     .winner_demos = .5};
     if (!job->optimizer) { /* what eval does */
@@ -43,7 +43,7 @@ dm_plan dm_plan_of(const dm_job *job)
 /* What so many calls of the start program come to, of a role's model. */
 static dm_amount start_costs(const dm_job *job, double calls, dm_role role)
 {
-    dm_plan plan = {.predictors = (double)job->program->n};
+    dm_plan plan = {.predictors = dm_program_calls(job->program)};
     dm_plan_phase *phase = dm_plan_add(&plan, "start", role);
     phase->calls = (dm_range){calls, calls, calls};
     phase->fill = calls;

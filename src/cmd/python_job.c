@@ -2,7 +2,7 @@
 #include "cmd/paths.h"
 #include "cmd/say.h"
 #include "base/log.h"
-#include "host/host.h"
+#include "host/trial.h"
 #include "json/json.h"
 #include "program/python_program.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MOST_TRIED    3  /* examples */
 #define LEAST_THREADS 64 /* of a process */
 #define MOST_THREADS  512
 
@@ -189,7 +190,7 @@ static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program
     if (st == DM_OK && (!name.p || !memchr(name.p, ':', name.n)))
         st = dm_at_fail(
             &spec, err,
-            "a module and a name in it, such as \"mymod:Program\" or \"file.py:Program\"");
+            "a module and a name in it, such as \"mymod:Program\" or \"mymod.py:Program\"");
     if (st == DM_OK)
         st = folders_json(a, program, job, folder, &folders, err);
     if (st != DM_OK)
@@ -325,4 +326,23 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
         return dm_at_fail(at, err, "data in Python is there beside a program in Python alone");
     *out = dm_dataset_of(a, name, rows);
     return DM_OK;
+}
+
+void dm_python_job_try(dm_arena *a, dm_job *job)
+{
+    const dm_dataset *set = job->trainset ? job->trainset : job->testset;
+    const dm_value *rows[MOST_TRIED];
+    size_t n = 0;
+    if (!job->setup.hosts || !set)
+        return;
+    for (; n < MOST_TRIED && n < set->n; n++)
+        rows[n] = set->examples[n].row;
+    dm_host_trial t = dm_hosts_try(job->setup.hosts, a, rows, n,
+                                   dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
+    job->program->calls = t.calls;
+    if (t.differs)
+        dm_log(DM_WARN,
+               "the program is not the same twice: when its first example ran again, it asked %s; "
+               "results may differ between runs",
+               t.differs);
 }

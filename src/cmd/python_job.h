@@ -15,4 +15,8 @@ dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job,
 dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, const dm_job *job,
                             const dm_dataset **out, dm_error *err) DM_MUST_USE;
 
+/* Runs a few examples with the stand-in: how many calls there are, and whether the program asks the
+ * same twice. Of other programs: nothing. */
+void dm_python_job_try(dm_arena *a, dm_job *job);
+
 #endif

@@ -19,9 +19,10 @@
 
 #define MOST_PROCESSES 256
 #define IMPORTS_IN                                                                                 \
-    600.0            /* s, after which a process that has not imported its program is given up */
-#define TELLS_IN 1.0 /* s that a process has to say where it hangs */
-#define LOOK_AT  1.0 /* s between looks at runs that may hang */
+    600.0               /* s, after which a process that has not imported its program is given up */
+#define TELLS_IN    1.0 /* s that a process has to say where it hangs */
+#define MOST_UNBORN 10
+#define LOOK_AT     1.0 /* s between looks at runs that may hang */
 
 struct dm_hosts {
     dm_arena *arena;
@@ -36,6 +37,7 @@ struct dm_hosts {
     dm_host_run *waiting, *last;        /* in the order in which they came */
     size_t n_runs, n_states, threads;
     int64_t next;
+    int unborn;        /* processes in a row that ended before they were ready */
     dm_value *outside; /* what was said of connections of the program's own */
     dm_arena *first;
     const dm_value *ready; /* what the first one said */
@@ -401,6 +403,7 @@ static void look_for_hanging(dm_hosts *h, dm_process *p, double now)
     }
 }
 
+/* One that came as far before may be killed while it starts, for want of memory or by hand. */
 static void has_ended(dm_hosts *h, dm_process *p)
 {
     if (p->phase == DM_HOST_READY) {
@@ -408,6 +411,12 @@ static void has_ended(dm_hosts *h, dm_process *p)
         return;
     }
     char words[400];
+    if (h->ready && ++h->unborn < MOST_UNBORN) {
+        dm_log(DM_WARN, "a process of the Python program has ended while it started; another one "
+                        "takes its place");
+        dm_process_end(p);
+        return;
+    }
     dm_process_last_words(p, words, sizeof words);
     fail_all(h, "the Python program could not be started with %s%s%s", h->argv[3],
              *words ? ": " : "", words);
@@ -489,6 +498,7 @@ static void take_ready(dm_hosts *h, dm_process *p, const dm_value *m)
         h->first = dm_arena_new(0);
         h->ready = dm_value_copy(h->first, m);
     }
+    h->unborn = 0;
     if (!h->expect)
         h->expect = dm_hosts_expected(h->arena, h->ready);
     if (fits(h, m))

@@ -156,12 +156,19 @@ static void give_place(task *t)
     t->placed = false;
 }
 
+/* It is free when what came of it has left. */
+static void give_place_later(task *t)
+{
+    t->worker->ended[t->st->model] += t->placed;
+    t->placed = false;
+}
+
 /* A run that goes on in Python needs no place for that. */
 static void answered(void *user, const dm_hash *key, const dm_answer *a)
 {
     task *t = user;
     if (t->st->python)
-        give_place(t);
+        give_place_later(t);
     add_item(t->worker, &(dm_wire_item){.kind = DM_ITEM_ANSWER,
                                         .task = t->id,
                                         .key = *key,
@@ -181,7 +188,7 @@ static void done(void *user, const dm_run_result *r)
                                 .task = t->id,
                                 .result = dm_buf_view(&w->result),
                                 .usage = r->call});
-    w->ended[t->st->model] += t->placed;
+    give_place_later(t);
     take_out(w, t);
     task_free(t);
 }

@@ -365,6 +365,19 @@ static void drop_questions(struct dm_python_run *x)
     }
 }
 
+/* Said at 1, 10, 100, ...: an answer that was made without the model's is scored like any other. */
+static void say_swallowed(dm_runner *r)
+{
+    size_t n = ++r->swallowed;
+    while (n % 10 == 0)
+        n /= 10;
+    if (n == 1)
+        dm_log(DM_WARN,
+               "%zu example%s so far went on after a model had refused a request of the program, "
+               "which caught the error",
+               r->swallowed, r->swallowed == 1 ? "" : "s");
+}
+
 /* The metric is Python's, and has run there, or one of those here. */
 static void conclude(dm_run *run)
 {
@@ -381,8 +394,7 @@ static void conclude(dm_run *run)
     if (feedback.n && dm_run_has_steps(run))
         run->result.feedback = dm_arena_string(run->arena, feedback.p, feedback.n);
     if (dm_value_to_int(dm_value_get(m, "swallowed"), &swallowed) && swallowed > 0)
-        dm_log(DM_DEBUG, "the program went on after a model had refused %lld of its requests",
-               (long long)swallowed);
+        say_swallowed(run->runner);
     bool scored = run->prepared->spec.work.scored && run->runner->metric;
     bool number = score && (score->kind == DM_INT || score->kind == DM_FLOAT);
     if (scored && !number) {

@@ -1,0 +1,191 @@
+#include "host/trial.h"
+#include "base/clock.h"
+#include "json/json.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MOST_SECONDS 30.0
+#define MOST_CALLS   1000
+#define SHOWN        40 /* bytes of a prompt around the first difference */
+
+typedef struct asked {
+    const char *predictor;
+    dm_str text; /* the messages, as JSON */
+} asked;
+
+typedef struct trying { /* one run */
+    dm_hosts *hosts;
+    dm_arena *arena;
+    dm_host_run *run; /* NULL: it has ended */
+    bool good;
+    asked *calls; /* [n] */
+    size_t n, cap;
+} trying;
+
+static dm_message_role role_of(const dm_value *m)
+{
+    const dm_value *v = dm_value_get(m, "role");
+    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
+        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r)))
+            return r;
+    return DM_USER;
+}
+
+/* Texts as they stand, all else as JSON. */
+static dm_str content_of(dm_arena *a, const dm_value *m)
+{
+    const dm_value *v = dm_value_get(m, "content");
+    dm_buf b;
+    if (v && v->kind == DM_STRING)
+        return v->text;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    if (v)
+        dm_json_write(&b, v, DM_JSON_COMPACT);
+    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+    dm_buf_free(&b);
+    return s;
+}
+
+static void stand_in(dm_buf *answer, dm_arena *a, const dm_value *messages)
+{
+    size_t n = messages && messages->kind == DM_LIST ? messages->n : 0;
+    dm_message *all = dm_arena_alloc_n(a, n, sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[i] = (dm_message){role_of(messages->items[i]), content_of(a, messages->items[i])};
+    dm_embedded_answer(answer, all, n, -1);
+}
+
+static void note(trying *t, const dm_value *request)
+{
+    const dm_value *name = dm_value_get(request, "predictor"),
+                   *messages = dm_value_get(request, "messages");
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    if (messages)
+        dm_json_write(&b, messages, DM_JSON_COMPACT);
+    t->calls = dm_arena_room(t->arena, t->calls, t->n, &t->cap, sizeof *t->calls);
+    t->calls[t->n++] = (asked){name && name->kind == DM_STRING
+                                   ? dm_arena_string(t->arena, name->text.p, name->text.n)
+                                   : "the program",
+                               {dm_arena_string(t->arena, b.data ? b.data : "", b.len), b.len}};
+    dm_buf_free(&b);
+}
+
+static void on_asked(void *user, int64_t call, const dm_value *request, dm_arena *a)
+{
+    trying *t = user;
+    dm_buf text, members;
+    dm_buf_init(&text, DM_MAX_TEXT);
+    dm_buf_init(&members, DM_MAX_FILE);
+    note(t, request);
+    stand_in(&text, a, dm_value_get(request, "messages"));
+    dm_buf_text(&members, "\"text\":");
+    dm_json_write_string(&members, dm_buf_view(&text));
+    if (t->n < MOST_CALLS)
+        dm_host_answer(t->run, call, dm_buf_view(&members));
+    dm_buf_free(&members);
+    dm_buf_free(&text);
+    dm_arena_free(a);
+}
+
+static void on_end(void *user, const dm_value *result)
+{
+    trying *t = user;
+    t->run = NULL;
+    t->good = dm_value_get(result, "outputs") != NULL;
+}
+
+static void on_again(void *user)
+{
+    ((trying *)user)->n = 0;
+}
+
+/* False: time is over. */
+static bool await(dm_hosts *h, const trying *t, double until)
+{
+    dm_wait_fd fd;
+    (void)dm_hosts_fds(h, &fd, 1);
+    while (t->run && !dm_hosts_trouble(h) && dm_now() < until) {
+        struct pollfd p = {.fd = fd.fd, .events = POLLIN};
+        (void)poll(&p, 1, 100);
+        dm_hosts_poll(h);
+    }
+    return !t->run;
+}
+
+static void begin(trying *t, dm_hosts *h, dm_arena *a, const dm_host_state *state,
+                  const dm_value *row, const dm_value *inputs)
+{
+    static const dm_host_events events = {on_asked, on_end, on_again};
+    dm_buf b;
+    *t = (trying){.hosts = h, .arena = a};
+    dm_buf_init(&b, DM_MAX_FILE);
+    dm_buf_text(&b, "\"example\":");
+    dm_json_write(&b, row, DM_JSON_COMPACT);
+    dm_buf_text(&b, ",\"inputs\":");
+    dm_json_write(&b, inputs, DM_JSON_COMPACT);
+    dm_buf_text(&b, ",\"role\":0,\"scored\":true");
+    t->run = dm_host_begin(h, state, dm_buf_view(&b), &events, t);
+    dm_buf_free(&b);
+}
+
+static void drop(trying *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (t[i].run)
+            dm_host_drop(t[i].run);
+}
+
+/* Threads may ask in any order: what is not among the first run's requests is compared with the one
+ * at its place. */
+static const char *difference(dm_arena *a, const trying *x, const trying *y)
+{
+    for (size_t i = 0; i < y->n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < x->n && !known; k++)
+            known = dm_str_eq(x->calls[k].text, y->calls[i].text);
+        if (known)
+            continue;
+        dm_str p = i < x->n ? x->calls[i].text : DM_STR(""), q = y->calls[i].text;
+        size_t at = 0;
+        while (at < p.n && at < q.n && p.p[at] == q.p[at])
+            at++;
+        at = at > SHOWN / 2 ? at - SHOWN / 2 : 0;
+        dm_str u = {p.p + (at < p.n ? at : p.n), at < p.n ? p.n - at : 0}, v = {q.p + at, q.n - at};
+        u.n = u.n < SHOWN ? u.n : SHOWN;
+        v.n = v.n < SHOWN ? v.n : SHOWN;
+        return dm_arena_printf(a, "%s (first difference: \"...%.*s...\" and \"...%.*s...\")",
+                               y->calls[i].predictor, DM_STR_ARG(u), DM_STR_ARG(v));
+    }
+    return x->n == y->n
+               ? NULL
+               : dm_arena_printf(a, "%zu times for a model, and then %zu times", x->n, y->n);
+}
+
+dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows, size_t n,
+                           const dm_value *inputs)
+{
+    dm_host_trial out = {0, NULL};
+    double until = dm_now() + MOST_SECONDS, calls = 0, good = 0;
+    trying *t = dm_arena_alloc_n(a, n + 1, sizeof *t);
+    dm_host_state *state = dm_host_state_new(h, dm_value_dict(a));
+    bool done = true;
+    for (size_t i = 0; i <= n && done; i++) { /* one after another, so that one process will do */
+        begin(&t[i], h, a, state, rows[i < n ? i : 0], inputs);
+        done = await(h, &t[i], until);
+    }
+    if (done && t[0].good && t[n].good)
+        out.differs = difference(a, &t[0], &t[n]);
+    drop(t, n + 1);
+    for (size_t i = 0; i < n; i++)
+        if (t[i].good) {
+            calls += (double)t[i].n;
+            good++;
+        }
+    out.calls = good > 0 ? calls / good : 0;
+    dm_host_state_free(state);
+    return out;
+}

@@ -1,0 +1,82 @@
+# Programs in Python (DSPy's): compiled on several ranks as DSPy compiles them, killed and gone on with, with programs
+# that end, hang and break their process. DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
+LEAKS=0
+. tests/lib.sh
+plan 21
+HERE=$PWD
+PYTHON=${DSPY_MPI_PYTHON:-python3}
+"$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
+	skip_all 21 "no dspy 3.4 (DSPY_MPI_PYTHON names a Python that has it)"
+	exit 0
+}
+export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef
+cp tests/python/*.py "$DIR"
+cd "$DIR" || exit 70
+"$PYTHON" server.py port log .05 2>server.err &
+MOCKS="$MOCKS $!"
+while [ ! -s port ]; do sleep .05; done
+URL=http://127.0.0.1:$(cat port)/v1
+came() { "$PYTHON" -c "import json, urllib.request as u; print(json.load(u.urlopen('$URL/models'))['count'])"; }
+job() { # job FILE PROGRAM TRAINSET METRIC MORE
+	cat >"$1" <<END
+{"program": {"python": "$2"}, "trainset": {"python": "$3"}, "metric": {"python": "$4"},
+ "lm": {"model": "openai/task", "api_base": "$URL", "concurrency": 4, "api_key_env": "OPENAI_API_KEY"}, $5}
+END
+}
+state() { "$PYTHON" -c "import json, sys; d = json.load(open(sys.argv[1])); d = d.get('state', d); d.pop('metadata', 0); print(json.dumps(d))" "$1"; }
+same() { [ "$(state "$1")" = "$(state "$2")" ]; }
+left() { # processes whose environment names this folder
+	for p in /proc/[0-9]*; do grep -qz "^DSPY_MPI_JOB_DIR=$DIR" "$p/environ" 2>/dev/null && echo "${p#/proc/}"; done
+}
+none_left() {
+	for _ in $(seq 100); do
+		[ -z "$(left)" ] && return 0
+		sleep .1
+	done
+	return 1
+}
+OPTIMIZER='"optimizer": {"name": "bootstrap_few_shot", "max_bootstrapped_demos": 3, "max_labeled_demos": 4}'
+job hops.json p_two_hops:program p_two_hops:trainset p_two_hops:metric "$OPTIMIZER"
+job team.json p_team.py:program p_team:trainset p_team:metric "$OPTIMIZER, \"valset\": {\"python\": \"p_team:trainset\"}"
+
+PYTHONHASHSEED=0 "$PYTHON" dspys.py p_two_hops BootstrapFewShot dspy.json '{"max_bootstrapped_demos": 3, "max_labeled_demos": 4}' >/dev/null 2>err
+check "two hops" run 0 "$PROGRAM" compile hops.json --out=one
+check "the state is what DSPy itself compiles" same one/program.json dspy.json
+check "on 3 ranks" run 0 mpirun --oversubscribe --bind-to none -n 3 "$PROGRAM" compile hops.json --out=three
+check "the same program" same one/program.json three/program.json
+check "DSPy loads it, and saves the same" run 0 "$PYTHON" -c 'import p_two_hops as m; m.program.load("one/program.json"); m.program.save("again.json")'
+check "state for state" same one/program.json again.json
+before=$(came)
+check "threads, tasks and a picture" run 0 "$PROGRAM" compile team.json --out=calm
+calm=$(($(came) - before))
+before=$(came)
+setsid "$PROGRAM" compile team.json --out=killed >/dev/null 2>&1 &
+pid=$!
+while [ $(($(came) - before)) -lt $((calm / 2)) ]; do sleep .02; done
+kill -9 $pid
+wait $pid 2>/dev/null
+check "nothing is left of a run that was killed" none_left
+check "it goes on on 2 ranks" run 0 mpirun --oversubscribe --bind-to none -n 2 "$PROGRAM" compile team.json --out=killed
+paid=$(($(came) - before))
+check "no answer is asked for twice: $paid calls, $calm and those in flight" [ "$paid" -ge "$calm" -a "$paid" -le $((calm + 8)) ]
+check "the same program" same calm/program.json killed/program.json
+
+cat >traps.json <<END
+{"program": {"python": "traps:All", "timeout": 3, "hosts": 1}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
+END
+check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
+check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
+check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
+check "nothing is left" none_left
+fails() { # fails CODE PROGRAM METRIC WORDS
+	job bad.json "$2" traps:trainset "$3" '"seed": 1'
+	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
+}
+check "a name that is not there" fails 78 traps:Alls traps:metric "traps has no Alls"
+check "a metric without a number" fails 65 traps:Prints traps:words "the metric returned 'good'"
+check "a model that the job does not name" fails 65 traps:OtherModel traps:metric 'openai/other, which the job does not name'
+DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prints traps:metric "could not be started"
+job memory.json traps:Remembers traps:trainset traps:metric "$OPTIMIZER"
+run 0 "$PROGRAM" plan memory.json
+check "a program that is not the same twice" said "it asked p (first difference"
+check "no key in any file" [ -z "$(grep -rl sk-of-nobody . | head -1)" ]

@@ -1,0 +1,30 @@
+"""Two query writers in a list and an answer, over a search of its own; a set that its hash seed orders."""
+import dspy
+
+DOCS = [f"Title {i} | fact number {i} about thing {i % 9}" for i in range(60)]
+
+
+def search(query, k=2):
+    n = sum(map(ord, str(query))) % len(DOCS)
+    return [DOCS[(n + j) % len(DOCS)] for j in range(k)]
+
+
+class TwoHops(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.query = [dspy.ChainOfThought("context: list[str], question -> search_query") for _ in range(2)]
+        self.answer = dspy.ChainOfThought("context: list[str], question -> answer")
+
+    def forward(self, question):
+        context = []
+        for query in self.query:
+            context = list(set(context + search(query(context=context, question=question).search_query)))
+        return self.answer(context=context, question=question)
+
+
+program = TwoHops()
+trainset = [dspy.Example(question=f"Where is thing {i}?", answer=f"a{i % 7}").with_inputs("question") for i in range(8)]
+
+
+def metric(example, prediction, trace=None):
+    return len(prediction.answer) == len(example.answer)

@@ -1,0 +1,106 @@
+"""Programs that do what they should not."""
+import os
+import subprocess
+import sys
+import time
+
+import dspy
+
+print("printed at import")
+trainset = [dspy.Example(question=f"q{i}", answer="a").with_inputs("question") for i in range(6)]
+
+
+class Base(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.p = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        if "2" in question:
+            self.trap()
+        return self.p(question=question)
+
+
+class Prints(Base):
+    def trap(self):
+        print('{"op": "result", "run": 1, "score": 1}')
+        os.write(1, b'{"op":"result","run":1,"score":1}\n')
+        subprocess.run(["echo", "from a child"], check=False)
+
+
+class Exits(Base):
+    def trap(self):
+        sys.exit("bye")
+
+
+class HardExits(Base):
+    def trap(self):
+        os._exit(3)
+
+
+class Dies(Base):
+    def trap(self):
+        os.kill(os.getpid(), 11)
+
+
+class Loops(Base):
+    def trap(self):
+        while True:
+            pass
+
+
+class Stays(Base):
+    def trap(self):
+        if os.fork() == 0:
+            time.sleep(600)
+
+
+class Unjson(Base):
+    def forward(self, question):
+        return dspy.Prediction(answer=self.p(question=question).answer, lock=sys, big=10**30, bad="\ud800",
+                               nan=float("nan"))
+
+
+class Swallows(Base):
+    def forward(self, question):
+        try:
+            return self.p(question=question)
+        except Exception:
+            return dspy.Prediction(answer="")
+
+
+BOOKED = []
+
+
+class Remembers(Base):
+    def forward(self, question):
+        BOOKED.append(question)
+        return self.p(question=f"{question} {len(BOOKED)}")
+
+
+class OtherModel(Base):
+    def forward(self, question):
+        with dspy.context(lm=dspy.LM("openai/other", api_key="sk-of-the-program")):
+            return self.p(question=question)
+
+
+def metric(example, prediction, trace=None):
+    return 1.0
+
+
+def feedback(gold, prediction, trace=None, pred_name=None, pred_trace=None):
+    return dspy.Prediction(score=0.5, feedback="more")
+
+
+def words(example, prediction, trace=None):
+    return "good"
+
+
+class All(Base):
+    """One example each, and two that are as they should be."""
+
+    def forward(self, question):
+        kinds = {"q1": Exits.trap, "q2": HardExits.trap, "q3": Loops.trap, "q4": Dies.trap, "q5": Prints.trap}
+        if question in kinds:
+            kinds[question](self)
+        return self.p(question=question)
