@@ -140,6 +140,15 @@ bench-bare: $(B)/bare-loop ## build the bare curl loop alone (build/bare-loop)
 bench: ## what a call costs, beside a bare curl loop
 	scripts/bench
 
+# The search alone, for other languages: include/dspy_mpi/search.h says what is in it.
+SEARCH_SRC := $(sort $(wildcard src/search/*.c)) $(patsubst %,src/base/%.c,random mem table hash sha256)
+SEARCH     := $(B)/libdspympi-search.so
+$(SEARCH): $(SEARCH_SRC) include/dspy_mpi/search.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,-z,defs $(LDFLAGS) $(SEARCH_SRC) -lm -o $@
+
+search-lib: $(SEARCH) ## build the search as a shared library, which Python's dspy_mpi.Search takes
+
 mock: $(MOCK) ## build the mock model server of the tests
 
 $(B)/tests/search-example: tests/search_example.c $(LIB)
@@ -195,5 +204,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all bench test demo check tidy install mock example bench-search bench-recorded bench-bare unit-build unit mutate fuzz fuzz-build clean help
+.PHONY: FORCE all bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -1,0 +1,182 @@
+"""The job file of a script: its folder, its models, what is sent."""
+import hashlib
+import json
+import os
+import sys
+
+import dspy
+
+from dspy_mpi import sending
+
+DIRECT = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty",
+          "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens",
+          "stop_token_ids", "ignore_eos", "skip_special_tokens", "include_stop_str_in_output", "reasoning_effort",
+          "service_tier", "verbosity", "api_version", "timeout", "num_retries")
+ADAPTERS = {"ChatAdapter": "chat", "JSONAdapter": "json", "XMLAdapter": "xml"}
+KEY_OF = {"openai": "OPENAI_API_KEY"}
+
+
+def need_lm(lm, what="no model"):
+    if lm is None:
+        raise ValueError(f"{what}: call dspy.configure(lm=dspy.LM(...)) first, as for DSPy's own optimizer")
+    if isinstance(lm, str):
+        raise TypeError(f"{what}: a dspy.LM is meant, not the text {lm!r}")
+    return lm
+
+
+def model_json(lm, secrets, what):
+    """A model as a job file has it: its keys by names of variables, its settings as they are."""
+    secrets.add(lm)
+    kind = getattr(lm, "model_type", "chat")
+    if kind not in (None, "chat"):
+        raise ValueError(f"{what} ({lm.model}) has model_type={kind!r}: dspy-mpi speaks chat alone")
+    out, kwargs, more = {"model": lm.model}, dict(getattr(lm, "kwargs", {})), {}
+    base = kwargs.pop("api_base", None) or kwargs.pop("base_url", None)
+    kwargs.pop("base_url", None)
+    if base:
+        out["api_base"] = str(base)
+    key = kwargs.get("api_key")
+    default = KEY_OF.get(lm.model.split("/")[0])
+    if key:
+        out["api_key_env"] = secrets.variable(key)
+    elif base and default and os.environ.get(default):
+        out["api_key_env"] = default  # where DSPy's client sends it too
+    headers = {**(kwargs.get("headers") or {}), **(kwargs.get("extra_headers") or {})}
+    if headers:
+        out["headers_env"] = {name: secrets.variable(value) for name, value in headers.items()}
+    for name, value in sending.without_secrets(kwargs).items():
+        if value is None:
+            continue
+        if name in DIRECT:
+            out[name] = value
+        elif name == "extra_body":
+            more.update(value)
+        else:
+            more[name] = value
+    if more:
+        out["extra_body"] = more
+    if getattr(lm, "cache", True) is False:
+        out["cache"] = False
+    return out
+
+
+def adapter_of(job):
+    """DSPy's own by name; another one, or one with settings of its own, is sent as it is."""
+    adapter = dspy.settings.adapter
+    if adapter is None:
+        return None
+    name = ADAPTERS.get(type(adapter).__name__)
+    usual = vars(type(adapter)()) if name else None
+    mine = vars(adapter)
+    if name and all(mine.get(k) == v for k, v in usual.items() if k != "callbacks"):
+        job["adapter"] = name
+        return None
+    return adapter
+
+
+def own_models(job, secrets, lm):
+    """The models that the program and the metric have beside the job's: found when they were written."""
+    named = {m["model"]: m for m in [job["lm"]]}
+    for other in secrets.models:
+        if other is lm or any(other is m for m in secrets.of_roles):
+            continue
+        m = model_json(other, secrets, "a model of the program's own")
+        known = named.get(m["model"])
+        where = ("api_base", "api_key_env", "headers_env")
+        if known is not None:
+            if any(known.get(k) != m.get(k) for k in where):
+                raise ValueError(f"the model {m['model']} is there twice, with another address or key: dspy-mpi tells models by "
+                                 "their names")
+            continue
+        named[m["model"]] = m
+        job.setdefault("lms", {})[f"own{len(named) - 1}"] = {k: m[k] for k in ("model", *where) if k in m}
+
+
+def budget_json(budget):
+    if isinstance(budget, dict):
+        return budget
+    if isinstance(budget, str) and budget.startswith("$"):
+        return {"cost": budget}
+    if isinstance(budget, (int, str)) and not isinstance(budget, bool):
+        return {"calls": budget}
+    raise TypeError('budget: {"calls": 5000, "tokens": "50M", "cost": "$20", "time": "3h50m"}, "$20", or a number of calls')
+
+
+class Job:
+    """One run: what it is given, the folder of its files, the words of its command."""
+
+    def __init__(self, name, program, out, ranks, hosts, budget):
+        self.name, self.out, self.ranks, self.secrets = name, out, ranks, sending.Secrets()
+        self.secrets.take_environment()
+        self.things = dict.fromkeys(sending.SENT)
+        self.json = {"program": {"python": "sent.py:program"}, "python": sys.executable}
+        self.program, self.state_files, self.lm = program, {}, None
+        if hosts is not None:
+            self.json["program"]["hosts"] = hosts
+        if budget is not None:
+            self.json["budget"] = budget_json(budget)
+        if ranks is not None and (not isinstance(ranks, int) or ranks < 1):
+            raise ValueError(f"ranks: {ranks!r} is no number of ranks")
+
+    def models(self, lm, **roles):
+        self.lm = need_lm(lm)
+        self.secrets.of_roles = [m for m in roles.values() if m is not None]
+        self.json["lm"] = model_json(self.lm, self.secrets, "the model")
+        for role, other in roles.items():
+            if other is not None and other is not self.lm:
+                self.json.setdefault("lms", {})[role] = model_json(need_lm(other, role), self.secrets, f"the {role} model")
+
+    def concurrency(self, n):
+        if n is not None:
+            for m in [self.json["lm"], *self.json.get("lms", {}).values()]:
+                m["concurrency"] = n
+
+    def send(self, metric=None, **sets):
+        program = self.program.deepcopy()
+        for mine, sent in zip(self.program.predictors(), program.predictors()):
+            if mine.lm is self.lm:
+                sent.lm = None
+        self.things.update(program=program, metric=metric)
+        for name, examples in sets.items():
+            if examples is not None:
+                self.things[name] = list(examples)
+                self.json[name] = {"python": f"sent.py:{name}"}
+        if metric is not None:
+            self.json["metric"] = {"python": "sent.py:metric"}
+        settings = {"adapter": adapter_of(self.json), "rm": getattr(dspy.settings, "rm", None)}
+        self.things["settings"] = {k: v for k, v in settings.items() if v is not None}
+
+    def write(self):
+        """job/ within the folder, which is named after what is in it where the script names none."""
+        things = {**self.things, "source": sending.source_of(self.program, self.secrets)}
+        data = sending.pickled(things, self.secrets)
+        own_models(self.json, self.secrets, self.lm)
+        self.json["program"]["path"] = sending.folders()
+        mark = sending.fingerprint(things, self.secrets)
+        if self.out is None:
+            told = json.dumps({k: v for k, v in self.json.items() if k not in ("python", "budget")}, sort_keys=True, default=str)
+            told += mark + "".join(self.state_files.values())
+            self.out = os.path.join("dspy-mpi-runs", f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
+        self.out = os.path.abspath(self.out)
+        folder = os.path.join(self.out, "job")
+        os.makedirs(folder, exist_ok=True)
+        names = tuple(n for n in sending.SENT if self.things[n] is not None)
+        sending.put(os.path.join(folder, "sent.pkl"), data)
+        sending.put(os.path.join(folder, "sent.py"), sending.MODULE.format(fingerprint=mark, names=names).encode())
+        for name, text in self.state_files.items():
+            sending.put(os.path.join(folder, name), self.secrets.masked(text).encode())
+        text = json.dumps({**self.json, "out": ".."}, indent=1)
+        sending.put(os.path.join(folder, "job.json"), self.secrets.masked(text).encode() + b"\n")
+        return os.path.join(folder, "job.json")
+
+    def words(self, command, *more):
+        launch = [] if self.ranks is None else ["launch", "-n", str(self.ranks)]
+        return [*launch, command, os.path.join(self.out, "job", "job.json"), f"--out={self.out}", *more]
+
+    def where(self):
+        """For the first line: how it runs, and where."""
+        n = self.ranks
+        place = "one process" if n is None else "1 rank" if n == 1 else f"{n} ranks"
+        return f"on {place}; results in {os.path.relpath(self.out)}"
+
+

@@ -1,0 +1,125 @@
+"""Starts dspy-mpi for a job, shows its progress, and stops it in order on Ctrl-C."""
+import ctypes
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+
+
+STOPPED = 75  # and resumable
+
+
+class Failed(RuntimeError):
+    """dspy-mpi ended with an error; its words are the message, and `code` is its exit code."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+def program():
+    """The dspy-mpi to start: $DSPY_MPI, the one in PATH, or that of the sources this package lies in."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sources = os.path.join(here, "..", "..", "..", "build", "dspy-mpi")
+    given = os.environ.get("DSPY_MPI")
+    found = given or shutil.which("dspy-mpi") or (sources if os.access(sources, os.X_OK) else None)
+    if not found or not (os.access(found, os.X_OK) or shutil.which(found)):
+        raise Failed(f"there is no program {given or 'dspy-mpi'}: build it (make && make install PREFIX=$HOME/.local), and put it "
+                     "into PATH or name it in DSPY_MPI", 127)
+    return os.path.abspath(found) if os.path.exists(found) else found
+
+
+def dies_with_us(us):
+    """Run in the child: should this process be killed, it stops in order like by Ctrl-C."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != us:
+        os._exit(1)
+
+
+def is_terminal():
+    try:
+        return sys.stderr.isatty() and sys.stderr.fileno() >= 0
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+class Child:
+    def __init__(self, words, environment):
+        us, self.shown = os.getpid(), not is_terminal()
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if self.shown else sys.stderr.fileno(),
+            env=environment, start_new_session=True, preexec_fn=lambda: dies_with_us(us))
+        self.out, self.err = b"", b""
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.process.stdout, selectors.EVENT_READ)
+        if self.shown:
+            self.selector.register(self.process.stderr, selectors.EVENT_READ)
+
+    def show(self, data):
+        self.err = (self.err + data)[-20000:]
+        sys.stderr.write(data.decode("utf-8", "replace"))
+        sys.stderr.flush()
+
+    def turn(self):
+        """False: both of its streams have ended."""
+        for key, _ in self.selector.select():
+            data = os.read(key.fd, 65536)
+            if not data:
+                self.selector.unregister(key.fileobj)
+                key.fileobj.close()
+            elif key.fileobj is self.process.stdout:
+                self.out += data
+            else:
+                self.show(data)
+        return bool(self.selector.get_map())
+
+    def wait(self):
+        interrupts = 0
+        while True:
+            try:
+                while self.turn():
+                    pass
+                return self.process.wait(), interrupts
+            except KeyboardInterrupt:  # the first two as a terminal would; then nobody wants to wait any more
+                interrupts += 1
+                self.process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
+            except BaseException:
+                self.process.terminate()
+                self.process.wait()
+                raise
+
+
+def last_words(child):
+    lines = [line for line in child.err.decode("utf-8", "replace").replace("\r", "\n").split("\n") if line.strip()]
+    mine = [line for line in lines if line.startswith("dspy-mpi")]
+    return (mine or lines or ["its words are above"])[-1]
+
+
+def run(words, secrets, out):
+    """Runs `dspy-mpi WORDS`; returns its last line. Ctrl-C: KeyboardInterrupt, after it has stopped in order."""
+    environment = {k: v for k, v in os.environ.items()}
+    environment.update(secrets.environment())
+    child = Child([program(), *words], environment)
+    code, interrupts = child.wait()
+    if interrupts:
+        say(f"stopped; what is done is in {out}, and the same call goes on from there")
+        raise KeyboardInterrupt
+    if code == STOPPED:
+        raise Failed(f"{last_words(child)} (what is done is in {out}: the same call goes on from there)", code)
+    if code != 0:
+        raise Failed(secrets.masked(last_words(child)), code)
+    lines = child.out.decode("utf-8", "replace").strip().split("\n")
+    try:
+        return json.loads(lines[-1])
+    except ValueError:
+        return {}
+
+
+def say(text):
+    print(f"dspy_mpi: {text}", file=sys.stderr, flush=True)
+
+

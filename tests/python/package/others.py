@@ -1,0 +1,78 @@
+"""What dspy_mpi has beside the optimizers, a program of a module, and what it refuses: others.py URL FOLDER"""
+import os
+import sqlite3
+import sys
+import threading
+
+import dspy
+import dspy_mpi
+import script
+
+URL, FOLDER = sys.argv[1:]
+LOCK = threading.Lock()
+
+
+class Two(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.query, self.answer = dspy.ChainOfThought("question -> query"), dspy.Predict("question, query -> answer")
+
+    def forward(self, question):
+        return self.answer(question=question, query=self.query(question=question).query)
+
+
+class Holds(Two):
+    def __init__(self):
+        super().__init__()
+        self.db = sqlite3.connect(":memory:")
+
+
+class Locked(Two):
+    def forward(self, question):
+        with LOCK:
+            return super().forward(question)
+
+
+def metric(example, prediction, trace=None):
+    return prediction.answer == example.answer
+
+
+def same(what, got, wanted):
+    print("same" if got == wanted else f"{got!r} is not {wanted!r}: {what}")
+
+
+def refused(what, words, call):
+    try:
+        call()
+        print("taken:", what)
+    except Exception as e:
+        print("same" if words in str(e) else f"{e!r}: {what}")
+
+
+dspy.configure(lm=dspy.LM("openai/task", api_base=URL, api_key="sk-in-the-model-8843", cache=False))
+data = [dspy.Example(question=f"Where is thing {i}?", answer=f"a{i % 7}").with_inputs("question") for i in range(16)]
+for program, word in ((Holds(), "program.db (Connection)"), (Locked(), "program.forward: the global LOCK (lock)")):
+    refused(word, word, lambda: dspy_mpi.BootstrapFewShot(metric=metric, out=f"{FOLDER}/bad").compile(program, trainset=data))
+refused("another teacher", "another model (teacher_settings) can teach", lambda: dspy_mpi.BootstrapFewShot(
+    metric=metric, out=f"{FOLDER}/bad").compile(Two(), trainset=data, teacher=script.Program(1, URL)))
+same("nothing is left of what was refused", os.path.exists(f"{FOLDER}/bad"), False)
+mine = dspy_mpi.evaluate(Two(), data, metric, hosts=1, out=f"{FOLDER}/evaluate")
+theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Two())
+same("score of dspy.Evaluate", mine.score, theirs.score)
+same("its results", [(e, p.answer, s) for e, p, s in mine.results], [(e, p.answer, float(s)) for e, p, s in theirs.results])
+labeled = [o.LabeledFewShot(k=3).compile(Two(), trainset=data).dump_state() for o in (dspy, dspy_mpi)]
+same("LabeledFewShot", *labeled)
+try:
+    import dspy_mpi.search
+
+    dspy_mpi.search.find()
+    search = dspy_mpi.Search([3, 4], examples=40, budget=600, seed=1)
+    for unit in search:
+        search.tell(unit, [float((e * 7 + 3 * unit.candidate) % 10 < 3 + 3 * (unit.levels == (1, 2))) for e in unit.examples])
+    same("Search finds the best levels", search.best(), (1, 2))
+except OSError as e:
+    same(f"Search: {e}", "make search-lib" in str(e), True)
+mipro = dspy_mpi.MIPROv2(metric=metric, max_bootstrapped_demos=1, max_labeled_demos=1, runs=40, hosts=1, out=f"{FOLDER}/mipro")
+compiled = mipro.compile(Two(), trainset=data)
+same("MIPROv2's program is one", type(compiled), Two)
+same("MIPROv2 has what it tried", compiled.candidate_programs[0]["score"] >= compiled.candidate_programs[-1]["score"], True)
