@@ -123,6 +123,9 @@ static void scored(void *user, const dm_metric_score *s)
         dm_arena_free(run->arena);
     } else if (s->ok) {
         run->result.score = s->score;
+        if (s->parts.p)
+            run->result.parts =
+                (dm_str){dm_arena_string(run->arena, s->parts.p, s->parts.n), s->parts.n};
         if (s->feedback && has_steps(run))
             run->result.feedback = dm_arena_printf(run->arena, "%s", s->feedback);
         finish(run);
