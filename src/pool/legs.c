@@ -28,7 +28,10 @@ dm_status dm_legs_begin(dm_pool *p, dm_error *err)
     if (local.status != DM_OK)
         return local.status;
     size_t calls = dm_judging_calls(p->judging);
-    double own = p->models[p->model_of[DM_JUDGE]].config->has_temperature ? NAN : 0;
+    const dm_lm_config *judge = p->models[p->model_of[DM_JUDGE]].config;
+    if (calls > 0 && !judge)
+        return dm_fail(err, DM_E_JOB, "the metric asks a judge, and there is no model for it");
+    double own = judge && judge->has_temperature ? NAN : 0;
     p->judges = dm_arena_alloc_n(p->arena, calls, sizeof *p->judges);
     for (size_t k = 0; k < calls; k++)
         p->judges[k] = dm_pool_state(p, &(dm_work){.candidate = dm_judging_candidate(p->judging, k),
