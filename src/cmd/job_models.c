@@ -1,5 +1,6 @@
 #include "cmd/job_models.h"
 #include "cmd/paths.h"
+#include "metric/judge.h"
 
 #include <string.h>
 
@@ -26,6 +27,8 @@ bool dm_job_asks_role(const dm_job *job, int role)
 {
     if (role >= DM_OWN) /* that one asks them was seen when they were named */
         return (size_t)(role - DM_OWN) < job->own.n;
+    if (role == DM_JUDGE && job->json)
+        return dm_metric_asks(dm_value_get(job->json, "metric")) > 0;
     return role == DM_TASK || !job->optimizer || (dm_roles_of(job->optimizer) >> role & 1);
 }
 
@@ -128,7 +131,9 @@ dm_status dm_job_read_models(dm_arena *a, const dm_at *root, dm_job_wants wants,
         st = dm_at_fail(root, err, "lm: a model is missing, such as \"openai/gpt-5-mini\"");
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         dm_at role = at_of_role(&lms, i, job);
-        if (role.v && !dm_job_asks_role(job, i))
+        if (role.v && i == DM_JUDGE && job->optimizer && !dm_job_asks_role(job, i))
+            return dm_at_fail(&role, err, "the metric asks no judge: leave it out");
+        if (role.v && i != DM_JUDGE && !dm_job_asks_role(job, i))
             return dm_at_fail(&role, err, "%s asks no model of this role: leave it out",
                               job->optimizer->class->name);
         if (i == DM_TASK || !role.v)

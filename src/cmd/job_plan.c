@@ -1,5 +1,6 @@
 #include "cmd/job_plan.h"
 #include "cmd/estimate.h"
+#include "metric/judge.h"
 
 #include <math.h>
 
@@ -20,6 +21,23 @@ static void plan_score(dm_plan *plan, const dm_job *job)
     score->demos = (dm_range){0, plan->winner_demos * most, most};
 }
 
+/* Every run of the program is judged. */
+static void plan_judge(dm_plan *plan, const dm_job *job)
+{
+    double each = (double)dm_metric_asks(job->setup.metric) / plan->predictors;
+    if (each == 0)
+        return;
+    dm_plan_phase *judge = dm_plan_add(plan, "judge", DM_JUDGE);
+    for (size_t i = 0; i + 1 < plan->n; i++) {
+        const dm_plan_phase *p = &plan->phases[i];
+        if (p->asks)
+            continue;
+        dm_range calls = {each * p->calls.low, each * p->calls.expected, each * p->calls.high};
+        dm_range_add(&judge->calls, &calls);
+        judge->fill = fmax(judge->fill, p->fill);
+    }
+}
+
 dm_plan dm_plan_of(const dm_job *job)
 {
     const dm_compile_input in = dm_job_input(job);
@@ -32,11 +50,13 @@ dm_plan dm_plan_of(const dm_job *job)
         dm_plan_phase *score = dm_plan_add(&plan, "score", DM_TASK);
         dm_plan_runs(&plan, score, set, set, set);
         score->fill = set;
+        plan_judge(&plan, job);
         return plan;
     }
     if (job->optimizer->class->plan)
         job->optimizer->class->plan(job->arena, &in, &plan);
     plan_score(&plan, job);
+    plan_judge(&plan, job);
     return plan;
 }
 
@@ -108,10 +128,13 @@ dm_status dm_plan_limit(dm_job *job, dm_error *err)
     if (o->limit && !isinf(job->cap.calls)) {
         dm_plan plan = dm_plan_of(job);
         double left = job->cap.calls;
-        for (size_t i = 0; i < plan.n; i++)
-            if (!plan.phases[i].limited)
-                left -= plan.phases[i].calls.expected;
-        o->limit(job->optimizer, (int64_t)fmax(1, floor(left / plan.predictors)));
+        double run = plan.predictors + (double)dm_metric_asks(job->setup.metric);
+        for (size_t i = 0; i < plan.n; i++) {
+            const dm_plan_phase *p = &plan.phases[i];
+            if (!p->limited && p->role != DM_JUDGE)
+                left -= p->calls.expected * (p->asks ? 1 : run / plan.predictors);
+        }
+        o->limit(job->optimizer, (int64_t)fmax(1, floor(left / run)));
     }
     return o->fits ? o->fits(job->arena, &in, err) : DM_OK;
 }

@@ -4,6 +4,7 @@
 #include "cluster/cluster.h"
 #include "cmd/say.h"
 #include "json/json.h"
+#include "metric/judge.h"
 
 #include <math.h>
 #include <signal.h>
@@ -242,6 +243,13 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &stats.usage));
     dm_value_set(a, d, DM_STR("cost"),
                  isnan(stats.cost) ? dm_value_null(a) : dm_value_float(a, stats.cost));
+    if (dm_metric_asks(s->job->setup.metric)) {
+        dm_value *judge = dm_value_dict(a);
+        dm_value_set(a, judge, DM_STR("calls"), dm_value_int(a, stats.judge.requests));
+        dm_value_set(a, judge, DM_STR("answers"), dm_value_int(a, stats.judge.answers));
+        dm_value_set(a, judge, DM_STR("tokens"), dm_tokens_json(a, &stats.judge));
+        dm_value_set(a, d, DM_STR("judge"), judge);
+    }
     if (s->job->setup.cap)
         dm_value_set(a, d, DM_STR("left"), left(a, &stats.left));
     dm_value_set(a, d, DM_STR("seconds"),

@@ -11,7 +11,7 @@ const char *dm_fault_name(dm_fault f)
 {
     static const char *const names[] = {"none",    "transport",      "context_overflow", "parse",
                                         "refused", "content_filter", "endpoint",         "program",
-                                        "metric",  "server",         "refused"};
+                                        "metric",  "server",         "refused",          "judge"};
     return names[f];
 }
 

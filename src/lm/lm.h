@@ -24,10 +24,11 @@ typedef enum dm_fault {
     DM_FAULT_SERVER,   /* "server": a live server's replies to this request were no answers (500, an
                           odd body, an error object); until the pool has found that it answers
                           others, the work goes back */
-    DM_FAULT_DENIED    /* "refused": 403, 404. Until the pool has found that the server answers
+    DM_FAULT_DENIED,   /* "refused": 403, 404. Until the pool has found that the server answers
                           others, the work goes back; if it does not, it is the endpoint */
+    DM_FAULT_JUDGE     /* "judge": the judge's answer was refused, or is no judgement */
 } dm_fault;
-#define DM_FAULTS 11
+#define DM_FAULTS 12
 const char *dm_fault_name(dm_fault f);
 /* The server refused this request, whatever its words: the candidate's fault or the example's, as
  * two results tell that are compared. */

@@ -1,23 +1,27 @@
 #include "base/utf8.h"
 #include "json/json.h"
-#include "metric/inside.h"
+#include "metric/judge_inside.h"
 
 #include <math.h>
 #include <string.h>
 
 #define ADDRESS(name) &dm_metric_##name,
 static const dm_metric_class *const classes[] = {DM_METRICS(ADDRESS)};
-#define N_CLASSES (sizeof classes / sizeof *classes)
+#define N_CLASSES   (sizeof classes / sizeof *classes)
+#define MOST_JUDGES 8
 
 static const dm_metric_class *find_class(const dm_at *at, dm_str name, dm_error *err)
 {
-    const char *names[N_CLASSES];
+    const char *names[N_CLASSES + MOST_JUDGES];
+    size_t n = N_CLASSES;
     for (size_t i = 0; i < N_CLASSES; i++) {
         names[i] = classes[i]->name;
         if (dm_str_is(name, names[i]))
             return classes[i];
     }
-    const char *near = dm_nearest(name.p, names, N_CLASSES);
+    for (size_t i = 0; i < MOST_JUDGES && dm_judge_name(i); i++)
+        names[n++] = dm_judge_name(i);
+    const char *near = dm_nearest(name.p, names, n);
     if (near) {
         dm_at_fail(at, err, "no metric is called \"%.*s\"; did you mean \"%s\"?", DM_STR_ARG(name),
                    near);
@@ -25,7 +29,7 @@ static const dm_metric_class *find_class(const dm_at *at, dm_str name, dm_error 
     }
     dm_buf all;
     dm_buf_init(&all, 4096);
-    for (size_t i = 0; i < N_CLASSES; i++)
+    for (size_t i = 0; i < n; i++)
         dm_buf_printf(&all, "%s, ", names[i]);
     dm_at_fail(at, err, "no metric is called \"%.*s\"; there are %sand commands", DM_STR_ARG(name),
                all.data);
@@ -41,7 +45,7 @@ static bool is_input(const dm_program *p, dm_str name)
     return false;
 }
 
-static const dm_field *output_field(const dm_program *p, dm_str name)
+const dm_field *dm_metric_output(const dm_program *p, dm_str name)
 {
     size_t least = p->python ? 0 : p->n - 1; /* which gives the prediction only Python knows */
     for (size_t k = p->n; k-- > least;) {
@@ -54,14 +58,14 @@ static const dm_field *output_field(const dm_program *p, dm_str name)
 }
 
 /* The only column that is a label and an output at once. */
-static dm_status only_label(const dm_at *at, const dm_program *p, const dm_dataset *const *sets,
-                            size_t n_sets, dm_str *field, dm_error *err)
+dm_status dm_metric_only_label(const dm_at *at, const dm_program *p, const dm_dataset *const *sets,
+                               size_t n_sets, dm_str *field, dm_error *err)
 {
     size_t found = 0;
     const dm_value *row = n_sets && sets[0]->n ? sets[0]->examples[0].row : NULL;
     for (size_t i = 0; row && i < row->n; i++) {
         dm_str name = row->members[i].key;
-        if (is_input(p, name) || !output_field(p, name))
+        if (is_input(p, name) || !dm_metric_output(p, name))
             continue;
         *field = name;
         found++;
@@ -113,7 +117,7 @@ static dm_status read_options(dm_arena *a, const dm_at *at, dm_metric *m, dm_err
 
 static dm_status check_output(const dm_at *at, dm_metric *m, const dm_program *p, dm_error *err)
 {
-    const dm_field *f = output_field(p, m->output);
+    const dm_field *f = dm_metric_output(p, m->output);
     m->type = f ? f->type : NULL;
     if (!f && m->class->output)
         return dm_at_fail(at, err, "%s needs an output \"%s\"", m->name, m->class->output);
@@ -139,7 +143,7 @@ static dm_status make_builtin(dm_arena *a, const dm_at *at, dm_str name, dm_metr
     if (!m->field.p && class->field)
         m->field = dm_str_of(class->field);
     if (!m->field.p)
-        st = only_label(at, p, sets, n_sets, &m->field, err);
+        st = dm_metric_only_label(at, p, sets, n_sets, &m->field, err);
     if (st != DM_OK)
         return st;
     m->output = class->output ? dm_str_of(class->output) : m->field;
@@ -231,18 +235,14 @@ static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p,
 
 /* ---- any ---- */
 
-dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program,
-                         const dm_dataset *const *sets, size_t n_sets, dm_error *err)
+dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program,
+                            const dm_dataset *const *sets, size_t n_sets, dm_error *err)
 {
     dm_metric *m = dm_arena_alloc(a, sizeof *m);
     dm_str name = {NULL, 0};
     m->spec = at->v;
     m->ops = &builtin_ops;
     m->self = m;
-    if (!at->v) {
-        dm_at_fail(at, err, "a metric is missing, such as \"exact_match\"");
-        return NULL;
-    }
     dm_at command = dm_at_key(at, "command");
     if (dm_value_get(at->v, "python"))
         return make_python(a, at, program, err);

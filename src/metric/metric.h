@@ -20,7 +20,8 @@
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
  * "timeout": 60} (s an example; 30 more until a child has read its first) is a program of one's own
- * (talk.c); "source" is put in by src/cmd. It may say why beside the score ("feedback"). */
+ * (talk.c); "source" is put in by src/cmd. It may say why beside the score ("feedback"). Sums, and
+ * metrics that ask a model: judge.h. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -55,7 +56,8 @@ typedef struct dm_metric_score {
     const char *text; /* why not ok */
     /* What it says beside the score, for those who reflect on it; NULL: nothing. */
     const char *feedback;
-    bool ended;       /* not ok since the command ended, or could not be started */
+    dm_str parts; /* JSON text of a list, of a metric of parts (judge.h); .p NULL */
+    bool ended;   /* not ok since the command ended, or could not be started */
 } dm_metric_score;
 
 typedef void dm_metric_done(void *user, const dm_metric_score *s);

@@ -14,6 +14,7 @@
 typedef enum kind {
     CUT,
     METRIC,
+    UNJUDGED,
     PROGRAM,
     REFUSED,
     TOO_LONG,
@@ -28,6 +29,8 @@ static kind kind_of(const dm_result *r)
     switch (r->fault) {
     case DM_FAULT_METRIC:
         return METRIC;
+    case DM_FAULT_JUDGE:
+        return UNJUDGED;
     case DM_FAULT_PROGRAM:
         return PROGRAM;
     case DM_FAULT_REFUSED:
@@ -122,6 +125,12 @@ static dm_status tell(dm_buf *b, kind k, const faults *f)
                       "without a call",
                       f->many, f->words);
         return DM_E_DATA;
+    case UNJUDGED:
+        dm_buf_printf(b,
+                      "%s not scored, as what the judge said is no judgement: %s; `dspy-mpi check "
+                      "--live` tries it",
+                      f->many, f->words);
+        return DM_E_MODEL;
     case PROGRAM:
         dm_buf_printf(b, "%s missing, as the program itself fails: %s", f->many, f->words);
         return DM_E_DATA;
@@ -181,7 +190,8 @@ static dm_status count_errors(const dm_lm_config *model, int64_t most, bool give
 {
     for (size_t i = 0; i < n && most > 0; i++) {
         if (r[i].fault == DM_FAULT_NONE || r[i].fault == DM_FAULT_TRANSPORT ||
-            r[i].fault == DM_FAULT_SERVER || r[i].fault == DM_FAULT_ENDPOINT)
+            r[i].fault == DM_FAULT_SERVER || r[i].fault == DM_FAULT_ENDPOINT ||
+            r[i].fault == DM_FAULT_JUDGE)
             continue; /* the server's are nobody's errors */
         if (!given && dm_is_refusal(r[i].fault))
             continue; /* what costs a candidate its place ends no run (src/README.md §5) */

@@ -83,9 +83,10 @@ static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double dela
     dm_cell *c = p->cells[number];
     dm_tries *t = tries_of(p, c, e->key);
     double now = p->link->ops->now(p->link);
-    dm_pool_count(p, c, p->states[c->state].model, &e->usage);
+    dm_pool_count(p, c, p->states[c->state].work.role, &e->usage);
+    dm_hash own = dm_leg_key(c, c->legs != NULL);
     if (e->usage.requests > 0)
-        dm_journal_answer(p, c, &c->key, &(dm_answer){.fault = e->r->fault, .usage = e->usage});
+        dm_journal_answer(p, c, &own, &(dm_answer){.fault = e->r->fault, .usage = e->usage});
     dm_log(DM_DEBUG, "example %s goes back for %.0f s: %s", c->example->id, delay, why);
     if (t->n == 0)
         t->failed_at = now;

@@ -19,6 +19,7 @@
 #define SURE_RATIO   1.3 /* over the largest measured ratio of tokens to bytes */
 #define MEASURED     8   /* cells that it takes */
 #define UNSEEN       4   /* tokens to a byte of what is known of a Python program's prompts */
+#define OTHER_TOKENS 2   /* what is one token to a model may be so many to another */
 
 /* ---- amounts ---- */
 
@@ -101,11 +102,12 @@ static bool counts_tokens(const dm_pool *p)
     return !isinf(p->budget.cap.tokens) || !isinf(p->budget.cap.cost);
 }
 
-/* The most that a call of the cell's run can cost, in tokens and money; sure: over the largest
- * measured ratio of tokens to bytes. */
-static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
+/* The most that a call of a run of the state can cost, in tokens and money, on a row of so many
+ * bytes and behind so many tokens that others wrote; sure: over the largest measured ratio of
+ * tokens to bytes. */
+static dm_amount most_of(const dm_pool *p, uint32_t state, double row, double behind, double sure)
 {
-    dm_state *s = &p->states[c->state];
+    dm_state *s = &p->states[state];
     const dm_model *m = &p->models[s->model];
     if (!counts_tokens(p))
         return (dm_amount){1, 0, 0};
@@ -118,17 +120,43 @@ static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
     else
         ratio = fmin(1, ratio);
     /* a later step may be shown what the earlier ones wrote */
-    double prompt = ceil(ratio * (s->longest + bytes_of_json(c->example->row)) + most * (n - 1));
+    double prompt = ceil(ratio * (s->longest + row) + most * (n - 1) + behind);
     dm_amount r = {1, prompt + most, 0};
     if (m->config->price.known)
         r.cost = dm_price_most(&m->config->price, (int64_t)prompt, (int64_t)most);
     return r;
 }
 
+static dm_amount most_of_call(const dm_pool *p, const dm_cell *c, double sure)
+{
+    double row = counts_tokens(p) ? bytes_of_json(c->example->row) : 0;
+    return most_of(p, c->state, row, 0, sure);
+}
+
+/* Of the judge's calls that follow, each on what of the example's row is there and what the program
+ * may have written, in another model's tokens. */
+static dm_amount most_of_judge(const dm_pool *p, const dm_cell *c)
+{
+    dm_amount sum = {0, 0, 0};
+    size_t calls = dm_legs_left(p, c) ? dm_judging_calls(p->judging) : 0;
+    const dm_example *e = calls ? dm_leg_example(c) : NULL;
+    const dm_lm_config *task = calls ? p->models[dm_leg_model(p, c)].config : NULL;
+    double row = calls && counts_tokens(p) ? bytes_of_json(e->row) : 0;
+    for (size_t k = calls - dm_legs_left(p, c); k < calls; k++) {
+        double wrote =
+            OTHER_TOKENS * (double)task->max_tokens * (double)dm_judging_shown(p->judging, k);
+        dm_amount one = most_of(p, p->judges[k], row, wrote, SURE_RATIO);
+        sum = dm_amount_plus(sum, dm_amount_times(one, calls_of(p, &p->states[p->judges[k]])));
+    }
+    return sum;
+}
+
 /* All its requests may be of the dearest call. */
 dm_amount dm_budget_reserve(const dm_pool *p, const dm_cell *c)
 {
-    return dm_amount_times(most_of_call(p, c, SURE_RATIO), calls_of(p, &p->states[c->state]));
+    dm_amount own =
+        dm_amount_times(most_of_call(p, c, SURE_RATIO), calls_of(p, &p->states[c->state]));
+    return dm_amount_plus(own, most_of_judge(p, c));
 }
 
 /* What a run that is out has cost: what was told, and what was not (see dm_usage.untold). */
@@ -231,9 +259,10 @@ static void price_known(dm_pool *p, int model, const dm_usage *u)
         account_known(p, dm_amount_minus(p->budget.known, less));
 }
 
-struct dm_bill {   /* of a cell, beside its result */
-    dm_usage paid; /* for requests, since it was sent out the last time */
-    uint32_t cost; /* of what has no key; NO_COST: nothing yet */
+struct dm_bill {    /* of a cell, beside its result */
+    dm_usage paid;  /* for requests, since it was sent out the last time */
+    uint32_t cost;  /* of what has no key; NO_COST: nothing yet */
+    dm_amount legs; /* what its earlier legs took of what is set aside for it */
 };
 #define NO_COST UINT32_MAX
 
@@ -260,10 +289,11 @@ static void add_own(dm_pool *p, uint32_t number, dm_amount more, bool taken)
     dm_ledger_uses(p->budget.ledger, number, b->cost);
 }
 
-void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usage, uint64_t at)
+void dm_budget_before(dm_pool *p, dm_role role, uint32_t cost, const dm_usage *usage, uint64_t at)
 {
+    int model = p->model_of[role];
     dm_amount amount = dm_amount_of(p, model, usage);
-    dm_pool_count(p, NULL, model, usage);
+    dm_pool_count(p, NULL, role, usage);
     if (at < p->taken_until)
         dm_ledger_cost_taken(p->budget.ledger, cost, amount);
     else
@@ -271,10 +301,11 @@ void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usag
     price_known(p, model, usage);
 }
 
-void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage, uint64_t at)
+void dm_budget_before_own(dm_pool *p, uint32_t number, dm_role role, const dm_usage *usage,
+                          uint64_t at)
 {
-    int model = p->states[p->cells[number]->state].model;
-    dm_pool_count(p, p->cells[number], model, usage);
+    int model = p->model_of[role];
+    dm_pool_count(p, p->cells[number], role, usage);
     add_own(p, number, dm_amount_of(p, model, usage), at < p->taken_until);
     price_known(p, model, usage);
 }
@@ -306,7 +337,7 @@ void dm_budget_end(dm_pool *p)
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now)
 {
     dm_cell *c = p->cells[number];
-    dm_pool_count(p, c, p->states[c->state].model, usage);
+    dm_pool_count(p, c, p->states[c->state].work.role, usage);
     dm_ledger_cost(p->budget.ledger, cost, amount_of_run(p, number, usage));
     dm_ledger_uses(p->budget.ledger, number, cost);
     if (now) /* else its whole reserve was booked when it was lost */
@@ -334,7 +365,30 @@ static dm_amount take_bill(dm_pool *p, uint32_t number, const dm_usage *usage, b
     dm_usage u = usage_of_run(p->cells[number], usage);
     if (usage->requests > 0 || usage->prompt > 0 || usage->completion > 0)
         add_own(p, number, amount_of_run(p, number, usage), taken);
-    return amount_of_run(p, number, &u);
+    dm_amount gone = amount_of_run(p, number, &u);
+    const struct dm_bill *b = p->cells[number]->bill;
+    return b ? dm_amount_plus(gone, b->legs) : gone;
+}
+
+void dm_budget_leg_done(dm_pool *p, uint32_t number, const dm_usage *usage)
+{
+    static const dm_usage nothing;
+    dm_cell *c = p->cells[number];
+    dm_usage u = usage_of_run(c, usage);
+    dm_amount gone = take_bill(p, number, usage, false);
+    struct dm_bill *b = bill_of(p, c);
+    measure(p, c, &u);
+    b->legs = gone;
+    b->paid = nothing;
+}
+
+bool dm_budget_covers_legs(dm_pool *p, uint32_t number)
+{
+    const dm_cell *c = p->cells[number];
+    dm_amount out = dm_ledger_reserve(p->budget.ledger, number), most = dm_budget_reserve(p, c);
+    if (!dm_ledger_capped(p->budget.ledger))
+        return true;
+    return dm_amount_within(dm_amount_plus(bill_of(p, p->cells[number])->legs, most), out);
 }
 
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled)
@@ -361,11 +415,16 @@ void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage)
         gone = take_bill(p, number, usage, false);
     } else { /* what its answers cost is booked with them */
         dm_usage paid = usage_of_run(c, &nothing);
-        dm_amount rest = dm_amount_minus(gone, amount_of_run(p, number, &paid));
+        dm_amount spent = amount_of_run(p, number, &paid);
+        if (c->bill)
+            spent = dm_amount_plus(spent, c->bill->legs);
+        dm_amount rest = dm_amount_minus(gone, spent);
         add_own(p, number, dm_amount_most(rest, (dm_amount){0, 0, 0}), false);
     }
-    if (c->bill)
+    if (c->bill) {
         c->bill->paid = nothing;
+        c->bill->legs = (dm_amount){0, 0, 0};
+    }
     dm_ledger_again(p->budget.ledger, number, gone);
 }
 
@@ -392,7 +451,7 @@ int64_t dm_budget_covers(const dm_pool *p, uint32_t number, const dm_cell *other
         return INT64_MAX;
     dm_amount one = dm_budget_reserve(p, other), out = dm_ledger_reserve(p->budget.ledger, number);
     one = dm_amount_times(one, 1 / one.calls);
-    double n = out.calls;
+    double n = out.calls - (p->cells[number]->bill ? p->cells[number]->bill->legs.calls : 0);
     if (one.tokens > 0 && !isinf(p->budget.cap.tokens))
         n = fmin(n, out.tokens / one.tokens);
     if (one.cost > 0 && !isinf(p->budget.cap.cost))

@@ -36,7 +36,8 @@ void dm_journal_answer(dm_pool *p, const dm_cell *by, const dm_hash *key, const 
         return;
     dm_buf_init(&b, DM_MAX_MESSAGE);
     dm_writer_init(&w, &b);
-    dm_write_answer_record(&w, a, dm_hash_mix(&by->key));
+    dm_hash cell = dm_leg_key(by, by->legs != NULL);
+    dm_write_answer_record(&w, a, dm_hash_mix(&cell));
     dm_journal_cell(p->setup->journal, DM_JOURNAL_ANSWER, key, dm_buf_view(&b));
     dm_buf_free(&b);
 }
@@ -97,6 +98,10 @@ static dm_hash state_key(const dm_pool *p, const dm_work *w)
     if (w->scored && p->setup->metric) {
         dm_hash metric = dm_json_hash(p->setup->metric);
         dm_write_hash(&out, &metric);
+        if (p->judging) { /* and on who judges */
+            dm_hash judge = dm_json_hash(p->models[p->model_of[DM_JUDGE]].identity);
+            dm_write_hash(&out, &judge);
+        }
     }
     dm_write_how(&out, w);
     dm_hash h = dm_hash_of(b.data, b.len);
@@ -122,13 +127,15 @@ uint32_t dm_pool_state(dm_pool *p, const dm_work *w)
     return number;
 }
 
-void dm_pool_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage)
+void dm_pool_count(dm_pool *p, const dm_cell *c, dm_role role, const dm_usage *usage)
 {
-    const dm_lm_config *m = p->models[model].config;
+    const dm_lm_config *m = p->models[p->model_of[role]].config;
     double cost = m && m->price.known ? dm_cost_of(m, usage) : NAN;
     dm_usage_add(&p->usage, usage);
+    if (role == DM_JUDGE)
+        dm_usage_add(&p->judge, usage);
     p->cost += cost;
-    dm_spent_count(p, c, model, usage, cost);
+    dm_spent_count(p, c, role, usage, cost);
 }
 
 uint32_t dm_pool_cell(dm_pool *p, uint32_t state, const dm_example *e, bool *made)

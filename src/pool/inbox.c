@@ -9,7 +9,7 @@ static void take_answer(dm_pool *p, int worker, const dm_wire_item *it)
     uint32_t number = (uint32_t)it->task;
     dm_cell *c = p->cells[number];
     const dm_answer *a = &it->answer;
-    uint32_t key = dm_key_of(p, c, &it->key);
+    uint32_t key = dm_key_of(p, c, c->state, &it->key);
     bool now = c->out && c->asks == key + 1 && c->worker == worker &&
                it->task == dm_task_of(number, c) && !p->peers[worker].lost;
     if (!a->final) {
@@ -109,22 +109,27 @@ static bool take_result(dm_pool *p, int worker, const dm_wire_item *it)
     dm_paid paid;
     dm_cell *c = p->cells[number];
     dm_arena *a = dm_arena_new(960); /* below 1 KiB with its head: malloc keeps such blocks ready */
-    if (!dm_read_result(it->result, p->setup->failure_score, a, &r, &paid) ||
-        !steps_fit(p, c, &r)) {
+    bool fits = dm_read_result(it->result, p->setup->failure_score, a, &r, &paid);
+    if (fits && dm_leg_is_over(c, it->task)) {
+        dm_arena_free(a);
+        return true;
+    }
+    if (!fits || !steps_fit(p, c, &r)) {
         dm_arena_free(a);
         return false;
     }
     bool asked = c->asks || it->usage.requests > 0;
     dm_ended e = {&r, paid.usage, it->usage, DM_NO_KEY, false};
     if (is_of_call(r.fault) && paid.n_keys > 0)
-        e.key = dm_key_of(p, c, &paid.keys[paid.n_keys - 1]);
+        e.key = dm_key_of(p, c, c->state, &paid.keys[paid.n_keys - 1]);
     e.now = it->task == dm_task_of(number, c) && came_from(p, c, worker);
     dm_model *m = &p->models[p->states[c->state].model];
     if (!(m->formats & DM_FORMATS_ASKED))
         m->formats |= r.formats;
     bool failed =
         r.fault == DM_FAULT_TRANSPORT || r.fault == DM_FAULT_SERVER || r.fault == DM_FAULT_DENIED;
-    if (c->phase != DM_CELL_DONE && (e.now || !failed)) /* else late or twice */
+    if (c->phase != DM_CELL_DONE &&
+        (e.now || (!failed && !dm_is_judged(p, c)))) /* else late, twice */
         judge(p, number, it->result, &e, &paid, asked);
     if (e.key != DM_NO_KEY)
         dm_known_let_go(p, e.key, worker, it->task);

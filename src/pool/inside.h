@@ -8,6 +8,7 @@
 
 #include "base/queue.h"
 #include "base/table.h"
+#include "metric/judge.h"
 #include "pool/ledger.h"
 #include "pool/link.h"
 #include "pool/pace.h"
@@ -40,12 +41,27 @@ typedef struct dm_tries {          /* of a request that failed: they are its own
 
 struct dm_bill;
 
+/* Of a cell that goes out for one call of a judge after another. */
+struct dm_legs {
+    dm_arena *arena;
+    uint32_t state; /* the cell's own, with its example and row */
+    const dm_example *example;
+    int32_t row;
+    size_t at;                   /* judgements that are there */
+    uint16_t earlier;            /* tries of earlier legs */
+    dm_str first;                /* what its program came to */
+    const dm_value **judgements; /* [calls] */
+    dm_hash *keys;               /* [n_keys] of the judge's requests */
+    size_t n_keys;
+};
+
 typedef struct dm_cell {
     dm_hash key;
     const dm_example *example;
     dm_str result; /* the bytes of dm_write_result, once done; owned */
     dm_waiter *waiters;
     struct dm_bill *bill;  /* what it spent beside its result, else NULL */
+    struct dm_legs *legs;  /* while a judge is asked (legs.c), else NULL */
     struct dm_cell_way {   /* of one that went back, else NULL: there are many cells */
         double not_before; /* when it may go out again */
         dm_tries *tries;   /* of the request that it needs */
@@ -228,7 +244,7 @@ typedef struct dm_key { /* a request; there are as many as answers */
     } u;
     dm_tries *tries; /* NULL: it has not failed */
     uint32_t cost;   /* in the ledger */
-    uint8_t phase, kept, model;
+    uint8_t phase, kept, role;
 } dm_key;
 
 typedef struct dm_asked {
@@ -248,6 +264,8 @@ struct dm_pool {
     bool slots_stale; /* ranks have come or gone since the places were shared out */
     dm_model models[DM_ROLES];
     int model_of[DM_ROLES];
+    const dm_judging *judging; /* NULL: the metric asks no model */
+    uint32_t *judges;          /* [its calls] their states */
     dm_rows rows;
     dm_table row_table, cell_table, state_table, key_table;
     dm_cell **cells; /* [n_cells] */
@@ -289,9 +307,9 @@ struct dm_pool {
     dm_strand *strands, *running; /* running NULL: the main thread */
 
     /* progress */
-    dm_usage usage;
-    double cost;          /* of it, at each model's prices; NAN: one is not known */
-    dm_progress progress; /* the main thread's; those of strands follow it */
+    dm_usage usage, judge; /* in all; of the judge */
+    double cost;           /* of it, at each model's prices; NAN: one is not known */
+    dm_progress progress;  /* the main thread's; those of strands follow it */
     bool has_best;
     double best; /* what an optimizer says, see dm_pool_best */
     double began;
@@ -326,16 +344,16 @@ static inline void dm_cell_next_go(dm_cell *c)
 /* a NULL: without steps and error text. */
 dm_result dm_cell_result(const dm_pool *p, const dm_cell *c, dm_arena *a);
 void dm_pool_flush_journal(dm_pool *p); /* before anybody acts on what is in it */
-/* What an answer or a run took is added to the whole job's usage and cost. c: whose it is; NULL:
- * an earlier attempt's. */
-void dm_pool_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage);
+/* What an answer or a run took, in this role, is added to the whole job's usage and cost. c: whose
+ * it is; NULL: an earlier attempt's. */
+void dm_pool_count(dm_pool *p, const dm_cell *c, dm_role role, const dm_usage *usage);
 void dm_pool_fail(dm_pool *p, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 void dm_answer_came(dm_pool *p, const dm_cell *c);
 /* by: the cell whose run asked for it */
 void dm_journal_answer(dm_pool *p, const dm_cell *by, const dm_hash *key, const dm_answer *a);
 
 /* spent.c: for people only */
-void dm_spent_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage, double cost);
+void dm_spent_count(dm_pool *p, const dm_cell *c, dm_role role, const dm_usage *usage, double cost);
 void dm_spent_run(dm_pool *p, const dm_cell *c, dm_fault fault); /* it came to a result */
 void dm_times_sent(const dm_pool *p, dm_cell *c);
 void dm_times_left(dm_pool *p, const dm_cell *c); /* the worker has it no more */
@@ -357,8 +375,14 @@ void dm_budget_sent(dm_pool *p, uint32_t number);
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now);
 /* What an earlier attempt of the job spent on a request, as its record says that stands there; on
  * something else of the cell. */
-void dm_budget_before(dm_pool *p, int model, uint32_t cost, const dm_usage *usage, uint64_t at);
-void dm_budget_before_own(dm_pool *p, uint32_t number, const dm_usage *usage, uint64_t at);
+void dm_budget_before(dm_pool *p, dm_role role, uint32_t cost, const dm_usage *usage, uint64_t at);
+void dm_budget_before_own(dm_pool *p, uint32_t number, dm_role role, const dm_usage *usage,
+                          uint64_t at);
+/* A leg of the cell (legs.c) is over, and what is set aside stays so for the others; usage: of
+ * requests without a key. */
+void dm_budget_leg_done(dm_pool *p, uint32_t number, const dm_usage *usage);
+/* Whether what is still set aside covers the legs to come. */
+bool dm_budget_covers_legs(dm_pool *p, uint32_t number);
 /* usage: of requests without a key. The item's uses are in the ledger. */
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled);
 /* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
@@ -370,6 +394,34 @@ dm_amount dm_budget_left(const dm_pool *p); /* of the cap; INFINITY where there 
 /* How many requests of the other's run are covered by what is reserved for the cell, which is
  * released. */
 int64_t dm_budget_covers(const dm_pool *p, uint32_t number, const dm_cell *other);
+
+/* judged.c: a judge after the program */
+bool dm_is_judged(const dm_pool *p, const dm_cell *c);
+size_t dm_legs_left(const dm_pool *p, const dm_cell *c); /* calls of the judge after this leg */
+bool dm_leg_is_over(const dm_cell *c, int64_t task);     /* the task was of an earlier leg */
+const dm_example *dm_leg_example(const dm_cell *c);      /* the cell's own */
+int dm_leg_model(const dm_pool *p, const dm_cell *c);    /* the number of its program's model */
+int dm_leg_tries(const dm_cell *c);                      /* of this leg */
+/* By which records tell the cell's own spending; judged: of the judge's legs. */
+dm_hash dm_leg_key(const dm_cell *c, bool judged);
+void dm_legs_free(dm_cell *c);
+
+/* legs.c: one leg after another */
+dm_status dm_legs_begin(dm_pool *p, dm_error *err) DM_MUST_USE;
+typedef enum dm_leg {
+    DM_LEG_NONE, /* it has no others: the result is the cell's */
+    DM_LEG_NEXT, /* the cell goes out again, for its next leg */
+    DM_LEG_LAST  /* the cell's result is *out */
+} dm_leg;
+typedef struct dm_composed {
+    dm_str bytes;
+    dm_result r;
+    dm_paid paid;
+} dm_composed;
+/* A leg has come to a result, which stands; what it cost is booked but for DM_LEG_NONE. *out lives
+ * until dm_legs_free. */
+dm_leg dm_legs_take(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
+                    const dm_paid *paid, dm_composed *out);
 
 /* scheduler.c: what goes out. It alone changes the phase of a cell. */
 void dm_schedule_want(dm_pool *p, dm_future *f, uint32_t number); /* f waits for the cell */
@@ -456,8 +508,9 @@ void dm_servers_greet(dm_pool *p, int worker); /* a rank that is new hears of it
 double dm_servers_rpm(const dm_model *m);      /* of a server, the lowest known; 0: none is */
 
 /* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
-uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key); /* as the run names it */
-uint32_t dm_key_of_record(dm_pool *p, const dm_cell *c, const dm_hash *key); /* the journal does */
+/* As a run of the cell names it that asks as the state does; as the journal does. */
+uint32_t dm_key_of(dm_pool *p, const dm_cell *c, uint32_t state, const dm_hash *key);
+uint32_t dm_key_of_record(dm_pool *p, uint32_t state, const dm_hash *key);
 void dm_key_recall(dm_pool *p, uint32_t key);     /* what is found of it in the replay's window */
 dm_tries *dm_key_tries(dm_pool *p, uint32_t key); /* made if there are none */
 /* It is final, and goes into the journal; by: the cell whose run asked for it. */

@@ -6,9 +6,9 @@
 
 /* ---- keys ---- */
 
-static const dm_lm_config *config_of(const dm_pool *p, const dm_cell *c)
+static const dm_lm_config *config_of(const dm_pool *p, uint32_t state)
 {
-    return p->models[p->states[c->state].model].config;
+    return p->models[p->states[state].model].config;
 }
 
 /* What earlier attempts of the job spent on it, and whether they got an answer. */
@@ -21,7 +21,8 @@ void dm_key_recall(dm_pool *p, uint32_t key)
         dm_answer a;
         if (dm_open_answer(&rec, bytes, &a, NULL)) {
             if (a.usage.requests > 0)
-                dm_budget_before(p, k->model, k->cost, &a.usage, dm_replay_place(p->setup->replay));
+                dm_budget_before(p, (dm_role)k->role, k->cost, &a.usage,
+                                 dm_replay_place(p->setup->replay));
             if (a.final)
                 k->phase = DM_KEY_KNOWN;
         }
@@ -31,7 +32,7 @@ void dm_key_recall(dm_pool *p, uint32_t key)
         k->kept = DM_KEPT_REPLAY;
 }
 
-uint32_t dm_key_of_record(dm_pool *p, const dm_cell *c, const dm_hash *key)
+uint32_t dm_key_of_record(dm_pool *p, uint32_t state, const dm_hash *key)
 {
     uint32_t number;
     if (dm_table_get(&p->key_table, key, &number))
@@ -39,17 +40,17 @@ uint32_t dm_key_of_record(dm_pool *p, const dm_cell *c, const dm_hash *key)
     p->keys = dm_room(p->keys, p->n_keys, &p->cap_keys, sizeof *p->keys);
     number = (uint32_t)p->n_keys++;
     p->keys[number] =
-        (dm_key){.hash = *key, .cost = p->n_costs++, .model = (uint8_t)p->states[c->state].model};
+        (dm_key){.hash = *key, .cost = p->n_costs++, .role = (uint8_t)p->states[state].work.role};
     dm_table_put(&p->key_table, number);
     if (p->setup->replay)
         dm_key_recall(p, number);
     return number;
 }
 
-uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key)
+uint32_t dm_key_of(dm_pool *p, const dm_cell *c, uint32_t state, const dm_hash *key)
 {
     dm_hash own = *key;
-    const dm_lm_config *config = config_of(p, c);
+    const dm_lm_config *config = config_of(p, state);
     if (config && !config->cache) { /* it is no other cell's */
         dm_sha256 s;
         dm_sha256_init(&s);
@@ -57,7 +58,7 @@ uint32_t dm_key_of(dm_pool *p, const dm_cell *c, const dm_hash *key)
         dm_sha256_add(&s, key->b, sizeof key->b);
         own = dm_sha256_end(&s);
     }
-    return dm_key_of_record(p, c, &own);
+    return dm_key_of_record(p, state, &own);
 }
 
 dm_tries *dm_key_tries(dm_pool *p, uint32_t key)
@@ -129,7 +130,7 @@ void dm_key_look_elsewhere(dm_pool *p, const dm_cell *c, uint32_t key)
 {
     const dm_hash *hash = &p->keys[key].hash;
     dm_answer a = {.final = true};
-    const dm_lm_config *config = config_of(p, c);
+    const dm_lm_config *config = config_of(p, c->state);
     if (!config || !config->cache || (!p->setup->cache && !p->setup->earlier))
         return;
     dm_arena *arena = dm_arena_new(4096);
@@ -146,7 +147,7 @@ void dm_key_look_elsewhere(dm_pool *p, const dm_cell *c, uint32_t key)
 
 void dm_key_share(dm_pool *p, const dm_cell *c, uint32_t key, const dm_answer *a)
 {
-    const dm_lm_config *config = config_of(p, c);
+    const dm_lm_config *config = config_of(p, c->state);
     if (!p->setup->cache || !config || !config->cache)
         return;
     dm_hash there = dm_lm_key_at_servers(config, &p->keys[key].hash);

@@ -201,7 +201,7 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
         send_back(p, &w, NULL);
         return;
     }
-    uint32_t number = dm_key_of(p, c, key);
+    uint32_t number = dm_key_of(p, c, c->state, key);
     if (p->keys[number].phase == DM_KEY_OPEN)
         dm_key_look_elsewhere(p, c, number);
     dm_key *k = &p->keys[number];

@@ -72,7 +72,7 @@ dm_pool *dm_pool_new(dm_link *link, const dm_setup *setup, dm_error *err)
             dm_table_put(&p->row_table, (uint32_t)i);
     }
     dm_strands_init(p);
-    if (read_models(p, &local) != DM_OK) {
+    if (read_models(p, &local) != DM_OK || dm_legs_begin(p, &local) != DM_OK) {
         if (err)
             *err = local;
         dm_pool_free(p);
@@ -123,6 +123,8 @@ void dm_pool_free(dm_pool *p)
     free(p->trials.rows);
     free(p->trials.spent);
     dm_index_free(&p->trials.index);
+    for (size_t i = 0; i < p->n_cells; i++)
+        dm_legs_free(p->cells[i]);
     free(p->cells);
     free(p->states);
     dm_table_free(&p->row_table);

@@ -24,11 +24,13 @@ typedef struct dm_result {
     dm_str before;        /* JSON text of a dict, runner.h; .p NULL: there is none */
     const char *error;    /* NULL, or what went wrong */
     const char *feedback; /* the metric's, with steps; NULL: none */
+    dm_str parts;         /* JSON text: what each part of a metric of parts came to; .p NULL */
     int64_t cut, reasoning; /* tokens, with starved */
     uint32_t n_steps;
     dm_fault fault : 8;
     /* Whether it has a score by itself. False where the example could not be had (src/README.md
-     * §5: the way, the endpoint; then score is NAN), and where the request was refused. */
+     * §5: the way, the endpoint, the judge; then score is NAN), and where the request was refused.
+     */
     bool present : 1;
     /* The server refused the request. Whose fault that is shows when two results are compared
      * (dm_counts_against): score is failure_score, for where the other one has a score. */

@@ -43,6 +43,7 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p)
                        .errors = p->n_errors,
                        .in_flight = p->n_sent,
                        .usage = p->usage,
+                       .judge = p->judge,
                        .cost = NAN,
                        .best = p->has_best ? p->best : NAN,
                        .left = dm_budget_left(p),

@@ -137,7 +137,7 @@ static void write_value(dm_writer *w, const dm_value *v)
 
 void dm_write_result(dm_writer *w, const dm_run_result *r)
 {
-    dm_write_array(w, r->starved ? 12 : r->feedback ? 11 : 10);
+    dm_write_array(w, r->parts.p ? 13 : r->starved ? 12 : r->feedback ? 11 : 10);
     dm_write_int(w, r->fault);
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
@@ -163,7 +163,11 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     for (size_t i = 0; i < r->n_keys; i++)
         dm_write_hash(w, &r->keys[i]);
     dm_write_int(w, r->formats);
-    if (r->starved) {
+    if (r->parts.p) { /* a run that has some is not starved */
+        dm_write_str(w, r->feedback ? dm_str_of(r->feedback) : (dm_str){NULL, 0});
+        dm_write_str(w, r->parts);
+        dm_write_int(w, (int64_t)r->n_judged);
+    } else if (r->starved) {
         dm_write_int(w, r->cut);
         dm_write_int(w, r->reasoning);
     } else if (r->feedback) {
@@ -220,7 +224,8 @@ static void read_keys(dm_reader *in, dm_arena *a, dm_paid *out)
 }
 
 /* src/README.md §5: a fault of the program, the metric, or of this request alone is failure_score;
- * one of the way or the endpoint leaves the example out; of a refusal a comparison decides. */
+ * one of the way, the endpoint or the judge leaves the example out; of a refusal a comparison
+ * decides. */
 static void judge(dm_result *r, double failure_score)
 {
     if (r->fault == DM_FAULT_NONE) {
@@ -228,7 +233,8 @@ static void judge(dm_result *r, double failure_score)
         return;
     }
     r->refused = dm_is_refusal(r->fault);
-    r->present = !r->refused && r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_ENDPOINT;
+    r->present = !r->refused && r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_ENDPOINT &&
+                 r->fault != DM_FAULT_JUDGE;
     r->score = r->present || r->refused ? failure_score : NAN;
 }
 
@@ -252,8 +258,14 @@ bool dm_read_result(dm_str bytes, double failure_score, dm_arena *a, dm_result *
             read_keys(&in, a, paid);
         if (in.at < in.n)
             out->formats = dm_read_size(&in, DM_FORMATS - 1) & (DM_FORMATS - 1);
-        out->starved = in.at + 1 < in.n;
-        if (out->starved) {
+        size_t left = in.at < in.n ? in.n - in.at : 0;
+        out->starved = left == 2;
+        if (left == 3) {
+            dm_str feedback = dm_read_str(&in);
+            out->feedback = a && feedback.p ? text_in(a, feedback).p : NULL;
+            out->parts = dm_read_str(&in);
+            paid->n_judged = dm_read_size(&in, paid->n_keys ? paid->n_keys : SIZE_MAX / 2);
+        } else if (out->starved) {
             out->cut = dm_read_int(&in);
             out->reasoning = dm_read_int(&in);
         } else if (in.at < in.n) {

@@ -25,6 +25,7 @@ typedef struct dm_paid { /* what a result says of its requests */
     dm_usage usage;      /* of those without a key */
     dm_hash *keys;       /* [n_keys] of the others; NULL where no arena was given */
     size_t n_keys;
+    size_t n_judged; /* of them, the last ones: a judge's */
 } dm_paid;
 /* Strings point into the bytes; steps and keys (if a is not NULL) are read into a. present and
  * score are as src/README.md §5 says, with failure_score. False: not a result. */

@@ -136,21 +136,30 @@ static size_t first_open(const struct dm_resume *r, uint64_t by)
     return low;
 }
 
+/* By the cell's key, or that of its judge's legs; state: who asked. */
+static void book_open_of(dm_pool *p, uint32_t number, const dm_hash *cell, uint32_t state)
+{
+    const struct dm_resume *r = p->resume;
+    uint64_t by = dm_hash_mix(cell);
+    for (size_t i = first_open(r, by); i < r->n_open && r->open[i].by == by; i++) {
+        if (r->open[i].at >= end_of_step(r))
+            break;
+        uint32_t key = dm_key_of_record(p, state, &r->open[i].key);
+        dm_ledger_uses(p->budget.ledger, number, p->keys[key].cost);
+    }
+}
+
 /* What runs paid for that had not ended then is theirs, as if it had failed on the way. */
 static void book_open(dm_pool *p)
 {
-    const struct dm_resume *r = p->resume;
     for (size_t n = 0; n < p->n_cells; n++) {
         const dm_cell *c = p->cells[n];
-        uint64_t by = dm_hash_mix(&c->key);
         if (c->phase != DM_CELL_QUEUED)
             continue;
-        for (size_t i = first_open(r, by); i < r->n_open && r->open[i].by == by; i++) {
-            if (r->open[i].at >= end_of_step(r))
-                break;
-            uint32_t key = dm_key_of_record(p, c, &r->open[i].key);
-            dm_ledger_uses(p->budget.ledger, (uint32_t)n, p->keys[key].cost);
-        }
+        book_open_of(p, (uint32_t)n, &c->key, c->state);
+        dm_hash judged = dm_leg_key(c, true);
+        if (dm_is_judged(p, c))
+            book_open_of(p, (uint32_t)n, &judged, p->judges[0]);
     }
 }
 

@@ -107,12 +107,36 @@ static void count_score(dm_pool *p, const dm_cell *c, const dm_result *r)
     }
 }
 
+/* It goes out at once, from what is set aside for the cell; where its prompt turned out to be
+ * larger than that allows, it waits for a new reserve. */
+static void next_leg(dm_pool *p, uint32_t number)
+{
+    static const dm_usage nothing;
+    if (dm_budget_covers_legs(p, number))
+        queue(p, number, 0);
+    else
+        dm_schedule_again(p, number, &nothing, 0);
+}
+
 void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                       const dm_paid *paid)
 {
     dm_cell *c = p->cells[number];
+    dm_composed all;
     if (c->phase == DM_CELL_DONE)
         return; /* late or twice: results are taken once */
+    switch (dm_legs_take(p, number, bytes, r, paid, &all)) {
+    case DM_LEG_NEXT:
+        next_leg(p, number);
+        return;
+    case DM_LEG_LAST:
+        bytes = all.bytes;
+        r = &all.r;
+        paid = &all.paid;
+        break;
+    case DM_LEG_NONE:
+        break;
+    }
     c->phase = DM_CELL_DONE;
     c->good = r->fault == DM_FAULT_NONE;
     c->replied = r->fault != DM_FAULT_TRANSPORT && r->fault != DM_FAULT_SERVER &&
@@ -122,15 +146,17 @@ void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result
         p->models[p->states[c->state].model].kept = true;
     c->result = (dm_str){dm_arena_string(p->arena, bytes.p, bytes.n), bytes.n};
     for (size_t i = 0; i < paid->n_keys; i++) {
-        uint32_t key = dm_key_of(p, c, &paid->keys[i]);
+        bool judged = i + paid->n_judged >= paid->n_keys && p->judging;
+        uint32_t key = dm_key_of(p, c, judged ? p->judges[0] : c->state, &paid->keys[i]);
         dm_ledger_uses(p->budget.ledger, number, p->keys[key].cost);
     }
     if (p->setup->journal && !c->replayed)
         dm_journal_cell(p->setup->journal, DM_JOURNAL_RESULT, &c->key, c->result);
-    dm_pool_count(p, c, p->states[c->state].model, &paid->usage);
+    dm_pool_count(p, c, p->states[c->state].work.role, &paid->usage);
     count_score(p, c, r);
     dm_budget_done(p, number, &paid->usage, wake);
     dm_prefix_left(p, number);
+    dm_legs_free(c);
 }
 
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before)
@@ -158,20 +184,29 @@ void dm_schedule_take_back(dm_pool *p)
 
 /* Work that stands in the journal is done; a cell that is not finds its answers there, one by one,
  * when it runs. What it cost beside them is counted either way. */
+static void replay_own(dm_pool *p, uint32_t number, const dm_hash *key, dm_role role)
+{
+    dm_str bytes;
+    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, key, i)).p; i++) {
+        dm_record rec;
+        dm_answer try;
+        if (dm_open_answer(&rec, bytes, &try, NULL))
+            dm_budget_before_own(p, number, role, &try.usage, dm_replay_place(p->setup->replay));
+        dm_record_free(&rec);
+    }
+}
+
 void dm_schedule_replay(dm_pool *p, uint32_t number)
 {
     dm_cell *c = p->cells[number];
     dm_arena *a = dm_arena_new(4096);
-    dm_str result = dm_replay_result(p->setup->replay, &c->key), bytes;
+    dm_str result = dm_replay_result(p->setup->replay, &c->key);
+    dm_hash judged = dm_leg_key(c, true);
     dm_paid paid;
     dm_result r;
-    for (size_t i = 0; (bytes = dm_replay_answer(p->setup->replay, &c->key, i)).p; i++) {
-        dm_record rec;
-        dm_answer try;
-        if (dm_open_answer(&rec, bytes, &try, NULL))
-            dm_budget_before_own(p, number, &try.usage, dm_replay_place(p->setup->replay));
-        dm_record_free(&rec);
-    }
+    replay_own(p, number, &c->key, p->states[c->state].work.role);
+    if (dm_is_judged(p, c))
+        replay_own(p, number, &judged, DM_JUDGE);
     if (result.p && dm_read_result(result, p->setup->failure_score, a, &r, &paid)) {
         c->replayed = true;
         p->models[p->states[c->state].model].formats |= r.formats;
@@ -384,7 +419,7 @@ static void add_task(dm_pool *p, int worker, uint32_t number, const dm_cell *wit
     int m = p->states[c->state].model;
     peer->in_flight[m]++;
     if (p->models[m].in_flight++ == 0 && dm_queue_length(&p->models[m].delayed) == 0 &&
-        c->tries == 0 && p->models[m].tries == 0) {
+        dm_leg_tries(c) == 0 && p->models[m].tries == 0) {
         p->models[m].last_answer = p->link->ops->now(p->link);
         p->models[m].failing = false;
     }

@@ -95,6 +95,7 @@ typedef struct dm_pool_stats {
     size_t errors;           /* absent and failed examples so far */
     size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;
+    dm_usage judge;                   /* of it, the judge's */
     double cost;                      /* NAN: not known */
     dm_amount left;                   /* of each cap; INFINITY: there is none */
     size_t ranks;                     /* that run models */

@@ -285,8 +285,9 @@ static void reply(dm_simulated_server *s, dm_attempt *a, const exchange *x)
     case DM_FAULT_TRANSPORT:
     case DM_FAULT_PARSE:
     case DM_FAULT_FILTER:
-    case DM_FAULT_PROGRAM: /* these two come from no server */
+    case DM_FAULT_PROGRAM: /* these three come from no server */
     case DM_FAULT_METRIC:
+    case DM_FAULT_JUDGE:
         answer(s, a, x);
         break;
     }

@@ -14,30 +14,29 @@ static const char *phase_of(const dm_pool *p, const dm_cell *c)
     return name ? name : "";
 }
 
-static dm_spent *spent_of(dm_pool *p, const dm_cell *c, int model)
+static dm_spent *spent_of(dm_pool *p, const dm_cell *c, dm_role role)
 {
-    int role = c ? (int)p->states[c->state].work.role : model;
     const char *phase = phase_of(p, c);
     for (size_t i = 0; i < p->trials.n_spent; i++)
-        if (p->trials.spent[i].role == role && strcmp(p->trials.spent[i].phase, phase) == 0)
+        if (p->trials.spent[i].role == (int)role && strcmp(p->trials.spent[i].phase, phase) == 0)
             return &p->trials.spent[i];
     p->trials.spent =
         dm_room(p->trials.spent, p->trials.n_spent, &p->trials.cap_spent, sizeof *p->trials.spent);
     dm_spent *s = &p->trials.spent[p->trials.n_spent++];
-    *s = (dm_spent){.role = role, .phase = phase};
+    *s = (dm_spent){.role = (int)role, .phase = phase};
     return s;
 }
 
-void dm_spent_count(dm_pool *p, const dm_cell *c, int model, const dm_usage *usage, double cost)
+void dm_spent_count(dm_pool *p, const dm_cell *c, dm_role role, const dm_usage *usage, double cost)
 {
-    dm_spent *s = spent_of(p, c, model);
+    dm_spent *s = spent_of(p, c, role);
     dm_usage_add(&s->usage, usage);
     s->cost += cost;
 }
 
 void dm_spent_run(dm_pool *p, const dm_cell *c, dm_fault fault)
 {
-    spent_of(p, c, 0)->runs++;
+    spent_of(p, c, p->states[c->state].work.role)->runs++;
     p->trials.faults[fault]++;
 }
 

@@ -167,6 +167,10 @@ static void put_prediction(dm_buf *b, const dm_setup *setup, const dm_split_repo
         dm_py_float(b, r->score);
     else
         dm_buf_text(b, "null");
+    if (r->parts.p) {
+        dm_buf_text(b, ", \"parts\": ");
+        dm_buf_str(b, r->parts);
+    }
     dm_buf_text(b, ", \"error\": ");
     if (r->fault == DM_FAULT_NONE)
         dm_buf_text(b, "null");

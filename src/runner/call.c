@@ -35,6 +35,9 @@ static void scored(void *user, const dm_metric_score *s)
         dm_run_free(run);
     } else if (s->ok) {
         run->result.score = s->score;
+        if (s->parts.p)
+            run->result.parts =
+                (dm_str){dm_arena_string(run->arena, s->parts.p, s->parts.n), s->parts.n};
         if (s->feedback && dm_run_has_steps(run))
             run->result.feedback = dm_arena_printf(run->arena, "%s", s->feedback);
         dm_run_finish(run);

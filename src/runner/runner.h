@@ -50,6 +50,8 @@ typedef struct dm_run_result { /* valid during the callback */
     const dm_step *steps;
     size_t n_steps;
     const char *feedback; /* the metric's, with steps; NULL: none */
+    dm_str parts;         /* of a metric of parts, JSON text of a list; .p NULL */
+    size_t n_judged;      /* of the keys, the last ones: a judge's */
     /* Outputs of the steps that ended before the last, or before the one that failed, by the
      * steps' names; NULL: there are none, or they are in steps. */
     const dm_value *before;

@@ -429,7 +429,7 @@ static void add_asked(const dm_pool *p, hashes *h)
         if (c->phase == DM_CELL_DONE)
             cr_assert(dm_read_result(c->result, 0, a, &r, &paid));
         for (size_t k = 0; k < paid.n_keys; k++) {
-            dm_hash own = p->keys[dm_key_of((dm_pool *)p, c, &paid.keys[k])].hash;
+            dm_hash own = p->keys[dm_key_of((dm_pool *)p, c, c->state, &paid.keys[k])].hash;
             add(c->waiters ? &others : h, &own);
         }
         if (!c->waiters)

@@ -1,0 +1,120 @@
+# Metrics that ask a model: its scores, what it costs and who pays, the same at any number of ranks, over kills and
+# under caps; what cannot be read and an outage are no scores; sums of parts.
+LEAKS=0 # what Open MPI leaves at its end is not ours
+. tests/lib.sh
+ROUNDS=${ROUNDS:-1}
+RANKS=${RANKS:-"2 5"}
+seq 0 19 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/train.jsonl"
+seq 100 129 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/val.jsonl"
+cat >"$DIR/judge.jsonl" <<'X'
+{"match": "q105", "content": "[[ ## right ## ]]\nmaybe\n\n[[ ## why ## ]]\nunsure\n\n[[ ## completed ## ]]"}
+{"match": "yes\n\n[[ ## predicted_answer ## ]]\nyes", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nthe same word\n\n[[ ## completed ## ]]"}
+{"match": "predicted_answer", "content": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nanother word\n\n[[ ## completed ## ]]"}
+{"match": "[[ ## given ## ]]\nyes", "and": "recall", "content": "[[ ## reasoning ## ]]\nalike\n\n[[ ## recall ## ]]\n1.7\n\n[[ ## precision ## ]]\n0.5\n\n[[ ## completed ## ]]"}
+{"match": "recall", "content": "[[ ## reasoning ## ]]\nnot alike\n\n[[ ## recall ## ]]\n0.0\n\n[[ ## precision ## ]]\n0.0\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule golden
+TASK_URL=$MOCK_URL
+start_mock --rule script:"$DIR/judge.jsonl"
+JUDGE_URL=$MOCK_URL
+judged() { # judged: requests that the judge's server saw
+	MOCK_URL=$JUDGE_URL stat_of requests
+}
+asked() { MOCK_URL=$TASK_URL stat_of requests; }
+reset() {
+	MOCK_URL=$JUDGE_URL post /reset >/dev/null
+	MOCK_URL=$TASK_URL post /reset >/dev/null
+}
+own='{"judge": "question, answer, predicted_answer -> right: bool, why", "score": "right", "feedback": "why"}'
+job() { # job METRIC [OPTIMIZER [JUDGE-OPTIONS]]
+	cat >"$DIR/job.json" <<X
+{"program": {"predict": "question -> answer"}, "trainset": "train.jsonl", "valset": "val.jsonl", "inputs": ["question"], "metric": $1,
+ "optimizer": ${2:-\"labeled_few_shot\"}, "lm": {"model": "hosted_vllm/any", "api_base": "$TASK_URL"},
+ "lms": {"judge": {"model": "hosted_vllm/judge", "api_base": "$JUDGE_URL"${3:-}}}}
+X
+}
+compile() { # compile RANKS OUT ARGUMENT...
+	start=""
+	[ "$1" -gt 1 ] && start="mpirun --oversubscribe -n $1"
+	out=$2
+	shift 2
+	# shellcheck disable=SC2086
+	run 0 $start "$PROGRAM" compile "$DIR/job.json" --out="$out" "$@"
+}
+count() { grep -c "$1" "$DIR/e/predictions.jsonl"; }
+
+# scores
+job "$own"
+check "a judge of one's own" run 0 "$PROGRAM" eval "$DIR/job.json" --out="$DIR/e"
+check "an answer that it takes for right scores 1" [ "$(count '"score": 1.0, "parts": \[{"metric": "judge", "score": 1.0, "judgement": {"right": true, "why": "the same word"}}\]')" = 20 ]
+check "a wrong one 0" [ "$(count '"score": 0.0, "parts": \[{"metric": "judge", "score": 0.0, "judgement": {"right": false')" = 9 ]
+check "a judgement that cannot be read is no score" [ "$(count '"id": "row 6".*"score": null.*"error": "judge", "message": "the judge: ')" = 1 ]
+check "the mean is over the others: $(json valset.n "$DIR/out")" [ "$(json valset.n "$DIR/out")" = 29 ]
+check "the judge's calls are told: $(json judge.calls "$DIR/out")" [ "$(json judge.calls "$DIR/out")" = "$(judged)" ]
+check "and are among all" [ "$(json calls "$DIR/out")" = $(($(judged) + $(asked))) ]
+rm -rf "$DIR/e"
+job '"semantic_f1"'
+check "semantic_f1" run 0 "$PROGRAM" eval "$DIR/job.json" --out="$DIR/e"
+check "its formula, with what is above 1 taken for 1" [ "$(count '"score": 0.6666666666666666, "parts": \[{"metric": "semantic_f1", "score": 0.6666666666666666')" = 20 ]
+rm -rf "$DIR/e"
+job "{\"sum\": [{\"metric\": \"exact_match\", \"weight\": 3}, {\"metric\": \"semantic_f1\", \"weight\": 1}]}"
+check "a sum" run 0 "$PROGRAM" eval "$DIR/job.json" --out="$DIR/e"
+check "each part is recorded" [ "$(count '"score": 0.9166666666666666, "parts": \[{"metric": "exact_match", "weight": 3.0, "score": 1.0}, {"metric": "semantic_f1", "weight": 1.0, "score": 0.6666666666666666, "judgement"')" = 20 ]
+rm -rf "$DIR/e"
+
+# who pays: the same at any number of ranks, over kills, under caps
+search='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 3, "max_bootstrapped_demos": 2, "max_labeled_demos": 3}'
+job "$own" "$search"
+for arguments in --seed=1 --budget.calls=150 --budget.calls=100; do
+	reset
+	compile 1 "$DIR/w" $arguments
+	rc=$? same=yes
+	[ $rc = 0 ] || same="no: exit"
+	within=yes
+	case $arguments in --budget.calls=*) [ $(($(judged) + $(asked))) -le "${arguments#*=}" ] || within=no ;; esac
+	check "$arguments: the judge is under the cap" [ "$within" = yes ]
+	for ranks in $RANKS; do
+		compile "$ranks" "$DIR/r" $arguments || same="no: exit with $ranks ranks"
+		cmp -s "$DIR/w/program.json" "$DIR/r/program.json" || same="no: another program with $ranks ranks"
+		cmp -s "$DIR/w/trials.csv" "$DIR/r/trials.csv" || same="no: other candidates with $ranks ranks"
+		rm -rf "$DIR/r"
+	done
+	check "$arguments, at 1 $RANKS ranks: $same" [ "$same" = yes ]
+	rm -rf "$DIR/w"
+done
+reset
+compile 1 "$DIR/whole" --seed=1
+whole=$(judged)
+check "equal judgements are one call" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = 0 ]
+for k in $(seq "$ROUNDS"); do
+	reset
+	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/k" --seed=1 --lms.judge.concurrency=4 >/dev/null 2>&1 &
+	pid=$!
+	for _ in $(seq 400); do
+		[ "$(judged)" -ge $((12 * k)) ] && break
+		sleep 0.02
+	done
+	kill -9 $pid
+	wait $pid 2>/dev/null
+	before=$(judged)
+	check "killed after $before of $whole judgements, and resumed" compile 1 "$DIR/k" --seed=1
+	again=$(MOCK_URL=$JUDGE_URL stat_of repeats)
+	check "of what was paid for hardly anything is asked again: $again" [ "$again" -le 4 ]
+	check "the same program" cmp -s "$DIR/whole/program.json" "$DIR/k/program.json"
+	rm -rf "$DIR/k"
+done
+rm -rf "$DIR/whole"
+
+# an outage of the judge
+job "$own" '"labeled_few_shot"' ', "outage": 1, "num_retries": 0'
+sed -i "s|$JUDGE_URL|http://127.0.0.1:1/v1|" "$DIR/job.json"
+check "no judge: no score" run 69 "$PROGRAM" eval "$DIR/job.json"
+job '{"judge": "question, nobody -> right: bool"}'
+check "an input that is nowhere is refused" run 78 "$PROGRAM" eval "$DIR/job.json"
+check "with what to do" said '"prediction.OUTPUT"'
+job '"exact_match"'
+check "a judge that nobody asks is refused" run 78 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/x"
+job "$own" "$search"
+check "plan has a line for the judge" run 0 "$PROGRAM" plan "$DIR/job.json"
+check "with its calls" grep -q '^judge ' "$DIR/err"
+plan $n

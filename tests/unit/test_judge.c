@@ -1,0 +1,204 @@
+/* Judges: what they are shown, and how their words become a score. */
+#include "json/json.h"
+#include "metric/judge.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+typedef struct asked {
+    dm_arena *a;
+    const dm_judging *j;
+    dm_error err;
+} asked;
+
+static const dm_value *json(dm_arena *a, const char *text)
+{
+    const dm_value *v = dm_json_read(a, dm_str_of(text), NULL);
+    cr_assert_not_null(v, "%s", text);
+    return v;
+}
+
+static asked read_metric(const char *metric, const char *signature, const char *row)
+{
+    asked x = {.a = dm_arena_new(0)};
+    dm_value *program = dm_value_dict(x.a), *rows = dm_value_list(x.a);
+    dm_value_set(x.a, program, DM_STR("predict"), dm_value_text(x.a, signature));
+    dm_at at = dm_at_root(program, "test", DM_E_JOB);
+    const dm_program *p = dm_program_read(x.a, &at, &x.err);
+    cr_assert_not_null(p);
+    dm_value_append(x.a, rows, json(x.a, row));
+    const dm_dataset *set = dm_dataset_of(x.a, "rows", rows);
+    at = dm_at_root(json(x.a, metric), "job.json", DM_E_JOB);
+    x.j = dm_judging_read(x.a, &at, p, &set, 1, &x.err);
+    return x;
+}
+
+static dm_status score(asked *x, const char *parts, const char *first, const char *second,
+                       bool trace, dm_judged *out)
+{
+    const dm_value *said[] = {json(x->a, first), second ? json(x->a, second) : NULL};
+    return dm_judging_score(x->a, x->j, dm_str_of(parts), said, trace, out, &x->err);
+}
+
+#define QA  "question -> answer"
+#define ROW "{\"question\": \"q\", \"answer\": \"a\", \"context\": \"c\"}"
+
+/* The values of dspy.evaluate.SemanticF1 and CompleteAndGrounded of DSPy 3.4.1 for these. */
+Test(judge, the_formulas_are_those_of_dspy)
+{
+    static const struct {
+        const char *metric, *first, *second;
+        double score, traced;
+    } row[] = {
+        {"\"semantic_f1\"", "{\"recall\": 1.0, \"precision\": 1.0}", NULL, 1, 1},
+        {"\"semantic_f1\"", "{\"recall\": 0.5, \"precision\": 1.0}", NULL, 0.6666666666666666, 1},
+        {"\"semantic_f1\"", "{\"recall\": 0.4, \"precision\": 0.9}", NULL, 0.5538461538461539, 0},
+        {"\"semantic_f1\"", "{\"recall\": 0.0, \"precision\": 0.0}", NULL, 0, 0},
+        {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": -0.2}", NULL, 0, 0},
+        {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": 0.5}", NULL, 0.6666666666666666, 1},
+        {"{\"name\": \"semantic_f1\", \"threshold\": 0.5}", "{\"recall\": 0.4, \"precision\": 0.9}",
+         NULL, 0.5538461538461539, 1},
+        {"\"complete_and_grounded\"", "{\"completeness\": 0.5}", "{\"groundedness\": 1}",
+         0.6666666666666666, 1},
+        {"\"complete_and_grounded\"", "{\"completeness\": 0}", "{\"groundedness\": 0}", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        asked x = read_metric(row[i].metric, QA, ROW);
+        dm_judged out;
+        cr_assert_not_null(x.j, "%s", x.err.text);
+        cr_expect_eq(score(&x, "[{}]", row[i].first, row[i].second, false, &out), DM_OK);
+        cr_expect(out.score == row[i].score, "%zu: %.17g", i, out.score);
+        cr_expect_eq(score(&x, "[{}]", row[i].first, row[i].second, true, &out), DM_OK);
+        cr_expect(out.score == row[i].traced, "%zu, with a trace: %.17g", i, out.score);
+        dm_arena_free(x.a);
+    }
+}
+
+Test(judge, what_is_no_judgement_is_no_score)
+{
+    static const struct {
+        const char *metric, *said;
+    } row[] = {
+        {"\"semantic_f1\"", "{\"recall\": 1.0}"},
+        {"\"semantic_f1\"", "{\"recall\": \"high\", \"precision\": 1}"},
+        {"\"semantic_f1\"", "{\"recall\": NaN, \"precision\": 1}"},
+        {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": 1.5}"},
+        {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": -0.1}"},
+        {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": Infinity}"},
+        {"{\"judge\": \"question, predicted_answer -> s: int\", \"range\": [1, 5]}", "{\"s\": 0}"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        asked x = read_metric(row[i].metric, QA, ROW);
+        dm_judged out;
+        cr_assert_not_null(x.j, "%s", x.err.text);
+        cr_expect_eq(score(&x, "[{}]", row[i].said, NULL, false, &out), DM_E_DATA, "%s",
+                     row[i].said);
+        dm_arena_free(x.a);
+    }
+}
+
+Test(judge, what_it_is_shown_and_what_it_says)
+{
+    static const struct {
+        const char *metric, *row, *said, *feedback;
+        double score;
+    } row[] = {
+        {"{\"judge\": \"question, answer, predicted_answer -> right: bool\"}",
+         "{\"question\": \"q\", \"answer\": \"a\", \"predicted_answer\": \"p\"}",
+         "{\"right\": true}", NULL, 1},
+        {"{\"judge\": \"expected_answer, predicted_answer -> why, s: int\", \"range\": [1, 5], "
+         "\"feedback\": \"why\"}",
+         "{\"expected_answer\": \"a\", \"predicted_answer\": \"p\"}", "{\"why\": \"w\", \"s\": 4}",
+         "w", .75},
+        {"{\"judge\": {\"chain_of_thought\": \"truth, said -> s: float, t: float\"}, \"score\": "
+         "\"t\", \"inputs\": {\"truth\": \"example.answer\", \"said\": \"prediction.answer\"}}",
+         "{\"truth\": \"a\", \"said\": \"p\"}", "{\"reasoning\": \"r\", \"s\": 0, \"t\": 0.5}", "r",
+         .5},
+        {"\"semantic_f1\"", "{\"question\": \"q\", \"expected\": \"a\", \"given\": \"p\"}",
+         "{\"reasoning\": \"r\", \"recall\": 1, \"precision\": 1}", "r\nrecall: 1\nprecision: 1",
+         1},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        asked x = read_metric(row[i].metric, QA, ROW);
+        dm_judged out;
+        cr_assert_not_null(x.j, "%s", x.err.text);
+        const dm_value *shown =
+            dm_judging_row(x.a, x.j, 0, json(x.a, ROW), json(x.a, "{\"answer\": \"p\"}"), &x.err);
+        cr_expect(shown && dm_value_equal(shown, json(x.a, row[i].row)), "row %zu", i);
+        cr_expect_eq(score(&x, "[{}]", row[i].said, NULL, false, &out), DM_OK);
+        cr_expect(out.score == row[i].score, "%zu: %g", i, out.score);
+        cr_expect(row[i].feedback ? out.feedback && !strcmp(out.feedback, row[i].feedback)
+                                  : !out.feedback,
+                  "%zu: %s", i, out.feedback ? out.feedback : "nothing");
+        dm_arena_free(x.a);
+    }
+}
+
+Test(judge, a_sum_weighs_its_parts)
+{
+    asked x = read_metric("{\"sum\": [{\"metric\": \"f1\", \"weight\": 0.7}, {\"judge\": "
+                          "\"predicted_answer -> right: bool\", \"weight\": 0.3}]}",
+                          QA, ROW);
+    dm_judged out;
+    cr_assert_not_null(x.j, "%s", x.err.text);
+    cr_expect_eq(dm_judging_calls(x.j), 1);
+    cr_expect_eq(score(&x, "[{\"metric\": \"f1\", \"weight\": 0.7, \"score\": 0.5}, {}]",
+                       "{\"right\": true}", NULL, true, &out),
+                 DM_OK);
+    cr_expect_float_eq(out.score, .65, 1e-15);
+    cr_expect_eq(score(&x, "[{\"score\": 0.5}]", "{\"right\": true}", NULL, false, &out),
+                 DM_E_DATA);
+    dm_arena_free(x.a);
+}
+
+Test(judge, what_a_job_gets_wrong_is_named)
+{
+    static const struct {
+        const char *metric, *text;
+    } row[] = {
+        {"{\"judge\": \"question, nobody -> s: bool\"}", "no column of the data"},
+        {"{\"judge\": \"question, answer -> s: bool\"}", "nothing of what the program answers"},
+        {"{\"judge\": \"question, predicted_answer -> s\"}", "a bool, an int or a float"},
+        {"{\"judge\": \"question, predicted_answer -> s: bool, t: bool\"}", "name an output"},
+        {"{\"judge\": \"question, predicted_answer -> s: bool\", \"feedback\": \"why\"}",
+         "no output of the judge"},
+        {"{\"judge\": \"question, predicted_answer -> s: int\", \"range\": [5, 1]}", "[1, 5]"},
+        {"{\"judge\": \"question, predicted_answer -> s: bool\", \"scores\": \"s\"}", "score"},
+        {"{\"judge\": \"question, predicted_answer -> s: bool\", \"weight\": 1}", "part of a sum"},
+        {"{\"judge\": \"q, predicted_answer -> s: bool\", \"inputs\": {\"q\": \"example.no\"}}",
+         "example.COLUMN"},
+        {"{\"name\": \"complete_and_grounded\", \"context\": \"no\"}", "passages"},
+        {"{\"sum\": []}", "a list of parts"},
+        {"{\"sum\": [{\"metric\": \"f1\"}]}", "needs a weight"},
+        {"{\"sum\": [{\"name\": \"f1\", \"weight\": 1}]}", "a part of a sum is"},
+        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}", "no part of another"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        asked x = read_metric(row[i].metric, QA, ROW);
+        cr_expect(!x.j && strstr(x.err.text, row[i].text), "%s: %s", row[i].metric,
+                  x.j ? "taken" : x.err.text);
+        dm_arena_free(x.a);
+    }
+}
+
+Test(judge, how_many_calls_a_metric_makes)
+{
+    static const struct {
+        const char *metric;
+        size_t n;
+    } row[] = {{"\"f1\"", 0},
+               {"\"semantic_f1\"", 1},
+               {"{\"name\": \"complete_and_grounded\"}", 2},
+               {"{\"judge\": \"a -> b: bool\"}", 1},
+               {"{\"command\": [\"x\"]}", 0},
+               {"{\"sum\": [{\"metric\": \"f1\", \"weight\": 1}]}", 0},
+               {"{\"sum\": [{\"metric\": \"complete_and_grounded\", \"weight\": 1}, {\"judge\": "
+                "\"a -> b: bool\", \"weight\": 1}]}",
+                3},
+               {"{\"sum\": 3}", 0}};
+    dm_arena *a = dm_arena_new(0);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        cr_expect_eq(dm_metric_asks(json(a, row[i].metric)), row[i].n, "%s", row[i].metric);
+    cr_expect_eq(dm_metric_asks(NULL), 0);
+    dm_arena_free(a);
+}
