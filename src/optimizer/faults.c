@@ -127,8 +127,8 @@ static dm_status tell(dm_buf *b, kind k, const faults *f)
         return DM_E_DATA;
     case UNJUDGED:
         dm_buf_printf(b,
-                      "%s not scored, as what the judge said is no judgement: %s; `dspy-mpi check "
-                      "--live` tries it",
+                      "%s not scored, as what the judge said is no judgement: %s; look at the "
+                      "judge's signature, and at parts in predictions.jsonl",
                       f->many, f->words);
         return DM_E_MODEL;
     case PROGRAM:
