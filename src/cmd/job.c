@@ -283,10 +283,14 @@ static dm_value *program_only(dm_arena *a, const dm_value *job)
 {
     static const char *const keys[] = {"program", "student", "lm",    "lms",
                                        "adapter", "python",  "inputs"};
+    static const char *const sets[] = {"trainset", "valset", "testset"};
     dm_value *d = dm_value_dict(a);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (dm_value_get(job, keys[i]))
             dm_value_set(a, d, dm_str_of(keys[i]), dm_value_get(job, keys[i]));
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) /* they tell what its inputs are */
+        if (dm_value_get(dm_value_get(job, sets[i]), "python"))
+            dm_value_set(a, d, dm_str_of(sets[i]), dm_value_get(job, sets[i]));
     return d;
 }
 

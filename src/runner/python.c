@@ -452,7 +452,8 @@ static void go(dm_run *run)
     run->python = dm_arena_alloc(run->arena, sizeof *run->python);
     run->python->last = &run->python->first;
     if (!run->runner->hosts) {
-        dm_run_fail(run, DM_FAULT_PROGRAM, "there is no process for the Python program");
+        dm_run_fail(run, DM_FAULT_PROGRAM,
+                    "a program in Python runs beside its job: give that with --job");
         return;
     }
     dm_buf_init(&b, DM_MAX_FILE);
