@@ -31,7 +31,7 @@ PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 # A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
-JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file columns)
+JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models job_table options option_text param_files paths program_file columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # Of src/cluster what does not include mpi.h.

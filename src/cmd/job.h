@@ -23,7 +23,8 @@ typedef struct dm_job {
     bool valset_is_trainset;
     dm_params *optimizer; /* NULL: none */
     bool has_seed;
-    int64_t seed;
+    int64_t seed, max_errors;         /* 0: not given */
+    double valset_size, testset_size; /* as given; 0: not given */
     const dm_dataset *trainset, *valset, *testset;
     double drain;        /* s, for calls in flight when the run stops */
     const char *out;     /* folder */

@@ -19,7 +19,8 @@
 #define DM_FOR_ALL      (63u | DM_FOR_EXPORT)
 
 typedef enum dm_option_kind {
-    DM_OPT_JOB,  /* a key of the job file, and a flag */
+    DM_OPT_JOB,    /* a key of the job file, and a flag */
+    DM_OPT_EITHER, /* the same; a number, or a path: one optimizer takes this, another that */
     DM_OPT_PATH, /* the same; a path: relative to the job file, or on the command line to the folder
                   */
     DM_OPT_FLAG, /* a flag alone, with a value */

@@ -55,7 +55,7 @@ typedef struct dm_metric_score {
     const char *text; /* why not ok */
     /* What it says beside the score, for those who reflect on it; NULL: nothing. */
     const char *feedback;
-    bool ended;       /* not ok since the command ended, or could not be started */
+    bool ended; /* not ok since the command ended, or could not be started */
 } dm_metric_score;
 
 typedef void dm_metric_done(void *user, const dm_metric_score *s);
@@ -100,5 +100,14 @@ double dm_f1(dm_arena *a, dm_str prediction, dm_str gold);
 double dm_hotpot_f1(dm_arena *a, dm_str prediction, dm_str gold);
 bool dm_passage_match(dm_arena *a, const dm_str *passages, size_t n, const dm_str *answers,
                       size_t n_answers);
+
+/* The metrics by number, built-in ones and then `command`; false: there are no more. Of what all
+ * built-in ones read: dm_metric_common. */
+typedef struct dm_metric_about {
+    const char *name, *help;
+    const dm_param *options; /* NULL: none of its own */
+} dm_metric_about;
+bool dm_metric_about_of(size_t i, dm_metric_about *out);
+extern const dm_param dm_metric_common[];
 
 #endif
