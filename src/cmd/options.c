@@ -202,6 +202,12 @@ static void make_table(void)
             add_row(rows[i]);
 }
 
+const dm_option *dm_option_at(size_t i)
+{
+    make_table();
+    return i < n_options ? &options[i] : NULL;
+}
+
 bool dm_options_are_keys(unsigned command)
 {
     make_table();
@@ -414,6 +420,7 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
     for (size_t i = 0; i < n_options && n < 60; i++)
         if (options[i].kind <= DM_OPT_PATH && !strchr(options[i].name, '.'))
             names[n++] = options[i].name;
+    names[n++] = "$schema"; /* for editors (jobs/job.schema.json) */
     dm_status st = dm_get_known(&at, names, n, err);
     if (st != DM_OK)
         return st;

@@ -52,6 +52,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
 dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, const dm_value *keys,
                            dm_value **out, dm_error *err) DM_MUST_USE;
 void dm_options_help(dm_buf *b, unsigned command);
+const dm_option *dm_option_at(size_t i);    /* NULL: there are no more */
 bool dm_options_are_keys(unsigned command); /* whether it has options that are keys of a job too */
 
 #endif

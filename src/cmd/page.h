@@ -1,0 +1,18 @@
+/* A page of help, as plain text or as the source of a manual page (roff). */
+#ifndef DM_CMD_PAGE_H
+#define DM_CMD_PAGE_H
+
+#include "json/param.h"
+
+typedef struct dm_page {
+    dm_buf *out;
+    dm_arena *a;
+    bool roff, within; /* within: titles are of a section's parts */
+} dm_page;
+
+void dm_page_title(dm_page *p, const char *text); /* of a section */
+void dm_page_text(dm_page *p, const char *text);  /* a paragraph */
+void dm_page_item(dm_page *p, const char *term, const char *text);
+void dm_page_rows(dm_page *p, const char *prefix, const dm_param *table); /* prefixNAME=VALUE */
+
+#endif
