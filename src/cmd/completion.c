@@ -110,7 +110,9 @@ static void put_zsh(dm_buf *b, dm_arena *a, const dm_command *commands, size_t n
         each(a, commands[i].bit, put_zsh_flag, b);
         dm_buf_text(b, " \\\n\t\t\t'*:file:_files' ;;\n");
     }
-    dm_buf_text(b, "\tesac\n}\ncompdef _dspy_mpi dspy-mpi\n");
+    dm_buf_text(b, "\tesac\n}\n"
+                   "if [[ $funcstack[1] == _dspy-mpi ]]; then _dspy_mpi \"$@\"; else compdef "
+                   "_dspy_mpi dspy-mpi; fi\n");
 }
 
 typedef struct fish {
