@@ -49,8 +49,8 @@ const dm_param dm_job_table[] = {
 
 #define CAP(key, member, unit, shown, text)                                                        \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_AMOUNT, .low = 1e-9, .high = 1e18, AT(member),               \
-        .parse = unit, .value = shown, .help = text, .absent = "no cap"                            \
+        .name = (key), .kind = DM_PARAM_AMOUNT, .low = 1e-9, .high = 1e18, AT(member),             \
+        .parse = (unit), .value = (shown), .help = (text), .absent = "no cap"                      \
     }
 
 const dm_param dm_budget_table[] = {

@@ -134,40 +134,40 @@ static const char *unreadable(dm_arena *a, const char *path)
 #define AT(member) .at = offsetof(dm_lm_config, member)
 #define TEXT(key, member, shown, text, otherwise)                                                  \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_TEXT, AT(member), .value = shown, .help = text,              \
-        .absent = otherwise                                                                        \
+        .name = (key), .kind = DM_PARAM_TEXT, AT(member), .value = (shown), .help = (text),        \
+        .absent = (otherwise)                                                                      \
     }
 #define READABLE(key, member, text, otherwise)                                                     \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_TEXT, AT(member), .bad = unreadable, .value = "FILE",        \
-        .help = text, .absent = otherwise                                                          \
+        .name = (key), .kind = DM_PARAM_TEXT, AT(member), .bad = unreadable, .value = "FILE",      \
+        .help = (text), .absent = (otherwise)                                                      \
     }
 #define TEXTS(key, reader, text)                                                                   \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_OWN, .read = reader, .value = "JSON", .help = text,          \
+        .name = (key), .kind = DM_PARAM_OWN, .read = (reader), .value = "JSON", .help = (text),    \
         .absent = "none",                                                                          \
         .schema = "\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}"         \
     }
 #define COUNT(key, member, text)                                                                   \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_AMOUNT, .high = 1e15, AT(member), .parse = dm_parse_count,   \
-        .value = "N", .help = text, .absent = "as the server tells, else none"                     \
+        .name = (key), .kind = DM_PARAM_AMOUNT, .high = 1e15, AT(member), .parse = dm_parse_count, \
+        .value = "N", .help = (text), .absent = "as the server tells, else none"                   \
     }
 #define SECONDS(key, member, standard, text)                                                       \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_AMOUNT, .high = 1e9, AT(member), .parse = dm_parse_seconds,  \
-        .value = "TIME", .help = text, .fallback = standard                                        \
+        .name = (key), .kind = DM_PARAM_AMOUNT, .high = 1e9, AT(member),                           \
+        .parse = dm_parse_seconds, .value = "TIME", .help = (text), .fallback = (standard)         \
     }
 #define BOOL(key, member, standard, text)                                                          \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_BOOL, AT(member), .value = "BOOL", .help = text,             \
-        .fallback = standard                                                                       \
+        .name = (key), .kind = DM_PARAM_BOOL, AT(member), .value = "BOOL", .help = (text),         \
+        .fallback = (standard)                                                                     \
     }
 /* Goes out as it is: what it may be the server says. */
 #define SENT(key, shown, text)                                                                     \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_ANY, .mark = DM_LM_SAMPLING, .value = shown, .help = text,   \
-        .absent = "not sent"                                                                       \
+        .name = (key), .kind = DM_PARAM_ANY, .mark = DM_LM_SAMPLING, .value = (shown),             \
+        .help = (text), .absent = "not sent"                                                       \
     }
 
 const dm_param dm_lm_table[] = {

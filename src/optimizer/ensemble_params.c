@@ -161,8 +161,8 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
 
 #define OWN(key, reader, shown, text, otherwise)                                                   \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_OWN, .read = reader, .value = shown, .help = text,           \
-        .absent = otherwise                                                                        \
+        .name = (key), .kind = DM_PARAM_OWN, .read = (reader), .value = (shown), .help = (text),   \
+        .absent = (otherwise)                                                                      \
     }
 static const char *const own_keys[] = {"module", "rows", "lm", "lms", "num_threads", NULL};
 #define AT(field) .at = offsetof(dm_ensemble_params, field)

@@ -60,7 +60,7 @@ typedef struct dm_random_search_params {
     {                                                                                              \
         .name = "max_labeled_demos", .kind = DM_PARAM_INT, .low = 0, .high = 1e15,                 \
         .at = offsetof(dm_bootstrap_params, max_labeled_demos), .value = "N",                      \
-        .help = "demonstrations in all, filled up from the data", .fallback = most                 \
+        .help = "demonstrations in all, filled up from the data", .fallback = (most)               \
     }
 #define DM_PARAM_MAX_ROUNDS                                                                        \
     {                                                                                              \
