@@ -6,7 +6,7 @@ MPICC   ?= mpicc
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^.define DSPY_MPI_VERSION  *"\(.*\)"/\1/p' include/dspy_mpi/version.h)
 
 OPT      ?= -O2 -g
 # make V=1 shows the whole commands; without it each is one short line.
@@ -35,7 +35,7 @@ PROGRAM := $(B)/dspy-mpi
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 # A job is read by src/cmd; the fuzz targets are linked into the unit tests, which replay their corpus.
-JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models options param_files paths program_file python_job columns)
+JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models job_table options option_text param_files paths program_file python_job columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # Of src/cluster what does not include mpi.h.
@@ -93,7 +93,7 @@ SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
 
 test: ## install what is needed, build, and run all tests
 	scripts/install-deps --test
-	$(MAKE) -j2 all mock unit-build
+	$(MAKE) -j2 all open mock unit-build
 	$(MAKE) unit
 	tests/run $(SCRIPTS)
 
@@ -109,7 +109,7 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 	scripts/check-cites
 	scripts/golden --with $${DSPY_PYTHON:-build-dspy/bin/python}
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
-	$(MAKE) -j2 all mock unit
+	$(MAKE) -j2 all open mock unit
 	scripts/check-circles
 	$(MAKE) -j2 B=build-clang CC=clang all mock
 	$(MAKE) tidy
@@ -120,16 +120,70 @@ tidy: export TIDY_FLAGS = $(subst ',,$(CPPFLAGS)) -std=c17 $(shell $(MPICC) --sh
 tidy: ## clang-tidy
 	printf '%s\n' $(LIB_SRC) $(CMD_SRC) $(MPI_SRC) | xargs -P 2 -n 6 sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS' _
 
-install: all ## make install DESTDIR= PREFIX=/usr/local
-	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/dspy-mpi
-	install -D -m 755 scripts/metric-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/metric-host
-	install -D -m 755 scripts/dspy-host $(DESTDIR)$(PREFIX)/share/dspy-mpi/dspy-host
-	install -D -m 755 scripts/from-dspy $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-dspy
-	install -D -m 755 scripts/to-mlflow $(DESTDIR)$(PREFIX)/share/dspy-mpi/to-mlflow
-	install -D -m 755 scripts/from-hf $(DESTDIR)$(PREFIX)/share/dspy-mpi/from-hf
-	install -D -m 644 scripts/from_dspy_watch.py $(DESTDIR)$(PREFIX)/share/dspy-mpi/from_dspy_watch.py
-	install -D -m 644 jobs/prices.json $(DESTDIR)$(PREFIX)/share/dspy-mpi/prices.json
-	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/dspy-mpi/LICENSE
+# The library that is installed: the search (include/dspy_mpi), which needs nothing but libc. Only what its
+# headers declare is seen from outside, in the archive too.
+SO      := libdspympi.so.0
+OPEN_SRC := $(sort $(wildcard src/search/*.c)) $(patsubst %,src/base/%.c,hash mem random sha256 table)
+OPEN_OBJ := $(OPEN_SRC:%.c=$(B)/pic/%.o)
+OBJCOPY ?= objcopy
+
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+
+$(B)/open/$(SO): $(OPEN_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SO) -Wl,--no-undefined $^ -lm -lpthread -o $@
+
+$(B)/open/libdspympi.a: $(OPEN_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(LD) -r $^ -o $(B)/open/dspympi.o
+	$(OBJCOPY) --localize-hidden $(B)/open/dspympi.o
+	$(AR) rcs $@ $(B)/open/dspympi.o
+
+$(B)/open/dspy-mpi.pc: include/dspy_mpi/version.h FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: dspy-mpi' \
+		'Description: search over a grid of choices from single scores' 'Version: $(VERSION)' \
+		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldspympi' 'Libs.private: -lm -lpthread' >$@
+
+# What the program says of itself.
+SPOKEN := $(B)/spoken/dspy-mpi.1 $(patsubst %,$(B)/spoken/completion.%,bash zsh fish)
+$(SPOKEN): $(PROGRAM)
+	@mkdir -p $(@D)
+	$(PROGRAM) help $(if $(filter %.1,$@),--man,$(subst .,--completion=,$(suffix $@))) >$@.new
+	@mv $@.new $@
+
+man: $(B)/spoken/dspy-mpi.1 ## the manual page (build/spoken/dspy-mpi.1)
+
+schema: $(PROGRAM) ## the schema of job files again (jobs/job.schema.json)
+	$(PROGRAM) help --schema >$(B)/job.schema.json
+	mv $(B)/job.schema.json jobs/job.schema.json
+
+TO    = $(DESTDIR)$(PREFIX)
+SHARE = $(TO)/share/dspy-mpi
+
+open: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc
+
+install: all open $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
+	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
+	install -D -m 755 $(B)/open/$(SO) $(TO)/lib/$(SO)
+	ln -sf $(SO) $(TO)/lib/libdspympi.so
+	install -D -m 644 $(B)/open/libdspympi.a $(TO)/lib/libdspympi.a
+	install -D -m 644 $(B)/open/dspy-mpi.pc $(TO)/lib/pkgconfig/dspy-mpi.pc
+	install -D -m 644 -t $(TO)/include/dspy_mpi include/dspy_mpi/*.h
+	install -D -m 644 $(B)/spoken/dspy-mpi.1 $(TO)/share/man/man1/dspy-mpi.1
+	install -D -m 644 $(B)/spoken/completion.bash $(TO)/share/bash-completion/completions/dspy-mpi
+	install -D -m 644 $(B)/spoken/completion.zsh $(TO)/share/zsh/site-functions/_dspy-mpi
+	install -D -m 644 $(B)/spoken/completion.fish $(TO)/share/fish/vendor_completions.d/dspy-mpi.fish
+	install -D -m 755 -t $(SHARE) scripts/metric-host scripts/dspy-host scripts/from-dspy scripts/from-hf scripts/to-mlflow
+	install -D -m 644 -t $(SHARE) scripts/from_dspy_watch.py jobs/prices.json
+	install -D -m 644 -t $(SHARE)/jobs jobs/README.md jobs/*.json jobs/compile.sbatch
+	install -D -m 644 -t $(SHARE)/jobs/sample jobs/sample/*
+	install -D -m 644 LICENSE $(TO)/share/doc/dspy-mpi/LICENSE
 
 $(B)/bare-loop: tests/bench/bare_loop.c
 	@mkdir -p $(@D)
@@ -204,5 +258,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build clean help
--include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
+.PHONY: FORCE all man schema open bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
+-include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

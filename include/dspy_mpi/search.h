@@ -48,6 +48,8 @@
 #ifndef DSPY_MPI_SEARCH_H
 #define DSPY_MPI_SEARCH_H
 
+#include "dspy_mpi/version.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,6 +57,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* ------------------------------------------------------------------------------ search */
 
@@ -269,6 +272,7 @@ size_t dm_race_winner(const dm_race *r);
 /* Mean of the candidate's told cells that were not refused (NAN without any) and their number. */
 double dm_race_mean(const dm_race *r, size_t candidate, size_t *known);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -17,7 +17,7 @@ static void look(int argc, char **argv, char **env)
 
 /* Runs before the constructors of all libraries; musl has none of it, and finds what they left. */
 __attribute__((section(".preinit_array"), used)) static void (*const first)(int, char **,
-                                                                           char **) = look;
+                                                                            char **) = look;
 
 void dm_keep_hangup(void)
 {

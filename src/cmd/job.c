@@ -1,8 +1,8 @@
 #include "cmd/job.h"
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "cmd/columns.h"
 #include "cmd/job_models.h"
+#include "cmd/job_table.h"
 #include "cmd/param_files.h"
 #include "cmd/paths.h"
 #include "cmd/program_file.h"
@@ -105,13 +105,10 @@ static dm_status read_set(dm_arena *a, const dm_at *root, const dm_job *job, con
 }
 
 /* A number of examples, or a share of them below 1. */
-static dm_status read_size(const dm_at *root, const char *key, size_t n, size_t *out, dm_error *err)
+static dm_status read_size(const dm_at *root, const char *key, double v, size_t n, size_t *out,
+                           dm_error *err)
 {
     dm_at at = dm_at_key(root, key);
-    double v = 0;
-    dm_status st = dm_get_number(&at, 0, 1e9, &v, err);
-    if (st != DM_OK || !at.v)
-        return st;
     if (v >= 1 && v != floor(v))
         return dm_at_fail(&at, err, "a whole number of examples, or a share below 1");
     *out = (size_t)(v < 1 ? floor(v * (double)n) : v);
@@ -123,9 +120,9 @@ static dm_status read_size(const dm_at *root, const char *key, size_t n, size_t 
 static dm_status split(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
     size_t n = job->trainset ? job->trainset->n : 0, val = 0, test = 0;
-    dm_status st = read_size(root, "valset_size", n, &val, err);
+    dm_status st = read_size(root, "valset_size", job->valset_size, n, &val, err);
     if (st == DM_OK)
-        st = read_size(root, "testset_size", n, &test, err);
+        st = read_size(root, "testset_size", job->testset_size, n, &test, err);
     if (st != DM_OK)
         return st;
     dm_at at = dm_at_key(root, val ? "valset_size" : "testset_size");
@@ -210,15 +207,16 @@ static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error
 
 /* ---- the whole ---- */
 
-/* The job's seed is the optimizer's; at: where the job says it, seed < 0: it does not. */
-static dm_status settle_seed(const dm_at *at, int64_t seed, dm_job *job, dm_error *err)
+/* The job's seed is the optimizer's; at: where the job says it. */
+static dm_status settle_seed(const dm_at *at, dm_job *job, dm_error *err)
 {
     dm_params *p = job->optimizer;
-    if (seed >= 0 && p && p->has_seed && p->seed != seed)
+    if (at->v && p && p->has_seed && p->seed != job->seed)
         return dm_at_fail(at, err, "optimizer.seed is the same setting and says %lld",
                           (long long)p->seed);
-    job->has_seed = seed >= 0 || (p && p->has_seed);
-    job->seed = seed >= 0 ? seed : job->has_seed ? p->seed : 0;
+    if (!at->v && p && p->has_seed)
+        job->seed = p->seed;
+    job->has_seed = at->v || (p && p->has_seed);
     job->setup.seed = (uint64_t)job->seed;
     if (p) {
         p->has_seed = job->has_seed;
@@ -227,45 +225,36 @@ static dm_status settle_seed(const dm_at *at, int64_t seed, dm_job *job, dm_erro
     return DM_OK;
 }
 
-static dm_status read_max_errors(const dm_at *root, dm_job *job, dm_error *err)
+/* The job's max_errors is the optimizer's. */
+static dm_status settle_max_errors(const dm_at *root, dm_job *job, dm_error *err)
 {
     dm_at at = dm_at_key(root, "max_errors");
-    int64_t most = 0;
-    if (!at.v)
+    if (!at.v || !job->optimizer)
         return DM_OK;
-    if (job->optimizer && !dm_param_named(job->optimizer->class, "max_errors"))
+    if (!dm_param_named(job->optimizer->class, "max_errors"))
         return dm_at_fail(&at, err, "%s runs nothing that it could count",
                           job->optimizer->class->name);
-    dm_status st = dm_get_int(&at, 1, INT32_MAX, &most, err);
-    if (job->optimizer) {
-        job->optimizer->max_errors = most;
-        job->optimizer->has_max_errors = true;
-    }
-    return st;
+    job->optimizer->max_errors = job->max_errors;
+    job->optimizer->has_max_errors = true;
+    return DM_OK;
 }
 
 static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, dm_job *job,
                            dm_error *err)
 {
-    dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer");
-    int64_t seed = -1;
+    dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer"),
+          seed = dm_at_key(root, "seed");
     dm_status st = dm_adapter_read(&at, &job->setup.adapter, err);
     if (st == DM_OK && wants.optimizer && !optimizer.v)
         st = dm_at_fail(root, err,
                         "optimizer: an optimizer is missing, such as \"bootstrap_few_shot\"");
-    if (st == DM_OK && optimizer.v) {
+    if (st == DM_OK && optimizer.v)
         st = dm_optimizer_read(a, &optimizer, &job->optimizer, err);
-    }
     if (st == DM_OK)
-        st = (at = dm_at_key(root, "seed"), dm_get_int(&at, 0, INT32_MAX, &seed, err));
+        st = dm_params_read(a, dm_job_table, root, false, job, err);
     if (st == DM_OK)
-        st = settle_seed(&at, seed, job, err);
-    if (st == DM_OK)
-        st = (at = dm_at_key(root, "failure_score"),
-              dm_get_number(&at, 0, 1, &job->setup.failure_score, err));
-    if (st == DM_OK)
-        st = read_max_errors(root, job, err);
-    return st;
+        st = settle_seed(&seed, job, err);
+    return st == DM_OK ? settle_max_errors(root, job, err) : st;
 }
 
 /* What has no reader with the optimizer that was chosen. */
@@ -365,24 +354,6 @@ static const dm_value *metric_of(dm_arena *a, const dm_value *spec, const char *
 
 /* ---- budget ---- */
 
-typedef dm_status parse_unit(const char *s, double *out, dm_error *err);
-
-/* A number, or a text in human units; absent: out stays as it is. */
-static dm_status read_cap(const dm_at *budget, const char *key, parse_unit *parse, double *out,
-                          dm_error *err)
-{
-    dm_at at = dm_at_key(budget, key);
-    dm_error local = {DM_OK, ""};
-    if (!at.v || at.v->kind == DM_NULL)
-        return DM_OK;
-    if (at.v->kind == DM_STRING) {
-        if (parse(at.v->text.p, out, &local) != DM_OK)
-            return dm_at_fail(&at, err, "%s", local.text);
-        return *out > 0 ? DM_OK : dm_at_fail(&at, err, "more than nothing");
-    }
-    return dm_get_number(&at, 1e-9, 1e18, out, err);
-}
-
 /* Tokens and money are reserved before a call: what it may write at the most has to be known. */
 static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_error *err)
 {
@@ -403,28 +374,21 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
     return DM_OK;
 }
 
-static dm_status read_budget(const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
-    static const char *const keys[] = {"calls", "tokens", "cost", "time"};
     dm_at at = dm_at_key(root, "budget");
     job->cap = DM_NO_CAP;
     if (!at.v)
         return DM_OK;
     if (at.v->kind != DM_DICT)
         return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
-    dm_status st = dm_get_known(&at, keys, 4, err);
+    dm_status st = dm_params_known(a, dm_budget_table, &at, NULL, err);
     if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
         st = dm_at_fail(&at, err,
                         "a Python program that asks models of its own has them counted at "
                         "the price of the job's: give budget.calls or budget.tokens");
     if (st == DM_OK)
-        st = read_cap(&at, "calls", dm_parse_count, &job->cap.calls, err);
-    if (st == DM_OK)
-        st = read_cap(&at, "tokens", dm_parse_count, &job->cap.tokens, err);
-    if (st == DM_OK)
-        st = read_cap(&at, "cost", dm_parse_money, &job->cap.cost, err);
-    if (st == DM_OK)
-        st = read_cap(&at, "time", dm_parse_seconds, &job->time_cap, err);
+        st = dm_params_read(a, dm_budget_table, &at, true, job, err);
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++)
         st = check_role(job, root, i, err);
     return st;
@@ -436,6 +400,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     const dm_value *file = NULL;
     dm_value *merged = NULL;
     *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
+    dm_params_default(dm_job_table, job);
     job->setup.deadline = INFINITY;
     job->setup.json_fallback = true;
     job->setup.job_file = job->file;
@@ -465,7 +430,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK && wants.model)
         st = dm_job_read_models(a, &root, wants, job, err);
     if (st == DM_OK && wants.model)
-        st = read_budget(&root, job, err);
+        st = read_budget(a, &root, job, err);
     if (st == DM_OK && wants.data)
         st = read_data(a, &root, job, err);
     if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)

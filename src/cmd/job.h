@@ -23,19 +23,20 @@ typedef struct dm_job {
     bool valset_is_trainset;
     dm_params *optimizer; /* NULL: none */
     bool has_seed;
-    int64_t seed;
+    int64_t seed, max_errors;         /* 0: not given */
+    double valset_size, testset_size; /* as given; 0: not given */
     const dm_dataset *trainset, *valset, *testset;
-    double drain;        /* s, for calls in flight when the run stops */
-    const char *out;     /* folder */
-    const char *cache;   /* folder of answers across runs; NULL: none */
-    bool force;          /* what is in the way is moved aside */
-    bool stand_in;       /* one of the models is the embedded one */
-    int64_t concurrency; /* calls in flight asked for, of the task model */
-    const char *model;   /* the task model's name as given */
-    dm_amount cap;       /* setup.cap points here */
-    double time_cap;     /* s; 0: none */
+    double drain;           /* s, for calls in flight when the run stops */
+    const char *out;        /* folder */
+    const char *cache;      /* folder of answers across runs; NULL: none */
+    bool force;             /* what is in the way is moved aside */
+    bool stand_in;          /* one of the models is the embedded one */
+    int64_t concurrency;    /* calls in flight asked for, of the task model */
+    const char *model;      /* the task model's name as given */
+    dm_amount cap;          /* setup.cap points here */
+    double time_cap;        /* s; 0: none */
     const dm_value *python; /* what the host of a Python program says of it; NULL: there is none */
-    dm_value *dropped;   /* list: keys that models do not take, by dm_job_settle; NULL: not yet */
+    dm_value *dropped; /* list: keys that models do not take, by dm_job_settle; NULL: not yet */
     dm_setup setup;
 } dm_job;
 

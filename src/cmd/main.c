@@ -6,6 +6,7 @@
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
 #include "cmd/commands.h"
+#include "cmd/help.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "lm/proxy.h"
@@ -31,13 +32,7 @@ static void say_versions(void)
            DM_WIRE_VERSION);
 }
 
-static const struct command {
-    const char *name;
-    unsigned bit;
-    int (*run)(dm_arena *a, const dm_command_line *line);
-    bool ranks; /* may run on several */
-    const char *usage, *help;
-} commands[] = {
+static const dm_command commands[] = {
     {"compile", DM_FOR_COMPILE, dm_cmd_compile, true, "compile JOB.json",
      "optimize; writes OUT/program.json and the evidence"},
     {"eval", DM_FOR_EVAL, dm_cmd_eval, true, "eval JOB.json [--program=FILE]",
@@ -99,11 +94,16 @@ static int help(FILE *to)
            "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
            "much, and less\n"
            "\n  dspy-mpi launch -n 64 compile JOB.json       the same on many ranks\n"
-           "  dspy-mpi COMMAND --help                      the options of a command\n");
+           "  dspy-mpi COMMAND --help                      the options of a command\n\n");
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_help_topics(&b);
+    dm_say_text(to, dm_buf_view(&b));
+    dm_buf_free(&b);
     return to == stdout ? 0 : 64;
 }
 
-static int help_command(const struct command *c)
+static int help_command(const dm_command *c)
 {
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
@@ -118,7 +118,7 @@ static int help_command(const struct command *c)
     return 0;
 }
 
-static const struct command *find_command(const char *name)
+static const dm_command *find_command(const char *name)
 {
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0)
@@ -145,13 +145,13 @@ static int no_command(const char *word)
 }
 
 /* A job may stand on the command line alone, but not less than its program. */
-static bool lacks_job(const struct command *c, const dm_command_line *line)
+static bool lacks_job(const dm_command *c, const dm_command_line *line)
 {
     return (c->bit & DM_FOR_JOB) && !line->job_file && !dm_value_get(line->keys, "program") &&
            !dm_value_get(line->keys, "student");
 }
 
-static int run_command(const struct command *c, int argc, char **argv)
+static int run_command(const dm_command *c, int argc, char **argv)
 {
     dm_arena *a = dm_arena_new(0);
     dm_command_line line;
@@ -215,7 +215,7 @@ static int help_launch(void)
  */
 static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, size_t room)
 {
-    const struct command *c = NULL;
+    const dm_command *c = NULL;
     dm_command_line line;
     size_t n = 0;
     names[n++] = "OPENAI_BASE_URL";
@@ -258,15 +258,15 @@ static int run_alone(int argc, char **argv)
 {
     if (argc < 2)
         return help(stderr);
-    const struct command *asked = argc > 2 ? find_command(argv[2]) : NULL;
+    const dm_command *asked = argc > 2 ? find_command(argv[2]) : NULL;
     bool helped = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
                   strcmp(argv[1], "-h") == 0;
     if (helped && argc > 2 && strcmp(argv[2], "launch") == 0)
         return help_launch();
     if (helped && argc > 2 && strcmp(argv[2], "cache") == 0)
         return dm_cmd_cache(1, (char *[]){"--help"});
-    if (helped && argc > 2 && !asked && argv[2][0] != '-')
-        return no_command(argv[2]);
+    if (helped && argc > 2 && !asked)
+        return dm_help_on(argv[2], commands, N_COMMANDS);
     if (helped)
         return asked ? help_command(asked) : help(stdout);
     if (strcmp(argv[1], "--version") == 0) {
@@ -281,7 +281,7 @@ static int run_alone(int argc, char **argv)
         return launch(argc - 2, argv + 2);
     if (strcmp(argv[1], "cache") == 0)
         return dm_cmd_cache(argc - 2, argv + 2);
-    const struct command *c = find_command(argv[1]);
+    const dm_command *c = find_command(argv[1]);
     if (c)
         return run_command(c, argc - 2, argv + 2);
     return no_command(argv[1]);
@@ -310,7 +310,7 @@ static int run_as_rank(int argc, char **argv)
 
 /* Without MPI: one process, or what needs no other. Of several that were started together one does
  * it for all, where MPI would have joined them; else each was started for itself. */
-static int run_without_mpi(int argc, char **argv, const struct command *c)
+static int run_without_mpi(int argc, char **argv, const dm_command *c)
 {
     long size;
     const char *by;
@@ -366,7 +366,7 @@ int main(int argc, char **argv)
     leave_no_core();
     dm_keep_hangup();
     dm_set_nomem(out_of_memory);
-    const struct command *c = argc > 1 ? find_command(argv[1]) : NULL;
+    const dm_command *c = argc > 1 ? find_command(argv[1]) : NULL;
     if (argc > 1 && strcmp(argv[1], "launch") == 0)
         dm_launch_catch_signals();
     else

@@ -1,6 +1,8 @@
 #include "cmd/options.h"
 #include "adapter/adapter.h"
 #include "base/utf8.h"
+#include "cmd/job_table.h"
+#include "cmd/option_text.h"
 #include "json/json.h"
 #include "lm/config.h"
 #include "optimizer/optimizer.h"
@@ -17,7 +19,9 @@
 
 static char optimizer_names[1000];
 #define PARAMETERS "optimizer.*" /* stands for the parameters of all optimizers */
+#define CAPS       "budget.*"    /* stands for the budget's keys */
 
+/* A row without help is described by the table that it is read by. */
 static const dm_option rows[] = {
     /* what is compiled */
     {"program", DM_OPT_JOB, R, "JSON",
@@ -33,15 +37,13 @@ static const dm_option rows[] = {
     {"trainset", DM_OPT_PATH, J, "FILE", "JSON Lines, a JSON array, or CSV with a header row"},
     {"valset", DM_OPT_PATH, J, "FILE", "examples that candidates are scored on"},
     {"testset", DM_OPT_PATH, J, "FILE", "examples that only start and winner are scored on"},
-    {"valset_size", DM_OPT_JOB, J, "N",
-     "cut a validation set from the end of trainset: a number, or a share below 1"},
-    {"testset_size", DM_OPT_JOB, J, "N", "cut a test set from the very end of trainset, likewise"},
+    {"valset_size", DM_OPT_JOB, J, NULL, NULL},
+    {"testset_size", DM_OPT_JOB, J, NULL, NULL},
     {"inputs", DM_OPT_JOB, J, "LIST", "columns that are inputs (the program's)"},
     {"metric", DM_OPT_JOB, J, "JSON",
      "a name, {\"name\": ..., \"field\": ...} or {\"command\": [...]}"},
-    {"failure_score", DM_OPT_JOB, J, "S", "score of an answer that failed (0)"},
-    {"max_errors", DM_OPT_JOB, C, "N",
-     "examples that may fail in a bootstrapping pass (10); given, in a candidate's evaluation too"},
+    {"failure_score", DM_OPT_JOB, J, NULL, NULL},
+    {"max_errors", DM_OPT_JOB, C, NULL, NULL},
     /* models */
     {"lm", DM_OPT_JOB, R, "MODEL", "provider/name, or an object (see the keys of a model)"},
     {"lm.*", DM_OPT_JOB, R, "...", "one key of the model (the list is at the end)"},
@@ -61,7 +63,7 @@ static const dm_option rows[] = {
     {PARAMETERS, DM_OPT_JOB, C, NULL, NULL},
     {"optimizer.num_threads", DM_OPT_JOB, C, "N", "DSPy's name for lm.concurrency"},
     /* the run */
-    {"seed", DM_OPT_JOB, J, "N", "of all random choices (DSPy's own: 0)"},
+    {"seed", DM_OPT_JOB, J, NULL, NULL},
     {"out", DM_OPT_PATH, C, "FOLDER", "where results go (the job file's name without .json)"},
     {"out", DM_OPT_PATH, DM_FOR_EVAL, "FOLDER",
      "keep predictions.jsonl and score.json there (nothing is kept)"},
@@ -70,11 +72,7 @@ static const dm_option rows[] = {
     {"with-inputs", DM_OPT_SWITCH, DM_FOR_RUN, NULL, "the inputs before the outputs on each line"},
     {"budget", DM_OPT_JOB, DM_FOR_JOB, "JSON",
      "caps on the whole job, over all its attempts (none)"},
-    {"budget.calls", DM_OPT_JOB, DM_FOR_JOB, "N", "requests that a server may bill: 5000, 20k"},
-    {"budget.tokens", DM_OPT_JOB, DM_FOR_JOB, "N", "prompt and completion tokens: 50M"},
-    {"budget.cost", DM_OPT_JOB, DM_FOR_JOB, "MONEY", "by the prices of the models: $20"},
-    {"budget.time", DM_OPT_JOB, DM_FOR_JOB, "TIME",
-     "of this attempt: 3h50m; the cut differs from run to run"},
+    {CAPS, DM_OPT_JOB, DM_FOR_JOB, NULL, NULL},
     {"calls", DM_OPT_FLAG, DM_FOR_ADVISE, "N", "ask at most so many times (160)"},
     {"uses", DM_OPT_FLAG, DM_FOR_ADVISE, "N",
      "how often the program will be used: what each use bears of the cost"},
@@ -158,10 +156,22 @@ static void add_option(dm_option o)
     options[n_options++] = o;
 }
 
-/* A parameter that several optimizers have is one option, described by the first of them. */
+static dm_arena *texts; /* what the table says that is in no table as it is */
+
+static dm_option_kind kind_of(const char *parameter)
+{
+    bool file = false, other = false;
+    for (size_t i = 0; i < dm_n_optimizers; i++) {
+        const dm_param *p = dm_param_named(dm_optimizers[i], parameter);
+        file |= p && p->kind == DM_PARAM_FILE;
+        other |= p && p->kind != DM_PARAM_FILE;
+    }
+    return file && other ? DM_OPT_EITHER : file ? DM_OPT_PATH : DM_OPT_JOB;
+}
+
+/* A parameter that several optimizers have is one option. */
 static void add_parameters(const dm_option *like)
 {
-    static char names[MOST_OPTIONS][64];
     for (size_t i = 0; i < dm_n_optimizers; i++)
         for (const dm_param *p = dm_optimizers[i]->params; p->name; p++) {
             bool again = false;
@@ -169,11 +179,28 @@ static void add_parameters(const dm_option *like)
                 again |= dm_param_named(dm_optimizers[k], p->name) != NULL;
             if (again)
                 continue;
-            char *name = names[n_options];
-            snprintf(name, sizeof names[0], "optimizer.%s", p->name);
-            add_option((dm_option){name, p->kind == DM_PARAM_FILE ? DM_OPT_PATH : DM_OPT_JOB,
-                                   like->commands, p->value, p->help});
+            dm_option o = {dm_arena_printf(texts, "optimizer.%s", p->name), kind_of(p->name),
+                           like->commands, NULL, NULL};
+            o.help = dm_parameter_text(texts, p->name, &o.value);
+            add_option(o);
         }
+}
+
+static void add_caps(const dm_option *like)
+{
+    for (const dm_param *p = dm_budget_table; p->name; p++)
+        add_option((dm_option){dm_arena_printf(texts, "budget.%s", p->name), like->kind,
+                               like->commands, p->value, dm_option_text(texts, p)});
+}
+
+static void add_row(dm_option o)
+{
+    const dm_param *p = o.help ? NULL : dm_param_find(dm_job_table, o.name);
+    if (p) {
+        o.value = p->value;
+        o.help = dm_option_text(texts, p);
+    }
+    add_option(o);
 }
 
 static void make_table(void)
@@ -181,14 +208,23 @@ static void make_table(void)
     size_t used = 0;
     if (n_options)
         return;
+    texts = dm_arena_new(0);
     for (size_t i = 0; i < dm_n_optimizers; i++)
         used += (size_t)snprintf(optimizer_names + used, sizeof optimizer_names - used, "%s%s",
                                  i ? ", " : "", dm_optimizers[i]->name);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, PARAMETERS) == 0)
             add_parameters(&rows[i]);
+        else if (strcmp(rows[i].name, CAPS) == 0)
+            add_caps(&rows[i]);
         else
-            add_option(rows[i]);
+            add_row(rows[i]);
+}
+
+const dm_option *dm_option_at(size_t i)
+{
+    make_table();
+    return i < n_options ? &options[i] : NULL;
 }
 
 bool dm_options_are_keys(unsigned command)
@@ -202,20 +238,12 @@ bool dm_options_are_keys(unsigned command)
 
 /* ---- finding ---- */
 
-static bool is_lm_key(const char *key)
-{
-    for (size_t i = 0; i < dm_n_lm_keys; i++)
-        if (strcmp(key, dm_lm_keys[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool matches(const dm_option *o, const char *name)
 {
     size_t n = strlen(o->name);
     if (o->name[n - 1] != '*')
         return strcmp(o->name, name) == 0;
-    return strncmp(o->name, name, n - 1) == 0 && is_lm_key(name + n - 1);
+    return strncmp(o->name, name, n - 1) == 0 && dm_param_find(dm_lm_table, name + n - 1);
 }
 
 static const dm_option *find(unsigned command, const char *name)
@@ -326,6 +354,10 @@ static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, 
         else
             put_at(a, out->keys, name, value_of(a, text));
         break;
+    case DM_OPT_EITHER:
+        put_at(a, out->keys, name,
+               value_of(a, text)->kind == DM_STRING ? absolute(a, text) : value_of(a, text));
+        break;
     case DM_OPT_PATH:
         put_at(a, out->keys, name, absolute(a, text));
         break;
@@ -407,6 +439,7 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
     for (size_t i = 0; i < n_options && n < 60; i++)
         if (options[i].kind <= DM_OPT_PATH && !strchr(options[i].name, '.'))
             names[n++] = options[i].name;
+    names[n++] = "$schema"; /* for editors (jobs/job.schema.json) */
     dm_status st = dm_get_known(&at, names, n, err);
     if (st != DM_OK)
         return st;
@@ -422,18 +455,11 @@ dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, c
 
 static void put_model_keys(dm_buf *b)
 {
-    size_t column = 200;
-    dm_buf_text(b, "\nKeys of a model:");
-    for (size_t i = 0; i < dm_n_lm_keys; i++) {
-        size_t n = strlen(dm_lm_keys[i]) + 1;
-        if (column + n > 96) {
-            dm_buf_text(b, "\n ");
-            column = 1;
-        }
-        dm_buf_printf(b, " %s", dm_lm_keys[i]);
-        column += n;
-    }
-    dm_buf_char(b, '\n');
+    const char *keys = "";
+    for (const dm_param *row = dm_lm_table; row->name; row++)
+        keys = dm_arena_printf(texts, "%s%s%s", keys, *keys ? " " : "", row->name);
+    dm_buf_text(b, "\nKeys of a model:\n");
+    dm_put_wrapped(b, 0, 2, keys);
 }
 
 void dm_options_help(dm_buf *b, unsigned command)
@@ -442,14 +468,13 @@ void dm_options_help(dm_buf *b, unsigned command)
     make_table();
     for (size_t i = 0; i < n_options; i++) {
         const dm_option *o = &options[i];
-        char left[80];
+        size_t before = b->len;
         if (!(o->commands & command))
             continue;
         models |= strcmp(o->name, "lm.*") == 0;
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? "=" : "",
-                 o->value ? o->value : "");
-        dm_buf_printf(b, strlen(left) > 36 ? "  %s\n%40s%s\n" : "  %-36s  %s%s\n", left,
-                      strlen(left) > 36 ? "" : o->help, strlen(left) > 36 ? o->help : "");
+        dm_buf_printf(b, "  --%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
+        dm_buf_text(b, "  ");
+        dm_put_wrapped(b, b->len - before, 40, o->help);
     }
     if (models)
         put_model_keys(b);

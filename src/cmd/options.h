@@ -24,7 +24,8 @@
 #define DM_FOR_ALL      (63u | DM_FOR_EXPORT | DM_FOR_ADVISE)
 
 typedef enum dm_option_kind {
-    DM_OPT_JOB,  /* a key of the job file, and a flag */
+    DM_OPT_JOB,    /* a key of the job file, and a flag */
+    DM_OPT_EITHER, /* the same; a number, or a path: one optimizer takes this, another that */
     DM_OPT_PATH, /* the same; a path: relative to the job file, or on the command line to the folder
                   */
     DM_OPT_FLAG, /* a flag alone, with a value */
@@ -57,6 +58,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
 dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, const dm_value *keys,
                            dm_value **out, dm_error *err) DM_MUST_USE;
 void dm_options_help(dm_buf *b, unsigned command);
+const dm_option *dm_option_at(size_t i);    /* NULL: there are no more */
 bool dm_options_are_keys(unsigned command); /* whether it has options that are keys of a job too */
 
 #endif

@@ -3,7 +3,6 @@
 #include "cmd/program_file.h"
 #include "json/json.h"
 
-
 /* A file that is a parameter, as it stands beside the job. */
 static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param *param, dm_job *job,
                                  dm_error *err)

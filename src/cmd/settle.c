@@ -35,7 +35,8 @@ dm_status dm_job_settle(dm_arena *a, dm_job *job, dm_error *err)
         dm_at at = dm_at_root(job->setup.lm[i], job->setup.job_file, DM_E_JOB);
         job->setup.model[i] = dm_lm_config_read(a, &at, err);
         for (size_t k = 0; k < dropped->n; k++)
-            dm_value_append(a, job->dropped, dm_value_text(a, name_of(a, job, i, dropped->items[k])));
+            dm_value_append(a, job->dropped,
+                            dm_value_text(a, name_of(a, job, i, dropped->items[k])));
     }
     return DM_OK;
 }

@@ -1,29 +1,14 @@
 #include "lm/config.h"
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/provider.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-const char *const dm_lm_keys[] = {
-    "model", "api_base", "api_key_env", "api_key_file", "concurrency", "rpm", "tpm", "timeout",
-    "num_retries", "wait", "outage", "price", "prices", "ca_file", "cert_file", "key_file", "proxy",
-    "cache", "cache_tag", "extra_body", "headers", "headers_env", "query", "api_version",
-    "drop_params",
-    /* sampling, by OpenAI's and vLLM's names, in the order in which they go out */
-    "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty",
-    "presence_penalty", "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty",
-    "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "skip_special_tokens",
-    "include_stop_str_in_output", "reasoning_effort", "service_tier", "verbosity"};
-const size_t dm_n_lm_keys = sizeof dm_lm_keys / sizeof *dm_lm_keys;
-#define FIRST_SAMPLING 25
-#define FLEX           0.5   /* of the price, where lm.price does not say */
-#define FLEX_SECONDS   900.0 /* for a call, as its servers advise */
+#define FLEX         0.5   /* of the price, where lm.price does not say */
+#define FLEX_SECONDS 900.0 /* for a call, as its servers advise */
 
 const char *dm_lm_key_near(const char *word)
 {
@@ -49,7 +34,11 @@ const char *dm_lm_key_near(const char *word)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcasecmp(word, others[i][0]) == 0)
             return others[i][1];
-    return dm_nearest(word, dm_lm_keys, dm_n_lm_keys);
+    const char *names[100];
+    size_t n = 0;
+    for (const dm_param *row = dm_lm_table; row->name && n < 100; row++)
+        names[n++] = row->name;
+    return dm_nearest(word, names, n);
 }
 
 bool dm_lm_in_process(const dm_lm_config *c)
@@ -67,68 +56,6 @@ const char *dm_role_name(dm_role r)
 {
     static const char *const names[] = {"task", "teacher", "prompt", "judge"};
     return names[r];
-}
-
-static dm_status no_provider(dm_arena *a, const dm_at *at, dm_str name, dm_error *err)
-{
-    const char **names = dm_arena_alloc_n(a, dm_n_providers, sizeof *names);
-    dm_buf b;
-    dm_buf_init(&b, 1000);
-    for (size_t i = 0; i < dm_n_providers; i++) {
-        names[i] = dm_providers[i]->name;
-        const char *comma = i == 0 ? "" : i + 1 == dm_n_providers ? " and " : ", ";
-        dm_buf_printf(&b, "%s%s", comma, names[i]);
-    }
-    const char *near = dm_nearest(dm_arena_string(a, name.p, name.n), names, dm_n_providers);
-    dm_status st =
-        dm_at_fail(at, err, "no provider is called \"%.*s\"%s%s%s; there are %s", DM_STR_ARG(name),
-                   near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", b.data);
-    dm_buf_free(&b);
-    return st;
-}
-
-static dm_status read_model(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
-{
-    dm_str text = {NULL, 0};
-    dm_status st = dm_get_string(at, &text, err);
-    if (st != DM_OK)
-        return st;
-    if (dm_str_is(text, "embedded")) /* it has one model */
-        text = DM_STR("embedded/stand-in");
-    const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
-    if (!slash || slash == text.p || slash[1] == 0)
-        return dm_at_fail(at, err,
-                          "a model is written provider/name, such as \"openai/gpt-5-mini\" or "
-                          "\"hosted_vllm/NAME\"");
-    dm_str provider = {text.p, (size_t)(slash - text.p)};
-    for (size_t i = 0; i < dm_n_providers && !c->provider; i++)
-        if (dm_str_is(provider, dm_providers[i]->name))
-            c->provider = dm_providers[i];
-    if (!c->provider)
-        return no_provider(a, at, provider, err);
-    c->model = text.p;
-    c->name = slash + 1;
-    return DM_OK;
-}
-
-/* A number of seconds, or text such as "2 min". */
-static dm_status read_seconds(const dm_at *at, double *out, dm_error *err)
-{
-    dm_error why = {DM_OK, ""};
-    if (!at->v || at->v->kind != DM_STRING)
-        return dm_get_number(at, 0, 1e9, out, err);
-    return dm_parse_seconds(at->v->text.p, out, &why) == DM_OK
-               ? DM_OK
-               : dm_at_fail(at, err, "%s", why.text);
-}
-
-static dm_status read_count(const dm_at *at, double *out, dm_error *err)
-{
-    dm_error why = {DM_OK, ""};
-    if (!at->v || at->v->kind != DM_STRING)
-        return dm_get_number(at, 0, 1e15, out, err);
-    return dm_parse_count(at->v->text.p, out, &why) == DM_OK ? DM_OK
-                                                             : dm_at_fail(at, err, "%s", why.text);
 }
 
 static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
@@ -187,23 +114,13 @@ static dm_status read_price(const dm_at *at, dm_lm_config *c, dm_error *err)
     return st;
 }
 
-static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
+/* What goes out under its own name, in the order of the table. */
+static void take_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c)
 {
     dm_value *sampling = dm_value_dict(a);
-    dm_at temperature = dm_at_key(at, "temperature"), tokens = dm_at_key(at, "max_tokens");
-    c->tokens_key = tokens.v ? "max_tokens" : "max_completion_tokens";
-    if (!tokens.v)
-        tokens = dm_at_key(at, c->tokens_key);
-    dm_status st = dm_get_number(&temperature, 0, 10, &c->temperature, err);
-    if (st == DM_OK)
-        st = dm_get_int(&tokens, 1, INT32_MAX, &c->max_tokens, err);
-    if (st != DM_OK)
-        return st;
-    c->has_temperature = temperature.v != NULL;
-    c->has_max_tokens = tokens.v != NULL;
-    for (size_t i = FIRST_SAMPLING; i < dm_n_lm_keys; i++) {
-        const dm_value *v = dm_value_get(at->v, dm_lm_keys[i]);
-        const char *name = dm_lm_keys[i];
+    for (const dm_param *row = dm_lm_table; row->name; row++) {
+        const dm_value *v = row->mark == DM_LM_SAMPLING ? dm_value_get(at->v, row->name) : NULL;
+        const char *name = row->name;
         if (!v || v->kind == DM_NULL)
             continue;
         if (c->provider->sampling_name)
@@ -211,150 +128,47 @@ static dm_status read_sampling(dm_arena *a, const dm_at *at, dm_lm_config *c, dm
         dm_value_set(a, sampling, dm_str_of(name), v);
     }
     c->sampling = sampling;
+    c->tokens_key = dm_value_get(at->v, "max_tokens") ? "max_tokens" : "max_completion_tokens";
     const dm_value *tier = dm_value_get(at->v, "service_tier");
     c->flex = tier && tier->kind == DM_STRING && dm_str_is(tier->text, "flex");
+    if (c->flex && !dm_value_get(at->v, "timeout"))
+        c->timeout = FLEX_SECONDS;
     if (c->provider->complete)
         c->provider->complete(a, c);
-    return DM_OK;
 }
 
-/* An object of names and texts; dm_key_know makes secrets of the texts. */
-static dm_status read_texts(const dm_at *at, const char *key, const dm_value **out, dm_error *err)
+/* What depends on several keys. */
+static dm_status settle(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
 {
-    dm_at k = dm_at_key(at, key);
-    if (!k.v)
-        return DM_OK;
-    if (k.v->kind != DM_DICT)
-        return dm_at_fail(&k, err, "an object of names and texts");
-    for (size_t i = 0; i < k.v->n; i++) {
-        const dm_member *m = &k.v->members[i];
-        dm_at each = dm_at_key(&k, m->key.p);
-        if (m->value->kind != DM_STRING)
-            return dm_at_fail(&each, err, "a text");
-        if (dm_bad_header(m->key, m->value->text))
-            return dm_at_fail(&each, err, "%s", dm_bad_header(m->key, m->value->text));
-    }
-    *out = k.v;
-    return DM_OK;
-}
-
-static dm_status read_gateway(const dm_at *at, dm_lm_config *c, dm_error *err)
-{
-    dm_status st = read_texts(at, "headers", &c->headers, err);
-    if (st == DM_OK)
-        st = read_texts(at, "headers_env", &c->headers_env, err);
-    if (st == DM_OK)
-        st = read_texts(at, "query", &c->query, err);
-    for (size_t i = 0; st == DM_OK && c->headers_env && i < c->headers_env->n; i++) {
-        const char *bad = dm_bad_key_name(c->headers_env->members[i].value->text.p);
-        dm_at k = dm_at_key(at, "headers_env");
-        if (bad)
-            st = dm_at_fail(&k, err, "%s", bad);
-    }
-    return st;
-}
-
-static dm_status read_text(const dm_at *at, const char *key, const char **out, dm_error *err)
-{
-    dm_at k = dm_at_key(at, key);
-    dm_str s = {NULL, 0};
-    dm_status st = dm_get_string(&k, &s, err);
-    if (s.p)
-        *out = s.p;
-    return st;
-}
-
-static dm_status read_file_name(const dm_at *at, const char *key, const char **out, dm_error *err)
-{
-    dm_at k = dm_at_key(at, key);
-    dm_status st = read_text(at, key, out, err);
-    if (st == DM_OK && *out && access(*out, R_OK) != 0)
-        st = dm_at_fail(&k, err, "%s cannot be read: %s", *out, strerror(errno));
-    return st;
-}
-
-static dm_status read_certificates(const dm_at *at, dm_lm_config *c, dm_error *err)
-{
-    dm_at k = dm_at_key(at, "key_file");
-    dm_status st = read_file_name(at, "ca_file", &c->ca_file, err);
-    if (st == DM_OK)
-        st = read_file_name(at, "cert_file", &c->cert_file, err);
-    if (st == DM_OK)
-        st = read_file_name(at, "key_file", &c->key_file, err);
+    dm_at bases = dm_at_key(at, "api_base"), price = dm_at_key(at, "price"),
+          key_file = dm_at_key(at, "key_file");
+    dm_status st = read_bases(a, &bases, c, err);
     if (st == DM_OK && c->key_file && !c->cert_file)
-        st = dm_at_fail(&k, err, "a key needs its certificate: name it with cert_file");
-    return st;
+        st = dm_at_fail(&key_file, err, "a key needs its certificate: name it with cert_file");
+    if (st != DM_OK)
+        return st;
+    if (!c->concurrency)
+        c->concurrency = 32 * (int64_t)c->n_base;
+    dm_key_know(c); /* a metric's program may be started before any server is asked */
+    take_sampling(a, at, c);
+    return read_price(&price, c, err);
 }
 
 static dm_status read_object(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
 {
-    dm_at k;
-    dm_status st = dm_get_known_by(at, dm_lm_keys, dm_n_lm_keys, dm_lm_key_near, err);
-    k = dm_at_key(at, "model");
+    dm_status st = dm_params_known(a, dm_lm_table, at, dm_lm_key_near, err);
+    if (st == DM_OK && !dm_value_get(at->v, "model"))
+        st = dm_at_fail(at, err, "a model needs its name under \"model\"");
     if (st == DM_OK)
-        st = k.v ? read_model(a, &k, c, err)
-                 : dm_at_fail(at, err, "a model needs its name under \"model\"");
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "api_base"), read_bases(a, &k, c, err));
-    c->concurrency = 32 * (int64_t)(c->n_base ? c->n_base : 1);
-    if (st == DM_OK)
-        st = read_text(at, "api_key_env", &c->api_key_env, err);
-    if (st == DM_OK)
-        st = read_text(at, "api_key_file", &c->api_key_file, err);
-    const char *bad_name = c->api_key_env ? dm_bad_key_name(c->api_key_env) : NULL;
-    if (st == DM_OK && bad_name)
-        st = (k = dm_at_key(at, "api_key_env"), dm_at_fail(&k, err, "%s", bad_name));
-    if (st == DM_OK)
-        st = read_certificates(at, c, err);
-    if (st == DM_OK)
-        st = read_text(at, "proxy", &c->proxy, err);
-    if (st == DM_OK)
-        st = read_text(at, "api_version", &c->api_version, err);
-    if (st == DM_OK)
-        st = read_text(at, "prices", &c->prices, err);
-    if (st == DM_OK)
-        st = read_gateway(at, c, err);
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "drop_params"), dm_get_bool(&k, &c->drop_params, err));
-    if (st == DM_OK) /* a metric's program may be started before any server is asked */
-        dm_key_know(c);
-    if (st == DM_OK)
-        st = read_text(at, "cache_tag", &c->cache_tag, err);
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "cache"), dm_get_bool(&k, &c->cache, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "concurrency"), dm_get_int(&k, 1, 1000000, &c->concurrency, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "rpm"), read_count(&k, &c->rpm, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "tpm"), read_count(&k, &c->tpm, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "timeout"), read_seconds(&k, &c->timeout, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "num_retries"), dm_get_int(&k, 0, 1000, &c->num_retries, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "wait"), read_seconds(&k, &c->wait, err));
-    c->has_wait = k.v != NULL;
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "outage"), read_seconds(&k, &c->outage, err));
-    if (st == DM_OK)
-        st = read_sampling(a, at, c, err);
-    if (st == DM_OK && c->flex && !dm_at_key(at, "timeout").v)
-        c->timeout = FLEX_SECONDS;
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "price"), read_price(&k, c, err));
-    k = dm_at_key(at, "extra_body");
-    if (st == DM_OK && k.v && k.v->kind != DM_DICT)
-        st = dm_at_fail(&k, err, "an object that is merged into the request");
-    c->extra_body = k.v;
-    return st;
+        st = dm_params_read(a, dm_lm_table, at, false, c, err);
+    return st == DM_OK ? settle(a, at, c, err) : st;
 }
 
 dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err)
 {
     dm_lm_config *c = dm_arena_alloc(a, sizeof *c);
-    *c = (dm_lm_config){
-        .timeout = 600, .connect_timeout = 10, .num_retries = 3, .outage = 120, .cache = true};
+    *c = (dm_lm_config){.connect_timeout = 10};
+    dm_params_default(dm_lm_table, c);
     dm_at object = *at;
     if (at->v && at->v->kind == DM_STRING) { /* a string is an object with a model */
         dm_value *d = dm_value_dict(a);

@@ -2,7 +2,7 @@
 #ifndef DM_LM_CONFIG_H
 #define DM_LM_CONFIG_H
 
-#include "json/get.h"
+#include "json/param.h"
 
 typedef enum dm_role {
     DM_TASK,
@@ -67,9 +67,9 @@ typedef struct dm_lm_config {
  * nearest known one. Its keys go out of the environment and are known as secrets from here on; that
  * one is missing is said where it is needed. Opens no connection. */
 dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
-/* The keys an object may have, for the option table. */
-extern const char *const dm_lm_keys[];
-extern const size_t dm_n_lm_keys;
+/* The keys an object may have; what goes out under its own name, in that order, is marked. */
+extern const dm_param dm_lm_table[];
+#define DM_LM_SAMPLING 1u
 /* The one that is meant by a word that is none, as others call it or with a slip; NULL: none is
  * near. */
 const char *dm_lm_key_near(const char *word);

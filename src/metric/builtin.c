@@ -21,13 +21,15 @@ size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out)
 
 /* ---- answer_exact_match: own is the least F1 that counts ---- */
 
-static dm_status answer_exact_match_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
-{
-    double *frac = m->own = dm_arena_alloc(a, sizeof *frac);
-    dm_at k = dm_at_key(at, "frac");
-    *frac = 1;
-    return dm_get_number(&k, 0, 1, frac, err);
-}
+static const dm_param frac_table[] = {
+    {.name = "frac",
+     .kind = DM_PARAM_NUMBER,
+     .high = 1,
+     .value = "P",
+     .help = "least F1 of the words that counts as equal",
+     .fallback = "1"},
+    {.name = NULL},
+};
 
 static dm_status answer_exact_match_suits(const dm_at *at, const dm_metric *m,
                                           const dm_field *output, dm_error *err)
@@ -66,8 +68,9 @@ static dm_status answer_exact_match(const dm_metric *m, dm_arena *a, const dm_va
 const dm_metric_class dm_metric_answer_exact_match = {
     .name = "answer_exact_match",
     .field = "answer",
-    .options = (const char *const[]){"frac", NULL},
-    .read = answer_exact_match_read,
+    .help = "equal to the label `answer`, or to one of its list, normalised as DSPy does",
+    .options = frac_table,
+    .size = sizeof(double),
     .suits = answer_exact_match_suits,
     .score = answer_exact_match,
 };
@@ -82,7 +85,10 @@ static dm_status exact_match(const dm_metric *m, dm_arena *a, const dm_value *la
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_exact_match = {.name = "exact_match", .score = exact_match};
+const dm_metric_class dm_metric_exact_match = {
+    .name = "exact_match",
+    .help = "the same value of the output's type, or equal as text, trimmed, in lower case",
+    .score = exact_match};
 
 /* ---- f1, hotpot_f1 ---- */
 
@@ -114,8 +120,13 @@ static dm_status hotpot_f1(const dm_metric *m, dm_arena *a, const dm_value *labe
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_f1 = {.name = "f1", .score = f1};
+const dm_metric_class dm_metric_f1 = {
+    .name = "f1",
+    .help = "words that output and label share, normalised (the F-measure)",
+    .score = f1};
 const dm_metric_class dm_metric_hotpot_f1 = {.name = "hotpot_f1",
+                                             .help =
+                                                 "as f1; but yes, no and noanswer have to be equal",
                                              .field = "answer",
                                              .score = hotpot_f1};
 
@@ -132,11 +143,13 @@ static dm_status passage_match(const dm_metric *m, dm_arena *a, const dm_value *
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_answer_passage_match = {.name = "answer_passage_match",
-                                                        .field = "answer",
-                                                        .output = "context",
-                                                        .as_given = true,
-                                                        .score = passage_match};
+const dm_metric_class dm_metric_answer_passage_match = {
+    .name = "answer_passage_match",
+    .help = "a passage of the output `context` holds the answer",
+    .field = "answer",
+    .output = "context",
+    .as_given = true,
+    .score = passage_match};
 
 /* ---- any_of, contains ---- */
 
@@ -168,8 +181,12 @@ static dm_status contains(const dm_metric *m, dm_arena *a, const dm_value *label
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_any_of = {.name = "any_of", .score = any_of};
-const dm_metric_class dm_metric_contains = {.name = "contains", .score = contains};
+const dm_metric_class dm_metric_any_of = {.name = "any_of",
+                                          .help = "equals one of the label's list",
+                                          .score = any_of};
+const dm_metric_class dm_metric_contains = {.name = "contains",
+                                            .help = "the output holds the label",
+                                            .score = contains};
 
 /* ---- numeric: own is the tolerance. A number is the last one in the text, thousands commas
  * allowed ("$1,234.50" is 1234.5) ---- */
@@ -211,13 +228,15 @@ static bool last_number(dm_arena *a, const dm_value *v, double *out)
     return found;
 }
 
-static dm_status numeric_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
-{
-    double *tolerance = m->own = dm_arena_alloc(a, sizeof *tolerance);
-    dm_at k = dm_at_key(at, "tolerance");
-    *tolerance = 1e-9;
-    return dm_get_number(&k, 0, 1e300, tolerance, err);
-}
+static const dm_param tolerance_table[] = {
+    {.name = "tolerance",
+     .kind = DM_PARAM_NUMBER,
+     .high = 1e300,
+     .value = "X",
+     .help = "difference up to which two numbers are equal",
+     .fallback = "1e-9"},
+    {.name = NULL},
+};
 
 static dm_status numeric(const dm_metric *m, dm_arena *a, const dm_value *label,
                          const dm_value *given, double *score, dm_error *err)
@@ -235,8 +254,9 @@ static dm_status numeric(const dm_metric *m, dm_arena *a, const dm_value *label,
 
 const dm_metric_class dm_metric_numeric = {
     .name = "numeric",
-    .options = (const char *const[]){"tolerance", NULL},
-    .read = numeric_read,
+    .help = "the last number of output and label is the same",
+    .options = tolerance_table,
+    .size = sizeof(double),
     .score = numeric,
 };
 
@@ -257,28 +277,45 @@ static pcre2_code *compile(dm_str pattern, dm_error *err)
     return p;
 }
 
+typedef struct dm_regex {
+    const char *pattern; /* NULL: the label is it */
+    pcre2_code *code;    /* of the pattern */
+} dm_regex;
+
+static const dm_param pattern_table[] = {
+    {.name = "pattern",
+     .kind = DM_PARAM_TEXT,
+     .at = offsetof(dm_regex, pattern),
+     .value = "PATTERN",
+     .help = "regular expression (PCRE2) that the output matches",
+     .absent = "the label is it"},
+    {.name = NULL},
+};
+
 static dm_status regex_read(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
 {
+    dm_regex *own = m->own;
     dm_at k = dm_at_key(at, "pattern");
-    dm_str pattern = {NULL, 0};
-    dm_status st = dm_get_string(&k, &pattern, err);
-    (void)a;
-    if (st != DM_OK || !pattern.p)
-        return st;
     dm_error why = {DM_OK, ""};
-    m->own = compile(pattern, &why);
-    return m->own ? DM_OK : dm_at_fail(&k, err, "%s", why.text);
+    (void)a;
+    if (!own->pattern)
+        return DM_OK;
+    own->code = compile(dm_str_of(own->pattern), &why);
+    return own->code ? DM_OK : dm_at_fail(&k, err, "%s", why.text);
 }
 
 static void regex_close(dm_metric *m)
 {
-    pcre2_code_free(m->own);
+    const dm_regex *own = m->own;
+    if (own)
+        pcre2_code_free(own->code);
 }
 
-static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
-                       const dm_value *given, double *score, dm_error *err)
+static dm_status regex_score(const dm_metric *m, dm_arena *a, const dm_value *label,
+                             const dm_value *given, double *score, dm_error *err)
 {
-    pcre2_code *p = m->own ? m->own : compile(dm_metric_text(a, label), err);
+    const dm_regex *regex = m->own;
+    pcre2_code *p = regex->code ? regex->code : compile(dm_metric_text(a, label), err);
     dm_str own = dm_metric_text(a, given);
     if (!p)
         return DM_E_DATA;
@@ -288,7 +325,7 @@ static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
     int rc = pcre2_match(p, (PCRE2_SPTR)own.p, own.n, 0, 0, data, limits);
     pcre2_match_context_free(limits);
     pcre2_match_data_free(data);
-    if (p != m->own)
+    if (p != regex->code)
         pcre2_code_free(p);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
         return dm_fail(err, DM_E_DATA, "the pattern takes too long on this output (%d)", rc);
@@ -298,10 +335,12 @@ static dm_status regex(const dm_metric *m, dm_arena *a, const dm_value *label,
 
 const dm_metric_class dm_metric_regex = {
     .name = "regex",
-    .options = (const char *const[]){"pattern", NULL},
+    .help = "the output matches the pattern, or the label as one",
+    .options = pattern_table,
+    .size = sizeof(dm_regex),
     .as_given = true,
     .read = regex_read,
-    .score = regex,
+    .score = regex_score,
     .close = regex_close,
 };
 
@@ -333,4 +372,6 @@ static dm_status json_fields(const dm_metric *m, dm_arena *a, const dm_value *la
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_json_fields = {.name = "json_fields", .score = json_fields};
+const dm_metric_class dm_metric_json_fields = {.name = "json_fields",
+                                               .help = "share of the label's fields that agree",
+                                               .score = json_fields};

@@ -128,39 +128,78 @@ static double longest_start(void)
     return seconds > 0 ? seconds : START;
 }
 
+typedef struct command_options {
+    int64_t processes;
+    double timeout;
+} command_options;
+
+const dm_param dm_command_table[] = {
+    {.name = "command",
+     .kind = DM_PARAM_ANY,
+     .value = "JSON",
+     .help = "the program and its arguments, as a list; there is no shell",
+     .absent = "it is needed",
+     .schema = "\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"minItems\": 1"},
+    {.name = "processes",
+     .kind = DM_PARAM_INT,
+     .low = 1,
+     .high = 64,
+     .at = offsetof(command_options, processes),
+     .value = "N",
+     .help = "how many of it a rank starts",
+     .fallback = "1"},
+    {.name = "timeout",
+     .kind = DM_PARAM_NUMBER,
+     .low = 0.001,
+     .high = 86400,
+     .at = offsetof(command_options, timeout),
+     .value = "SECONDS",
+     .help = "how long it may take for one answer before it is ended",
+     .fallback = "60"},
+    {.name = "name",
+     .kind = DM_PARAM_ANY,
+     .value = "TEXT",
+     .help = "what people call it; nothing reads it",
+     .absent = "none"},
+    {.name = "source",
+     .kind = DM_PARAM_ANY,
+     .value = "TEXT",
+     .help = "hash of the program's files, which dspy-mpi puts there",
+     .absent = "taken of the files"},
+    {.name = NULL},
+};
+
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
 {
-    static const char *const known[] = {"command", "processes", "timeout", "name", "source"};
     dm_metric_command *m = dm_arena_alloc(a, sizeof *m);
     dm_str *argv = NULL;
     size_t n = 0;
-    int64_t processes = 1;
-    dm_at k = dm_at_key(at, "command"), k_command = k;
-    dm_status st = dm_get_known(at, known, sizeof known / sizeof *known, err);
+    command_options o;
+    dm_at k = dm_at_key(at, "command");
+    dm_status st = dm_params_known(a, dm_command_table, at, NULL, err);
     if (st == DM_OK && k.v->kind != DM_LIST)
         st = dm_at_fail(&k, err, "a list: the program and its arguments (there is no shell)");
     if (st == DM_OK)
         st = dm_get_strings(&k, a, &argv, &n, err);
     if (st == DM_OK && (n == 0 || argv[0].n == 0))
         st = dm_at_fail(&k, err, "the program's name is missing");
-    m->timeout = 60;
-    m->start = longest_start();
+    dm_params_default(dm_command_table, &o);
     if (st == DM_OK)
-        st = (k = dm_at_key(at, "processes"), dm_get_int(&k, 1, 64, &processes, err));
-    if (st == DM_OK)
-        st = (k = dm_at_key(at, "timeout"), dm_get_number(&k, 0.001, 86400, &m->timeout, err));
+        st = dm_params_read(a, dm_command_table, at, false, &o, err);
     if (st != DM_OK)
         return NULL;
+    m->timeout = o.timeout;
+    m->start = longest_start();
     m->argv = dm_arena_alloc_n(a, n + 2, sizeof *m->argv);
     m->argv[0] = dm_arena_printf(a, "%s", dm_guard_name);
     for (size_t i = 0; i < n; i++)
         m->argv[i + 1] = beside_job(a, at->file, argv[i], i == 0);
     if (!can_run(m->argv[1])) {
-        dm_at_fail(&k_command, err, "there is no program \"%s\" to run here", m->argv[1]);
+        dm_at_fail(&k, err, "there is no program \"%s\" to run here", m->argv[1]);
         return NULL;
     }
     m->folder = job_folder(a, at->file);
-    m->n = (size_t)processes;
+    m->n = (size_t)o.processes;
     m->children = dm_arena_alloc_n(a, m->n, sizeof *m->children);
     m->end = &m->first;
     m->epoll = epoll_create1(EPOLL_CLOEXEC);

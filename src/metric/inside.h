@@ -8,12 +8,14 @@
  * knows its name. */
 typedef struct dm_metric_class {
     const char *name;
-    const char *field;          /* label that is compared when none is given; NULL: the only one */
-    const char *output;         /* what it is compared with; NULL: the output of the same name */
-    const char *const *options; /* keys beside name and field, up to a NULL; NULL: none */
+    const char *field;       /* label that is compared when none is given; NULL: the only one */
+    const char *output;      /* what it is compared with; NULL: the output of the same name */
+    const char *help;        /* a sentence: what is a good answer */
+    const dm_param *options; /* keys beside name and field, which m->own has; NULL: none */
+    size_t size;             /* of what m->own points to, in bytes; 0: nothing */
     bool as_given; /* the label is no value of the output's type: a pattern, an answer to look for;
                       else score is given it as dm_metric_typed makes it */
-    /* Reads the options (at is the metric's object) into m->own; NULL: there are none. */
+    /* Once the options are read into m->own (at is the metric's object); NULL: no more to do. */
     dm_status (*read)(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err);
     /* Whether it suits the output, known to exist; NULL: it suits any. */
     dm_status (*suits)(const dm_at *at, const dm_metric *m, const dm_field *output, dm_error *err);
@@ -49,7 +51,7 @@ struct dm_metric {
     const dm_metric_class *class; /* of a built-in one, else NULL */
     dm_str field, output;         /* names of label and output */
     const dm_type *type;          /* of the output */
-    void *own;                    /* options of the class */
+    void *own;                    /* [class->size bytes] */
     dm_arena *scratch;            /* of one score */
 };
 
@@ -71,6 +73,7 @@ bool dm_metric_alike(dm_arena *a, const dm_type *t, const dm_value *x, const dm_
 
 /* command.c */
 struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
+extern const dm_param dm_command_table[];
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
 
 #endif

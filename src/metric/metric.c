@@ -95,21 +95,58 @@ static dm_status check_rows(const dm_metric *m, const dm_dataset *const *sets, s
     return DM_OK;
 }
 
+const dm_param dm_metric_common[] = {
+    {.name = "name",
+     .kind = DM_PARAM_ANY,
+     .value = "NAME",
+     .help = "one of the built-in metrics",
+     .absent = "it is needed",
+     .schema = "\"type\": \"string\""},
+    {.name = "field",
+     .kind = DM_PARAM_ANY,
+     .value = "NAME",
+     .help = "column of the data that holds the label",
+     .absent = "the only one that is an output, or the metric's own",
+     .schema = "\"type\": \"string\""},
+    {.name = NULL},
+};
+
+bool dm_metric_about_of(size_t i, dm_metric_about *out)
+{
+    if (i < N_CLASSES)
+        *out = (dm_metric_about){classes[i]->name, classes[i]->help, classes[i]->options};
+    else
+        *out =
+            (dm_metric_about){"command", "a program of your own gives the score", dm_command_table};
+    return i <= N_CLASSES;
+}
+
+/* Those of all metrics and the class's. */
+static dm_status refuse_unknown(dm_arena *a, const dm_at *at, const dm_metric_class *class,
+                                dm_error *err)
+{
+    const dm_param *tables[] = {dm_metric_common, class->options};
+    const char **known = dm_arena_alloc_n(a, 100, sizeof *known);
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        for (const dm_param *row = tables[i]; row && row->name && n < 100; row++)
+            known[n++] = row->name;
+    return dm_get_known(at, known, n, err);
+}
+
 static dm_status read_options(dm_arena *a, const dm_at *at, dm_metric *m, dm_error *err)
 {
     const dm_metric_class *class = m->class;
     dm_at field = dm_at_key(at, "field");
-    size_t n = 0;
-    while (class->options && class->options[n])
-        n++;
-    const char **known = dm_arena_alloc_n(a, n + 2, sizeof *known);
-    known[0] = "name";
-    known[1] = "field";
-    for (size_t i = 0; i < n; i++)
-        known[i + 2] = class->options[i];
-    dm_status st = at->v->kind == DM_DICT ? dm_get_known(at, known, n + 2, err) : DM_OK;
+    dm_status st = at->v->kind == DM_DICT ? refuse_unknown(a, at, class, err) : DM_OK;
     if (st == DM_OK)
         st = dm_get_string(&field, &m->field, err);
+    if (class->size)
+        m->own = dm_arena_alloc(a, class->size);
+    if (st == DM_OK && class->options) {
+        dm_params_default(class->options, m->own);
+        st = dm_params_read(a, class->options, at, false, m->own, err);
+    }
     if (st == DM_OK && class->read)
         st = class->read(a, at, m, err);
     return st;

@@ -103,4 +103,13 @@ double dm_hotpot_f1(dm_arena *a, dm_str prediction, dm_str gold);
 bool dm_passage_match(dm_arena *a, const dm_str *passages, size_t n, const dm_str *answers,
                       size_t n_answers);
 
+/* The metrics by number, built-in ones and then `command`; false: there are no more. Of what all
+ * built-in ones read: dm_metric_common. */
+typedef struct dm_metric_about {
+    const char *name, *help;
+    const dm_param *options; /* NULL: none of its own */
+} dm_metric_about;
+bool dm_metric_about_of(size_t i, dm_metric_about *out);
+extern const dm_param dm_metric_common[];
+
 #endif

@@ -115,4 +115,7 @@ static dm_status rouge_l(const dm_metric *m, dm_arena *a, const dm_value *label,
     return DM_OK;
 }
 
-const dm_metric_class dm_metric_rouge_l = {.name = "rouge_l", .score = rouge_l};
+const dm_metric_class dm_metric_rouge_l = {
+    .name = "rouge_l",
+    .help = "longest common subsequence of words (the F-measure of the package rouge-score)",
+    .score = rouge_l};

@@ -160,14 +160,6 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
 
 /* ---- the optimizer ---- */
 
-void dm_bootstrap_defaults(dm_params *p)
-{
-    dm_bootstrap_params *b = (dm_bootstrap_params *)p;
-    b->max_bootstrapped_demos = 4;
-    b->max_labeled_demos = 16;
-    b->max_rounds = 1;
-}
-
 size_t dm_bootstrap_demos(const dm_params *p)
 {
     const dm_bootstrap_params *b = (const dm_bootstrap_params *)p;
@@ -214,8 +206,13 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
 }
 
 static const dm_param params[] = {
-    DM_PARAM_MAX_BOOTSTRAPPED, DM_PARAM_MAX_LABELED, DM_PARAM_MAX_ROUNDS, DM_PARAM_METRIC_THRESHOLD,
-    DM_PARAM_MAX_ERRORS,       DM_PARAM_SEED,        {.name = NULL},
+    DM_PARAM_MAX_BOOTSTRAPPED,
+    DM_PARAM_MAX_LABELED("16"),
+    DM_PARAM_MAX_ROUNDS,
+    DM_PARAM_METRIC_THRESHOLD,
+    DM_PARAM_MAX_ERRORS,
+    DM_PARAM_SEED,
+    {.name = NULL},
 };
 
 const dm_optimizer dm_optimizer_bootstrap_few_shot = {
@@ -223,7 +220,6 @@ const dm_optimizer dm_optimizer_bootstrap_few_shot = {
     .aliases = (const char *const[]){"BootstrapFewShot", NULL},
     .size = sizeof(dm_bootstrap_params),
     .params = params,
-    .defaults = dm_bootstrap_defaults,
     .roles = 1u << DM_TEACHER,
     .few_train = 20,
     .few_val = 50,

@@ -105,9 +105,9 @@ static dm_status take_of(dm_arena *a, const dm_at *at, dm_ensemble_params *p, dm
 
 /* ---- the others ---- */
 
-static dm_status read_select(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
+static dm_status read_select(dm_arena *a, const dm_at *at, void *params, dm_error *err)
 {
-    dm_ensemble_params *p = (dm_ensemble_params *)params;
+    dm_ensemble_params *p = params;
     dm_str name = DM_STR("brier");
     dm_status st = dm_get_string(at, &name, err);
     (void)a;
@@ -123,7 +123,7 @@ static dm_status read_select(dm_arena *a, const dm_at *at, dm_params *params, dm
 }
 
 /* What dm_ensemble_check reads, all together. */
-static dm_status read_later(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err)
+static dm_status read_later(dm_arena *a, const dm_at *at, void *p, dm_error *err)
 {
     (void)a;
     (void)at;
@@ -135,7 +135,6 @@ static dm_status read_later(dm_arena *a, const dm_at *at, dm_params *p, dm_error
 void dm_ensemble_defaults(dm_params *params)
 {
     dm_ensemble_params *p = (dm_ensemble_params *)params;
-    p->guard = true;
     p->size = DM_COMMITTEE_SIZE;
 }
 
@@ -160,9 +159,10 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
     return DM_OK;
 }
 
-#define OWN(key, reader, shown, text)                                                              \
+#define OWN(key, reader, shown, text, otherwise)                                                   \
     {                                                                                              \
-        .name = key, .kind = DM_PARAM_OWN, .read = reader, .value = shown, .help = text            \
+        .name = (key), .kind = DM_PARAM_OWN, .read = (reader), .value = (shown), .help = (text),   \
+        .absent = (otherwise)                                                                      \
     }
 static const char *const own_keys[] = {"module", "rows", "lm", "lms", "num_threads", NULL};
 #define AT(field) .at = offsetof(dm_ensemble_params, field)
@@ -175,7 +175,8 @@ const dm_param dm_ensemble_table[] = {
      AT(given),
      .beside = own_keys,
      .value = "JSON",
-     .help = "ensemble: the optimizer of its members, or a list of them"},
+     .help = "the optimizer of its members, or a list of them",
+     .absent = "none: `members` or `from` name the programs"},
     {.name = "k",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -183,30 +184,32 @@ const dm_param dm_ensemble_table[] = {
      AT(k),
      .given = offsetof(dm_ensemble_params, has_k),
      .value = "N",
-     .help = "compilations (4; as many as `of` lists)"},
+     .help = "compilations",
+     .absent = "4, or one for each optimizer of `of`"},
     {.name = "members",
      .kind = DM_PARAM_PROGRAMS,
      AT(members),
      .value = "JSON",
-     .help = "ensemble: program files that may vote, too"},
+     .help = "program files that may vote, too",
+     .absent = "none"},
     {.name = "from",
      .kind = DM_PARAM_PROGRAMS,
      AT(from),
      .value = "JSON",
-     .help = "ensemble: OUT folders of earlier runs whose programs may vote, too"},
-    OWN("size", read_later, "N", "ensemble: votes of the committee (5)"),
-    OWN("reduce", read_later, "RULE",
-        "ensemble: majority, exact, unanimous or best_per_input (majority; exact where the output "
-        "is no str)"),
-    OWN("field", read_later, "NAME", "ensemble: the output that is voted on (the last)"),
-    OWN("select", read_select, "RULE",
-        "ensemble: brier, or top_k, which loses where candidates are alike (brier)"),
+     .help = "OUT folders of earlier runs whose programs may vote, too",
+     .absent = "none"},
+    OWN("size", read_later, "N", "votes of the committee", "5"),
+    OWN("reduce", read_later, "majority|exact|unanimous|best_per_input",
+        "how the votes become one answer", "majority; exact where the output is no str"),
+    OWN("field", read_later, "NAME", "the output that is voted on", "the last"),
+    OWN("select", read_select, "brier|top_k",
+        "how the committee is chosen; top_k loses where candidates are alike", "brier"),
     {.name = "guard",
      .kind = DM_PARAM_BOOL,
      AT(guard),
      .value = "BOOL",
-     .help = "ensemble: the committee is the program only where its gain is outside the noise "
-             "(true)"},
+     .help = "the committee is the program only where its gain is outside the noise",
+     .fallback = "true"},
     DM_PARAM_SEED,
     DM_PARAM_MAX_ERRORS,
     {.name = NULL},

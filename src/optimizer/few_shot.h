@@ -42,46 +42,46 @@ typedef struct dm_random_search_params {
     {                                                                                              \
         .name = "seed", .kind = DM_PARAM_INT, .low = 0, .high = 1e15,                              \
         .at = offsetof(dm_params, seed), .given = offsetof(dm_params, has_seed), .value = "N",     \
-        .help = "the same as seed"                                                                 \
+        .help = "the same as seed", .absent = "DSPy's own"                                         \
     }
 #define DM_PARAM_MAX_ERRORS                                                                        \
     {                                                                                              \
         .name = "max_errors", .kind = DM_PARAM_INT, .low = 1, .high = 1e15,                        \
         .at = offsetof(dm_params, max_errors), .given = offsetof(dm_params, has_max_errors),       \
-        .value = "N", .help = "the same as max_errors"                                             \
+        .value = "N", .help = "the same as max_errors", .absent = "10 in a bootstrapping pass"     \
     }
 #define DM_PARAM_MAX_BOOTSTRAPPED                                                                  \
     {                                                                                              \
         .name = "max_bootstrapped_demos", .kind = DM_PARAM_INT, .low = 0, .high = 1e15,            \
         .at = offsetof(dm_bootstrap_params, max_bootstrapped_demos), .value = "N",                 \
-        .help = "demonstrations made by running the teacher (4)"                                   \
+        .help = "demonstrations made by running the teacher", .fallback = "4"                      \
     }
-#define DM_PARAM_MAX_LABELED                                                                       \
+#define DM_PARAM_MAX_LABELED(most)                                                                 \
     {                                                                                              \
         .name = "max_labeled_demos", .kind = DM_PARAM_INT, .low = 0, .high = 1e15,                 \
         .at = offsetof(dm_bootstrap_params, max_labeled_demos), .value = "N",                      \
-        .help = "demonstrations in all, filled up from the data (16; mipro_v2: 4)"                 \
+        .help = "demonstrations in all, filled up from the data", .fallback = (most)               \
     }
 #define DM_PARAM_MAX_ROUNDS                                                                        \
     {                                                                                              \
         .name = "max_rounds", .kind = DM_PARAM_INT, .low = 1, .high = 1e15,                        \
         .at = offsetof(dm_bootstrap_params, max_rounds), .value = "N",                             \
-        .help = "attempts at each example (1)"                                                     \
+        .help = "attempts at each example", .fallback = "1"                                        \
     }
 #define DM_PARAM_METRIC_THRESHOLD                                                                  \
     {                                                                                              \
         .name = "metric_threshold", .kind = DM_PARAM_NUMBER, .low = -HUGE_VAL, .high = HUGE_VAL,   \
         .at = offsetof(dm_bootstrap_params, metric_threshold),                                     \
         .given = offsetof(dm_bootstrap_params, has_metric_threshold), .value = "S",                \
-        .help = "score from which on an answer becomes a demonstration"                            \
+        .help = "score from which on an answer becomes a demonstration", .absent = "any but 0"     \
     }
 /* Those of all that bootstrap, but for max_rounds, which mipro_v2 does not have. */
-#define DM_PARAMS_OF_BOOTSTRAPPING                                                                 \
-    DM_PARAM_MAX_BOOTSTRAPPED, DM_PARAM_MAX_LABELED, DM_PARAM_METRIC_THRESHOLD, DM_PARAM_MAX_ERRORS
+#define DM_PARAMS_OF_BOOTSTRAPPING(most)                                                           \
+    DM_PARAM_MAX_BOOTSTRAPPED, DM_PARAM_MAX_LABELED(most), DM_PARAM_METRIC_THRESHOLD,              \
+        DM_PARAM_MAX_ERRORS
 
-/* What they have in common with the other optimizers that bootstrap: defaults, demonstrations of a
- * candidate, and the plan of a bootstrapping with a teacher's labelled demonstrations. */
-void dm_bootstrap_defaults(dm_params *p);
+/* What they have in common with the other optimizers that bootstrap: demonstrations of a candidate,
+ * and the plan of a bootstrapping with a teacher's labelled demonstrations. */
 size_t dm_bootstrap_demos(const dm_params *p);
 dm_plan_phase *dm_bootstrap_phase(dm_plan *plan, const dm_bootstrap_params *p);
 

@@ -235,7 +235,6 @@ const dm_optimizer dm_optimizer_gepa = {
     .aliases = (const char *const[]){"GEPA", NULL},
     .size = sizeof(dm_gepa_params),
     .params = dm_gepa_table,
-    .defaults = dm_gepa_defaults,
     .roles = 1u << DM_PROMPT,
     .valset = DM_VALSET_TRAINSET,
     .few_train = 20,

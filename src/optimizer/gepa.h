@@ -39,7 +39,6 @@ static inline const dm_gepa_params *dm_gepa_params_of(const dm_compile_input *in
 }
 
 extern const dm_param dm_gepa_table[];
-void dm_gepa_defaults(dm_params *p);
 dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);
 /* What the search is asked to do. All that it points to lives in a. */
 dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Chosen on planted worlds (src/gepa/README.md, "search = parallel"). */
-enum { MINIBATCH = 8, PROPOSALS = 2 };
+enum { MINIBATCH = 8 };
 
 static const char *const autos[] = {"light", "medium", "heavy", NULL};
 static const char *const searches[] = {"parallel", "gepa", NULL};
@@ -14,19 +14,6 @@ static const char *const components[] = {"round_robin", "all", NULL};
 static const char *const criteria[] = {"strict_improvement", "improvement_or_equal", NULL};
 static const char *const samplings[] = {"one", "independent", "same_parent", "p_x_n", NULL};
 static const char *const keeps[] = {"all_improvements", "best_improvement", "top_k", NULL};
-
-void dm_gepa_defaults(dm_params *params)
-{
-    dm_gepa_params *p = (dm_gepa_params *)params;
-    p->skip_perfect_score = true;
-    p->perfect_score = 1;
-    p->use_merge = true;
-    p->max_merge_invocations = 5;
-    p->proposals = PROPOSALS;
-    p->parents = 2;
-    p->top_k = 1;
-    p->max_reflection_failures = 5;
-}
 
 dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
 {
@@ -78,8 +65,8 @@ const dm_param dm_gepa_table[] = {
      AT(auto_mode),
      .words = autos,
      .null_is_0 = true,
-     .value = "WORD",
-     .help = "gepa: light, medium, heavy: DSPy's budgets (light)"},
+     .help = "DSPy's budgets",
+     .absent = "light, where no other budget is given"},
     {.name = "max_full_evals",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -87,7 +74,8 @@ const dm_param dm_gepa_table[] = {
      AT(max_full_evals),
      GIVEN(has_max_full_evals),
      .value = "N",
-     .help = "gepa: its budget, in evaluations of training and validation set"},
+     .help = "its budget, in evaluations of training and validation set",
+     .absent = "auto's"},
     {.name = "max_metric_calls",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -95,13 +83,14 @@ const dm_param dm_gepa_table[] = {
      AT(max_metric_calls),
      GIVEN(has_max_metric_calls),
      .value = "N",
-     .help = "gepa: its budget, in program runs and reflections; search = gepa: program runs"},
+     .help = "its budget, in program runs and reflections; search = gepa: program runs",
+     .absent = "auto's"},
     {.name = "search",
      .kind = DM_PARAM_WORD,
      AT(search),
      .words = searches,
-     .value = "WORD",
-     .help = "gepa: parallel, or gepa: every decision of the package gepa 0.1.4 (parallel)"},
+     .help = "ours, with proposals side by side, or gepa: every decision of the package gepa 0.1.4",
+     .fallback = "\"parallel\""},
     {.name = "reflection_minibatch_size",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -109,64 +98,67 @@ const dm_param dm_gepa_table[] = {
      AT(reflection_minibatch_size),
      GIVEN(has_minibatch_size),
      .value = "N",
-     .help = "gepa: examples that a reflection sees and a child is tried on (8; search = gepa: 3)"},
+     .help = "examples that a reflection sees and a child is tried on",
+     .absent = "8; search = gepa: 3"},
     {.name = "candidate_selection_strategy",
      .kind = DM_PARAM_WORD,
      AT(candidate_selection_strategy),
      .words = parents,
-     .value = "WORD",
-     .help = "gepa: whom a proposal starts from: pareto, current_best, epsilon_greedy, "
-             "top_k_pareto (pareto)"},
+     .help = "whom a proposal starts from",
+     .fallback = "\"pareto\""},
     {.name = "skip_perfect_score",
      .kind = DM_PARAM_BOOL,
      AT(skip_perfect_score),
      .value = "BOOL",
-     .help = "gepa: no reflection where all of a minibatch is perfect (true)"},
+     .help = "no reflection where all of a minibatch is perfect",
+     .fallback = "true"},
     {.name = "perfect_score",
      .kind = DM_PARAM_NUMBER,
      .low = 0,
      .high = 1,
      AT(perfect_score),
      .value = "S",
-     .help = "gepa: the score from which on an answer is perfect (1)"},
+     .help = "the score from which on an answer is perfect",
+     .fallback = "1"},
     {.name = "add_format_failure_as_feedback",
      .kind = DM_PARAM_BOOL,
      AT(add_format_failure_as_feedback),
      .value = "BOOL",
-     .help = "gepa: a reflection also sees answers that could not be read (false)"},
+     .help = "a reflection also sees answers that could not be read",
+     .fallback = "false"},
     {.name = "component_selector",
      .kind = DM_PARAM_WORD,
      AT(component_selector),
      .words = components,
-     .value = "WORD",
-     .help = "gepa: which predictors a proposal changes: round_robin, all (round_robin)"},
+     .help = "which predictors a proposal changes",
+     .fallback = "\"round_robin\""},
     {.name = "use_merge",
      .kind = DM_PARAM_BOOL,
      AT(use_merge),
      .value = "BOOL",
-     .help = "gepa: candidates with a common ancestor are merged (true)"},
+     .help = "candidates with a common ancestor are merged",
+     .fallback = "true"},
     {.name = "max_merge_invocations",
      .kind = DM_PARAM_INT,
      .low = 0,
      .high = 1e6,
      AT(max_merge_invocations),
      .value = "N",
-     .help = "gepa: merges that are taken at the most (5)"},
+     .help = "merges that are taken at the most",
+     .fallback = "5"},
     {.name = "acceptance_criterion",
      .kind = DM_PARAM_WORD,
      AT(acceptance_criterion),
      .words = criteria,
-     .value = "WORD",
-     .help = "gepa: when a child is validated: strict_improvement, improvement_or_equal "
-             "(strict_improvement)"},
+     .help = "when a child is validated",
+     .fallback = "\"strict_improvement\""},
     {.name = "sampling_strategy",
      .kind = DM_PARAM_WORD,
      AT(sampling_strategy),
      GIVEN(has_sampling),
      .words = samplings,
-     .value = "WORD",
-     .help = "gepa: proposals of an iteration: one, independent, same_parent, p_x_n (independent; "
-             "search = gepa: one)"},
+     .help = "proposals of an iteration",
+     .absent = "independent; search = gepa: one"},
     {.name = "proposals",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -174,7 +166,8 @@ const dm_param dm_gepa_table[] = {
      AT(proposals),
      GIVEN(has_proposals),
      .value = "N",
-     .help = "gepa: how many there are; with p_x_n, of each parent (2)"},
+     .help = "how many there are in an iteration; with p_x_n, of each parent",
+     .fallback = "2"},
     {.name = "parents",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -182,15 +175,15 @@ const dm_param dm_gepa_table[] = {
      AT(parents),
      GIVEN(has_parents),
      .value = "N",
-     .help = "gepa: p of sampling_strategy = p_x_n (2)"},
+     .help = "p of sampling_strategy = p_x_n",
+     .fallback = "2"},
     {.name = "selection_strategy",
      .kind = DM_PARAM_WORD,
      AT(selection_strategy),
      GIVEN(has_selection),
      .words = keeps,
-     .value = "WORD",
-     .help = "gepa: which improvements of an iteration are validated: all_improvements, "
-             "best_improvement, top_k (best_improvement; search = gepa: all_improvements)"},
+     .help = "which improvements of an iteration are validated",
+     .absent = "best_improvement; search = gepa: all_improvements"},
     {.name = "top_k",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -198,19 +191,22 @@ const dm_param dm_gepa_table[] = {
      AT(top_k),
      GIVEN(has_top_k),
      .value = "N",
-     .help = "gepa: k of selection_strategy = top_k (1)"},
+     .help = "k of selection_strategy = top_k",
+     .fallback = "1"},
     {.name = "cache_evaluation",
      .kind = DM_PARAM_BOOL,
      AT(cache_evaluation),
      .value = "BOOL",
-     .help = "gepa: scores are kept by row number, of whichever set, as gepa does it (false)"},
+     .help = "scores are kept by row number, of whichever set, as gepa does it",
+     .fallback = "false"},
     {.name = "max_reflection_failures",
      .kind = DM_PARAM_INT,
      .low = 0,
      .high = 1e6,
      AT(max_reflection_failures),
      .value = "N",
-     .help = "gepa: it ends after so many iterations in a row without a reflection; 0: never (5)"},
+     .help = "it ends after so many iterations in a row without a reflection; 0: never",
+     .fallback = "5"},
     DM_PARAM_SEED,
     {.name = NULL},
 };

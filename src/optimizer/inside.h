@@ -40,7 +40,6 @@ const dm_candidate *dm_bootstrap_labeled(dm_arena *a, const dm_compile_input *in
 /* random search, its file and its plan's */
 bool dm_is_restricted_to(const dm_random_search_params *p, int64_t number);
 extern const dm_param dm_random_search_table[];
-void dm_random_search_defaults(dm_params *p);
 dm_status dm_random_search_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);
 void dm_random_search_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 

@@ -28,13 +28,6 @@ static size_t demos(const dm_params *p)
     return (size_t)((const dm_labeled_params *)p)->k;
 }
 
-static void defaults(dm_params *p)
-{
-    dm_labeled_params *l = (dm_labeled_params *)p;
-    l->k = 16;
-    l->sample = true;
-}
-
 static const dm_candidate *labeled(dm_arena *a, const dm_compile_input *in)
 {
     const dm_labeled_params *l = (const dm_labeled_params *)in->params;
@@ -57,12 +50,14 @@ static const dm_param params[] = {
      .high = 1e15,
      .at = offsetof(dm_labeled_params, k),
      .value = "N",
-     .help = "labeled_few_shot: demonstrations (16)"},
+     .help = "demonstrations",
+     .fallback = "16"},
     {.name = "sample",
      .kind = DM_PARAM_BOOL,
      .at = offsetof(dm_labeled_params, sample),
      .value = "BOOL",
-     .help = "labeled_few_shot: drawn at random, not the first k (true)"},
+     .help = "drawn at random, not the first k",
+     .fallback = "true"},
     {.name = NULL},
 };
 
@@ -71,7 +66,6 @@ const dm_optimizer dm_optimizer_labeled_few_shot = {
     .aliases = (const char *const[]){"LabeledFewShot", NULL},
     .size = sizeof(dm_labeled_params),
     .params = params,
-    .defaults = defaults,
     .demos = demos,
     .labeled = labeled,
     .run = run,

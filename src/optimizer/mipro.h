@@ -49,7 +49,6 @@ static inline const dm_mipro_params *dm_mipro_params_of(const dm_compile_input *
 
 const char *dm_mipro_search_name(dm_mipro_search s); /* "factor", ... */
 extern const dm_param dm_mipro_table[];
-void dm_mipro_defaults(dm_params *p);
 dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);
 
 /* ---- mipro_plan.c: all that is drawn from DSPy's stream, a pure function of the settings ---- */

@@ -107,7 +107,6 @@ const dm_optimizer dm_optimizer_mipro_v2 = {
     .aliases = (const char *const[]){"MIPROv2", NULL},
     .size = sizeof(dm_mipro_params),
     .params = dm_mipro_table,
-    .defaults = dm_mipro_defaults,
     .roles = 1u << DM_TEACHER | 1u << DM_PROMPT,
     .valset = DM_VALSET_SPLIT,
     .few_train = 100,

@@ -9,6 +9,7 @@
 
 #include "advice/advice.h"
 #include "ensemble/file.h"
+#include "json/param.h"
 #include "optimizer/plan.h"
 #include "pool/pool.h"
 
@@ -29,23 +30,6 @@ typedef struct dm_params {
 } dm_params;
 
 /* ---- the table of an optimizer's parameters ---- */
-
-typedef enum dm_param_kind {
-    DM_PARAM_BOOL,       /* bool */
-    DM_PARAM_INT,        /* int64_t from low to high */
-    DM_PARAM_NUMBER,     /* double from low to high */
-    DM_PARAM_WORD,       /* an enum: number of the word among words */
-    DM_PARAM_INTS,       /* dm_ints, each from low on */
-    DM_PARAM_FILE,       /* dm_param_file */
-    DM_PARAM_PROGRAMS,   /* dm_param_programs */
-    DM_PARAM_OPTIMIZERS, /* dm_param_optimizers, low to high of them */
-    DM_PARAM_OWN         /* what its read makes of it: an optimizer in the optimizer, too */
-} dm_param_kind;
-
-typedef struct dm_ints {
-    const int64_t *items; /* [n]; NULL: not given */
-    size_t n;
-} dm_ints;
 
 typedef struct dm_param_file {
     const char *name;     /* as written; NULL: not given */
@@ -68,23 +52,6 @@ typedef struct dm_param_optimizers {
     size_t n;
 } dm_param_optimizers;
 
-typedef struct dm_param {
-    const char *name; /* NULL: behind the last one */
-    dm_param_kind kind;
-    double low, high;
-    size_t at;                /* where in the struct */
-    size_t given;             /* where the bool that tells whether it was; 0: nowhere */
-    const char *const *words; /* WORD: up to a NULL, numbered from 0, or from 1 where null is 0 */
-    bool null_is_0;
-    dm_status (*read)(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err); /* OWN */
-    const char *const *beside; /* OPTIMIZERS: keys among theirs that the holder reads, up to a NULL
-                                */
-    /* FILE: whether what stands in it is right for the program. */
-    dm_status (*suits)(const dm_value *json, const char *path, const dm_program *program,
-                       dm_error *err);
-    const char *value, *help; /* for --help; of a key that several have, the first one's */
-} dm_param;
-
 /* ---- an optimizer ---- */
 
 /* What is the validation set where the job gives none. */
@@ -99,7 +66,7 @@ struct dm_optimizer {
     const char *const *aliases; /* DSPy's class names, up to a NULL */
     size_t size;                /* of its parameters, in bytes */
     const dm_param *params;
-    void (*defaults)(dm_params *p);
+    void (*defaults)(dm_params *p); /* beside those of the table; NULL: there are none */
     unsigned roles; /* 1u << DM_TEACHER, ...: models that it asks beside the task's */
     dm_valset_rule valset;
     size_t few_train, few_val; /* fewer examples than these are few; 0: any number will do */

@@ -2,7 +2,6 @@
 #include "base/utf8.h"
 #include "optimizer/optimizer.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ADDRESS(id) &dm_optimizer_##id,
@@ -14,7 +13,9 @@ void dm_params_init(dm_params *p, const dm_optimizer *o)
 {
     memset(p, 0, o->size);
     p->class = o;
-    o->defaults(p);
+    dm_params_default(o->params, p);
+    if (o->defaults)
+        o->defaults(p);
 }
 
 unsigned dm_roles_of(const dm_params *p)
@@ -87,45 +88,6 @@ static dm_status read_name(const dm_at *at, const dm_optimizer **out, dm_error *
 
 /* ---- values ---- */
 
-static dm_status read_ints(dm_arena *a, const dm_param *param, const dm_at *at, dm_ints *out,
-                           dm_error *err)
-{
-    if (at->v->kind != DM_LIST)
-        return dm_at_fail(at, err, "a list of whole numbers from %.0f on", param->low);
-    int64_t *list = dm_arena_alloc_n(a, at->v->n, sizeof *list);
-    for (size_t i = 0; i < at->v->n; i++) {
-        dm_at item = dm_at_item(at, i);
-        dm_status st = dm_get_int(&item, (int64_t)param->low, (int64_t)param->high, &list[i], err);
-        if (st != DM_OK)
-            return st;
-    }
-    *out = (dm_ints){list, at->v->n};
-    return DM_OK;
-}
-
-static dm_status read_word(const dm_param *param, const dm_at *at, unsigned *out, dm_error *err)
-{
-    dm_str word = {NULL, 0};
-    if (at->v->kind == DM_NULL && param->null_is_0) {
-        *out = 0;
-        return DM_OK;
-    }
-    dm_status st = dm_get_string(at, &word, err);
-    if (st != DM_OK)
-        return st;
-    char text[200] = "";
-    size_t used = 0;
-    for (unsigned i = 0; param->words[i]; i++) {
-        if (dm_str_is(word, param->words[i])) {
-            *out = i + param->null_is_0;
-            return DM_OK;
-        }
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "",
-                                 param->words[i]);
-    }
-    return dm_at_fail(at, err, "one of %s, not \"%.*s\"", text, DM_STR_ARG(word));
-}
-
 static dm_status read_file(const dm_at *at, dm_param_file *out, dm_error *err)
 {
     dm_str text = {NULL, 0};
@@ -192,29 +154,16 @@ static dm_status read_param(dm_arena *a, const dm_param *param, const dm_at *at,
     bool null = !at->v || at->v->kind == DM_NULL; /* Python's None: not given */
     if (!at->v || (null && param->kind != DM_PARAM_WORD && param->kind != DM_PARAM_FILE))
         return DM_OK;
-    if (param->given)
-        *(bool *)((char *)p + param->given) = true;
     switch (param->kind) {
-    case DM_PARAM_BOOL:
-        return dm_get_bool(at, value, err);
-    case DM_PARAM_INT:
-        return dm_get_int(at, (int64_t)param->low, (int64_t)param->high, value, err);
-    case DM_PARAM_NUMBER:
-        return dm_get_number(at, param->low, param->high, value, err);
-    case DM_PARAM_WORD:
-        return read_word(param, at, value, err);
-    case DM_PARAM_INTS:
-        return read_ints(a, param, at, value, err);
     case DM_PARAM_FILE:
         return read_file(at, value, err);
     case DM_PARAM_PROGRAMS:
         return read_programs(a, at, value, err);
     case DM_PARAM_OPTIMIZERS:
         return read_optimizers(a, param, at, value, err);
-    case DM_PARAM_OWN:
-        return param->read(a, at, p, err);
+    default:
+        return dm_param_read(a, param, at, p, err);
     }
-    return DM_OK;
 }
 
 /* ---- the whole ---- */

@@ -228,7 +228,6 @@ const dm_optimizer dm_optimizer_random_search = {
     .aliases = (const char *const[]){"BootstrapFewShotWithRandomSearch", "BootstrapRS", NULL},
     .size = sizeof(dm_random_search_params),
     .params = dm_random_search_table,
-    .defaults = dm_random_search_defaults,
     .roles = 1u << DM_TEACHER,
     .valset = DM_VALSET_TRAINSET,
     .few_train = 20,

@@ -6,9 +6,9 @@
 
 /* ---- parameters ---- */
 
-static dm_status read_race(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
+static dm_status read_race(dm_arena *a, const dm_at *at, void *params, dm_error *err)
 {
-    dm_random_search_params *p = (dm_random_search_params *)params;
+    dm_random_search_params *p = params;
     bool on = false;
     (void)a;
     if (at->v->kind == DM_STRING && dm_str_is(at->v->text, "halving")) {
@@ -37,17 +37,8 @@ dm_status dm_random_search_check(dm_arena *a, const dm_at *at, dm_params *params
     return DM_OK;
 }
 
-void dm_random_search_defaults(dm_params *params)
-{
-    dm_random_search_params *p = (dm_random_search_params *)params;
-    dm_bootstrap_defaults(params);
-    p->num_candidate_programs = 16;
-    p->labeled_sample = true;
-    p->race_alpha = .05;
-}
-
 const dm_param dm_random_search_table[] = {
-    DM_PARAMS_OF_BOOTSTRAPPING,
+    DM_PARAMS_OF_BOOTSTRAPPING("16"),
     DM_PARAM_MAX_ROUNDS,
     {.name = "num_candidate_programs",
      .kind = DM_PARAM_INT,
@@ -55,7 +46,8 @@ const dm_param dm_random_search_table[] = {
      .high = 1e15,
      .at = offsetof(dm_random_search_params, num_candidate_programs),
      .value = "N",
-     .help = "random search: candidates beside the first three (16)"},
+     .help = "candidates beside the first three",
+     .fallback = "16"},
     {.name = "stop_at_score",
      .kind = DM_PARAM_NUMBER,
      .low = 0,
@@ -63,24 +55,28 @@ const dm_param dm_random_search_table[] = {
      .at = offsetof(dm_random_search_params, stop_at_score),
      .given = offsetof(dm_random_search_params, has_stop_at_score),
      .value = "P",
-     .help = "random search, mipro_v2: per cent at which it stops"},
+     .help = "per cent at which it stops",
+     .absent = "never"},
     {.name = "labeled_sample",
      .kind = DM_PARAM_BOOL,
      .at = offsetof(dm_random_search_params, labeled_sample),
      .value = "BOOL",
-     .help = "random search: candidate -2 draws at random (true)"},
+     .help = "candidate -2 draws at random",
+     .fallback = "true"},
     {.name = "restrict",
      .kind = DM_PARAM_INTS,
      .low = -3,
      .high = INT32_MAX,
      .at = offsetof(dm_random_search_params, restrict_seeds),
      .value = "LIST",
-     .help = "random search: only the candidates of these numbers"},
+     .help = "only the candidates of these numbers",
+     .absent = "all"},
     {.name = "race",
      .kind = DM_PARAM_OWN,
      .read = read_race,
      .value = "true|halving",
-     .help = "random search: drop candidates that cannot win any more (false, which is DSPy's)"},
+     .help = "drop candidates that cannot win any more",
+     .absent = "false, which is DSPy's"},
     {.name = "race_alpha",
      .kind = DM_PARAM_NUMBER,
      .low = 1e-6,
@@ -88,7 +84,8 @@ const dm_param dm_random_search_table[] = {
      .at = offsetof(dm_random_search_params, race_alpha),
      .given = offsetof(dm_random_search_params, has_race_alpha),
      .value = "P",
-     .help = "race = true: chance of losing full evaluation's winner (0.05)"},
+     .help = "race = true: chance of losing full evaluation's winner",
+     .fallback = "0.05"},
     DM_PARAM_SEED,
     {.name = NULL},
 };
