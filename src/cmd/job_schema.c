@@ -107,6 +107,7 @@ static dm_value *object_of(dm_arena *a, const dm_value *properties, const char *
     set(a, d, "properties", properties);
     if (required)
         set(a, d, "required", parsed(a, dm_arena_printf(a, "[\"%s\"]", required)));
+    set(a, d, "patternProperties", parsed(a, "{\"^//\": {}}")); /* for who reads it */
     set(a, d, "additionalProperties", dm_value_bool(a, false));
     return d;
 }
@@ -180,6 +181,11 @@ static dm_value *metrics(dm_arena *a)
     return d;
 }
 
+/* A file, or data of a program in Python. */
+#define DATA                                                                                       \
+    "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": [\"python\"], "     \
+    "\"properties\": {\"python\": {\"type\": \"string\"}}}]}"
+
 /* What no table says: keys that are objects of their own. NULL: no such key. */
 static dm_value *special(dm_arena *a, const char *name)
 {
@@ -190,6 +196,9 @@ static dm_value *special(dm_arena *a, const char *name)
         {"lms", "{\"type\": \"object\", \"additionalProperties\": {\"$ref\": \"#/$defs/model\"}}"},
         {"optimizer", "{\"$ref\": \"#/$defs/optimizer\"}"},
         {"metric", "{\"$ref\": \"#/$defs/metric\"}"},
+        {"trainset", DATA},
+        {"valset", DATA},
+        {"testset", DATA},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i][0], name) == 0)

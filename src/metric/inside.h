@@ -76,4 +76,7 @@ struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error 
 extern const dm_param dm_command_table[];
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
 
+/* about.c: the same as dm_metric_about_of, of those that are no class. */
+bool dm_metric_other_about(size_t i, dm_metric_about *out);
+
 #endif

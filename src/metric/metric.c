@@ -113,12 +113,10 @@ const dm_param dm_metric_common[] = {
 
 bool dm_metric_about_of(size_t i, dm_metric_about *out)
 {
-    if (i < N_CLASSES)
-        *out = (dm_metric_about){classes[i]->name, classes[i]->help, classes[i]->options};
-    else
-        *out =
-            (dm_metric_about){"command", "a program of your own gives the score", dm_command_table};
-    return i <= N_CLASSES;
+    if (i >= N_CLASSES)
+        return dm_metric_other_about(i - N_CLASSES, out);
+    *out = (dm_metric_about){classes[i]->name, classes[i]->help, classes[i]->options};
+    return true;
 }
 
 /* Those of all metrics and the class's. */

@@ -27,7 +27,7 @@ right='/* contract 3.5 a-c; contract 10.6, trap 6; contract 8.4.1; contract 0.1 
 static const char *text = "contract 99, src/README.md §77, gone.c";'
 plan $((3 + $(printf '%s\n' "$wrong" | wc -l)))
 check "in this repository all are right" run 0 scripts/check-cites
-cp -r src include tests scripts jobs README.md Makefile "$DIR"
+cp -r src include tests scripts jobs .github README.md Makefile "$DIR"
 rm -rf "$DIR"/tests/fuzz/corpus/*
 planted() { # planted TEXT: is the last line of a file of the copy
 	printf '%b\n' "$1" >"$DIR/src/base/planted.h"

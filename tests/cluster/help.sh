@@ -27,7 +27,7 @@ check "a parameter that two optimizers mean otherwise says both" has 'gepa: how 
 # each key that a command or a model takes is in the manual, with a sentence and a default
 check "help --man" run 0 "$PROGRAM" help --man
 sed 's/\\-/-/g; s/\\&//g' out >manual
-for c in compile eval run show export check plan ensemble stop; do "$PROGRAM" $c --help; done >all
+for c in compile eval run show export check plan ensemble stop advise init report diff status; do "$PROGRAM" $c --help; done >all
 for flag in $(grep -o '^  --[^ =]*' all | sort -u); do grep -qF -- ".B $flag" manual || lost="$lost $flag"; done
 check "has every option${lost:+, but$lost}" [ -z "$lost" ]
 keys=$("$PROGRAM" compile --help | sed '1,/^Keys of a model:/d')

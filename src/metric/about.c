@@ -1,0 +1,63 @@
+/* What is said of metrics that are no class of their own: commands, judges, sums, Python. Their
+ * readers look at the keys themselves (judge_read.c, command.c, metric.c). */
+#include "metric/inside.h"
+
+#define KEY(key, what, text, without)                                                              \
+    {                                                                                              \
+        .name = (key), .kind = DM_PARAM_ANY, .value = (what), .help = (text), .absent = (without)  \
+    }
+#define FIELD    KEY("field", "NAME", "column of the data that holds the label", "the only one")
+#define QUESTION KEY("question", "NAME", "column that holds the question", "the only input")
+#define THRESHOLD                                                                                  \
+    KEY("threshold", "X", "from there on an answer is right while bootstrapping", "0.66")
+#define WEIGHT KEY("weight", "W", "of a part, in a sum", "it is needed there")
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+static const dm_param judge[] = {
+    KEY("judge", "SIG", "what the model is asked, as a signature of yours", "it is needed"),
+    KEY("score", "FIELD", "output that is the score", "it is needed"),
+    KEY("feedback", "FIELD", "output that says why, for GEPA", "none"),
+    KEY("range", "JSON", "lowest and highest score that the model may give", "[0, 1]"),
+    KEY("inputs", "JSON", "for an input: example.COLUMN or prediction.OUTPUT", "by its name"),
+    THRESHOLD,
+    WEIGHT,
+    END};
+static const dm_param semantic_f1[] = {
+    FIELD,     QUESTION, KEY("decompositional", "BOOL", "the model lists key ideas first", "false"),
+    THRESHOLD, WEIGHT,   END};
+static const dm_param grounded[] = {
+    FIELD,
+    QUESTION,
+    KEY("context", "NAME", "output or column that holds the passages", "context"),
+    THRESHOLD,
+    WEIGHT,
+    END};
+static const dm_param sum[] = {KEY("sum", "JSON", "parts: each a metric or a judge, and its weight",
+                                   "it is needed"),
+                               END};
+static const dm_param python[] = {KEY("python", "SPEC",
+                                      "module:name or file.py:name, as DSPy calls a metric",
+                                      "it is needed"),
+                                  END};
+
+static const dm_metric_about others[] = {
+    {"command", "a program of your own gives the score", dm_command_table},
+    {"judge", "a model gives the score (lms.judge, else lm)", judge},
+    {"semantic_f1", "a model compares the ideas in output and label, as DSPy's SemanticF1",
+     semantic_f1},
+    {"complete_and_grounded", "a model looks what is there and what the passages support",
+     grounded},
+    {"sum", "a weighted sum of others", sum},
+    {"python", "a function in Python, beside a program in Python", python},
+};
+
+bool dm_metric_other_about(size_t i, dm_metric_about *out)
+{
+    if (i >= sizeof others / sizeof *others)
+        return false;
+    *out = others[i];
+    return true;
+}
