@@ -25,6 +25,8 @@ if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null || ! ip netns add "$a" 2>/d
 	exit 0
 fi
 ip netns del "$a"
+[ -e /etc/hosts ] || made_hosts=/etc/hosts # what `ip netns exec` puts theirs over
+[ -z "${made_hosts:-}" ] || : >/etc/hosts
 down() {
 	for pair in $pairs; do
 		use_pair "$pair"
@@ -35,6 +37,7 @@ down() {
 		done
 	done
 	rm -rf "${TMPDIR:-/tmp}"/ompi.node-$$* /dev/shm/*_segment.node-$$-*
+	[ -z "${made_hosts:-}" ] || rm -f "$made_hosts"
 	cleanup
 }
 trap down EXIT

@@ -34,7 +34,10 @@ compile() {
 }
 works() { # waits until it works, and looks at who there is
 	until [ "$(size)" -gt $grown ]; do
-		ours >/dev/null || return 1
+		ours >/dev/null || {
+			echo "it ended before it worked: $(tail -2 "$D"/err*)"
+			return 1
+		}
 		sleep 0.05
 	done
 	mpirun=$(pgrep -f -o "^(mpirun|prterun) .*--out=$D/o")
@@ -204,7 +207,7 @@ terminal() { # is closed: its other end is gone
 }
 timed_out() { # timeout signals the launcher and its group
 	shut "$D/open"
-	launch timeout --preserve-status 8 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
+	launch timeout --preserve-status 20 "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$D/o" --lm.concurrency=2 --lm.api_base="$SLOW_URL"
 	works
 	slowly 75 && stopped && ends 1 && clean || return
 	shut "$D/open"
@@ -275,7 +278,7 @@ background() { # of a terminal that stops who writes to it from there
 	command -v script >/dev/null || return 77
 	shut "$D/open"
 	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait'" /dev/null
-	works && code 0 && same && grep -q '"status": "done"' "$D/out" && ends 1 && clean
+	works && code 0 && same && { grep -q '"status": "done"' "$D/out" || ! echo "no last line in: $(tail -2 "$D/out" "$D/err.1")"; } && ends 1 && clean
 }
 tmpdir() { # a metric finds the user's temporary folder, and what it puts there stays
 	mkdir -p "$D/tmp/users"
