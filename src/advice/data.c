@@ -78,7 +78,8 @@ static void mark_equal(dm_looking *l, const record *r, size_t n, bool loose)
         if (r[i].set == DM_TEST && first[DM_VALIDATION])
             *bits |= DM_ROW_IN_VALID;
         if (!loose && own && own->label != r[i].label) {
-            *bits |= two[r[i].set] ? 0 : DM_ROW_CONTRADICTS;
+            if (!two[r[i].set])
+                *bits |= DM_ROW_CONTRADICTS;
             two[r[i].set] = true;
         }
     }
