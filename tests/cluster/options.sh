@@ -116,11 +116,16 @@ row() {
 	lms) changes asks $C -- "--lms={\"teacher\": {\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}}" ;;
 	lms.task) changes asks $E -- --lms.task=hosted_vllm/other --lms.task.api_base="$FIRST" ;;
 	lms.teacher) changes asks $C -- "--lms.teacher={\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}" ;;
-	lms.prompt | lms.judge) exits 64 'asks no model of this role' $C --$1=hosted_vllm/other ;;
+	lms.prompt) exits 64 'asks no model of this role' $C --$1=hosted_vllm/other ;;
+	lms.judge) exits 64 'asks no judge' $C --$1=hosted_vllm/other && judged_by "--$1={\"model\": \"hosted_vllm/other\", \"api_base\": \"$FIRST\"}" ;;
 	'lms.task.*') changes asks $E -- --lms.task.model=hosted_vllm/other --lms.task.api_base="$FIRST" ;;
 	'lms.teacher.*') changes asks $C -- --lms.teacher.model=hosted_vllm/other --lms.teacher.api_base="$FIRST" ;;
 	'lms.prompt.*') exits 78 'asks no model of this role' $C --lms.prompt.model=hosted_vllm/other ;;
-	'lms.judge.*') exits 78 'asks no model of this role' $C --lms.judge.model=hosted_vllm/other ;;
+	'lms.judge.*') judged_by --lms.judge.model=hosted_vllm/other --lms.judge.api_base="$FIRST" ;;
+	python)
+		echo '{"program": {"python": "mymod:Program"}, "trainset": {"python": "mymod:rows"}, "metric": "answer_exact_match", "lm": "embedded/stand-in"}' >python.json
+		exits 64 'there is no program /nowhere/python' check python.json --$1=/nowhere/python
+		;;
 	optimizer | optimizer.name) changes demos $C --optimizer=bootstrap_few_shot -- --$1=labeled_few_shot ;;
 	optimizer.seed | seed) changes demos $C -- --$1=4 ;;
 	optimizer.k) changes demos compile bare.json --optimizer=labeled_few_shot -- --optimizer.k=2 ;;
@@ -267,6 +272,8 @@ row() {
 		;;
 	esac
 }
+# The judge is asked, by the model that is named; what it says here is no judgement.
+judged_by() { exits 69 'is no judgement' $E "$JUDGED" "$@" && grep -q '"model": *"other"' with.record; }
 # Whether a reflection sees an answer that could not be read, of a server with some that cannot.
 shows_unread() { see with $GE --lm.api_base="$HALF" "$@" && grep -q 'new_instruction.*could not be read' half.record; }
 tries() { get_from "$FAULTY" /stats | "$MOCK" --json-get requests; }
@@ -276,6 +283,7 @@ cat >talk <<'END'
 while read -r line; do echo "it says a word"; echo '{"score": 1}'; done
 END
 chmod +x talk
+JUDGED='--metric={"judge":"question,predicted_answer->score:float","score":"score"}'
 TALKING='{"command":["./talk"]}'
 sed 's/"valset": "val.jsonl", //' job.json >cut.json
 sed '/"dspy_mpi"/,/^    }/d; s/"dependency_versions": {},/"dependency_versions": {}/' first/program.json >theirs.json

@@ -34,8 +34,8 @@ compile() {
 }
 works() { # waits until it works, and looks at who there is
 	until [ "$(size)" -gt $grown ]; do
-		ours >/dev/null || {
-			echo "it ended before it worked: $(tail -2 "$D"/err*)"
+		ours >/dev/null || ! ended || {
+			echo "it ended before it worked: $(cat "$D"/err* | tail -2)"
 			return 1
 		}
 		sleep 0.05
@@ -274,11 +274,11 @@ missing() {
 	launch env PATH=/nonexistent "$PROGRAM" launch -n 2 compile "$DIR/job.json" --out="$D/o"
 	code 70 && says "mpirun is not there" && clean
 }
-background() { # of a terminal that stops who writes to it from there
-	command -v script >/dev/null || return 77
+background() { # of a terminal that stops who writes to it from there; script(1) may lose the last line
+	command -v python3 >/dev/null || return 77
 	shut "$D/open"
-	launch script -qc "sh -mc 'stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait'" /dev/null
-	works && code 0 && same && { grep -q '"status": "done"' "$D/out" || ! echo "no last line in: $(tail -2 "$D/out" "$D/err.1")"; } && ends 1 && clean
+	launch python3 tests/pty_run.py 200 "$D/raw" sh -mc "stty tostop; $PROGRAM launch -n 3 compile $DIR/job.json --json --out=$D/o --lm.concurrency=4 --lm.api_base=$SLOW_URL 2>$D/err.1 & wait"
+	works && code 0 && same && { grep -q '"status": "done"' "$D/raw" || ! echo "no last line in: $(cat "$D/raw" "$D/err.1" | tail -3)"; } && ends 1 && clean
 }
 tmpdir() { # a metric finds the user's temporary folder, and what it puts there stays
 	mkdir -p "$D/tmp/users"
