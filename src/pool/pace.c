@@ -2,16 +2,17 @@
 
 #include <math.h>
 
-#define RECENT    (1.0 / 32)
-#define ENOUGH    30   /* requests, before a rate is made of them */
-#define MUCH      0.3  /* refused of them: less may be a server that refuses at random */
-#define HARDLY    0.08 /* refused: slowing down has helped */
-#define IN_VAIN   8    /* cuts that did not help: it does not refuse for speed */
-#define REST      60.0 /* s, after those */
-#define LEAST     10.0 /* a minute */
-#define FIRST     60.0 /* likewise, at the least, to begin with */
-#define LOWER     0.9
-#define LONG_SHUT 10.0 /* s: it counts over a minute or so, and what went through tells how much   \
+#define RECENT  (1.0 / 32)
+#define ENOUGH  30    /* requests, before a rate is made of them */
+#define MUCH    0.5   /* refused of them: less may be a server that refuses at random */
+#define HARDLY  0.08  /* refused: slowing down has helped */
+#define IN_VAIN 24    /* cuts that did not help: it does not refuse for speed */
+#define REST    60.0  /* s, after those */
+#define LEAST   10.0  /* a minute */
+#define FIRST   600.0 /* likewise, at the least, to begin with: it falls quickly */
+#define LOWER   0.9
+#define LONG_SHUT                                                                                  \
+    10.0               /* s: it counts over a minute or so, and what went through tells how much   \
                         */
 #define NEAR       0.9 /* of the level: from there on slowly */
 #define SOON       1.0 /* s between raises below it */
@@ -67,7 +68,6 @@ static bool begin(dm_pace *p, double now)
     p->shut_at = p->cut_at = now;
     p->step = FIRST_STEP;
     p->row = 1;
-    p->seen = 0;
     p->level = INFINITY;
     return set(p, now, fmax(FIRST, let_through(p)));
 }
@@ -79,12 +79,11 @@ static bool cut(dm_pace *p, double now)
         return false;
     if (p->share < HARDLY)
         p->vain = 0;
-    else if (p->seen >= SOME && ++p->vain > IN_VAIN) {
+    else if ((p->row == 0 || p->rate > LEAST) && ++p->vain > IN_VAIN) {
         *p = (dm_pace){.until = now + REST};
         return true;
     }
     p->cut_at = now;
-    p->seen = 0;
     p->step = FIRST_STEP;
     if (p->row++ > 0)
         return set(p, now, p->rate / 2);
@@ -132,7 +131,6 @@ bool dm_pace_saw(dm_pace *p, double now, double answered, double refused)
         changed |= open_again(p, now);
     p->of_second[(int)fmod(p->second, DM_PACE_SECONDS)] += answered;
     p->answered += answered;
-    p->seen += answered + refused;
     if (refused > 0)
         changed |= p->rate > 0 ? cut(p, now) : begin(p, now);
     else if (p->rate > 0)

@@ -22,7 +22,6 @@ typedef struct dm_pace {
     double shut_at;                    /* when it began to let nothing through */
     double cut_at, raised_at;
     double answered; /* since the rate was last changed */
-    double seen;     /* since it was last cut, refusals too */
     double step;     /* factor of the next raise */
     double until;    /* none is set before: the last one was in vain */
     int row;         /* cuts, with nothing let through between */

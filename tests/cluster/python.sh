@@ -1,12 +1,12 @@
 # Programs in Python (DSPy's): compiled on several ranks as DSPy compiles them, killed and gone on with, with programs
-# that end, hang and break their process. DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
+# that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
 plan 21
 HERE=$PWD
-PYTHON=${DSPY_MPI_PYTHON:-python3}
+PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 21 "no dspy 3.4 (DSPY_MPI_PYTHON names a Python that has it)"
+	skip_all 21 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef

@@ -1,6 +1,8 @@
 /* Limits that no job names: what heads tell, and what a cluster makes of it in virtual minutes. */
 #include "world.h"
+#include "base/random.h"
 #include "lm/limits.h"
+#include "pool/pace.h"
 
 #include <criterion/criterion.h>
 
@@ -182,4 +184,30 @@ Test(limits, without_heads_a_pace_is_found)
                       "way %zu, %d ranks: %.1f %% refused, %.1f %% used", h, crews[i],
                       100 * o.refused, 100 * o.used);
         }
+}
+
+/* A quarter that is refused at random sets no pace. Of six in ten it looks like a rate, and the
+ * pace that does not help is given up, after so many seconds. */
+static double until_given_up(double part, size_t most)
+{
+    dm_pace p = {0};
+    double now = 1;
+    for (size_t i = 0; i < most; i++) {
+        bool refused = dm_draw_double(7, 1, i) < part;
+        bool had = p.rate > 0;
+        now += had ? 60 / p.rate : 0.02;
+        (void)dm_pace_saw(&p, now, !refused, refused);
+        if (had && p.rate == 0)
+            return now;
+        if (part < 0.5)
+            cr_assert(p.rate == 0, "a pace after %zu requests", i);
+    }
+    return 0;
+}
+
+Test(limits, refusals_at_random_are_no_pace)
+{
+    until_given_up(0.25, 4000);
+    double seconds = until_given_up(0.6, 1000);
+    cr_expect(seconds > 0 && seconds < 400, "given up after %.0f s", seconds);
 }
