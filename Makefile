@@ -93,7 +93,7 @@ SCRIPTS := $(sort $(wildcard tests/cluster/*.sh tests/faults/*.sh))
 
 test: ## install what is needed, build, and run all tests
 	scripts/install-deps --test
-	$(MAKE) -j2 all open mock unit-build
+	$(MAKE) -j2 all search-lib mock unit-build
 	$(MAKE) unit
 	tests/run $(SCRIPTS)
 
@@ -109,7 +109,7 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 	scripts/check-cites
 	scripts/golden --with $${DSPY_PYTHON:-build-dspy/bin/python}
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
-	$(MAKE) -j2 all open mock unit
+	$(MAKE) -j2 all search-lib mock unit
 	scripts/check-circles
 	$(MAKE) -j2 B=build-clang CC=clang all mock
 	$(MAKE) tidy
@@ -166,9 +166,9 @@ schema: $(PROGRAM) ## the schema of job files again (jobs/job.schema.json)
 TO    = $(DESTDIR)$(PREFIX)
 SHARE = $(TO)/share/dspy-mpi
 
-open: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc
+search-lib: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc ## build the library of the search, which Python's dspy_mpi.Search takes too
 
-install: all open $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
+install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
 	install -D -m 755 $(B)/open/$(SO) $(TO)/lib/$(SO)
 	ln -sf $(SO) $(TO)/lib/libdspympi.so
@@ -193,15 +193,6 @@ bench-bare: $(B)/bare-loop ## build the bare curl loop alone (build/bare-loop)
 
 bench: ## what a call costs, beside a bare curl loop
 	scripts/bench
-
-# The search alone, for other languages: include/dspy_mpi/search.h says what is in it.
-SEARCH_SRC := $(sort $(wildcard src/search/*.c)) $(patsubst %,src/base/%.c,random mem table hash sha256)
-SEARCH     := $(B)/libdspympi-search.so
-$(SEARCH): $(SEARCH_SRC) include/dspy_mpi/search.h
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -Wl,-z,defs $(LDFLAGS) $(SEARCH_SRC) -lm -o $@
-
-search-lib: $(SEARCH) ## build the search as a shared library, which Python's dspy_mpi.Search takes
 
 mock: $(MOCK) ## build the mock model server of the tests
 
@@ -258,5 +249,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all man schema open bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
+.PHONY: FORCE all man schema bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
