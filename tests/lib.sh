@@ -171,6 +171,29 @@ killed_and_resumed() {
 		not_ok "killed $hits times$problem" "$DIR/err"
 	fi
 }
+# compile_at RANKS OUT ARGUMENT...: $DIR/job.json, by one process or by so many ranks
+compile_at() {
+	start=""
+	[ "$1" -gt 1 ] && start="mpirun --oversubscribe -n $1"
+	out=$2
+	shift 2
+	# shellcheck disable=SC2086
+	run 0 $start "$PROGRAM" compile "$DIR/job.json" --out="$out" "$@"
+}
+# same_at_ranks CODE ARGUMENT...: sets same, to yes or to what is not: one process ended with CODE and left $DIR/w, which
+# is taken away; at each of $RANKS there are the same program and the same candidates
+same_at_ranks() {
+	same=yes
+	[ "$1" = 0 ] || same="no: exit"
+	shift
+	for ranks in $RANKS; do
+		compile_at "$ranks" "$DIR/r" "$@" || same="no: exit with $ranks ranks"
+		cmp -s "$DIR/w/program.json" "$DIR/r/program.json" || same="no: another program with $ranks ranks"
+		cmp -s "$DIR/w/trials.csv" "$DIR/r/trials.csv" || same="no: other candidates with $ranks ranks"
+		rm -rf "$DIR/r"
+	done
+	rm -rf "$DIR/w"
+}
 # side_by_side N RUN JUDGE ARGUMENT...: RUN for each argument in the background, N at once; then JUDGE for each, in order
 side_by_side() {
 	at_once=$1 run=$2 judge=$3

@@ -21,14 +21,6 @@ job() { # job PROGRAM OPTIMIZER [METRIC]
  "optimizer": {"name": "gepa", $2}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 16}}
 EOF
 }
-compile() { # compile RANKS OUT ARGUMENT...
-	start=""
-	[ "$1" -gt 1 ] && start="mpirun --oversubscribe -n $1"
-	out=$2
-	shift 2
-	# shellcheck disable=SC2086
-	run 0 $start "$PROGRAM" compile "$DIR/job.json" --out="$out" "$@"
-}
 
 for kind in one two; do
 	eval "program=\$$kind"
@@ -36,24 +28,16 @@ for kind in one two; do
 	job "$program" '"max_metric_calls": 200'
 	for arguments in --seed=0 --optimizer.search=gepa '--optimizer.search=gepa --optimizer.sampling_strategy=same_parent' --budget.calls=120; do
 		# shellcheck disable=SC2086
-		compile 1 "$DIR/w" $arguments
-		rc=$? same=yes
-		[ $rc = 0 ] || same="no: exit"
-		for ranks in $RANKS; do
-			# shellcheck disable=SC2086
-			compile "$ranks" "$DIR/r" $arguments || same="no: exit with $ranks ranks"
-			cmp -s "$DIR/w/program.json" "$DIR/r/program.json" || same="no: another program with $ranks ranks"
-			cmp -s "$DIR/w/trials.csv" "$DIR/r/trials.csv" || same="no: other candidates with $ranks ranks"
-			rm -rf "$DIR/r"
-		done
+		compile_at 1 "$DIR/w" $arguments
+		# shellcheck disable=SC2086
+		same_at_ranks $? $arguments
 		check "program $kind, $arguments, at 1 $RANKS ranks: $same" [ "$same" = yes ]
-		rm -rf "$DIR/w"
 	done
 done
 
 job "$two" '"max_metric_calls": 300, "search": "gepa"'
 post /reset >/dev/null
-check "the undisturbed run" compile 1 "$DIR/whole"
+check "the undisturbed run" compile_at 1 "$DIR/whole"
 check "it is better than the start: $(json valset.compiled.score "$DIR/out")" awk -v a="$(json valset.baseline.score "$DIR/out")" -v b="$(json valset.compiled.score "$DIR/out")" 'BEGIN { exit !(b > a) }'
 calls=$(stat_of requests)
 post /whole >/dev/null
@@ -68,7 +52,7 @@ def metric(example, prediction, trace=None, pred_name=None, pred_trace=None):
 EOF
 start_mock --rule tokens --record "$DIR/bodies"
 job "$one" '"max_metric_calls": 60' "{\"command\": [\"python3\", \"$PWD/scripts/metric-host\", \"$DIR/metric.py:metric\"]}"
-check "a metric with feedback" compile 1 "$DIR/f"
+check "a metric with feedback" compile_at 1 "$DIR/f"
 check "its words are shown to the prompt model" grep -q 'current_instruction.*q[0-9]* wants the other word' "$DIR/bodies"
 check "also those on what was right" grep -q 'current_instruction.*well done' "$DIR/bodies"
 

@@ -33,14 +33,6 @@ job() { # job METRIC [OPTIMIZER [JUDGE-OPTIONS]]
  "lms": {"judge": {"model": "hosted_vllm/judge", "api_base": "$JUDGE_URL"${3:-}}}}
 X
 }
-compile() { # compile RANKS OUT ARGUMENT...
-	start=""
-	[ "$1" -gt 1 ] && start="mpirun --oversubscribe -n $1"
-	out=$2
-	shift 2
-	# shellcheck disable=SC2086
-	run 0 $start "$PROGRAM" compile "$DIR/job.json" --out="$out" "$@"
-}
 count() { grep -c "$1" "$DIR/e/predictions.jsonl"; }
 
 # scores
@@ -67,23 +59,16 @@ search='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_program
 job "$own" "$search"
 for arguments in --seed=1 --budget.calls=150 --budget.calls=100; do
 	reset
-	compile 1 "$DIR/w" $arguments
-	rc=$? same=yes
-	[ $rc = 0 ] || same="no: exit"
+	compile_at 1 "$DIR/w" $arguments
+	code=$?
 	within=yes
 	case $arguments in --budget.calls=*) [ $(($(judged) + $(asked))) -le "${arguments#*=}" ] || within=no ;; esac
 	check "$arguments: the judge is under the cap" [ "$within" = yes ]
-	for ranks in $RANKS; do
-		compile "$ranks" "$DIR/r" $arguments || same="no: exit with $ranks ranks"
-		cmp -s "$DIR/w/program.json" "$DIR/r/program.json" || same="no: another program with $ranks ranks"
-		cmp -s "$DIR/w/trials.csv" "$DIR/r/trials.csv" || same="no: other candidates with $ranks ranks"
-		rm -rf "$DIR/r"
-	done
+	same_at_ranks $code $arguments
 	check "$arguments, at 1 $RANKS ranks: $same" [ "$same" = yes ]
-	rm -rf "$DIR/w"
 done
 reset
-compile 1 "$DIR/whole" --seed=1
+compile_at 1 "$DIR/whole" --seed=1
 whole=$(judged)
 check "equal judgements are one call" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = 0 ]
 for k in $(seq "$ROUNDS"); do
@@ -97,7 +82,7 @@ for k in $(seq "$ROUNDS"); do
 	kill -9 $pid
 	wait $pid 2>/dev/null
 	before=$(judged)
-	check "killed after $before of $whole judgements, and resumed" compile 1 "$DIR/k" --seed=1
+	check "killed after $before of $whole judgements, and resumed" compile_at 1 "$DIR/k" --seed=1
 	again=$(MOCK_URL=$JUDGE_URL stat_of repeats)
 	check "of what was paid for hardly anything is asked again: $again" [ "$again" -le 4 ]
 	check "the same program" cmp -s "$DIR/whole/program.json" "$DIR/k/program.json"
