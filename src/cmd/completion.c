@@ -37,6 +37,13 @@ static void put_names(dm_buf *b, const dm_command *commands, size_t n, bool topi
         dm_buf_printf(b, " %s", t->name);
 }
 
+/* As a pattern of the shell's case. */
+static void put_pattern(dm_buf *b, const dm_command *commands, size_t n, const char *between)
+{
+    for (size_t i = 0; i < n; i++)
+        dm_buf_printf(b, "%s%s", i ? between : "", commands[i].name);
+}
+
 static void put_bash(dm_buf *b, dm_arena *a, const dm_command *commands, size_t n)
 {
     dm_buf_text(b, "# bash completion of dspy-mpi, made by `dspy-mpi help --completion=bash`\n"
@@ -45,8 +52,7 @@ static void put_bash(dm_buf *b, dm_arena *a, const dm_command *commands, size_t 
                    "\tcur=${cur##*[[:space:]]}\n"
                    "\tfor word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
                    "\t\tcase $word in\n\t\t");
-    for (size_t i = 0; i < n; i++)
-        dm_buf_printf(b, "%s%s", i ? " | " : "", commands[i].name);
+    put_pattern(b, commands, n, " | ");
     dm_buf_text(b, " | cache | help) command=${command:-$word} ;;\n\t\tesac\n\tdone\n"
                    "\tcase $command in\n\t\"\") words=\"");
     put_names(b, commands, n, false);
@@ -97,8 +103,7 @@ static void put_zsh(dm_buf *b, dm_arena *a, const dm_command *commands, size_t n
                    "_dspy_mpi() {\n"
                    "\tlocal -a commands topics\n\tlocal i command=''\n"
                    "\tfor ((i = 2; i < CURRENT; i++)); do\n\t\tcase $words[i] in\n\t\t");
-    for (size_t i = 0; i < n; i++)
-        dm_buf_printf(b, "%s%s", i ? "|" : "", commands[i].name);
+    put_pattern(b, commands, n, "|");
     dm_buf_text(b, "|cache|help) command=$words[i]; break ;;\n\t\tesac\n\tdone\n\tcommands=(");
     put_names(b, commands, n, false);
     dm_buf_text(b, ")\n\ttopics=(");

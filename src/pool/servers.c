@@ -17,6 +17,12 @@ static dm_server *server_of(dm_pool *p, dm_role role, size_t endpoint)
     return &m->servers[endpoint];
 }
 
+/* A worker that can be told what another one, from, has told; from < 0: what nobody told. */
+static bool hears(const dm_pool *p, int worker, int from)
+{
+    return worker != from && p->peers[worker].ready && !p->peers[worker].lost;
+}
+
 static void send_to(dm_pool *p, int worker, const dm_wire_limits *l)
 {
     dm_buf msg;
@@ -47,7 +53,7 @@ bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m)
            l.limit[DM_RATE_TOKENS]);
     memcpy(s->limit, l.limit, sizeof s->limit);
     for (int w = 0; w < p->link->n_workers; w++)
-        if (w != from && p->peers[w].ready && !p->peers[w].lost)
+        if (hears(p, w, from))
             send_to(p, w, &l);
     return true;
 }
@@ -82,7 +88,7 @@ double dm_servers_rpm(const dm_model *m)
 static void send_pace(dm_pool *p, const dm_wire_pace *pace)
 {
     for (int w = 0; w < p->link->n_workers; w++)
-        if (p->peers[w].ready && !p->peers[w].lost)
+        if (hears(p, w, -1))
             send_pace_to(p, w, pace);
 }
 
@@ -146,7 +152,7 @@ bool dm_servers_slow(dm_pool *p, int from, dm_wire_message *m)
     stop_for_long(p, &slow);
     for (int w = 0; w < p->link->n_workers; w++) {
         dm_buf msg;
-        if (w == from || !p->peers[w].ready || p->peers[w].lost)
+        if (!hears(p, w, from))
             continue;
         dm_wire_put_slow(&msg, &slow);
         p->link->ops->send(p->link, w, &msg);
