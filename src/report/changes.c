@@ -2,6 +2,7 @@
 #include "report/page.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MOST_WORDS    1200 /* of an instruction that is compared word by word */
@@ -212,6 +213,10 @@ static void put_answer(dm_buf *b, const dm_story_split *p, size_t i, int which, 
 
 void dm_page_examples(dm_buf *b, const dm_story_split *p, bool gained)
 {
+    static const char *const heads[] = {"id", "input", "label", "as written", "compiled", NULL};
+    char label[64];
+    snprintf(label, sizeof label, "answers that became %s, %s", gained ? "better" : "worse",
+             p->name);
     size_t n = 0;
     for (size_t i = 0; i < p->n; i++)
         n += dm_story_change(p, i) == (gained ? 1 : -1);
@@ -222,12 +227,9 @@ void dm_page_examples(dm_buf *b, const dm_story_split *p, bool gained)
         dm_buf_text(b, "<p class=\"note\">none</p></details>");
         return;
     }
-    dm_buf_printf(b,
-                  "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"answers that "
-                  "became %s, %s\"><table class=\"flips\"><thead><tr><th scope=\"col\">id</th><th "
-                  "scope=\"col\">input</th><th scope=\"col\">label</th><th scope=\"col\">as "
-                  "written</th><th scope=\"col\">compiled</th></tr></thead><tbody>",
-                  gained ? "better" : "worse", p->name);
+    dm_page_table(b, label, "flips");
+    dm_page_heads(b, heads);
+    dm_page_rows(b);
     size_t shown = 0;
     for (size_t i = 0; i < p->n && shown < MOST_EXAMPLES; i++) {
         const dm_story_example *e = &p->examples[i];
@@ -247,7 +249,7 @@ void dm_page_examples(dm_buf *b, const dm_story_split *p, bool gained)
         put_answer(b, p, i, 1, gained);
         dm_buf_text(b, "</tr>\n");
     }
-    dm_buf_text(b, "</tbody></table></div>");
+    dm_page_table_end(b);
     if (n > shown)
         dm_buf_printf(b, "<p class=\"note\">and %zu more in <code>predictions.jsonl</code></p>",
                       n - shown);

@@ -7,11 +7,13 @@
 
 static void put_members(dm_buf *b, const dm_value *members)
 {
-    dm_buf_text(b, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"members\">"
-                   "<table class=\"num\"><thead><tr><th scope=\"col\">member</th><th "
-                   "scope=\"col\">votes</th><th scope=\"col\">score</th><th scope=\"col\">95 % "
-                   "interval</th><th scope=\"col\">examples</th><th scope=\"col\">prompt tokens, "
-                   "about</th></tr></thead><tbody>");
+    static const char *const heads[] = {"member",   "votes",
+                                        "score",    "95 % interval",
+                                        "examples", "prompt tokens, about",
+                                        NULL};
+    dm_page_table(b, "members", "num");
+    dm_page_heads(b, heads);
+    dm_page_rows(b);
     for (size_t i = 0; i < members->n; i++) {
         const dm_value *m = members->items[i];
         const dm_score s = {.score = dm_story_number(m, "score"),
@@ -19,19 +21,16 @@ static void put_members(dm_buf *b, const dm_value *members)
                             .high = dm_story_number(m, "high")};
         dm_buf_printf(b, "<tr><td>%zu: ", i + 1);
         dm_page_string(b, dm_story_text(m, "from"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(m, "votes"));
+        dm_page_next_count(b, dm_story_number(m, "votes"));
         dm_buf_text(b, "</td><td>");
         dm_page_percent(b, s.score);
         dm_buf_text(b, "</td><td>");
         dm_page_interval(b, &s);
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(m, "n"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(m, "prompt_tokens"));
+        dm_page_next_count(b, dm_story_number(m, "n"));
+        dm_page_next_count(b, dm_story_number(m, "prompt_tokens"));
         dm_buf_text(b, "</td></tr>\n");
     }
-    dm_buf_text(b, "</tbody></table></div>");
+    dm_page_table_end(b);
 }
 
 static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
@@ -43,12 +42,12 @@ static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
                   dm_story_number(c, "differ"), dm_story_number(c, "rows"));
     if (!rows || rows->kind != DM_LIST || rows->n == 0)
         return;
-    dm_buf_text(b, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"where members "
-                   "disagree\"><table class=\"flips\"><thead><tr><th scope=\"col\">id</th><th "
-                   "scope=\"col\">label</th>");
+    dm_page_table(b, "where members disagree", "flips");
+    dm_page_head(b, "id");
+    dm_page_head(b, "label");
     for (size_t k = 0; k < members; k++)
         dm_buf_printf(b, "<th scope=\"col\">member %zu</th>", k + 1);
-    dm_buf_text(b, "</tr></thead><tbody>");
+    dm_page_rows(b);
     for (size_t i = 0; i < rows->n && i < MOST_ROWS; i++) {
         const dm_value *r = rows->items[i], *answers = dm_story_at(r, "answers"),
                        *scores = dm_story_at(r, "scores");
@@ -66,7 +65,7 @@ static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
         }
         dm_buf_text(b, "</tr>\n");
     }
-    dm_buf_text(b, "</tbody></table></div>");
+    dm_page_table_end(b);
     if (rows->n > MOST_ROWS)
         dm_buf_text(b, "<p class=\"note\">the others stand in <code>evidence.json</code></p>");
 }

@@ -184,10 +184,8 @@ static void open_section(dm_buf *b, const char *id, const char *title)
 
 static void open_wide(dm_buf *b, const char *label)
 {
-    dm_buf_printf(b,
-                  "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"%s\"><div "
-                  "class=\"wide\">\n",
-                  label);
+    dm_page_scroll(b, label);
+    dm_buf_text(b, "<div class=\"wide\">\n");
 }
 
 static void put_rates(dm_buf *b, const dm_story_split *p)
@@ -277,23 +275,25 @@ static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels
 {
     const bool *marked = dm_story_notable(s, MOST_ROWS);
     bool all = s->n_trials <= MOST_ROWS;
-    dm_buf_printf(b,
-                  "<details><summary>%s candidates as a table</summary><div class=\"scroll\" "
-                  "tabindex=\"0\" role=\"group\" aria-label=\"candidates\"><table "
-                  "class=\"num\"><thead><tr><th scope=\"col\">candidate</th>",
+    dm_buf_printf(b, "<details><summary>%s candidates as a table</summary>",
                   all ? "All" : "The best");
+    dm_page_table(b, "candidates", "num");
+    dm_page_head(b, "candidate");
     if (levels)
-        dm_buf_text(b, "<th scope=\"col\">instruction / demonstrations</th>");
-    dm_buf_text(b, "<th scope=\"col\">score</th><th scope=\"col\">95 % interval</th>");
+        dm_page_head(b, "instruction / demonstrations");
+    dm_page_head(b, "score");
+    dm_page_head(b, "95 % interval");
     if (estimates)
-        dm_buf_text(b, "<th scope=\"col\">estimate</th>");
-    dm_buf_text(b, "<th scope=\"col\">examples</th><th scope=\"col\">failed</th><th "
-                   "scope=\"col\">not parsed</th><th scope=\"col\">prompt tokens</th></tr></thead>"
-                   "<tbody>");
+        dm_page_head(b, "estimate");
+    dm_page_head(b, "examples");
+    dm_page_head(b, "failed");
+    dm_page_head(b, "not parsed");
+    dm_page_head(b, "prompt tokens");
+    dm_page_rows(b);
     for (size_t i = 0; i < s->n_trials; i++)
         if (marked[i])
             put_trial(b, &s->trials[i], i, estimates, levels);
-    dm_buf_text(b, "</tbody></table></div>");
+    dm_page_table_end(b);
     if (!all)
         dm_buf_printf(b, "<p class=\"note\">all %zu stand in <code>trials.csv</code></p>",
                       s->n_trials);
@@ -375,11 +375,11 @@ static void put_search(dm_buf *b, const dm_story *s)
 
 static void put_usage(dm_buf *b, const dm_value *usage)
 {
-    dm_buf_text(b, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"by phase and "
-                   "role\"><table class=\"num\"><thead><tr><th scope=\"col\">phase, role</th><th "
-                   "scope=\"col\">runs</th><th scope=\"col\">calls</th><th "
-                   "scope=\"col\">tokens in</th><th scope=\"col\">out</th><th "
-                   "scope=\"col\">cost</th></tr></thead><tbody>");
+    static const char *const heads[] = {"phase, role", "runs", "calls", "tokens in",
+                                        "out",         "cost", NULL};
+    dm_page_table(b, "by phase and role", "num");
+    dm_page_heads(b, heads);
+    dm_page_rows(b);
     for (size_t i = 0; i < usage->n; i++) {
         const dm_value *u = usage->items[i], *t = dm_story_at(u, "tokens");
         double cost = dm_story_number(u, "cost");
@@ -387,14 +387,10 @@ static void put_usage(dm_buf *b, const dm_value *usage)
         dm_page_string(b, dm_story_text(u, "phase"));
         dm_buf_text(b, ", ");
         dm_page_string(b, dm_story_text(u, "role"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(u, "runs"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(u, "calls"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(t, "prompt"));
-        dm_buf_text(b, "</td><td>");
-        dm_page_count(b, dm_story_number(t, "completion"));
+        dm_page_next_count(b, dm_story_number(u, "runs"));
+        dm_page_next_count(b, dm_story_number(u, "calls"));
+        dm_page_next_count(b, dm_story_number(t, "prompt"));
+        dm_page_next_count(b, dm_story_number(t, "completion"));
         dm_buf_text(b, "</td><td>");
         if (isnan(cost))
             dm_buf_text(b, "no price");
@@ -402,7 +398,7 @@ static void put_usage(dm_buf *b, const dm_value *usage)
             dm_buf_printf(b, "$%.4g", cost);
         dm_buf_text(b, "</td></tr>\n");
     }
-    dm_buf_text(b, "</tbody></table></div>");
+    dm_page_table_end(b);
 }
 
 static void put_time(dm_buf *b, double s)
@@ -418,11 +414,12 @@ static void put_time(dm_buf *b, double s)
 static void put_ranks(dm_buf *b, const dm_story *s, const dm_value *ranks)
 {
     double seconds = dm_story_number(s->evidence, "seconds");
-    dm_buf_text(b, "<h3>By rank</h3><div class=\"scroll\" tabindex=\"0\" role=\"group\" "
-                   "aria-label=\"by rank\"><table class=\"num\"><thead><tr><th "
-                   "scope=\"col\">rank</th><th scope=\"col\">runs</th><th scope=\"col\">places "
-                   "busy, mean</th><th scope=\"col\">median</th><th scope=\"col\">95 %</th><th "
-                   "scope=\"col\">99 %</th></tr></thead><tbody>");
+    static const char *const heads[] = {"rank", "runs", "places busy, mean", "median", "95 %",
+                                        "99 %", NULL};
+    dm_buf_text(b, "<h3>By rank</h3>");
+    dm_page_table(b, "by rank", "num");
+    dm_page_heads(b, heads);
+    dm_page_rows(b);
     for (size_t i = 0; i < ranks->n && i < 64; i++) {
         const dm_value *r = ranks->items[i];
         dm_buf_printf(b, "<tr><td>%.0f</td><td>", dm_story_number(r, "rank"));
@@ -436,7 +433,8 @@ static void put_ranks(dm_buf *b, const dm_story *s, const dm_value *ranks)
         put_time(b, dm_story_number(r, "p99"));
         dm_buf_text(b, "</td></tr>\n");
     }
-    dm_buf_text(b, "</tbody></table></div><p class=\"note\">Times of a program run, from going out "
+    dm_page_table_end(b);
+    dm_buf_text(b, "<p class=\"note\">Times of a program run, from going out "
                    "to its result, to within a tenth; of the last attempt.</p>");
     if (ranks->n > 64)
         dm_buf_printf(b,
@@ -495,8 +493,8 @@ static void put_again(dm_buf *b, const dm_story *s)
         dm_page_string(b, job);
         dm_buf_text(b, " --fresh</pre>\n");
     }
-    dm_buf_text(b, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"what it was "
-                   "made of\"><table><tbody>");
+    dm_page_scroll(b, "what it was made of");
+    dm_buf_text(b, "<table><tbody>");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         put_row(b, keys[i], dm_story_at(s->job, keys[i]));
     put_row(b, "version", dm_story_at(s->status, "version"));
@@ -508,7 +506,8 @@ static void put_again(dm_buf *b, const dm_story *s)
                       "<tr><th scope=\"row\">program.json</th><td><code>sha256 "
                       "%s</code></td></tr>\n",
                       s->sum);
-    dm_buf_text(b, "</tbody></table></div></section>\n");
+    dm_page_table_end(b);
+    dm_buf_text(b, "</section>\n");
 }
 
 void dm_story_html(dm_buf *b, const dm_story *s)

@@ -90,6 +90,45 @@ void dm_page_interval(dm_buf *b, const dm_score *s)
         dm_buf_printf(b, "%.1f to %.1f", 100 * s->low, 100 * s->high);
 }
 
+void dm_page_scroll(dm_buf *b, const char *label)
+{
+    dm_buf_printf(b, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"%s\">",
+                  label);
+}
+
+void dm_page_table(dm_buf *b, const char *label, const char *class)
+{
+    dm_page_scroll(b, label);
+    dm_buf_printf(b, "<table class=\"%s\"><thead><tr>", class);
+}
+
+void dm_page_head(dm_buf *b, const char *text)
+{
+    dm_buf_printf(b, "<th scope=\"col\">%s</th>", text);
+}
+
+void dm_page_heads(dm_buf *b, const char *const *texts)
+{
+    for (; *texts; texts++)
+        dm_page_head(b, *texts);
+}
+
+void dm_page_rows(dm_buf *b)
+{
+    dm_buf_text(b, "</tr></thead><tbody>");
+}
+
+void dm_page_table_end(dm_buf *b)
+{
+    dm_buf_text(b, "</tbody></table></div>");
+}
+
+void dm_page_next_count(dm_buf *b, double n)
+{
+    dm_buf_text(b, "</td><td>");
+    dm_page_count(b, n);
+}
+
 /* ---- drawings ---- */
 
 void dm_svg_open(dm_buf *b, int w, int h, const char *title)

@@ -16,6 +16,18 @@ void dm_page_count(dm_buf *b, double n);             /* 1,343 */
 void dm_page_percent(dm_buf *b, double v);           /* 43.8; "not known" for NAN */
 void dm_page_interval(dm_buf *b, const dm_score *s); /* "33.4 to 54.7" */
 
+/* What is wider than a screen: it scrolls, by keyboard too, and label says what it is. The caller
+ * closes the div. */
+void dm_page_scroll(dm_buf *b, const char *label);
+/* A table in such a div, of a class of style.h, up to its head, which takes cells; then rows; then
+ * the end of both. */
+void dm_page_table(dm_buf *b, const char *label, const char *class);
+void dm_page_head(dm_buf *b, const char *text);
+void dm_page_heads(dm_buf *b, const char *const *texts); /* up to a NULL */
+void dm_page_rows(dm_buf *b);
+void dm_page_table_end(dm_buf *b);
+void dm_page_next_count(dm_buf *b, double n); /* the next cell of a row */
+
 /* A drawing of w by h units; title is said of it. */
 void dm_svg_open(dm_buf *b, int w, int h, const char *title);
 void dm_svg_close(dm_buf *b);
