@@ -162,12 +162,10 @@ static void put_metrics(const dm_watch *w, const dm_pool_stats *s, bool running)
 /* When the first attempt began, as the status of an earlier one tells. */
 static const dm_value *started(dm_arena *a, const dm_job *job)
 {
-    dm_str text;
-    const dm_value *old = dm_read_file(a, dm_arena_printf(a, "%s/status.json", job->out),
-                                       DM_MAX_TEXT, &text, NULL) == DM_OK
-                              ? dm_json_read(a, text, NULL)
-                              : NULL;
-    const dm_value *was = old ? dm_value_get(old, "started") : NULL;
+    const dm_value *was =
+        dm_value_get(dm_json_read_file(a, dm_arena_printf(a, "%s/status.json", job->out),
+                                       DM_MAX_TEXT),
+                     "started");
     return was && was->kind == DM_STRING ? was : dm_time_text(a, time(NULL));
 }
 
