@@ -13,7 +13,7 @@
 
 const dm_value *dm_story_at(const dm_value *v, const char *key)
 {
-    return v && v->kind == DM_DICT ? dm_value_get(v, key) : NULL;
+    return dm_value_get(v, key);
 }
 
 double dm_story_number(const dm_value *v, const char *key)
