@@ -101,19 +101,14 @@ void dm_score_selected(dm_score *s, double se)
     s->high = fmax(s->low, s->high - by);
 }
 
-static const dm_value *number(dm_arena *a, double v)
-{
-    return isnan(v) ? dm_value_null(a) : dm_value_float(a, v);
-}
-
 dm_value *dm_score_json(dm_arena *a, const dm_score *s)
 {
     dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("score"), number(a, s->score));
-    dm_value_set(a, d, DM_STR("low"), number(a, s->low));
-    dm_value_set(a, d, DM_STR("high"), number(a, s->high));
+    dm_value_set(a, d, DM_STR("score"), dm_value_finite(a, s->score));
+    dm_value_set(a, d, DM_STR("low"), dm_value_finite(a, s->low));
+    dm_value_set(a, d, DM_STR("high"), dm_value_finite(a, s->high));
     if (!isnan(s->corrected))
-        dm_value_set(a, d, DM_STR("corrected"), number(a, s->corrected));
+        dm_value_set(a, d, DM_STR("corrected"), dm_value_finite(a, s->corrected));
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
     dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
     dm_value_set(a, d, DM_STR("parse"), dm_value_int(a, (int64_t)s->parse));
@@ -172,15 +167,16 @@ static bool outside_noise(const dm_difference *d)
 dm_value *dm_difference_json(dm_arena *a, const dm_difference *d)
 {
     dm_value *v = dm_value_dict(a);
-    dm_value_set(a, v, DM_STR("mean"), number(a, d->n ? d->mean : NAN));
-    dm_value_set(a, v, DM_STR("low"), number(a, d->n ? d->low : NAN));
-    dm_value_set(a, v, DM_STR("high"), number(a, d->n ? d->high : NAN));
+    dm_value_set(a, v, DM_STR("mean"), dm_value_finite(a, d->n ? d->mean : NAN));
+    dm_value_set(a, v, DM_STR("low"), dm_value_finite(a, d->n ? d->low : NAN));
+    dm_value_set(a, v, DM_STR("high"), dm_value_finite(a, d->n ? d->high : NAN));
     dm_value_set(a, v, DM_STR("n"), dm_value_int(a, (int64_t)d->n));
     dm_value_set(a, v, DM_STR("better"), dm_value_int(a, (int64_t)d->up));
     dm_value_set(a, v, DM_STR("worse"), dm_value_int(a, (int64_t)d->down));
     dm_value_set(a, v, DM_STR("test"),
                  dm_value_text(a, d->binary ? "McNemar, exact" : "Student, paired"));
-    dm_value_set(a, v, DM_STR("p"), d->binary ? number(a, dm_sign_test(d)) : dm_value_null(a));
+    dm_value_set(a, v, DM_STR("p"),
+                 d->binary ? dm_value_finite(a, dm_sign_test(d)) : dm_value_null(a));
     dm_value_set(a, v, DM_STR("verdict"), dm_value_text(a, dm_verdict_text(d)));
     return v;
 }
