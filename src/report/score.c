@@ -39,55 +39,53 @@ static bool counts(const dm_result *r, const dm_result *other, size_t i)
     return dm_counts_against(&r[i], other ? &other[i] : NULL);
 }
 
+/* squares: of the scores' differences from their mean. */
+static void put_interval(dm_score *s, bool graded, double squares)
+{
+    double n = (double)s->n;
+    if (!graded) {
+        wilson(s->score, n, &s->low, &s->high);
+        return;
+    }
+    double half = s->n > 1 ? student(s->n) * sqrt(squares / (n - 1) / n) : 1;
+    s->low = fmax(0, s->score - half);
+    s->high = fmin(1, s->score + half);
+}
+
+static dm_score counted(const dm_tally *t)
+{
+    return (dm_score){.score = t->n ? t->sum / (double)t->n : NAN,
+                      .low = NAN,
+                      .high = NAN,
+                      .corrected = NAN,
+                      .n = t->n,
+                      .failed = t->failed,
+                      .fallback = t->fallback,
+                      .truncated = t->truncated,
+                      .parse = t->parse,
+                      .refused = t->refused};
+}
+
 dm_score dm_score_of_tally(const dm_tally *t)
 {
-    double n = (double)t->n;
-    dm_score s = {NAN,       NAN,         NAN,          NAN,      t->n,
-                  t->failed, t->fallback, t->truncated, t->parse, t->refused};
-    if (t->n == 0)
-        return s;
-    s.score = t->sum / n;
-    if (!t->graded) {
-        wilson(s.score, n, &s.low, &s.high);
-        return s;
-    }
-    double squares = fmax(0, t->squares - t->sum * t->sum / n);
-    double half = t->n > 1 ? student(t->n) * sqrt(squares / (n - 1) / n) : 1;
-    s.low = fmax(0, s.score - half);
-    s.high = fmin(1, s.score + half);
+    dm_score s = counted(t);
+    if (t->n)
+        put_interval(&s, t->graded, fmax(0, t->squares - t->sum * t->sum / (double)t->n));
     return s;
 }
 
 dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
 {
-    dm_score s = {.score = NAN, .low = NAN, .high = NAN, .corrected = NAN};
-    double sum = 0, squares = 0;
-    bool binary = true;
-    for (size_t i = 0; r && i < n; i++) {
-        s.failed += r[i].fault != DM_FAULT_NONE;
-        s.fallback += r[i].fallback;
-        s.truncated += r[i].truncated;
-        s.parse += r[i].fault == DM_FAULT_PARSE;
-        s.refused += r[i].refused;
-        if (!counts(r, other, i))
-            continue;
-        s.n++;
-        sum += r[i].score;
-        binary = binary && is_binary(r[i].score);
-    }
-    if (s.n == 0)
-        return s;
-    s.score = sum / (double)s.n;
-    if (binary) {
-        wilson(s.score, (double)s.n, &s.low, &s.high);
-        return s;
-    }
-    for (size_t i = 0; i < n; i++)
+    dm_tally t = {0};
+    double squares = 0;
+    for (size_t i = 0; r && i < n; i++)
+        dm_tally_add(&t, &r[i], other ? &other[i] : NULL);
+    dm_score s = counted(&t);
+    for (size_t i = 0; t.graded && i < n; i++)
         if (counts(r, other, i))
             squares += (r[i].score - s.score) * (r[i].score - s.score);
-    double half = s.n > 1 ? student(s.n) * sqrt(squares / (double)(s.n - 1) / (double)s.n) : 1;
-    s.low = fmax(0, s.score - half);
-    s.high = fmin(1, s.score + half);
+    if (t.n)
+        put_interval(&s, t.graded, squares);
     return s;
 }
 
