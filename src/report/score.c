@@ -1,32 +1,18 @@
 #include "report/score.h"
+#include "base/interval.h"
 
 #include <math.h>
 
-#define Z 1.959963984540054 /* 97.5 % of the normal distribution */
-
-/* 97.5 % of Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5), which is
- * too small for the first three. */
+/* 97.5 % of Student's t for the mean of n; dm_student is too small for the first three. */
 static double student(size_t n)
 {
     static const double first[] = {12.706204736, 4.302652730, 3.182446305};
-    if (n <= 4)
-        return first[n - 2];
-    double v = (double)(n - 1), z = Z;
-    return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v) +
-           (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * v * v * v);
+    return n <= 4 ? first[n - 2] : dm_student(DM_Z95, n);
 }
 
 static bool is_binary(double score)
 {
     return score == 0 || score == 1;
-}
-
-static void wilson(double p, double n, double *low, double *high)
-{
-    double middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n);
-    double half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n));
-    *low = fmax(0, middle - half);
-    *high = fmin(1, middle + half);
 }
 
 dm_score dm_score_of(const dm_result *r, size_t n)
@@ -44,7 +30,7 @@ static void put_interval(dm_score *s, bool graded, double squares)
 {
     double n = (double)s->n;
     if (!graded) {
-        wilson(s->score, n, &s->low, &s->high);
+        dm_wilson(s->score, n, DM_Z95, &s->low, &s->high);
         return;
     }
     double half = s->n > 1 ? student(s->n) * sqrt(squares / (n - 1) / n) : 1;
@@ -91,7 +77,7 @@ dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
 
 void dm_score_selected(dm_score *s, double se)
 {
-    double by = s->n ? se * (s->high - s->low) / (2 * Z) : 0;
+    double by = s->n ? se * (s->high - s->low) / (2 * DM_Z95) : 0;
     if (by == 0)
         return;
     s->corrected = fmax(0, s->score - by);
