@@ -79,6 +79,14 @@ static double uses_to_pay(const dm_advising *v, double gain)
     return each > 0 ? ceil(v->cost.expected / each) : INFINITY;
 }
 
+/* What a compilation is taken to gain: what the best probe did, else a number to reckon with. */
+static double assumed_gain(const dm_advising *v, bool *probed)
+{
+    const dm_probe *best = best_probe(v);
+    *probed = best && best->gain.mean > 0;
+    return *probed ? best->gain.mean : .05;
+}
+
 /* ---- reasons ---- */
 
 static void reason_start(dm_advising *v)
@@ -376,8 +384,8 @@ static void text_cost(dm_buf *b, const dm_advising *v)
 static void text_pays(dm_buf *b, const dm_advising *v)
 {
     double needed = needed_gain(v);
-    const dm_probe *best = best_probe(v);
-    double gain = best && best->gain.mean > 0 ? best->gain.mean : .05;
+    bool probed;
+    double gain = assumed_gain(v, &probed);
     if (isnan(v->uses) && isnan(v->value))
         return;
     dm_buf_text(b, "pays      ");
@@ -397,8 +405,7 @@ static void text_pays(dm_buf *b, const dm_advising *v)
     if (!isnan(v->value)) {
         double uses = uses_to_pay(v, gain);
         dm_buf_printf(b, "%s%.2g points, %s, ", isnan(v->uses) ? "" : "; ", 100 * gain,
-                      best && best->gain.mean > 0 ? "as the best probe came to"
-                                                  : "to take a number");
+                      probed ? "as the best probe came to" : "to take a number");
         if (isinf(uses))
             dm_buf_text(b, "never pay");
         else
@@ -568,8 +575,8 @@ static void json_cost(const dm_advising *v, dm_value *d)
     set(a, d, "use", use);
     if (isnan(v->value) || !v->has_cost)
         return;
-    const dm_probe *best = best_probe(v);
-    double gain = best && best->gain.mean > 0 ? best->gain.mean : .05;
+    bool probed;
+    double gain = assumed_gain(v, &probed);
     dm_value *pays = dm_value_dict(a);
     set(a, pays, "gain", dm_value_finite(a, gain));
     set(a, pays, "uses", dm_value_finite(a, uses_to_pay(v, gain)));
