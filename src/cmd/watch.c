@@ -105,9 +105,9 @@ static void event(dm_watch *w, const char *what, const dm_value *more)
 static void on_news(void *user, const char *phase, size_t total, const dm_tried_row *row)
 {
     dm_watch *w = user;
-    dm_arena *a = w->events < 0 ? NULL : dm_arena_new(0);
-    if (!a)
+    if (w->events < 0)
         return;
+    dm_arena *a = dm_arena_new(0);
     if (row) {
         dm_value *d = score_of_row(a, row, NAN);
         dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, row->calls));
