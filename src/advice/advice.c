@@ -1,4 +1,5 @@
 #include "advice/advice.h"
+#include "base/interval.h"
 
 #include <math.h>
 
@@ -15,14 +16,6 @@ double dm_look_width(size_t n, size_t planned)
     return 2.113 * pow((double)planned / (double)n, .25);
 }
 
-/* Student's quantile where the normal one is z, by Cornish and Fisher's expansion. */
-static double student(double z, size_t n)
-{
-    double v = (double)(n - 1);
-    return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v) +
-           (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * v * v * v);
-}
-
 static double variance_of(const double *x, size_t n, double mean)
 {
     double squares = 0;
@@ -33,9 +26,9 @@ static double variance_of(const double *x, size_t n, double mean)
 
 static dm_mean wilson(double p, size_t count, double z)
 {
-    double n = (double)count, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
-    double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    return (dm_mean){p, fmax(0, middle - half), fmin(1, middle + half), count};
+    dm_mean m = {.mean = p, .n = count};
+    dm_wilson(p, (double)count, z, &m.low, &m.high);
+    return m;
 }
 
 dm_mean dm_mean_of(const double *scores, size_t n, double z)
@@ -51,7 +44,7 @@ dm_mean dm_mean_of(const double *scores, size_t n, double z)
     double mean = sum / (double)n, variance = variance_of(scores, n, mean);
     if (binary || n < 20 || variance <= 0 || variance >= mean * (1 - mean))
         return wilson(mean, n, z);
-    double half = student(z, n) * sqrt(variance / (double)n);
+    double half = dm_student(z, n) * sqrt(variance / (double)n);
     return (dm_mean){mean, fmax(0, mean - half), fmin(1, mean + half), n};
 }
 
@@ -116,7 +109,7 @@ dm_mean dm_gain_of(const double *a, const double *b, size_t n, size_t tests)
         squares += pow(b[i] - a[i] - mean, 2);
     if (n < 5)
         return (dm_mean){mean, -1, 1, n};
-    double half = student(z, n) * sqrt(squares / (count - 1) / count);
+    double half = dm_student(z, n) * sqrt(squares / (count - 1) / count);
     return (dm_mean){mean, fmax(-1, mean - half), fmin(1, mean + half), n};
 }
 

@@ -160,7 +160,8 @@ static void tell_set(dm_looking *l, int set)
                         f->distinct, d->n, dm_set_name(set), ids));
 }
 
-void dm_look_at_rows(dm_looking *l)
+/* Repeats, leaks, contradictions. */
+static void look_at_rows(dm_looking *l)
 {
     mark(l, false);
     mark(l, true);
@@ -194,7 +195,7 @@ dm_findings dm_data_look(dm_arena *a, const dm_data *d)
     dm_looking l = {.arena = a, .data = d, .out = &out};
     for (int s = 0; s < DM_SETS; s++)
         l.rows[s] = dm_arena_alloc(a, d->sets[s] ? d->sets[s]->n : 0);
-    dm_look_at_rows(&l);
+    look_at_rows(&l);
     if (d->similar)
         dm_look_at_similar(&l);
     for (int s = 0; s < DM_SETS && d->similar; s++)

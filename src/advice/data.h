@@ -64,11 +64,4 @@ typedef struct dm_findings {
  *     Wilson and Hilferty 1931, PNAS 17:684) and a fifth of the rows would have to change. */
 dm_findings dm_data_look(dm_arena *a, const dm_data *d);
 
-/* The text of a row's columns, one behind the other, each as Python's str() has it. */
-void dm_data_text(dm_buf *b, const dm_value *row, const dm_str *columns, size_t n);
-/* The same without case, doubled blanks and the punctuation of sentences: two words by blanks.
- * Points and commas within numbers stay. */
-dm_str dm_loose_text(dm_arena *a, dm_str text);
-size_t dm_count_words(dm_str text);
-
 #endif

@@ -297,9 +297,8 @@ static texts read_texts(const dm_dataset *const sets[DM_SETS], const char *label
     return t;
 }
 
-static void fit_text(dm_arena *a, const dm_findings *f, const texts *t, dm_guess *g)
+static void fit_text(const dm_findings *f, const texts *t, dm_guess *g)
 {
-    (void)a;
     if (f->free_text) {
         g->metric = "rouge_l";
         g->why_metric =
@@ -338,7 +337,7 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
                                       "allowed. Add those that are missing.",
                                       f->n_classes);
     } else if (text) {
-        fit_text(a, f, t, g);
+        fit_text(f, t, g);
     } else if (c->floats || c->ints) {
         g->metric = c->floats ? "numeric" : "exact_match";
         g->thinks = true;
@@ -369,36 +368,33 @@ static const char *taken(dm_arena *a, dm_buf *b)
 
 static void write_columns(dm_arena *a, const column *c, size_t n, const choice *ch, dm_guess *g)
 {
+    dm_str *names = dm_arena_alloc_n(a, ch->n_inputs, sizeof *names);
     dm_buf in, out;
     dm_buf_init(&in, DM_MAX_TEXT);
     dm_buf_init(&out, DM_MAX_TEXT);
+    g->inputs = names;
     for (size_t i = 0; i < n; i++) {
-        if (ch->input[i])
+        if (ch->input[i]) {
+            names[g->n_inputs++] = dm_str_of(c[i].name);
             dm_buf_printf(&in, "%s%s", in.len ? ", " : "", c[i].name);
-        else if (i != ch->label)
+        } else if (i != ch->label) {
             dm_buf_printf(&out, "%s%s%s", out.len ? ", " : "", c[i].name,
                           c[i].missing ? " (not in every row)" : "");
+        }
     }
-    g->inputs = taken(a, &in);
-    const char *left = taken(a, &out);
-    g->why_columns = dm_arena_printf(a, "The program is shown %s and puts out %s.%s%s%s", g->inputs,
+    const char *shown = taken(a, &in), *left = taken(a, &out);
+    g->why_columns = dm_arena_printf(a, "The program is shown %s and puts out %s.%s%s%s", shown,
                                      g->label, *left ? " It is not shown " : "", left,
                                      *left ? ": add to the signature what it may know." : "");
 }
 
-static dm_findings look(dm_arena *a, const dm_dataset *const sets[DM_SETS], const column *c,
-                        size_t n, const choice *ch)
+static dm_findings look(dm_arena *a, const dm_dataset *const sets[DM_SETS], const dm_guess *g)
 {
-    dm_str *in = dm_arena_alloc_n(a, n, sizeof *in), *out = dm_arena_alloc(a, sizeof *out);
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++)
-        if (ch->input[i])
-            in[k++] = dm_str_of(c[i].name);
-    *out = dm_str_of(c[ch->label].name);
+    dm_str label = dm_str_of(g->label);
     dm_data d = {.sets = {sets[0], sets[1], sets[2]},
-                 .inputs = in,
-                 .n_inputs = k,
-                 .labels = out,
+                 .inputs = g->inputs,
+                 .n_inputs = g->n_inputs,
+                 .labels = &label,
                  .n_labels = 1};
     return dm_data_look(a, &d);
 }
@@ -416,13 +412,13 @@ dm_status dm_guess_job(dm_arena *a, const dm_dataset *const sets[DM_SETS], dm_gu
                        "out: is that a data set?",
                        sets[DM_TRAIN]->path);
     *out = (dm_guess){.label = c[ch.label].name};
-    dm_findings f = look(a, sets, c, n, &ch);
+    write_columns(a, c, n, &ch, out);
+    dm_findings f = look(a, sets, out);
     texts t = read_texts(sets, out->label);
     const char *type = fit_label(a, &c[ch.label], &f, &t, out), *comma = "";
     if (ch.lists_choices && are_letters(&f))
         out->instructions = "Which of the choices is right? A stands for the first one, B for the "
                             "second, and so on.";
-    write_columns(a, c, n, &ch, out);
     dm_buf_init(&b, DM_MAX_TEXT);
     for (size_t i = 0; i < n; i++)
         if (ch.input[i]) {

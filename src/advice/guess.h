@@ -13,7 +13,8 @@ typedef struct dm_guess {
     bool field;               /* which has to be told the label's name */
     const char *label;
     const char *why_columns, *why_type, *why_metric; /* sentences */
-    const char *inputs;                              /* "question, choices" */
+    const dm_str *inputs;                            /* [n_inputs] columns */
+    size_t n_inputs;
 } dm_guess;
 
 /* sets as in dm_data, the first one there. DM_E_DATA: a row has one column alone, or a column that

@@ -27,7 +27,13 @@ void dm_find(dm_looking *l, const char *code, bool fix, const char *text);
 #define DM_TEXT(l, ...) dm_arena_printf((l)->arena, __VA_ARGS__)
 const char *dm_set_name(int set); /* "training", "validation", "test" */
 
-void dm_look_at_rows(dm_looking *l);    /* repeats, leaks, contradictions */
+/* The text of a row's columns, one behind the other, each as Python's str() has it. */
+void dm_data_text(dm_buf *b, const dm_value *row, const dm_str *columns, size_t n);
+/* The same without case, doubled blanks and the punctuation of sentences: two words by blanks.
+ * Points and commas within numbers stay. */
+dm_str dm_loose_text(dm_arena *a, dm_str text);
+size_t dm_count_words(dm_str text);
+
 void dm_look_at_similar(dm_looking *l); /* nearly the same */
 void dm_look_at_labels(dm_looking *l);  /* classes, shares, prose */
 

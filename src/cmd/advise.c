@@ -29,7 +29,8 @@ static bool wants_equality(const dm_job *job)
            dm_str_is(name->text, "any_of");
 }
 
-dm_findings dm_job_findings(dm_arena *a, const dm_job *job, bool similar)
+/* What can be said of the job's data without a call. similar: look for near-duplicates too. */
+static dm_findings findings_of(dm_arena *a, const dm_job *job, bool similar)
 {
     const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
     const dm_dataset *any = job->trainset ? job->trainset : job->valset;
@@ -55,7 +56,7 @@ dm_findings dm_job_findings(dm_arena *a, const dm_job *job, bool similar)
 
 void dm_say_findings(dm_arena *a, const dm_job *job)
 {
-    dm_findings f = dm_job_findings(a, job, false);
+    dm_findings f = findings_of(a, job, false);
     if (f.n && f.list[0].fix)
         dm_say(stderr, "advice: %s: %s (dspy-mpi advise says more)\n",
                dm_advice_words(DM_ADVICE_FIX_FIRST), f.list[0].text);
@@ -236,7 +237,7 @@ static dm_status look(dm_advising *v, const dm_command_line *line, dm_error *err
     if (st == DM_OK && !metric)
         st = err->status;
     if (st == DM_OK) {
-        v->data = dm_job_findings(v->arena, v->job, true);
+        v->data = findings_of(v->arena, v->job, true);
         v->n_train = count_train(v);
         st = try_metric(v, metric, err);
     }

@@ -60,9 +60,8 @@ typedef struct dm_advising {
     const char *next; /* the command to type */
 } dm_advising;
 
-/* What can be said of the job's data without a call. similar: look for near-duplicates too. */
-dm_findings dm_job_findings(dm_arena *a, const dm_job *job, bool similar);
-/* Of them the first that has to be mended, in a line on stderr; nothing if there is none. */
+/* Of what can be said of the job's data without a call the first that has to be mended, in a line
+ * on stderr; nothing if there is none. */
 void dm_say_findings(dm_arena *a, const dm_job *job);
 
 /* Asks for the start's scores, in looks, and for the probes'. A failure ends the command; a stop is

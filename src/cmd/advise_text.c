@@ -79,6 +79,14 @@ static double uses_to_pay(const dm_advising *v, double gain)
     return each > 0 ? ceil(v->cost.expected / each) : INFINITY;
 }
 
+/* What a compilation is taken to gain: what the best probe did, else a number to reckon with. */
+static double assumed_gain(const dm_advising *v, bool *probed)
+{
+    const dm_probe *best = best_probe(v);
+    *probed = best && best->gain.mean > 0;
+    return *probed ? best->gain.mean : .05;
+}
+
 /* ---- reasons ---- */
 
 static void reason_start(dm_advising *v)
@@ -376,8 +384,8 @@ static void text_cost(dm_buf *b, const dm_advising *v)
 static void text_pays(dm_buf *b, const dm_advising *v)
 {
     double needed = needed_gain(v);
-    const dm_probe *best = best_probe(v);
-    double gain = best && best->gain.mean > 0 ? best->gain.mean : .05;
+    bool probed;
+    double gain = assumed_gain(v, &probed);
     if (isnan(v->uses) && isnan(v->value))
         return;
     dm_buf_text(b, "pays      ");
@@ -397,8 +405,7 @@ static void text_pays(dm_buf *b, const dm_advising *v)
     if (!isnan(v->value)) {
         double uses = uses_to_pay(v, gain);
         dm_buf_printf(b, "%s%.2g points, %s, ", isnan(v->uses) ? "" : "; ", 100 * gain,
-                      best && best->gain.mean > 0 ? "as the best probe came to"
-                                                  : "to take a number");
+                      probed ? "as the best probe came to" : "to take a number");
         if (isinf(uses))
             dm_buf_text(b, "never pay");
         else
@@ -430,11 +437,6 @@ void dm_advise_text(dm_buf *b, const dm_advising *v)
 }
 
 /* ---- for scripts ---- */
-
-static const dm_value *number(dm_arena *a, double v)
-{
-    return isnan(v) || isinf(v) ? dm_value_null(a) : dm_value_float(a, v);
-}
 
 static void set(dm_arena *a, dm_value *d, const char *key, const dm_value *v)
 {
@@ -490,8 +492,8 @@ static dm_value *json_metric(const dm_advising *v)
     const char *odd = v->metric_fault ? v->metric_fault : v->metric.odd;
     set(a, d, "usable", dm_value_bool(a, !v->metric_fault && !v->metric.useless));
     set(a, d, "text", odd ? dm_value_text(a, odd) : dm_value_null(a));
-    set(a, d, "right", number(a, v->metric.right));
-    set(a, d, "wrong", number(a, v->metric.wrong));
+    set(a, d, "right", dm_value_finite(a, v->metric.right));
+    set(a, d, "wrong", dm_value_finite(a, v->metric.wrong));
     set_count(a, d, "pairs", v->metric.pairs);
     set_count(a, d, "scored_twice", v->metric.twice);
     set_count(a, d, "changed", v->metric.changed);
@@ -504,9 +506,9 @@ static const dm_value *json_start(const dm_advising *v)
     dm_value *d = dm_value_dict(a);
     if (v->start.n == 0)
         return dm_value_null(a);
-    set(a, d, "score", number(a, v->start.mean));
-    set(a, d, "low", number(a, v->start.low));
-    set(a, d, "high", number(a, v->start.high));
+    set(a, d, "score", dm_value_finite(a, v->start.mean));
+    set(a, d, "low", dm_value_finite(a, v->start.low));
+    set(a, d, "high", dm_value_finite(a, v->start.high));
     set_count(a, d, "n", v->start.n);
     set_count(a, d, "looks", v->looks);
     set_count(a, d, "failed", v->failed);
@@ -526,11 +528,11 @@ static dm_value *json_probes(const dm_advising *v)
             continue;
         set(a, d, "probe", dm_value_text(a, p->name));
         set_count(a, d, "n", p->gain.n);
-        set(a, d, "start", number(a, p->start));
-        set(a, d, "score", number(a, p->score));
-        set(a, d, "gain", number(a, p->gain.mean));
-        set(a, d, "low", number(a, p->gain.low));
-        set(a, d, "high", number(a, p->gain.high));
+        set(a, d, "start", dm_value_finite(a, p->start));
+        set(a, d, "score", dm_value_finite(a, p->score));
+        set(a, d, "gain", dm_value_finite(a, p->gain.mean));
+        set(a, d, "low", dm_value_finite(a, p->gain.low));
+        set(a, d, "high", dm_value_finite(a, p->gain.high));
         dm_value_append(a, list, d);
     }
     return list;
@@ -539,18 +541,18 @@ static dm_value *json_probes(const dm_advising *v)
 static dm_value *json_use(dm_arena *a, const dm_use *u)
 {
     dm_value *d = dm_value_dict(a);
-    set(a, d, "prompt", number(a, round(u->prompt)));
-    set(a, d, "completion", number(a, round(u->completion)));
-    set(a, d, "cost", number(a, u->cost));
+    set(a, d, "prompt", dm_value_finite(a, round(u->prompt)));
+    set(a, d, "completion", dm_value_finite(a, round(u->completion)));
+    set(a, d, "cost", dm_value_finite(a, u->cost));
     return d;
 }
 
 static const dm_value *json_range(dm_arena *a, const dm_range *r)
 {
     dm_value *d = dm_value_dict(a);
-    set(a, d, "low", number(a, r->low));
-    set(a, d, "expected", number(a, r->expected));
-    set(a, d, "high", number(a, r->high));
+    set(a, d, "low", dm_value_finite(a, r->low));
+    set(a, d, "expected", dm_value_finite(a, r->expected));
+    set(a, d, "high", dm_value_finite(a, r->high));
     return d;
 }
 
@@ -573,12 +575,12 @@ static void json_cost(const dm_advising *v, dm_value *d)
     set(a, d, "use", use);
     if (isnan(v->value) || !v->has_cost)
         return;
-    const dm_probe *best = best_probe(v);
-    double gain = best && best->gain.mean > 0 ? best->gain.mean : .05;
+    bool probed;
+    double gain = assumed_gain(v, &probed);
     dm_value *pays = dm_value_dict(a);
-    set(a, pays, "gain", number(a, gain));
-    set(a, pays, "uses", number(a, uses_to_pay(v, gain)));
-    set(a, pays, "gain_needed", number(a, needed_gain(v)));
+    set(a, pays, "gain", dm_value_finite(a, gain));
+    set(a, pays, "uses", dm_value_finite(a, uses_to_pay(v, gain)));
+    set(a, pays, "gain_needed", dm_value_finite(a, needed_gain(v)));
     set(a, d, "pays", pays);
 }
 
@@ -600,14 +602,15 @@ dm_value *dm_advise_json(const dm_advising *v)
     set(a, d, "metric", json_metric(v));
     set(a, d, "start", json_start(v));
     set(a, d, "headroom", json_probes(v));
-    set(a, d, "smallest_gain", number(a, dm_smallest_gain(v->data.sets[scored_set(v)].distinct)));
+    set(a, d, "smallest_gain",
+        dm_value_finite(a, dm_smallest_gain(v->data.sets[scored_set(v)].distinct)));
     json_cost(v, d);
     set(a, d, "next", dm_value_text(a, v->next));
     set(a, d, "calls", dm_value_int(a, u->requests));
     set(a, tokens, "prompt", dm_value_int(a, u->prompt));
     set(a, tokens, "completion", dm_value_int(a, u->completion));
     set(a, d, "tokens", tokens);
-    set(a, d, "cost", number(a, v->stats.cost));
-    set(a, d, "seconds", number(a, round(1e3 * v->seconds) / 1e3));
+    set(a, d, "cost", dm_value_finite(a, v->stats.cost));
+    set(a, d, "seconds", dm_value_finite(a, round(1e3 * v->seconds) / 1e3));
     return d;
 }

@@ -246,10 +246,10 @@ static dm_value *put_pairs(dm_buf *b, dm_arena *a, const pairs *p)
     put_score(b, ": A", &x);
     put_score(b, ", B", &y);
     if (d.n) {
+        const char *verdict = dm_verdict_text(&d);
+        bool differs = strcmp(verdict, "better") == 0 || strcmp(verdict, "worse") == 0;
         dm_buf_printf(b, "; B - A %+.1f (%+.1f to %+.1f): %s%s", 100 * d.mean, 100 * d.low,
-                      100 * d.high, strcmp(dm_verdict_text(&d), "better") == 0 ? "B is " : "",
-                      strcmp(dm_verdict_text(&d), "worse") == 0 ? "B is worse"
-                                                                : dm_verdict_text(&d));
+                      100 * d.high, differs ? "B is " : "", verdict);
         if (d.binary)
             dm_buf_printf(b, " (p = %.3f, exact McNemar test)", dm_sign_test(&d));
         dm_buf_printf(b, "\n           B better on %zu", d.up);

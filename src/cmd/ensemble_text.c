@@ -71,7 +71,7 @@ void dm_ensemble_text(dm_buf *b, const dm_ensemble_output *o)
 
 static dm_value *number(dm_arena *a, double v)
 {
-    return isnan(v) ? dm_value_null(a) : dm_value_float(a, round(1e6 * v) / 1e6);
+    return dm_value_finite(a, round(1e6 * v) / 1e6);
 }
 
 static const char *const verdicts[] = {[DM_GUARD_GAINS] = "gains",

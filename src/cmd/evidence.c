@@ -12,11 +12,6 @@
 #define BYTES_A_TOKEN 4
 #define MOST_DISAGREE 200
 
-static const dm_value *number(dm_arena *a, double v)
-{
-    return isfinite(v) ? dm_value_float(a, v) : dm_value_null(a);
-}
-
 static const dm_value *count(dm_arena *a, size_t n)
 {
     return dm_value_int(a, (int64_t)n);
@@ -58,7 +53,7 @@ static dm_value *usage_json(dm_arena *a, const dm_watch *w, const dm_pool_stats 
         dm_value_set(a, d, DM_STR("answers"), dm_value_int(a, p->usage.answers));
         dm_value_set(a, d, DM_STR("retries"), dm_value_int(a, p->usage.retries));
         dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &p->usage));
-        dm_value_set(a, d, DM_STR("cost"), number(a, p->cost));
+        dm_value_set(a, d, DM_STR("cost"), dm_value_finite(a, p->cost));
         dm_value_append(a, list, d);
     }
     return list;
@@ -73,10 +68,10 @@ static dm_value *ranks_json(dm_arena *a, const dm_watch *w)
         dm_value *d = dm_value_dict(a);
         dm_value_set(a, d, DM_STR("rank"), count(a, i + 1));
         dm_value_set(a, d, DM_STR("runs"), count(a, r[i].runs));
-        dm_value_set(a, d, DM_STR("busy_seconds"), number(a, r[i].busy));
-        dm_value_set(a, d, DM_STR("median"), number(a, r[i].half));
-        dm_value_set(a, d, DM_STR("p95"), number(a, r[i].most));
-        dm_value_set(a, d, DM_STR("p99"), number(a, r[i].nearly_all));
+        dm_value_set(a, d, DM_STR("busy_seconds"), dm_value_finite(a, r[i].busy));
+        dm_value_set(a, d, DM_STR("median"), dm_value_finite(a, r[i].half));
+        dm_value_set(a, d, DM_STR("p95"), dm_value_finite(a, r[i].most));
+        dm_value_set(a, d, DM_STR("p99"), dm_value_finite(a, r[i].nearly_all));
         dm_value_append(a, list, d);
     }
     return list;
@@ -105,7 +100,7 @@ static dm_value *points_json(dm_arena *a, const dm_watch *w)
         dm_value_append(a, one, dm_value_int(a, p->calls));
         dm_value_append(a, one, count(a, p->busy));
         dm_value_append(a, one, count(a, p->done));
-        dm_value_append(a, one, number(a, p->best));
+        dm_value_append(a, one, dm_value_finite(a, p->best));
         dm_value_append(a, list, one);
     }
     return list;
@@ -142,7 +137,7 @@ static dm_value *candidates_json(dm_arena *a, const dm_watch *w, const dm_pool_s
                          dm_value_float(a, round(1000 * row->seconds) / 1000));
         }
         if (isfinite(c->estimate) && result->searched.method)
-            dm_value_set(a, d, DM_STR("estimate"), number(a, c->estimate));
+            dm_value_set(a, d, DM_STR("estimate"), dm_value_finite(a, c->estimate));
         dm_value_set(a, d, DM_STR("prompt_tokens"), prompt_tokens(a, w->job, c->candidate));
         dm_value_append(a, list, d);
     }
@@ -181,7 +176,7 @@ static void put_disagreement(dm_arena *a, dm_value *d, const dm_ensemble_output 
             if (!voters[k] || !voters[k]->row)
                 return;
             dm_value_append(a, answers, answer_of(a, &voters[k]->row[i], e->field));
-            dm_value_append(a, scores, number(a, voters[k]->row[i].score));
+            dm_value_append(a, scores, dm_value_finite(a, voters[k]->row[i].score));
             same &= dm_value_equal(answers->items[0], answers->items[k]);
         }
         differ += !same;
@@ -213,9 +208,9 @@ static dm_value *ensemble_json(dm_arena *a, const dm_watch *w, const dm_ensemble
         dm_value_set(a, m, DM_STR("votes"), count(a, e->votes[k]));
         if (voters[k] && voters[k]->row) {
             dm_score s = dm_score_of(voters[k]->row, set->n);
-            dm_value_set(a, m, DM_STR("score"), number(a, s.score));
-            dm_value_set(a, m, DM_STR("low"), number(a, s.low));
-            dm_value_set(a, m, DM_STR("high"), number(a, s.high));
+            dm_value_set(a, m, DM_STR("score"), dm_value_finite(a, s.score));
+            dm_value_set(a, m, DM_STR("low"), dm_value_finite(a, s.low));
+            dm_value_set(a, m, DM_STR("high"), dm_value_finite(a, s.high));
             dm_value_set(a, m, DM_STR("n"), count(a, s.n));
         }
         dm_value_set(a, m, DM_STR("prompt_tokens"), prompt_tokens(a, w->job, e->members[k]));

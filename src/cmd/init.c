@@ -147,7 +147,7 @@ static const char *job_name(dm_arena *a, const char *train)
     char real[PATH_MAX];
     const char *base = base_of(train);
     size_t n = strcspn(base, ".");
-    if (strcmp(base, "train") != 0 && (n != 5 || strncmp(base, "train", 5) != 0))
+    if (n != 5 || strncmp(base, "train", 5) != 0)
         return dm_arena_printf(a, "%.*s.json", (int)(n ? n : strlen(base)), base);
     if (realpath(train, real) && strrchr(real, '/') != real) {
         *strrchr(real, '/') = 0;
@@ -183,13 +183,7 @@ static void set_data(starting *s, dm_value *d)
             set(s, d, dm_arena_printf(a, "%s_size", names[i]), NULL,
                 dm_value_float(a, s->share[i]));
     }
-    dm_value *inputs = dm_value_list(a);
-    for (const char *p = s->guess.inputs; *p;) {
-        size_t n = strcspn(p, ",");
-        dm_value_append(a, inputs, dm_value_string(a, (dm_str){p, n}));
-        p += n + (p[n] ? 2 : 0);
-    }
-    set(s, d, "inputs", NULL, inputs);
+    set(s, d, "inputs", NULL, dm_value_strings(a, s->guess.inputs, s->guess.n_inputs));
 }
 
 static dm_value *program_json(starting *s)

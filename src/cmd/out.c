@@ -118,9 +118,7 @@ static const char *difference(const dm_value *mine, const dm_value *theirs)
 static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
                              const dm_value **finished, dm_error *err)
 {
-    dm_str text = {"", 0};
-    dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
-    const dm_value *old = st == DM_OK ? dm_json_read(a, text, NULL) : NULL;
+    const dm_value *old = dm_json_read_file(a, path, DM_MAX_TEXT);
     if (!old)
         return dm_fail(err, DM_E_OUTPUT, "%s cannot be read; --fresh moves the old results aside",
                        path);
@@ -140,12 +138,8 @@ static dm_status read_status(dm_arena *a, const dm_job *job, const char *path,
 
 static bool is_another_jobs(dm_arena *a, const dm_job *job)
 {
-    dm_str text;
-    const dm_value *old =
-        dm_read_file(a, in_out(a, job, "status.json"), DM_MAX_TEXT, &text, NULL) == DM_OK
-            ? dm_json_read(a, text, NULL)
-            : NULL;
-    const dm_value *theirs = old ? dm_value_get(old, "job") : NULL;
+    const dm_value *theirs =
+        dm_value_get(dm_json_read_file(a, in_out(a, job, "status.json"), DM_MAX_TEXT), "job");
     return theirs && theirs->kind == DM_DICT && difference(dm_job_identity(a, job), theirs);
 }
 

@@ -32,15 +32,11 @@ static bool begins_with(const char *path, const char *start)
 static bool is_json_of_ours(const char *path, bool status)
 {
     dm_arena *a = dm_arena_new(0);
-    dm_str text;
-    const dm_value *v = dm_read_file(a, path, DM_MAX_FILE, &text, NULL) == DM_OK
-                            ? dm_json_read(a, text, NULL)
-                            : NULL;
-    const dm_value *mark = NULL;
-    if (v && v->kind == DM_DICT && status)
-        mark = dm_value_get(v, "status") ? dm_value_get(v, "job") : NULL;
-    else if (v && v->kind == DM_DICT && (v = dm_value_get(v, "metadata")) && v->kind == DM_DICT)
-        mark = dm_value_get(v, "dspy_mpi");
+    const dm_value *v = dm_json_read_file(a, path, DM_MAX_FILE), *mark = NULL;
+    if (!status)
+        mark = dm_value_get(dm_value_get(v, "metadata"), "dspy_mpi");
+    else if (dm_value_get(v, "status"))
+        mark = dm_value_get(v, "job");
     bool ours = mark && mark->kind == DM_DICT;
     dm_arena_free(a);
     return ours;
@@ -48,16 +44,16 @@ static bool is_json_of_ours(const char *path, bool status)
 
 static bool looks_like_ours(const char *path, const char *name)
 {
-    if (strcmp(name, "predictions.jsonl") == 0)
-        return begins_with(path, DM_PREDICTIONS_START);
-    if (strcmp(name, "trials.csv") == 0)
-        return begins_with(path, DM_TRIALS_HEADER);
-    if (strcmp(name, "scores.csv") == 0)
-        return begins_with(path, DM_SCORES_START);
-    if (strcmp(name, "evidence.json") == 0)
-        return begins_with(path, DM_EVIDENCE_START);
-    if (strcmp(name, "report.html") == 0)
-        return begins_with(path, DM_REPORT_START);
+    static const char *const starts[][2] = {
+        {"predictions.jsonl", DM_PREDICTIONS_START},
+        {"trials.csv", DM_TRIALS_HEADER},
+        {"scores.csv", DM_SCORES_START},
+        {"evidence.json", DM_EVIDENCE_START},
+        {"report.html", DM_REPORT_START},
+    };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strcmp(name, starts[i][0]) == 0)
+            return begins_with(path, starts[i][1]);
     return is_json_of_ours(path, strcmp(name, "status.json") == 0);
 }
 

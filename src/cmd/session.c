@@ -241,8 +241,7 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
     dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, stats.usage.requests));
     dm_value_set(a, d, DM_STR("answers"), dm_value_int(a, stats.usage.answers));
     dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &stats.usage));
-    dm_value_set(a, d, DM_STR("cost"),
-                 isnan(stats.cost) ? dm_value_null(a) : dm_value_float(a, stats.cost));
+    dm_value_set(a, d, DM_STR("cost"), dm_value_finite(a, stats.cost));
     if (dm_metric_asks(s->job->setup.metric)) {
         dm_value *judge = dm_value_dict(a);
         dm_value_set(a, judge, DM_STR("calls"), dm_value_int(a, stats.judge.requests));

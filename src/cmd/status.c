@@ -6,6 +6,7 @@
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
+#include "report/story.h"
 #include "study/lock.h"
 
 #include <errno.h>
@@ -23,23 +24,6 @@ typedef struct look {
 
 /* ---- reading ---- */
 
-static const dm_value *at(const dm_value *v, const char *key)
-{
-    return v && v->kind == DM_DICT ? dm_value_get(v, key) : NULL;
-}
-
-static double number_at(const dm_value *v, const char *key)
-{
-    const dm_value *n = at(v, key);
-    return n && (n->kind == DM_FLOAT || n->kind == DM_INT) ? n->number : NAN;
-}
-
-static const char *text_at(const dm_value *v, const char *key)
-{
-    const dm_value *t = at(v, key);
-    return t && t->kind == DM_STRING ? t->text.p : "";
-}
-
 static dm_status read_look(dm_arena *a, const char *out, look *l, dm_error *err)
 {
     dm_str text;
@@ -54,9 +38,9 @@ static dm_status read_look(dm_arena *a, const char *out, look *l, dm_error *err)
     if (st != DM_OK)
         return st;
     l->status = dm_json_read(a, text, err);
-    if (!l->status || !at(l->status, "status") || !at(l->status, "job"))
+    if (!l->status || !dm_value_get(l->status, "status") || !dm_value_get(l->status, "job"))
         return dm_fail(err, DM_E_DATA, "status: %s was not written by a compile of dspy-mpi", path);
-    if (strcmp(text_at(l->status, "status"), "running") == 0)
+    if (strcmp(dm_story_text(l->status, "status"), "running") == 0)
         l->lock = dm_lock_state_of(dm_arena_printf(a, "%s/journal.lock", out));
     l->runs = l->lock == DM_LOCK_HELD;
     return DM_OK;
@@ -85,17 +69,17 @@ static void put_ago(dm_buf *b, const char *text)
 
 static void put_percent(dm_buf *b, const dm_value *best)
 {
-    dm_buf_printf(b, "%.1f %%", 100 * number_at(best, "score"));
-    if (!isnan(number_at(best, "low")))
-        dm_buf_printf(b, " (%.1f to %.1f, %.0f examples)", 100 * number_at(best, "low"),
-                      100 * number_at(best, "high"), number_at(best, "n"));
+    dm_buf_printf(b, "%.1f %%", 100 * dm_story_number(best, "score"));
+    if (!isnan(dm_story_number(best, "low")))
+        dm_buf_printf(b, " (%.1f to %.1f, %.0f examples)", 100 * dm_story_number(best, "low"),
+                      100 * dm_story_number(best, "high"), dm_story_number(best, "n"));
 }
 
 static void put_phase(dm_buf *b, const dm_value *p)
 {
-    double total = number_at(p, "total"), left = number_at(p, "seconds_left");
-    dm_show_printf(b, "%s ", text_at(p, "phase"));
-    dm_buf_printf(b, "%.0f", number_at(p, "done"));
+    double total = dm_story_number(p, "total"), left = dm_story_number(p, "seconds_left");
+    dm_show_printf(b, "%s ", dm_story_text(p, "phase"));
+    dm_buf_printf(b, "%.0f", dm_story_number(p, "done"));
     if (!isnan(total))
         dm_buf_printf(b, " of %.0f", total);
     dm_buf_text(b, " runs");
@@ -108,12 +92,12 @@ static void put_phase(dm_buf *b, const dm_value *p)
 
 static void put_spent(dm_buf *b, const dm_value *p)
 {
-    const dm_value *tokens = at(p, "tokens");
-    double cost = number_at(p, "cost");
-    dm_buf_printf(b, "%.0f calls, ", number_at(p, "calls"));
-    dm_print_count(b, number_at(tokens, "prompt"));
+    const dm_value *tokens = dm_value_get(p, "tokens");
+    double cost = dm_story_number(p, "cost");
+    dm_buf_printf(b, "%.0f calls, ", dm_story_number(p, "calls"));
+    dm_print_count(b, dm_story_number(tokens, "prompt"));
     dm_buf_text(b, " prompt and ");
-    dm_print_count(b, number_at(tokens, "completion"));
+    dm_print_count(b, dm_story_number(tokens, "completion"));
     dm_buf_text(b, " completion tokens");
     if (cost > 0)
         dm_buf_printf(b, ", $%.2f", cost);
@@ -121,67 +105,70 @@ static void put_spent(dm_buf *b, const dm_value *p)
 
 static void put_state(dm_buf *b, const look *l)
 {
-    const char *status = text_at(l->status, "status"), *reason = text_at(l->status, "reason");
+    const char *status = dm_story_text(l->status, "status"),
+               *reason = dm_story_text(l->status, "reason");
     if (strcmp(status, "running") != 0) {
         dm_show_printf(b, "%s%s%s, ", status, *reason ? ": " : "", reason);
-        put_ago(b, text_at(l->status, "renewed"));
+        put_ago(b, dm_story_text(l->status, "renewed"));
     } else if (l->runs) {
-        dm_show_printf(b, "running, process %.0f on %s", number_at(l->status, "pid"),
-                       text_at(l->status, "host"));
+        dm_show_printf(b, "running, process %.0f on %s", dm_story_number(l->status, "pid"),
+                       dm_story_text(l->status, "host"));
     } else if (l->lock == DM_LOCK_UNSURE) {
         dm_show_printf(b, "process %.0f on %s gives no sign of life; last heard of ",
-                       number_at(l->status, "pid"), text_at(l->status, "host"));
-        put_ago(b, text_at(l->status, "renewed"));
+                       dm_story_number(l->status, "pid"), dm_story_text(l->status, "host"));
+        put_ago(b, dm_story_text(l->status, "renewed"));
     } else {
         dm_buf_text(b, "not running since ");
-        put_ago(b, text_at(l->status, "renewed"));
+        put_ago(b, dm_story_text(l->status, "renewed"));
         dm_buf_text(b, ": it was killed or lost, and the same command goes on from there");
     }
 }
 
 static void put_block(dm_buf *b, const look *l)
 {
-    const dm_value *p = at(l->status, "progress"), *best = at(p, "best");
+    const dm_value *p = dm_value_get(l->status, "progress"), *best = dm_value_get(p, "best");
     dm_buf_text(b, "state     ");
     put_state(b, l);
     dm_buf_text(b, "\nstarted   ");
-    put_ago(b, text_at(l->status, "started"));
+    put_ago(b, dm_story_text(l->status, "started"));
     dm_buf_char(b, '\n');
     if (!p)
         return;
     dm_buf_text(b, "phase     ");
     put_phase(b, p);
-    if (!isnan(number_at(best, "score"))) {
-        dm_show_printf(b, "\nbest      %s%s", text_at(best, "name"),
-                       *text_at(best, "name") ? ": " : "");
+    if (!isnan(dm_story_number(best, "score"))) {
+        dm_show_printf(b, "\nbest      %s%s", dm_story_text(best, "name"),
+                       *dm_story_text(best, "name") ? ": " : "");
         put_percent(b, best);
     }
     dm_buf_text(b, "\nspent     ");
     put_spent(b, p);
     dm_buf_printf(b, "\nplaces    %.0f of %.0f busy on %.0f rank%s; %.0f error%s\n",
-                  number_at(p, "busy"), number_at(p, "places"), number_at(p, "ranks"),
-                  number_at(p, "ranks") > 1 ? "s" : "", number_at(p, "errors"),
-                  number_at(p, "errors") > 1 || number_at(p, "errors") < 1 ? "s" : "");
+                  dm_story_number(p, "busy"), dm_story_number(p, "places"),
+                  dm_story_number(p, "ranks"), dm_story_number(p, "ranks") > 1 ? "s" : "",
+                  dm_story_number(p, "errors"),
+                  dm_story_number(p, "errors") > 1 || dm_story_number(p, "errors") < 1 ? "s" : "");
     dm_buf_text(b, "progress  ");
-    put_ago(b, text_at(p, "last_progress"));
+    put_ago(b, dm_story_text(p, "last_progress"));
     dm_buf_char(b, '\n');
 }
 
 static void put_line(dm_buf *b, const look *l)
 {
-    const dm_value *p = at(l->status, "progress"), *best = at(p, "best");
+    const dm_value *p = dm_value_get(l->status, "progress"), *best = dm_value_get(p, "best");
     if (!l->runs || !p) {
         put_state(b, l);
         return;
     }
     put_phase(b, p);
-    if (!isnan(number_at(best, "score"))) {
+    if (!isnan(dm_story_number(best, "score"))) {
         dm_buf_text(b, ", best ");
         put_percent(b, best);
     }
     dm_buf_text(b, ", ");
     put_spent(b, p);
-    dm_buf_printf(b, ", %.0f of %.0f places busy", number_at(p, "busy"), number_at(p, "places"));
+    dm_buf_printf(b, ", %.0f of %.0f places busy", dm_story_number(p, "busy"),
+                  dm_story_number(p, "places"));
 }
 
 static void print_json(dm_arena *a, const look *l)

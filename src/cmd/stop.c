@@ -15,12 +15,9 @@
 /* Whether there is a run that did not come to its end: a job may be queued to go on with it. */
 static bool goes_on(dm_arena *a, const char *out)
 {
-    dm_str text;
-    const dm_value *d = dm_read_file(a, dm_arena_printf(a, "%s/status.json", out), DM_MAX_TEXT,
-                                     &text, NULL) == DM_OK
-                            ? dm_json_read(a, text, NULL)
-                            : NULL;
-    const dm_value *status = d && d->kind == DM_DICT ? dm_value_get(d, "status") : NULL;
+    const dm_value *status =
+        dm_value_get(dm_json_read_file(a, dm_arena_printf(a, "%s/status.json", out), DM_MAX_TEXT),
+                     "status");
     return status && status->kind == DM_STRING && !dm_str_is(status->text, "done") &&
            !dm_str_is(status->text, "failed");
 }

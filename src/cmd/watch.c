@@ -19,11 +19,6 @@
 
 /* ---- what is said ---- */
 
-static const dm_value *number(dm_arena *a, double v)
-{
-    return isfinite(v) ? dm_value_float(a, v) : dm_value_null(a);
-}
-
 static dm_value *score_of_row(dm_arena *a, const dm_tried_row *row, double estimate)
 {
     dm_score s = dm_score_of_tally(&row->tally);
@@ -31,12 +26,12 @@ static dm_value *score_of_row(dm_arena *a, const dm_tried_row *row, double estim
     if (row->what.part)
         dm_value_set(a, d, DM_STR("part"), dm_value_text(a, row->what.part));
     dm_value_set(a, d, DM_STR("name"), dm_value_text(a, row->what.name));
-    dm_value_set(a, d, DM_STR("score"), number(a, s.score));
-    dm_value_set(a, d, DM_STR("low"), number(a, s.low));
-    dm_value_set(a, d, DM_STR("high"), number(a, s.high));
+    dm_value_set(a, d, DM_STR("score"), dm_value_finite(a, s.score));
+    dm_value_set(a, d, DM_STR("low"), dm_value_finite(a, s.low));
+    dm_value_set(a, d, DM_STR("high"), dm_value_finite(a, s.high));
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s.n));
     if (!isnan(estimate))
-        dm_value_set(a, d, DM_STR("estimate"), number(a, estimate));
+        dm_value_set(a, d, DM_STR("estimate"), dm_value_finite(a, estimate));
     return d;
 }
 
@@ -47,7 +42,7 @@ static const dm_value *best_of(dm_arena *a, const dm_pool_stats *s)
     if (isnan(s->best))
         return dm_value_null(a);
     dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("score"), number(a, s->best));
+    dm_value_set(a, d, DM_STR("score"), dm_value_finite(a, s->best));
     return d;
 }
 
@@ -64,10 +59,11 @@ static dm_value *progress_json(dm_arena *a, const dm_watch *w, const dm_pool_sta
     dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, s->usage.requests));
     dm_value_set(a, d, DM_STR("answers"), dm_value_int(a, s->usage.answers));
     dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &s->usage));
-    dm_value_set(a, d, DM_STR("cost"), number(a, s->cost));
+    dm_value_set(a, d, DM_STR("cost"), dm_value_finite(a, s->cost));
     dm_value_set(a, d, DM_STR("seconds"), dm_value_float(a, seconds));
-    dm_value_set(a, d, DM_STR("seconds_left"), number(a, dm_progress_left(&w->progress, s, now)));
-    dm_value_set(a, d, DM_STR("calls_per_second"), number(a, w->progress.rate));
+    dm_value_set(a, d, DM_STR("seconds_left"),
+                 dm_value_finite(a, dm_progress_left(&w->progress, s, now)));
+    dm_value_set(a, d, DM_STR("calls_per_second"), dm_value_finite(a, w->progress.rate));
     dm_value_set(a, d, DM_STR("errors"), dm_value_int(a, (int64_t)s->errors));
     dm_value_set(a, d, DM_STR("busy"), dm_value_int(a, (int64_t)dm_pool_busy(s)));
     dm_value_set(a, d, DM_STR("places"), dm_value_int(a, (int64_t)s->slots));
@@ -109,9 +105,9 @@ static void event(dm_watch *w, const char *what, const dm_value *more)
 static void on_news(void *user, const char *phase, size_t total, const dm_tried_row *row)
 {
     dm_watch *w = user;
-    dm_arena *a = w->events < 0 ? NULL : dm_arena_new(0);
-    if (!a)
+    if (w->events < 0)
         return;
+    dm_arena *a = dm_arena_new(0);
     if (row) {
         dm_value *d = score_of_row(a, row, NAN);
         dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, row->calls));
@@ -162,12 +158,10 @@ static void put_metrics(const dm_watch *w, const dm_pool_stats *s, bool running)
 /* When the first attempt began, as the status of an earlier one tells. */
 static const dm_value *started(dm_arena *a, const dm_job *job)
 {
-    dm_str text;
-    const dm_value *old = dm_read_file(a, dm_arena_printf(a, "%s/status.json", job->out),
-                                       DM_MAX_TEXT, &text, NULL) == DM_OK
-                              ? dm_json_read(a, text, NULL)
-                              : NULL;
-    const dm_value *was = old ? dm_value_get(old, "started") : NULL;
+    const dm_value *was =
+        dm_value_get(dm_json_read_file(a, dm_arena_printf(a, "%s/status.json", job->out),
+                                       DM_MAX_TEXT),
+                     "started");
     return was && was->kind == DM_STRING ? was : dm_time_text(a, time(NULL));
 }
 

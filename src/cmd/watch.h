@@ -1,6 +1,7 @@
 /* What is to be seen of a compile while it runs: status.json, renewed each second; trials.csv and
  * candidates/, which grow; the files of --events and --prometheus. All of it is for people and
- * their tools: nothing reads it back, and what cannot be written is no failure of the run. */
+ * their tools: the search does not depend on it, and what cannot be written is no failure of the
+ * run. */
 #ifndef DM_CMD_WATCH_H
 #define DM_CMD_WATCH_H
 

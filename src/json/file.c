@@ -53,6 +53,12 @@ dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, 
     return st;
 }
 
+const dm_value *dm_json_read_file(dm_arena *a, const char *path, size_t max)
+{
+    dm_str text;
+    return dm_read_file(a, path, max, &text, NULL) == DM_OK ? dm_json_read(a, text, NULL) : NULL;
+}
+
 static dm_status write_part(int fd, const char *part, dm_str text, bool sync, dm_error *err)
 {
     for (size_t at = 0; at < text.n;) {

@@ -51,6 +51,8 @@ dm_status dm_json_error_in(dm_error *err, dm_status status, const char *name);
 /* Reads a whole file (up to max bytes; a UTF-8 BOM is skipped). The bytes belong to the arena. */
 dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text,
                        dm_error *err) DM_MUST_USE;
+/* The JSON in a file; NULL: there is no such file, or no JSON in it. */
+const dm_value *dm_json_read_file(dm_arena *a, const char *path, size_t max);
 /* Writes path.part (path.part1 ... where that is taken), fsync, rename, fsync of the folder: the
  * file is the old one or the new one. */
 dm_status dm_write_file(const char *path, dm_str text, dm_error *err) DM_MUST_USE;

@@ -74,6 +74,11 @@ dm_value *dm_value_float(dm_arena *a, double d)
     return v;
 }
 
+dm_value *dm_value_finite(dm_arena *a, double v)
+{
+    return isfinite(v) ? dm_value_float(a, v) : dm_value_null(a);
+}
+
 dm_value *dm_value_string(dm_arena *a, dm_str s)
 {
     dm_value *v = make(a, DM_STRING);

@@ -51,6 +51,7 @@ dm_value *dm_value_bool(dm_arena *a, bool v);
 dm_value *dm_value_int(dm_arena *a, int64_t v);
 dm_value *dm_value_digits(dm_arena *a, dm_str digits); /* "-017" becomes -17 */
 dm_value *dm_value_float(dm_arena *a, double v);
+dm_value *dm_value_finite(dm_arena *a, double v); /* null for nan and inf */
 dm_value *dm_value_string(dm_arena *a, dm_str s);
 dm_value *dm_value_text(dm_arena *a, const char *s);
 dm_value *dm_value_string_kept(dm_arena *a, dm_str s); /* s lives in the arena, with its NUL */

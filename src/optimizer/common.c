@@ -1,4 +1,5 @@
 #include "optimizer/inside.h"
+#include "base/interval.h"
 #include "base/log.h"
 #include "json/value.h"
 
@@ -144,7 +145,7 @@ static void tell_same_scores(const dm_result *start, size_t n)
 
 bool dm_worth_of(double score, size_t n, size_t n_train, dm_mean *start, dm_worth *out)
 {
-    *start = dm_mean_known(score, n, 1.959963984540054);
+    *start = dm_mean_known(score, n, DM_Z95);
     const dm_known k = {.n_train = n_train, .start = *start, .needed = NAN};
     *out = dm_advise(&k);
     return start->n > 0;

@@ -61,6 +61,9 @@ typedef struct dm_tally {
     size_t failed, fallback, truncated, parse, refused;
     bool graded; /* some score is neither 0 nor 1 */
 } dm_tally;
+/* against: the other program's result on the same example, as dm_counts_against has it; NULL: none.
+ */
+void dm_tally_add(dm_tally *t, const dm_result *r, const dm_result *against);
 
 typedef struct dm_tried_row { /* what dm_pool_tried has told of a candidate so far */
     dm_tried what;

@@ -43,7 +43,7 @@ static dm_tried_row *make_row(dm_pool *p, const dm_tried *t)
     return row;
 }
 
-static void add_result(dm_tally *t, const dm_result *r, const dm_result *against)
+void dm_tally_add(dm_tally *t, const dm_result *r, const dm_result *against)
 {
     t->failed += r->fault != DM_FAULT_NONE;
     t->fallback += r->fallback;
@@ -55,7 +55,7 @@ static void add_result(dm_tally *t, const dm_result *r, const dm_result *against
     t->n++;
     t->sum += r->score;
     t->squares += r->score * r->score;
-    t->graded |= r->score > 0 && r->score < 1;
+    t->graded |= r->score != 0 && r->score != 1;
 }
 
 void dm_pool_tried(dm_pool *p, const dm_tried *t, const dm_result *r, size_t n,
@@ -66,7 +66,7 @@ void dm_pool_tried(dm_pool *p, const dm_tried *t, const dm_result *r, size_t n,
         row = make_row(p, t);
     row->what.candidate = t->candidate;
     for (size_t i = 0; i < n; i++)
-        add_result(&row->tally, &r[i], against ? &against[rows ? rows[i] : i] : NULL);
+        dm_tally_add(&row->tally, &r[i], against ? &against[rows ? rows[i] : i] : NULL);
     row->calls = p->usage.requests;
     row->seconds = p->link->ops->now(p->link) - p->began;
     if (p->trials.news)

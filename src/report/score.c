@@ -1,32 +1,18 @@
 #include "report/score.h"
+#include "base/interval.h"
 
 #include <math.h>
 
-#define Z 1.959963984540054 /* 97.5 % of the normal distribution */
-
-/* 97.5 % of Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5), which is
- * too small for the first three. */
+/* 97.5 % of Student's t for the mean of n; dm_student is too small for the first three. */
 static double student(size_t n)
 {
     static const double first[] = {12.706204736, 4.302652730, 3.182446305};
-    if (n <= 4)
-        return first[n - 2];
-    double v = (double)(n - 1), z = Z;
-    return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v) +
-           (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * v * v * v);
+    return n <= 4 ? first[n - 2] : dm_student(DM_Z95, n);
 }
 
 static bool is_binary(double score)
 {
     return score == 0 || score == 1;
-}
-
-static void wilson(double p, double n, double *low, double *high)
-{
-    double middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n);
-    double half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n));
-    *low = fmax(0, middle - half);
-    *high = fmin(1, middle + half);
 }
 
 dm_score dm_score_of(const dm_result *r, size_t n)
@@ -39,61 +25,59 @@ static bool counts(const dm_result *r, const dm_result *other, size_t i)
     return dm_counts_against(&r[i], other ? &other[i] : NULL);
 }
 
+/* squares: of the scores' differences from their mean. */
+static void put_interval(dm_score *s, bool graded, double squares)
+{
+    double n = (double)s->n;
+    if (!graded) {
+        dm_wilson(s->score, n, DM_Z95, &s->low, &s->high);
+        return;
+    }
+    double half = s->n > 1 ? student(s->n) * sqrt(squares / (n - 1) / n) : 1;
+    s->low = fmax(0, s->score - half);
+    s->high = fmin(1, s->score + half);
+}
+
+static dm_score counted(const dm_tally *t)
+{
+    return (dm_score){.score = t->n ? t->sum / (double)t->n : NAN,
+                      .low = NAN,
+                      .high = NAN,
+                      .corrected = NAN,
+                      .n = t->n,
+                      .failed = t->failed,
+                      .fallback = t->fallback,
+                      .truncated = t->truncated,
+                      .parse = t->parse,
+                      .refused = t->refused};
+}
+
 dm_score dm_score_of_tally(const dm_tally *t)
 {
-    double n = (double)t->n;
-    dm_score s = {NAN,       NAN,         NAN,          NAN,      t->n,
-                  t->failed, t->fallback, t->truncated, t->parse, t->refused};
-    if (t->n == 0)
-        return s;
-    s.score = t->sum / n;
-    if (!t->graded) {
-        wilson(s.score, n, &s.low, &s.high);
-        return s;
-    }
-    double squares = fmax(0, t->squares - t->sum * t->sum / n);
-    double half = t->n > 1 ? student(t->n) * sqrt(squares / (n - 1) / n) : 1;
-    s.low = fmax(0, s.score - half);
-    s.high = fmin(1, s.score + half);
+    dm_score s = counted(t);
+    if (t->n)
+        put_interval(&s, t->graded, fmax(0, t->squares - t->sum * t->sum / (double)t->n));
     return s;
 }
 
 dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
 {
-    dm_score s = {.score = NAN, .low = NAN, .high = NAN, .corrected = NAN};
-    double sum = 0, squares = 0;
-    bool binary = true;
-    for (size_t i = 0; r && i < n; i++) {
-        s.failed += r[i].fault != DM_FAULT_NONE;
-        s.fallback += r[i].fallback;
-        s.truncated += r[i].truncated;
-        s.parse += r[i].fault == DM_FAULT_PARSE;
-        s.refused += r[i].refused;
-        if (!counts(r, other, i))
-            continue;
-        s.n++;
-        sum += r[i].score;
-        binary = binary && is_binary(r[i].score);
-    }
-    if (s.n == 0)
-        return s;
-    s.score = sum / (double)s.n;
-    if (binary) {
-        wilson(s.score, (double)s.n, &s.low, &s.high);
-        return s;
-    }
-    for (size_t i = 0; i < n; i++)
+    dm_tally t = {0};
+    double squares = 0;
+    for (size_t i = 0; r && i < n; i++)
+        dm_tally_add(&t, &r[i], other ? &other[i] : NULL);
+    dm_score s = counted(&t);
+    for (size_t i = 0; t.graded && i < n; i++)
         if (counts(r, other, i))
             squares += (r[i].score - s.score) * (r[i].score - s.score);
-    double half = s.n > 1 ? student(s.n) * sqrt(squares / (double)(s.n - 1) / (double)s.n) : 1;
-    s.low = fmax(0, s.score - half);
-    s.high = fmin(1, s.score + half);
+    if (t.n)
+        put_interval(&s, t.graded, squares);
     return s;
 }
 
 void dm_score_selected(dm_score *s, double se)
 {
-    double by = s->n ? se * (s->high - s->low) / (2 * Z) : 0;
+    double by = s->n ? se * (s->high - s->low) / (2 * DM_Z95) : 0;
     if (by == 0)
         return;
     s->corrected = fmax(0, s->score - by);
@@ -101,19 +85,14 @@ void dm_score_selected(dm_score *s, double se)
     s->high = fmax(s->low, s->high - by);
 }
 
-static const dm_value *number(dm_arena *a, double v)
-{
-    return isnan(v) ? dm_value_null(a) : dm_value_float(a, v);
-}
-
 dm_value *dm_score_json(dm_arena *a, const dm_score *s)
 {
     dm_value *d = dm_value_dict(a);
-    dm_value_set(a, d, DM_STR("score"), number(a, s->score));
-    dm_value_set(a, d, DM_STR("low"), number(a, s->low));
-    dm_value_set(a, d, DM_STR("high"), number(a, s->high));
+    dm_value_set(a, d, DM_STR("score"), dm_value_finite(a, s->score));
+    dm_value_set(a, d, DM_STR("low"), dm_value_finite(a, s->low));
+    dm_value_set(a, d, DM_STR("high"), dm_value_finite(a, s->high));
     if (!isnan(s->corrected))
-        dm_value_set(a, d, DM_STR("corrected"), number(a, s->corrected));
+        dm_value_set(a, d, DM_STR("corrected"), dm_value_finite(a, s->corrected));
     dm_value_set(a, d, DM_STR("n"), dm_value_int(a, (int64_t)s->n));
     dm_value_set(a, d, DM_STR("failed"), dm_value_int(a, (int64_t)s->failed));
     dm_value_set(a, d, DM_STR("parse"), dm_value_int(a, (int64_t)s->parse));
@@ -172,15 +151,16 @@ static bool outside_noise(const dm_difference *d)
 dm_value *dm_difference_json(dm_arena *a, const dm_difference *d)
 {
     dm_value *v = dm_value_dict(a);
-    dm_value_set(a, v, DM_STR("mean"), number(a, d->n ? d->mean : NAN));
-    dm_value_set(a, v, DM_STR("low"), number(a, d->n ? d->low : NAN));
-    dm_value_set(a, v, DM_STR("high"), number(a, d->n ? d->high : NAN));
+    dm_value_set(a, v, DM_STR("mean"), dm_value_finite(a, d->n ? d->mean : NAN));
+    dm_value_set(a, v, DM_STR("low"), dm_value_finite(a, d->n ? d->low : NAN));
+    dm_value_set(a, v, DM_STR("high"), dm_value_finite(a, d->n ? d->high : NAN));
     dm_value_set(a, v, DM_STR("n"), dm_value_int(a, (int64_t)d->n));
     dm_value_set(a, v, DM_STR("better"), dm_value_int(a, (int64_t)d->up));
     dm_value_set(a, v, DM_STR("worse"), dm_value_int(a, (int64_t)d->down));
     dm_value_set(a, v, DM_STR("test"),
                  dm_value_text(a, d->binary ? "McNemar, exact" : "Student, paired"));
-    dm_value_set(a, v, DM_STR("p"), d->binary ? number(a, dm_sign_test(d)) : dm_value_null(a));
+    dm_value_set(a, v, DM_STR("p"),
+                 d->binary ? dm_value_finite(a, dm_sign_test(d)) : dm_value_null(a));
     dm_value_set(a, v, DM_STR("verdict"), dm_value_text(a, dm_verdict_text(d)));
     return v;
 }

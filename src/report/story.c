@@ -13,7 +13,7 @@
 
 const dm_value *dm_story_at(const dm_value *v, const char *key)
 {
-    return v && v->kind == DM_DICT ? dm_value_get(v, key) : NULL;
+    return dm_value_get(v, key);
 }
 
 double dm_story_number(const dm_value *v, const char *key)
@@ -48,8 +48,8 @@ static dm_str file_of(const dm_story *s, const char *name, dm_error *err)
 
 static const dm_value *json_of(const dm_story *s, const char *name)
 {
-    dm_str text = file_of(s, name, NULL);
-    const dm_value *v = text.p ? dm_json_read(s->arena, text, NULL) : NULL;
+    const dm_value *v =
+        dm_json_read_file(s->arena, dm_arena_printf(s->arena, "%s/%s", s->out, name), DM_MAX_FILE);
     return v && v->kind == DM_DICT ? v : NULL;
 }
 
