@@ -278,8 +278,8 @@ static void compare_kept(dm_buf *b, dm_arena *a, const side s[2], dm_value *last
 {
     static const char *const names[] = {"testset", "valset"};
     size_t compared = 0;
-    const dm_value *m[2] = {dm_story_at(s[0].story.job, "metric"),
-                            dm_story_at(s[1].story.job, "metric")};
+    const dm_value *m[2] = {dm_value_get(s[0].story.job, "metric"),
+                            dm_value_get(s[1].story.job, "metric")};
     if (m[0] && m[1] && !dm_value_equal(m[0], m[1]))
         dm_buf_text(b,
                     "metric     they were scored by different metrics: --job JOB.json scores both "

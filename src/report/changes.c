@@ -146,8 +146,8 @@ static void put_part(dm_buf *b, const dm_story *s, size_t i)
 static void put_summary(dm_buf *b, const dm_story *s)
 {
     size_t n = s->compiled->program->n, kept = 0, demos = 0, made = 0;
-    double before = dm_story_number(dm_story_at(s->evidence, "start"), "prompt_tokens"),
-           after = dm_story_number(dm_story_at(s->evidence, "compiled"), "prompt_tokens");
+    double before = dm_story_number(dm_value_get(s->evidence, "start"), "prompt_tokens"),
+           after = dm_story_number(dm_value_get(s->evidence, "compiled"), "prompt_tokens");
     for (size_t i = 0; i < n; i++) {
         const dm_candidate_part *w = &s->compiled->parts[i];
         kept += s->start && dm_str_eq(s->start->parts[i].instructions, w->instructions);

@@ -435,7 +435,7 @@ void dm_chart_length(dm_buf *b, const dm_story *s)
 
 void dm_chart_busy(dm_buf *b, const dm_story *s)
 {
-    const dm_value *points = dm_story_at(s->evidence, "points");
+    const dm_value *points = dm_value_get(s->evidence, "points");
     double places = dm_story_number(s->evidence, "places");
     axes a = {46, 700, 10, 108, 0, 1};
     size_t n = points && points->kind == DM_LIST ? points->n : 0;

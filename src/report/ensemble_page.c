@@ -35,7 +35,7 @@ static void put_members(dm_buf *b, const dm_value *members)
 
 static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
 {
-    const dm_value *rows = dm_story_at(c, "disagree");
+    const dm_value *rows = dm_value_get(c, "disagree");
     dm_buf_printf(b,
                   "<h3>Where they disagree</h3><p>They give different answers on %.0f of %.0f "
                   "validation examples.</p>",
@@ -49,12 +49,12 @@ static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
         dm_buf_printf(b, "<th scope=\"col\">member %zu</th>", k + 1);
     dm_page_rows(b);
     for (size_t i = 0; i < rows->n && i < MOST_ROWS; i++) {
-        const dm_value *r = rows->items[i], *answers = dm_story_at(r, "answers"),
-                       *scores = dm_story_at(r, "scores");
+        const dm_value *r = rows->items[i], *answers = dm_value_get(r, "answers"),
+                       *scores = dm_value_get(r, "scores");
         dm_buf_text(b, "<tr><td class=\"id\">");
         dm_page_string(b, dm_story_text(r, "id"));
         dm_buf_text(b, "</td><td class=\"gold\">");
-        dm_page_value(b, dm_story_at(r, "label"), 120);
+        dm_page_value(b, dm_value_get(r, "label"), 120);
         dm_buf_text(b, "</td>");
         for (size_t k = 0; answers && answers->kind == DM_LIST && k < answers->n; k++) {
             bool right =
@@ -72,8 +72,8 @@ static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
 
 void dm_page_committee(dm_buf *b, const dm_story *s)
 {
-    const dm_value *c = s->committee, *members = dm_story_at(c, "members"),
-                   *calls = dm_story_at(dm_story_at(s->last, "ensemble"), "calls");
+    const dm_value *c = s->committee, *members = dm_value_get(c, "members"),
+                   *calls = dm_value_get(dm_value_get(s->last, "ensemble"), "calls");
     const char *chosen = dm_story_text(s->last, "chosen"), *why = dm_story_text(s->last, "why");
     if (*chosen) {
         dm_buf_text(b, "<p>The program is the <b>");

@@ -42,13 +42,13 @@ static void put_head(dm_buf *b, const dm_story *s)
 
 static const char *optimizer_of(const dm_story *s)
 {
-    const dm_value *o = dm_story_at(s->job, "optimizer");
+    const dm_value *o = dm_value_get(s->job, "optimizer");
     return o && o->kind == DM_STRING ? o->text.p : dm_story_text(o, "name");
 }
 
 static const char *model_of(const dm_story *s)
 {
-    const dm_value *lm = dm_story_at(s->job, "lm");
+    const dm_value *lm = dm_value_get(s->job, "lm");
     const char *said = dm_story_text(s->evidence, "model");
     if (*said)
         return said;
@@ -130,7 +130,7 @@ static void put_fact(dm_buf *b, const char *name)
 
 static void put_facts(dm_buf *b, const dm_story *s)
 {
-    const dm_value *from = s->last ? s->last : s->progress, *tokens = dm_story_at(from, "tokens");
+    const dm_value *from = s->last ? s->last : s->progress, *tokens = dm_value_get(from, "tokens");
     double cost = dm_story_number(from, "cost"), seconds = dm_story_number(from, "seconds");
     if (!from)
         return;
@@ -157,7 +157,7 @@ static void put_facts(dm_buf *b, const dm_story *s)
 
 static void put_header(dm_buf *b, const dm_story *s)
 {
-    const dm_value *stand_in = dm_story_at(s->evidence, "stand_in");
+    const dm_value *stand_in = dm_value_get(s->evidence, "stand_in");
     dm_buf_text(b, "<header><h1>");
     dm_page_string(b, s->title);
     dm_buf_text(b, " · ");
@@ -302,7 +302,7 @@ static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels
 
 static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
 {
-    const dm_value *search = dm_story_at(s->last, "search");
+    const dm_value *search = dm_value_get(s->last, "search");
     size_t full = 0;
     for (size_t i = 0; i < s->n_trials; i++)
         full = s->trials[i].score.n > full ? s->trials[i].score.n : full;
@@ -329,9 +329,9 @@ static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
 /* The texts behind the numbers of instructions. */
 static void put_levels(dm_buf *b, const dm_story *s)
 {
-    const dm_value *levels = dm_story_at(s->evidence, "levels");
+    const dm_value *levels = dm_value_get(s->evidence, "levels");
     for (size_t p = 0; levels && levels->kind == DM_DICT && p < levels->n; p++) {
-        const dm_value *texts = dm_story_at(levels->members[p].value, "instructions");
+        const dm_value *texts = dm_value_get(levels->members[p].value, "instructions");
         if (!texts || texts->kind != DM_LIST || texts->n < 2)
             continue;
         dm_buf_text(b, "<details><summary>Instructions of ");
@@ -381,7 +381,7 @@ static void put_usage(dm_buf *b, const dm_value *usage)
     dm_page_heads(b, heads);
     dm_page_rows(b);
     for (size_t i = 0; i < usage->n; i++) {
-        const dm_value *u = usage->items[i], *t = dm_story_at(u, "tokens");
+        const dm_value *u = usage->items[i], *t = dm_value_get(u, "tokens");
         double cost = dm_story_number(u, "cost");
         dm_buf_text(b, "<tr><td>");
         dm_page_string(b, dm_story_text(u, "phase"));
@@ -445,9 +445,9 @@ static void put_ranks(dm_buf *b, const dm_story *s, const dm_value *ranks)
 
 static void put_spent(dm_buf *b, const dm_story *s)
 {
-    const dm_value *usage = dm_story_at(s->evidence, "usage"),
-                   *ranks = dm_story_at(s->evidence, "rank"),
-                   *errors = dm_story_at(s->evidence, "errors");
+    const dm_value *usage = dm_value_get(s->evidence, "usage"),
+                   *ranks = dm_value_get(s->evidence, "rank"),
+                   *errors = dm_value_get(s->evidence, "errors");
     if (!usage || usage->kind != DM_LIST)
         return;
     open_section(b, "spent", "Where the calls and the time went");
@@ -496,11 +496,11 @@ static void put_again(dm_buf *b, const dm_story *s)
     dm_page_scroll(b, "what it was made of");
     dm_buf_text(b, "<table><tbody>");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        put_row(b, keys[i], dm_story_at(s->job, keys[i]));
-    put_row(b, "version", dm_story_at(s->status, "version"));
-    put_row(b, "started", dm_story_at(s->status, "started"));
-    put_row(b, "ended", dm_story_at(s->evidence, "ended"));
-    put_row(b, "ranks that ran models", dm_story_at(s->evidence, "ranks"));
+        put_row(b, keys[i], dm_value_get(s->job, keys[i]));
+    put_row(b, "version", dm_value_get(s->status, "version"));
+    put_row(b, "started", dm_value_get(s->status, "started"));
+    put_row(b, "ended", dm_value_get(s->evidence, "ended"));
+    put_row(b, "ranks that ran models", dm_value_get(s->evidence, "ranks"));
     if (s->sum[0])
         dm_buf_printf(b,
                       "<tr><th scope=\"row\">program.json</th><td><code>sha256 "
@@ -524,7 +524,7 @@ void dm_story_html(dm_buf *b, const dm_story *s)
             dm_page_committee(b, s);
         dm_buf_text(b, "</section>\n");
     }
-    if (s->compiled && dm_story_at(s->last, "ensemble")) {
+    if (s->compiled && dm_value_get(s->last, "ensemble")) {
         open_section(b, "ensemble", "The ensemble");
         dm_page_committee(b, s);
         dm_buf_text(b, "</section>\n");

@@ -11,20 +11,15 @@
 
 #define MOST_LABELS 24 /* different values of a label that is a class */
 
-const dm_value *dm_story_at(const dm_value *v, const char *key)
-{
-    return dm_value_get(v, key);
-}
-
 double dm_story_number(const dm_value *v, const char *key)
 {
-    const dm_value *n = dm_story_at(v, key);
+    const dm_value *n = dm_value_get(v, key);
     return n && (n->kind == DM_FLOAT || n->kind == DM_INT) ? n->number : NAN;
 }
 
 const char *dm_story_text(const dm_value *v, const char *key)
 {
-    const dm_value *t = dm_story_at(v, key);
+    const dm_value *t = dm_value_get(v, key);
     return t && t->kind == DM_STRING ? t->text.p : "";
 }
 
@@ -82,14 +77,14 @@ static const dm_value *dict_or_null(const dm_value *v)
 static void take_line(dm_story_split *s, size_t i, int which, const dm_value *v, dm_arena *a)
 {
     dm_story_example *e = &s->examples[i];
-    const dm_value *id = dm_story_at(v, "id"), *score = dm_story_at(v, "score");
+    const dm_value *id = dm_value_get(v, "id"), *score = dm_value_get(v, "score");
     const char *error = dm_story_text(v, "error");
     bool scored = score && (score->kind == DM_FLOAT || score->kind == DM_INT);
     if (id && (id->kind == DM_STRING || id->kind == DM_INT))
         e->id = id->text;
-    e->inputs = dict_or_null(dm_story_at(v, "inputs"));
-    e->label = dict_or_null(dm_story_at(v, "label"));
-    e->outputs[which] = dict_or_null(dm_story_at(v, "outputs"));
+    e->inputs = dict_or_null(dm_value_get(v, "inputs"));
+    e->label = dict_or_null(dm_value_get(v, "label"));
+    e->outputs[which] = dict_or_null(dm_value_get(v, "outputs"));
     e->error[which] = *error ? dm_arena_printf(a, "%s", error) : NULL;
     e->there[which] = true;
     s->results[which][i].score = scored ? score->number : NAN;
@@ -132,7 +127,7 @@ static void take_split(dm_story *s, const char *name, const lines of[2])
         for (size_t i = 0; i < of[which].n; i++)
             take_line(p, i, which, of[which].v[i], s->arena);
         const dm_value *said =
-            dm_story_at(dm_story_at(s->last, name), which ? "compiled" : "baseline");
+            dm_value_get(dm_value_get(s->last, name), which ? "compiled" : "baseline");
         p->score[which] = said ? score_of_json(said) : dm_score_of(p->results[which], n);
     }
     p->diff = dm_paired(p->results[0], p->results[1], n);
@@ -175,7 +170,7 @@ static dm_status read_predictions(dm_story *s, dm_error *err)
 
 static dm_str cell(const dm_value *row, const char *name)
 {
-    const dm_value *v = dm_story_at(row, name);
+    const dm_value *v = dm_value_get(row, name);
     return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
 }
 
@@ -195,7 +190,7 @@ static dm_status read_trials(dm_story *s, dm_error *err)
 {
     dm_str text = file_of(s, "trials.csv", NULL);
     dm_value *rows = dm_value_list(s->arena);
-    const dm_value *more = dm_story_at(s->evidence, "candidates");
+    const dm_value *more = dm_value_get(s->evidence, "candidates");
     if (!text.p)
         return DM_OK;
     dm_status st = dm_csv_parse(s->arena, "trials.csv", text, ',', rows, err);
@@ -229,7 +224,7 @@ static dm_status read_trials(dm_story *s, dm_error *err)
 static void read_programs(dm_story *s)
 {
     dm_str text = file_of(s, "program.json", NULL);
-    const dm_value *start = dm_story_at(s->evidence, "start"), *made;
+    const dm_value *start = dm_value_get(s->evidence, "start"), *made;
     dm_error unsaid;
     if (!text.p)
         return;
@@ -257,14 +252,14 @@ dm_status dm_story_read(dm_arena *a, const char *out, dm_story *s, dm_error *err
     if (access(out, F_OK) != 0)
         return dm_fail(err, DM_E_USAGE, "%s: %s", out, strerror(errno));
     s->status = json_of(s, "status.json");
-    if (!s->status || !dm_story_at(s->status, "job"))
+    if (!s->status || !dm_value_get(s->status, "job"))
         return dm_fail(err, DM_E_USAGE,
                        "%s has no status.json of a compile: give the folder OUT of one", out);
-    s->job = dm_story_at(s->status, "job");
-    s->last = dm_story_at(s->status, "last");
-    s->progress = dm_story_at(s->status, "progress");
+    s->job = dm_value_get(s->status, "job");
+    s->last = dm_value_get(s->status, "last");
+    s->progress = dm_value_get(s->status, "progress");
     s->evidence = json_of(s, "evidence.json");
-    s->committee = dm_story_at(s->evidence, "ensemble");
+    s->committee = dm_value_get(s->evidence, "ensemble");
     dm_status st = read_predictions(s, err);
     if (st == DM_OK)
         st = read_trials(s, err);

@@ -58,8 +58,7 @@ dm_status dm_story_read(dm_arena *a, const char *out, dm_story *s, dm_error *err
 /* The page: one file, nothing in it runs or is fetched, and all foreign text is text. */
 void dm_story_html(dm_buf *b, const dm_story *s);
 
-/* Values of such files: NULL, NAN or "" where it is none. */
-const dm_value *dm_story_at(const dm_value *v, const char *key);
+/* Values of such files: NAN or "" where it is none. */
 double dm_story_number(const dm_value *v, const char *key);
 const char *dm_story_text(const dm_value *v, const char *key);
 
