@@ -25,15 +25,6 @@ typedef struct trying { /* one run */
     size_t n, cap;
 } trying;
 
-static dm_message_role role_of(const dm_value *m)
-{
-    const dm_value *v = dm_value_get(m, "role");
-    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
-        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r)))
-            return r;
-    return DM_USER;
-}
-
 /* Texts as they stand, all else as JSON. */
 static dm_str content_of(dm_arena *a, const dm_value *m)
 {
@@ -53,8 +44,10 @@ static void stand_in(dm_buf *answer, dm_arena *a, const dm_value *messages)
 {
     size_t n = messages && messages->kind == DM_LIST ? messages->n : 0;
     dm_message *all = dm_arena_alloc_n(a, n, sizeof *all);
-    for (size_t i = 0; i < n; i++)
-        all[i] = (dm_message){role_of(messages->items[i]), content_of(a, messages->items[i])};
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (dm_message){DM_USER, content_of(a, messages->items[i])};
+        (void)dm_message_role_read(messages->items[i], &all[i].role);
+    }
     dm_embedded_answer(answer, all, n, -1);
 }
 
