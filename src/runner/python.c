@@ -75,12 +75,8 @@ static bool take_format(dm_run *run, const dm_value *format, dm_lm_request *r)
     const dm_value *schema = schema_of(format);
     if (!dm_str_is(type->text, "json_schema") || !schema)
         return false;
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_json_write(&b, schema, DM_JSON_COMPACT);
     r->format = DM_FORMAT_SCHEMA;
-    r->schema = (dm_str){dm_arena_string(run->arena, b.data, b.len), b.len};
-    dm_buf_free(&b);
+    r->schema = dm_json_text(run->arena, schema, DM_JSON_COMPACT);
     return true;
 }
 
