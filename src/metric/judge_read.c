@@ -87,21 +87,11 @@ static dm_status check_rows(const dm_judge_world *w, const dm_judge_call *call, 
 
 /* ---- a signature of one's own ---- */
 
-static bool is_module(const dm_value *v)
-{
-    static const char *const names[] = {"predict", "chain_of_thought", "Predict", "ChainOfThought",
-                                        "steps"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (dm_value_get(v, names[i]))
-            return true;
-    return false;
-}
-
 static dm_status read_program(const dm_judge_world *w, const dm_at *at, dm_judge_call *call,
                               dm_error *err)
 {
     dm_at program = *at;
-    if (!is_module(at->v)) {
+    if (!dm_is_native_program(at->v)) {
         dm_value *d = dm_value_dict(w->a);
         dm_value_set(w->a, d, DM_STR("predict"), at->v);
         program.v = d;
