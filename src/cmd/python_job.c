@@ -17,6 +17,8 @@
 #define MOST_THREADS  512
 
 static dm_hosts *opened; /* ended with this process */
+static const char *const sets[] = {"trainset", "valset", "testset"};
+#define N_SETS (sizeof sets / sizeof *sets)
 
 static void close_hosts(void)
 {
@@ -114,20 +116,19 @@ static const char *model_of(const dm_value *lm)
  * and those of `lms` beside them, as cmd/job_models.c counts them. */
 static dm_value *models_json(dm_arena *a, const dm_value *job)
 {
-    static const char *const roles[] = {"task", "teacher", "prompt", "judge"};
     const dm_value *lms = dm_value_get(job, "lms"), *lm = dm_value_get(job, "lm");
     const dm_value *task = dm_value_get(lms, "task");
     dm_value *d = dm_value_dict(a);
     int next = DM_OWN;
     for (int i = 0; i < DM_OWN; i++) {
-        const dm_value *own = dm_value_get(lms, roles[i]);
+        const dm_value *own = dm_value_get(lms, dm_role_name((dm_role)i));
         const dm_value *m = own ? own : lm ? lm : task;
         dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", i)), dm_value_text(a, model_of(m)));
     }
     for (size_t i = 0; lms && lms->kind == DM_DICT && i < lms->n; i++) {
         bool role = false;
         for (int k = 0; k < DM_OWN; k++)
-            role |= dm_str_is(lms->members[i].key, roles[k]);
+            role |= dm_str_is(lms->members[i].key, dm_role_name((dm_role)k));
         if (!role)
             dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", next++)),
                          dm_value_text(a, model_of(lms->members[i].value)));
@@ -168,9 +169,8 @@ static dm_status folders_json(dm_arena *a, const dm_at *program, const dm_job *j
 
 static dm_value *sets_json(dm_arena *a, const dm_value *job)
 {
-    static const char *const sets[] = {"trainset", "valset", "testset"};
     dm_value *d = dm_value_dict(a);
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+    for (size_t i = 0; i < N_SETS; i++) {
         const char *spec = python_of(dm_value_get(job, sets[i]));
         if (spec)
             dm_value_set(a, d, dm_str_of(sets[i]), dm_value_text(a, spec));
@@ -214,11 +214,10 @@ static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program
  * forward, or the inputs of its first predictor. */
 static const dm_value *inputs_json(dm_arena *a, const dm_value *job, const dm_value *ready)
 {
-    static const char *const sets[] = {"trainset", "valset", "testset"};
     const dm_value *given = dm_value_get(job, "inputs"), *data = dm_value_get(ready, "data");
     if (given && given->kind != DM_NULL)
         return given;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+    for (size_t i = 0; i < N_SETS; i++) {
         const dm_value *names = dm_value_get(dm_value_get(data, sets[i]), "inputs");
         if (names && names->kind == DM_LIST && names->n)
             return names;
