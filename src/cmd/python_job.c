@@ -322,7 +322,7 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
     const dm_value *rows =
         dm_value_get(dm_value_get(dm_value_get(job->python, "data"), name), "rows");
     if (!rows)
-        return dm_at_fail(at, err, "data in Python is there beside a program in Python alone");
+        return dm_at_fail(at, err, "a data set in Python needs a program in Python");
     *out = dm_dataset_of(a, name, rows);
     return DM_OK;
 }
