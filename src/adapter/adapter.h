@@ -27,6 +27,8 @@ dm_adapter dm_adapter_fallback(dm_adapter kind);
 
 typedef enum dm_message_role { DM_SYSTEM, DM_USER, DM_ASSISTANT } dm_message_role;
 const char *dm_message_role_name(dm_message_role r); /* "system", "user", "assistant" */
+/* Of a message as JSON, {"role": "user", ...}. False: it has none of these, and *out stays. */
+bool dm_message_role_read(const dm_value *message, dm_message_role *out);
 
 typedef struct dm_message {
     dm_message_role role;

@@ -11,6 +11,17 @@ const char *dm_message_role_name(dm_message_role r)
     return names[r];
 }
 
+bool dm_message_role_read(const dm_value *message, dm_message_role *out)
+{
+    const dm_value *v = dm_value_get(message, "role");
+    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
+        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r))) {
+            *out = r;
+            return true;
+        }
+    return false;
+}
+
 static dm_str keep(dm_arena *a, dm_buf *b)
 {
     dm_str s = {dm_arena_string(a, b->data ? b->data : "", b->len), b->len};

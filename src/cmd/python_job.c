@@ -19,6 +19,8 @@
 static const char *const sets[] = {"trainset", "valset", "testset"};
 
 static dm_hosts *opened; /* ended with this process */
+static const char *const sets[] = {"trainset", "valset", "testset"};
+#define N_SETS (sizeof sets / sizeof *sets)
 
 static void close_hosts(void)
 {
@@ -170,7 +172,7 @@ static dm_status folders_json(dm_arena *a, const dm_at *program, const dm_job *j
 static dm_value *sets_json(dm_arena *a, const dm_value *job)
 {
     dm_value *d = dm_value_dict(a);
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+    for (size_t i = 0; i < N_SETS; i++) {
         const char *spec = python_of(dm_value_get(job, sets[i]));
         if (spec)
             dm_value_set(a, d, dm_str_of(sets[i]), dm_value_text(a, spec));
@@ -217,7 +219,7 @@ static const dm_value *inputs_json(dm_arena *a, const dm_value *job, const dm_va
     const dm_value *given = dm_value_get(job, "inputs"), *data = dm_value_get(ready, "data");
     if (given && given->kind != DM_NULL)
         return given;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+    for (size_t i = 0; i < N_SETS; i++) {
         const dm_value *names = dm_value_get(dm_value_get(data, sets[i]), "inputs");
         if (names && names->kind == DM_LIST && names->n)
             return names;
@@ -322,7 +324,7 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
     const dm_value *rows =
         dm_value_get(dm_value_get(dm_value_get(job->python, "data"), name), "rows");
     if (!rows)
-        return dm_at_fail(at, err, "data in Python is there beside a program in Python alone");
+        return dm_at_fail(at, err, "a data set in Python needs a program in Python");
     *out = dm_dataset_of(a, name, rows);
     return DM_OK;
 }

@@ -412,7 +412,7 @@ static void has_ended(dm_hosts *h, dm_process *p)
     }
     char words[400];
     if (h->ready && ++h->unborn < MOST_UNBORN) {
-        dm_log(DM_WARN, "a process of the Python program has ended while it started; another one "
+        dm_log(DM_WARN, "a process of the Python program ended while it was starting; another one "
                         "takes its place");
         dm_process_end(p);
         return;

@@ -25,36 +25,23 @@ typedef struct trying { /* one run */
     size_t n, cap;
 } trying;
 
-static dm_message_role role_of(const dm_value *m)
-{
-    const dm_value *v = dm_value_get(m, "role");
-    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
-        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r)))
-            return r;
-    return DM_USER;
-}
-
 /* Texts as they stand, all else as JSON. */
 static dm_str content_of(dm_arena *a, const dm_value *m)
 {
     const dm_value *v = dm_value_get(m, "content");
-    dm_buf b;
     if (v && v->kind == DM_STRING)
         return v->text;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    if (v)
-        dm_json_write(&b, v, DM_JSON_COMPACT);
-    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
-    dm_buf_free(&b);
-    return s;
+    return v ? dm_json_text(a, v, DM_JSON_COMPACT) : DM_STR("");
 }
 
 static void stand_in(dm_buf *answer, dm_arena *a, const dm_value *messages)
 {
     size_t n = messages && messages->kind == DM_LIST ? messages->n : 0;
     dm_message *all = dm_arena_alloc_n(a, n, sizeof *all);
-    for (size_t i = 0; i < n; i++)
-        all[i] = (dm_message){role_of(messages->items[i]), content_of(a, messages->items[i])};
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (dm_message){DM_USER, content_of(a, messages->items[i])};
+        (void)dm_message_role_read(messages->items[i], &all[i].role);
+    }
     dm_embedded_answer(answer, all, n, -1);
 }
 
@@ -62,16 +49,12 @@ static void note(trying *t, const dm_value *request)
 {
     const dm_value *name = dm_value_get(request, "predictor"),
                    *messages = dm_value_get(request, "messages");
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    if (messages)
-        dm_json_write(&b, messages, DM_JSON_COMPACT);
     t->calls = dm_arena_room(t->arena, t->calls, t->n, &t->cap, sizeof *t->calls);
-    t->calls[t->n++] = (asked){name && name->kind == DM_STRING
-                                   ? dm_arena_string(t->arena, name->text.p, name->text.n)
-                                   : "the program",
-                               {dm_arena_string(t->arena, b.data ? b.data : "", b.len), b.len}};
-    dm_buf_free(&b);
+    t->calls[t->n++] =
+        (asked){name && name->kind == DM_STRING
+                    ? dm_arena_string(t->arena, name->text.p, name->text.n)
+                    : "the program",
+                messages ? dm_json_text(t->arena, messages, DM_JSON_COMPACT) : DM_STR("")};
 }
 
 static void on_asked(void *user, int64_t call, const dm_value *request, dm_arena *a)

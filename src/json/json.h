@@ -34,6 +34,7 @@ typedef enum dm_json_style {
 
 void dm_json_write(dm_buf *b, const dm_value *v, dm_json_style style);
 void dm_json_write_string(dm_buf *b, dm_str s); /* with its quotes; the same in all styles */
+dm_str dm_json_text(dm_arena *a, const dm_value *v, dm_json_style style); /* up to DM_MAX_TEXT */
 
 /* SHA-256 of the value with sorted keys, compact: equal for equal content whatever the key order.
  */

@@ -162,3 +162,13 @@ dm_hash dm_json_hash(const dm_value *v)
     dm_buf_free(&b);
     return h;
 }
+
+dm_str dm_json_text(dm_arena *a, const dm_value *v, dm_json_style style)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_json_write(&b, v, style);
+    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+    dm_buf_free(&b);
+    return s;
+}

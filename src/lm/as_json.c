@@ -29,15 +29,6 @@ void dm_json_answer(dm_reply *r)
 
 /* ---- a model of this process ---- */
 
-static dm_message_role role_of(const dm_value *message)
-{
-    const dm_value *v = dm_value_get(message, "role");
-    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
-        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r)))
-            return r;
-    return DM_USER;
-}
-
 static dm_message *messages_of(dm_arena *a, const dm_value *list, size_t *bytes)
 {
     dm_message *m = dm_arena_alloc_n(a, list->n, sizeof *m);
@@ -45,8 +36,8 @@ static dm_message *messages_of(dm_arena *a, const dm_value *list, size_t *bytes)
         dm_buf b;
         dm_buf_init(&b, DM_MAX_TEXT);
         dm_openai_content(&b, dm_value_get(list->items[i], "content"));
-        m[i] = (dm_message){role_of(list->items[i]),
-                            {dm_arena_string(a, b.data ? b.data : "", b.len), b.len}};
+        m[i] = (dm_message){DM_USER, {dm_arena_string(a, b.data ? b.data : "", b.len), b.len}};
+        (void)dm_message_role_read(list->items[i], &m[i].role);
         *bytes += b.len;
         dm_buf_free(&b);
     }

@@ -1,6 +1,6 @@
-/* What is said of metrics that are no class of their own: commands, judges, sums, Python. Their
- * readers look at the keys themselves (judge_read.c, command.c, metric.c). */
-#include "metric/inside.h"
+/* What is said of metrics that are no class of their own: commands, judges, sums, Python. What
+ * their keys hold is read by judge_read.c, command.c, metric.c. */
+#include "metric/judge_inside.h"
 
 #define KEY(key, what, text, without)                                                              \
     {                                                                                              \
@@ -16,7 +16,7 @@
         .name = NULL                                                                               \
     }
 
-static const dm_param judge[] = {
+const dm_param dm_judge_own_keys[] = {
     KEY("judge", "SIG", "what the model is asked, as a signature of yours", "it is needed"),
     KEY("score", "FIELD", "output that is the score", "it is needed"),
     KEY("feedback", "FIELD", "output that says why, for GEPA", "none"),
@@ -25,10 +25,10 @@ static const dm_param judge[] = {
     THRESHOLD,
     WEIGHT,
     END};
-static const dm_param semantic_f1[] = {
+const dm_param dm_semantic_f1_keys[] = {
     FIELD,     QUESTION, KEY("decompositional", "BOOL", "the model lists key ideas first", "false"),
     THRESHOLD, WEIGHT,   END};
-static const dm_param grounded[] = {
+const dm_param dm_grounded_keys[] = {
     FIELD,
     QUESTION,
     KEY("context", "NAME", "output or column that holds the passages", "context"),
@@ -45,11 +45,12 @@ static const dm_param python[] = {KEY("python", "SPEC",
 
 static const dm_metric_about others[] = {
     {"command", "a program of your own gives the score", dm_command_table},
-    {"judge", "a model gives the score (lms.judge, else lm)", judge},
+    {"judge", "a model gives the score (lms.judge, else lm)", dm_judge_own_keys},
     {"semantic_f1", "a model compares the ideas in output and label, as DSPy's SemanticF1",
-     semantic_f1},
-    {"complete_and_grounded", "a model looks what is there and what the passages support",
-     grounded},
+     dm_semantic_f1_keys},
+    {"complete_and_grounded",
+     "a model compares the answer with the label and the passages, as DSPy's CompleteAndGrounded",
+     dm_grounded_keys},
     {"sum", "a weighted sum of others", sum},
     {"python", "a function in Python, beside a program in Python", python},
 };

@@ -173,16 +173,6 @@ const dm_value *dm_judging_row(dm_arena *a, const dm_judging *j, size_t k, const
 
 /* ---- scores ---- */
 
-static dm_str text_of(dm_arena *a, const dm_value *v)
-{
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_json_write(&b, v, DM_JSON_PYTHON);
-    dm_str s = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
-    dm_buf_free(&b);
-    return s;
-}
-
 /* What a judge says beside the score: the field that is named, else all of its outputs that are
  * none of its lists. */
 static void put_said(dm_buf *b, const dm_judge_part *p, const dm_value *const *judgements)
@@ -270,7 +260,7 @@ dm_status dm_judging_score(dm_arena *a, const dm_judging *j, dm_str parts,
     if (trace && !isnan(j->threshold))
         out->score = out->score >= j->threshold ? 1 : 0;
     out->feedback = said.len ? dm_arena_string(a, said.data, said.len) : NULL;
-    out->parts = text_of(a, list);
+    out->parts = dm_json_text(a, list, DM_JSON_PYTHON);
     dm_buf_free(&said);
     return st;
 }
@@ -304,7 +294,7 @@ static void end(scoring *s, dm_metric_score *out)
 static void all_scored(scoring *s)
 {
     const dm_judging *j = s->of->j;
-    dm_metric_score out = {.ok = true, .parts = text_of(s->a, s->parts)};
+    dm_metric_score out = {.ok = true, .parts = dm_json_text(s->a, s->parts, DM_JSON_PYTHON)};
     dm_judged sum;
     dm_error err = {DM_OK, ""};
     if (j->n_calls == 0) {

@@ -50,7 +50,10 @@ static dm_status score_own(const dm_judge_part *p, const dm_value *const *judgem
     return DM_OK;
 }
 
-const dm_judge_class dm_judge_own = {.name = "judge", .n_calls = 1, .score = score_own};
+const dm_judge_class dm_judge_own = {.name = "judge",
+                                     .keys = dm_judge_own_keys,
+                                     .n_calls = 1,
+                                     .score = score_own};
 
 /* ---- semantic_f1 ---- */
 
@@ -96,6 +99,7 @@ static dm_status score_f1(const dm_judge_part *p, const dm_value *const *judgeme
 }
 
 const dm_judge_class dm_judge_semantic_f1 = {.name = "semantic_f1",
+                                             .keys = dm_semantic_f1_keys,
                                              .asks = {semantic_f1},
                                              .by_ideas = {semantic_f1_by_ideas},
                                              .n_calls = 1,
@@ -137,6 +141,7 @@ static dm_status score_grounded(const dm_judge_part *p, const dm_value *const *j
 }
 
 const dm_judge_class dm_judge_complete_and_grounded = {.name = "complete_and_grounded",
+                                                       .keys = dm_grounded_keys,
                                                        .asks = {complete, grounded},
                                                        .n_calls = 2,
                                                        .context = true,

@@ -9,9 +9,11 @@
 
 typedef struct dm_judge_part dm_judge_part;
 
-/* A kind of judge. To add one: its class, and a row of DM_JUDGES where it has a name. */
+/* A kind of judge. To add one: its class, a row of DM_JUDGES where it has a name, and what about.c
+ * says of it. */
 typedef struct dm_judge_class {
     const char *name;
+    const dm_param *keys;             /* that it takes, beside name */
     const char *asks[DM_JUDGE_CALLS]; /* [n_calls] programs, as a job says them; NULL: its own */
     const char *by_ideas[DM_JUDGE_CALLS]; /* the same, with `decompositional`; NULL: it has none */
     size_t n_calls;
@@ -28,6 +30,7 @@ typedef struct dm_judge_class {
 #define DM_JUDGE_DECLARE(name) extern const dm_judge_class dm_judge_##name;
 DM_JUDGES(DM_JUDGE_DECLARE)
 DM_JUDGE_DECLARE(own)
+extern const dm_param dm_judge_own_keys[], dm_semantic_f1_keys[], dm_grounded_keys[]; /* about.c */
 const dm_judge_class *dm_judge_named(dm_str name); /* NULL: there is none */
 const char *dm_judge_name(size_t i);               /* NULL: i is past the last */
 
@@ -80,7 +83,10 @@ dm_status dm_judge_read_named(const dm_judge_world *w, const dm_at *at, dm_judge
 dm_metric *dm_judging_metric(dm_arena *a, const dm_at *at, const dm_judging *j,
                              dm_metric **metrics);
 
-/* metric.c: one without parts. */
+/* metric.c: all keys of the object are those of built-in metrics or among keys, a table or NULL. */
+dm_status dm_metric_known(dm_arena *a, const dm_at *at, const dm_param *keys,
+                          dm_error *err) DM_MUST_USE;
+/* One without parts. */
 dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program,
                             const dm_dataset *const *sets, size_t n_sets,
                             dm_error *err) DM_MUST_USE;

@@ -87,21 +87,11 @@ static dm_status check_rows(const dm_judge_world *w, const dm_judge_call *call, 
 
 /* ---- a signature of one's own ---- */
 
-static bool is_module(const dm_value *v)
-{
-    static const char *const names[] = {"predict", "chain_of_thought", "Predict", "ChainOfThought",
-                                        "steps"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (dm_value_get(v, names[i]))
-            return true;
-    return false;
-}
-
 static dm_status read_program(const dm_judge_world *w, const dm_at *at, dm_judge_call *call,
                               dm_error *err)
 {
     dm_at program = *at;
-    if (!is_module(at->v)) {
+    if (!dm_is_native_program(at->v)) {
         dm_value *d = dm_value_dict(w->a);
         dm_value_set(w->a, d, DM_STR("predict"), at->v);
         program.v = d;
@@ -202,13 +192,11 @@ static bool shows_prediction(const dm_judge_call *call)
 dm_status dm_judge_read_own(const dm_judge_world *w, const dm_at *at, dm_judge_part *p,
                             dm_judge_call *call, dm_error *err)
 {
-    static const char *const keys[] = {"judge",  "score",     "feedback", "range",
-                                       "inputs", "threshold", "weight"};
     dm_at judge = dm_at_key(at, "judge"), score = dm_at_key(at, "score"),
           feedback = dm_at_key(at, "feedback");
     p->class = &dm_judge_own;
     p->name = p->class->name;
-    dm_status st = dm_get_known(at, keys, sizeof keys / sizeof *keys, err);
+    dm_status st = dm_params_known(w->a, p->class->keys, at, NULL, err);
     if (st == DM_OK)
         st = read_program(w, &judge, call, err);
     if (st == DM_OK)
@@ -312,17 +300,6 @@ static void set_inputs(const dm_judge_world *w, dm_judge_call *call, dm_str ques
     }
 }
 
-static dm_status read_options(const dm_at *at, const dm_judge_class *class, dm_error *err)
-{
-    const char *keys[7] = {"name", "field", "question", "threshold", "weight"};
-    size_t n = 5;
-    if (class->context)
-        keys[n++] = "context";
-    if (class->by_ideas[0])
-        keys[n++] = "decompositional";
-    return at->v->kind == DM_DICT ? dm_get_known(at, keys, n, err) : DM_OK;
-}
-
 dm_status dm_judge_read_named(const dm_judge_world *w, const dm_at *at, dm_judge_part *p,
                               dm_judge_call *calls, double *threshold, dm_error *err)
 {
@@ -333,7 +310,7 @@ dm_status dm_judge_read_named(const dm_judge_world *w, const dm_at *at, dm_judge
     dm_at ideas = dm_at_key(at, "decompositional");
     p->name = class->name;
     *threshold = class->threshold;
-    dm_status st = read_options(at, class, err);
+    dm_status st = at->v->kind == DM_DICT ? dm_metric_known(w->a, at, class->keys, err) : DM_OK;
     if (st == DM_OK)
         st = dm_get_bool(&ideas, &by_ideas, err);
     if (st == DM_OK)

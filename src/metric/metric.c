@@ -119,11 +119,9 @@ bool dm_metric_about_of(size_t i, dm_metric_about *out)
     return true;
 }
 
-/* Those of all metrics and the class's. */
-static dm_status refuse_unknown(dm_arena *a, const dm_at *at, const dm_metric_class *class,
-                                dm_error *err)
+dm_status dm_metric_known(dm_arena *a, const dm_at *at, const dm_param *keys, dm_error *err)
 {
-    const dm_param *tables[] = {dm_metric_common, class->options};
+    const dm_param *tables[] = {dm_metric_common, keys};
     const char **known = dm_arena_alloc_n(a, 100, sizeof *known);
     size_t n = 0;
     for (int i = 0; i < 2; i++)
@@ -136,7 +134,7 @@ static dm_status read_options(dm_arena *a, const dm_at *at, dm_metric *m, dm_err
 {
     const dm_metric_class *class = m->class;
     dm_at field = dm_at_key(at, "field");
-    dm_status st = at->v->kind == DM_DICT ? refuse_unknown(a, at, class, err) : DM_OK;
+    dm_status st = at->v->kind == DM_DICT ? dm_metric_known(a, at, class->options, err) : DM_OK;
     if (st == DM_OK)
         st = dm_get_string(&field, &m->field, err);
     if (class->size)

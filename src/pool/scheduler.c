@@ -337,16 +337,6 @@ static void share_slots(dm_pool *p)
 
 /* ---- sending ---- */
 
-static dm_str text_of(dm_arena *a, const dm_value *v)
-{
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_json_write(&b, v, DM_JSON_PYTHON);
-    dm_str s = {dm_arena_string(a, b.data, b.len), b.len};
-    dm_buf_free(&b);
-    return s;
-}
-
 static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
 {
     dm_state *s = &p->states[number];
@@ -357,9 +347,9 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
     dm_arena *a = dm_arena_new(0);
     const dm_program *program = s->work.candidate->program;
     dm_wire_state m = {.id = number, .work = s->work};
-    m.candidate = text_of(a, dm_candidate_write(a, s->work.candidate));
+    m.candidate = dm_json_text(a, dm_candidate_write(a, s->work.candidate), DM_JSON_PYTHON);
     if (program != p->setup->program)
-        m.program = text_of(a, dm_program_write(a, program));
+        m.program = dm_json_text(a, dm_program_write(a, program), DM_JSON_PYTHON);
     dm_wire_add_state(&peer->states, &m);
     dm_arena_free(a);
 }
@@ -398,7 +388,7 @@ static void write_task(dm_pool *p, dm_peer *peer, uint32_t number, const dm_cell
         t.most = covered < FIND_SENDS ? covered : FIND_SENDS;
     }
     if (runs->row < 0)
-        t.json = text_of(a, runs->example->row);
+        t.json = dm_json_text(a, runs->example->row, DM_JSON_PYTHON);
     dm_wire_add_task(&peer->tasks, &t);
     dm_arena_free(a);
 }

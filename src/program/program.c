@@ -121,15 +121,25 @@ static dm_status read_steps(dm_arena *a, const dm_at *at, dm_program *p, dm_erro
     return DM_OK;
 }
 
+static const char *const known[] = {"predict", "chain_of_thought", "steps", "Predict",
+                                    "ChainOfThought"};
+#define N_KNOWN (sizeof known / sizeof *known)
+
+bool dm_is_native_program(const dm_value *v)
+{
+    for (size_t i = 0; i < N_KNOWN; i++)
+        if (dm_value_get(v, known[i]))
+            return true;
+    return false;
+}
+
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err)
 {
-    static const char *const known[] = {"predict", "chain_of_thought", "steps", "Predict",
-                                        "ChainOfThought"};
     if (dm_value_get(at->v, "python"))
         return dm_python_program_read(a, at, err);
     dm_program *p = dm_arena_alloc(a, sizeof *p);
-    dm_status st = at->v ? dm_get_known(at, known, sizeof known / sizeof *known, err)
-                         : dm_at_fail(at, err, "a program is missing");
+    dm_status st =
+        at->v ? dm_get_known(at, known, N_KNOWN, err) : dm_at_fail(at, err, "a program is missing");
     if (st != DM_OK)
         return NULL;
     dm_at steps = dm_at_key(at, "steps");

@@ -38,6 +38,8 @@ double dm_program_calls(const dm_program *p);
  * {"python": "module:name", "predictors": [...], ...} as dm_program_write writes it
  * (python_program.h). */
 dm_program *dm_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
+/* Whether v has a key of a program of steps or of one module, which python is not. */
+bool dm_is_native_program(const dm_value *v);
 dm_value *dm_program_write(dm_arena *a, const dm_program *p); /* what dm_program_read reads */
 /* A program of one module as another module, with the same signature; NULL: it has steps. */
 const dm_program *dm_program_as(dm_arena *a, const dm_program *p, dm_module module);

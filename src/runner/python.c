@@ -41,17 +41,6 @@ static dm_status bad(dm_error *err, const char *what)
                    what);
 }
 
-static bool role_of(const dm_value *message, dm_message_role *out)
-{
-    const dm_value *v = dm_value_get(message, "role");
-    for (dm_message_role r = DM_SYSTEM; r <= DM_ASSISTANT; r++)
-        if (v && v->kind == DM_STRING && dm_str_is(v->text, dm_message_role_name(r))) {
-            *out = r;
-            return true;
-        }
-    return false;
-}
-
 /* Texts alone, the user's last: what all providers are asked. */
 static bool are_plain(const dm_value *list)
 {
@@ -60,7 +49,7 @@ static bool are_plain(const dm_value *list)
     for (size_t i = 0; plain && i < list->n; i++) {
         const dm_value *m = list->items[i], *content = dm_value_get(m, "content");
         plain = m->kind == DM_DICT && m->n == 2 && content && content->kind == DM_STRING &&
-                role_of(m, &role);
+                dm_message_role_read(m, &role);
     }
     return plain && role == DM_USER;
 }
@@ -86,12 +75,8 @@ static bool take_format(dm_run *run, const dm_value *format, dm_lm_request *r)
     const dm_value *schema = schema_of(format);
     if (!dm_str_is(type->text, "json_schema") || !schema)
         return false;
-    dm_buf b;
-    dm_buf_init(&b, DM_MAX_TEXT);
-    dm_json_write(&b, schema, DM_JSON_COMPACT);
     r->format = DM_FORMAT_SCHEMA;
-    r->schema = (dm_str){dm_arena_string(run->arena, b.data, b.len), b.len};
-    dm_buf_free(&b);
+    r->schema = dm_json_text(run->arena, schema, DM_JSON_COMPACT);
     return true;
 }
 
@@ -118,7 +103,7 @@ static void take_messages(dm_run *run, const dm_value *list, dm_lm_request *r)
     dm_prefix *prefix = dm_arena_alloc(run->arena, sizeof *prefix);
     dm_message *m = dm_arena_alloc_n(run->arena, list->n, sizeof *m);
     for (size_t i = 0; i < list->n; i++) {
-        (void)role_of(list->items[i], &m[i].role);
+        (void)dm_message_role_read(list->items[i], &m[i].role);
         m[i].content = dm_value_get(list->items[i], "content")->text;
     }
     prefix->messages = m;

@@ -76,7 +76,7 @@ def adapter_of(job):
 
 def own_models(job, secrets, lm):
     """The models that the program and the metric have beside the job's: found when they were written."""
-    named = {m["model"]: m for m in [job["lm"]]}
+    named = {job["lm"]["model"]: job["lm"]}
     for other in secrets.models:
         if other is lm or any(other is m for m in secrets.of_roles):
             continue

@@ -101,9 +101,7 @@ def last_words(child):
 
 def run(words, secrets, out):
     """Runs `dspy-mpi WORDS`; returns its last line. Ctrl-C: KeyboardInterrupt, after it has stopped in order."""
-    environment = {k: v for k, v in os.environ.items()}
-    environment.update(secrets.environment())
-    child = Child([program(), *words], environment)
+    child = Child([program(), *words], {**os.environ, **secrets.environment()})
     code, interrupts = child.wait()
     if interrupts:
         say(f"stopped; what is done is in {out}, and the same call goes on from there")
