@@ -17,10 +17,9 @@
 #define MOST_THREADS  512
 
 static const char *const sets[] = {"trainset", "valset", "testset"};
+#define N_SETS (sizeof sets / sizeof *sets)
 
 static dm_hosts *opened; /* ended with this process */
-static const char *const sets[] = {"trainset", "valset", "testset"};
-#define N_SETS (sizeof sets / sizeof *sets)
 
 static void close_hosts(void)
 {
