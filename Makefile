@@ -20,7 +20,7 @@ WARN     += $(if $(OLD_GCC),-Wno-missing-field-initializers)
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DDM_VERSION='"$(VERSION)"' $(shell command -v $(PKG) >/dev/null && $(PKG) --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
 LDFLAGS  += $(SAN)
-LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
+LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread -ldl
 
 # mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
 ROOMS   := base json data advice program adapter lm metric host runner search study pool ensemble gepa optimizer report

@@ -1,5 +1,5 @@
-/* What is said of metrics that are no class of their own: commands, judges, sums, Python. What
- * their keys hold is read by judge_read.c, command.c, metric.c. */
+/* What is said of metrics that are no class of their own: commands, libraries, judges, sums,
+ * Python. What their keys hold is read by judge_read.c, command.c, library.c, metric.c. */
 #include "metric/judge_inside.h"
 
 #define KEY(key, what, text, without)                                                              \
@@ -45,6 +45,7 @@ static const dm_param python[] = {KEY("python", "SPEC",
 
 static const dm_metric_about others[] = {
     {"command", "a program of your own gives the score", dm_command_table},
+    {"library", "a shared library of your own gives the score", dm_library_table},
     {"judge", "a model gives the score (lms.judge, else lm)", dm_judge_own_keys},
     {"semantic_f1", "a model compares the ideas in output and label, as DSPy's SemanticF1",
      dm_semantic_f1_keys},

@@ -20,9 +20,11 @@
 
 /* ---- asking ---- */
 
-static void write_trace(dm_arena *a, dm_value *to, const dm_step *trace, size_t n,
-                        const dm_program *program)
+const dm_value *dm_metric_trace(dm_arena *a, const dm_step *trace, size_t n,
+                                const dm_program *program)
 {
+    if (!trace)
+        return dm_value_null(a);
     dm_value *list = dm_value_list(a);
     for (size_t i = 0; i < n; i++) {
         dm_value *step = dm_value_dict(a);
@@ -32,7 +34,7 @@ static void write_trace(dm_arena *a, dm_value *to, const dm_step *trace, size_t 
         dm_value_set(a, step, DM_STR("outputs"), trace[i].outputs);
         dm_value_append(a, list, step);
     }
-    dm_value_set(a, to, DM_STR("trace"), trace ? list : dm_value_null(a));
+    return list;
 }
 
 /* Of 53 bits, which every language's numbers hold. */
@@ -54,7 +56,7 @@ static void submit(void *self, const dm_value *example, const dm_value *predicti
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_value_set(a, d, DM_STR("example"), example);
     dm_value_set(a, d, DM_STR("prediction"), prediction);
-    write_trace(a, d, trace, n_steps, program);
+    dm_value_set(a, d, DM_STR("trace"), dm_metric_trace(a, trace, n_steps, program));
     dm_json_write(&b, d, DM_JSON_PYTHON);
     q->id = id_of(dm_buf_view(&b));
     b.len--; /* the dictionary goes on */
@@ -161,11 +163,7 @@ const dm_param dm_command_table[] = {
      .value = "TEXT",
      .help = "what people call it; nothing reads it",
      .absent = "none"},
-    {.name = "source",
-     .kind = DM_PARAM_ANY,
-     .value = "TEXT",
-     .help = "hash of the program's files, which dspy-mpi puts there",
-     .absent = "taken of the files"},
+    DM_METRIC_SOURCE_KEY,
     {.name = NULL},
 };
 

@@ -62,6 +62,8 @@ size_t dm_metric_texts(dm_arena *a, const dm_value *v, dm_str **out);
 double dm_metric_best(dm_arena *a, const dm_value *label, const dm_value *given,
                       double (*score)(dm_arena *a, dm_str given, dm_str label));
 
+void dm_metric_mend(char *text, size_t n); /* "?" for each byte that is no UTF-8 */
+
 /* label.c: the label as dm_metric_label gives it; where it does not fit, of a list each item that
  * does, else the label itself. t NULL: the label itself. */
 const dm_value *dm_metric_typed(dm_arena *a, const dm_type *t, const dm_value *label);
@@ -75,6 +77,22 @@ bool dm_metric_alike(dm_arena *a, const dm_type *t, const dm_value *x, const dm_
 struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 extern const dm_param dm_command_table[];
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
+/* DSPy's trace as a list of {"predictor", "inputs", "outputs"}; trace NULL: null. */
+const dm_value *dm_metric_trace(dm_arena *a, const dm_step *trace, size_t n,
+                                const dm_program *program);
+#define DM_METRIC_SOURCE_KEY                                                                       \
+    {                                                                                              \
+        .name = "source", .kind = DM_PARAM_ANY, .value = "TEXT",                                   \
+        .help = "hash of its files, which dspy-mpi puts there", .absent = "taken of the files"     \
+    }
+
+/* library.c */
+struct dm_metric_library *dm_library_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
+const char *dm_library_name(const struct dm_metric_library *l); /* which it gives itself */
+extern const dm_metric_ops dm_library_ops;                      /* self: what dm_library_new gave */
+extern const dm_param dm_library_table[];
+/* Where a library is that a job file names: beside it, unless it says the whole path. */
+char *dm_library_path(dm_arena *a, const char *job_file, dm_str name);
 
 /* about.c: the same as dm_metric_about_of, of those that are no class. */
 bool dm_metric_other_about(size_t i, dm_metric_about *out);

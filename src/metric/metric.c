@@ -287,11 +287,19 @@ dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *prog
         m->spec = at->v;
         return m;
     }
+    if (dm_value_get(at->v, "library")) {
+        struct dm_metric_library *self = dm_library_new(a, at, err);
+        if (!self)
+            return NULL;
+        m = dm_metric_of(a, dm_library_name(self), &dm_library_ops, self);
+        m->spec = at->v;
+        return m;
+    }
     dm_at name_at = at->v->kind == DM_DICT ? dm_at_key(at, "name") : *at;
     if (dm_get_string(&name_at, &name, err) != DM_OK)
         return NULL;
     if (!name.p) {
-        dm_at_fail(at, err, "a metric needs a name or a command");
+        dm_at_fail(at, err, "a metric needs a name, a command or a library");
         return NULL;
     }
     if (make_builtin(a, at, name, m, program, sets, n_sets, err) == DM_OK)

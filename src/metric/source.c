@@ -1,5 +1,5 @@
-/* What a metric's command is made of: the files that its words name. Scores of one version of a
- * script must not be taken for those of another. */
+/* What a metric of one's own is made of: the files that a command's words name, or a library.
+ * Scores of one version of it must not be taken for those of another. */
 #include "json/json.h"
 #include "metric/inside.h"
 
@@ -8,15 +8,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LARGEST                                                                                    \
-    ((size_t)8 << 20) /* a script; models and the like that a word may name are not read */
+#define SCRIPT  ((size_t)8 << 20) /* models and the like that a word may name are not read */
+#define LIBRARY ((size_t)1 << 30)
 
-static bool add_file(dm_arena *a, dm_sha256 *sum, const char *path)
+static bool add_file(dm_arena *a, dm_sha256 *sum, const char *path, size_t largest)
 {
     struct stat st;
     dm_str text;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size > LARGEST ||
-        dm_read_file(a, path, LARGEST + 1, &text, NULL) != DM_OK)
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size > largest ||
+        dm_read_file(a, path, largest + 1, &text, NULL) != DM_OK)
         return false;
     dm_hash h = dm_hash_of(text.p, text.n);
     dm_sha256_add(sum, &h, sizeof h);
@@ -43,8 +43,9 @@ static bool add_word(dm_arena *a, dm_sha256 *sum, const char *job_file, dm_str w
                 (add_file(a, sum,
                           names[i][0] == '/'
                               ? names[i]
-                              : dm_arena_printf(a, "%.*s%s", DM_STR_ARG(folder), names[i])) ||
-                 add_file(a, sum, names[i])))
+                              : dm_arena_printf(a, "%.*s%s", DM_STR_ARG(folder), names[i]),
+                          SCRIPT) ||
+                 add_file(a, sum, names[i], SCRIPT)))
                 return true;
     }
     return false;
@@ -52,13 +53,16 @@ static bool add_word(dm_arena *a, dm_sha256 *sum, const char *job_file, dm_str w
 
 bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out)
 {
-    const dm_value *command = dm_value_get(spec, "command");
+    const dm_value *command = dm_value_get(spec, "command"),
+                   *library = dm_value_get(spec, "library");
     dm_sha256 sum;
     bool any = false;
     dm_sha256_init(&sum);
-    if (!command || command->kind != DM_LIST)
+    if (library && library->kind == DM_STRING)
+        any = add_file(a, &sum, dm_library_path(a, job_file, library->text), LIBRARY);
+    if (!any && (!command || command->kind != DM_LIST))
         return false;
-    for (size_t i = command->n > 1; i < command->n;
+    for (size_t i = command && command->n > 1; command && i < command->n;
          i++) /* the first of several is an interpreter */
         if (command->items[i]->kind == DM_STRING)
             any |= add_word(a, &sum, job_file, command->items[i]->text);

@@ -25,6 +25,7 @@
 #include "base/secret.h"
 #include "base/utf8.h"
 #include "json/json.h"
+#include "metric/inside.h"
 
 #include <errno.h>
 #include <math.h>
@@ -75,11 +76,7 @@ static const dm_value *read_json(dm_arena *a, dm_str line)
     if (v || line.n == 0)
         return v;
     char *own = dm_arena_string(a, line.p, line.n);
-    for (size_t at = 0; at < line.n;) {
-        at += dm_utf8_valid((dm_str){own + at, line.n - at});
-        if (at < line.n)
-            own[at++] = '?';
-    }
+    dm_metric_mend(own, line.n);
     for (size_t i = 0; i < line.n; i++)
         if (own[i] == 0)
             own[i] = ' ';

@@ -1,6 +1,6 @@
 /* DSPy's normalisation of answers and the scores on it (contract 7.1, 7.2). */
 #include "base/utf8.h"
-#include "metric/metric.h"
+#include "metric/inside.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -230,4 +230,13 @@ bool dm_passage_match(dm_arena *a, const dm_str *passages, size_t n, const dm_st
                 return true;
     }
     return false;
+}
+
+void dm_metric_mend(char *text, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        at += dm_utf8_valid((dm_str){text + at, n - at});
+        if (at < n)
+            text[at++] = '?';
+    }
 }

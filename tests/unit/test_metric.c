@@ -247,7 +247,7 @@ Test(metric, refusals)
         {"\"exact_match\"", "q -> a", "[{\"a\":1},{\"c\":1}]",
          "train.jsonl: example 2 has no column \"a\""},
         {"\"answer_exact_match\"", "q -> answer: int", "[{\"answer\":1}]", "take exact_match"},
-        {"{\"field\":\"a\"}", "q -> a", "[{\"a\":1}]", "a name or a command"},
+        {"{\"field\":\"a\"}", "q -> a", "[{\"a\":1}]", "a name, a command or a library"},
         {"{\"command\":\"python3 m.py\"}", "q -> a", NULL, "a list"},
         {"{\"command\":[]}", "q -> a", NULL, "missing"},
         {"{\"command\":[\"no-such-program-here\"]}", "q -> a", NULL,
