@@ -2,6 +2,7 @@
  * some tricks by its options, for the tests: {"misbehave": "WORD"}. */
 #include <dspy_mpi/metric.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,7 +18,7 @@ typedef struct same {
 static void keep(char to[64], const char *text)
 {
     if (text)
-        strncpy(to, text, 63);
+        snprintf(to, 64, "%s", text);
 }
 
 static int open_same(void **self, const dspy_mpi_values *v, const dspy_mpi_value *options,
@@ -26,7 +27,7 @@ static int open_same(void **self, const dspy_mpi_values *v, const dspy_mpi_value
     same *s = calloc(1, sizeof *s);
     if (!s)
         return 1;
-    strcpy(s->field, "answer");
+    snprintf(s->field, sizeof s->field, "answer");
     for (size_t i = 0; i < v->size(options); i++) {
         const char *text = v->text(v->item(options, i), NULL);
         if (strcmp(v->key(options, i), "field") == 0 && text) {
@@ -34,7 +35,7 @@ static int open_same(void **self, const dspy_mpi_values *v, const dspy_mpi_value
         } else if (strcmp(v->key(options, i), "misbehave") == 0) {
             keep(s->misbehave, text);
         } else {
-            strncpy(why, "it takes \"field\" alone, a text", size - 1);
+            snprintf(why, size, "it takes \"field\" alone, a text");
             free(s);
             return 1;
         }
@@ -54,18 +55,18 @@ static int score(void *self, const dspy_mpi_values *v, const dspy_mpi_question *
     else if (strcmp(s->misbehave, "nan") == 0)
         out->score = v->number(NULL);
     else if (strcmp(s->misbehave, "bytes") == 0)
-        strcpy(out->text, "caf\xe9");
+        snprintf(out->text, sizeof out->text, "caf\xe9");
     else if (strcmp(s->misbehave, "trace") == 0)
         out->score = v->size(q->trace) == 1 && v->member(v->item(q->trace, 0), "outputs");
     if (*s->misbehave)
         return strcmp(s->misbehave, "silent") == 0;
     if (!label || !given) {
-        strcpy(out->text, "label and answer have to be texts");
+        snprintf(out->text, sizeof out->text, "label and answer have to be texts");
         return 1;
     }
     out->score = strcasecmp(label, given) == 0;
     if (out->score == 0)
-        strcpy(out->text, "another word than the label");
+        snprintf(out->text, sizeof out->text, "another word than the label");
     return 0;
 }
 

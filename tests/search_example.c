@@ -13,9 +13,10 @@ int main(void)
     size_t levels[2] = {3, 4}, left[50];
     double scores[50];
     char why[200];
-    dm_search_options options = {.n_slots = 2, .levels = levels};
-    dm_search_defaults(&options, DM_SEARCH_FACTOR, 50, 300);
-    dm_search *search = dm_search_new(&options, why, sizeof why);
+    dm_search_options *options = dm_search_options_new(DM_SEARCH_FACTOR, levels, 2, 50, 300);
+    dm_search_option_set(options, "seed", 1, why, sizeof why);
+    dm_search *search = dm_search_new(options, why, sizeof why);
+    dm_search_options_free(options);
     if (!search) {
         fprintf(stderr, "%s\n", why);
         return 64;

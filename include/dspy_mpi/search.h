@@ -69,50 +69,45 @@ typedef enum dm_search_method {
     DM_SEARCH_HALVING /* random candidates, successive halving */
 } dm_search_method;
 
-/* The constants of DM_SEARCH_FACTOR; dm_search_defaults sets them. Logits where no unit is named.
- */
-typedef struct dm_search_constants {
-    size_t block, block_max; /* cells of a first unit, of a later one; 0: from the budget, 2-4 and
-                                twice that, less where the window is wide */
-    size_t start; /* balanced random units before the model decides, the first is the program as
-                     written */
-    size_t refit_percent;            /* the model is fitted when the known cells grew by so much */
-    size_t passes;                   /* Newton passes of a fit */
-    double effect;                   /* prior standard deviation of a level's effect */
-    double rest;                     /* prior variance of delta over effect^2 */
-    double trust_effect, trust_rest; /* weight of those priors against what is seen, in levels and
-                                        candidates; 0: never learn */
-    double difficulty;               /* prior variance of an example's difficulty */
-    double explore_until;            /* share of the budget in which units may explore, 0 to 1 */
-    double explore;                  /* chance that such a unit explores, 0 to 1 */
-    double temperature;              /* of the Thompson draw; 1 is the posterior itself */
-    double informed;  /* share of a unit's examples that are chosen by (8); the rest by its S_i */
-    double contender; /* further than this behind the leader a candidate gets no more cells */
-    size_t finalists; /* the best so many are completed on all examples at the end; 0: none */
-    double finals_share; /* at most this share of the budget is kept for that */
-} dm_search_constants;
+/* The options of a search, each by its name:
+ *
+ *     dm_search_options *o = dm_search_options_new(DM_SEARCH_FACTOR, levels, 2, 50, 300);
+ *     dm_search_option_set(o, "window", 8, why, sizeof why);
+ *
+ * A later version may have more of them, which breaks nobody; dm_search_option_at lists those that
+ * there are. */
+typedef struct dm_search_options dm_search_options;
 
-typedef struct dm_search_options {
-    dm_search_method method;
-    size_t n_slots;       /* 1 to 256 */
-    const size_t *levels; /* [n_slots] 1 to 65535 each; copied */
-    const char *const
-        *names;        /* [n_slots] Optuna's parameter names (tpe, mipro); NULL: the slots' order */
-    size_t n_examples; /* from 1 on */
-    size_t budget;     /* cells that may be handed out (mipro: follows from its trials) */
-    size_t window;     /* units in flight, from 1 on; part of the search, not of the cluster */
-    uint64_t seed;
+/* levels[n_slots]: how many choices each slot has, 1 to 65535; 1 to 256 slots. n_examples: from 1
+ * on. budget: cells that may be handed out; mipro's follow from its trials. All else has the
+ * method's defaults for a problem of this size. The caller's until dm_search_options_free. */
+dm_search_options *dm_search_options_new(dm_search_method method, const size_t *levels,
+                                         size_t n_slots, size_t n_examples, size_t budget)
+    __attribute__((warn_unused_result));
+void dm_search_options_free(dm_search_options *o); /* NULL is fine */
+/* false: there is no such option, or the value is none that it can hold; why (if not NULL, of that
+ * size) then says so in one sentence. Booleans are 0 and 1, amounts whole numbers up to 2^53. */
+bool dm_search_option_set(dm_search_options *o, const char *name, double value, char *why,
+                          size_t size);
+double dm_search_option_get(const dm_search_options *o, const char *name); /* NAN: no such option */
+/* Optuna's parameter names (tpe, mipro), by whose order it draws: names[n_slots], copied. Without
+ * them it is the slots' order. */
+void dm_search_options_names(dm_search_options *o, const char *const *names);
 
-    size_t trials;          /* mipro */
-    bool minibatch;         /* mipro; false: every trial on all examples */
-    size_t minibatch_size;  /* mipro: 35 */
-    size_t full_eval_steps; /* mipro: a full evaluation after so many minibatches, 5 */
-    bool random_sampler;    /* mipro: draw candidates at random in place of TPE */
+typedef enum dm_search_option_kind {
+    DM_SEARCH_BOOL,
+    DM_SEARCH_WHOLE,
+    DM_SEARCH_REAL
+} dm_search_option_kind;
 
-    double stop_at_score; /* mean over all examples, 0 to 1; above 1: never */
-    size_t patience; /* stop when the best candidate has not changed for so many cells; 0: never */
-    dm_search_constants constants;
-} dm_search_options;
+typedef struct dm_search_option {
+    const char *name, *help; /* they live for ever */
+    dm_search_option_kind kind;
+    bool constant; /* one of the model's constants, which few have a reason to change */
+} dm_search_option;
+
+/* Option i, from 0; false: i is past the last. */
+bool dm_search_option_at(size_t i, dm_search_option *out);
 
 /* Why nothing more is handed out. */
 typedef enum dm_search_end {
@@ -164,10 +159,6 @@ typedef enum dm_search_answer {
 
 typedef struct dm_search dm_search;
 
-/* Sets every field but slots and levels, which are set before: defaults of the method for this size
- * of problem. For mipro the budget is what the schedule runs (dm_search_mipro_runs). */
-void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_examples,
-                        size_t budget);
 /* NULL: an option is out of range; why (if not NULL, of that size) then says which, in one
  * sentence. */
 dm_search *dm_search_new(const dm_search_options *o, char *why, size_t size)

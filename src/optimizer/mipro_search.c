@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
+#include "search/options.h"
 #include "search/schedule.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef DM_SEARCH_CORE_H
 #define DM_SEARCH_CORE_H
 
-#include "dspy_mpi/search.h"
+#include "search/options.h"
 
 #include "base/mem.h"
 #include "base/random.h"

@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So few cells, though so many of them for each candidate: scales are hardly learned and
- * difficulties hardly known. A wider prior then, as recorded matrices show it, and fewer examples
- * chosen by difficulty. */
-#define FEW_CELLS         1200
-#define CELLS_A_CANDIDATE 10
-
 static const dm_method *const METHODS[] = {[DM_SEARCH_FACTOR] = &dm_method_factor,
                                            [DM_SEARCH_MIPRO] = &dm_method_mipro,
                                            [DM_SEARCH_TPE] = &dm_method_full,
@@ -42,22 +36,22 @@ static bool check_constants(const dm_search_constants *c, char *why, size_t size
     const struct {
         const char *name;
         double v, low, high;
-    } row[] = {{"constants.block", (double)c->block, 0, 1e6},
-               {"constants.block_max", (double)c->block_max, (double)c->block, 1e6},
-               {"constants.start", (double)c->start, 1, 1e6},
-               {"constants.refit_percent", (double)c->refit_percent, 0, 100},
-               {"constants.passes", (double)c->passes, 1, 100},
-               {"constants.effect", c->effect, 1e-3, 100},
-               {"constants.rest", c->rest, 1e-6, 1e3},
-               {"constants.trust_effect", c->trust_effect, 0, 1e9},
-               {"constants.trust_rest", c->trust_rest, 0, 1e9},
-               {"constants.difficulty", c->difficulty, 1e-3, 1e3},
-               {"constants.explore_until", c->explore_until, 0, 1},
-               {"constants.explore", c->explore, 0, 1},
-               {"constants.temperature", c->temperature, 0, 10},
-               {"constants.informed", c->informed, 0, 1},
-               {"constants.contender", c->contender, 0, 100},
-               {"constants.finals_share", c->finals_share, 0, 1}};
+    } row[] = {{"block", (double)c->block, 0, 1e6},
+               {"block_max", (double)c->block_max, (double)c->block, 1e6},
+               {"start", (double)c->start, 1, 1e6},
+               {"refit_percent", (double)c->refit_percent, 0, 100},
+               {"passes", (double)c->passes, 1, 100},
+               {"effect", c->effect, 1e-3, 100},
+               {"rest", c->rest, 1e-6, 1e3},
+               {"trust_effect", c->trust_effect, 0, 1e9},
+               {"trust_rest", c->trust_rest, 0, 1e9},
+               {"difficulty", c->difficulty, 1e-3, 1e3},
+               {"explore_until", c->explore_until, 0, 1},
+               {"explore", c->explore, 0, 1},
+               {"temperature", c->temperature, 0, 10},
+               {"informed", c->informed, 0, 1},
+               {"contender", c->contender, 0, 100},
+               {"finals_share", c->finals_share, 0, 1}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (!within(why, size, row[i].name, row[i].v, row[i].low, row[i].high))
             return false;
@@ -352,44 +346,4 @@ const char *dm_search_end_name(dm_search_end e)
     static const char *const name[] = {"goes on", "budget",  "known",  "score",
                                        "stale",   "certain", "stopped"};
     return (size_t)e < sizeof name / sizeof *name ? name[e] : "unknown";
-}
-
-void dm_search_defaults(dm_search_options *o, dm_search_method method, size_t n_examples,
-                        size_t budget)
-{
-    *o = (dm_search_options){
-        .method = method,
-        .n_slots = o->n_slots,
-        .levels = o->levels,
-        .names = o->names,
-        .n_examples = n_examples,
-        .budget = budget,
-        .window = 1,
-        .minibatch = n_examples > 50,
-        .minibatch_size = 35,
-        .full_eval_steps = 5,
-        .stop_at_score = 2,
-        .constants = {.start = 18,
-                      .refit_percent = 2,
-                      .passes = 3,
-                      .effect = .7,
-                      .rest = .5,
-                      .trust_effect = 6,
-                      .trust_rest = 10,
-                      .difficulty = 4,
-                      .explore_until = .8,
-                      .explore = .6,
-                      .temperature = .85,
-                      .informed = .75,
-                      .contender = 1.5,
-                      .finalists = 3,
-                      .finals_share = .15},
-    };
-    double space = 1;
-    for (size_t i = 0; i < o->n_slots && o->levels; i++)
-        space *= (double)o->levels[i];
-    if (budget < FEW_CELLS && (double)budget >= CELLS_A_CANDIDATE * space) {
-        o->constants.effect = 1.4;
-        o->constants.informed = .5;
-    }
 }

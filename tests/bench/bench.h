@@ -2,7 +2,7 @@
 #ifndef DM_BENCH_BENCH_H
 #define DM_BENCH_BENCH_H
 
-#include "dspy_mpi/search.h"
+#include "search/options.h"
 
 #include <stdio.h>
 

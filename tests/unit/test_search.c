@@ -1,5 +1,5 @@
 /* The search from outside: every method by ask and tell, on a small planted world. */
-#include "dspy_mpi/search.h"
+#include "search/options.h"
 
 #include "base/random.h"
 #include "search/factor.h"
@@ -539,7 +539,7 @@ Test(search, wrong_options_are_named)
                {2, 0, 10, 1, .5, "slot 0 has 0 levels: from 1 to 65535"},
                {2, 2, 0, 1, .5, "0 examples: from 1 on"},
                {2, 2, 10, 0, .5, "a window of 0 units: from 1 to 1000000"},
-               {2, 2, 10, 1, 1.5, "constants.explore is 1.5: a number from 0 to 1"}};
+               {2, 2, 10, 1, 1.5, "explore is 1.5: a number from 0 to 1"}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         size_t levels[2] = {row[i].level, row[i].level};
         char why[200] = "";
@@ -550,4 +550,50 @@ Test(search, wrong_options_are_named)
         cr_expect_null(dm_search_new(&o, why, sizeof why));
         cr_expect_str_eq(why, row[i].why);
     }
+}
+
+Test(search, each_option_is_set_and_read_by_its_name)
+{
+    const double wrong[][3] = {[DM_SEARCH_BOOL] = {2, -1, .5},
+                               [DM_SEARCH_WHOLE] = {-1, .5, 0x1p54},
+                               [DM_SEARCH_REAL] = {NAN, NAN, NAN}};
+    const double right[] = {
+        [DM_SEARCH_BOOL] = 1, [DM_SEARCH_WHOLE] = 12345, [DM_SEARCH_REAL] = .625};
+    dm_search_options *o = dm_search_options_new(DM_SEARCH_FACTOR, LEVELS, SLOTS, N, 800);
+    dm_search_option about;
+    char why[200];
+    size_t n = 0;
+    for (; dm_search_option_at(n, &about); n++) {
+        cr_assert(about.name[0] && about.help[0]);
+        double had = dm_search_option_get(o, about.name);
+        for (int i = 0; i < 3; i++) {
+            cr_assert(!dm_search_option_set(o, about.name, wrong[about.kind][i], why, sizeof why));
+            cr_assert_eq(strncmp(why, about.name, strlen(about.name)), 0, "%s", why);
+        }
+        cr_assert_eq(dm_search_option_get(o, about.name), had, "%s", about.name);
+        cr_assert(dm_search_option_set(o, about.name, right[about.kind], NULL, 0));
+    }
+    for (size_t i = 0; dm_search_option_at(i, &about); i++) /* none shares its field with another */
+        cr_assert_eq(dm_search_option_get(o, about.name), right[about.kind], "%s", about.name);
+    cr_assert_eq(n, 27);
+    cr_assert(!dm_search_option_set(o, "windows", 1, why, sizeof why));
+    cr_assert_str_eq(why, "windows: there is no such option");
+    cr_assert(isnan(dm_search_option_get(o, "windows")));
+    cr_assert_null(
+        dm_search_new(o, why, sizeof why)); /* finals_share and others are what they are */
+    dm_search_options_free(o);
+}
+
+Test(search, made_by_names_it_is_the_same_search)
+{
+    dm_search_options plain = options(DM_SEARCH_FACTOR, 700, 8),
+                      *named = dm_search_options_new(DM_SEARCH_FACTOR, LEVELS, SLOTS, N, 700);
+    dm_search_option about;
+    for (size_t i = 0; dm_search_option_at(i, &about); i++)
+        dm_search_option_set(named, about.name, dm_search_option_get(&plain, about.name), NULL, 0);
+    course a = course_of(&plain, 0, 1), b = course_of(named, 0, 1);
+    cr_assert_eq(a.hash, b.hash);
+    cr_assert_eq(a.runs, b.runs);
+    cr_assert_eq(a.best, b.best);
+    dm_search_options_free(named);
 }

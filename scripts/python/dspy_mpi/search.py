@@ -18,18 +18,8 @@ SIZE, DOUBLE = ctypes.c_size_t, ctypes.c_double
 SIZES, LEVELS = ctypes.POINTER(SIZE), ctypes.POINTER(ctypes.c_uint16)
 
 
-class Constants(ctypes.Structure):
-    _fields_ = [(n, SIZE) for n in ("block", "block_max", "start", "refit_percent", "passes")]
-    _fields_ += [(n, DOUBLE) for n in ("effect", "rest", "trust_effect", "trust_rest", "difficulty", "explore_until",
-                                       "explore", "temperature", "informed", "contender")]
-    _fields_ += [("finalists", SIZE), ("finals_share", DOUBLE)]
-
-
-class Options(ctypes.Structure):
-    _fields_ = [("method", ctypes.c_int), ("n_slots", SIZE), ("levels", SIZES), ("names", ctypes.POINTER(ctypes.c_char_p)),
-                ("n_examples", SIZE), ("budget", SIZE), ("window", SIZE), ("seed", ctypes.c_uint64), ("trials", SIZE),
-                ("minibatch", ctypes.c_bool), ("minibatch_size", SIZE), ("full_eval_steps", SIZE),
-                ("random_sampler", ctypes.c_bool), ("stop_at_score", DOUBLE), ("patience", SIZE), ("constants", Constants)]
+class OptionOf(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("help", ctypes.c_char_p), ("kind", ctypes.c_int), ("constant", ctypes.c_bool)]
 
 
 class UnitOf(ctypes.Structure):
@@ -79,10 +69,12 @@ def library():
     lib = ctypes.CDLL(find())
     handle, size = ctypes.c_void_p, SIZE
     for name, result, *arguments in (
-            ("dm_search_defaults", None, ctypes.POINTER(Options), ctypes.c_int, size, size),
-            ("dm_search_new", handle, ctypes.POINTER(Options), ctypes.c_char_p, size),
+            ("dm_search_options_new", handle, ctypes.c_int, SIZES, size, size, size),
+            ("dm_search_options_free", None, handle),
+            ("dm_search_option_set", ctypes.c_bool, handle, ctypes.c_char_p, DOUBLE, ctypes.c_char_p, size),
+            ("dm_search_option_at", ctypes.c_bool, size, ctypes.POINTER(OptionOf)),
+            ("dm_search_new", handle, handle, ctypes.c_char_p, size),
             ("dm_search_free", None, handle),
-            ("dm_search_mipro_runs", size, size, size, ctypes.c_bool, size, size),
             ("dm_search_leak", None, handle, size, size, size),
             ("dm_search_known", None, handle, LEVELS, size, DOUBLE),
             ("dm_search_ask", ctypes.c_int, handle, ctypes.POINTER(UnitOf)),
@@ -100,30 +92,33 @@ def library():
 
 class Search:
     def __init__(self, levels, examples, budget=None, *, method="factor", seed=0, window=1, **options):
-        """levels: how many choices each slot has. options: trials, minibatch, minibatch_size, full_eval_steps,
-        stop_at_score, patience, and the constants of search.h by name."""
+        """levels: how many choices each slot has. options: those of Search.options(), by name."""
         if method not in METHODS:
             raise ValueError(f"method: {method!r} is none of {', '.join(METHODS)}")
         if method != "mipro" and budget is None:
             raise ValueError("budget: how many program runs there may be")
         self.lib, self.handle, self.levels = library(), None, tuple(levels)
-        self.units, o = {}, Options()
-        self.of_levels = (SIZE * len(self.levels))(*self.levels)
-        o.n_slots, o.levels = len(self.levels), self.of_levels
-        self.lib.dm_search_defaults(ctypes.byref(o), METHODS[method], examples, budget or 0)
-        o.seed, o.window = seed, window
-        for name, value in options.items():
-            places = [p for p in (o, o.constants) if name in [f[0] for f in p._fields_]]
-            if not places or name in ("method", "n_slots", "levels", "names", "n_examples", "constants"):
-                raise TypeError(f"Search has no option {name}")
-            setattr(places[0], name, value)
-        if method == "mipro":
-            o.budget = budget or self.lib.dm_search_mipro_runs(o.trials, examples, o.minibatch, o.minibatch_size,
-                                                               o.full_eval_steps)
+        self.units = {}
+        o = self.lib.dm_search_options_new(METHODS[method], (SIZE * len(self.levels))(*self.levels), len(self.levels),
+                                           examples, budget or 0)
         why = ctypes.create_string_buffer(300)
-        self.handle = self.lib.dm_search_new(ctypes.byref(o), why, len(why))
+        try:
+            for name, value in {"seed": seed, "window": window, **options}.items():
+                if not self.lib.dm_search_option_set(o, name.encode(), value, why, len(why)):
+                    raise (ValueError if name in self.options() else TypeError)("Search: " + why.value.decode())
+            self.handle = self.lib.dm_search_new(o, why, len(why))
+        finally:
+            self.lib.dm_search_options_free(o)
         if not self.handle:
             raise ValueError(why.value.decode())
+
+    @staticmethod
+    def options():
+        """What Search takes beside levels, examples and budget: {name: what it is}."""
+        lib, about, found = library(), OptionOf(), {}
+        while lib.dm_search_option_at(len(found), ctypes.byref(about)):
+            found[about.name.decode()] = about.help.decode()
+        return found
 
     def __del__(self):
         if getattr(self, "handle", None):
