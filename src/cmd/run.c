@@ -135,27 +135,48 @@ static void say_of_vote(const dm_session *s, const dm_asked *asked, size_t n)
     dm_buf_free(&b);
 }
 
-/* An ensemble is asked for all inputs at once: who is asked may depend on those before. */
-static dm_status ask_ensemble(running *r, const dm_asking *how, dm_error *err)
-{
-    const dm_result *results;
-    dm_asked asked;
-    dm_status st = dm_ask(r->s, how, r->set, &results, &asked, err);
-    if (st > 0)
-        dm_session_drain(r->s, st);
-    while (st == DM_OK && r->lines.n < r->set->n && !r->lines.left)
-        st = write_line(r, &results[r->lines.n], asked.member[r->lines.n] == DM_ABSTAINS, err);
-    dm_session_clear_line(r->s);
-    if (st == DM_OK)
-        say_of_vote(r->s, &asked, r->set->n);
-    return st;
-}
-
 /* So far ahead of the row that is waited for others are asked: a slow answer leaves no place empty,
  * and a file of any length costs no more than its rows. */
 static size_t rows_ahead(const dm_job *job)
 {
     return 1024 + 8 * (size_t)(job->concurrency > 0 ? job->concurrency : 32);
+}
+
+static void add_asked(dm_asked *sum, const dm_asked *more)
+{
+    sum->runs += more->runs;
+    sum->all += more->all;
+    sum->second += more->second;
+    sum->abstained += more->abstained;
+    sum->without += more->without;
+}
+
+/* An ensemble is asked in two waves, so for a block of rows at a time; each is written then. */
+static dm_status ask_ensemble(running *r, const dm_asking *how, dm_error *err)
+{
+    dm_asked sum = {.runs = 0};
+    size_t begin = r->lines.n;
+    dm_status st = DM_OK;
+    while (st == DM_OK && r->lines.n < r->set->n && !r->lines.left) {
+        size_t first = r->lines.n, n = r->set->n - first, most = rows_ahead(r->s->job);
+        dm_dataset block = *r->set;
+        dm_asking of_block = *how;
+        const dm_result *results;
+        dm_asked asked;
+        block.examples += first;
+        block.n = n < most ? n : most;
+        of_block.before = first;
+        st = dm_ask(r->s, &of_block, &block, &results, &asked, err);
+        add_asked(&sum, &asked);
+        for (size_t i = 0; st == DM_OK && i < block.n && !r->lines.left; i++)
+            st = write_line(r, &results[i], asked.member[i] == DM_ABSTAINS, err);
+    }
+    if (st > 0)
+        dm_session_drain(r->s, st);
+    dm_session_clear_line(r->s);
+    if (st == DM_OK)
+        say_of_vote(r->s, &sum, r->lines.n - begin);
+    return st;
 }
 
 /* Each row is written when it and those before it are answered. After a stop those that are under

@@ -59,6 +59,10 @@ static void choose_voters(election *r)
     const dm_ensemble *e = r->e;
     dm_pyrandom stream;
     dm_pyrandom_seed(&stream, r->how->seed);
+    for (size_t i = 0; e->dspy_draw && i < r->how->before; i++) {
+        size_t drawn[DM_COMMITTEE_MOST];
+        dm_pyrandom_sample(&stream, e->all, e->size, drawn);
+    }
     for (size_t i = 0; i < r->set->n; i++) {
         input *in = &r->inputs[i];
         const dm_value *row = r->set->examples[i].row;

@@ -13,7 +13,8 @@ typedef struct dm_asking {
     bool at_once;         /* all members in one wave: quicker, dearer, the same answers */
     const dm_str *inputs; /* [n_inputs] the columns that are inputs: size and router go by them */
     size_t n_inputs;
-    int64_t seed; /* of Python's stream, where the ensemble draws as DSPy does */
+    int64_t seed;  /* of Python's stream, where the ensemble draws as DSPy does */
+    size_t before; /* inputs that were asked already: the stream goes on behind them */
 } dm_asking;
 
 typedef struct dm_asked {

@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 47
+plan 50
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -70,6 +70,28 @@ check "run gives the prediction of the first who voted so" eval 'run 0 "$PROGRAM
 OPTIONS="--cache=$DIR/kept --waves=1" scored 0 e.json 1 $((3 * ROWS)) "$PROGRAM"
 OPTIONS="--cache=$DIR/kept" check "with --cache and known members: no call" scored 0 e.json 1 0 "$PROGRAM"
 
+# run over a file: in blocks, each written before the next is asked; with --out a stopped run is gone on with
+for i in $(seq 1300); do echo "{\"question\": \"q$i\", \"answer\": \"Paris\"}"; done >"$DIR/many.jsonl"
+run_many() { # run_many CODE OPTION...
+	code=$1
+	shift
+	run "$code" "$PROGRAM" run "$DIR/drawn.json" --job="$DIR/one.json" --inputs-file="$DIR/many.jsonl" --lm.concurrency=1 "$@"
+}
+together drawn.json one two three --size=1 --size_draw=dspy
+run 0 "$PROGRAM" eval "$DIR/one.json" --testset="$DIR/many.jsonl" --program="$DIR/drawn.json" --out="$DIR/at-once"
+sed -n 's/.*"outputs": \({[^}]*}\).*/\1/p' "$DIR/at-once/predictions.jsonl" >"$DIR/want"
+run_many 0
+mv "$DIR/out" "$DIR/whole"
+check "run: members drawn from Python's stream are those that eval draws" sh -c "cmp -s '$DIR/whole' '$DIR/want' && [ \"\$(sort -u '$DIR/want' | wc -l)\" = 3 ]"
+post /reset >/dev/null
+run_many 75 --out="$DIR/part" &
+PID=$!
+until [ "$(stat_of requests)" -ge 1100 ] || ! kill -0 $PID 2>/dev/null; do :; done
+cp "$DIR/part" "$DIR/seen" 2>/dev/null
+pkill -INT -P "$(pgrep -P $PID timeout)" 2>/dev/null
+wait $PID
+check "the first block is written while the second is asked" sh -c "[ \"\$(wc -l <'$DIR/seen')\" -ge 1032 ] && head -1032 '$DIR/whole' | cmp -s -n 20000 - '$DIR/seen'"
+check "the same command goes on: the same lines, no call again" eval 'run_many 0 --out="$DIR/part" && cmp -s "$DIR/whole" "$DIR/part" && [ "$(stat_of requests)" = 1300 ]'
 check "show has the members and the Python of their own modules" eval 'run 0 "$PROGRAM" show "$DIR/e.json" && grep -q "member 3 of 3, 2 votes" "$DIR/out" && [ $(grep -c "^    dspy.Predict(" "$DIR/out") = 3 ] && [ $(grep -c "^    dspy.ChainOfThought(" "$DIR/out") = 2 ]'
 check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "not compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
