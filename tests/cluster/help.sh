@@ -2,7 +2,7 @@
 # files; and what `make install` leaves, with the library built against from outside.
 . tests/lib.sh
 ROOT=$PWD
-plan 32
+plan 33
 cd "$DIR" || exit 70
 has() { grep -qF -- "$1" out || { echo "no \"$1\"" >err && return 1; }; }
 
@@ -136,8 +136,25 @@ words=(dspy-mpi help exit) CURRENT=3 && _dspy_mpi
 END2
 	run 0 zsh -f complete.zsh
 	check "zsh: a key, a topic" sh -c 'grep -q "^--lm.temperature=\[.*:value:_files$" out && grep -qx exit-codes out && ! grep -q . err'
+	# a shell at a terminal, as its users have it: what is on the line after the key is pressed
+	cat >live.zsh <<'END2'
+zmodload zsh/zpty
+zpty -b live "HOME=$PWD TERM=dumb exec zsh -f -i"
+typed() { # typed TEXT: the line that comes of TEXT and a tab
+	zpty -w live "PS1='' PS2='' RPS1=''; unsetopt zle_bracketed_paste prompt_cr prompt_sp; fpath=($PWD/inst/share/zsh/site-functions \$fpath); autoload -Uz compinit; compinit -u -D; bindkey '^I' complete-word; report() { print -r -- \"[[\$BUFFER]]\"; BUFFER=; zle accept-line }; zle -N report; bindkey '^X' report; print rea''dy"
+	zpty -r live seen '*ready*' || exit 1
+	zpty -n -w live "$1"$'\t\x18'
+	zpty -r live seen '*]]*' || exit 1
+	print -r -- "${${seen##*\[\[}%%\]\]*}"
+}
+for text in "$@"; do typed $text; done
+zpty -d live
+END2
+	run 0 zsh -f live.zsh "dspy-mpi comp" "dspy-mpi help exit-c" "dspy-mpi compile job.json --lm.temperat"
+	printf '%s\n' "dspy-mpi compile " "dspy-mpi help exit-codes " "dspy-mpi compile job.json --lm.temperature=" >lines
+	check "zsh at a terminal: a command, a topic, a key" cmp lines out
 else
-	skip "no zsh: apt-get install zsh"
+	skip_all 2 "no zsh: apt-get install zsh"
 fi
 if command -v fish >/dev/null; then
 	cat >complete.fish <<'END2'
