@@ -232,11 +232,12 @@ fuzz: ## run each fuzz target for SECONDS (clang); FUZZ="json http" for some
 	$(MAKE) -j2 B=build-fuzz CC=clang OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-build
 	scripts/fuzz build-fuzz/tests/fuzz $(SECONDS) $(FUZZ)
 
+# Without optimization gcc warns of what it could have seen to be right.
 debug: ## build/debug: for a debugger, without optimization
-	$(MAKE) B=$(B)/debug OPT="-O0 -g3" all mock
+	$(MAKE) B=$(B)/debug OPT="-O0 -g3" WARN=-Wall all mock
 
 coverage: ## lines that the unit tests reach (gcc, gcov): a figure, and build/coverage.txt by file
-	$(MAKE) B=$(B)/coverage OPT="-O0 -g" SAN=--coverage mock unit
+	$(MAKE) B=$(B)/coverage OPT="-O0 -g" WARN=-Wall SAN=--coverage mock unit
 	scripts/coverage $(B)/coverage >$(B)/coverage.txt
 	tail -1 $(B)/coverage.txt
 

@@ -75,7 +75,7 @@ void dm_show(dm_buf *out, dm_str text, dm_layout layout)
 /* ---- printf ---- */
 
 typedef struct conversion { /* "%-*.3zu" */
-    char spec[32];          /* for snprintf; its stars are filled in */
+    char spec[64];          /* for snprintf; its stars are filled in */
     bool left;
     size_t width;
     int precision; /* -1: none */
