@@ -9,6 +9,7 @@
 #include "cmd/help.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
 #include "pool/wire.h"
@@ -28,6 +29,7 @@ static void say_versions(void)
 {
     dm_say(stdout, "%s\n", dm_cluster_library());
     dm_say(stdout, "%s\n", dm_transport_library());
+    dm_say(stdout, "certificates: %s\n", dm_authorities_text());
     dm_say(stdout, "records of a journal " DM_FRAME_MARK ", messages between ranks %d\n",
            DM_WIRE_VERSION);
 }
