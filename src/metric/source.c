@@ -52,10 +52,15 @@ static bool add_word(dm_arena *a, dm_sha256 *sum, const char *job_file, dm_str w
 
 bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out)
 {
-    const dm_value *command = dm_value_get(spec, "command");
+    const dm_value *command = dm_value_get(spec, "command"), *python = dm_metric_python(spec);
     dm_sha256 sum;
     bool any = false;
     dm_sha256_init(&sum);
+    if (python) {
+        any = add_word(a, &sum, job_file, python->text);
+        *out = dm_sha256_end(&sum);
+        return any;
+    }
     if (!command || command->kind != DM_LIST)
         return false;
     for (size_t i = command->n > 1; i < command->n;
