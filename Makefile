@@ -3,6 +3,9 @@ B       ?= build
 PREFIX  ?= /usr/local
 CC      ?= cc
 MPICC   ?= mpicc
+# linked: with the MPI of mpicc. loaded: with none; the table that fits is loaded in a rank (src/cluster/post.h),
+# and a table is built for each ABI whose mpi.h is there: H_openmpi, H_mpich and H_standard are their folders.
+MPI     ?= linked
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
@@ -22,14 +25,24 @@ CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
 LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread
 
-# mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
+# mpi.h is included in src/cluster/post_mpi.c only, which mpicc compiles, and mpicc links the program.
 ROOMS   := base json data advice program adapter lm metric host runner search study pool ensemble gepa optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
 MPI_SRC := $(sort $(wildcard src/cluster/*.c))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
-MPI_OBJ := $(MPI_SRC:%.c=$(B)/%.o)
+MPICC_ENV = OMPI_CC="$(CC)" MPICH_CC="$(CC)" I_MPI_CC="$(CC)"
+POST    := $(B)/src/cluster/post_
+# What is not linked in is compiled too, where it can be, so that it stays right.
+MPI_ALL := $(MPI_SRC:%.c=$(B)/%.o)
+MPI_ALL := $(filter-out $(if $(filter loaded,$(MPI)),$(POST)mpi.o),$(MPI_ALL))
+MPI_OBJ := $(filter-out $(if $(filter loaded,$(MPI)),$(POST)linked.o,$(POST)find.o),$(MPI_ALL))
+H_openmpi  ?= $(firstword $(shell $(MPICC) --showme:incdirs 2>/dev/null))
+H_mpich    ?= $(shell $(PKG) --variable=includedir mpich 2>/dev/null)
+H_standard ?=
+ABIS    := $(foreach abi,openmpi mpich standard,$(if $(strip $(H_$(abi))),$(abi)))
+TABLES  := $(if $(filter loaded,$(MPI)),$(ABIS:%=$(B)/lib/dspy-mpi/mpi-%.so))
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 PROGRAM := $(B)/dspy-mpi
 
@@ -49,12 +62,24 @@ TLS_LIBS := $(shell $(PKG) --libs openssl 2>/dev/null)
 # It reads JSON by another library than the program does.
 MOCK_LIBS := $(shell $(PKG) --libs libcjson 2>/dev/null) $(TLS_LIBS)
 
-all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
+all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) $(MPI_ALL) $(TABLES) ## build the program (build/dspy-mpi)
 
-$(B)/src/cluster/%.o: src/cluster/%.c
+# Another MPI than in the last build of this folder: what depends on it is built again.
+$(B)/mpi: FORCE
+	@mkdir -p $(@D)
+	@echo "$(MPI) $(MPICC) $(foreach abi,$(ABIS),$(H_$(abi)))" | cmp -s - $@ || echo "$(MPI) $(MPICC) $(foreach abi,$(ABIS),$(H_$(abi)))" >$@
+
+$(POST)mpi.o: src/cluster/post_mpi.c $(B)/mpi
 	@mkdir -p $(@D)
 	$(call say,MPI,$<)
-	$(Q)OMPI_CC="$(CC)" $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(MPICC_ENV) $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# Not linked with libmpi: that of the machine where it runs is there before it.
+$(B)/lib/dspy-mpi/mpi-%.so: src/cluster/post_mpi.c $(B)/mpi
+	@mkdir -p $(@D)
+	$(call say,MPI,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared $(LDFLAGS) -Wl,-z,undefs -Wl,-soname,mpi-$*.so -I$(strip $(H_$*)) \
+		$(if $(filter standard,$*),-DDM_POST_STANDARD -DMPI_ABI) -MMD -MP -MF $(B)/mpi-$*.d -MT $@ $< -o $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -67,9 +92,9 @@ $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
-$(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
+$(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB) $(B)/mpi
 	$(call say,LINK,$@)
-	$(Q)OMPI_CC="$(CC)" $(MPICC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(if $(filter loaded,$(MPI)),$(CC),$(MPICC_ENV) $(MPICC)) $(LDFLAGS) $(filter-out $(B)/mpi,$^) $(LDLIBS) $(if $(filter loaded,$(MPI)),-ldl) -o $@
 
 $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -170,6 +195,7 @@ search-lib: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc ## buil
 
 install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
+	$(if $(TABLES),install -D -m 644 -t $(TO)/lib/dspy-mpi $(TABLES))
 	install -D -m 755 $(B)/open/$(SO) $(TO)/lib/$(SO)
 	ln -sf $(SO) $(TO)/lib/libdspympi.so
 	install -D -m 644 $(B)/open/libdspympi.a $(TO)/lib/libdspympi.a
@@ -250,4 +276,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: FORCE all man schema bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
--include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
+-include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_ALL:.o=.d) $(ABIS:%=$(B)/mpi-%.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -6,18 +6,23 @@
 #include <string.h>
 #include <unistd.h>
 
-bool dm_in_path(const char *name, const char *otherwise)
+bool dm_path_of(const char *name, const char *otherwise, char *file, size_t room)
 {
     const char *path = getenv("PATH");
     for (const char *at = path ? path : otherwise; *at;) {
-        char file[4096];
         size_t n = strcspn(at, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, at, name);
+        snprintf(file, room, "%.*s/%s", (int)n, at, name);
         if (access(file, X_OK) == 0)
             return true;
         at += n + (at[n] == ':');
     }
     return false;
+}
+
+bool dm_in_path(const char *name, const char *otherwise)
+{
+    char file[4096];
+    return dm_path_of(name, otherwise, file, sizeof file);
 }
 
 static void own_folder(char *path, size_t room)

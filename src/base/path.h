@@ -8,6 +8,8 @@
 /* Whether PATH has an executable of this name; otherwise: what is looked through where PATH is not
  * set. */
 bool dm_in_path(const char *name, const char *otherwise);
+/* The same, and which one: its path goes into file, of so many bytes. */
+bool dm_path_of(const char *name, const char *otherwise, char *file, size_t room);
 
 /* A script that is installed with the program, found from where the program is: share/dspy-mpi/NAME
  * beside its bin, or scripts/NAME of the sources that it is built in. false: there is none, and

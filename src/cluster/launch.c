@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -166,10 +165,8 @@ static void prepare_environment(const launch *l)
     const char *folder = getenv("TMPDIR"), *path = getenv("PATH");
     if (!path || !*path) /* mpirun looks for more than itself there */
         setenv("PATH", USUAL_PATH, 1);
-#ifdef OPEN_MPI
     setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
     setenv("DM_RECOVERY", "1", 1);
-#endif
     char columns[24];
     snprintf(columns, sizeof columns, "%zu", dm_words_columns());
     unsetenv("DM_TTY"); /* a launcher above this one may have had a terminal */
@@ -202,19 +199,15 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     words[n++] = "mpirun";
     if (!l->by_slurm && (!l->far || l->n > sysconf(_SC_NPROCESSORS_ONLN)))
         words[n++] = "--oversubscribe";
-#ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
-    words[n++] = "--enable-recovery";
-#endif
+    words[n++] = "--enable-recovery"; /* 4.1 and 5 know it; a dead rank does not end the others */
     for (size_t i = 0; i < l->n_exported; i++) {
         const char *key = dm_secret_taken(l->exported[i]); /* here it is in this child alone */
         if (key)
             setenv(l->exported[i], key, 1);
-#ifdef OPEN_MPI
         if (getenv(l->exported[i])) { /* by name: no value is on a command line */
             words[n++] = "-x";
             words[n++] = l->exported[i];
         }
-#endif
     }
     words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
     words[n++] = "none";

@@ -48,7 +48,7 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
 void dm_metric_free(dm_metric *m); /* ends children */
 const char *dm_metric_name(const dm_metric *m);
 bool dm_metric_compares(const dm_metric *m); /* an output with a label, and nothing else */
-/* "module:function" or "file.py:function" of a metric that is a Python function, a text: that of
+/* "module:function" of a metric that is a Python function, a text: that of
  * {"python": ...}, or the name itself where it has a colon. NULL: it is none. */
 const dm_value *dm_metric_python(const dm_value *spec);
 /* Hash of the files that a command's words name (scripts, and modules of scripts/metric-host), or
