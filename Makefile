@@ -175,11 +175,12 @@ $(B)/open/dspy-mpi.pc: include/dspy_mpi/version.h FORCE
 		'Description: search over a grid of choices from single scores' 'Version: $(VERSION)' \
 		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldspympi' 'Libs.private: -lm -lpthread' >$@
 
-# What the program says of itself.
+# What the program says of itself. SPEAKER: one that runs here, where this one is built for another machine.
+SPEAKER ?= $(PROGRAM)
 SPOKEN := $(B)/spoken/dspy-mpi.1 $(patsubst %,$(B)/spoken/completion.%,bash zsh fish)
 $(SPOKEN): $(PROGRAM)
 	@mkdir -p $(@D)
-	$(PROGRAM) help $(if $(filter %.1,$@),--man,$(subst .,--completion=,$(suffix $@))) >$@.new
+	$(SPEAKER) help $(if $(filter %.1,$@),--man,$(subst .,--completion=,$(suffix $@))) >$@.new
 	@mv $@.new $@
 
 man: $(B)/spoken/dspy-mpi.1 ## the manual page (build/spoken/dspy-mpi.1)
@@ -193,14 +194,16 @@ SHARE = $(TO)/share/dspy-mpi
 
 search-lib: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc ## build the library of the search, which Python's dspy_mpi.Search takes too
 
-install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
-	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
-	$(if $(TABLES),install -D -m 644 -t $(TO)/lib/dspy-mpi $(TABLES))
+install: install-program search-lib ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(B)/open/$(SO) $(TO)/lib/$(SO)
 	ln -sf $(SO) $(TO)/lib/libdspympi.so
 	install -D -m 644 $(B)/open/libdspympi.a $(TO)/lib/libdspympi.a
 	install -D -m 644 $(B)/open/dspy-mpi.pc $(TO)/lib/pkgconfig/dspy-mpi.pc
 	install -D -m 644 -t $(TO)/include/dspy_mpi include/dspy_mpi/*.h
+
+install-program: all $(SPOKEN)
+	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
+	$(if $(TABLES),install -D -m 644 -t $(TO)/lib/dspy-mpi $(TABLES))
 	install -D -m 644 $(B)/spoken/dspy-mpi.1 $(TO)/share/man/man1/dspy-mpi.1
 	install -D -m 644 $(B)/spoken/completion.bash $(TO)/share/bash-completion/completions/dspy-mpi
 	install -D -m 644 $(B)/spoken/completion.zsh $(TO)/share/zsh/site-functions/_dspy-mpi
@@ -210,6 +213,18 @@ install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 644 -t $(SHARE)/jobs jobs/README.md jobs/*.json jobs/compile.sbatch
 	install -D -m 644 -t $(SHARE)/jobs/sample jobs/sample/*
 	install -D -m 644 LICENSE $(TO)/share/doc/dspy-mpi/LICENSE
+
+wheel: ## a file that pip installs anywhere (scripts/wheel; TARGET=x86_64, aarch64 or musl)
+	scripts/wheel --out=$(B)/wheel $(TARGET)
+
+# Of what is committed. apt-get install build/deb/dspy-mpi_*.deb
+deb: ## a Debian package of HEAD, in build/deb; needs debhelper
+	rm -rf $(B)/deb
+	mkdir -p $(B)/deb/dspy-mpi-$(VERSION)
+	git archive HEAD | tar -x -C $(B)/deb/dspy-mpi-$(VERSION)
+	cp -r scripts/packaging/debian $(B)/deb/dspy-mpi-$(VERSION)/
+	tar -C $(B)/deb --exclude=debian --sort=name -czf $(B)/deb/dspy-mpi_$(VERSION).orig.tar.gz dspy-mpi-$(VERSION)
+	cd $(B)/deb/dspy-mpi-$(VERSION) && env -u CC dpkg-buildpackage -us -uc -b
 
 $(B)/bare-loop: tests/bench/bare_loop.c
 	@mkdir -p $(@D)
@@ -275,5 +290,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all man schema bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
+.PHONY: FORCE all man wheel deb schema bench test demo check tidy install install-program mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
 -include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_ALL:.o=.d) $(ABIS:%=$(B)/mpi-%.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

@@ -5,8 +5,10 @@
 #include "base/utf8.h"
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
+#include "cluster/post.h"
 #include "cmd/commands.h"
 #include "cmd/help.h"
+#include "cmd/job_schema.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "lm/authorities.h"
@@ -14,6 +16,8 @@
 #include "lm/transport.h"
 #include "pool/wire.h"
 #include "study/frames.h"
+
+#include "dspy_mpi/version.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,6 +38,8 @@ static void say_versions(void)
     dm_say(stdout, "certificates: %s\n", dm_authorities_text());
     dm_say(stdout, "records of a journal " DM_FRAME_MARK ", messages between ranks %d\n",
            DM_WIRE_VERSION);
+    dm_say(stdout, "job files %d, tables of MPI %d, library libdspympi.so.%d\n", DM_JOB_VERSION,
+           DM_POST_VERSION, DSPY_MPI_VERSION_MAJOR);
 }
 
 static const dm_command commands[] = {

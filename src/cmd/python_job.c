@@ -282,7 +282,7 @@ dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     opened = dm_hosts_new(spec);
     const dm_value *ready = dm_hosts_ready(opened, a, err);
     if (!ready)
-        return dm_error_wrap(err, DM_E_JOB, job->file);
+        return dm_error_wrap(err, DM_E_JOB, "%s", job->file);
     say_time(ready);
     dm_value *told = dm_value_copy(a, spec);
     dm_value_set(a, told, DM_STR("expect"), dm_hosts_expected(a, ready));
