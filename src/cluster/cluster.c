@@ -246,6 +246,7 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
     if (!here.transport)
         return DM_E_INTERNAL;
     know_nodes();
+    dm_run_note_memory();
     dm_watchdog_begun();
     return DM_OK;
 }
