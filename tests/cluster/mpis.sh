@@ -11,8 +11,8 @@ for folder in $MPIS; do
 	[ ! -x "$folder/bin/mpirun" ] || FOUND="$FOUND $(cd "$folder" && pwd)"
 done
 VICTIMS=2 # ranks, each in a run of its own
-EACH=3
-[ -z "${BIG:-}" ] || VICTIMS="0 1 2" EACH=7
+EACH=4
+[ -z "${BIG:-}" ] || VICTIMS="0 1 2" EACH=8
 [ $KIND = loaded ] || EACH=1
 plan $((19 + (EACH * $(echo "${FOUND:-none}" | wc -w))))
 
@@ -100,6 +100,18 @@ cat >"$DIR/job.json" <<END
  "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 6},
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 6}}
 END
+# On a terminal that is closed rank 0 stops in order, whatever MPI's libraries do with the signal.
+hangup() {
+	rm -rf "$DIR/k"
+	shut
+	"$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$DIR/k" --lm.api_base="$SLOW_URL" >"$DIR/out" 2>"$DIR/err" &
+	pid=$!
+	under_way $pid "$DIR/k" 3000 && kill -HUP "$(rank 0)"
+	rc=$?
+	opened
+	wait $pid
+	[ "$rc $?" = "0 75" ]
+}
 same() { cmp "$1/program.json" "$2/program.json" >>"$DIR/err" 2>&1 && cmp "$1/trials.csv" "$2/trials.csv" >>"$DIR/err" 2>&1; }
 done_line() { tail -1 "$DIR/out" | grep -q '^{"status": "done"'; } # nothing of mpirun's stands behind it
 same_sum() { # same_sum COMMAND...: what one process gives
@@ -160,6 +172,7 @@ under() { # under FOLDER: everything with this MPI
 	for victim in $VICTIMS; do
 		killed "$victim" && ok "rank $victim is killed: the same program, $MORE calls again of $CALLS" || not_ok "rank $victim is killed: exit $rc, $MORE calls more" "$DIR/out" "$DIR/err"
 	done
+	check "a hangup stops it" hangup
 	library=$(other "$IT")
 	if [ -n "$library" ]; then
 		check "a library of another MPI: $(basename "$library")" refused env DSPY_MPI_LIBMPI="$library" mpirun $more -n 3 "$PROGRAM"
