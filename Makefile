@@ -51,8 +51,8 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models job_table options option_text param_files paths program_file python_job columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-# Of src/cluster what does not include mpi.h.
-BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world)
+# Of src/cluster what starts no MPI.
+BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world hydra mpirun)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(BELL_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))

@@ -41,6 +41,32 @@ static struct {
     int n_lost;
 } here;
 
+/* Libraries that come with MPI (UCX, PSM2) catch signals as soon as they are loaded. These are
+ * ours: keep looks at who has them, restore gives them back. */
+static const int our_signals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+#define N_SIGNALS (sizeof our_signals / sizeof *our_signals)
+
+static void keep_signals(struct sigaction kept[N_SIGNALS])
+{
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        sigaction(our_signals[i], NULL, &kept[i]);
+}
+
+static void restore_signals(const struct sigaction kept[N_SIGNALS])
+{
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        sigaction(our_signals[i], &kept[i], NULL);
+}
+
+static const dm_post *find_table(dm_error *err)
+{
+    struct sigaction kept[N_SIGNALS];
+    keep_signals(kept);
+    const dm_post *post = dm_post_find(err);
+    restore_signals(kept);
+    return post;
+}
+
 /* "MPICH Version:      5.0.2", "Open MPI v4.1.4, package: ...": in words. */
 static void name_of(const dm_post *post, char *name, size_t room)
 {
@@ -72,7 +98,7 @@ static bool is_open_mpi(const dm_post *post)
  * so it is asked for only where PMI is. */
 static bool speaks_pmi(void)
 {
-    const dm_post *post = dm_post_find(NULL);
+    const dm_post *post = find_table(NULL);
     return post && !is_open_mpi(post);
 }
 
@@ -88,7 +114,7 @@ void dm_cluster_library(char *text, size_t room)
 {
     char name[256];
     dm_error err = {DM_OK, ""};
-    const dm_post *post = dm_post_find(&err);
+    const dm_post *post = find_table(&err);
     if (!post) {
         snprintf(text, room, "MPI: %s", err.text);
         return;
@@ -140,7 +166,7 @@ dm_status dm_cluster_apart(dm_error *err)
     dm_error why = {DM_OK, ""};
     if (!w.apart)
         return DM_OK;
-    const dm_post *post = dm_post_find(&why);
+    const dm_post *post = find_table(&why);
     if (post)
         two_families(&w, post, &why);
     if (err)
@@ -151,7 +177,7 @@ dm_status dm_cluster_apart(dm_error *err)
 /* Before MPI starts, where it is plain; it might abort the process. */
 static dm_status find_post(const dm_world *w, dm_error *err)
 {
-    here.post = dm_post_find(err);
+    here.post = find_table(err);
     if (!here.post)
         return refuse(w, err);
     if (getenv("OMPI_COMM_WORLD_SIZE") && !is_open_mpi(here.post)) {
@@ -216,19 +242,27 @@ dm_status dm_cluster_start_alone(dm_error *err)
     return st;
 }
 
-dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
+/* MPI runs, and has joined as many as were started. */
+static dm_status start_mpi(const dm_world *w, int *argc, char ***argv, dm_error *err)
 {
-    dm_world w = world();
-    dm_status st = find_post(&w, err);
+    struct sigaction kept[N_SIGNALS];
+    dm_status st = find_post(w, err);
     if (st == DM_OK)
-        st = dm_watchdog_start(w.rank, err);
+        st = dm_watchdog_start(w->rank, err);
     if (st != DM_OK)
         return st;
     dm_run_note_job();
     signal(SIGPIPE, SIG_IGN); /* tcp writes to ranks that are gone */
-    if (!here.post->start(argc, argv, &here.rank, &here.size))
-        return dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
-    st = count_ranks(&w, err);
+    keep_signals(kept);
+    bool started = here.post->start(argc, argv, &here.rank, &here.size);
+    restore_signals(kept);
+    return started ? count_ranks(w, err) : dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
+}
+
+dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
+{
+    dm_world w = world();
+    dm_status st = start_mpi(&w, argc, argv, err);
     if (st != DM_OK)
         return st;
     restore_temporary_folder();
@@ -246,6 +280,7 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
     if (!here.transport)
         return DM_E_INTERNAL;
     know_nodes();
+    dm_run_note_memory();
     dm_watchdog_begun();
     return DM_OK;
 }
