@@ -217,12 +217,14 @@ install-program: all $(SPOKEN)
 wheel: ## a file that pip installs anywhere (scripts/wheel; TARGET=x86_64, aarch64 or musl)
 	scripts/wheel --out=$(B)/wheel $(TARGET)
 
-# Of what is committed. apt-get install build/deb/dspy-mpi_*.deb
-deb: ## a Debian package of HEAD, in build/deb; needs debhelper
+# Of what is committed. apt-get install ./build/deb/dspy-mpi_*.deb
+PACKAGER ?= $(or $(if $(DEBEMAIL),$(DEBFULLNAME) <$(DEBEMAIL)>),$(shell git log -1 --format='%an <%ae>'))
+deb: ## a Debian package of HEAD, in build/deb; needs debhelper; DEBFULLNAME and DEBEMAIL say who makes it
 	rm -rf $(B)/deb
 	mkdir -p $(B)/deb/dspy-mpi-$(VERSION)
 	git archive HEAD | tar -x -C $(B)/deb/dspy-mpi-$(VERSION)
 	cp -r scripts/packaging/debian $(B)/deb/dspy-mpi-$(VERSION)/
+	sed -i 's/PACKAGER/$(PACKAGER)/' $(B)/deb/dspy-mpi-$(VERSION)/debian/control $(B)/deb/dspy-mpi-$(VERSION)/debian/changelog
 	tar -C $(B)/deb --exclude=debian --sort=name -czf $(B)/deb/dspy-mpi_$(VERSION).orig.tar.gz dspy-mpi-$(VERSION)
 	cd $(B)/deb/dspy-mpi-$(VERSION) && env -u CC dpkg-buildpackage -us -uc -b
 

@@ -114,7 +114,7 @@ check "seen from outside is what the headers declare, and no more" sh -c 'comm -
 
 # One version everywhere; and each place that would say another is seen.
 check "one version everywhere" run 0 env B="$(cd "$(dirname "$PROGRAM")" && pwd)" "$ROOT/scripts/check-version"
-places="scripts/python/pyproject.toml scripts/packaging/conda/recipe.yaml scripts/packaging/spack/package.py scripts/packaging/debian/changelog include/dspy_mpi/version.h"
+places="scripts/python/pyproject.toml scripts/packaging/conda/recipe.yaml scripts/packaging/conda/wheel/recipe.yaml scripts/packaging/spack/package.py scripts/packaging/debian/changelog include/dspy_mpi/version.h"
 version=$("$PROGRAM" --version | cut -d" " -f2)
 for place in $places; do
 	rm -rf tree
