@@ -3,6 +3,9 @@ B       ?= build
 PREFIX  ?= /usr/local
 CC      ?= cc
 MPICC   ?= mpicc
+# linked: with the MPI of mpicc. loaded: with none; the table that fits is loaded in a rank (src/cluster/post.h),
+# and a table is built for each ABI whose mpi.h is there: H_openmpi, H_mpich and H_standard are their folders.
+MPI     ?= linked
 PKG     ?= pkg-config
 MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS    := libcurl $(MSGPACK) libutf8proc libpcre2-8 zlib libzstd
@@ -22,14 +25,24 @@ CFLAGS   += -std=c17 $(OPT) -ffp-contract=off $(WARN) $(SAN)
 LDFLAGS  += $(SAN)
 LDLIBS   += $(shell command -v $(PKG) >/dev/null && $(PKG) --libs $(PKGS)) -lm -lpthread -ldl
 
-# mpi.h is included in src/cluster only; its objects are compiled by mpicc, and mpicc links the program.
+# mpi.h is included in src/cluster/post_mpi.c only, which mpicc compiles, and mpicc links the program.
 ROOMS   := base json data advice program adapter lm metric host runner search study pool ensemble gepa optimizer report
 LIB_SRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/libdspympi.a
 MPI_SRC := $(sort $(wildcard src/cluster/*.c))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
-MPI_OBJ := $(MPI_SRC:%.c=$(B)/%.o)
+MPICC_ENV = OMPI_CC="$(CC)" MPICH_CC="$(CC)" I_MPI_CC="$(CC)"
+POST    := $(B)/src/cluster/post_
+# What is not linked in is compiled too, where it can be, so that it stays right.
+MPI_ALL := $(MPI_SRC:%.c=$(B)/%.o)
+MPI_ALL := $(filter-out $(if $(filter loaded,$(MPI)),$(POST)mpi.o),$(MPI_ALL))
+MPI_OBJ := $(filter-out $(if $(filter loaded,$(MPI)),$(POST)linked.o,$(POST)find.o),$(MPI_ALL))
+H_openmpi  ?= $(firstword $(shell $(MPICC) --showme:incdirs 2>/dev/null))
+H_mpich    ?= $(shell $(PKG) --variable=includedir mpich 2>/dev/null)
+H_standard ?=
+ABIS    := $(foreach abi,openmpi mpich standard,$(if $(strip $(H_$(abi))),$(abi)))
+TABLES  := $(if $(filter loaded,$(MPI)),$(ABIS:%=$(B)/lib/dspy-mpi/mpi-%.so))
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 PROGRAM := $(B)/dspy-mpi
 
@@ -38,8 +51,8 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/golden/*.c))
 JOB_OBJ  := $(patsubst %,$(B)/src/cmd/%.o,job job_models job_table options option_text param_files paths program_file python_job columns)
 FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/fuzz/fuzz_*.c))) $(JOB_OBJ)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-# Of src/cluster what does not include mpi.h.
-BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world)
+# Of src/cluster what starts no MPI.
+BELL_OBJ := $(patsubst %,$(B)/src/cluster/%.o,signs doorbell world hydra mpirun)
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(BELL_OBJ) $(patsubst %,$(B)/tests/mock_lm/%.o,rules server tls tokens)
 UNIT     := $(B)/tests/unit-tests
 MOCK_SRC := $(sort $(wildcard tests/mock_lm/*.c))
@@ -49,12 +62,24 @@ TLS_LIBS := $(shell $(PKG) --libs openssl 2>/dev/null)
 # It reads JSON by another library than the program does.
 MOCK_LIBS := $(shell $(PKG) --libs libcjson 2>/dev/null) $(TLS_LIBS)
 
-all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) ## build the program (build/dspy-mpi)
+all: $(if $(CMD_SRC),$(PROGRAM),$(LIB)) $(MPI_ALL) $(TABLES) ## build the program (build/dspy-mpi)
 
-$(B)/src/cluster/%.o: src/cluster/%.c
+# Another MPI than in the last build of this folder: what depends on it is built again.
+$(B)/mpi: FORCE
+	@mkdir -p $(@D)
+	@echo "$(MPI) $(MPICC) $(foreach abi,$(ABIS),$(H_$(abi)))" | cmp -s - $@ || echo "$(MPI) $(MPICC) $(foreach abi,$(ABIS),$(H_$(abi)))" >$@
+
+$(POST)mpi.o: src/cluster/post_mpi.c $(B)/mpi
 	@mkdir -p $(@D)
 	$(call say,MPI,$<)
-	$(Q)OMPI_CC="$(CC)" $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(MPICC_ENV) $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# Not linked with libmpi: that of the machine where it runs is there before it.
+$(B)/lib/dspy-mpi/mpi-%.so: src/cluster/post_mpi.c $(B)/mpi
+	@mkdir -p $(@D)
+	$(call say,MPI,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared $(LDFLAGS) -Wl,-z,undefs -Wl,-soname,mpi-$*.so -I$(strip $(H_$*)) \
+		$(if $(filter standard,$*),-DDM_POST_STANDARD -DMPI_ABI) -MMD -MP -MF $(B)/mpi-$*.d -MT $@ $< -o $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -67,9 +92,9 @@ $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
-$(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB)
+$(PROGRAM): $(CMD_OBJ) $(MPI_OBJ) $(LIB) $(B)/mpi
 	$(call say,LINK,$@)
-	$(Q)OMPI_CC="$(CC)" $(MPICC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(if $(filter loaded,$(MPI)),$(CC),$(MPICC_ENV) $(MPICC)) $(LDFLAGS) $(filter-out $(B)/mpi,$^) $(LDLIBS) -o $@
 
 $(UNIT): $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -150,11 +175,12 @@ $(B)/open/dspy-mpi.pc: include/dspy_mpi/version.h FORCE
 		'Description: search over a grid of choices from single scores' 'Version: $(VERSION)' \
 		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldspympi' 'Libs.private: -lm -lpthread' >$@
 
-# What the program says of itself.
+# What the program says of itself. SPEAKER: one that runs here, where this one is built for another machine.
+SPEAKER ?= $(PROGRAM)
 SPOKEN := $(B)/spoken/dspy-mpi.1 $(patsubst %,$(B)/spoken/completion.%,bash zsh fish)
 $(SPOKEN): $(PROGRAM)
 	@mkdir -p $(@D)
-	$(PROGRAM) help $(if $(filter %.1,$@),--man,$(subst .,--completion=,$(suffix $@))) >$@.new
+	$(SPEAKER) help $(if $(filter %.1,$@),--man,$(subst .,--completion=,$(suffix $@))) >$@.new
 	@mv $@.new $@
 
 man: $(B)/spoken/dspy-mpi.1 ## the manual page (build/spoken/dspy-mpi.1)
@@ -168,13 +194,16 @@ SHARE = $(TO)/share/dspy-mpi
 
 search-lib: $(B)/open/$(SO) $(B)/open/libdspympi.a $(B)/open/dspy-mpi.pc ## build the library of the search, which Python's dspy_mpi.Search takes too
 
-install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
-	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
+install: install-program search-lib ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(B)/open/$(SO) $(TO)/lib/$(SO)
 	ln -sf $(SO) $(TO)/lib/libdspympi.so
 	install -D -m 644 $(B)/open/libdspympi.a $(TO)/lib/libdspympi.a
 	install -D -m 644 $(B)/open/dspy-mpi.pc $(TO)/lib/pkgconfig/dspy-mpi.pc
 	install -D -m 644 -t $(TO)/include/dspy_mpi include/dspy_mpi/*.h
+
+install-program: all $(SPOKEN)
+	install -D -m 755 $(PROGRAM) $(TO)/bin/dspy-mpi
+	$(if $(TABLES),install -D -m 644 -t $(TO)/lib/dspy-mpi $(TABLES))
 	install -D -m 644 $(B)/spoken/dspy-mpi.1 $(TO)/share/man/man1/dspy-mpi.1
 	install -D -m 644 $(B)/spoken/completion.bash $(TO)/share/bash-completion/completions/dspy-mpi
 	install -D -m 644 $(B)/spoken/completion.zsh $(TO)/share/zsh/site-functions/_dspy-mpi
@@ -184,6 +213,20 @@ install: all search-lib $(SPOKEN) ## make install DESTDIR= PREFIX=/usr/local
 	install -D -m 644 -t $(SHARE)/jobs jobs/README.md jobs/*.json jobs/compile.sbatch
 	install -D -m 644 -t $(SHARE)/jobs/sample jobs/sample/*
 	install -D -m 644 LICENSE $(TO)/share/doc/dspy-mpi/LICENSE
+
+wheel: ## a file that pip installs anywhere (scripts/wheel; TARGET=x86_64, aarch64 or musl)
+	scripts/wheel --out=$(B)/wheel $(TARGET)
+
+# Of what is committed. apt-get install ./build/deb/dspy-mpi_*.deb
+PACKAGER ?= $(or $(if $(DEBEMAIL),$(DEBFULLNAME) <$(DEBEMAIL)>),$(shell git log -1 --format='%an <%ae>'))
+deb: ## a Debian package of HEAD, in build/deb; needs debhelper; DEBFULLNAME and DEBEMAIL say who makes it
+	rm -rf $(B)/deb
+	mkdir -p $(B)/deb/dspy-mpi-$(VERSION)
+	git archive HEAD | tar -x -C $(B)/deb/dspy-mpi-$(VERSION)
+	cp -r scripts/packaging/debian $(B)/deb/dspy-mpi-$(VERSION)/
+	sed -i 's/PACKAGER/$(PACKAGER)/' $(B)/deb/dspy-mpi-$(VERSION)/debian/control $(B)/deb/dspy-mpi-$(VERSION)/debian/changelog
+	tar -C $(B)/deb --exclude=debian --sort=name -czf $(B)/deb/dspy-mpi_$(VERSION).orig.tar.gz dspy-mpi-$(VERSION)
+	cd $(B)/deb/dspy-mpi-$(VERSION) && env -u CC dpkg-buildpackage -us -uc -b
 
 $(B)/bare-loop: tests/bench/bare_loop.c
 	@mkdir -p $(@D)
@@ -250,5 +293,5 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all man schema bench test demo check tidy install mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
--include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)
+.PHONY: FORCE all man wheel deb schema bench test demo check tidy install install-program mock example bench-search bench-recorded bench-bare search-lib unit-build unit mutate fuzz fuzz-build debug coverage clean help
+-include $(BENCH_OBJ:.o=.d) $(LIB_OBJ:.o=.d) $(OPEN_OBJ:.o=.d) $(MPI_ALL:.o=.d) $(ABIS:%=$(B)/mpi-%.d) $(CMD_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(MOCK_SRC:%.c=$(B)/%.d)

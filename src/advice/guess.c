@@ -303,8 +303,8 @@ static void fit_text(const dm_findings *f, const texts *t, dm_guess *g)
         g->metric = "rouge_l";
         g->why_metric =
             "The labels are prose: rouge_l looks at the words that an answer shares with them, "
-            "not at the sense; a metric of your own is {\"command\": [\"python3\", "
-            "\"metric-host\", \"module:function\"]}.";
+            "not at the sense; a metric of your own is a Python function, "
+            "\"module:function\".";
     } else if (t->single * 10 > t->n) {
         g->metric = "exact_match";
         g->why_metric = "An answer is right when it is the label, in small or capital letters.";

@@ -1,6 +1,8 @@
 #include "cluster/cluster.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/launch.h"
+#include "cluster/post.h"
 #include "cluster/remains.h"
 #include "cluster/transport.h"
 #include "cluster/watchdog.h"
@@ -9,9 +11,10 @@
 #include "pool/link.h"
 #include "pool/worker.h"
 
+#include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
-#include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +32,7 @@
 #define ALONE_SECONDS 1e6 /* one process has no loop that tells its watchdog that it moves */
 
 static struct {
+    const dm_post *post; /* started */
     dm_transport *transport;
     int rank, size;
     bool dismissed; /* the other ranks were told that it is over */
@@ -37,25 +41,87 @@ static struct {
     int n_lost;
 } here;
 
+/* Libraries that come with MPI (UCX, PSM2) catch signals as soon as they are loaded. These are
+ * ours: keep looks at who has them, restore gives them back. */
+static const int our_signals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+#define N_SIGNALS (sizeof our_signals / sizeof *our_signals)
+
+static void keep_signals(struct sigaction kept[N_SIGNALS])
+{
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        sigaction(our_signals[i], NULL, &kept[i]);
+}
+
+static void restore_signals(const struct sigaction kept[N_SIGNALS])
+{
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        sigaction(our_signals[i], &kept[i], NULL);
+}
+
+static const dm_post *find_table(dm_error *err)
+{
+    struct sigaction kept[N_SIGNALS];
+    keep_signals(kept);
+    const dm_post *post = dm_post_find(err);
+    restore_signals(kept);
+    return post;
+}
+
+/* "MPICH Version:      5.0.2", "Open MPI v4.1.4, package: ...": in words. */
+static void name_of(const dm_post *post, char *name, size_t room)
+{
+    static const char word[] = " Version:";
+    size_t n = 0;
+    char text[256];
+    post->library(text, sizeof text);
+    text[strcspn(text, ",")] = 0;
+    char *extra = strstr(text, word);
+    if (extra)
+        memmove(extra, extra + sizeof word - 1, strlen(extra + sizeof word - 1) + 1);
+    for (const char *p = text; *p && n + 1 < room; p++)
+        if (!isspace((unsigned char)*p))
+            name[n++] = *p;
+        else if (n && name[n - 1] != ' ')
+            name[n++] = ' ';
+    name[n] = 0;
+}
+
+/* Who has the standard ABI has its own ways of starting ranks all the same. */
+static bool is_open_mpi(const dm_post *post)
+{
+    char name[256];
+    name_of(post, name, sizeof name);
+    return strcmp(post->abi, "openmpi") == 0 || strncmp(name, "Open MPI", 8) == 0;
+}
+
+/* Whether our library is one that launchers with PMI start. Where it is loaded, that takes a look;
+ * so it is asked for only where PMI is. */
+static bool speaks_pmi(void)
+{
+    const dm_post *post = find_table(NULL);
+    return post && !is_open_mpi(post);
+}
+
 static dm_world world(void)
 {
-    bool open_mpi = false;
     int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0)
         close(fd);
-#ifdef OPEN_MPI
-    open_mpi = true;
-#endif
-    return dm_world_of(open_mpi, fd >= 0);
+    return dm_world_of(!getenv("PMI_RANK") || !speaks_pmi(), fd >= 0);
 }
 
-const char *dm_cluster_library(void)
+void dm_cluster_library(char *text, size_t room)
 {
-    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
-    int n = 0;
-    MPI_Get_library_version(text, &n);
-    text[strcspn(text, ",\n")] = 0;
-    return text;
+    char name[256];
+    dm_error err = {DM_OK, ""};
+    const dm_post *post = find_table(&err);
+    if (!post) {
+        snprintf(text, room, "MPI: %s", err.text);
+        return;
+    }
+    name_of(post, name, sizeof name);
+    snprintf(text, room, "MPI: %s, table %s %d, library %s", name, post->abi, post->version,
+             dm_post_origin());
 }
 
 bool dm_cluster_is_rank(void)
@@ -69,6 +135,76 @@ long dm_cluster_task(long *size, const char **by)
     *size = w.size;
     *by = w.by;
     return w.rank;
+}
+
+/* ---- launcher and library of two MPIs ---- */
+
+/* One rank speaks for all, which are no ranks to each other; another one that ended with a failure
+ * would make mpirun end that one before it has spoken. A further attempt would end the same way. */
+static dm_status refuse(const dm_world *w, const dm_error *err)
+{
+    if (w->rank > 0)
+        _exit(0);
+    dm_launch_report(dm_exit_code(err->status));
+    return err->status;
+}
+
+static dm_status two_families(const dm_world *w, const dm_post *post, dm_error *err)
+{
+    char name[256];
+    bool open_mpi = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+    name_of(post, name, sizeof name);
+    return dm_fail(err, DM_E_INTERNAL,
+                   "%s mpirun started %ld of this, but the MPI library here is %s (%s): start it "
+                   "with the mpirun of that MPI",
+                   open_mpi ? "Open MPI's" : "MPICH's or Intel's", w->size, name, dm_post_origin());
+}
+
+dm_status dm_cluster_apart(dm_error *err)
+{
+    dm_world w = world();
+    dm_error why = {DM_OK, ""};
+    if (!w.apart)
+        return DM_OK;
+    const dm_post *post = find_table(&why);
+    if (post)
+        two_families(&w, post, &why);
+    if (err)
+        *err = why;
+    return refuse(&w, &why);
+}
+
+/* Before MPI starts, where it is plain; it might abort the process. */
+static dm_status find_post(const dm_world *w, dm_error *err)
+{
+    here.post = find_table(err);
+    if (!here.post)
+        return refuse(w, err);
+    if (getenv("OMPI_COMM_WORLD_SIZE") && !is_open_mpi(here.post)) {
+        two_families(w, here.post, err);
+        return refuse(w, err);
+    }
+    return DM_OK;
+}
+
+/* A library that knows nothing of its launcher takes each rank for one that is alone. A step of
+ * several parts (srun ... : ...) is told the size of one. */
+static dm_status count_ranks(const dm_world *w, dm_error *err)
+{
+    char name[256];
+    bool part = strcmp(w->by, "srun") == 0 && here.size > w->size;
+    if (w->size == here.size || w->size == LONG_MAX || part)
+        return DM_OK;
+    alarm(LEAVE_SECONDS);
+    here.post->end();
+    alarm(0);
+    name_of(here.post, name, sizeof name);
+    dm_fail(
+        err, DM_E_INTERNAL,
+        "%s started %ld of this, but the MPI library here, %s (%s), joins %d: start it with the "
+        "mpirun of that MPI",
+        w->by, w->size, name, dm_post_origin(), here.size);
+    return refuse(w, err);
 }
 
 /* The launcher gave mpirun one of its own, which goes with the run: metrics are to use the user's.
@@ -87,8 +223,7 @@ static void know_nodes(void)
 {
     char own[NODE_NAME] = "", *all = dm_alloc_n((size_t)here.size, NODE_NAME);
     gethostname(own, sizeof own - 1);
-    if (MPI_Allgather(own, NODE_NAME, MPI_CHAR, all, NODE_NAME, MPI_CHAR, MPI_COMM_WORLD) ==
-        MPI_SUCCESS)
+    if (here.post->gather(own, all, NODE_NAME))
         for (int i = 0; i < here.size; i++)
             if (i == 0 || strcmp(all + i * NODE_NAME, all + (i - 1) * NODE_NAME) != 0)
                 dm_proxy_know_node(all + i * NODE_NAME);
@@ -99,7 +234,7 @@ dm_status dm_cluster_start_alone(dm_error *err)
 {
     if (!getenv("DM_STATUS_FILE"))
         return DM_OK;
-    dm_status st = dm_watchdog_start(err);
+    dm_status st = dm_watchdog_start(world().rank, err);
     dm_run_note_job();
     restore_temporary_folder();
     dm_watchdog_begun();
@@ -107,20 +242,30 @@ dm_status dm_cluster_start_alone(dm_error *err)
     return st;
 }
 
-dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
+/* MPI runs, and has joined as many as were started. */
+static dm_status start_mpi(const dm_world *w, int *argc, char ***argv, dm_error *err)
 {
-    int provided;
-    dm_status st = dm_watchdog_start(err);
+    struct sigaction kept[N_SIGNALS];
+    dm_status st = find_post(w, err);
+    if (st == DM_OK)
+        st = dm_watchdog_start(w->rank, err);
     if (st != DM_OK)
         return st;
     dm_run_note_job();
     signal(SIGPIPE, SIG_IGN); /* tcp writes to ranks that are gone */
-    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
-        return dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
+    keep_signals(kept);
+    bool started = here.post->start(argc, argv, &here.rank, &here.size);
+    restore_signals(kept);
+    return started ? count_ranks(w, err) : dm_fail(err, DM_E_INTERNAL, "MPI_Init failed");
+}
+
+dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_error *err)
+{
+    dm_world w = world();
+    dm_status st = start_mpi(&w, argc, argv, err);
+    if (st != DM_OK)
+        return st;
     restore_temporary_folder();
-    MPI_Comm_rank(MPI_COMM_WORLD, &here.rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &here.size);
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     *rank = here.rank;
     *size = here.size;
     here.heard_of = dm_alloc_n((size_t)here.size, sizeof *here.heard_of);
@@ -131,10 +276,11 @@ dm_status dm_cluster_start(int *argc, char ***argv, int *rank, int *size, dm_err
         signal(SIGINT, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
     }
-    here.transport = dm_transport_new(here.rank, here.size, err);
+    here.transport = dm_transport_new(here.post, here.rank, here.size, err);
     if (!here.transport)
         return DM_E_INTERNAL;
     know_nodes();
+    dm_run_note_memory();
     dm_watchdog_begun();
     return DM_OK;
 }
@@ -313,6 +459,6 @@ void dm_cluster_end(int code)
     alarm(LEAVE_SECONDS);
     dm_transport_free(here.transport);
     here.transport = NULL;
-    MPI_Finalize();
+    here.post->end();
     alarm(0);
 }

@@ -8,10 +8,16 @@
  * PMIx). Then, and only then, dm_cluster_start may be called; it is to be called for a command that
  * runs on all of them alone (src/cluster/README.md §6). */
 bool dm_cluster_is_rank(void);
-const char *dm_cluster_library(void); /* "Open MPI v4.1.4"; MPI is not started for it */
+/* "MPI: Open MPI v4.1.4, table openmpi 1, library linked", or why there is none; MPI is not
+ * started. */
+void dm_cluster_library(char *text, size_t room);
 /* Its number among the *size that were started together, whether MPI can join them or not. *by:
  * what started them, in words; NULL where it is alone. */
 long dm_cluster_task(long *size, const char **by);
+/* Not DM_OK: several were started by the mpirun of another MPI than the library here is of, so that
+ * each would run the whole by itself, and none is to. Returns for one of them, which says so; the
+ * others end here. */
+dm_status dm_cluster_apart(dm_error *err) DM_MUST_USE;
 /* In place of dm_cluster_start, without MPI: what the launcher, if there is one, expects to hear.
  */
 dm_status dm_cluster_start_alone(dm_error *err) DM_MUST_USE;

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "cluster/hydra.h"
+#include "cluster/mpirun.h"
 #include "cluster/remains.h"
 #include "cluster/watchdog.h"
 #include "cluster/words.h"
@@ -12,7 +14,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <mpi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,13 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_WORDS  512
-#define USUAL_PATH "/usr/local/bin:/usr/bin:/bin" /* where there is no PATH */
+#define MAX_WORDS 512
 /* s. mpirun may never return by itself (src/cluster/README.md §7.2): ended when the result is there
  * for SETTLE, when rank 0's watchdog has said nothing for SILENT, or nothing at all for BEGIN
  * (tests shorten it: DM_BEGIN_SECONDS). */
 #define SETTLE     3.0
 #define SILENT     12.0
+#define ASK        20.0 /* for mpirun to say what it is */
 #define KILL_AFTER 5.0
 #define LEAVE      3.0 /* for what mpirun leaves behind */
 #define ROOM       10 /* MiB that mpirun is to find in the temporary folder: Open MPI 4.1 takes 8 */
@@ -48,6 +49,7 @@ typedef struct pulse { /* what rank 0's watchdog last wrote, and when by the clo
 
 typedef struct launch {
     char program[PATH_MAX];
+    dm_mpirun mpirun;
     dm_run_folder folder;
     const char *ranks;
     long n, restarts;
@@ -68,8 +70,9 @@ typedef struct launch {
     double last, running, silent, over, ending;
     const char *why; /* it was ended by us */
     dm_words words;
-    char answer[4096]; /* of stdout: [answered, n_answer) is still to be written */
-    size_t n_answer, answered;
+    dm_hydra hydra;
+    dm_buf answer; /* of stdout: what is behind the first `answered` bytes is still to be written */
+    size_t answered;
     int out_failed; /* errno of writing stdout; 0: it goes well, or the reader has left */
 } launch;
 
@@ -163,13 +166,7 @@ static dm_status find_program(launch *l, dm_error *err)
 /* Its temporary folder is ours, to be removed; ranks on this host get the user's back. */
 static void prepare_environment(const launch *l)
 {
-    const char *folder = getenv("TMPDIR"), *path = getenv("PATH");
-    if (!path || !*path) /* mpirun looks for more than itself there */
-        setenv("PATH", USUAL_PATH, 1);
-#ifdef OPEN_MPI
-    setenv("OMPI_MCA_orte_allowed_exit_without_sync", "1", 1); /* 4.1; _exit is no failure */
-    setenv("DM_RECOVERY", "1", 1);
-#endif
+    const char *folder = getenv("TMPDIR");
     char columns[24];
     snprintf(columns, sizeof columns, "%zu", dm_words_columns());
     unsetenv("DM_TTY"); /* a launcher above this one may have had a terminal */
@@ -189,6 +186,7 @@ static void prepare_environment(const launch *l)
     setenv("TMPDIR", l->folder.tmp, 1);
     setenv("DM_STATUS_FILE", l->folder.status, 1);
     dm_world_leave(l->by_slurm, l->far);
+    dm_mpirun_prepare(l->mpirun, l->by_slurm, l->far);
 }
 
 static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
@@ -199,29 +197,20 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     if (getppid() != launcher)
         _exit(127);
     prepare_environment(l);
-    words[n++] = "mpirun";
-    if (!l->by_slurm && (!l->far || l->n > sysconf(_SC_NPROCESSORS_ONLN)))
-        words[n++] = "--oversubscribe";
-#ifdef OPEN_MPI /* 4.1 and 5 know it; a dead rank does not end the others */
-    words[n++] = "--enable-recovery";
-#endif
     for (size_t i = 0; i < l->n_exported; i++) {
         const char *key = dm_secret_taken(l->exported[i]); /* here it is in this child alone */
         if (key)
             setenv(l->exported[i], key, 1);
-#ifdef OPEN_MPI
-        if (getenv(l->exported[i])) { /* by name: no value is on a command line */
-            words[n++] = "-x";
-            words[n++] = l->exported[i];
-        }
-#endif
     }
-    words[n++] = "--bind-to"; /* ranks wait for the network: no core is theirs */
-    words[n++] = "none";
-    for (size_t i = 0; i < l->n_passed; i++)
-        words[n++] = l->passed[i];
-    words[n++] = "-n";
-    words[n++] = l->ranks;
+    dm_mpirun_order order = {
+        .ranks = l->ranks,
+        .oversubscribe = !l->by_slurm && (!l->far || l->n > sysconf(_SC_NPROCESSORS_ONLN)),
+        .passed = l->passed,
+        .n_passed = l->n_passed,
+        .exported = l->exported,
+        .n_exported = l->n_exported,
+    };
+    n = dm_mpirun_words(l->mpirun, &order, words);
     words[n++] = l->program;
     for (char **w = l->command; *w && n + 1 < MAX_WORDS; w++)
         words[n++] = *w;
@@ -232,6 +221,10 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     setpgid(0, 0);            /* signals reach it through us alone */
     signal(SIGTTIN, SIG_IGN); /* which is the terminal's background: no reason to stop */
     signal(SIGTTOU, SIG_IGN);
+    if (l->mpirun == DM_INTEL) { /* the script stays until Hydra, which has handlers, has ended */
+        signal(SIGUSR1, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+    }
     execvp("mpirun", (char **)(uintptr_t)words);
     dprintf(2, "mpirun: %s\n", strerror(errno)); /* shown by the launcher */
     _exit(127);
@@ -321,11 +314,17 @@ static bool start(launch *l)
     return l->pid > 0;
 }
 
+/* Of Intel's script what it runs is meant, which is in its group; ranks are in none of mpirun's. */
+static void signal_mpirun(const launch *l, int number)
+{
+    kill(l->mpirun == DM_INTEL ? -l->pid : l->pid, number);
+}
+
 /* A stopped one gets no signal but KILL before it goes on. */
 static void ask_to_end(launch *l)
 {
-    kill(l->pid, SIGTERM);
-    kill(l->pid, SIGCONT);
+    signal_mpirun(l, SIGTERM);
+    signal_mpirun(l, SIGCONT);
     l->ending = 0;
 }
 
@@ -338,12 +337,12 @@ static void hand_on_signals(launch *l)
     while (l->handed < asked) {
         l->handed++;
         if (l->handed == 1 && works) {
-            kill(l->pid, SIGUSR1);
-            kill(l->pid, SIGCONT);
+            signal_mpirun(l, SIGUSR1);
+            signal_mpirun(l, SIGCONT);
         } else if (l->handed <= 2) {
             ask_to_end(l);
         } else {
-            kill(l->pid, SIGKILL);
+            signal_mpirun(l, SIGKILL);
         }
     }
 }
@@ -392,7 +391,7 @@ static void end_mpirun(launch *l)
     bool begun = strcmp(l->heard.text, DM_PULSE_NONE) != 0;
     if (l->ending >= 0) {
         if (l->ending > KILL_AFTER)
-            kill(l->pid, SIGKILL);
+            signal_mpirun(l, SIGKILL);
         return;
     }
     if (l->over < 0 && begun && l->silent > SILENT)
@@ -422,36 +421,54 @@ static void read_words_of_mpirun(launch *l)
 
 /* ---- answers: stdout, byte for byte. mpirun would not tell that they could not be written ---- */
 
+static bool has_answer(const launch *l)
+{
+    return l->answered < l->answer.len;
+}
+
+/* Whether something came, or came to its end; what had come before was written. */
+static bool read_answers(launch *l)
+{
+    char bytes[4096];
+    ssize_t n = read(l->out, bytes, sizeof bytes);
+    bool end = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+    dm_buf_reset(&l->answer);
+    l->answered = 0;
+    if (n > 0 && l->mpirun == DM_OPEN_MPI)
+        dm_buf_add(&l->answer, bytes, (size_t)n);
+    else if (n > 0)
+        dm_hydra_pass(&l->hydra, bytes, (size_t)n, &l->answer, &l->words.kept);
+    if (end) {
+        dm_hydra_end(&l->hydra, &l->answer, &l->words.kept);
+        close(l->out);
+        l->out = -1;
+    }
+    return n > 0 || end;
+}
+
 /* Whether there was something to do; waits for nothing. */
 static bool hand_on_answers(launch *l)
 {
-    if (l->answered == l->n_answer && l->out >= 0) {
-        ssize_t n = read(l->out, l->answer, sizeof l->answer);
-        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
-            close(l->out);
-            l->out = -1;
-        }
-        l->answered = 0;
-        l->n_answer = n > 0 ? (size_t)n : 0;
-    }
-    if (l->answered == l->n_answer)
-        return false;
+    bool came = !has_answer(l) && l->out >= 0 && read_answers(l);
+    if (!has_answer(l))
+        return came;
     struct pollfd fd = {1, POLLOUT, 0};
     if (poll(&fd, 1, 0) <= 0 || !fd.revents)
         return false;
-    dm_words_clear(&l->words); /* stdout may be the same terminal */
-    ssize_t n = write(1, l->answer + l->answered, l->n_answer - l->answered); /* shown by rank 0 */
+    dm_words_clear(&l->words);                         /* stdout may be the same terminal */
+    ssize_t n = write(1, l->answer.data + l->answered, /* shown by rank 0 */
+                      l->answer.len - l->answered);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return false;
     if (n < 0 && errno != EPIPE)
         l->out_failed = errno;
-    l->answered = n < 0 ? l->n_answer : l->answered + (size_t)n; /* the run itself goes on */
+    l->answered = n < 0 ? l->answer.len : l->answered + (size_t)n; /* the run itself goes on */
     return true;
 }
 
 static void wait_for_words(const launch *l, int ms)
 {
-    bool full = l->answered < l->n_answer;
+    bool full = has_answer(l);
     struct pollfd fds[] = {{l->err, POLLIN, 0},
                            {full ? -1 : l->out, POLLIN, 0},
                            {full ? 1 : -1, POLLOUT, 0}};
@@ -471,8 +488,8 @@ static int attend(launch *l)
             ;
     }
     /* What it wrote is in the pipe; a reader may be slow, and a second signal waits for none. */
-    while (hand_on_answers(l) || (l->answered < l->n_answer && asked < 2))
-        if (l->answered < l->n_answer)
+    while (hand_on_answers(l) || (has_answer(l) && asked < 2))
+        if (has_answer(l))
             wait_for_words(l, 200);
     dm_words_end(&l->words);
     if (l->out >= 0)
@@ -498,9 +515,6 @@ static bool read_status(const launch *l, int *code)
 static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
 {
     dm_str words = dm_buf_view(&l->words.kept);
-    if (rc == 127)
-        return dm_fail(err, DM_E_INTERNAL,
-                       "launch: mpirun is not there; scripts/install-deps installs Open MPI");
     if (asked)
         return dm_fail(err, DM_STOP_SIGNAL,
                        "stopped before the ranks had a result; the same command goes on from what "
@@ -534,7 +548,7 @@ static dm_status run(launch *l, int *code, dm_error *err)
         bool again = !asked && attempt < l->restarts && (!told || (l->why && *code == 75));
         if (told && !again)
             return DM_OK;
-        if (!again || rc == 127)
+        if (!again || rc == 127) /* it cannot be run */
             return ended_without_word(l, rc, err);
         dm_buf line;
         dm_buf_init(&line, 1000);
@@ -563,10 +577,17 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
     if (st == DM_OK)
         st = find_program(&l, err);
     if (st == DM_OK)
+        st = dm_mpirun_find(l.program, fmin(ASK, dm_watchdog_longest_start()), &asked, &l.mpirun,
+                            err);
+    if (st == DM_OK)
+        st = dm_mpirun_takes(l.mpirun, l.passed, l.n_passed, err);
+    if (st == DM_OK)
         st = make_folder(&l, err);
     if (st != DM_OK)
         return st;
     dm_words_init(&l.words);
+    dm_hydra_init(&l.hydra);
+    dm_buf_init(&l.answer, 1 << 20); /* at most what is held of a line, and what is read at once */
     look_at_slurm(&l);
     if (l.restarts < 0)
         l.restarts = strcmp(l.command[0], "compile") == 0 ? RESTARTS : 0;
@@ -576,6 +597,8 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
                      strerror(l.out_failed));
     dm_run_folder_remove(&l.folder);
     dm_words_free(&l.words);
+    dm_hydra_free(&l.hydra);
+    dm_buf_free(&l.answer);
     return st;
 }
 

@@ -118,35 +118,84 @@ static void remove_segments(const char *job)
         closedir(d);
 }
 
+/* One of MPI's in shared memory by its own name, such as MPICH's "mpich_shm_36b5ca34_0" and that of
+ * UCX, "ucx_shm_posix_6eb26b1c": no job is in it, so a rank tells what it has. */
+static bool is_segment(const char *name)
+{
+    static const char *const begins[] = {"mpich_shm_", "ucx_shm_posix_", "Intel_MPI_",
+                                         "sm_segment.", "vader_segment."};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+            return strcspn(name, "/ \n") == strlen(name);
+    return false;
+}
+
+static void remove_segment(const char *name)
+{
+    char path[512];
+    struct stat s;
+    snprintf(path, sizeof path, SHARED "/%.256s", name);
+    if (is_segment(name) && lstat(path, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid())
+        (void)unlink(path);
+}
+
 static void remove_shared(const char *status)
 {
-    char path[PATH_MAX + 16], job[64], last[64] = "";
+    char path[PATH_MAX + 16], line[512], last[512] = "";
     snprintf(path, sizeof path, "%s.jobs", status);
     FILE *f = fopen(path, "re");
-    while (f && fgets(job, sizeof job, f)) {
-        job[strcspn(job, "\n")] = 0;
-        if (*job && strcmp(job, last) != 0) /* each rank says it */
-            remove_segments(job);
-        snprintf(last, sizeof last, "%s", job);
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (strncmp(line, SHARED "/", sizeof SHARED) == 0)
+            remove_segment(line + sizeof SHARED);
+        else if (*line && strcmp(line, last) != 0) /* each rank says it */
+            remove_segments(line);
+        snprintf(last, sizeof last, "%s", line);
     }
     if (f)
         fclose(f);
 }
 
-void dm_run_note_job(void)
+static void note(const char *status, const char *text, size_t n)
 {
-    const char *status = getenv("DM_STATUS_FILE"), *name = getenv("PMIX_NAMESPACE");
-    char path[PATH_MAX + 16], line[32], *end;
-    unsigned long number = name ? strtoul(name, &end, 10) : 0;
-    if (!status || !number || *end || number > 0xffffffffUL)
-        return;
+    char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s.jobs", status);
-    int n = snprintf(line, sizeof line, "%lx\n", number);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    (void)!write(fd, line, (size_t)n);
+    (void)!write(fd, text, n);
     close(fd);
+}
+
+void dm_run_note_job(void)
+{
+    const char *status = getenv("DM_STATUS_FILE"), *name = getenv("PMIX_NAMESPACE");
+    char line[32], *end;
+    unsigned long number = name ? strtoul(name, &end, 10) : 0;
+    if (!status || !number || *end || number > 0xffffffffUL)
+        return;
+    int n = snprintf(line, sizeof line, "%lx\n", number);
+    note(status, line, (size_t)n);
+}
+
+void dm_run_note_memory(void)
+{
+    const char *status = getenv("DM_STATUS_FILE");
+    char line[PATH_MAX + 128];
+    FILE *f = status ? fopen("/proc/self/maps", "re") : NULL;
+    while (f && fgets(line, sizeof line, f)) {
+        const char *path = strstr(line, " " SHARED "/");
+        line[strcspn(line, "\n")] = 0;
+        if (!path || !is_segment(path + 1 + sizeof SHARED))
+            continue;
+        dm_buf b;
+        dm_buf_init(&b, PATH_MAX + 128);
+        dm_buf_printf(&b, "%s\n", path + 1);
+        note(status, b.data, b.len);
+        dm_buf_free(&b);
+    }
+    if (f)
+        fclose(f);
 }
 
 /* ---- the folder ---- */

@@ -9,7 +9,8 @@
 
 /* The folder holds `status` (the exit code that rank 0 writes down; its path, in DM_STATUS_FILE, is
  * what the processes of the run are known by), `status.alive` (rank 0's watchdog), `status.jobs`
- * (Open MPI's names for the attempts) and `tmp`, which is mpirun's temporary folder. */
+ * (names of shared memory, or the parts of them that Open MPI gives an attempt) and `tmp`, which is
+ * mpirun's temporary folder. */
 typedef struct dm_run_folder {
     char path[PATH_MAX], status[PATH_MAX + 8], tmp[PATH_MAX + 8];
     int lock;  /* held by the launcher and its guard: as long as one lives, the folder is in use */
@@ -27,5 +28,8 @@ void dm_run_folder_remove(dm_run_folder *f); /* clears, and is gone, with the gu
 
 /* A rank: what Open MPI will call its shared memory, for the time when nobody is left to ask. */
 void dm_run_note_job(void);
+/* The same after MPI has started: what there is of other libraries, whose names nobody foretells.
+ */
+void dm_run_note_memory(void);
 
 #endif

@@ -5,7 +5,6 @@
 #include "cluster/signs.h"
 
 #include <assert.h>
-#include <mpi.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,8 +19,6 @@
 #define COMMAND_SECONDS 20.0
 #define TRY_SECONDS     3.0  /* for the first datagrams: a machine starts many ranks at once */
 #define AGAIN_SECONDS   0.05 /* between two of them */
-#define TAG             1
-#define TAG_ALIVE       2 /* without a byte: there is nothing to read or to write */
 #define PROBES          4 /* a fresh message shows only in the next probe (src/cluster/README.md §2) */
 
 typedef struct parcel { /* one message, under way */
@@ -29,7 +26,7 @@ typedef struct parcel { /* one message, under way */
     int rank;
     char *bytes;
     size_t n;
-    MPI_Request request;
+    dm_post_request request;
     bool done;
 } parcel;
 
@@ -40,7 +37,7 @@ typedef struct parcels {
 
 struct dm_transport {
     pthread_t thread; /* the one that may call */
-    MPI_Comm comm;
+    const dm_post *post;
     int rank, size;
     dm_doorbell *bell;
     parcels out, in; /* in: in the order in which they were matched */
@@ -50,7 +47,10 @@ struct dm_transport {
     dm_signs *signs;
     double looked;           /* dm_now() of the last turn */
     double *beaten, *spoken; /* [size] when a datagram, and a message, went to it */
-    MPI_Request *alive;      /* [size] the last message without a byte */
+    struct sign {
+        dm_post_request request;
+        bool under_way;
+    } * alive; /* [size] the last message without a byte: there is nothing to read or to write */
     int n_apart, apart; /* ranks that datagrams did not join with rank 0 at the start, and one */
 };
 
@@ -78,39 +78,25 @@ static void parcel_free(parcel *p)
 
 /* ---- start ---- */
 
-static bool on_one_host(MPI_Comm comm, int size)
-{
-    MPI_Comm host;
-    int n = 0;
-    if (MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) != MPI_SUCCESS)
-        return false;
-    MPI_Comm_size(host, &n);
-    MPI_Comm_free(&host);
-    int mine = n == size, all = 0;
-    MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_LAND, comm);
-    return all;
-}
-
 static dm_status exchange_bells(dm_transport *t, dm_error *err)
 {
-    t->bell = dm_doorbell_new(on_one_host(t->comm, t->size), getenv("DM_INTERFACE"), err);
+    t->bell = dm_doorbell_new(t->post->one_host(), getenv("DM_INTERFACE"), err);
     size_t len = 0;
     const void *mine = t->bell ? dm_doorbell_address(t->bell, &len) : NULL;
     uint64_t token = (uint64_t)(1e9 * dm_now()); /* no clock that is set gives one twice */
     int n = (int)len, longest = 0, shortest = 0;
-    MPI_Allreduce(&n, &longest, 1, MPI_INT, MPI_MAX, t->comm);
-    MPI_Allreduce(&n, &shortest, 1, MPI_INT, MPI_MIN, t->comm);
+    t->post->extremes(n, &shortest, &longest);
     if (!t->bell)
         return err->status;
     if (shortest == 0) /* all end, or those that have one would wait for the others */
         return dm_fail(err, DM_E_INTERNAL, "the ranks' bell: another rank has none");
     if (t->rank == 0)
         (void)!getrandom(&token, sizeof token, 0);
-    MPI_Bcast(&token, 1, MPI_UINT64_T, 0, t->comm);
+    t->post->spread(&token, (int)sizeof token);
     dm_doorbell_token(t->bell, token);
     char *all = dm_alloc_n((size_t)t->size, (size_t)longest), *own = dm_alloc((size_t)longest);
     memcpy(own, mine, len);
-    MPI_Allgather(own, longest, MPI_BYTE, all, longest, MPI_BYTE, t->comm);
+    (void)t->post->gather(own, all, longest);
     dm_doorbell_peers(t->bell, all, (size_t)longest, t->size);
     free(own);
     free(all);
@@ -146,20 +132,21 @@ static void exchange_beats(dm_transport *t, double *last)
  * slow one needs those of the others. Nobody waits inside of MPI. */
 static void try_datagrams(dm_transport *t)
 {
-    int *hears = dm_alloc_n((size_t)t->size, sizeof *hears), all_told = 0, mine = 0;
+    int *hears = dm_alloc_n((size_t)t->size, sizeof *hears), mine = 0;
     double began = dm_now(), last = began - AGAIN_SECONDS;
-    MPI_Request told = MPI_REQUEST_NULL;
+    bool told = false, all_told = false;
+    dm_post_request telling;
     for (int i = 0; i < t->size; i++)
         dm_signs_expect(t->signs, i, is_partner(t, i));
     while (!all_told) {
         exchange_beats(t, &last);
         bool enough = !dm_signs_deaf(t->signs) || dm_now() - began > TRY_SECONDS;
-        if (told == MPI_REQUEST_NULL && enough) {
+        if (!told && enough) {
             mine = !dm_signs_deaf(t->signs);
-            MPI_Igather(&mine, 1, MPI_INT, hears, 1, MPI_INT, 0, t->comm, &told);
+            t->post->collect(&mine, hears, &telling);
+            told = true;
         }
-        if (told != MPI_REQUEST_NULL)
-            MPI_Test(&told, &all_told, MPI_STATUS_IGNORE);
+        all_told = told && t->post->done(&telling);
     }
     for (int i = t->size - 1; i > 0 && t->rank == 0; i--)
         if (!hears[i] || !dm_signs_hears(t->signs, i, DM_ROAD_DATAGRAM)) {
@@ -169,13 +156,11 @@ static void try_datagrams(dm_transport *t)
     free(hears);
 }
 
-dm_transport *dm_transport_new(int rank, int size, dm_error *err)
+dm_transport *dm_transport_new(const dm_post *post, int rank, int size, dm_error *err)
 {
     dm_transport *t = dm_alloc(sizeof *t);
     dm_error local = {DM_OK, ""};
-    int is_main = 0;
-    MPI_Is_thread_main(&is_main);
-    assert(is_main);
+    t->post = post;
     t->thread = pthread_self();
     t->rank = rank;
     t->size = size;
@@ -183,12 +168,8 @@ dm_transport *dm_transport_new(int rank, int size, dm_error *err)
     t->beaten = dm_alloc_n((size_t)size, sizeof *t->beaten);
     t->spoken = dm_alloc_n((size_t)size, sizeof *t->spoken);
     t->alive = dm_alloc_n((size_t)size, sizeof *t->alive);
-    for (int i = 0; i < size; i++)
-        t->alive[i] = MPI_REQUEST_NULL;
     t->looked = dm_now();
     t->signs = dm_signs_new(size, t->looked);
-    MPI_Comm_dup(MPI_COMM_WORLD, &t->comm);
-    MPI_Comm_set_errhandler(t->comm, MPI_ERRORS_RETURN);
     if (exchange_bells(t, &local) != DM_OK) {
         if (err)
             *err = local;
@@ -229,7 +210,7 @@ void dm_transport_send(dm_transport *t, int rank, dm_buf *msg)
     parcel *p = dm_alloc(sizeof *p);
     p->rank = rank;
     p->bytes = dm_buf_take(msg, &p->n);
-    if (MPI_Isend(p->bytes, (int)p->n, MPI_BYTE, rank, TAG, t->comm, &p->request) != MPI_SUCCESS) {
+    if (!t->post->send(p->bytes, p->n, rank, DM_POST_PARCEL, &p->request)) {
         dm_log(DM_WARN, "a message to rank %d could not be sent", rank);
         parcel_free(p);
         return;
@@ -246,9 +227,7 @@ static void finish_sends(dm_transport *t)
     parcel **at = &t->out.first;
     while (*at) {
         parcel *p = *at;
-        int done = 0;
-        MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
-        if (!done) {
+        if (!t->post->done(&p->request)) {
             at = &p->next;
             continue;
         }
@@ -271,36 +250,29 @@ size_t dm_transport_pending(const dm_transport *t, int rank)
 /* Of the messages that only say that their rank lives. They are no reason to stay awake. */
 static void hear_the_living(dm_transport *t)
 {
-    MPI_Message handle;
-    MPI_Status status;
-    int found = 1;
-    while (found) {
-        MPI_Request request;
-        MPI_Improbe(MPI_ANY_SOURCE, TAG_ALIVE, t->comm, &found, &handle, &status);
-        if (!found)
-            break;
-        MPI_Imrecv(NULL, 0, MPI_BYTE, &handle, &request);
-        MPI_Request_free(&request); /* it is whole: it had no byte */
-        dm_signs_heard(t->signs, status.MPI_SOURCE, DM_ROAD_MESSAGE);
+    int rank;
+    size_t n;
+    while (t->post->match(DM_POST_SIGN, &rank, &n)) {
+        t->post->drop();
+        dm_signs_heard(t->signs, rank, DM_ROAD_MESSAGE);
     }
 }
 
 static bool match_one(dm_transport *t)
 {
-    MPI_Message handle;
-    MPI_Status status;
-    int found = 0, n = 0;
+    int rank = 0;
+    size_t n = 0;
+    bool found = false;
     for (int i = 0; i < PROBES && !found; i++)
-        MPI_Improbe(MPI_ANY_SOURCE, TAG, t->comm, &found, &handle, &status);
+        found = t->post->match(DM_POST_PARCEL, &rank, &n);
     if (!found)
         return false;
-    dm_signs_heard(t->signs, status.MPI_SOURCE, DM_ROAD_MESSAGE);
-    MPI_Get_count(&status, MPI_BYTE, &n);
+    dm_signs_heard(t->signs, rank, DM_ROAD_MESSAGE);
     parcel *p = dm_alloc(sizeof *p);
-    p->rank = status.MPI_SOURCE;
-    p->n = (size_t)n;
-    p->bytes = dm_alloc(p->n + 1);
-    MPI_Imrecv(p->bytes, n, MPI_BYTE, &handle, &p->request);
+    p->rank = rank;
+    p->n = n;
+    p->bytes = dm_alloc(n + 1);
+    t->post->take(p->bytes, n, &p->request);
     add(&t->in, p);
     return true;
 }
@@ -308,10 +280,8 @@ static bool match_one(dm_transport *t)
 static void finish_receives(dm_transport *t)
 {
     for (parcel *p = t->in.first; p; p = p->next) {
-        int done = p->done;
+        bool done = p->done || t->post->done(&p->request);
         if (!done)
-            MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
-        if (!done && !p->done)
             dm_doorbell_ring(t->bell, p->rank); /* the body moves only while both are inside MPI */
         p->done = done;
     }
@@ -362,16 +332,13 @@ int dm_transport_bell(const dm_transport *t)
 static void speak(dm_transport *t, int other)
 {
     double every = t->rank == 0 ? COMMAND_SECONDS : SPEAK_SECONDS;
-    int left = 1;
+    struct sign *last = &t->alive[other];
     if (t->looked - t->spoken[other] < every)
         return;
-    if (t->alive[other] != MPI_REQUEST_NULL)
-        MPI_Test(&t->alive[other], &left, MPI_STATUS_IGNORE);
-    if (!left)
+    if (last->under_way && !t->post->done(&last->request))
         return;
     t->spoken[other] = t->looked;
-    if (MPI_Isend(NULL, 0, MPI_BYTE, other, TAG_ALIVE, t->comm, &t->alive[other]) != MPI_SUCCESS)
-        t->alive[other] = MPI_REQUEST_NULL;
+    last->under_way = t->post->send(NULL, 0, other, DM_POST_SIGN, &last->request);
 }
 
 bool dm_transport_heartbeat(dm_transport *t, int other)

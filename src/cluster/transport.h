@@ -4,11 +4,13 @@
 
 #include "base/buf.h"
 #include "cluster/doorbell.h"
+#include "cluster/post.h"
 
 /* All calls come from the thread that started MPI (MPI_THREAD_FUNNELED); others abort. */
 typedef struct dm_transport dm_transport;
 
-dm_transport *dm_transport_new(int rank, int size, dm_error *err) DM_MUST_USE; /* collective */
+/* Collective; post: started. */
+dm_transport *dm_transport_new(const dm_post *post, int rank, int size, dm_error *err) DM_MUST_USE;
 void dm_transport_free(dm_transport *t);
 /* Rank 0: how many of the others could not ring it, or be rung, at the start; *one of them. */
 int dm_transport_apart(const dm_transport *t, int *one);

@@ -84,18 +84,18 @@ double dm_watchdog_longest_start(void)
     return seconds > 0 ? seconds : BEGIN_SECONDS;
 }
 
-dm_status dm_watchdog_start(dm_error *err)
+dm_status dm_watchdog_start(long rank, dm_error *err)
 {
     char alive[PATH_MAX] = "";
-    const char *status = getenv("DM_STATUS_FILE"), *number = getenv("OMPI_COMM_WORLD_RANK");
-    pid_t rank = getpid();
+    const char *status = getenv("DM_STATUS_FILE");
+    pid_t own = getpid();
     page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
         page = NULL;
         return dm_fail(err, DM_E_INTERNAL, "the rank's watchdog: %s", strerror(errno));
     }
     dm_watchdog_expect(dm_watchdog_longest_start());
-    if (status && (!number || strcmp(number, "0") == 0))
+    if (status && rank == 0)
         snprintf(alive, sizeof alive, "%s.alive", status);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* mpirun gone: this rank too */
     pid_t child = fork();
@@ -110,7 +110,7 @@ dm_status dm_watchdog_start(dm_error *err)
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     dm_close_range(0, ~0U); /* else mpirun waits for our copies of its pipes */
-    watch(rank, alive);
+    watch(own, alive);
     return DM_OK; /* not reached */
 }
 

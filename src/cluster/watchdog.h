@@ -6,8 +6,8 @@
 #include "base/status.h"
 
 /* Before MPI_Init: later a fork copies MPI's state. The rank ends with its parent (mpirun), the
- * child with the rank. */
-dm_status dm_watchdog_start(dm_error *err) DM_MUST_USE;
+ * child with the rank. That of rank 0 tells the launcher, if there is one. */
+dm_status dm_watchdog_start(long rank, dm_error *err) DM_MUST_USE;
 /* The start is over: the rank works. */
 void dm_watchdog_begun(void);
 /* The rank moves; if it does not say so again within seconds, it is killed. A rank that is stopped

@@ -37,7 +37,8 @@ static bool is_noise(const char *line)
                                         "ORTE_ERROR_LOG", "sent help message",
                                         "orte_base_help_aggregate",
                                         /* on other hosts, where ours is not: they use /tmp */
-                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/"};
+                                        "Unable to create TMPDIR", "Setting TMPDIR to", "[hwloc/",
+                                        "[mpiexec@", "[proxy:"}; /* Hydra, at its end */
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(line, words[i]))
             return true;

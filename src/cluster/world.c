@@ -42,16 +42,20 @@ dm_world dm_world_of(bool open_mpi, bool terminal)
         return alone;
     long tasks = slurm_tasks();
     bool pmix = getenv("PMIX_RANK"), pmi = getenv("PMI_RANK");
-    w.by = tasks ? "srun" : "the launcher";
+    /* Hydra, the mpirun of MPICH and of Intel MPI; in an allocation it goes to hosts by srun, in a
+     * step whose tasks are its own proxies. */
+    bool hydra = pmi && !pmix && (!tasks || getenv("MPI_LOCALRANKID"));
+    w.by = hydra ? "mpirun" : tasks ? "srun" : "the launcher";
     w.joins = pmix || (pmi && !open_mpi);
+    w.apart = hydra && !w.joins;
     if (pmix)
         w.rank = number("PMIX_RANK", 0, 0);
     else
         w.rank = number(pmi ? "PMI_RANK" : "SLURM_PROCID", 0, 0);
-    if (tasks)
-        w.size = tasks;
-    else if (pmi)
+    if (hydra)
         w.size = number("PMI_SIZE", 1, 1);
+    else if (tasks)
+        w.size = tasks;
     else
         w.size = pmix ? LONG_MAX : 1; /* a launcher that does not tell: MPI knows */
     return w.size > 1 ? w : alone;

@@ -8,10 +8,12 @@
 typedef struct dm_world {
     long rank, size; /* of the processes that were started together; 0 of 1: it is alone */
     bool joins;      /* MPI can join them */
+    bool apart;      /* it cannot, for their mpirun is of another MPI */
     const char *by;  /* "mpirun", "srun"; NULL: alone */
 } dm_world;
 
-/* open_mpi: the MPI that we are linked with is Open MPI, which understands PMIx, not PMI. terminal:
+/* open_mpi: the MPI that we use is Open MPI, which understands PMIx, not PMI; or there is none that
+ * understands PMI. terminal:
  * the process has one; then a step's shell (srun --pty) is meant, which is alone, whatever the
  * step's tasks are. What is started from such a shell in a step of its own has none. */
 dm_world dm_world_of(bool open_mpi, bool terminal);

@@ -339,14 +339,22 @@ static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **o
     return dm_no_job(path, v, err);
 }
 
-/* With a hash of the command's files, which makes it another metric when they change. */
-static const dm_value *metric_of(dm_arena *a, const dm_value *spec, const char *file)
+/* With a hash of the command's files, which makes it another metric when they change. What is
+ * Python beside a program in Python is in that program's identity. */
+static const dm_value *metric_of(dm_arena *a, const dm_value *spec, const dm_job *job)
 {
     dm_hash source;
     char hex[65];
-    if (!spec || spec->kind != DM_DICT || !dm_metric_source(a, file, spec, &source))
+    const dm_value *python = dm_metric_python(spec);
+    dm_value *d = dm_value_dict(a);
+    if (spec && spec->kind == DM_STRING && python) {
+        dm_value_set(a, d, DM_STR("python"), python);
+        spec = d;
+    }
+    if (!spec || spec->kind != DM_DICT || (python && job->program && job->program->python) ||
+        !dm_metric_source(a, job->file, spec, &source))
         return spec;
-    dm_value *d = dm_value_copy(a, spec);
+    d = dm_value_copy(a, spec);
     dm_hash_hex(&source, hex);
     dm_value_set(a, d, DM_STR("source"), dm_value_text(a, hex));
     return d;
@@ -451,8 +459,7 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
                      "--offline needs a cache to take the answers from: give --cache=FOLDER");
     job->setup.program = job->program;
     job->setup.out = job->out;
-    job->setup.metric =
-        wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job->file) : NULL;
+    job->setup.metric = wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job) : NULL;
     if (st == DM_OK && wants.metric && !job->setup.metric)
         st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
     return st;

@@ -177,6 +177,11 @@ static dm_value *metrics(dm_arena *a)
         add_rows(a, properties, m.options, false);
         dm_value_append(a, any, object_of(a, properties, command ? m.name : "name"));
     }
+    dm_value *function = dm_value_dict(a);
+    set(a, function, "type", dm_value_text(a, "string"));
+    set(a, function, "pattern", dm_value_text(a, ".:[^:]+$"));
+    set(a, function, "description", dm_value_text(a, "a function in Python, module:function"));
+    dm_value_append(a, any, function);
     set(a, d, "anyOf", any);
     return d;
 }

@@ -4,6 +4,9 @@
 
 #include "base/buf.h"
 
+/* It grows when a job file of before is read otherwise, or not at all. */
+#define DM_JOB_VERSION 1
+
 void dm_put_job_schema(dm_buf *b);
 
 #endif

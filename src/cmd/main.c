@@ -5,14 +5,19 @@
 #include "base/utf8.h"
 #include "cluster/cluster.h"
 #include "cluster/launch.h"
+#include "cluster/post.h"
 #include "cmd/commands.h"
 #include "cmd/help.h"
+#include "cmd/job_schema.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
+#include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
 #include "pool/wire.h"
 #include "study/frames.h"
+
+#include "dspy_mpi/version.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,10 +31,15 @@
  */
 static void say_versions(void)
 {
-    dm_say(stdout, "%s\n", dm_cluster_library());
+    char mpi[16384];
+    dm_cluster_library(mpi, sizeof mpi);
+    dm_say(stdout, "%s\n", mpi);
     dm_say(stdout, "%s\n", dm_transport_library());
+    dm_say(stdout, "certificates: %s\n", dm_authorities_text());
     dm_say(stdout, "records of a journal " DM_FRAME_MARK ", messages between ranks %d\n",
            DM_WIRE_VERSION);
+    dm_say(stdout, "job files %d, tables of MPI %d, library libdspympi.so.%d\n", DM_JOB_VERSION,
+           DM_POST_VERSION, DSPY_MPI_VERSION_MAJOR);
 }
 
 static const dm_command commands[] = {
@@ -308,6 +318,14 @@ static int run_as_rank(int argc, char **argv)
     return code;
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
 /* Without MPI: one process, or what needs no other. Of several that were started together one does
  * it for all, where MPI would have joined them; else each was started for itself. */
 static int run_without_mpi(int argc, char **argv, const dm_command *c)
@@ -316,6 +334,8 @@ static int run_without_mpi(int argc, char **argv, const dm_command *c)
     const char *by;
     long task = dm_cluster_task(&size, &by);
     dm_error err = {DM_OK, ""};
+    if (c && c->ranks && !asks_for_help(argc, argv) && dm_cluster_apart(&err) != DM_OK)
+        return dm_say_failure(&err);
     if (dm_cluster_is_rank() && task > 0)
         return 0;
     if (by && !dm_cluster_is_rank() && c && c->ranks && task == 0)
@@ -329,14 +349,6 @@ static int run_without_mpi(int argc, char **argv, const dm_command *c)
     int code = check_stdout(run_alone(argc, argv));
     dm_launch_report(code);
     return code;
-}
-
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 2; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
 }
 
 /* A core would hold the keys and the environment. A limit of 1 byte is below any core, and makes

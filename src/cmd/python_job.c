@@ -2,8 +2,10 @@
 #include "cmd/paths.h"
 #include "cmd/say.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "host/trial.h"
 #include "json/json.h"
+#include "metric/metric.h"
 #include "program/python_program.h"
 
 #include <limits.h>
@@ -34,19 +36,12 @@ bool dm_is_python_job(const dm_at *program)
 
 /* ---- where things are ---- */
 
-static const char *in_environment(dm_arena *a, const char *name)
-{
-    const char *folder = getenv(name);
-    const char *path = folder && *folder ? dm_arena_printf(a, "%s/bin/python", folder) : NULL;
-    return path && access(path, X_OK) == 0 ? path : NULL;
-}
-
-/* The job's `python`, the environment that is active, or the first in PATH. */
+/* The job's `python`, or the one that is found for all (base/path.h). */
 static dm_status find_python(dm_arena *a, const dm_at *root, const char **out, dm_error *err)
 {
     dm_at at = dm_at_key(root, "python");
     dm_str s = {NULL, 0};
-    const char *by_variable = getenv("DSPY_MPI_PYTHON");
+    char found[PATH_MAX];
     dm_status st = dm_get_string(&at, &s, err);
     if (st != DM_OK)
         return st;
@@ -56,38 +51,23 @@ static dm_status find_python(dm_arena *a, const dm_at *root, const char **out, d
         st = dm_path_read(a, &at, out, err);
         if (st == DM_OK && access(*out, X_OK) != 0)
             st = dm_at_fail(&at, err, "there is no program %s", *out);
-    } else if (by_variable && *by_variable) {
-        *out = by_variable;
     } else {
-        *out = in_environment(a, "VIRTUAL_ENV");
-        *out = *out ? *out : in_environment(a, "CONDA_PREFIX");
-        *out = *out ? *out : "python3";
+        dm_python(found, sizeof found);
+        *out = dm_arena_printf(a, "%s", found);
     }
     return st;
 }
 
-/* Installed, it is beside other scripts; in the sources, in their folder. */
 static dm_status find_script(dm_arena *a, const char **out, dm_error *err)
 {
-    static const char *const places[] = {"../share/dspy-mpi/dspy-host", "../scripts/dspy-host",
-                                         "../../scripts/dspy-host"};
-    char exe[PATH_MAX], whole[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = 0;
-    char *slash = strrchr(exe, '/');
-    if (slash)
-        *slash = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *path = dm_arena_printf(a, "%s/%s", exe, places[i]);
-        if (access(path, R_OK) == 0 && realpath(path, whole)) {
-            *out = dm_arena_printf(a, "%s", whole);
-            return DM_OK;
-        }
-    }
-    return dm_fail(err, DM_E_INTERNAL,
-                   "the script dspy-host, which runs Python programs, is not beside %s: install "
-                   "again",
-                   exe);
+    char path[PATH_MAX];
+    if (!dm_installed("dspy-host", path, sizeof path))
+        return dm_fail(err, DM_E_INTERNAL,
+                       "the script dspy-host, which runs Python programs, is not beside %s: "
+                       "install again",
+                       path);
+    *out = dm_arena_printf(a, "%s", path);
+    return DM_OK;
 }
 
 static const char *folder_of(dm_arena *a, const dm_job *job)
@@ -182,7 +162,7 @@ static dm_value *sets_json(dm_arena *a, const dm_value *job)
 static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program, const dm_job *job,
                             const char *folder, dm_value **out, dm_error *err)
 {
-    const char *metric = python_of(dm_value_get(root->v, "metric"));
+    const dm_value *metric = dm_metric_python(dm_value_get(root->v, "metric"));
     const dm_value *adapter = dm_value_get(root->v, "adapter");
     dm_value *d = *out = dm_value_dict(a), *folders = NULL;
     dm_at spec = dm_at_key(program, "python");
@@ -199,7 +179,7 @@ static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program
     dm_value_set(a, d, DM_STR("op"), dm_value_text(a, "hello"));
     dm_value_set(a, d, DM_STR("program"), dm_value_string(a, name));
     if (metric)
-        dm_value_set(a, d, DM_STR("metric"), dm_value_text(a, metric));
+        dm_value_set(a, d, DM_STR("metric"), metric);
     dm_value_set(a, d, DM_STR("data"), sets_json(a, root->v));
     dm_value_set(a, d, DM_STR("path"), folders);
     dm_value_set(a, d, DM_STR("models"), models_json(a, root->v));
@@ -302,7 +282,7 @@ dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     opened = dm_hosts_new(spec);
     const dm_value *ready = dm_hosts_ready(opened, a, err);
     if (!ready)
-        return dm_error_wrap(err, DM_E_JOB, job->file);
+        return dm_error_wrap(err, DM_E_JOB, "%s", job->file);
     say_time(ready);
     dm_value *told = dm_value_copy(a, spec);
     dm_value_set(a, told, DM_STR("expect"), dm_hosts_expected(a, ready));

@@ -1,6 +1,7 @@
 /* What all parts of the engine stand on: lists of calls, the end of one, words. */
 #include "base/log.h"
 #include "base/secret.h"
+#include "lm/authorities.h"
 #include "lm/provider.h"
 
 #include <string.h>
@@ -117,12 +118,14 @@ const char *dm_advice(CURLcode code, long status)
     case CURLE_OK:
         break;
     case CURLE_SSL_CACERT_BADFILE:
-        return "ca_file, or what CURL_CA_BUNDLE or SSL_CERT_FILE names, has to be a file of "
+        return "ca_file, or what SSL_CERT_FILE or CURL_CA_BUNDLE names, has to be a file of "
                "certificates in PEM that every rank can read";
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
-        return "if the server is yours, name the certificate of its authority (or its own) with "
-               "ca_file";
+        return dm_authorities_missing()
+                   ? dm_authorities_missing()
+                   : "if the server is yours, name the certificate of its authority (or its own) "
+                     "with ca_file";
     default:
         return "check api_base";
     }

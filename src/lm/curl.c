@@ -2,6 +2,7 @@
  * epoll. An epoll set of our own is kept by curl's callbacks, so that a wake-up costs what came,
  * not what is in flight (curl_multi_poll looks at all of it, several times). */
 #include "base/clock.h"
+#include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
 

@@ -1,5 +1,6 @@
 /* One server: its key, its limits, its health. */
 #include "base/clock.h"
+#include "lm/authorities.h"
 #include "lm/provider.h"
 #include "lm/proxy.h"
 

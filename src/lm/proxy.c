@@ -289,14 +289,3 @@ void dm_proxy_know_secrets(void)
         if (value_of(variables[i]))
             dm_url_secrets(value_of(variables[i]));
 }
-
-dm_authorities dm_authorities_of(const dm_lm_config *c)
-{
-    static const char *const files[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
-    if (c->ca_file)
-        return (dm_authorities){c->ca_file, NULL, "ca_file"};
-    for (size_t i = 0; i < 2; i++)
-        if (value_of(files[i]))
-            return (dm_authorities){value_of(files[i]), NULL, files[i]};
-    return (dm_authorities){NULL, value_of("SSL_CERT_DIR"), "SSL_CERT_DIR"};
-}

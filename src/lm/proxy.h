@@ -21,15 +21,7 @@ void dm_proxy_know_node(const char *host);
 /* The passwords in the environment's proxies are secrets from now on. */
 void dm_proxy_know_secrets(void);
 
-/* The file of certificates and the folder of them by which servers are known: the job's ca_file,
- * else the environment's, as curl's program reads it. NULL: the system's. */
-typedef struct dm_authorities {
-    const char *file, *folder;
-    const char *named_by; /* of file: "ca_file", "CURL_CA_BUNDLE", "SSL_CERT_FILE" */
-} dm_authorities;
-dm_authorities dm_authorities_of(const dm_lm_config *c);
-
-/* The variables of all this, up to a NULL: each rank reads them. */
+/* The variables of all this and of certificates, up to a NULL: each rank reads them. */
 extern const char *const dm_proxy_variables[];
 
 #endif

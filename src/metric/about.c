@@ -38,10 +38,6 @@ const dm_param dm_grounded_keys[] = {
 static const dm_param sum[] = {KEY("sum", "JSON", "parts: each a metric or a judge, and its weight",
                                    "it is needed"),
                                END};
-static const dm_param python[] = {KEY("python", "SPEC",
-                                      "module:name or file.py:name, as DSPy calls a metric",
-                                      "it is needed"),
-                                  END};
 
 static const dm_metric_about others[] = {
     {"command", "a program of your own gives the score", dm_command_table},
@@ -53,7 +49,7 @@ static const dm_metric_about others[] = {
      "a model compares the answer with the label and the passages, as DSPy's CompleteAndGrounded",
      dm_grounded_keys},
     {"sum", "a weighted sum of others", sum},
-    {"python", "a function in Python, beside a program in Python", python},
+    {"python", "a function in Python; \"module:function\" alone says the same", dm_python_table},
 };
 
 bool dm_metric_other_about(size_t i, dm_metric_about *out)

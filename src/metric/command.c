@@ -7,6 +7,7 @@
 #include "metric/inside.h"
 #include "metric/talk.h"
 
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -135,6 +136,34 @@ typedef struct command_options {
     double timeout;
 } command_options;
 
+/* What a command and a Python function have in common. */
+#define ROWS                                                                                       \
+    {.name = "processes",                                                                          \
+     .kind = DM_PARAM_INT,                                                                         \
+     .low = 1,                                                                                     \
+     .high = 64,                                                                                   \
+     .at = offsetof(command_options, processes),                                                   \
+     .value = "N",                                                                                 \
+     .help = "how many of it a rank starts",                                                       \
+     .fallback = "1"},                                                                             \
+        {.name = "timeout",                                                                        \
+         .kind = DM_PARAM_NUMBER,                                                                  \
+         .low = 0.001,                                                                             \
+         .high = 86400,                                                                            \
+         .at = offsetof(command_options, timeout),                                                 \
+         .value = "SECONDS",                                                                       \
+         .help = "how long it may take for one answer before it is ended",                         \
+         .fallback = "60"},                                                                        \
+        {.name = "name",                                                                           \
+         .kind = DM_PARAM_ANY,                                                                     \
+         .value = "TEXT",                                                                          \
+         .help = "what people call it; nothing reads it",                                          \
+         .absent = "none"},                                                                        \
+        DM_METRIC_SOURCE_KEY,                                                                      \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
 const dm_param dm_command_table[] = {
     {.name = "command",
      .kind = DM_PARAM_ANY,
@@ -142,30 +171,43 @@ const dm_param dm_command_table[] = {
      .help = "the program and its arguments, as a list; there is no shell",
      .absent = "it is needed",
      .schema = "\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"minItems\": 1"},
-    {.name = "processes",
-     .kind = DM_PARAM_INT,
-     .low = 1,
-     .high = 64,
-     .at = offsetof(command_options, processes),
-     .value = "N",
-     .help = "how many of it a rank starts",
-     .fallback = "1"},
-    {.name = "timeout",
-     .kind = DM_PARAM_NUMBER,
-     .low = 0.001,
-     .high = 86400,
-     .at = offsetof(command_options, timeout),
-     .value = "SECONDS",
-     .help = "how long it may take for one answer before it is ended",
-     .fallback = "60"},
-    {.name = "name",
+    ROWS};
+const dm_param dm_python_table[] = {
+    {.name = "python",
      .kind = DM_PARAM_ANY,
-     .value = "TEXT",
-     .help = "what people call it; nothing reads it",
-     .absent = "none"},
-    DM_METRIC_SOURCE_KEY,
-    {.name = NULL},
-};
+     .value = "SPEC",
+     .help = "module:function or file.py:function, as DSPy calls a metric",
+     .absent = "it is needed"},
+    ROWS};
+
+/* The words of a function's command. The folder of the job is for metric-host to look in. */
+static dm_status python_words(dm_arena *a, const dm_at *at, dm_str **argv, size_t *n, dm_error *err)
+{
+    char python[PATH_MAX], host[PATH_MAX];
+    if (!dm_installed("metric-host", host, sizeof host))
+        return dm_at_fail(at, err,
+                          "the script metric-host, which runs Python functions, is not beside %s: "
+                          "install again",
+                          host);
+    dm_python(python, sizeof python);
+    *n = 3;
+    *argv = dm_arena_alloc_n(a, *n, sizeof **argv);
+    (*argv)[0] = dm_str_of(dm_arena_printf(a, "%s", python));
+    (*argv)[1] = dm_str_of(dm_arena_printf(a, "%s", host));
+    return dm_get_string(at, &(*argv)[2], err);
+}
+
+static dm_status words_of(dm_arena *a, const dm_at *command, dm_str **argv, size_t *n,
+                          dm_error *err)
+{
+    if (command->v->kind != DM_LIST)
+        return dm_at_fail(command, err,
+                          "a list: the program and its arguments (there is no shell)");
+    dm_status st = dm_get_strings(command, a, argv, n, err);
+    if (st == DM_OK && (*n == 0 || (*argv)[0].n == 0))
+        st = dm_at_fail(command, err, "the program's name is missing");
+    return st;
+}
 
 dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
 {
@@ -173,17 +215,15 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
     dm_str *argv = NULL;
     size_t n = 0;
     command_options o;
-    dm_at k = dm_at_key(at, "command");
-    dm_status st = dm_params_known(a, dm_command_table, at, NULL, err);
-    if (st == DM_OK && k.v->kind != DM_LIST)
-        st = dm_at_fail(&k, err, "a list: the program and its arguments (there is no shell)");
+    bool python = !dm_value_get(at->v, "command");
+    const dm_param *table = python ? dm_python_table : dm_command_table;
+    dm_at k = dm_at_key(at, table->name);
+    dm_status st = dm_params_known(a, table, at, NULL, err);
     if (st == DM_OK)
-        st = dm_get_strings(&k, a, &argv, &n, err);
-    if (st == DM_OK && (n == 0 || argv[0].n == 0))
-        st = dm_at_fail(&k, err, "the program's name is missing");
-    dm_params_default(dm_command_table, &o);
+        st = python ? python_words(a, &k, &argv, &n, err) : words_of(a, &k, &argv, &n, err);
+    dm_params_default(table, &o);
     if (st == DM_OK)
-        st = dm_params_read(a, dm_command_table, at, false, &o, err);
+        st = dm_params_read(a, table, at, false, &o, err);
     if (st != DM_OK)
         return NULL;
     m->timeout = o.timeout;
@@ -191,7 +231,8 @@ dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err)
     m->argv = dm_arena_alloc_n(a, n + 2, sizeof *m->argv);
     m->argv[0] = dm_arena_printf(a, "%s", dm_guard_name);
     for (size_t i = 0; i < n; i++)
-        m->argv[i + 1] = beside_job(a, at->file, argv[i], i == 0);
+        m->argv[i + 1] = python ? dm_arena_string(a, argv[i].p, argv[i].n)
+                                : beside_job(a, at->file, argv[i], i == 0);
     if (!can_run(m->argv[1])) {
         dm_at_fail(&k, err, "there is no program \"%s\" to run here", m->argv[1]);
         return NULL;

@@ -75,7 +75,7 @@ bool dm_metric_alike(dm_arena *a, const dm_type *t, const dm_value *x, const dm_
 
 /* command.c */
 struct dm_metric_command *dm_command_new(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
-extern const dm_param dm_command_table[];
+extern const dm_param dm_command_table[], dm_python_table[];
 extern const dm_metric_ops dm_command_ops; /* self: what dm_command_new gave */
 /* DSPy's trace as a list of {"predictor", "inputs", "outputs"}; trace NULL: null. */
 const dm_value *dm_metric_trace(dm_arena *a, const dm_step *trace, size_t n,

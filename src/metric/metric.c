@@ -247,21 +247,32 @@ static void submit_elsewhere(void *self, const dm_value *example, const dm_value
 
 static const dm_metric_ops python_ops = {.submit = submit_elsewhere};
 
+const dm_value *dm_metric_python(const dm_value *spec)
+{
+    const dm_value *python = dm_value_get(spec, "python"), *name = python ? python : spec;
+    bool is =
+        name && name->kind == DM_STRING && (python || memchr(name->text.p, ':', name->text.n));
+    return is ? name : NULL;
+}
+
+/* Beside a program in Python its host calls the function; else metric-host does, as a command. */
 static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p, dm_error *err)
 {
     static const char *const known[] = {"python"};
-    dm_at spec = dm_at_key(at, "python");
-    dm_str text = {NULL, 0};
-    if (dm_get_known(at, known, 1, err) != DM_OK || dm_get_string(&spec, &text, err) != DM_OK)
-        return NULL;
-    if (!p->python) {
-        dm_at_fail(at, err,
-                   "a metric in Python beside a program of steps is a command: "
-                   "{\"command\": [\"scripts/metric-host\", \"%s\"]}",
-                   text.p);
-        return NULL;
+    dm_at whole = *at;
+    if (whole.v->kind == DM_STRING) {
+        dm_value *d = dm_value_dict(a);
+        dm_value_set(a, d, DM_STR("python"), at->v);
+        whole.v = d;
     }
-    dm_metric *m = dm_metric_of(a, text.p, &python_ops, NULL);
+    dm_at spec = dm_at_key(&whole, "python");
+    dm_str text = {NULL, 0};
+    if (dm_get_string(&spec, &text, err) != DM_OK)
+        return NULL;
+    void *self = p->python ? NULL : dm_command_new(a, &whole, err);
+    if (p->python ? dm_get_known(&whole, known, 1, err) != DM_OK : !self)
+        return NULL;
+    dm_metric *m = dm_metric_of(a, text.p, self ? &dm_command_ops : &python_ops, self);
     m->spec = at->v;
     return m;
 }
@@ -277,7 +288,7 @@ dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *prog
     m->ops = &builtin_ops;
     m->self = m;
     dm_at command = dm_at_key(at, "command");
-    if (dm_value_get(at->v, "python"))
+    if (dm_value_get(at->v, "python") || dm_metric_python(at->v))
         return make_python(a, at, program, err);
     if (command.v) {
         void *self = dm_command_new(a, at, err);

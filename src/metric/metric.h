@@ -20,9 +20,12 @@
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
  * "timeout": 60} (s an example; 30 more until a child has read its first) is a program of one's own
- * (talk.c); {"library": "./m.so", "options": ...} is a shared library (include/dspy_mpi/metric.h);
- * "source" is put in by src/cmd. Both may say why beside the score ("feedback"). Sums, and metrics
- * that ask a model: judge.h. */
+ * (talk.c). A Python function, "module:function" or {"python": "module:function"}, is such a
+ * command beside a program of steps: the script metric-host, which is installed with us.
+ * {"library":
+ * "./m.so", "options": ...} is a shared library (include/dspy_mpi/metric.h). "source" is put in by
+ * src/cmd. All of them may say why beside the score ("feedback"). Sums, and metrics that ask a
+ * model: judge.h. */
 #ifndef DM_METRIC_METRIC_H
 #define DM_METRIC_METRIC_H
 
@@ -47,8 +50,12 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
 void dm_metric_free(dm_metric *m); /* ends children */
 const char *dm_metric_name(const dm_metric *m);
 bool dm_metric_compares(const dm_metric *m); /* an output with a label, and nothing else */
+/* "module:function" of a metric that is a Python function, a text: that of
+ * {"python": ...}, or the name itself where it has a colon. NULL: it is none. */
+const dm_value *dm_metric_python(const dm_value *spec);
 /* Hash of the files that a command's words name (scripts, and modules of scripts/metric-host), or
- * of the library: it belongs to the metric's identity. false: there are none. */
+ * that a Python function is in, or of the library: it belongs to the metric's identity. false:
+ * there are none. */
 bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out);
 
 typedef struct dm_metric_score {

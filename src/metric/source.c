@@ -53,14 +53,16 @@ static bool add_word(dm_arena *a, dm_sha256 *sum, const char *job_file, dm_str w
 
 bool dm_metric_source(dm_arena *a, const char *job_file, const dm_value *spec, dm_hash *out)
 {
-    const dm_value *command = dm_value_get(spec, "command"),
+    const dm_value *command = dm_value_get(spec, "command"), *python = dm_metric_python(spec),
                    *library = dm_value_get(spec, "library");
     dm_sha256 sum;
     bool any = false;
     dm_sha256_init(&sum);
-    if (library && library->kind == DM_STRING)
+    if (python)
+        any = add_word(a, &sum, job_file, python->text);
+    else if (library && library->kind == DM_STRING)
         any = add_file(a, &sum, dm_library_path(a, job_file, library->text), LIBRARY);
-    if (!any && (!command || command->kind != DM_LIST))
+    else if (!command || command->kind != DM_LIST)
         return false;
     for (size_t i = command && command->n > 1; command && i < command->n;
          i++) /* the first of several is an interpreter */

@@ -2,7 +2,7 @@
 # files; and what `make install` leaves, with the library built against from outside.
 . tests/lib.sh
 ROOT=$PWD
-plan 33
+plan 35
 cd "$DIR" || exit 70
 has() { grep -qF -- "$1" out || { echo "no \"$1\"" >err && return 1; }; }
 
@@ -111,6 +111,18 @@ nm -D --defined-only inst/lib/libdspympi.so.0 | awk '{ print $3 }' | grep -v '^_
 nm -g --defined-only inst/lib/libdspympi.a | awk 'NF == 3 { print $3 }' | sort >seen.a
 sed "s,/\*.*\*/,," "$ROOT"/include/dspy_mpi/*.h | grep -o "[a-z_]*(" | tr -d "(" | sort -u >public
 check "seen from outside is what the headers declare, and no more" sh -c 'comm -23 seen public | sed "s/^/seen too: /" >err; [ ! -s err ] && [ "$(wc -l <seen)" -gt 20 ] && cmp seen seen.a'
+
+# One version everywhere; and each place that would say another is seen.
+check "one version everywhere" run 0 env B="$(cd "$(dirname "$PROGRAM")" && pwd)" "$ROOT/scripts/check-version"
+places="scripts/python/pyproject.toml scripts/packaging/conda/recipe.yaml scripts/packaging/conda/wheel/recipe.yaml scripts/packaging/spack/package.py scripts/packaging/debian/changelog include/dspy_mpi/version.h"
+version=$("$PROGRAM" --version | cut -d" " -f2)
+for place in $places; do
+	rm -rf tree
+	(cd "$ROOT" && for f in $places Makefile; do install -D "$f" "$OLDPWD/tree/$f"; done)
+	sed -i "s/${version%.*}\.[0-9]/${version%.*}.77/" "tree/$place"
+	B=none "$ROOT/scripts/check-version" tree 2>err && unseen="${unseen:-} $place"
+done
+check "another one is seen wherever it stands${unseen:+, but not in$unseen}" [ -z "${unseen:-}" ]
 
 # completion of a key
 cat >complete.bash <<'END2'

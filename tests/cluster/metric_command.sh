@@ -2,9 +2,9 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 36
+plan 42
 if ! command -v python3 >/dev/null; then
-	for i in $(seq 35); do skip "needs python3"; done
+	for i in $(seq 42); do skip "needs python3"; done
 	exit 0
 fi
 HOST=$PWD/scripts/metric-host ROOT=$PWD
@@ -80,6 +80,36 @@ cat >"$DIR/builtin.json" <<END
 END
 run 0 "$PROGRAM" eval "$DIR/builtin.json" --split=trainset
 right=$(json trainset.score "$DIR/out")
+
+# A function by its name alone: metric-host and a Python are found from where the program is, by every rank, whatever
+# the folder. The Pythons here write down that they ran, and run the other one.
+mkdir -p "$DIR/inst/bin" "$DIR/inst/share/dspy-mpi" "$DIR/venv/bin" "$DIR/away"
+cp "$PROGRAM" "$DIR/inst/bin/dspy-mpi" && cp "$HOST" "$DIR/inst/share/dspy-mpi/"
+for place in inst venv; do
+	printf '#!/bin/sh\necho "%s $1" >>"%s/pythons"\nexec "%s" "$@"\n' $place "$DIR" "$(command -v python3)" >"$DIR/$place/bin/python3"
+	chmod +x "$DIR/$place/bin/python3"
+done
+by_name() { # by_name METRIC WHICH COMMAND...: its score is the built-in one's, and WHICH Python ran the script beside the program
+	sed 's/"exact_match"/'"$1/" "$DIR/builtin.json" >"$DIR/named.json"
+	which=$2
+	shift 2
+	rm -f "$DIR/pythons"
+	(cd "$DIR/away" && timeout 100 "$@" eval ../named.json --split=trainset) >"$DIR/out" 2>"$DIR/err"
+	[ "$(json trainset.score "$DIR/out")" = "$right" ] && [ "$(sort -u "$DIR/pythons" 2>/dev/null)" = "$which" ]
+}
+unset VIRTUAL_ENV CONDA_PREFIX DSPY_MPI_PYTHON
+INST=$(realpath "$DIR/inst")/share/dspy-mpi/metric-host
+check "\"mine:boolean\" is a metric: the Python beside the program runs it" by_name '"mine:boolean"' "inst $INST" "$DIR/inst/bin/dspy-mpi"
+ln -s inst/bin/dspy-mpi "$DIR/linked"
+check "also by a link to the program, on 3 ranks, two of it each" by_name '{"python": "mine:boolean", "processes": 2}' "inst $INST" mpirun --oversubscribe -n 3 "$DIR/linked"
+check "an active environment's Python goes before" by_name '"mine.py:boolean"' "venv $INST" env VIRTUAL_ENV="$DIR/venv" "$DIR/inst/bin/dspy-mpi"
+rm "$DIR/inst/bin/python3"
+check "and where neither is there, PATH's" by_name '{"python": "mine:boolean"}' "venv $INST" env PATH="$DIR/venv/bin:$PATH" "$DIR/inst/bin/dspy-mpi"
+rm "$INST"
+by_name '"mine:boolean"' "" "$DIR/inst/bin/dspy-mpi"
+check "without the script one sentence says so" said "the script metric-host, which runs Python functions, is not beside"
+sed 's/"exact_match"/"nowhere:boolean"/' "$DIR/builtin.json" >"$DIR/named.json"
+check "a module that there is not is named" eval '! timeout 60 "$PROGRAM" eval "$DIR/named.json" --split=trainset >"$DIR/out" 2>"$DIR/err" && said "nowhere:boolean cannot be loaded"'
 side_by_side 4 evaluate scored hanging boolean traced importing slow printing number constant raising dying forking keys
 check "forking: nothing that it started is left" sh -c "! pgrep -f '[s]leep 77' >/dev/null"
 check "no metric's process is left" sh -c "! pgrep -f '${HOST%metric-host}[m]etric-host mine' >/dev/null"

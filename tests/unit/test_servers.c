@@ -3,13 +3,18 @@
 #include "configs.h"
 
 #include "json/json.h"
+#include "lm/authorities.h"
 #include "lm/nearby.h"
 #include "lm/proxy.h"
 #include "lm/words.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- addresses ---- */
 
@@ -458,23 +463,71 @@ Test(servers, what_a_proxy_says_in_its_own_name)
 Test(servers, whose_certificates_are_believed)
 {
     dm_lm_config c = {.ca_file = NULL};
-    static const char *const names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+    static const char *const names[] = {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"};
     for (int i = 0; i < 3; i++)
         unsetenv(names[i]);
     cr_expect(!dm_authorities_of(&c).file && !dm_authorities_of(&c).folder);
     setenv("SSL_CERT_DIR", "/dir", 1);
     cr_expect_str_eq(dm_authorities_of(&c).folder, "/dir");
-    setenv("SSL_CERT_FILE", "/ssl", 1);
-    cr_expect_str_eq(dm_authorities_of(&c).file, "/ssl");
-    cr_expect_null(dm_authorities_of(&c).folder);
-    setenv("CURL_CA_BUNDLE", "", 1);
-    cr_expect_str_eq(dm_authorities_of(&c).named_by, "SSL_CERT_FILE", "an empty one is none");
     setenv("CURL_CA_BUNDLE", "/curl", 1);
     cr_expect_str_eq(dm_authorities_of(&c).file, "/curl");
+    cr_expect_null(dm_authorities_of(&c).folder);
+    setenv("SSL_CERT_FILE", "", 1);
+    cr_expect_str_eq(dm_authorities_of(&c).named_by, "CURL_CA_BUNDLE", "an empty one is none");
+    setenv("SSL_CERT_FILE", "/ssl", 1);
+    cr_expect_str_eq(dm_authorities_of(&c).file, "/ssl");
     c.ca_file = "/own";
     cr_expect_str_eq(dm_authorities_of(&c).file, "/own");
     for (int i = 0; i < 3; i++)
         unsetenv(names[i]);
+}
+
+static void put(const char *root, const char *path)
+{
+    char whole[300], found[300];
+    snprintf(whole, sizeof whole, "%s%s", root, path);
+    for (char *slash = whole + strlen(root); (slash = strchr(slash + 1, '/'));) {
+        *slash = 0;
+        (void)mkdir(whole, 0700);
+        *slash = '/';
+    }
+    int fd = open(whole, O_CREAT | O_WRONLY, 0600);
+    cr_assert(fd >= 0);
+    close(fd);
+    dm_authorities_look(root, "/venv/bin", found, sizeof found);
+    char *real = realpath(found, NULL);
+    cr_expect(real && strcmp(real, whole) == 0, "%s is taken, not %s", whole, found);
+    free(real);
+}
+
+static int drop(const char *path, const struct stat *s, int kind, struct FTW *f)
+{
+    (void)s;
+    (void)kind;
+    (void)f;
+    return remove(path);
+}
+
+/* From the last place to the first: each that comes is taken from then on. */
+Test(servers, where_certificates_are_looked_for)
+{
+    char root[] = "/tmp/dm-authorities-XXXXXX", found[300];
+    cr_assert(mkdtemp(root));
+    dm_authorities_look(root, "/venv/bin", found, sizeof found);
+    cr_expect_str_empty(found);
+    char bin[300];
+    snprintf(bin, sizeof bin, "%s/venv", root);
+    cr_assert_eq(mkdir(bin, 0700), 0);
+    snprintf(bin, sizeof bin, "%s/venv/bin", root);
+    cr_assert_eq(mkdir(bin, 0700), 0);
+    put(root, "/venv/certifi/cacert.pem");
+    put(root, "/venv/lib/python3.12/site-packages/certifi/cacert.pem");
+    put(root, "/etc/ssl/cert.pem");
+    put(root, "/etc/ssl/ca-bundle.pem");
+    put(root, "/etc/pki/tls/certs/ca-bundle.crt");
+    put(root, "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
+    put(root, "/etc/ssl/certs/ca-certificates.crt");
+    nftw(root, drop, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 Test(servers, who_we_are_is_asked_in_many_words)

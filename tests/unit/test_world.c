@@ -56,6 +56,8 @@ Test(world, who_is_a_rank)
         /* MPICH's own */
         {"PMI_RANK=1 PMI_SIZE=4", 1, 4, false, true},
         {"PMI_RANK=0 PMI_SIZE=1", 0, 1, false, false},
+        /* its mpirun in an allocation, by srun to each host, whose step it is in then */
+        {STEP("2") "SLURM_PROCID=1 PMI_RANK=5 PMI_SIZE=8 MPI_LOCALRANKID=1", 5, 8, false, true},
         /* a launcher that tells no size */
         {"PMIX_RANK=5 PMIX_NAMESPACE=x", 5, LONG_MAX, true, true},
         {"OMPI_COMM_WORLD_SIZE=many", 0, 1, false, false}};
@@ -69,6 +71,27 @@ Test(world, who_is_a_rank)
                          cases[i].environment);
             cr_expect_eq(w.by != NULL, w.size > 1, "%s", cases[i].environment);
         }
+}
+
+/* By an mpirun of another MPI; a step of SLURM is no such one, for its tasks may be meant to be
+ * apart. */
+Test(world, who_is_apart)
+{
+    static const struct {
+        const char *environment;
+        bool open_mpi, apart;
+    } cases[] = {{"PMI_RANK=1 PMI_SIZE=4", true, true},
+                 {"PMI_RANK=1 PMI_SIZE=4", false, false},
+                 {"PMI_RANK=0 PMI_SIZE=1", true, false},
+                 {STEP("2") "PMI_RANK=1 PMI_SIZE=4 MPI_LOCALRANKID=1", true, true},
+                 {STEP("4") "PMI_RANK=2 PMI_SIZE=4", true, false},
+                 {"OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=3", true, false},
+                 {"PMIX_RANK=1 PMI_RANK=1 PMI_SIZE=4", true, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        set_all(cases[i].environment);
+        cr_expect_eq(dm_world_of(cases[i].open_mpi, false).apart, cases[i].apart, "%s",
+                     cases[i].environment);
+    }
 }
 
 Test(world, hosts_of_an_allocation)

@@ -1,4 +1,11 @@
 """DSPy's optimizers on all cores of a machine or a cluster: `from dspy_mpi import MIPROv2` in place of `from dspy`."""
+try:
+    import dspy as _dspy  # noqa: F401
+except ModuleNotFoundError as _error:
+    if _error.name != "dspy":
+        raise
+    raise ModuleNotFoundError("dspy_mpi needs DSPy: pip install 'dspy-mpi[dspy]'", name="dspy") from None
+
 from dspy_mpi.evaluating import Evaluate, evaluate
 from dspy_mpi.optimizers import (GEPA, BootstrapFewShot, BootstrapFewShotWithRandomSearch, Ensemble, LabeledFewShot,
                                  MIPROv2)

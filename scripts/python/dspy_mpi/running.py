@@ -20,15 +20,29 @@ class Failed(RuntimeError):
         self.code = code
 
 
+def installed():
+    """The program that came in one wheel with this package, whatever PATH says; None: none did."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    prefix = os.path.join(home, "..", "..")  # of lib/python3.12/site-packages
+    folders = [os.path.join(home, "bin")]  # where pip install --target puts it
+    if os.path.basename(os.path.abspath(prefix)) in ("lib", "lib64"):
+        folders.append(os.path.join(prefix, "..", "bin"))
+    for folder in folders:
+        path = os.path.abspath(os.path.join(folder, "dspy-mpi"))
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
 def program():
-    """The dspy-mpi to start: $DSPY_MPI, the one in PATH, or that of the sources this package lies in."""
+    """The dspy-mpi to start: $DSPY_MPI, the one that came with us, the one in PATH, or that of the sources we lie in."""
     here = os.path.dirname(os.path.abspath(__file__))
     sources = os.path.join(here, "..", "..", "..", "build", "dspy-mpi")
     given = os.environ.get("DSPY_MPI")
-    found = given or shutil.which("dspy-mpi") or (sources if os.access(sources, os.X_OK) else None)
+    found = given or installed() or shutil.which("dspy-mpi") or (sources if os.access(sources, os.X_OK) else None)
     if not found or not (os.access(found, os.X_OK) or shutil.which(found)):
-        raise Failed(f"there is no program {given or 'dspy-mpi'}: build it (make && make install PREFIX=$HOME/.local), and put it "
-                     "into PATH or name it in DSPY_MPI", 127)
+        raise Failed(f"there is no program {given or 'dspy-mpi'}: install the wheel, which brings it, or build it (make && make "
+                     "install PREFIX=$HOME/.local), and put it into PATH or name it in DSPY_MPI", 127)
     return os.path.abspath(found) if os.path.exists(found) else found
 
 

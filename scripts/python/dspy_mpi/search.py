@@ -54,8 +54,10 @@ def find():
     """$DSPY_MPI_SEARCH, beside dspy-mpi, in its lib folder, or in the sources that this lies in."""
     import shutil
 
+    from dspy_mpi.running import installed
+
     name, here = "libdspympi.so.0", os.path.dirname(os.path.abspath(__file__))
-    program = os.environ.get("DSPY_MPI") or shutil.which("dspy-mpi") or ""
+    program = os.environ.get("DSPY_MPI") or installed() or shutil.which("dspy-mpi") or ""
     beside = os.path.dirname(os.path.realpath(program)) if program else here
     places = [os.environ.get("DSPY_MPI_SEARCH"), os.path.join(beside, name), os.path.join(beside, "..", "lib", name),
               os.path.join(here, "..", "..", "..", "build", "open", name)]
