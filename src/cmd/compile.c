@@ -7,6 +7,7 @@
 #include "cmd/evidence.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
+#include "cmd/judge_trial.h"
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
@@ -35,6 +36,7 @@ typedef struct compilation {
     dm_split_report splits[2];
     size_t n_splits;
     dm_pool_stats searched; /* when the search was over */
+    dm_judge_noise noise;   /* of the judge; n 0: not known */
 } compilation;
 
 /* ---- before ---- */
@@ -180,6 +182,16 @@ static dm_status score_splits(compilation *c, dm_error *err)
     dm_status st = dm_score_splits(c->session.pool, &in, &c->result, splits, &n, err);
     take_splits(c, splits, n);
     return st;
+}
+
+/* How far a judge's word is to be trusted, on the answers that it has just judged. */
+static dm_status ask_judge_again(compilation *c, dm_error *err)
+{
+    const dm_judging *j = dm_job_judging(c->arena, c->job);
+    if (!j || c->n_splits == 0)
+        return DM_OK;
+    const dm_split_report *s = &c->splits[0];
+    return dm_judge_again(c->session.pool, j, s->set, s->compiled, &c->noise, err);
 }
 
 /* ---- files ---- */
@@ -381,6 +393,11 @@ static void print_table(const compilation *c, const char *program)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
+    if (c->noise.n) {
+        dm_buf_text(&b, "the judge: ");
+        dm_judge_noise_text(&b, &c->noise);
+        dm_buf_char(&b, '\n');
+    }
     if (c->result.ensemble)
         dm_ensemble_text(&b, c->result.ensemble);
     if (!c->n_splits && !c->result.n_scored)
@@ -479,6 +496,9 @@ static int finish(compilation *c, const dm_command_line *line, dm_status stopped
     dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
     for (size_t i = 0; i < c->n_splits; i++)
         put_split(c, last, scores, &c->splits[i]);
+    if (c->noise.n)
+        dm_value_set(c->arena, last, DM_STR("judge_noise"),
+                     dm_judge_noise_json(c->arena, &c->noise));
     if (c->result.ensemble)
         add_choice(c->arena, c->result.ensemble, last);
     if (c->result.searched.method)
@@ -510,6 +530,8 @@ static int run(compilation *c, const dm_command_line *line, dm_error *err)
         take_chosen(c, c->result.ensemble->chosen);
     else if (st == DM_OK)
         st = score_splits(c, err);
+    if (st == DM_OK)
+        st = ask_judge_again(c, err);
     if (st < 0) {
         int code = dm_exit_code(err->status);
         c->session.renew = NULL;

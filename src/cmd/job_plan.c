@@ -1,6 +1,7 @@
 #include "cmd/job_plan.h"
 #include "cmd/estimate.h"
 #include "metric/judge.h"
+#include "optimizer/judge_ask.h"
 
 #include <math.h>
 
@@ -21,7 +22,7 @@ static void plan_score(dm_plan *plan, const dm_job *job)
     score->demos = (dm_range){0, plan->winner_demos * most, most};
 }
 
-/* Every run of the program is judged. */
+/* Every run of the program is judged; of a compilation some answers twice. */
 static void plan_judge(dm_plan *plan, const dm_job *job)
 {
     double each = (double)dm_metric_asks(job->setup.metric) / plan->predictors;
@@ -36,6 +37,8 @@ static void plan_judge(dm_plan *plan, const dm_job *job)
         dm_range_add(&judge->calls, &calls);
         judge->fill = fmax(judge->fill, p->fill);
     }
+    double again = job->optimizer ? DM_JUDGED_TWICE * (double)dm_metric_asks(job->setup.metric) : 0;
+    dm_range_add(&judge->calls, &(dm_range){0, again, again});
 }
 
 dm_plan dm_plan_of(const dm_job *job)

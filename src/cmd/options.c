@@ -124,7 +124,8 @@ static const dm_option rows[] = {
     {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE",
      "many inputs, any form of a data set; - is stdin (also --inputs)"},
     {"live", DM_OPT_SWITCH, DM_FOR_CHECK, NULL,
-     "ask each server once: is it up, what does it serve, how long a context, how fast"},
+     "ask each server once: is it up, what does it serve, how long a context, how fast; and a "
+     "judge about right and wrong answers, twice"},
     {"messages", DM_OPT_SWITCH, DM_FOR_SHOW, NULL,
      "print the messages that are sent, as a JSON array"},
     {"format", DM_OPT_FLAG, DM_FOR_EXPORT, "messages|text|jinja|promptfoo",

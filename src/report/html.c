@@ -155,6 +155,24 @@ static void put_facts(dm_buf *b, const dm_story *s)
     dm_buf_text(b, "</dd></div></dl>\n");
 }
 
+/* What a judge's scores are worth: it was asked again about answers that it had judged. */
+static void put_noise(dm_buf *b, const dm_story *s)
+{
+    const dm_value *noise = dm_value_get(s->last, "judge_noise");
+    double n = dm_story_number(noise, "answers"), changed = dm_story_number(noise, "changed"),
+           sd = dm_story_number(noise, "sd");
+    if (!(n > 0))
+        return;
+    dm_buf_printf(b, "<p class=\"note\">The judge, asked twice about %.0f answers, ", n);
+    if (changed > 0)
+        dm_buf_printf(b,
+                      "scored %.0f of them otherwise: one judgement is off by %.1f points, the "
+                      "mean of 100 by %.2f.</p>\n",
+                      changed, 100 * sd, 10 * sd);
+    else
+        dm_buf_text(b, "said the same each time.</p>\n");
+}
+
 static void put_header(dm_buf *b, const dm_story *s)
 {
     const dm_value *stand_in = dm_value_get(s->evidence, "stand_in");
@@ -173,6 +191,7 @@ static void put_header(dm_buf *b, const dm_story *s)
         dm_buf_text(b, "<p class=\"warn\">The model was the built-in stand-in, not a language "
                        "model: these numbers show the machinery, nothing else.</p>\n");
     put_facts(b, s);
+    put_noise(b, s);
 }
 
 /* ---- sections ---- */

@@ -70,7 +70,11 @@ done
 reset
 compile_at 1 "$DIR/whole" --seed=1
 whole=$(judged)
-check "equal judgements are one call" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = 0 ]
+twice=$(json judge_noise.answers "$DIR/out")
+check "equal judgements are one call, but for those that are asked for twice: $twice" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = "$twice" ]
+check "of the winner's answers" [ "$twice" -gt 8 ]
+check "it always said the same, and the report says so" said "asked twice about $twice answers, it said the same each time"
+check "on the page too" grep -q "asked twice about $twice answers, said the same each time" "$DIR/whole/report.html"
 for k in $(seq "$ROUNDS"); do
 	reset
 	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/k" --seed=1 --lms.judge.concurrency=4 >/dev/null 2>&1 &
@@ -83,12 +87,43 @@ for k in $(seq "$ROUNDS"); do
 	wait $pid 2>/dev/null
 	before=$(judged)
 	check "killed after $before of $whole judgements, and resumed" compile_at 1 "$DIR/k" --seed=1
-	again=$(MOCK_URL=$JUDGE_URL stat_of repeats)
+	again=$(($(MOCK_URL=$JUDGE_URL stat_of repeats) - twice))
 	check "of what was paid for hardly anything is asked again: $again" [ "$again" -le 4 ]
 	check "the same program" cmp -s "$DIR/whole/program.json" "$DIR/k/program.json"
 	rm -rf "$DIR/k"
 done
 rm -rf "$DIR/whole"
+
+# a judge that is asked twice, and may have changed its mind
+seq 0 15 | awk '{ print "{\"question\": \"q" $1 "\", \"answer\": \"" ($1 % 2 ? "yes" : "no") "\"}" }' >"$DIR/mixed.jsonl"
+cat >"$DIR/mind.jsonl" <<'X'
+{"match": "q2\n", "and": "[[ ## predicted_answer ## ]]\nno", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]", "then": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nor not\n\n[[ ## completed ## ]]"}
+{"match": "no\n\n[[ ## predicted_answer ## ]]\nno", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+{"match": "yes\n\n[[ ## predicted_answer ## ]]\nyes", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+{"match": "predicted_answer", "content": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/mind.jsonl"
+STEADY=$JUDGE_URL JUDGE_URL=$MOCK_URL
+sed 's/True/False/g' "$DIR/mind.jsonl" >"$DIR/never.jsonl"
+job "$own"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+check "check asks no judge" run 0 "$PROGRAM" check "$DIR/job.json"
+check "not once" [ "$(judged)" = 0 ]
+check "with --live it does" run 0 "$PROGRAM" check "$DIR/job.json" --live
+check "about right and wrong answers, and twice" grep -qF 'right answers score 1, wrong ones 0, in the mean of 8 pairs; asked twice about 16 answers, it scored 1 of them otherwise: one judgement is off by 17.7 points, the mean of 100 by 1.77' "$DIR/out"
+check "in 32 judgements: $(judged)" [ "$(judged)" -ge 32 ]
+job "{\"sum\": [{\"metric\": \"exact_match\", \"weight\": 1}, {\"judge\": \"question, answer, predicted_answer -> right: bool, why\", \"score\": \"right\", \"weight\": 1}]}"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+reset
+check "of a sum" run 0 "$PROGRAM" check "$DIR/job.json" --live
+check "half of it is the judge's" grep -qF 'it scored 1 of them otherwise: one judgement is off by 8.8 points' "$DIR/out"
+start_mock --rule script:"$DIR/never.jsonl"
+JUDGE_URL=$MOCK_URL
+job "$own"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+check "a judge to whom all labels are wrong is refused" run 65 "$PROGRAM" check "$DIR/job.json" --live
+check "in words" said "the judge scores every label 0"
+JUDGE_URL=$STEADY
 
 # an outage of the judge
 job "$own" '"labeled_few_shot"' ', "outage": 1, "num_retries": 0'
