@@ -90,6 +90,9 @@ typedef struct dm_gepa_run { /* of a candidate on a row */
     double score;            /* failure_score where it failed */
     bool answered;           /* the program came to its end */
     bool crashed;            /* it left no trace */
+    /* It has no score, and not by the candidate's fault; score is failure_score, for the package
+     * knows no such rows. When wide they are left out of what is compared. */
+    bool absent;
     const dm_gepa_step *steps;
     size_t n_steps;
     const void *of; /* the world's own */
@@ -138,8 +141,8 @@ typedef struct dm_gepa_candidate {
     const dm_gepa_run *runs; /* [n_val] of its validation; NULL: some were scores alone */
     size_t parents[2];       /* candidates */
     size_t n_parents;        /* 0: the start program */
-    const double *scores;    /* [n_val] */
-    double mean;             /* of them, summed from left to right */
+    const double *scores;    /* [n_val]; NAN: it is absent there */
+    double mean;             /* of them, summed from left to right; 0: all are absent */
     int64_t found;           /* runs that were counted before its validation */
     size_t next;             /* component that is changed next, by round robin */
 } dm_gepa_candidate;

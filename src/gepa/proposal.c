@@ -152,7 +152,8 @@ dm_gepa_skip dm_gepa_skip_of(const dm_gepa *g, const dm_gepa_proposal *p)
     bool any = false, perfect = g->o->skip_perfect;
     for (size_t i = 0; i < p->n_ids; i++) {
         any = any || !p->before[i].crashed;
-        perfect = perfect && p->before[i].score >= g->o->perfect;
+        perfect =
+            perfect && ((g->o->wide && p->before[i].absent) || p->before[i].score >= g->o->perfect);
     }
     return !any ? DM_GEPA_NO_TRAJECTORIES : perfect ? DM_GEPA_ALL_PERFECT : DM_GEPA_NOT_SKIPPED;
 }

@@ -9,6 +9,17 @@ double dm_gepa_sum(const dm_gepa_run *runs, size_t n)
     return sum;
 }
 
+void dm_gepa_sums(const dm_gepa *g, const dm_gepa_run *x, const dm_gepa_run *y, size_t n,
+                  double *of_x, double *of_y)
+{
+    *of_x = *of_y = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!g->o->wide || (!x[i].absent && !y[i].absent)) {
+            *of_x += x[i].score;
+            *of_y += y[i].score;
+        }
+}
+
 bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y)
 {
     for (size_t c = 0; c < g->o->n_components; c++)

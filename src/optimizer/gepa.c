@@ -61,6 +61,7 @@ static dm_gepa_run run_of(const searching *s, const dm_str *texts, const dm_resu
     return (dm_gepa_run){.score = isnan(r->score) ? 0 : r->score, /* it could not be had */
                          .answered = r->fault == DM_FAULT_NONE,
                          .crashed = r->n_steps == 0,
+                         .absent = isnan(r->score),
                          .steps = steps,
                          .n_steps = r->n_steps,
                          .of = r};

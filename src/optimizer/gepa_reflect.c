@@ -58,14 +58,33 @@ static dm_str text_of(dm_arena *a, dm_buf *b)
     return s;
 }
 
-/* What the metric says; else the score, and the labels. */
+/* Of a sum, what each part came to. */
+static void say_parts(dm_buf *b, dm_arena *a, const dm_result *r)
+{
+    const dm_value *parts = r->parts.p ? dm_json_read(a, r->parts, NULL) : NULL;
+    for (size_t i = 0; parts && parts->kind == DM_LIST && parts->n > 1 && i < parts->n; i++) {
+        const dm_value *name = dm_value_get(parts->items[i], "metric"),
+                       *score = dm_value_get(parts->items[i], "score");
+        if (name && score && name->kind == DM_STRING && score->kind == DM_FLOAT)
+            dm_buf_printf(b, "%s%.*s %.4g", i ? ", " : "Of it: ", DM_STR_ARG(name->text),
+                          score->number);
+    }
+    if (parts && parts->kind == DM_LIST && parts->n > 1)
+        dm_buf_text(b, ".\n");
+}
+
+/* What a command says is all; of the others the score and what is said, else the labels. A judge
+ * may not say what was expected. */
 static dm_str feedback_on(dm_arena *a, const dm_program *p, const dm_example *e, const dm_result *r)
 {
-    if (r->feedback)
+    if (r->feedback && !r->parts.p)
         return dm_str_of(r->feedback);
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_printf(&b, "Score: %.4g of 1.\n", r->score);
+    say_parts(&b, a, r);
+    if (r->feedback)
+        dm_buf_printf(&b, "%s\n", r->feedback);
     if (r->error)
         dm_buf_printf(&b, "%s\n", r->error);
     const dm_value *outputs = r->outputs.p ? dm_json_read(a, r->outputs, NULL) : NULL;

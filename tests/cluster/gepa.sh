@@ -56,6 +56,37 @@ check "a metric with feedback" compile_at 1 "$DIR/f"
 check "its words are shown to the prompt model" grep -q 'current_instruction.*q[0-9]* wants the other word' "$DIR/bodies"
 check "also those on what was right" grep -q 'current_instruction.*well done' "$DIR/bodies"
 
+# a judge as the metric, and one in a sum: what it says reaches the reflection, what cannot be read is no 0, all of it
+# is counted as the judge's; the same at any number of ranks
+rm -rf "$DIR/f" "$DIR/bodies"
+start_mock --rule tokens --record "$DIR/bodies"
+TASK_URL=$MOCK_URL
+cat >"$DIR/judge.jsonl" <<'X'
+{"match": "q103", "content": "[[ ## right ## ]]\nmaybe\n\n[[ ## why ## ]]\nunsure\n\n[[ ## completed ## ]]"}
+{"match": "yes\n\n[[ ## predicted_answer ## ]]\nyes", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nthe same word\n\n[[ ## completed ## ]]"}
+{"match": "predicted_answer", "content": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nthe judge wants the other word\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/judge.jsonl"
+JUDGE_URL=$MOCK_URL
+own='"judge": "question, answer, predicted_answer -> right: bool, why", "score": "right", "feedback": "why"'
+for metric in "{$own}" "{\"sum\": [{\"metric\": \"exact_match\", \"weight\": 1}, {$own, \"weight\": 2}]}"; do
+	MOCK_URL=$TASK_URL
+	job "$two" '"max_metric_calls": 150' "$metric"
+	sed -i "s|\"concurrency\": 16}}|\"concurrency\": 16}, \"lms\": {\"judge\": {\"model\": \"hosted_vllm/judge\", \"api_base\": \"$JUDGE_URL\"}}}|" "$DIR/job.json"
+	post /reset >/dev/null
+	MOCK_URL=$JUDGE_URL post /reset >/dev/null
+	compile_at 1 "$DIR/w" --seed=2
+	code=$? asked=$(MOCK_URL=$JUDGE_URL stat_of requests) others=$(MOCK_URL=$TASK_URL stat_of requests)
+	check "$(echo "$metric" | cut -c1-8)...: its calls are told apart: $asked and $others" [ "$(json judge.calls "$DIR/out") $(json calls "$DIR/out")" = "$asked $((asked + others))" ]
+	check "what it cannot say is no score: $(sed -n 2p "$DIR/w/trials.csv")" [ "$(sed -n 2p "$DIR/w/trials.csv" | cut -d, -f6)" = 14 ]
+	same_at_ranks $code --seed=2
+	check "it is the same program at 1 $RANKS ranks: $same" [ "$same" = yes ]
+done
+check "what the judge says is shown to the prompt model" grep -q 'current_instruction.*the judge wants the other word' "$DIR/bodies"
+check "and what each part of a sum came to" grep -q 'current_instruction.*Of it: exact_match 0, judge 0' "$DIR/bodies"
+run 0 "$PROGRAM" plan "$DIR/job.json"
+check "plan has the judge's calls, and they were no more" awk -v n="$asked" '/^judge / { gsub(",", ""); ok = $0 ~ /[0-9]/; for (i = 2; i <= NF; i++) if ($i + 0 > most) most = $i + 0 } END { exit !(ok && most >= n) }' "$DIR/err"
+
 job "$one" '"max_metric_calls": 60, "auto": "light"'
 check "two budgets are refused" run 78 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/x"
 check "with a sentence" said "leave out one of them"
