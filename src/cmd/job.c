@@ -510,6 +510,8 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
     const dm_value *given = dm_value_get(job->json, "optimizer");
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("name"), dm_value_text(a, job->optimizer->class->name));
+    if (given && given->kind == DM_LIST)
+        dm_value_set(a, d, DM_STR("of"), given);
     for (size_t i = 0; given && given->kind == DM_DICT && i < given->n; i++)
         if (!dm_str_is(given->members[i].key, "name") &&
             !dm_str_is(given->members[i].key, "num_threads") &&

@@ -122,12 +122,31 @@ static dm_status limit_members(dm_job *job, const dm_compile_input *in, dm_error
     return st;
 }
 
+/* Of those that run one after the other the first have the least, which all can count on. */
+static dm_status limit_parts(dm_job *job, dm_error *err)
+{
+    const dm_optimizer *o = job->optimizer->class;
+    dm_status st = DM_OK;
+    size_t n = 0;
+    while (o->part(job->optimizer, n))
+        n++;
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        dm_job alone = *job;
+        alone.optimizer = (dm_params *)(uintptr_t)o->part(job->optimizer, i);
+        alone.cap.calls = job->cap.calls / (double)n;
+        st = dm_plan_limit(&alone, err);
+    }
+    return st;
+}
+
 dm_status dm_plan_limit(dm_job *job, dm_error *err)
 {
     const dm_optimizer *o = job->optimizer->class;
     const dm_compile_input in = dm_job_input(job);
     if (o->inner)
         return limit_members(job, &in, err);
+    if (o->part)
+        return limit_parts(job, err);
     if (o->limit && !isinf(job->cap.calls)) {
         dm_plan plan = dm_plan_of(job);
         double left = job->cap.calls;

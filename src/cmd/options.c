@@ -322,7 +322,10 @@ static void put_at(dm_arena *a, dm_value *d, const char *path, const dm_value *v
     if (old && old->kind == DM_DICT)
         for (size_t i = 0; i < old->n; i++)
             dm_value_set(a, inner, old->members[i].key, old->members[i].value);
-    else if (old && old->kind == DM_STRING)
+    else if (old && old->kind == DM_LIST && dm_str_is(key, "optimizer")) {
+        dm_value_set(a, inner, DM_STR("name"), dm_value_text(a, "chain"));
+        dm_value_set(a, inner, DM_STR("of"), old);
+    } else if (old && old->kind == DM_STRING)
         dm_value_set(a, inner,
                      dm_str_is(key, "optimizer") || dm_str_is(key, "metric") ? DM_STR("name")
                                                                              : DM_STR("model"),

@@ -107,7 +107,7 @@ static void tell_tried(searching *s, const dm_gepa_iteration *it)
                                             : (dm_result){.score = c->scores[i], .present = true};
         dm_tell_tried(s->pool, s->in, s->told, &t, r, n, NULL, NULL);
         if (s->told == 0)
-            dm_pool_best(s->pool, s->in, 0, c->mean);
+            dm_tell_best(s->pool, s->in, 0, c->mean);
     }
     free(r);
 }
@@ -121,7 +121,7 @@ static void tell(void *user, const dm_gepa_iteration *it)
         if (!(c->mean > it->candidates[s->best].mean))
             continue;
         s->best = it->accepted[k];
-        dm_pool_best(s->pool, s->in, s->best, c->mean);
+        dm_tell_best(s->pool, s->in, s->best, c->mean);
         dm_log(DM_INFO,
                "iteration %zu: candidate %zu scores %.1f %% on the validation set, the best so far",
                it->number + 1, s->best, 100 * c->mean);

@@ -1,11 +1,12 @@
 # GEPA over HTTP: the same program at any number of ranks, over kills and under caps; what a metric says beside its
 # score, and an answer that cannot be read, reach the reflection; a prompt model that gives nothing usable ends it.
-# ROUNDS, MIN_HITS: of kills. Whether its decisions are gepa's own: tests/golden/golden_gepa.c and
-# scripts/check-dspy-runs.
+# BIG=1, ROUNDS, MIN_HITS: of kills (at 64 ranks, over 50 of them, in the simulation: tests/unit/test_gepa_runs.c).
+# Whether its decisions are gepa's own: tests/golden/golden_gepa.c and scripts/check-dspy-runs.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
+[ "${BIG:-}" ] && : "${ROUNDS:=17}" "${RANKS:=2 5 16 64}" # 50 kills
 ROUNDS=${ROUNDS:-1}
-RANKS=${RANKS:-"2 5"} # RANKS="2 5 16 64"
+RANKS=${RANKS:-"2 5"}
 rows() { # rows FROM TO
 	seq "$1" "$2" | sed 's/.*/{"question": "q&", "answer": "yes"}/'
 }
