@@ -503,6 +503,9 @@ static int finish(compilation *c, const dm_command_line *line, dm_status stopped
         add_choice(c->arena, c->result.ensemble, last);
     if (c->result.searched.method)
         dm_value_set(c->arena, last, DM_STR("search"), search_json(c));
+    for (size_t i = 0; c->result.told && i < c->result.told->n; i++)
+        dm_value_set(c->arena, last, c->result.told->members[i].key,
+                     c->result.told->members[i].value);
     int code = dm_exit_code(stopped);
     st = dm_watch_end(&c->watch, c->session.pool,
                       &(dm_out_state){.status = stopped ? "stopped" : "done",

@@ -87,8 +87,10 @@ typedef struct dm_gepa {
     dm_gepa_result result;
 } dm_gepa;
 
-double *dm_gepa_means(const dm_gepa *g);           /* [n] in the arena */
-size_t dm_gepa_best(const double *mean, size_t n); /* the first of the largest */
+double *dm_gepa_means(const dm_gepa *g);                       /* [n] in the arena */
+double *dm_gepa_values(const dm_gepa *g);                      /* likewise */
+double dm_gepa_cost_of(const dm_gepa *g, const dm_str *texts); /* of their length, 0 to 1 */
+size_t dm_gepa_best(const double *mean, size_t n);             /* the first of the largest */
 dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
 bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
 double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */

@@ -56,6 +56,7 @@ static size_t add_candidate(dm_gepa *g, const dm_gepa_batch *b, const size_t *pa
             g->candidates[parents[p]].next > c->next ? g->candidates[parents[p]].next : c->next;
     }
     set_mean(c, g->o->n_val);
+    c->value = c->mean - dm_gepa_cost_of(g, b->texts);
     g->result.counted += (int64_t)b->paid;
     g->result.full_evaluations++;
     update_fronts(g, g->n);
@@ -132,17 +133,26 @@ static dm_status run_children(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_er
     return run_counted(g, b, n_b, err);
 }
 
+/* What a child is to make up for on its rows, since it is longer than its parent. */
+static double longer(const dm_gepa *g, const dm_gepa_proposal *p)
+{
+    return (double)p->n_ids *
+           (dm_gepa_cost_of(g, p->texts) - dm_gepa_cost_of(g, g->candidates[p->parent].texts));
+}
+
 static double gain(const dm_gepa *g, const dm_gepa_proposal *p)
 {
     double before, after;
     dm_gepa_sums(g, p->before, p->after, p->n_ids, &before, &after);
-    return after - before;
+    return after - before - longer(g, p);
 }
 
 static bool improves(const dm_gepa *g, const dm_gepa_proposal *p)
 {
     double before, after;
     dm_gepa_sums(g, p->before, p->after, p->n_ids, &before, &after);
+    if (g->o->length_weight > 0)
+        before += longer(g, p);
     double least = g->o->wide ? 1e-9 : 0; /* sums of the same scores may differ in a last digit */
     return g->o->equal_is_enough ? after >= before - least : after > before + least;
 }
@@ -217,14 +227,16 @@ static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *a
  * would reflect for ever. */
 static int64_t spent(const dm_gepa *g)
 {
-    return g->result.counted + (g->o->wide ? (int64_t)g->result.reflections : 0);
+    size_t more = g->o->more ? *g->o->more : 0;
+    return g->result.counted + (g->o->wide ? (int64_t)(g->result.reflections + more) : 0);
 }
 
 /* Proposals that the budget holds, each with its reflections, and the validation of one child. */
 static size_t most_proposals(const dm_gepa *g)
 {
     int64_t left = g->o->budget - spent(g) - (int64_t)g->o->n_val;
-    size_t each = 2 * g->o->minibatch + (g->o->all_components ? g->o->n_components : 1);
+    size_t asks = g->o->asks ? g->o->asks : 1;
+    size_t each = 2 * g->o->minibatch + asks * (g->o->all_components ? g->o->n_components : 1);
     return left > 0 ? (size_t)left / each : 0;
 }
 
@@ -368,7 +380,7 @@ static void finish(dm_gepa *g, dm_status stopped)
     g->result.n_front = n_front;
     g->result.candidates = g->candidates;
     g->result.n = g->n;
-    g->result.best = dm_gepa_best(dm_gepa_means(g), g->n);
+    g->result.best = dm_gepa_best(dm_gepa_values(g), g->n);
     g->result.merges = g->merges;
     g->result.stopped = stopped;
     if (stopped)

@@ -36,6 +36,23 @@ double *dm_gepa_means(const dm_gepa *g)
     return mean;
 }
 
+double *dm_gepa_values(const dm_gepa *g)
+{
+    double *value = dm_arena_alloc_n(g->arena, g->n, sizeof *value);
+    for (size_t i = 0; i < g->n; i++)
+        value[i] = g->candidates[i].value;
+    return value;
+}
+
+double dm_gepa_cost_of(const dm_gepa *g, const dm_str *texts)
+{
+    enum { BYTES_A_TOKEN = 4, TOKENS = 100, PER_CENT = 100 };
+    size_t bytes = 0;
+    for (size_t c = 0; c < g->o->n_components; c++)
+        bytes += texts[c].n;
+    return g->o->length_weight / PER_CENT * (double)bytes / (BYTES_A_TOKEN * TOKENS);
+}
+
 size_t dm_gepa_best(const double *mean, size_t n)
 {
     size_t best = 0;

@@ -217,6 +217,7 @@ static void take(dm_arena *a, const dm_compile_input *in, const chained *l, dm_c
 {
     add_scored(a, in->valset, l, out);
     out->best = l->out.best;
+    out->told = l->out.told ? l->out.told : out->told;
     if (l->out.searched.method)
         out->searched = l->out.searched;
     out->searched.in_demos = NULL; /* of a set and a winner that may be others by now */

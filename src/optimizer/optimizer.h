@@ -195,6 +195,7 @@ struct dm_compile_output {
     const dm_result *start, *winner; /* [valset->n] */
     dm_searched searched;
     const dm_ensemble_output *ensemble; /* of several compilations; else NULL */
+    const dm_value *told; /* {"gepa": {...}}: what it did, for the last line; NULL: nothing */
 };
 
 /* Start and winner on a data set. */

@@ -76,6 +76,14 @@ static dm_str learned(dm_arena *a, const dm_value *row)
     return s;
 }
 
+/* Every other text stays as long as it is. */
+static dm_str shorter(const dm_value *row)
+{
+    dm_str now = dm_value_get(row, "current_instruction")->text;
+    size_t most = (size_t)dm_value_get(row, "most_characters")->number;
+    return now.n % 2 ? now : (dm_str){now.p + now.n - most, most};
+}
+
 static void rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
                  dm_run_result *out)
 {
@@ -87,8 +95,9 @@ static void rule(void *user, const dm_work *work, const dm_value *row, dm_arena 
     const dm_signature *s = work->candidate->program->predictors[0].signature;
     dm_value *outputs = dm_value_dict(a);
     dm_str text =
-        dm_value_get(row, "cases")
-            ? learned(a, row)
+        dm_value_get(row, "cases") ? learned(a, row)
+        : dm_value_get(row, "most_characters")
+            ? shorter(row)
             : dm_str_of(dm_arena_printf(a, "Answer, <%lld>.", (long long)(work->rollout % FACTS)));
     dm_value_set(a, outputs, s->fields[s->n_inputs].name, dm_value_string(a, text));
     out->outputs = outputs;
@@ -100,14 +109,14 @@ static void rule(void *user, const dm_work *work, const dm_value *row, dm_arena 
 typedef enum kind { EXACT, PARALLEL, CHAIN, KINDS } kind;
 static const char *const kind_names[] = {"exact", "parallel", "chain"};
 
-static dm_params *params_of(dm_arena *a, kind k)
+static dm_params *params_of(dm_arena *a, kind k, const char *own)
 {
     static const char *const json[] = {
         "{\"name\": \"gepa\", \"search\": \"gepa\", \"max_metric_calls\": 400}",
         "{\"name\": \"gepa\", \"max_metric_calls\": 400}",
         "[{\"name\": \"mipro_v2\", \"auto\": null, \"num_candidates\": 3, \"num_trials\": 4, "
         "\"minibatch\": false}, {\"name\": \"gepa\", \"max_metric_calls\": 250}]"};
-    const dm_value *v = dm_json_read(a, dm_str_of(json[k]), NULL);
+    const dm_value *v = dm_json_read(a, dm_str_of(own ? own : json[k]), NULL);
     dm_at at = dm_at_root(v, "optimizer", DM_E_JOB);
     dm_params *p;
     dm_error err = {DM_OK, ""};
@@ -119,7 +128,8 @@ typedef struct made {
     dm_status status;
     dm_hash bytes; /* of its program's file, its candidates and all their scores */
     double first, best, charged, calls;
-    size_t n;
+    size_t n, longest, length; /* of the instructions of any candidate, and of the program's */
+    int64_t leaks, dropped, too_long;
     bool died;
 } made;
 
@@ -137,6 +147,17 @@ static made made_of(dm_arena *a, const dm_compile_output *out)
         dm_buf_add(&b, c->candidate->hash.b, sizeof c->candidate->hash.b);
         if (!isnan(c->score))
             m.best = fmax(m.best, c->score);
+        for (size_t k = 0; i > 0 && k < c->candidate->program->n; k++)
+            m.longest = c->candidate->parts[k].instructions.n > m.longest
+                            ? c->candidate->parts[k].instructions.n
+                            : m.longest;
+    }
+    m.length = out->best->parts[0].instructions.n;
+    const dm_value *told = dm_value_get(out->told, "gepa");
+    if (told) {
+        m.leaks = (int64_t)dm_value_get(told, "leaks")->number;
+        m.dropped = (int64_t)dm_value_get(told, "leaks_dropped")->number;
+        m.too_long = (int64_t)dm_value_get(told, "too_long")->number;
     }
     m.first = out->n_scored ? out->scored[0].score : NAN;
     dm_sha256_add(&s, b.data, b.len);
@@ -148,7 +169,8 @@ static made made_of(dm_arena *a, const dm_compile_output *out)
 typedef struct setting {
     kind kind;
     int predictors;
-    double cap; /* calls */
+    double cap;       /* calls */
+    const char *json; /* instead of the kind's */
 } setting;
 
 /* path: of the journal, NULL: none; behind: it dies when that has so many bytes. 0: it does not. */
@@ -173,7 +195,7 @@ static made compile(const setting *x, int ranks, const char *path, uint64_t behi
         cr_assert_not_null(w.setup.journal, "%s", err.text);
     }
     dm_pool *p = pool_of(&w);
-    dm_params *own = params_of(w.arena, x->kind);
+    dm_params *own = params_of(w.arena, x->kind, x->json);
     dm_compile_input in = {.params = own,
                            .student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
                            .trainset = w.train,
@@ -211,7 +233,7 @@ static const char *name_of(const setting *x)
 
 static double whole(kind k, int predictors)
 {
-    return compile(&(setting){k, predictors, INFINITY}, 3, NULL, 0).charged;
+    return compile(&(setting){k, predictors, INFINITY, NULL}, 3, NULL, 0).charged;
 }
 
 Test(gepa_runs, same_bytes_at_any_number_of_ranks, .timeout = 300)
@@ -220,7 +242,8 @@ Test(gepa_runs, same_bytes_at_any_number_of_ranks, .timeout = 300)
         for (int predictors = 1; predictors <= 3; predictors += 2) {
             double all = whole(k, predictors);
             for (int part = 0; part < 3; part++) {
-                setting x = {k, predictors, part == 2 ? INFINITY : floor(all * (.4 + .4 * part))};
+                setting x = {k, predictors, part == 2 ? INFINITY : floor(all * (.4 + .4 * part)),
+                             NULL};
                 made first = compile(&x, 1, NULL, 0);
                 cr_expect_leq(first.charged, x.cap, "%s", name_of(&x));
                 cr_expect(part < 2 || first.status == DM_OK, "%s", name_of(&x));
@@ -236,6 +259,37 @@ Test(gepa_runs, same_bytes_at_any_number_of_ranks, .timeout = 300)
                 }
             }
         }
+}
+
+/* What is too long is asked for again; what stays so is dropped, and both are within the budget. */
+Test(gepa_runs, nothing_longer_than_it_may_be)
+{
+    static const char *const json[] = {
+        "{\"name\": \"gepa\", \"max_metric_calls\": 400}",
+        "{\"name\": \"gepa\", \"max_metric_calls\": 400, \"max_chars\": 70}"};
+    made m[2];
+    for (int i = 0; i < 2; i++)
+        m[i] = compile(&(setting){PARALLEL, 1, INFINITY, json[i]}, 3, NULL, 0);
+    cr_expect_gt(m[0].longest, 70);
+    cr_expect_leq(m[1].longest, 70);
+    cr_expect_gt(m[1].too_long, 0);
+    cr_expect_gt(m[1].best, m[1].first);
+    cr_expect_leq(m[1].calls, 400);
+}
+
+/* A fact is worth two of 24 examples, 8 points, and takes about a token: at 1,000 points for 100
+ * tokens it does not pay. */
+Test(gepa_runs, length_has_its_price)
+{
+    static const char *const json[] = {
+        "{\"name\": \"gepa\", \"max_metric_calls\": 400, \"length_weight\": 1000}",
+        "{\"name\": \"gepa\", \"max_metric_calls\": 400, \"length_weight\": 0.5}",
+        "{\"name\": \"gepa\", \"max_metric_calls\": 400}"};
+    made m[3];
+    for (int i = 0; i < 3; i++)
+        m[i] = compile(&(setting){PARALLEL, 1, INFINITY, json[i]}, 3, NULL, 0);
+    cr_expect(dm_hash_eq(&m[1].bytes, &m[2].bytes), "what costs little changes nothing here");
+    cr_expect_lt(m[0].length, m[2].length);
 }
 
 /* ---- kills ---- */
@@ -281,7 +335,7 @@ Test(gepa_runs, killed_behind_records, .timeout = 3600)
         for (int predictors = 1; predictors <= 3; predictors += 2)
             for (int ample = 0; ample < 2; ample++) {
                 double all = whole(k, predictors);
-                setting x = {k, predictors, ample ? 10 * all : floor(.7 * all)};
+                setting x = {k, predictors, ample ? 10 * all : floor(.7 * all), NULL};
                 unlink(path);
                 made want = compile(&x, 4, path, 0);
                 ends e = ends_of(path);
