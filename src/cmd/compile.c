@@ -225,15 +225,35 @@ static dm_status write_program(const compilation *c, const char *name,
     return st;
 }
 
+/* Score and length of each candidate, and which of them no other beats in both. */
+static const dm_length_point *points_of(const compilation *c, bool **front)
+{
+    size_t n = c->result.n_scored;
+    dm_length_point *all = dm_arena_alloc_n(c->arena, n, sizeof *all);
+    *front = dm_arena_alloc_n(c->arena, n, sizeof **front);
+    for (size_t i = 0; i < n; i++) {
+        const dm_scored *t = &c->result.scored[i];
+        dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
+        all[i] = (dm_length_point){s.score, dm_prompt_tokens(c->job, t->candidate), 0};
+        for (size_t k = 0; t->results && k < valset_of(c)->n; k++)
+            all[i].n += t->results[k].present || t->results[k].fault != DM_FAULT_NONE;
+    }
+    dm_front_of(all, n, *front);
+    return all;
+}
+
 static dm_status write_trials(const compilation *c, dm_error *err)
 {
     dm_buf b;
+    bool *front;
+    const dm_length_point *points = points_of(c, &front);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_text(&b, DM_TRIALS_HEADER);
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
         dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
-        dm_put_trial(&b, i, t->name, &s, i == c->result.best_index, t->levels);
+        dm_put_trial(&b, i, t->name, &s, i == c->result.best_index, t->levels, &points[i],
+                     front[i]);
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
     dm_buf_free(&b);
@@ -393,6 +413,11 @@ static void print_table(const compilation *c, const char *program)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
+    if (c->result.told) {
+        bool *front;
+        const dm_length_point *points = points_of(c, &front);
+        dm_front_text(&b, points, c->result.n_scored, front, c->job->out);
+    }
     if (c->noise.n) {
         dm_buf_text(&b, "the judge: ");
         dm_judge_noise_text(&b, &c->noise);

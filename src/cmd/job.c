@@ -57,6 +57,8 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
         job->program = dm_program_read(a, &at, err);
     if (st == DM_OK && student.v)
         st = dm_path_read(a, &student, &path, err);
+    if (st == DM_OK && job->pick)
+        st = dm_program_picked(a, path, job->pick, &path, err);
     if (st == DM_OK)
         st = dm_path_read(a, &teacher, &teacher_path, err);
     if (st != DM_OK || (at.v && at.v->kind != DM_STRING && !job->program))
@@ -412,6 +414,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (!wants.data)
         merged = program_only(a, merged);
     job->json = merged;
+    const dm_value *pick = dm_value_get(line->flags, "pick");
+    job->pick = pick ? pick->text.p : NULL;
     dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
     if (st == DM_OK)
         st = read_rest(a, &root, wants, job, err);

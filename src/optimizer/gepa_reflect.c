@@ -229,12 +229,22 @@ static dm_status shorten(dm_gepa_asking *x, dm_str *texts, size_t n, dm_error *e
     return st;
 }
 
-static bool was_shown(const dm_gepa_question *q, const dm_leak *l)
+/* Whether a row that was shown has as long a run of it; that one is told, then. */
+static bool was_shown(const dm_gepa_asking *x, const dm_gepa_question *q, dm_str text, dm_leak *l)
 {
+    dm_arena *a = dm_pool_arena(x->pool);
+    size_t *rows = dm_arena_alloc_n(a, q->n_shown, sizeof *rows);
+    dm_compile_input shown = *x->in;
+    dm_leak found;
     for (size_t i = 0; i < q->n_shown; i++)
-        if (strcmp(l->set, "trainset") == 0 && q->shown[i].row == l->row)
-            return true;
-    return false;
+        rows[i] = q->shown[i].row;
+    shown.trainset = dm_dataset_pick(a, x->in->trainset, rows, q->n_shown);
+    shown.valset = shown.testset = NULL;
+    dm_leaks_find(&shown, &text, 1, &found);
+    if (found.words < l->words)
+        return false;
+    *l = found;
+    return true;
 }
 
 static void look_for_leaks(dm_gepa_asking *x, const dm_gepa_question *q, size_t n, dm_str *texts)
@@ -245,13 +255,13 @@ static void look_for_leaks(dm_gepa_asking *x, const dm_gepa_question *q, size_t 
         if (leaks[i].words == 0)
             continue;
         x->leaks++;
+        bool shown = was_shown(x, &q[i], texts[i], &leaks[i]);
         dm_str run = dm_utf8_head(leaks[i].run, 100);
         dm_log(DM_WARN,
                "iteration %zu: a proposed instruction copies %zu words of the %s, %s, which it was "
                "%sshown, and is %s: %.*s",
-               q[i].iteration + 1, leaks[i].words, leaks[i].set, leaks[i].id,
-               was_shown(&q[i], &leaks[i]) ? "" : "not ", x->drop_leaks ? "dropped" : "kept",
-               DM_STR_ARG(run));
+               q[i].iteration + 1, leaks[i].words, leaks[i].set, leaks[i].id, shown ? "" : "not ",
+               x->drop_leaks ? "dropped" : "kept", DM_STR_ARG(run));
         if (!x->drop_leaks)
             continue;
         x->dropped++;

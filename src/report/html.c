@@ -287,7 +287,7 @@ static void put_trial(dm_buf *b, const dm_story_trial *t, size_t i, bool estimat
                   t->score.parse);
     if (!isnan(t->tokens))
         dm_page_count(b, t->tokens);
-    dm_buf_text(b, "</td></tr>\n");
+    dm_buf_text(b, t->front ? " ◆</td></tr>\n" : "</td></tr>\n");
 }
 
 static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels)
@@ -313,10 +313,26 @@ static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels
         if (marked[i])
             put_trial(b, &s->trials[i], i, estimates, levels);
     dm_page_table_end(b);
+    dm_buf_text(b, "<p class=\"key\">★ the best; ◆ no other beats it both in score and in length: "
+                   "<code>--pick</code> takes it</p>");
     if (!all)
         dm_buf_printf(b, "<p class=\"note\">all %zu stand in <code>trials.csv</code></p>",
                       s->n_trials);
     dm_buf_text(b, "</details>\n");
+}
+
+/* What came of reflections. */
+static void put_learned(dm_buf *b, const dm_value *gepa)
+{
+    static const char *const rows[][2] = {{"iterations", " iterations, "},
+                                          {"reflections", " reflections, "},
+                                          {"accepted", " children validated, "},
+                                          {"merges", " merges taken, "},
+                                          {"leaks", " instructions that copied words of a row. "}};
+    for (size_t i = 0; gepa && i < sizeof rows / sizeof *rows; i++) {
+        dm_page_count(b, dm_story_number(gepa, rows[i][0]));
+        dm_buf_text(b, rows[i][1]);
+    }
 }
 
 static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
@@ -334,6 +350,7 @@ static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
         dm_page_string(b, dm_story_text(search, "end"));
         dm_buf_text(b, ". ");
     }
+    put_learned(b, dm_value_get(s->last, "gepa"));
     dm_buf_printf(b,
                   "%zu candidate%s listed. A filled point was run on all %zu examples, an open "
                   "one on as many as its size says: its mean is of few runs, and the bar says what "

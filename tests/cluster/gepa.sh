@@ -88,6 +88,34 @@ check "and what each part of a sum came to" grep -q 'current_instruction.*Of it:
 run 0 "$PROGRAM" plan "$DIR/job.json"
 check "plan has the judge's calls, and they were no more" awk -v n="$asked" '/^judge / { gsub(",", ""); ok = $0 ~ /[0-9]/; for (i = 2; i <= NF; i++) if ($i + 0 > most) most = $i + 0 } END { exit !(ok && most >= n) }' "$DIR/err"
 
+# instructions that copy a row; score and length
+word='{"question": "who was the first woman to fly alone across the ocean", "answer": "yes"}'
+for i in $(seq 20); do echo "$word" | sed "s/who was/q$i/"; done >"$DIR/copied.jsonl"
+cat >"$DIR/leak.jsonl" <<'X'
+{"match": "[[ ## cases ## ]]", "content": "[[ ## new_instruction ## ]]\nAnswer yes. If it is the first woman to fly alone across the ocean, say so.\n\n[[ ## completed ## ]]", "then": "[[ ## new_instruction ## ]]\nAnswer.\n\n[[ ## completed ## ]]"}
+{"match": "Answer yes.", "content": "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]"}
+{"match": "question", "content": "[[ ## answer ## ]]\nno\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/leak.jsonl"
+job "$one" '"max_metric_calls": 90'
+sed -i 's/"train.jsonl"/"copied.jsonl"/' "$DIR/job.json"
+check "an instruction with words of a row" compile_at 1 "$DIR/l"
+check "is told, with the row, and kept" grep -qE 'copies [89] words of the trainset, row [0-9]+, which it was shown, and is kept: .*first woman to fly alone across the ocean' "$DIR/err"
+check "it is counted: $(json gepa.leaks "$DIR/out")" [ "$(json gepa.leaks "$DIR/out")" -gt 0 ]
+check "and won" grep -q 'first woman' "$DIR/l/program.json"
+check "score and length of each, and who is not beaten in both" [ "$(cut -d, -f16 "$DIR/l/trials.csv" | sed 1d | tr '\n' ' ') $(sed -n 2p "$DIR/l/trials.csv" | cut -d, -f15)" = "1 1  $(($(sed -n 3p "$DIR/l/trials.csv" | cut -d, -f15) - 17))" ]
+check "which is said" said "2 candidates that no other beats both in score and in length"
+check "any of them can be taken" run 0 "$PROGRAM" show "$DIR/l" --pick=0
+check "instead of the winner" sh -c "! grep -q 'first woman' '$DIR/out'"
+run 0 "$PROGRAM" show "$DIR/l"
+check "which is the other" grep -q 'first woman' "$DIR/out"
+check "one that is not there is refused" run 64 "$PROGRAM" show "$DIR/l" --pick=7
+check "with those that are" said "has candidates 0 to 1"
+check "eval takes it" run 0 "$PROGRAM" eval "$DIR/job.json" --program="$DIR/l" --pick=0
+check "and its score is the start's" grep -qF '"valset": {"score": 0.0' "$DIR/out"
+check "leak = reject" compile_at 1 "$DIR/m" --optimizer.leak=reject
+check "drops it" [ "$(json gepa.leaks_dropped "$DIR/out") $(grep -c 'first woman' "$DIR/m/program.json")" = "$(json gepa.leaks "$DIR/out") 0" ]
+
 job "$one" '"max_metric_calls": 60, "auto": "light"'
 check "two budgets are refused" run 78 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/x"
 check "with a sentence" said "leave out one of them"
