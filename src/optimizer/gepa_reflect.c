@@ -6,7 +6,7 @@
 #include "json/json.h"
 #include "optimizer/gepa.h"
 #include "optimizer/leak.h"
-#include "optimizer/question.h"
+#include "pool/question.h"
 
 #include <math.h>
 #include <string.h>

@@ -137,4 +137,43 @@ check "a judge that nobody asks is refused" run 78 "$PROGRAM" compile "$DIR/job.
 job "$own" "$search"
 check "plan has a line for the judge" run 0 "$PROGRAM" plan "$DIR/job.json"
 check "with its calls" grep -q '^judge ' "$DIR/err"
+# a judge that picks among the answers of an ensemble
+cat >"$DIR/tasks.jsonl" <<'X'
+{"match": "Say one.", "content": "[[ ## answer ## ]]\none\n\n[[ ## completed ## ]]"}
+{"match": "Say two.", "and": "q7\n", "content": "[[ ## answer ## ]]\nOne\n\n[[ ## completed ## ]]"}
+{"match": "Say two.", "content": "[[ ## answer ## ]]\ntwo\n\n[[ ## completed ## ]]"}
+X
+cat >"$DIR/picks.jsonl" <<'X'
+{"match": "\"q3\"", "content": "[[ ## best ## ]]\n9\n\n[[ ## completed ## ]]"}
+{"match": "\"1\": \"one\", \"2\": \"two\"", "content": "[[ ## best ## ]]\n2\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/tasks.jsonl"
+TASK_URL=$MOCK_URL
+start_mock --rule script:"$DIR/picks.jsonl"
+JUDGE_URL=$MOCK_URL
+seq 0 9 | sed 's/.*/{"question": "q&", "answer": "two"}/' >"$DIR/val.jsonl"
+for word in one two; do
+	cat >"$DIR/job.json" <<X
+{"program": {"predict": {"signature": "question -> answer", "instructions": "Say $word."}}, "trainset": "train.jsonl", "valset": "val.jsonl",
+ "inputs": ["question"], "metric": "exact_match", "optimizer": {"name": "labeled_few_shot", "k": 1}, "lm": {"model": "hosted_vllm/any", "api_base": "$TASK_URL"}}
+X
+	check "a program that says $word" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/$word"
+done
+check "best_of: an ensemble whose answers a judge picks" run 0 "$PROGRAM" ensemble "$DIR/one" "$DIR/two" --reduce=best_of
+cp "$DIR/out" "$DIR/both.json"
+sed -i "s|\"optimizer\"|\"lms\": {\"judge\": {\"model\": \"hosted_vllm/judge\", \"api_base\": \"$JUDGE_URL\"}}, &|" "$DIR/job.json"
+reset
+for ranks in 1 3; do
+	start=""
+	[ $ranks = 1 ] || start="mpirun --oversubscribe -n $ranks"
+	check "it is asked, at $ranks ranks" run 0 $start "$PROGRAM" eval "$DIR/job.json" --program="$DIR/both.json"
+	check "where answers differ, and the vote decides where it says nothing" said "a judge picked on 90.0 %, and of that 1 times said nothing usable"
+	check "its picks are the answers: $(json valset.score "$DIR/out")" [ "$(json valset.score "$DIR/out")" = 0.8 ]
+done
+check "once for each run" [ "$(judged)" = 18 ]
+job '"exact_match"' '{"name": "ensemble", "of": "bootstrap_few_shot", "reduce": "best_of"}'
+check "a guard by votes is refused" run 78 "$PROGRAM" check "$DIR/job.json"
+check "in words" said 'whether a committee gains is told by its votes, and here a judge picks'
+check "without it the judge is planned for" run 0 "$PROGRAM" plan "$DIR/job.json" --optimizer.guard=false
+check "with its calls too" grep -q '^pick ' "$DIR/err"
 plan $n
