@@ -1,7 +1,9 @@
-/* dspy-mpi check: the job and its data, without a call; --live asks each server once. */
+/* dspy-mpi check: the job and its data, without a call; --live asks each server once, and tries a
+ * judge. */
 #include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/job_plan.h"
+#include "cmd/judge_trial.h"
 #include "cmd/metric_trial.h"
 #include "cmd/plan_text.h"
 #include "cmd/say.h"
@@ -182,8 +184,11 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     dm_buf_char(&b, '\n');
     dm_say_text(stdout, dm_buf_view(&b));
     dm_buf_free(&b);
+    bool live = dm_value_get(line->flags, "live") != NULL;
+    st = live ? ask_servers(a, &job, &err) : DM_OK;
+    if (st == DM_OK && live)
+        st = dm_judge_trial(a, &job, metric, &err);
     dm_metric_free(metric);
-    st = dm_value_get(line->flags, "live") ? ask_servers(a, &job, &err) : DM_OK;
     if (v.no_label_fits || v.no_label_scores)
         st = dm_fail(&err, DM_E_DATA, "%s: %s", job.file,
                      v.no_label_fits ? "no label is what the output's type allows: no answer can "

@@ -7,6 +7,7 @@
 #include "cmd/evidence.h"
 #include "cmd/history.h"
 #include "cmd/job_plan.h"
+#include "cmd/judge_trial.h"
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
@@ -35,6 +36,7 @@ typedef struct compilation {
     dm_split_report splits[2];
     size_t n_splits;
     dm_pool_stats searched; /* when the search was over */
+    dm_judge_noise noise;   /* of the judge; n 0: not known */
 } compilation;
 
 /* ---- before ---- */
@@ -182,6 +184,16 @@ static dm_status score_splits(compilation *c, dm_error *err)
     return st;
 }
 
+/* How far a judge's word is to be trusted, on the answers that it has just judged. */
+static dm_status ask_judge_again(compilation *c, dm_error *err)
+{
+    const dm_judging *j = dm_job_judging(c->arena, c->job);
+    if (!j || c->n_splits == 0)
+        return DM_OK;
+    const dm_split_report *s = &c->splits[0];
+    return dm_judge_again(c->session.pool, j, s->set, s->compiled, &c->noise, err);
+}
+
 /* ---- files ---- */
 
 static dm_value *scores_json(const compilation *c)
@@ -213,15 +225,35 @@ static dm_status write_program(const compilation *c, const char *name,
     return st;
 }
 
+/* Score and length of each candidate, and which of them no other beats in both. */
+static const dm_length_point *points_of(const compilation *c, bool **front)
+{
+    size_t n = c->result.n_scored;
+    dm_length_point *all = dm_arena_alloc_n(c->arena, n, sizeof *all);
+    *front = dm_arena_alloc_n(c->arena, n, sizeof **front);
+    for (size_t i = 0; i < n; i++) {
+        const dm_scored *t = &c->result.scored[i];
+        dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
+        all[i] = (dm_length_point){s.score, dm_prompt_tokens(c->job, t->candidate), 0};
+        for (size_t k = 0; t->results && k < valset_of(c)->n; k++)
+            all[i].n += t->results[k].present || t->results[k].fault != DM_FAULT_NONE;
+    }
+    dm_front_of(all, n, *front);
+    return all;
+}
+
 static dm_status write_trials(const compilation *c, dm_error *err)
 {
     dm_buf b;
+    bool *front;
+    const dm_length_point *points = points_of(c, &front);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_text(&b, DM_TRIALS_HEADER);
     for (size_t i = 0; i < c->result.n_scored; i++) {
         const dm_scored *t = &c->result.scored[i];
         dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
-        dm_put_trial(&b, i, t->name, &s, i == c->result.best_index, t->levels);
+        dm_put_trial(&b, i, t->name, &s, i == c->result.best_index, t->levels, &points[i],
+                     front[i]);
     }
     dm_status st = dm_out_write(c->job, "trials.csv", dm_buf_view(&b), err);
     dm_buf_free(&b);
@@ -381,6 +413,16 @@ static void print_table(const compilation *c, const char *program)
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_report_table(&b, &r);
+    if (c->result.told) {
+        bool *front;
+        const dm_length_point *points = points_of(c, &front);
+        dm_front_text(&b, points, c->result.n_scored, front, c->job->out);
+    }
+    if (c->noise.n) {
+        dm_buf_text(&b, "the judge: ");
+        dm_judge_noise_text(&b, &c->noise);
+        dm_buf_char(&b, '\n');
+    }
     if (c->result.ensemble)
         dm_ensemble_text(&b, c->result.ensemble);
     if (!c->n_splits && !c->result.n_scored)
@@ -479,10 +521,16 @@ static int finish(compilation *c, const dm_command_line *line, dm_status stopped
     dm_value_set(c->arena, last, DM_STR("program"), dm_value_text(c->arena, program));
     for (size_t i = 0; i < c->n_splits; i++)
         put_split(c, last, scores, &c->splits[i]);
+    if (c->noise.n)
+        dm_value_set(c->arena, last, DM_STR("judge_noise"),
+                     dm_judge_noise_json(c->arena, &c->noise));
     if (c->result.ensemble)
         add_choice(c->arena, c->result.ensemble, last);
     if (c->result.searched.method)
         dm_value_set(c->arena, last, DM_STR("search"), search_json(c));
+    for (size_t i = 0; c->result.told && i < c->result.told->n; i++)
+        dm_value_set(c->arena, last, c->result.told->members[i].key,
+                     c->result.told->members[i].value);
     int code = dm_exit_code(stopped);
     st = dm_watch_end(&c->watch, c->session.pool,
                       &(dm_out_state){.status = stopped ? "stopped" : "done",
@@ -510,6 +558,8 @@ static int run(compilation *c, const dm_command_line *line, dm_error *err)
         take_chosen(c, c->result.ensemble->chosen);
     else if (st == DM_OK)
         st = score_splits(c, err);
+    if (st == DM_OK)
+        st = ask_judge_again(c, err);
     if (st < 0) {
         int code = dm_exit_code(err->status);
         c->session.renew = NULL;

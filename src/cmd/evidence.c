@@ -3,13 +3,13 @@
 #include "base/show.h"
 #include "cmd/job_models.h"
 #include "data/csv.h"
+#include "cmd/trials.h"
 #include "json/json.h"
 #include "optimizer/ensemble.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define BYTES_A_TOKEN 4
 #define MOST_DISAGREE 200
 
 static const dm_value *count(dm_arena *a, size_t n)
@@ -19,23 +19,9 @@ static const dm_value *count(dm_arena *a, size_t n)
 
 /* ---- prompts ---- */
 
-/* Of all predictors together, without the example. */
 static const dm_value *prompt_tokens(dm_arena *a, const dm_job *job, const dm_candidate *c)
 {
-    size_t bytes = 0;
-    dm_arena *own = dm_arena_new(0);
-    for (size_t i = 0; i < c->program->n; i++) {
-        dm_prefix p = {NULL, 0};
-        if (dm_adapter_prefix(own, job->setup.adapter, c->program->predictors[i].signature,
-                              c->parts[i].instructions, c->parts[i].demos, c->parts[i].n_demos, &p,
-                              NULL) != DM_OK)
-            continue;
-        for (size_t k = 0; k < p.n; k++)
-            bytes += p.messages[k].content.n;
-        dm_arena_reset(own);
-    }
-    dm_arena_free(own);
-    return count(a, (bytes + BYTES_A_TOKEN / 2) / BYTES_A_TOKEN);
+    return count(a, dm_prompt_tokens(job, c));
 }
 
 /* ---- what was spent, and how long it took ---- */

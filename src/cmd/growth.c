@@ -75,7 +75,8 @@ static void write_books(dm_growth *g, const dm_pool_stats *stats)
             b->news = true;
         }
         g->seen[i] = known_of(row);
-        dm_put_trial(&b->text, b->n++, row->what.name, &s, row->best, row->what.levels);
+        dm_put_trial(&b->text, b->n++, row->what.name, &s, row->best, row->what.levels, NULL,
+                     false);
     }
     for (size_t k = 0; k < g->n_books; k++) {
         dm_book *b = &g->books[k];

@@ -57,6 +57,8 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
         job->program = dm_program_read(a, &at, err);
     if (st == DM_OK && student.v)
         st = dm_path_read(a, &student, &path, err);
+    if (st == DM_OK && job->pick)
+        st = dm_program_picked(a, path, job->pick, &path, err);
     if (st == DM_OK)
         st = dm_path_read(a, &teacher, &teacher_path, err);
     if (st != DM_OK || (at.v && at.v->kind != DM_STRING && !job->program))
@@ -420,6 +422,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (!wants.data)
         merged = program_only(a, merged);
     job->json = merged;
+    const dm_value *pick = dm_value_get(line->flags, "pick");
+    job->pick = pick ? pick->text.p : NULL;
     dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
     if (st == DM_OK)
         st = read_rest(a, &root, wants, job, err);
@@ -517,6 +521,8 @@ static dm_value *optimizer_json(dm_arena *a, const dm_job *job)
     const dm_value *given = dm_value_get(job->json, "optimizer");
     dm_value *d = dm_value_dict(a);
     dm_value_set(a, d, DM_STR("name"), dm_value_text(a, job->optimizer->class->name));
+    if (given && given->kind == DM_LIST)
+        dm_value_set(a, d, DM_STR("of"), given);
     for (size_t i = 0; given && given->kind == DM_DICT && i < given->n; i++)
         if (!dm_str_is(given->members[i].key, "name") &&
             !dm_str_is(given->members[i].key, "num_threads") &&

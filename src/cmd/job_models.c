@@ -23,12 +23,22 @@ static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm
     return DM_OK;
 }
 
+/* Of a committee's answers. */
+static bool a_judge_picks(const dm_job *job)
+{
+    const dm_value *rule = dm_value_get(dm_value_get(job->json, "optimizer"), "reduce");
+    if (job->ensemble)
+        return job->ensemble->reduce == DM_REDUCE_BEST_OF;
+    return job->optimizer && rule && rule->kind == DM_STRING &&
+           dm_str_is(rule->text, dm_reduce_name(DM_REDUCE_BEST_OF));
+}
+
 bool dm_job_asks_role(const dm_job *job, int role)
 {
     if (role >= DM_OWN) /* that one asks them was seen when they were named */
         return (size_t)(role - DM_OWN) < job->own.n;
     if (role == DM_JUDGE && job->json)
-        return dm_metric_asks(dm_value_get(job->json, "metric")) > 0;
+        return dm_metric_asks(dm_value_get(job->json, "metric")) > 0 || a_judge_picks(job);
     return role == DM_TASK || !job->optimizer || (dm_roles_of(job->optimizer) >> role & 1);
 }
 

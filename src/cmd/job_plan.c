@@ -1,6 +1,7 @@
 #include "cmd/job_plan.h"
 #include "cmd/estimate.h"
 #include "metric/judge.h"
+#include "optimizer/judge_ask.h"
 
 #include <math.h>
 
@@ -21,7 +22,7 @@ static void plan_score(dm_plan *plan, const dm_job *job)
     score->demos = (dm_range){0, plan->winner_demos * most, most};
 }
 
-/* Every run of the program is judged. */
+/* Every run of the program is judged; of a compilation some answers twice. */
 static void plan_judge(dm_plan *plan, const dm_job *job)
 {
     double each = (double)dm_metric_asks(job->setup.metric) / plan->predictors;
@@ -36,6 +37,8 @@ static void plan_judge(dm_plan *plan, const dm_job *job)
         dm_range_add(&judge->calls, &calls);
         judge->fill = fmax(judge->fill, p->fill);
     }
+    double again = job->optimizer ? DM_JUDGED_TWICE * (double)dm_metric_asks(job->setup.metric) : 0;
+    dm_range_add(&judge->calls, &(dm_range){0, again, again});
 }
 
 dm_plan dm_plan_of(const dm_job *job)
@@ -119,12 +122,31 @@ static dm_status limit_members(dm_job *job, const dm_compile_input *in, dm_error
     return st;
 }
 
+/* Of those that run one after the other the first have the least, which all can count on. */
+static dm_status limit_parts(dm_job *job, dm_error *err)
+{
+    const dm_optimizer *o = job->optimizer->class;
+    dm_status st = DM_OK;
+    size_t n = 0;
+    while (o->part(job->optimizer, n))
+        n++;
+    for (size_t i = 0; i < n && st == DM_OK; i++) {
+        dm_job alone = *job;
+        alone.optimizer = (dm_params *)(uintptr_t)o->part(job->optimizer, i);
+        alone.cap.calls = job->cap.calls / (double)n;
+        st = dm_plan_limit(&alone, err);
+    }
+    return st;
+}
+
 dm_status dm_plan_limit(dm_job *job, dm_error *err)
 {
     const dm_optimizer *o = job->optimizer->class;
     const dm_compile_input in = dm_job_input(job);
     if (o->inner)
         return limit_members(job, &in, err);
+    if (o->part)
+        return limit_parts(job, err);
     if (o->limit && !isinf(job->cap.calls)) {
         dm_plan plan = dm_plan_of(job);
         double left = job->cap.calls;

@@ -86,8 +86,10 @@ static dm_value *schema_of(dm_arena *a, const dm_param *row, bool nullable)
     if (bounded && row->high < 1e15)
         set(a, d, "maximum", number(a, row->high));
     if (row->kind == DM_PARAM_OPTIMIZERS)
-        d = parsed(a, "{\"anyOf\": [{\"$ref\": \"#/$defs/member\"}, {\"type\": \"array\", "
-                      "\"items\": {\"$ref\": \"#/$defs/member\"}}]}");
+        d = parsed(a,
+                   "{\"anyOf\": [{\"$ref\": \"#/$defs/member\"}, {\"type\": \"array\", "
+                   "\"items\": {\"anyOf\": [{\"$ref\": \"#/$defs/member\"}, {\"type\": \"array\", "
+                   "\"items\": {\"$ref\": \"#/$defs/member\"}}]}}]}");
     set(a, d, "description", dm_value_text(a, dm_option_text(a, row)));
     if (row->fallback)
         set(a, d, "default", parsed(a, row->fallback));
@@ -157,6 +159,10 @@ static dm_value *optimizers(dm_arena *a, bool members)
             add_beside(a, properties);
         dm_value_append(a, any, object_of(a, properties, "name"));
     }
+    if (!members)
+        dm_value_append(a, any,
+                        parsed(a, "{\"type\": \"array\", \"items\": {\"$ref\": "
+                                  "\"#/$defs/member\"}}"));
     set(a, d, "anyOf", any);
     return d;
 }

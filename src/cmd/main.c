@@ -54,7 +54,7 @@ static const dm_command commands[] = {
     {"export", DM_FOR_EXPORT, dm_cmd_export, false, "export PROGRAM.json [--format=FORMAT]",
      "the prompt, for use without DSPy: messages, text, jinja, promptfoo"},
     {"check", DM_FOR_CHECK, dm_cmd_check, false, "check JOB.json",
-     "the job and its data, without a call; --live asks each server once"},
+     "the job and its data, without a call; --live asks each server, and a judge"},
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
     {"advise", DM_FOR_ADVISE, dm_cmd_advise, true, "advise JOB.json",
      "is it worth it, and what would decide: data, metric, start, headroom"},

@@ -98,6 +98,20 @@ static const dm_value *wrong_answer(dm_arena *a, const dm_program *p, const dm_d
     return NULL;
 }
 
+size_t dm_trial_answers(dm_arena *a, const dm_job *job, const dm_dataset *set, dm_trial_answer *out,
+                        size_t most)
+{
+    size_t n = 0, step = set->n > most ? set->n / most : 1;
+    bool whole, misfit;
+    for (size_t i = 0; i < set->n && n < most && !job->program->python; i += step) {
+        const dm_value *row = set->examples[i].row;
+        const dm_value *right = right_answer(a, job->program, row, &whole, &misfit);
+        if (right)
+            out[n++] = (dm_trial_answer){row, right, wrong_answer(a, job->program, set, right)};
+    }
+    return n;
+}
+
 static void add_right(dm_arena *a, trying *y, const dm_program *p, size_t set, size_t row,
                       dm_metric *metric)
 {
@@ -183,7 +197,7 @@ static decision decide(const trying *y, size_t n)
     return whole > 0 ? ALWAYS_FAILS : WORKS; /* what was missing may have been why */
 }
 
-static void one_turn(dm_metric *m, double until)
+void dm_metric_turn(dm_metric *m, double until)
 {
     dm_wait_fd fds[64];
     struct pollfd polls[64];
@@ -202,7 +216,7 @@ static decision await_decision(const trying *y, dm_metric *m)
     decision d = n ? UNDECIDED : WORKS;
     for (dm_metric_poll(m);
          n && (d = decide(y, n)) == UNDECIDED && !dm_asked_to_stop && !dm_metric_trouble(m);)
-        one_turn(m, INFINITY);
+        dm_metric_turn(m, INFINITY);
     return d;
 }
 
@@ -221,7 +235,7 @@ static void await_rest(const trying *y, dm_metric *m, double until)
             (!y->again[0] ||
              (all_done(y->again[0], y->n_wrong) && all_done(y->again[1], y->n_wrong))))
             return;
-        one_turn(m, until);
+        dm_metric_turn(m, until);
     }
 }
 

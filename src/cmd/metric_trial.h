@@ -26,6 +26,16 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
                           bool twice, double seconds, dm_trial_verdict *out,
                           dm_error *err) DM_MUST_USE;
 
+typedef struct dm_trial_answer {
+    const dm_value *example, *right, *wrong; /* wrong NULL: all labels of the set are like it */
+} dm_trial_answer;
+/* Up to most examples, spread over the set, with their labels as the answer of the program's last
+ * step, and another example's. How many they are. */
+size_t dm_trial_answers(dm_arena *a, const dm_job *job, const dm_dataset *set, dm_trial_answer *out,
+                        size_t most);
+/* Waits until something of the metric's may be ready, but not beyond that dm_now() time. */
+void dm_metric_turn(dm_metric *m, double until);
+
 /* Labels that the type of their output cannot take: no answer can be right there. A line for each
  * output field that has some; nothing if all is well. */
 void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set);

@@ -109,7 +109,8 @@ static const dm_option rows[] = {
     {"waves", DM_OPT_FLAG, DM_FOR_EVAL | DM_FOR_RUN, "1|2",
      "an ensemble's later members only where they can change the answer: 2; all at once: 1 (2)"},
     {"reduce", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "RULE",
-     "majority, exact or unanimous (majority; exact where the output is no str)"},
+     "majority, exact, unanimous, or best_of: a judge picks (majority; exact where the output is "
+     "no str)"},
     {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},
     {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K",
      "only K of the programs are asked for an input (all)"},
@@ -119,12 +120,15 @@ static const dm_option rows[] = {
      "job file that gives signature, model and adapter; without a program file, the program too"},
     {"job", DM_OPT_FLAG, DM_FOR_DIFF, "FILE",
      "run both programs on this job's test set, or its validation set, and compare that"},
+    {"pick", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT,
+     "N", "of an OUT that is the program, candidate N of its trials.csv (the winner)"},
     {"input", DM_OPT_LIST, DM_FOR_RUN | DM_FOR_SHOW, "NAME=TEXT", "one input; again for more"},
     {"input-json", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW, "OBJECT", "all inputs as a JSON object"},
     {"inputs-file", DM_OPT_FLAG, DM_FOR_RUN, "FILE",
      "many inputs, any form of a data set; - is stdin (also --inputs)"},
     {"live", DM_OPT_SWITCH, DM_FOR_CHECK, NULL,
-     "ask each server once: is it up, what does it serve, how long a context, how fast"},
+     "ask each server once: is it up, what does it serve, how long a context, how fast; and a "
+     "judge about right and wrong answers, twice"},
     {"messages", DM_OPT_SWITCH, DM_FOR_SHOW, NULL,
      "print the messages that are sent, as a JSON array"},
     {"format", DM_OPT_FLAG, DM_FOR_EXPORT, "messages|text|jinja|promptfoo",
@@ -321,7 +325,10 @@ static void put_at(dm_arena *a, dm_value *d, const char *path, const dm_value *v
     if (old && old->kind == DM_DICT)
         for (size_t i = 0; i < old->n; i++)
             dm_value_set(a, inner, old->members[i].key, old->members[i].value);
-    else if (old && old->kind == DM_STRING)
+    else if (old && old->kind == DM_LIST && dm_str_is(key, "optimizer")) {
+        dm_value_set(a, inner, DM_STR("name"), dm_value_text(a, "chain"));
+        dm_value_set(a, inner, DM_STR("of"), old);
+    } else if (old && old->kind == DM_STRING)
         dm_value_set(a, inner,
                      dm_str_is(key, "optimizer") || dm_str_is(key, "metric") ? DM_STR("name")
                                                                              : DM_STR("model"),

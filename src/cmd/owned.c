@@ -46,7 +46,7 @@ static bool looks_like_ours(const char *path, const char *name)
 {
     static const char *const starts[][2] = {
         {"predictions.jsonl", DM_PREDICTIONS_START},
-        {"trials.csv", DM_TRIALS_HEADER},
+        {"trials.csv", DM_TRIALS_COLUMNS},
         {"scores.csv", DM_SCORES_START},
         {"evidence.json", DM_EVIDENCE_START},
         {"report.html", DM_REPORT_START},

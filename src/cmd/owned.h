@@ -5,8 +5,9 @@
 
 #include "cmd/job.h"
 
-#define DM_TRIALS_HEADER                                                                           \
-    "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file,instructions,demos\n"
+#define DM_TRIALS_COLUMNS                                                                          \
+    "trial,name,score,low,high,n,failed,fallback,truncated,parse,best,file,instructions,demos"
+#define DM_TRIALS_HEADER DM_TRIALS_COLUMNS ",prompt_tokens,front\n"
 
 /* Whether what stands at path may be overwritten with our file of that name ("program.json",
  * "candidates/000.json", ...): nothing, an empty file, or one that looks like ours. */

@@ -1,6 +1,7 @@
 #include "cmd/program_file.h"
 #include "json/json.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,35 @@ dm_status dm_program_path(dm_arena *a, const char *path, const char **out, dm_er
                    begun ? "%s: the compile there has not written a program.json yet"
                          : "%s: a folder without a program.json is no OUT of a compile",
                    path);
+}
+
+dm_status dm_program_picked(dm_arena *a, const char *path, const char *pick, const char **out,
+                            dm_error *err)
+{
+    static const char winner[] = "/program.json";
+    size_t number = 0, n = 0, length = path ? strlen(path) : 0, end = sizeof winner - 1;
+    struct stat s;
+    if (length > end && strcmp(path + length - end, winner) == 0)
+        path = dm_arena_string(a, path, length - end);
+    if (!path || stat(path, &s) != 0 || !S_ISDIR(s.st_mode))
+        return dm_fail(err, DM_E_USAGE,
+                       "--pick takes a candidate of an OUT: give that folder as "
+                       "the program");
+    for (const char *p = pick; *p; p++) {
+        if (*p < '0' || *p > '9' || p - pick > 8)
+            return dm_fail(err, DM_E_USAGE,
+                           "--pick: the number of a candidate in trials.csv, not \"%s\"", pick);
+        number = 10 * number + (size_t)(*p - '0');
+    }
+    *out = dm_arena_printf(a, "%s/candidates/%03zu.json", path, number);
+    if (*pick && access(*out, F_OK) == 0)
+        return DM_OK;
+    while (access(dm_arena_printf(a, "%s/candidates/%03zu.json", path, n), F_OK) == 0)
+        n++;
+    if (n == 0)
+        return dm_fail(err, DM_E_USAGE, "--pick: %s has no candidates", path);
+    return dm_fail(err, DM_E_USAGE, "--pick: %s has candidates 0 to %zu, and no \"%s\"", path,
+                   n - 1, pick);
 }
 
 dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err)

@@ -8,6 +8,10 @@
  * yet. */
 dm_status dm_program_path(dm_arena *a, const char *path, const char **out,
                           dm_error *err) DM_MUST_USE;
+/* Candidate number `pick` of such a folder; path NULL: none was given. DM_E_USAGE: it is no number,
+ * or there is no such. */
+dm_status dm_program_picked(dm_arena *a, const char *path, const char *pick, const char **out,
+                            dm_error *err) DM_MUST_USE;
 /* Whether what stands in the place of a job file is something else that a compile makes: v, read
  * from path; NULL: it cannot be read, and err says why. DM_E_JOB with what to do. */
 dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err) DM_MUST_USE;

@@ -1,4 +1,5 @@
 #include "cmd/trials.h"
+#include "adapter/adapter.h"
 #include "cmd/owned.h"
 #include "data/csv.h"
 #include "optimizer/ensemble.h"
@@ -57,6 +58,67 @@ static void put_levels(dm_buf *b, const char *levels)
     }
 }
 
+#define BYTES_A_TOKEN 4 /* where nothing was measured */
+
+size_t dm_prompt_tokens(const dm_job *job, const dm_candidate *c)
+{
+    size_t bytes = 0;
+    dm_arena *own = dm_arena_new(0);
+    for (size_t i = 0; i < c->program->n; i++) {
+        dm_prefix p = {NULL, 0};
+        if (dm_adapter_prefix(own, job->setup.adapter, c->program->predictors[i].signature,
+                              c->parts[i].instructions, c->parts[i].demos, c->parts[i].n_demos, &p,
+                              NULL) != DM_OK)
+            continue;
+        for (size_t k = 0; k < p.n; k++)
+            bytes += p.messages[k].content.n;
+        dm_arena_reset(own);
+    }
+    dm_arena_free(own);
+    return (bytes + BYTES_A_TOKEN / 2) / BYTES_A_TOKEN;
+}
+
+/* Two that are alike: the first is on it. */
+static bool is_beaten_by(const dm_length_point *x, const dm_length_point *y, bool y_is_first)
+{
+    if (y->n < x->n || !(y->score >= x->score) || y->tokens > x->tokens)
+        return false;
+    return y->score > x->score || y->tokens < x->tokens || y_is_first;
+}
+
+void dm_front_of(const dm_length_point *points, size_t n, bool *on)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = points[i].n > most ? points[i].n : most;
+    for (size_t i = 0; i < n; i++) {
+        on[i] = points[i].n == most && most > 0 && !isnan(points[i].score);
+        for (size_t k = 0; k < n && on[i]; k++)
+            on[i] = k == i || !is_beaten_by(&points[i], &points[k], k < i);
+    }
+}
+
+void dm_front_text(dm_buf *b, const dm_length_point *points, size_t n, const bool *on,
+                   const char *out)
+{
+    enum { LINES = 8 };
+    size_t all = 0, said = 0;
+    for (size_t i = 0; i < n; i++)
+        all += on[i];
+    if (all < 2)
+        return;
+    dm_buf_printf(b, "%zu candidates that no other beats both in score and in length:\n", all);
+    for (size_t i = 0; i < n && said < LINES; i++)
+        if (on[i]) {
+            dm_buf_printf(b, "  %-6zu %5.1f %%  %5zu tokens of prompt\n", i, 100 * points[i].score,
+                          points[i].tokens);
+            said++;
+        }
+    if (said < all)
+        dm_buf_text(b, "  the others stand in trials.csv, front = 1\n");
+    dm_buf_printf(b, "  one of them instead of the best: dspy-mpi export %s --pick=N\n", out);
+}
+
 /* What is not known is an empty cell. */
 static void put_score_cells(dm_buf *b, const dm_score *s)
 {
@@ -66,7 +128,7 @@ static void put_score_cells(dm_buf *b, const dm_score *s)
 }
 
 void dm_put_trial(dm_buf *b, size_t i, const char *name, const dm_score *s, bool best,
-                  const char *levels)
+                  const char *levels, const dm_length_point *point, bool front)
 {
     dm_buf_printf(b, "%zu,", i);
     dm_csv_put(b, dm_str_of(name));
@@ -74,7 +136,10 @@ void dm_put_trial(dm_buf *b, size_t i, const char *name, const dm_score *s, bool
     dm_buf_printf(b, ",%zu,%zu,%zu,%zu,%zu,%d,candidates/%03zu.json", s->n, s->failed, s->fallback,
                   s->truncated, s->parse, best, i);
     put_levels(b, levels);
-    dm_buf_char(b, '\n');
+    if (point)
+        dm_buf_printf(b, ",%zu,%d\n", point->tokens, front);
+    else
+        dm_buf_text(b, ",,\n");
 }
 
 /* ---- members ---- */

@@ -13,9 +13,25 @@ void dm_program_text(dm_buf *b, dm_arena *a, const dm_job *job, const dm_candida
                      const dm_value *scores);
 /* {"valset": score}, for a candidate's file. */
 const dm_value *dm_trial_scores(dm_arena *a, const dm_score *s);
-/* The line of candidate i. */
+/* Of all predictors together, without the example; reckoned by bytes. */
+size_t dm_prompt_tokens(const dm_job *job, const dm_candidate *c);
+
+typedef struct dm_length_point { /* a candidate by score and length */
+    double score;                /* 0 to 1; NAN: it has none */
+    size_t tokens;               /* of its prompts */
+    size_t n;                    /* examples that it was run on */
+} dm_length_point;
+/* on[n]: of those that were run on as many examples as any, the ones that no other beats in score
+ * and length. Of two that are alike, the first. */
+void dm_front_of(const dm_length_point *points, size_t n, bool *on);
+/* Those that are, as lines for people, and how to take one of OUT. Nothing where it is one alone.
+ */
+void dm_front_text(dm_buf *b, const dm_length_point *points, size_t n, const bool *on,
+                   const char *out);
+
+/* The line of candidate i; point NULL: it may yet be run on more. */
 void dm_put_trial(dm_buf *b, size_t i, const char *name, const dm_score *s, bool best,
-                  const char *levels);
+                  const char *levels, const dm_length_point *point, bool front);
 
 /* A program's model, where it is not the job's; lm.p NULL: it is. */
 void dm_job_name_model(dm_job *job, dm_str lm, dm_role role);

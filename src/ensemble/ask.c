@@ -1,7 +1,9 @@
 #include "ensemble/ask.h"
 #include "base/random.h"
+#include "ensemble/pick.h"
 #include "json/json.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ typedef struct input {         /* one example: who votes on it, in the order of 
     voter *voters;             /* [n] no two of one member */
     const dm_result **results; /* [n] NULL: not asked */
     size_t n, asked;           /* the first ones were asked */
+    size_t pick;               /* the voter that a judge picked; SIZE_MAX: none */
 } input;
 
 typedef struct election {
@@ -68,6 +71,7 @@ static void choose_voters(election *r)
         const dm_value *row = r->set->examples[i].row;
         in->voters = dm_arena_alloc_n(r->arena, e->n, sizeof *in->voters);
         in->results = dm_arena_alloc_n(r->arena, e->n, sizeof *in->results);
+        in->pick = SIZE_MAX;
         if (e->reduce == DM_REDUCE_BEST_PER_INPUT) {
             dm_features f = dm_features_of(r->arena, row, r->how->inputs, r->how->n_inputs);
             add_voter(in, dm_router_choose(e->router, &f), 1);
@@ -162,8 +166,66 @@ static void settle(const election *r, size_t i, dm_asked *out)
     out->all += in->n;
     out->without += without;
     out->abstained += v.voter == DM_ABSTAINS;
+    if (in->pick != SIZE_MAX) {
+        v.voter = in->pick;
+        v.result = *in->results[in->pick];
+    }
     out->results[i] = v.result;
     out->member[i] = voted ? in->voters[v.voter].member : v.voter;
+}
+
+/* ---- a judge that picks ---- */
+
+typedef struct picking { /* of one input */
+    dm_future *future;
+    size_t voter[DM_COMMITTEE_MOST]; /* [n] the first that gave each value */
+    size_t n;
+} picking;
+
+/* Asks where there is more than one value. */
+static dm_status ask_judge(const election *r, size_t i, picking *p, dm_error *err)
+{
+    const input *in = &r->inputs[i];
+    dm_arena *a = dm_pool_arena(r->pool);
+    const dm_value *values[DM_COMMITTEE_MOST], *shown[DM_COMMITTEE_MOST];
+    int class[DM_COMMITTEE_MOST], seen = 0;
+    for (size_t k = 0; k < in->asked; k++)
+        values[k] = dm_answer_of(a, in->results[k], r->e->field);
+    dm_vote_classes(values, in->asked, dm_reduce_as_text(r->e->reduce, r->e->exact_field), class);
+    for (size_t k = 0; k < in->asked; k++)
+        if (class[k] == seen) {
+            shown[p->n] = values[k];
+            p->voter[p->n++] = k;
+            seen++;
+        }
+    if (p->n < 2)
+        return DM_OK;
+    const dm_value *inputs =
+        dm_example_inputs(a, r->set->examples[i].row, r->how->inputs, r->how->n_inputs);
+    p->future = dm_pick_ask(r->pool, inputs, shown, p->n);
+    return p->future ? DM_OK : dm_fail(err, DM_E_INTERNAL, "best_of: no question for the judge");
+}
+
+static dm_status pick(election *r, dm_asked *out, dm_error *err)
+{
+    picking *all = dm_arena_alloc_n(r->arena, r->set->n, sizeof *all);
+    const dm_result *said;
+    dm_status st = DM_OK;
+    for (size_t i = 0; i < r->set->n && st == DM_OK; i++)
+        if (!verdict_of(r, &r->inputs[i]).absent)
+            st = ask_judge(r, i, &all[i], err);
+    for (size_t i = 0; i < r->set->n && st == DM_OK; i++) {
+        if (!all[i].future)
+            continue;
+        st = dm_pool_wait(r->pool, all[i].future, &said, err);
+        if (st != DM_OK)
+            break;
+        size_t k = dm_pick_of(said, all[i].n);
+        r->inputs[i].pick = k == SIZE_MAX ? k : all[i].voter[k];
+        out->picked++;
+        out->unread += k == SIZE_MAX;
+    }
+    return st;
 }
 
 static size_t first_wave(const election *r, const input *in)
@@ -171,7 +233,8 @@ static size_t first_wave(const election *r, const input *in)
     uint32_t votes[DM_COMMITTEE_MOST];
     for (size_t k = 0; k < in->n; k++)
         votes[k] = in->voters[k].votes;
-    return r->how->at_once ? in->n : dm_vote_first_wave(votes, in->n);
+    return r->how->at_once || r->e->reduce == DM_REDUCE_BEST_OF ? in->n
+                                                                : dm_vote_first_wave(votes, in->n);
 }
 
 dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how,
@@ -193,6 +256,8 @@ dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how
         }
     if (st == DM_OK && out->second)
         st = ask(&r, upto, err);
+    if (st == DM_OK && e->reduce == DM_REDUCE_BEST_OF)
+        st = pick(&r, out, err);
     for (size_t i = 0; i < set->n && st == DM_OK; i++)
         settle(&r, i, out);
     dm_arena_free(a);
@@ -209,6 +274,9 @@ void dm_asked_text(dm_buf *b, const dm_ensemble *e, const dm_asked *r, size_t n)
     if (r->all > r->runs || r->second)
         dm_buf_printf(b, ", %.2f in one wave; a second wave for %.1f %%", (double)r->all / inputs,
                       100 * (double)r->second / inputs);
+    if (e->reduce == DM_REDUCE_BEST_OF)
+        dm_buf_printf(b, "; a judge picked on %.1f %%, and of that %zu times said nothing usable",
+                      100 * (double)r->picked / inputs, r->unread);
     if (e->reduce == DM_REDUCE_UNANIMOUS)
         dm_buf_printf(b, "; abstained on %.1f %%, the score is that of the rest",
                       100 * (double)r->abstained / inputs);
@@ -227,6 +295,8 @@ dm_value *dm_asked_json(dm_arena *a, const dm_ensemble *e, const dm_asked *r, si
     dm_value_set(a, d, DM_STR("field"), dm_value_string(a, e->field));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         dm_value_set(a, d, dm_str_of(counts[i].name), dm_value_int(a, (int64_t)counts[i].n));
+    if (e->reduce == DM_REDUCE_BEST_OF)
+        dm_value_set(a, d, DM_STR("picked"), dm_value_int(a, (int64_t)r->picked));
     if (e->reduce == DM_REDUCE_UNANIMOUS)
         dm_value_set(a, d, DM_STR("abstained"), dm_value_int(a, (int64_t)r->abstained));
     return d;

@@ -26,6 +26,8 @@ typedef struct dm_asked {
     size_t all;     /* what it would have been in one wave */
     size_t second;  /* inputs that needed the second wave */
     size_t abstained;
+    size_t picked,
+        unread;     /* best_of: inputs on which the judge was asked; it said nothing usable */
     size_t without; /* inputs for which a member that was asked got no answer by the way */
 } dm_asked;
 

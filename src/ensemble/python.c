@@ -153,6 +153,9 @@ static const char *put_reduce(dm_buf *b, dm_arena *a, const dm_ensemble *e)
                        "of all predictions.\n# dspy-mpi run asks one.\n");
         return "None";
     }
+    if (e->reduce == DM_REDUCE_BEST_OF)
+        dm_buf_text(b, "# DSPy's rules are not given the inputs, so no judge can pick: this is the "
+                       "vote.\n# dspy-mpi run asks the judge.\n");
     if (e->reduce == DM_REDUCE_UNANIMOUS) {
         put_unanimous(b, e);
         return "unanimous";

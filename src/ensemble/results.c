@@ -9,7 +9,7 @@ bool dm_got_nothing(const dm_result *r)
 }
 
 /* What a program says; NULL: it failed, so it has no vote. A metric's failure is not its own. */
-static const dm_value *value_of(dm_arena *a, const dm_result *r, dm_str field)
+const dm_value *dm_answer_of(dm_arena *a, const dm_result *r, dm_str field)
 {
     if (!r->outputs.p || (r->fault != DM_FAULT_NONE && r->fault != DM_FAULT_METRIC))
         return NULL;
@@ -29,7 +29,7 @@ dm_ballots dm_ballots_of(dm_arena *a, const dm_result *const *results, size_t m,
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < m; j++) {
             const dm_result *r = &results[j][i];
-            values[j] = value_of(scratch, r, field);
+            values[j] = dm_answer_of(scratch, r, field);
             score[j * n + i] = r->score;
             present[j * n + i] = r->present;
         }
@@ -60,7 +60,7 @@ dm_verdict dm_ensemble_verdict(const dm_ensemble *e, const dm_result *const *res
     int class[DM_COMMITTEE_MOST];
     dm_verdict v = {.voter = DM_NOBODY};
     for (size_t k = 0; k < asked; k++) {
-        values[k] = value_of(a, results[k], e->field);
+        values[k] = dm_answer_of(a, results[k], e->field);
         v.absent |= strict && dm_got_nothing(results[k]);
     }
     dm_vote_classes(values, asked, dm_reduce_as_text(e->reduce, e->exact_field), class);

@@ -24,6 +24,8 @@ typedef struct dm_verdict {
 } dm_verdict;
 
 /* results[asked] of the first of n voters, by the ensemble's rule; votes [n]. strict: see ask.h. */
+/* What it answered; NULL: nothing. */
+const dm_value *dm_answer_of(dm_arena *a, const dm_result *r, dm_str field);
 dm_verdict dm_ensemble_verdict(const dm_ensemble *e, const dm_result *const *results,
                                const uint32_t *votes, size_t asked, size_t n, bool strict);
 

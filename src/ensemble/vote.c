@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[DM_REDUCES] = {"majority", "exact", "unanimous", "best_per_input"};
+static const char *const names[DM_REDUCES] = {"majority", "exact", "unanimous", "best_per_input",
+                                              "best_of"};
 
 const char *dm_reduce_name(dm_reduce r)
 {
@@ -23,7 +24,8 @@ bool dm_reduce_named(dm_str name, dm_reduce *reduce)
 
 bool dm_reduce_as_text(dm_reduce r, bool exact_field)
 {
-    return r == DM_REDUCE_MAJORITY || (r == DM_REDUCE_UNANIMOUS && !exact_field);
+    bool by_field = r == DM_REDUCE_UNANIMOUS || r == DM_REDUCE_BEST_OF;
+    return r == DM_REDUCE_MAJORITY || (by_field && !exact_field);
 }
 
 /* ---- classes ---- */
@@ -139,6 +141,8 @@ bool dm_vote_is_open(dm_reduce r, const int *class, const uint32_t *votes, size_
 {
     if (asked >= n)
         return false;
+    if (r == DM_REDUCE_BEST_OF) /* any value may be the one that is picked */
+        return true;
     tally t = counted(class, votes, asked);
     uint64_t left = votes_from(votes, asked, n);
     uint64_t lead = t.leader != DM_NOBODY ? t.count[t.leader] : 0;

@@ -13,6 +13,7 @@ typedef enum dm_reduce {
     DM_REDUCE_EXACT,     /* most votes, equality of values: dspy.majority with normalize=None */
     DM_REDUCE_UNANIMOUS, /* the one value that all gave who voted, else no answer */
     DM_REDUCE_BEST_PER_INPUT, /* no vote: one member is asked, by likeness of inputs (route.h) */
+    DM_REDUCE_BEST_OF,        /* a judge picks among the values; else the one with the most votes */
     DM_REDUCES
 } dm_reduce;
 const char *dm_reduce_name(dm_reduce r);              /* "majority", ... */

@@ -2,6 +2,7 @@
  * number of the row, whichever set it is of (its cache_evaluation, A.10); or, when wide, all. */
 #include "gepa/inside.h"
 
+#include <math.h>
 #include <string.h>
 
 static dm_gepa_known *known_of(dm_gepa *g, const dm_str *texts)
@@ -25,7 +26,7 @@ size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows)
     const dm_gepa_known *k = known_of(g, texts);
     size_t n = 0;
     for (size_t i = 0; i < g->o->n_train; i++)
-        if (k->has[0][i] && k->runs[0][i].score < g->o->perfect)
+        if (k->has[0][i] && !k->runs[0][i].absent && k->runs[0][i].score < g->o->perfect)
             rows[n++] = i;
     return n;
 }
@@ -113,6 +114,6 @@ const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b)
     for (size_t v = 0; v < g->o->n_val && g->o->cache; v++)
         scores[v] = known_of(g, b->texts)->runs[0][v].score;
     for (size_t i = 0; i < b->n; i++)
-        scores[b->rows[i]] = b->runs[i].score;
+        scores[b->rows[i]] = g->o->wide && b->runs[i].absent ? NAN : b->runs[i].score;
     return scores;
 }

@@ -111,6 +111,8 @@ size_t dm_gepa_choose_pareto(dm_arena *a, dm_pyrandom *stream, const dm_gepa_set
     const count *c = count_fronts(a, reduced, n, &n_count);
     for (size_t k = 0; k < n_count; k++)
         all += c[k].fronts;
+    if (all == 0) /* no row has a score */
+        return 0;
     size_t drawn = dm_pyrandom_below(stream, all);
     while (drawn >= c[i].fronts)
         drawn -= c[i++].fronts;

@@ -67,6 +67,12 @@ typedef struct dm_gepa_options {
      * iteration begins that the budget does not hold. A text is run on a row once, and counted
      * once; the budget is one of runs and reflections together. */
     bool wide;
+    /* Points, per cent, that 100 tokens of instructions cost a candidate, at four bytes a token:
+     * where children are compared with parents, and of the best. When wide. */
+    double length_weight;
+    size_t asks; /* calls that a reflection may take at the most; 0: 1 */
+    const size_t
+        *more; /* calls so far that the world made beside one a question; NULL: none ever */
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;
 
@@ -90,6 +96,9 @@ typedef struct dm_gepa_run { /* of a candidate on a row */
     double score;            /* failure_score where it failed */
     bool answered;           /* the program came to its end */
     bool crashed;            /* it left no trace */
+    /* It has no score, and not by the candidate's fault; score is failure_score, for the package
+     * knows no such rows. When wide they are left out of what is compared. */
+    bool absent;
     const dm_gepa_step *steps;
     size_t n_steps;
     const void *of; /* the world's own */
@@ -125,7 +134,8 @@ typedef struct dm_gepa_world {
     void *user;
     /* Fills runs of all batches, which do not depend on each other. */
     dm_status (*evaluate)(void *user, dm_gepa_batch *batches, size_t n, dm_error *err);
-    /* texts[n]: the new instructions, stripped; .p NULL: there was no usable answer. */
+    /* texts[n]: the new instructions, stripped; .p NULL: there was no usable answer; else .n 0:
+     * there was, and it is to be dropped. */
     dm_status (*reflect)(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
                          dm_error *err);
     void (*tell)(void *user, const dm_gepa_iteration *it); /* at its end; NULL: nobody listens */
@@ -138,8 +148,9 @@ typedef struct dm_gepa_candidate {
     const dm_gepa_run *runs; /* [n_val] of its validation; NULL: some were scores alone */
     size_t parents[2];       /* candidates */
     size_t n_parents;        /* 0: the start program */
-    const double *scores;    /* [n_val] */
-    double mean;             /* of them, summed from left to right */
+    const double *scores;    /* [n_val]; NAN: it is absent there */
+    double mean;             /* of them, summed from left to right; 0: all are absent */
+    double value;            /* the mean less what its length costs */
     int64_t found;           /* runs that were counted before its validation */
     size_t next;             /* component that is changed next, by round robin */
 } dm_gepa_candidate;
@@ -161,6 +172,7 @@ typedef struct dm_gepa_proposal {
     const dm_gepa_shown **shown; /* [all components] what a reflection saw; NULL: nothing */
     size_t *n_shown;             /* [all components] */
     bool asked;                  /* it had something to reflect on */
+    bool dropped;                /* a text of it was */
     const dm_str *texts;         /* the child; NULL: no answer */
     const dm_gepa_run *after;    /* [n_ids] the child's; NULL: there is none */
     size_t candidate;            /* that it became; SIZE_MAX: none */
@@ -199,7 +211,7 @@ typedef enum dm_gepa_end {
 
 typedef struct dm_gepa_result {
     const dm_gepa_candidate *candidates; /* [n], the start program first; none: stopped before */
-    size_t n, best;                      /* best: the first with the largest mean */
+    size_t n, best;                      /* best: the first with the largest value */
     size_t iterations, accepted, merges, perfect_batches, failed_reflections, reflections;
     size_t full_evaluations;
     int64_t counted;

@@ -87,11 +87,16 @@ typedef struct dm_gepa {
     dm_gepa_result result;
 } dm_gepa;
 
-double *dm_gepa_means(const dm_gepa *g);           /* [n] in the arena */
-size_t dm_gepa_best(const double *mean, size_t n); /* the first of the largest */
+double *dm_gepa_means(const dm_gepa *g);                       /* [n] in the arena */
+double *dm_gepa_values(const dm_gepa *g);                      /* likewise */
+double dm_gepa_cost_of(const dm_gepa *g, const dm_str *texts); /* of their length, 0 to 1 */
+size_t dm_gepa_best(const double *mean, size_t n);             /* the first of the largest */
 dm_gepa_set *dm_gepa_front_copies(const dm_gepa *g);
 bool dm_gepa_same_texts(const dm_gepa *g, const dm_str *x, const dm_str *y);
 double dm_gepa_sum(const dm_gepa_run *runs, size_t n); /* from left to right (A.3) */
+/* The sums of two on the same rows: when wide, of those on which neither is absent. */
+void dm_gepa_sums(const dm_gepa *g, const dm_gepa_run *x, const dm_gepa_run *y, size_t n,
+                  double *of_x, double *of_y);
 
 /* The proposals of an iteration, at most so many, a parent and a minibatch each; it->proposals is
  * set. */
@@ -130,5 +135,7 @@ const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);
 /* A merge of two undominated candidates that have not been merged this way, built but not tested;
  * false: no pair was found. *no_weight: the package would end with an error here. */
 bool dm_gepa_find_merge(dm_gepa *g, dm_gepa_merge *m, const dm_str **texts, bool *no_weight);
+/* It is as good as the better of its two on the rows that it was tested on (m->after). */
+bool dm_gepa_merge_is_good(const dm_gepa *g, const dm_gepa_merge *m);
 
 #endif

@@ -20,12 +20,25 @@ static void update_fronts(dm_gepa *g, size_t k)
     const double *scores = g->candidates[k].scores;
     for (size_t v = 0; v < g->o->n_val; v++) {
         dm_gepa_front *f = &g->fronts[v];
-        if (k > 0 && scores[v] < f->best)
+        if (k == 0)
+            *f = (dm_gepa_front){-INFINITY, dm_gepa_set_new(g->arena)};
+        if (isnan(scores[v]) || scores[v] < f->best)
             continue;
-        if (k == 0 || scores[v] > f->best)
+        if (scores[v] > f->best)
             *f = (dm_gepa_front){scores[v], dm_gepa_set_new(g->arena)};
         dm_gepa_set_add(g->arena, &f->who, k);
     }
+}
+
+static void set_mean(dm_gepa_candidate *c, size_t n_val)
+{
+    size_t n = 0;
+    for (size_t v = 0; v < n_val; v++)
+        if (!isnan(c->scores[v])) {
+            c->mean += c->scores[v];
+            n++;
+        }
+    c->mean = n ? c->mean / (double)n : 0;
 }
 
 /* b: the runs that its validation took. */
@@ -42,9 +55,8 @@ static size_t add_candidate(dm_gepa *g, const dm_gepa_batch *b, const size_t *pa
         c->next =
             g->candidates[parents[p]].next > c->next ? g->candidates[parents[p]].next : c->next;
     }
-    for (size_t v = 0; v < g->o->n_val; v++)
-        c->mean += scores[v];
-    c->mean /= (double)g->o->n_val;
+    set_mean(c, g->o->n_val);
+    c->value = c->mean - dm_gepa_cost_of(g, b->texts);
     g->result.counted += (int64_t)b->paid;
     g->result.full_evaluations++;
     update_fronts(g, g->n);
@@ -59,7 +71,7 @@ static dm_status evaluate_start(dm_gepa *g, const dm_str *start, dm_error *err)
         return st;
     double *scores = dm_arena_alloc_n(g->arena, b.n, sizeof *scores);
     for (size_t v = 0; v < b.n; v++)
-        scores[v] = b.runs[v].score;
+        scores[v] = g->o->wide && b.runs[v].absent ? NAN : b.runs[v].score;
     add_candidate(g, &b, NULL, 0, scores);
     return DM_OK;
 }
@@ -121,25 +133,37 @@ static dm_status run_children(dm_gepa *g, dm_gepa_proposal *all, size_t n, dm_er
     return run_counted(g, b, n_b, err);
 }
 
-static double gain(const dm_gepa_proposal *p)
+/* What a child is to make up for on its rows, since it is longer than its parent. */
+static double longer(const dm_gepa *g, const dm_gepa_proposal *p)
 {
-    return dm_gepa_sum(p->after, p->n_ids) - dm_gepa_sum(p->before, p->n_ids);
+    return (double)p->n_ids *
+           (dm_gepa_cost_of(g, p->texts) - dm_gepa_cost_of(g, g->candidates[p->parent].texts));
+}
+
+static double gain(const dm_gepa *g, const dm_gepa_proposal *p)
+{
+    double before, after;
+    dm_gepa_sums(g, p->before, p->after, p->n_ids, &before, &after);
+    return after - before - longer(g, p);
 }
 
 static bool improves(const dm_gepa *g, const dm_gepa_proposal *p)
 {
-    double before = dm_gepa_sum(p->before, p->n_ids), after = dm_gepa_sum(p->after, p->n_ids);
+    double before, after;
+    dm_gepa_sums(g, p->before, p->after, p->n_ids, &before, &after);
+    if (g->o->length_weight > 0)
+        before += longer(g, p);
     double least = g->o->wide ? 1e-9 : 0; /* sums of the same scores may differ in a last digit */
     return g->o->equal_is_enough ? after >= before - least : after > before + least;
 }
 
 /* Descending by gain, stable. */
-static void sort_by_gain(dm_gepa_proposal **p, size_t n)
+static void sort_by_gain(const dm_gepa *g, dm_gepa_proposal **p, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         dm_gepa_proposal *moved = p[i];
         size_t k = i;
-        for (; k > 0 && gain(p[k - 1]) < gain(moved); k--)
+        for (; k > 0 && gain(g, p[k - 1]) < gain(g, moved); k--)
             p[k] = p[k - 1];
         p[k] = moved;
     }
@@ -163,7 +187,7 @@ static size_t select_children(const dm_gepa *g, dm_gepa_proposal *all, size_t n,
             out[n_out++] = &all[k];
     if (g->o->keep != DM_GEPA_ALL) {
         size_t most = g->o->keep == DM_GEPA_BEST ? 1 : g->o->keep_k;
-        sort_by_gain(out, n_out);
+        sort_by_gain(g, out, n_out);
         n_out = n_out < most ? n_out : most;
     }
     for (size_t k = 0; k < n_out; k++) {
@@ -203,14 +227,16 @@ static dm_status validate(dm_gepa *g, dm_gepa_iteration *it, dm_gepa_proposal *a
  * would reflect for ever. */
 static int64_t spent(const dm_gepa *g)
 {
-    return g->result.counted + (g->o->wide ? (int64_t)g->result.reflections : 0);
+    size_t more = g->o->more ? *g->o->more : 0;
+    return g->result.counted + (g->o->wide ? (int64_t)(g->result.reflections + more) : 0);
 }
 
 /* Proposals that the budget holds, each with its reflections, and the validation of one child. */
 static size_t most_proposals(const dm_gepa *g)
 {
     int64_t left = g->o->budget - spent(g) - (int64_t)g->o->n_val;
-    size_t each = 2 * g->o->minibatch + (g->o->all_components ? g->o->n_components : 1);
+    size_t asks = g->o->asks ? g->o->asks : 1;
+    size_t each = 2 * g->o->minibatch + asks * (g->o->all_components ? g->o->n_components : 1);
     return left > 0 ? (size_t)left / each : 0;
 }
 
@@ -283,8 +309,7 @@ static dm_status merge(dm_gepa *g, dm_gepa_iteration *it, bool *no_weight, dm_er
     g->result.counted += (int64_t)b.paid;
     m->after = b.runs;
     it->merge = m;
-    double least = m->before_i > m->before_j ? m->before_i : m->before_j;
-    return dm_gepa_sum(b.runs, b.n) >= least ? take_merge(g, it, m, texts, err) : DM_OK;
+    return dm_gepa_merge_is_good(g, m) ? take_merge(g, it, m, texts, err) : DM_OK;
 }
 
 /* ---- the search ---- */
@@ -355,7 +380,7 @@ static void finish(dm_gepa *g, dm_status stopped)
     g->result.n_front = n_front;
     g->result.candidates = g->candidates;
     g->result.n = g->n;
-    g->result.best = dm_gepa_best(dm_gepa_means(g), g->n);
+    g->result.best = dm_gepa_best(dm_gepa_values(g), g->n);
     g->result.merges = g->merges;
     g->result.stopped = stopped;
     if (stopped)

@@ -2,6 +2,8 @@
  * changed it (A.7). */
 #include "gepa/inside.h"
 
+#include <math.h>
+
 enum { ATTEMPTS = 10, OF_A_BUCKET = 2 };
 
 static void add_ancestors(const dm_gepa *g, size_t x, dm_gepa_set *found)
@@ -197,6 +199,21 @@ static void choose_rows(dm_gepa *g, dm_gepa_merge *m)
         m->before_i += x[ids[k]];
         m->before_j += y[ids[k]];
     }
+}
+
+bool dm_gepa_merge_is_good(const dm_gepa *g, const dm_gepa_merge *m)
+{
+    const double *x = g->candidates[m->i].scores, *y = g->candidates[m->j].scores;
+    double of_x = 0, of_y = 0, of_child = 0;
+    for (size_t k = 0; k < m->n_ids; k++) {
+        size_t v = m->ids[k];
+        if (isnan(x[v]) || isnan(y[v]) || (g->o->wide && m->after[k].absent))
+            continue;
+        of_x += x[v];
+        of_y += y[v];
+        of_child += m->after[k].score;
+    }
+    return of_child >= (of_x > of_y ? of_x : of_y);
 }
 
 bool dm_gepa_find_merge(dm_gepa *g, dm_gepa_merge *m, const dm_str **texts, bool *no_weight)

@@ -31,7 +31,7 @@ static size_t choose_top_k(dm_gepa *g, const double *mean, const dm_gepa_set *co
 static size_t choose_parent(dm_gepa *g)
 {
     const double *mean = dm_gepa_means(g);
-    size_t best = dm_gepa_best(mean, g->n);
+    size_t best = dm_gepa_best(dm_gepa_values(g), g->n);
     switch (g->o->parents) {
     case DM_GEPA_CURRENT_BEST:
         return best;
@@ -152,7 +152,8 @@ dm_gepa_skip dm_gepa_skip_of(const dm_gepa *g, const dm_gepa_proposal *p)
     bool any = false, perfect = g->o->skip_perfect;
     for (size_t i = 0; i < p->n_ids; i++) {
         any = any || !p->before[i].crashed;
-        perfect = perfect && p->before[i].score >= g->o->perfect;
+        perfect =
+            perfect && ((g->o->wide && p->before[i].absent) || p->before[i].score >= g->o->perfect);
     }
     return !any ? DM_GEPA_NO_TRAJECTORIES : perfect ? DM_GEPA_ALL_PERFECT : DM_GEPA_NOT_SKIPPED;
 }
@@ -247,6 +248,7 @@ static dm_status reflect_at_once(dm_gepa *g, const dm_gepa_iteration *it, dm_gep
         dm_gepa_proposal *p = &all[q[i].proposal];
         first = i > 0 && q[i - 1].proposal == q[i].proposal ? first : i;
         dm_str *own = i == first ? texts_of_parent(g, p) : (dm_str *)p->texts;
+        p->dropped = p->dropped || (texts[i].p && texts[i].n == 0);
         p->texts = own && is_usable(texts[i]) ? own : NULL;
         if (p->texts)
             own[q[i].component] = texts[i];
@@ -287,7 +289,7 @@ dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_propo
         g->o->wide ? reflect_at_once(g, it, all, err) : reflect_in_a_row(g, it, all, err);
     for (size_t k = 0; k < it->n_proposals; k++) {
         asked = asked || all[k].asked;
-        any = any || all[k].texts;
+        any = any || all[k].texts || all[k].dropped;
     }
     if (st == DM_OK && asked) {
         g->failed_in_a_row = any ? 0 : g->failed_in_a_row + 1;

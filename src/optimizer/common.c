@@ -206,7 +206,7 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
         [DM_ADVICE_LITTLE] = "there is little to gain",
         [DM_ADVICE_UNCLEAR] =
             "whether it is worth it is not clear; dspy-mpi advise says what would decide"};
-    if (is_told(in, n, score))
+    if (in->step > 0 || is_told(in, n, score)) /* in a chain the first tells of the start */
         return;
     tell_same_scores(start, n);
     if (tell_failures(start, n, percent))
@@ -223,13 +223,28 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
                advice == DM_ADVICE_LITTLE ? " already" : "", words[advice]);
 }
 
+const dm_compile_input *dm_who_of(const dm_compile_input *in)
+{
+    return in->who ? in->who : in;
+}
+
+const char *dm_step_name(dm_arena *a, const dm_compile_input *in, const char *name)
+{
+    return in->who ? dm_arena_printf(a, "%s %s", in->params->class->name, name) : name;
+}
+
+void dm_tell_best(dm_pool *p, const dm_compile_input *in, size_t number, double score)
+{
+    dm_pool_best(p, dm_who_of(in), number == SIZE_MAX ? number : in->first + number, score);
+}
+
 void dm_tell_tried(dm_pool *p, const dm_compile_input *in, size_t number, const dm_scored *s,
                    const dm_result *r, size_t n, const dm_result *start, const size_t *rows)
 {
-    dm_tried t = {.who = in,
+    dm_tried t = {.who = dm_who_of(in),
                   .part = in->name,
-                  .number = number,
-                  .name = s->name,
+                  .number = in->first + number,
+                  .name = dm_step_name(dm_pool_arena(p), in, s->name),
                   .candidate = s->candidate,
                   .levels = s->levels};
     dm_pool_tried(p, &t, r, n, start, rows);

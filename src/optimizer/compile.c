@@ -6,9 +6,9 @@ dm_status dm_compile(dm_pool *p, const dm_compile_input *in, dm_compile_output *
 {
     *out = (dm_compile_output){.best = in->student, .best_index = SIZE_MAX};
     const dm_result *unused;
-    /* An optimizer of others tries nothing itself: each of its members does. */
+    /* An optimizer of others tries nothing itself: each of its parts does. */
     dm_future *tried = NULL;
-    dm_status st = in->params->class->inner ? DM_OK : dm_try_start(p, in, &tried, err);
+    dm_status st = in->params->class->part ? DM_OK : dm_try_start(p, in, &tried, err);
     if (st == DM_OK)
         st = in->params->class->run(p, in, out, err);
     if (st == DM_OK && tried)

@@ -152,6 +152,10 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
     p->rule.size = 0;
     if (k.v && p->n_of == 0)
         return dm_at_fail(&k, err, "there is nothing to compile: `of` is missing");
+    if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_BEST_OF && p->guard)
+        return dm_at_fail(&reduce, err,
+                          "whether a committee gains is told by its votes, and here a judge picks: "
+                          "give \"guard\": false, or make it with `dspy-mpi ensemble`");
     if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_UNANIMOUS && p->guard)
         return dm_at_fail(&reduce, err,
                           "a program that abstains cannot be weighed against one that does not: "
@@ -199,8 +203,9 @@ const dm_param dm_ensemble_table[] = {
      .help = "OUT folders of earlier runs whose programs may vote, too",
      .absent = "none"},
     OWN("size", read_later, "N", "votes of the committee", "5"),
-    OWN("reduce", read_later, "majority|exact|unanimous|best_per_input",
-        "how the votes become one answer", "majority; exact where the output is no str"),
+    OWN("reduce", read_later, "majority|exact|unanimous|best_per_input|best_of",
+        "how the votes become one answer; best_of: a judge picks among them",
+        "majority; exact where the output is no str"),
     OWN("field", read_later, "NAME", "the output that is voted on", "the last"),
     OWN("select", read_select, "brier|top_k",
         "how the committee is chosen; top_k loses where candidates are alike", "brier"),

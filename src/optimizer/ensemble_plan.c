@@ -78,6 +78,12 @@ static void plan_committee(const dm_compile_input *in, size_t k, bool open, dm_p
     dm_plan_runs(plan, phase, 0, expected + test * fmax(0, m + WAVES * size - 1),
                  files * v + DM_COMMITTEE_POOL * v + test * (m + size));
     phase->fill = DM_COMMITTEE_POOL * v;
+    if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_BEST_OF) {
+        dm_plan_phase *pick = dm_plan_add(plan, "pick", DM_JUDGE);
+        pick->asks = true;
+        pick->calls = (dm_range){0, .5 * (v + test), 2 * (v + test)}; /* twice: in JSON mode */
+        pick->fill = v + test;
+    }
     double most = (double)dm_ensemble_demos(in->params);
     phase->demos = (dm_range){0, .75 * most, most};
 }

@@ -17,6 +17,7 @@ typedef struct searching {
     const dm_gepa_options *o;
     size_t best; /* the candidate that was told last */
     size_t told; /* candidates that people know of */
+    dm_gepa_asking asking;
 } searching;
 
 static const dm_candidate *program_of(const searching *s, const dm_str *texts)
@@ -61,6 +62,7 @@ static dm_gepa_run run_of(const searching *s, const dm_str *texts, const dm_resu
     return (dm_gepa_run){.score = isnan(r->score) ? 0 : r->score, /* it could not be had */
                          .answered = r->fault == DM_FAULT_NONE,
                          .crashed = r->n_steps == 0,
+                         .absent = isnan(r->score),
                          .steps = steps,
                          .n_steps = r->n_steps,
                          .of = r};
@@ -86,8 +88,8 @@ static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
 static dm_status reflect(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
                          dm_error *err)
 {
-    const searching *s = user;
-    return dm_gepa_ask(s->pool, s->in, q, n, texts, err);
+    searching *s = user;
+    return dm_gepa_ask(&s->asking, q, n, texts, err);
 }
 
 /* ---- what is said and kept ---- */
@@ -106,7 +108,7 @@ static void tell_tried(searching *s, const dm_gepa_iteration *it)
                                             : (dm_result){.score = c->scores[i], .present = true};
         dm_tell_tried(s->pool, s->in, s->told, &t, r, n, NULL, NULL);
         if (s->told == 0)
-            dm_pool_best(s->pool, s->in, 0, c->mean);
+            dm_tell_best(s->pool, s->in, 0, c->mean);
     }
     free(r);
 }
@@ -117,10 +119,10 @@ static void tell(void *user, const dm_gepa_iteration *it)
     tell_tried(s, it);
     for (size_t k = 0; k < it->n_accepted; k++) {
         const dm_gepa_candidate *c = &it->candidates[it->accepted[k]];
-        if (!(c->mean > it->candidates[s->best].mean))
+        if (!(c->value > it->candidates[s->best].value))
             continue;
         s->best = it->accepted[k];
-        dm_pool_best(s->pool, s->in, s->best, c->mean);
+        dm_tell_best(s->pool, s->in, s->best, c->mean);
         dm_log(DM_INFO,
                "iteration %zu: candidate %zu scores %.1f %% on the validation set, the best so far",
                it->number + 1, s->best, 100 * c->mean);
@@ -177,6 +179,30 @@ static void tell_end(const dm_gepa_result *g)
                         "score 0: the search ends with what it has");
 }
 
+/* For the last line. */
+static const dm_value *told_of(dm_arena *a, const dm_gepa_result *g, const dm_gepa_asking *asked)
+{
+    dm_value *d = dm_value_dict(a), *named = dm_value_dict(a);
+    const struct {
+        const char *key;
+        size_t n;
+    } rows[] = {{"iterations", g->iterations},
+                {"reflections", g->reflections + asked->more},
+                {"failed_reflections", g->failed_reflections},
+                {"validated", g->full_evaluations},
+                {"accepted", g->accepted},
+                {"merges", g->merges},
+                {"perfect_minibatches", g->perfect_batches},
+                {"metric_calls", (size_t)g->counted},
+                {"too_long", asked->too_long},
+                {"leaks", asked->leaks},
+                {"leaks_dropped", asked->dropped}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        dm_value_set(a, d, dm_str_of(rows[i].key), dm_value_int(a, (int64_t)rows[i].n));
+    dm_value_set(a, named, DM_STR("gepa"), d);
+    return named;
+}
+
 static dm_status check_end(const dm_compile_input *in, const dm_gepa_result *g, dm_error *err)
 {
     if (g->end != DM_GEPA_END_REFLECTION)
@@ -208,8 +234,16 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
 {
     dm_arena *a = dm_pool_arena(p);
     dm_gepa_options o = dm_gepa_options_of(a, in);
-    searching s = {.pool = p, .in = in, .o = &o};
+    const dm_gepa_params *params = dm_gepa_params_of(in);
+    searching s = {.pool = p,
+                   .in = in,
+                   .o = &o,
+                   .asking = {.pool = p,
+                              .in = in,
+                              .max_chars = (size_t)params->max_chars,
+                              .drop_leaks = params->leak == 1}};
     const dm_gepa_world world = {&s, evaluate, reflect, tell};
+    o.more = &s.asking.more;
     dm_str *start = dm_arena_alloc_n(a, o.n_components, sizeof *start);
     dm_gepa_result g;
     for (size_t i = 0; i < o.n_components; i++)
@@ -220,6 +254,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
         return st;
     record(&s, &g, out);
     tell_end(&g);
+    out->told = told_of(a, &g, &s.asking);
     st = check_end(in, &g, err);
     return st == DM_OK ? g.stopped : st;
 }

@@ -30,7 +30,11 @@ typedef struct dm_gepa_params {
     dm_gepa_keep selection_strategy; /* best_improvement; search = gepa: all_improvements */
     int64_t top_k;
     bool cache_evaluation;
-    int64_t max_reflection_failures; /* 5; ours */
+    int64_t max_reflection_failures; /* 5; ours, as the following */
+    int leak;                        /* 0: reported, 1: dropped */
+    bool has_max_chars, has_leak, has_length_weight;
+    int64_t max_chars;    /* of an instruction; 0: any */
+    double length_weight; /* points per 100 tokens */
 } dm_gepa_params;
 
 static inline const dm_gepa_params *dm_gepa_params_of(const dm_compile_input *in)
@@ -46,10 +50,19 @@ void dm_gepa_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan);
 
 /* ---- gepa_reflect.c ---- */
 
+typedef struct dm_gepa_asking { /* how, and what came of it so far */
+    dm_pool *pool;
+    const dm_compile_input *in;
+    size_t max_chars; /* 0: any */
+    bool drop_leaks;
+    size_t more, too_long; /* calls for something shorter; texts that stayed too long */
+    size_t leaks, dropped; /* texts that copy a row; of them, those that were dropped for it */
+} dm_gepa_asking;
+
 /* Asks the prompt model n questions at once, each for a better instruction of one predictor by what
- * some runs showed. The rows' `of` are dm_result, the steps' dm_step. texts[n]: .p NULL: no usable
- * answer. */
-dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q, size_t n,
-                      dm_str *texts, dm_error *err);
+ * some runs showed; then for shorter ones of what is too long. The rows' `of` are dm_result, the
+ * steps' dm_step. texts[n] as dm_gepa_world's reflect has them. */
+dm_status dm_gepa_ask(dm_gepa_asking *x, const dm_gepa_question *q, size_t n, dm_str *texts,
+                      dm_error *err);
 
 #endif

@@ -13,7 +13,11 @@ static const char *const parents[] = {"pareto", "current_best", "epsilon_greedy"
 static const char *const components[] = {"round_robin", "all", NULL};
 static const char *const criteria[] = {"strict_improvement", "improvement_or_equal", NULL};
 static const char *const samplings[] = {"one", "independent", "same_parent", "p_x_n", NULL};
+static const char *const leaks[] = {"report", "reject", NULL};
 static const char *const keeps[] = {"all_improvements", "best_improvement", "top_k", NULL};
+
+#define GEPA_DOES_NOT                                                                              \
+    "search = gepa decides as the package does, which has no such thing: leave out one of them"
 
 dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *params, dm_error *err)
 {
@@ -45,6 +49,9 @@ dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *params, dm_erro
          "only sampling_strategy = p_x_n reads it"},
         {"top_k", p->has_top_k && p->selection_strategy != DM_GEPA_TOP_K,
          "only selection_strategy = top_k reads it"},
+        {"leak", p->leak && exact, GEPA_DOES_NOT},
+        {"max_chars", p->has_max_chars && exact, GEPA_DOES_NOT},
+        {"length_weight", p->length_weight > 0 && exact, GEPA_DOES_NOT},
         {"cache_evaluation", p->cache_evaluation && !exact,
          "it is a defect of gepa's that search = gepa repeats; here nothing is asked for twice"},
     };
@@ -207,6 +214,33 @@ const dm_param dm_gepa_table[] = {
      .value = "N",
      .help = "it ends after so many iterations in a row without a reflection; 0: never",
      .fallback = "5"},
+    {.name = "leak",
+     .kind = DM_PARAM_WORD,
+     AT(leak),
+     GIVEN(has_leak),
+     .words = leaks,
+     .help = "an instruction that copies eight words in a row of an example: it is reported, or "
+             "dropped",
+     .fallback = "\"report\""},
+    {.name = "max_chars",
+     .kind = DM_PARAM_INT,
+     .low = 1,
+     .high = 1e9,
+     AT(max_chars),
+     GIVEN(has_max_chars),
+     .value = "N",
+     .help = "characters of an instruction; a longer one is asked for again, once, and then "
+             "dropped",
+     .absent = "any number"},
+    {.name = "length_weight",
+     .kind = DM_PARAM_NUMBER,
+     .low = 0,
+     .high = 1e4,
+     AT(length_weight),
+     GIVEN(has_length_weight),
+     .value = "POINTS",
+     .help = "points that 100 tokens of instructions cost a candidate",
+     .fallback = "0"},
     DM_PARAM_SEED,
     {.name = NULL},
 };
@@ -280,6 +314,8 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
         .keep_k = (size_t)p->top_k,
         .cache = p->cache_evaluation,
         .wide = p->search == DM_GEPA_PARALLEL,
+        .length_weight = p->length_weight,
+        .asks = p->has_max_chars ? 2 : 1,
         .max_reflection_failures = (size_t)p->max_reflection_failures,
     };
 }
@@ -306,7 +342,8 @@ void dm_gepa_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
     search->limited = true;
     dm_plan_phase *reflect = dm_plan_add(plan, "reflect", DM_PROMPT);
     reflect->asks = true;
-    reflect->calls = (dm_range){0, asked * left / each, 2 * asked * ceil(left / (b / 2) + width)};
+    double most = 2 * asked * (double)o.asks; /* where one fails, or is too long */
+    reflect->calls = (dm_range){0, asked * left / each, most * ceil(left / (b / 2) + width)};
     reflect->fill = left > 0 ? (o.wide ? width * asked : 1) : 0;
     reflect->rows = reflect->calls.expected * (double)o.minibatch;
     plan->unscored = (dm_range){0, 0, 0};

@@ -1,9 +1,12 @@
 /* A reflection: the prompt model sees an instruction, what a predictor made of some inputs by it,
  * and what the metric says about that, and writes a better one (A.5). The wording is
  * ours. */
+#include "base/log.h"
+#include "base/utf8.h"
 #include "json/json.h"
 #include "optimizer/gepa.h"
-#include "optimizer/question.h"
+#include "optimizer/leak.h"
+#include "pool/question.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,6 +25,11 @@ static const char instructions[] =
     "is right in the present one. State rules in general terms: do not copy cases into it, and do "
     "not give away the answers of these. Say which form the output has to have, where cases fell "
     "short of it. Give the text of the instruction alone.";
+
+static const char shortening[] =
+    "You shorten an instruction for one step of a program that calls a language model. Keep each "
+    "rule, each fact and what is said of the form of the output, in as few words as they take: the "
+    "new instruction may have no more characters than are given. Give its text alone.";
 
 /* ---- what is said about a row ---- */
 
@@ -58,14 +66,33 @@ static dm_str text_of(dm_arena *a, dm_buf *b)
     return s;
 }
 
-/* What the metric says; else the score, and the labels. */
+/* Of a sum, what each part came to. */
+static void say_parts(dm_buf *b, dm_arena *a, const dm_result *r)
+{
+    const dm_value *parts = r->parts.p ? dm_json_read(a, r->parts, NULL) : NULL;
+    for (size_t i = 0; parts && parts->kind == DM_LIST && parts->n > 1 && i < parts->n; i++) {
+        const dm_value *name = dm_value_get(parts->items[i], "metric"),
+                       *score = dm_value_get(parts->items[i], "score");
+        if (name && score && name->kind == DM_STRING && score->kind == DM_FLOAT)
+            dm_buf_printf(b, "%s%.*s %.4g", i ? ", " : "Of it: ", DM_STR_ARG(name->text),
+                          score->number);
+    }
+    if (parts && parts->kind == DM_LIST && parts->n > 1)
+        dm_buf_text(b, ".\n");
+}
+
+/* What a command says is all; of the others the score and what is said, else the labels. A judge
+ * may not say what was expected. */
 static dm_str feedback_on(dm_arena *a, const dm_program *p, const dm_example *e, const dm_result *r)
 {
-    if (r->feedback)
+    if (r->feedback && !r->parts.p)
         return dm_str_of(r->feedback);
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_printf(&b, "Score: %.4g of 1.\n", r->score);
+    say_parts(&b, a, r);
+    if (r->feedback)
+        dm_buf_printf(&b, "%s\n", r->feedback);
     if (r->error)
         dm_buf_printf(&b, "%s\n", r->error);
     const dm_value *outputs = r->outputs.p ? dm_json_read(a, r->outputs, NULL) : NULL;
@@ -121,19 +148,23 @@ static dm_str instruction_in(dm_arena *a, const dm_result *r)
     return (dm_str){NULL, 0};
 }
 
-static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q)
+static dm_future *ask(const dm_gepa_asking *x, const dm_gepa_question *q)
 {
-    dm_arena *a = dm_pool_arena(p);
-    dm_model_question asked = dm_model_question_new(p, instructions);
+    dm_arena *a = dm_pool_arena(x->pool);
+    dm_model_question asked = dm_model_question_new(x->pool, instructions);
     dm_value *cases = dm_value_list(a);
     for (size_t i = 0; i < q->n_shown; i++)
-        dm_value_append(a, cases, row_of(a, in, &q->shown[i]));
+        dm_value_append(a, cases, row_of(a, x->in, &q->shown[i]));
     dm_model_question_show_value(&asked, "current_instruction", NULL,
                                  "the instruction as it is now",
                                  dm_value_string(a, q->texts[q->component]));
     dm_model_question_show_value(&asked, "cases", "list[dict]",
                                  "what it led to: inputs, outputs, and feedback on the outputs",
                                  cases);
+    if (x->max_chars)
+        dm_model_question_show_value(&asked, "most_characters", "int",
+                                     "how many the new instruction may have",
+                                     dm_value_int(a, (int64_t)x->max_chars));
     return dm_model_question_ask(&asked, "new_instruction", "the better instruction, whole",
                                  (dm_work){.role = DM_PROMPT,
                                            .steps = true,
@@ -141,22 +172,116 @@ static dm_future *ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_ques
                                            .temperature = NAN});
 }
 
-dm_status dm_gepa_ask(dm_pool *p, const dm_compile_input *in, const dm_gepa_question *q, size_t n,
-                      dm_str *texts, dm_error *err)
+static dm_future *ask_shorter(const dm_gepa_asking *x, dm_str text)
 {
-    dm_arena *a = dm_pool_arena(p);
-    dm_future **futures = dm_arena_alloc_n(a, n, sizeof(dm_future *));
+    dm_arena *a = dm_pool_arena(x->pool);
+    dm_model_question asked = dm_model_question_new(x->pool, shortening);
+    dm_model_question_show(&asked, "current_instruction", "the instruction as it is now", text);
+    dm_model_question_show_value(&asked, "most_characters", "int",
+                                 "how many the new instruction may have",
+                                 dm_value_int(a, (int64_t)x->max_chars));
+    return dm_model_question_ask(
+        &asked, "new_instruction", "the shorter instruction, whole",
+        (dm_work){.role = DM_PROMPT, .steps = true, .rollout = -1, .temperature = NAN});
+}
+
+/* futures[n], NULL: nothing is asked there, and texts[i] stays. */
+static dm_status await(const dm_gepa_asking *x, dm_future **futures, size_t n, dm_str *texts,
+                       dm_error *err)
+{
+    dm_arena *a = dm_pool_arena(x->pool);
     const dm_result *r;
     for (size_t i = 0; i < n; i++) {
-        futures[i] = ask(p, in, &q[i]);
+        dm_status st = futures[i] ? dm_pool_wait(x->pool, futures[i], &r, err) : DM_OK;
+        if (st != DM_OK)
+            return st;
+        if (futures[i])
+            texts[i] = instruction_in(a, r);
+        if (texts[i].n == 0)
+            texts[i].p = NULL;
+    }
+    return DM_OK;
+}
+
+static bool is_too_long(const dm_gepa_asking *x, dm_str text)
+{
+    return x->max_chars && text.p && dm_utf8_length(text) > x->max_chars;
+}
+
+/* What is too long is asked for once more. */
+static dm_status shorten(dm_gepa_asking *x, dm_str *texts, size_t n, dm_error *err)
+{
+    dm_future **futures = dm_arena_alloc_n(dm_pool_arena(x->pool), n, sizeof(dm_future *));
+    for (size_t i = 0; i < n; i++) {
+        if (!is_too_long(x, texts[i]))
+            continue;
+        futures[i] = ask_shorter(x, texts[i]);
+        x->more++;
+        if (!futures[i])
+            return dm_fail(err, DM_E_INTERNAL, "gepa: no program for a shorter instruction");
+    }
+    dm_status st = await(x, futures, n, texts, err);
+    for (size_t i = 0; i < n && st == DM_OK; i++)
+        if (is_too_long(x, texts[i])) {
+            x->too_long++;
+            texts[i] = (dm_str){"", 0};
+        }
+    return st;
+}
+
+/* Whether a row that was shown has as long a run of it; that one is told, then. */
+static bool was_shown(const dm_gepa_asking *x, const dm_gepa_question *q, dm_str text, dm_leak *l)
+{
+    dm_arena *a = dm_pool_arena(x->pool);
+    size_t *rows = dm_arena_alloc_n(a, q->n_shown, sizeof *rows);
+    dm_compile_input shown = *x->in;
+    dm_leak found;
+    for (size_t i = 0; i < q->n_shown; i++)
+        rows[i] = q->shown[i].row;
+    shown.trainset = dm_dataset_pick(a, x->in->trainset, rows, q->n_shown);
+    shown.valset = shown.testset = NULL;
+    dm_leaks_find(&shown, &text, 1, &found);
+    if (found.words < l->words)
+        return false;
+    *l = found;
+    return true;
+}
+
+static void look_for_leaks(dm_gepa_asking *x, const dm_gepa_question *q, size_t n, dm_str *texts)
+{
+    dm_leak *leaks = dm_arena_alloc_n(dm_pool_arena(x->pool), n, sizeof *leaks);
+    dm_leaks_find(x->in, texts, n, leaks);
+    for (size_t i = 0; i < n; i++) {
+        if (leaks[i].words == 0)
+            continue;
+        x->leaks++;
+        bool shown = was_shown(x, &q[i], texts[i], &leaks[i]);
+        dm_str run = dm_utf8_head(leaks[i].run, 100);
+        dm_log(DM_WARN,
+               "iteration %zu: a proposed instruction copies %zu words of the %s, %s, which it was "
+               "%sshown, and is %s: %.*s",
+               q[i].iteration + 1, leaks[i].words, leaks[i].set, leaks[i].id, shown ? "" : "not ",
+               x->drop_leaks ? "dropped" : "kept", DM_STR_ARG(run));
+        if (!x->drop_leaks)
+            continue;
+        x->dropped++;
+        texts[i] = (dm_str){"", 0};
+    }
+}
+
+dm_status dm_gepa_ask(dm_gepa_asking *x, const dm_gepa_question *q, size_t n, dm_str *texts,
+                      dm_error *err)
+{
+    dm_future **futures = dm_arena_alloc_n(dm_pool_arena(x->pool), n, sizeof(dm_future *));
+    for (size_t i = 0; i < n; i++) {
+        futures[i] = ask(x, &q[i]);
         if (!futures[i])
             return dm_fail(err, DM_E_INTERNAL, "gepa: no program for a reflection");
     }
-    for (size_t i = 0; i < n; i++) {
-        dm_status st = dm_pool_wait(p, futures[i], &r, err);
-        if (st != DM_OK)
-            return st;
-        texts[i] = instruction_in(a, r);
-    }
-    return DM_OK;
+    dm_status st = await(x, futures, n, texts, err);
+    if (st == DM_OK)
+        st = shorten(x, texts, n, err);
+    if (st == DM_OK)
+        look_for_leaks(x, q, n, texts);
+    return st;
 }

@@ -66,6 +66,12 @@ void dm_tell_dropped(const char *name);
 /* Says whether the compilation is worth it by the start program's results, and when all its scores
  * are the same. */
 void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n);
+/* Whom people see: the chain that the compilation is a part of, or itself; and a candidate's name
+ * there, "trial 7" or "mipro_v2 trial 7". */
+const dm_compile_input *dm_who_of(const dm_compile_input *in);
+const char *dm_step_name(dm_arena *a, const dm_compile_input *in, const char *name);
+/* dm_pool_best. */
+void dm_tell_best(dm_pool *p, const dm_compile_input *in, size_t number, double score);
 /* dm_pool_tried of the compilation's candidate of this number (a number of results, start, rows: as
  * there). */
 void dm_tell_tried(dm_pool *p, const dm_compile_input *in, size_t number, const dm_scored *s,

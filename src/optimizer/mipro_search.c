@@ -295,7 +295,7 @@ static void tell_tried(const search *x, const unit *u)
             row = x->units[k - 1].trial;
         }
     dm_search_estimate_of(x->s, best, &leads);
-    dm_pool_best(x->m->pool, x->m->in, row, leads.mean);
+    dm_tell_best(x->m->pool, x->m->in, row, leads.mean);
 }
 
 static dm_status tell_oldest(search *x, dm_error *err)

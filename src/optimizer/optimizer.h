@@ -90,9 +90,10 @@ struct dm_optimizer {
     /* Lines for a person before it runs; concurrency: calls in flight that are asked for, 0 for the
      * stand-in. NULL: nothing to say. */
     void (*announce)(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency);
-    /* Of an optimizer that holds others: theirs (NULL: there are no more), and what each of them is
-     * given; its own roles, valset and few_... stand for nothing then. NULL: it holds none. */
+    /* Of an optimizer that holds others: theirs (NULL: there are no more); its own roles, valset
+     * and few_... stand for nothing then. NULL: it holds none. */
     const dm_params *(*part)(const dm_params *p, size_t i);
+    /* What each is given, where they run side by side, each with a part of the results. */
     size_t (*inner)(dm_arena *a, const dm_compile_input *in, dm_compile_input **out);
     /* With inner: the calls below which none of them can score its start. */
     double (*least)(dm_arena *a, const dm_compile_input *in);
@@ -112,7 +113,8 @@ struct dm_optimizer {
     ROW(random_search)                                                                             \
     ROW(mipro_v2)                                                                                  \
     ROW(ensemble)                                                                                  \
-    ROW(gepa)
+    ROW(gepa)                                                                                      \
+    ROW(chain)
 
 #define DM_OPTIMIZER_DECLARE(id) extern const dm_optimizer dm_optimizer_##id;
 DM_OPTIMIZERS(DM_OPTIMIZER_DECLARE)
@@ -122,12 +124,14 @@ extern const size_t dm_n_optimizers;
 
 /* p, o->size bytes large, gets the defaults. */
 void dm_params_init(dm_params *p, const dm_optimizer *o);
-/* Reads {"name": ..., ...} or a name. Unknown keys are refused, also keys of another optimizer. */
+/* Reads {"name": ..., ...} or a name, or a list of such, which is a chain. Unknown keys are
+ * refused, also keys of another optimizer. */
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out,
                             dm_error *err) DM_MUST_USE;
 const dm_param *dm_param_named(const dm_optimizer *o, const char *name); /* NULL: it has none */
 /* Of an optimizer that holds others: the roles that any of them asks; the validation rule that they
- * share, DM_VALSET_NONE where they differ. */
+ * share. Where they differ it is DM_VALSET_NONE, and of a chain the last in the order of the rules.
+ */
 unsigned dm_roles_of(const dm_params *p);
 dm_valset_rule dm_valset_rule_of(const dm_params *p);
 
@@ -138,9 +142,11 @@ typedef struct dm_told { /* what members of one run have said already of their s
 
 struct dm_compile_input {
     const dm_params *params;
-    const char *name;         /* "member 2", where it is one of several; else NULL */
-    dm_told *told;            /* common to these; NULL: it says all */
-    const dm_own_models *own; /* that the job has; NULL: none */
+    const char *name;            /* "member 2", where it is one of several; else NULL */
+    dm_told *told;               /* common to these; NULL: it says all */
+    const dm_compile_input *who; /* of a chain, whose part it is; NULL: nobody's */
+    size_t step, first;          /* which of the chain it is, and candidates that came before */
+    const dm_own_models *own;    /* that the job has; NULL: none */
     const dm_role *roles; /* [DM_ROLES] of a member with a model of its own: whom it asks in their
                              place; NULL: them */
     const dm_candidate *student;
@@ -189,6 +195,7 @@ struct dm_compile_output {
     const dm_result *start, *winner; /* [valset->n] */
     dm_searched searched;
     const dm_ensemble_output *ensemble; /* of several compilations; else NULL */
+    const dm_value *told; /* {"gepa": {...}}: what it did, for the last line; NULL: nothing */
 };
 
 /* Start and winner on a data set. */

@@ -35,10 +35,14 @@ dm_valset_rule dm_valset_rule_of(const dm_params *p)
     const dm_params *first = o->part ? o->part(p, 0) : NULL;
     if (!first)
         return o->valset;
-    for (size_t i = 1; o->part(p, i); i++)
-        if (dm_valset_rule_of(o->part(p, i)) != dm_valset_rule_of(first))
+    dm_valset_rule rule = dm_valset_rule_of(first);
+    for (size_t i = 1; o->part(p, i); i++) {
+        dm_valset_rule other = dm_valset_rule_of(o->part(p, i));
+        if (other != rule && o->inner)
             return DM_VALSET_NONE;
-    return dm_valset_rule_of(first);
+        rule = other > rule ? other : rule;
+    }
+    return rule;
 }
 
 /* ---- names ---- */
@@ -112,7 +116,7 @@ static const dm_value *without(dm_arena *a, const dm_value *v, const char *const
         return v;
     for (size_t i = 0; i < v->n; i++) {
         bool own = false;
-        for (const char *const *key = keys; *key; key++)
+        for (const char *const *key = keys; key && *key; key++)
             own |= dm_str_is(v->members[i].key, *key);
         if (!own)
             dm_value_set(a, d, v->members[i].key, v->members[i].value);
@@ -139,8 +143,7 @@ static dm_status read_optimizers(dm_arena *a, const dm_param *param, const dm_at
         st = dm_optimizer_read(a, &own, &params[i], err);
         if (st == DM_OK && params[i]->class->inner)
             st = dm_at_fail(&item, err,
-                            "an optimizer of others is not held by another: list what "
-                            "it holds");
+                            "an ensemble is not held by another optimizer: list what it holds");
     }
     out->params = params;
     out->json = json;
@@ -193,8 +196,20 @@ static dm_status refuse_unknown(dm_arena *a, const dm_at *at, const dm_optimizer
     return dm_get_known(at, known, n + 2, err);
 }
 
+/* A list is a chain. */
+static dm_status read_list(dm_arena *a, const dm_at *at, dm_params **out, dm_error *err)
+{
+    const dm_optimizer *o = &dm_optimizer_chain;
+    dm_params *p = *out = dm_arena_alloc(a, o->size);
+    dm_params_init(p, o);
+    dm_status st = read_param(a, dm_param_named(o, "of"), at, p, err);
+    return st == DM_OK ? o->check(a, at, p, err) : st;
+}
+
 dm_status dm_optimizer_read(dm_arena *a, const dm_at *at, dm_params **out, dm_error *err)
 {
+    if (at->v && at->v->kind == DM_LIST)
+        return read_list(a, at, out, err);
     bool object = at->v && at->v->kind == DM_DICT;
     dm_at name_at = object ? dm_at_key(at, "name") : *at;
     const dm_optimizer *o = NULL;

@@ -14,7 +14,7 @@
 #include "base/utf8.h"
 #include "json/json.h"
 #include "optimizer/mipro.h"
-#include "optimizer/question.h"
+#include "pool/question.h"
 
 #include <math.h>
 #include <string.h>

@@ -129,7 +129,7 @@ static dm_status take(racing *r, const block *b, dm_error *err)
     dm_tell_tried(r->pool, r->in, b->unit.candidate, &r->scored[b->unit.candidate], results,
                   b->unit.n, start_of(r), b->unit.examples);
     if (leads != SIZE_MAX)
-        dm_pool_best(r->pool, r->in, leads, dm_race_mean(r->race, leads, &known));
+        dm_tell_best(r->pool, r->in, leads, dm_race_mean(r->race, leads, &known));
     free(scores);
     free(refused);
     return st;

@@ -138,7 +138,7 @@ static void record(dm_pool *pool, dm_compile_output *out, const trial *t, const 
     } else if (dm_beats(t->results, best, n)) {
         out->best_index = out->n_scored;
         out->best = t->candidate;
-        dm_pool_best(pool, t->in, out->n_scored, s->score);
+        dm_tell_best(pool, t->in, out->n_scored, s->score);
     }
     out->n_scored++;
 }

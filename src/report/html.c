@@ -155,6 +155,24 @@ static void put_facts(dm_buf *b, const dm_story *s)
     dm_buf_text(b, "</dd></div></dl>\n");
 }
 
+/* What a judge's scores are worth: it was asked again about answers that it had judged. */
+static void put_noise(dm_buf *b, const dm_story *s)
+{
+    const dm_value *noise = dm_value_get(s->last, "judge_noise");
+    double n = dm_story_number(noise, "answers"), changed = dm_story_number(noise, "changed"),
+           sd = dm_story_number(noise, "sd");
+    if (!(n > 0))
+        return;
+    dm_buf_printf(b, "<p class=\"note\">The judge, asked twice about %.0f answers, ", n);
+    if (changed > 0)
+        dm_buf_printf(b,
+                      "scored %.0f of them otherwise: one judgement is off by %.1f points, the "
+                      "mean of 100 by %.2f.</p>\n",
+                      changed, 100 * sd, 10 * sd);
+    else
+        dm_buf_text(b, "said the same each time.</p>\n");
+}
+
 static void put_header(dm_buf *b, const dm_story *s)
 {
     const dm_value *stand_in = dm_value_get(s->evidence, "stand_in");
@@ -173,6 +191,7 @@ static void put_header(dm_buf *b, const dm_story *s)
         dm_buf_text(b, "<p class=\"warn\">The model was the built-in stand-in, not a language "
                        "model: these numbers show the machinery, nothing else.</p>\n");
     put_facts(b, s);
+    put_noise(b, s);
 }
 
 /* ---- sections ---- */
@@ -268,7 +287,7 @@ static void put_trial(dm_buf *b, const dm_story_trial *t, size_t i, bool estimat
                   t->score.parse);
     if (!isnan(t->tokens))
         dm_page_count(b, t->tokens);
-    dm_buf_text(b, "</td></tr>\n");
+    dm_buf_text(b, t->front ? " ◆</td></tr>\n" : "</td></tr>\n");
 }
 
 static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels)
@@ -294,10 +313,26 @@ static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels
         if (marked[i])
             put_trial(b, &s->trials[i], i, estimates, levels);
     dm_page_table_end(b);
+    dm_buf_text(b, "<p class=\"key\">★ the best; ◆ no other beats it both in score and in length: "
+                   "<code>--pick</code> takes it</p>");
     if (!all)
         dm_buf_printf(b, "<p class=\"note\">all %zu stand in <code>trials.csv</code></p>",
                       s->n_trials);
     dm_buf_text(b, "</details>\n");
+}
+
+/* What came of reflections. */
+static void put_learned(dm_buf *b, const dm_value *gepa)
+{
+    static const char *const rows[][2] = {{"iterations", " iterations, "},
+                                          {"reflections", " reflections, "},
+                                          {"accepted", " children validated, "},
+                                          {"merges", " merges taken, "},
+                                          {"leaks", " instructions that copied words of a row. "}};
+    for (size_t i = 0; gepa && i < sizeof rows / sizeof *rows; i++) {
+        dm_page_count(b, dm_story_number(gepa, rows[i][0]));
+        dm_buf_text(b, rows[i][1]);
+    }
 }
 
 static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
@@ -315,6 +350,7 @@ static void put_search_words(dm_buf *b, const dm_story *s, bool estimates)
         dm_page_string(b, dm_story_text(search, "end"));
         dm_buf_text(b, ". ");
     }
+    put_learned(b, dm_value_get(s->last, "gepa"));
     dm_buf_printf(b,
                   "%zu candidate%s listed. A filled point was run on all %zu examples, an open "
                   "one on as many as its size says: its mean is of few runs, and the bar says what "

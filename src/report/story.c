@@ -207,6 +207,7 @@ static dm_status read_trials(dm_story *s, dm_error *err)
                              .instructions = cell(r, "instructions"),
                              .demos = cell(r, "demos"),
                              .best = dm_str_is(cell(r, "best"), "1"),
+                             .front = dm_str_is(cell(r, "front"), "1"),
                              .score = {number_cell(r, "score"), number_cell(r, "low"),
                                        number_cell(r, "high"), NAN, count_cell(r, "n"),
                                        count_cell(r, "failed"), count_cell(r, "fallback"),

@@ -28,6 +28,7 @@ typedef struct dm_story_split {
 } dm_story_split;
 
 typedef struct dm_story_trial { /* a line of trials.csv, and what evidence.json has of it */
+    bool front;                 /* no other beats it both in score and in length */
     dm_str name, file, instructions, demos;
     dm_score score;
     bool best;

@@ -151,7 +151,7 @@ check "nothing to score on: it is said" said "nothing was scored: the job has ne
 run 0 "$PROGRAM" compile job.json --optimizer=bootstrap_few_shot --out=scored
 check "and not where there is a set" sh -c "! grep -q 'nothing was scored' err"
 run 0 "$PROGRAM" compile job.json --optimizer=mipro_v2 --out=levels
-check "trials.csv has instructions and demonstrations apart" sh -c "head -1 levels/trials.csv | grep -q ',file,instructions,demos\$' && sed 1d levels/trials.csv | grep -qE ',candidates/[0-9]+.json,[0-9]+,[0-9]+\$' && ! sed 1d levels/trials.csv | grep -qvE ',candidates/[0-9]+.json,[0-9]+,[0-9]+\$'"
+check "trials.csv has instructions and demonstrations apart" sh -c "head -1 levels/trials.csv | grep -q ',file,instructions,demos,prompt_tokens,front\$' && sed 1d levels/trials.csv | grep -qE ',candidates/[0-9]+.json,[0-9]+,[0-9]+,[0-9]+,[01]\$' && ! sed 1d levels/trials.csv | grep -qvE ',candidates/[0-9]+.json,[0-9]+,[0-9]+,[0-9]+,[01]\$'"
 
 # OUT
 mkdir mine && echo x >mine/precious

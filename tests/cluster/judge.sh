@@ -70,7 +70,11 @@ done
 reset
 compile_at 1 "$DIR/whole" --seed=1
 whole=$(judged)
-check "equal judgements are one call" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = 0 ]
+twice=$(json judge_noise.answers "$DIR/out")
+check "equal judgements are one call, but for those that are asked for twice: $twice" [ "$(MOCK_URL=$JUDGE_URL stat_of repeats)" = "$twice" ]
+check "of the winner's answers" [ "$twice" -gt 8 ]
+check "it always said the same, and the report says so" said "asked twice about $twice answers, it said the same each time"
+check "on the page too" grep -q "asked twice about $twice answers, said the same each time" "$DIR/whole/report.html"
 for k in $(seq "$ROUNDS"); do
 	reset
 	"$PROGRAM" compile "$DIR/job.json" --out="$DIR/k" --seed=1 --lms.judge.concurrency=4 >/dev/null 2>&1 &
@@ -83,12 +87,43 @@ for k in $(seq "$ROUNDS"); do
 	wait $pid 2>/dev/null
 	before=$(judged)
 	check "killed after $before of $whole judgements, and resumed" compile_at 1 "$DIR/k" --seed=1
-	again=$(MOCK_URL=$JUDGE_URL stat_of repeats)
+	again=$(($(MOCK_URL=$JUDGE_URL stat_of repeats) - twice))
 	check "of what was paid for hardly anything is asked again: $again" [ "$again" -le 4 ]
 	check "the same program" cmp -s "$DIR/whole/program.json" "$DIR/k/program.json"
 	rm -rf "$DIR/k"
 done
 rm -rf "$DIR/whole"
+
+# a judge that is asked twice, and may have changed its mind
+seq 0 15 | awk '{ print "{\"question\": \"q" $1 "\", \"answer\": \"" ($1 % 2 ? "yes" : "no") "\"}" }' >"$DIR/mixed.jsonl"
+cat >"$DIR/mind.jsonl" <<'X'
+{"match": "q2\n", "and": "[[ ## predicted_answer ## ]]\nno", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]", "then": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nor not\n\n[[ ## completed ## ]]"}
+{"match": "no\n\n[[ ## predicted_answer ## ]]\nno", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+{"match": "yes\n\n[[ ## predicted_answer ## ]]\nyes", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+{"match": "predicted_answer", "content": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nso\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/mind.jsonl"
+STEADY=$JUDGE_URL JUDGE_URL=$MOCK_URL
+sed 's/True/False/g' "$DIR/mind.jsonl" >"$DIR/never.jsonl"
+job "$own"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+check "check asks no judge" run 0 "$PROGRAM" check "$DIR/job.json"
+check "not once" [ "$(judged)" = 0 ]
+check "with --live it does" run 0 "$PROGRAM" check "$DIR/job.json" --live
+check "about right and wrong answers, and twice" grep -qF 'right answers score 1, wrong ones 0, in the mean of 8 pairs; asked twice about 16 answers, it scored 1 of them otherwise: one judgement is off by 17.7 points, the mean of 100 by 1.77' "$DIR/out"
+check "in 32 judgements: $(judged)" [ "$(judged)" -ge 32 ]
+job "{\"sum\": [{\"metric\": \"exact_match\", \"weight\": 1}, {\"judge\": \"question, answer, predicted_answer -> right: bool, why\", \"score\": \"right\", \"weight\": 1}]}"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+reset
+check "of a sum" run 0 "$PROGRAM" check "$DIR/job.json" --live
+check "half of it is the judge's" grep -qF 'it scored 1 of them otherwise: one judgement is off by 8.8 points' "$DIR/out"
+start_mock --rule script:"$DIR/never.jsonl"
+JUDGE_URL=$MOCK_URL
+job "$own"
+sed -i 's/"train.jsonl"/"mixed.jsonl"/; s/"val.jsonl"/"mixed.jsonl"/' "$DIR/job.json"
+check "a judge to whom all labels are wrong is refused" run 65 "$PROGRAM" check "$DIR/job.json" --live
+check "in words" said "the judge scores every label 0"
+JUDGE_URL=$STEADY
 
 # an outage of the judge
 job "$own" '"labeled_few_shot"' ', "outage": 1, "num_retries": 0'
@@ -102,4 +137,43 @@ check "a judge that nobody asks is refused" run 78 "$PROGRAM" compile "$DIR/job.
 job "$own" "$search"
 check "plan has a line for the judge" run 0 "$PROGRAM" plan "$DIR/job.json"
 check "with its calls" grep -q '^judge ' "$DIR/err"
+# a judge that picks among the answers of an ensemble
+cat >"$DIR/tasks.jsonl" <<'X'
+{"match": "Say one.", "content": "[[ ## answer ## ]]\none\n\n[[ ## completed ## ]]"}
+{"match": "Say two.", "and": "q7\n", "content": "[[ ## answer ## ]]\nOne\n\n[[ ## completed ## ]]"}
+{"match": "Say two.", "content": "[[ ## answer ## ]]\ntwo\n\n[[ ## completed ## ]]"}
+X
+cat >"$DIR/picks.jsonl" <<'X'
+{"match": "\"q3\"", "content": "[[ ## best ## ]]\n9\n\n[[ ## completed ## ]]"}
+{"match": "\"1\": \"one\", \"2\": \"two\"", "content": "[[ ## best ## ]]\n2\n\n[[ ## completed ## ]]"}
+X
+start_mock --rule script:"$DIR/tasks.jsonl"
+TASK_URL=$MOCK_URL
+start_mock --rule script:"$DIR/picks.jsonl"
+JUDGE_URL=$MOCK_URL
+seq 0 9 | sed 's/.*/{"question": "q&", "answer": "two"}/' >"$DIR/val.jsonl"
+for word in one two; do
+	cat >"$DIR/job.json" <<X
+{"program": {"predict": {"signature": "question -> answer", "instructions": "Say $word."}}, "trainset": "train.jsonl", "valset": "val.jsonl",
+ "inputs": ["question"], "metric": "exact_match", "optimizer": {"name": "labeled_few_shot", "k": 1}, "lm": {"model": "hosted_vllm/any", "api_base": "$TASK_URL"}}
+X
+	check "a program that says $word" run 0 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/$word"
+done
+check "best_of: an ensemble whose answers a judge picks" run 0 "$PROGRAM" ensemble "$DIR/one" "$DIR/two" --reduce=best_of
+cp "$DIR/out" "$DIR/both.json"
+sed -i "s|\"optimizer\"|\"lms\": {\"judge\": {\"model\": \"hosted_vllm/judge\", \"api_base\": \"$JUDGE_URL\"}}, &|" "$DIR/job.json"
+reset
+for ranks in 1 3; do
+	start=""
+	[ $ranks = 1 ] || start="mpirun --oversubscribe -n $ranks"
+	check "it is asked, at $ranks ranks" run 0 $start "$PROGRAM" eval "$DIR/job.json" --program="$DIR/both.json"
+	check "where answers differ, and the vote decides where it says nothing" said "a judge picked on 90.0 %, and of that 1 times said nothing usable"
+	check "its picks are the answers: $(json valset.score "$DIR/out")" [ "$(json valset.score "$DIR/out")" = 0.8 ]
+done
+check "once for each run" [ "$(judged)" = 18 ]
+job '"exact_match"' '{"name": "ensemble", "of": "bootstrap_few_shot", "reduce": "best_of"}'
+check "a guard by votes is refused" run 78 "$PROGRAM" check "$DIR/job.json"
+check "in words" said 'whether a committee gains is told by its votes, and here a judge picks'
+check "without it the judge is planned for" run 0 "$PROGRAM" plan "$DIR/job.json" --optimizer.guard=false
+check "with its calls too" grep -q '^pick ' "$DIR/err"
 plan $n

@@ -330,6 +330,7 @@ static void chat(mock_conn *c, const mock_http *http)
     mock_request r;
     bool good = mock_request_read(&r, http->body);
     uint32_t attempt = mock_stats_arrive(&m.stats, http, r.hash);
+    r.before = attempt;
     mock_mark(c, r.hash, false);
     m.arrivals++;
     if (m.echo)

@@ -440,7 +440,8 @@ static bool load_script(mock_rule *rule, const char *path)
         rule->lines = dm_grow(rule->lines, rule->n_lines + 1, sizeof *rule->lines);
         rule->lines[rule->n_lines++] =
             (struct mock_line){text_at(o, "match", ""), text_at(o, "and", ""),
-                               text_at(o, "content", ""), text_at(o, "finish_reason", "stop"),
+                               text_at(o, "content", ""), text_at(o, "then", ""),
+                               text_at(o, "finish_reason", "stop"),
                                cJSON_IsNumber(status) ? status->valueint : 200};
         cJSON_Delete(o);
     }
@@ -465,6 +466,7 @@ void mock_rule_free(mock_rule *rule)
         free(rule->lines[i].match);
         free(rule->lines[i].and);
         free(rule->lines[i].content);
+        free(rule->lines[i].then);
         free(rule->lines[i].finish);
     }
     free(rule->lines);
@@ -526,7 +528,8 @@ static int answer_script(const mock_rule *rule, const mock_request *r, mock_repl
 {
     for (size_t i = 0; i < rule->n_lines; i++)
         if (stands_in(rule->lines[i].match, r) && stands_in(rule->lines[i].and, r)) {
-            dm_buf_text(&out->content, rule->lines[i].content);
+            bool again = r->before > 0 && rule->lines[i].then[0];
+            dm_buf_text(&out->content, again ? rule->lines[i].then : rule->lines[i].content);
             out->finish = rule->lines[i].finish;
             return rule->lines[i].status;
         }

@@ -1,4 +1,4 @@
-/* What the mock model answers: a pure function of the request. */
+/* What the mock model answers: a pure function of the request, and of how often it came. */
 #ifndef MOCK_RULES_H
 #define MOCK_RULES_H
 
@@ -21,6 +21,7 @@ typedef struct mock_request { /* what a rule sees; strings are the body's, unesc
     double temperature; /* -1: not given */
     long max_tokens;    /* -1: not given */
     uint64_t hash;      /* of the body */
+    uint32_t before;    /* how often the same body came before */
 } mock_request;
 
 typedef struct mock_reply {
@@ -33,7 +34,7 @@ typedef struct mock_rule {
     uint64_t seed;
     int base, mix; /* of the planted world, per mille */
     struct mock_line {
-        char *match, *and, *content, *finish;
+        char *match, *and, *content, *then, *finish;
         int status;
     } * lines; /* of a script */
     size_t n_lines;
@@ -45,8 +46,9 @@ void mock_request_free(mock_request *r);
 
 void mock_rule_init(mock_rule *rule); /* echo */
 /* NAME or NAME:KEY=VALUE,... (echo, golden, planted:seed=S,base=B,mix=M, stand-in, tokens) or
- * script:FILE, JSON Lines of {"match", "and", "content", "finish_reason", "status"}, the first line
- * whose match is part of the system message or of the last one, and whose "and", too. The text is
+ * script:FILE, JSON Lines of {"match", "and", "content", "then", "finish_reason", "status"}, the
+ * first line whose match is part of the system message or of the last one, and whose "and", too.
+ * The same request again is answered with "then", if there is one. The text is
  * kept and written to. False: said on stderr.
  */
 bool mock_rule_parse(mock_rule *rule, char *text);

@@ -8,6 +8,8 @@ typedef struct counting {
     dm_arena *arena;
     size_t runs, reflections, texts; /* that a reflection gives, at most; 0: none, ever */
     bool perfect;                    /* all answers are */
+    bool alike;                      /* all answers score .5, whatever the text */
+    bool absent;                     /* those of the start to even rows have no score */
 } counting;
 
 static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
@@ -18,8 +20,10 @@ static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
         for (size_t i = 0; i < b[k].n; i++) {
             dm_gepa_step *s = dm_arena_alloc(c->arena, sizeof *s);
             double score = c->perfect || (b[k].rows[i] + b[k].texts[0].n) % 3 == 0;
-            b[k].runs[i] =
-                (dm_gepa_run){.score = score, .answered = true, .steps = s, .n_steps = 1};
+            bool absent = c->absent && b[k].rows[i] % 2 == 0 && dm_str_is(b[k].texts[0], "start");
+            score = absent ? 0 : c->alike ? .5 : score;
+            b[k].runs[i] = (dm_gepa_run){
+                .score = score, .answered = !absent, .absent = absent, .steps = s, .n_steps = 1};
             c->runs++;
         }
     return DM_OK;
@@ -100,4 +104,27 @@ Test(gepa, without_new_texts_it_ends)
     r = search(&mute, 1000000, 2, 5);
     cr_expect(r.end == DM_GEPA_END_REFLECTION && r.failed_reflections == 5);
     dm_arena_free(mute.arena);
+}
+
+/* A row that has no score, as where a judge's words could not be read, is no 0: neither in a mean
+ * nor where a child is compared with its parent. */
+Test(gepa, what_has_no_score_is_left_out)
+{
+    counting c = {.arena = dm_arena_new(0), .texts = 1000, .alike = true, .absent = true};
+    dm_gepa_result r = search(&c, 1000, 2, 0);
+    cr_expect_eq(r.candidates[0].mean, .5);
+    cr_expect_eq(r.accepted, 0, "%zu children that are no better", r.accepted);
+    cr_expect_eq(r.best, 0);
+    dm_arena_free(c.arena);
+    counting some = {.arena = dm_arena_new(0), .texts = 1000, .absent = true};
+    r = search(&some, 1000, 2, 0);
+    double sum = 0;
+    for (size_t v = 1; v < 12; v += 2) /* of the start, the odd rows */
+        sum += (v + 5) % 3 == 0;
+    cr_expect_float_eq(r.candidates[0].mean, sum / 6, 1e-15);
+    cr_expect(r.accepted > 0);
+    for (size_t v = 0; v < 12; v += 2)
+        for (size_t i = 0; i < r.n_front[v]; i++)
+            cr_expect_neq(r.fronts[v][i], 0, "the start is on the front of row %zu", v);
+    dm_arena_free(some.arena);
 }

@@ -1,6 +1,7 @@
 /* Judges: what they are shown, and how their words become a score. */
 #include "json/json.h"
 #include "metric/judge.h"
+#include "optimizer/judge_ask.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -201,4 +202,17 @@ Test(judge, how_many_calls_a_metric_makes)
         cr_expect_eq(dm_metric_asks(json(a, row[i].metric)), row[i].n, "%s", row[i].metric);
     cr_expect_eq(dm_metric_asks(NULL), 0);
     dm_arena_free(a);
+}
+
+Test(judge, the_noise_of_one_that_is_asked_twice)
+{
+    dm_judge_noise noise = {0};
+    for (int i = 0; i < 3; i++)
+        dm_judge_noise_add(&noise, .5, .5);
+    cr_expect_eq(noise.changed, 0);
+    cr_expect_eq(noise.sd, 0);
+    dm_judge_noise_add(&noise, 0, 1);
+    cr_expect_eq(noise.n, 4);
+    cr_expect_eq(noise.changed, 1);
+    cr_expect_float_eq(noise.sd, sqrt(1. / 8), 1e-15); /* half the mean square of the difference */
 }

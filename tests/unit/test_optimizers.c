@@ -115,7 +115,7 @@ Test(optimizers, refusals)
         const char *text, *says;
     } rows[] = {
         {"\"copro\"", "there are labeled_few_shot, bootstrap_few_shot, "
-                      "bootstrap_few_shot_with_random_search, mipro_v2, ensemble and gepa"},
+                      "bootstrap_few_shot_with_random_search, mipro_v2, ensemble, gepa and chain"},
         {"\"bootstrap_few_shots\"", "did you mean \"bootstrap_few_shot\"?"},
         {"{\"k\": 3}", "needs a name"},
         {"{\"name\": \"mipro_v2\", \"k\": 3}", "optimizer.k: mipro_v2 does not read it"},
@@ -175,9 +175,13 @@ Test(optimizers, refusals)
 /* A phase asks models of the roles that the optimizer declares, and has a name of its own. */
 Test(optimizers, phases)
 {
-    static const char *const names[] = {
-        "",          "bootstrap",     "bootstrap search", "bootstrap propose search",
-        "committee", "search reflect"};
+    static const char *const names[] = {"",
+                                        "bootstrap",
+                                        "bootstrap search",
+                                        "bootstrap propose search",
+                                        "committee",
+                                        "search reflect",
+                                        ""};
     world w = world_new(ONE_PREDICTOR);
     for (size_t i = 0; i < dm_n_optimizers; i++) {
         const dm_optimizer *o = dm_optimizers[i];

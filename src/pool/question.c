@@ -1,4 +1,4 @@
-#include "optimizer/question.h"
+#include "pool/question.h"
 
 dm_model_question dm_model_question_new(dm_pool *p, const char *instructions)
 {
@@ -36,11 +36,19 @@ void dm_model_question_show(dm_model_question *q, const char *name, const char *
 dm_future *dm_model_question_ask(dm_model_question *q, const char *name, const char *desc,
                                  dm_work w)
 {
+    return dm_model_question_ask_for(q, name, NULL, desc, w);
+}
+
+dm_future *dm_model_question_ask_for(dm_model_question *q, const char *name, const char *type,
+                                     const char *desc, dm_work w)
+{
     dm_arena *a = dm_pool_arena(q->pool);
     dm_value *step = dm_value_dict(a), *program = dm_value_dict(a), *rows = dm_value_list(a);
     dm_error err = {DM_OK, ""};
     describe(q, name, desc);
     dm_buf_printf(&q->signature, " -> %s", name);
+    if (type)
+        dm_buf_printf(&q->signature, ": %s", type);
     dm_value_set(a, step, DM_STR("signature"), dm_value_string(a, dm_buf_view(&q->signature)));
     dm_value_set(a, step, DM_STR("instructions"), dm_value_text(a, q->instructions));
     dm_value_set(a, step, DM_STR("fields"), q->fields);

@@ -1,7 +1,7 @@
-/* One of an optimizer's own questions to a model: a program of one step and a row, made field by
- * field. */
-#ifndef DM_OPTIMIZER_QUESTION_H
-#define DM_OPTIMIZER_QUESTION_H
+/* A question to a model that is no run of the program: a program of one step and a row, made field
+ * by field. */
+#ifndef DM_POOL_QUESTION_H
+#define DM_POOL_QUESTION_H
 
 #include "pool/pool.h"
 
@@ -22,5 +22,8 @@ void dm_model_question_show_value(dm_model_question *q, const char *name, const 
  * cannot be asked, which is our own fault. */
 dm_future *dm_model_question_ask(dm_model_question *q, const char *name, const char *desc,
                                  dm_work w);
+/* The same for an output of a type, in Python's words. */
+dm_future *dm_model_question_ask_for(dm_model_question *q, const char *name, const char *type,
+                                     const char *desc, dm_work w);
 
 #endif
