@@ -437,8 +437,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data && wants.optimizer)
         st = check_fit(a, job, err);
-    if (st == DM_OK && wants.data && job->optimizer)
-        dm_python_job_try(a, job);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");
@@ -455,6 +453,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job->file) : NULL;
     if (st == DM_OK && wants.metric && !job->setup.metric)
         st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
+    if (st == DM_OK && wants.data && job->optimizer)
+        dm_python_job_try(a, line, job, dm_job_identity(a, job));
     return st;
 }
 

@@ -211,6 +211,9 @@ static void send_run(dm_process *p, dm_host_run *r)
     dm_buf b;
     take_out(r);
     r->process = p;
+    r->alone = p->n_runs == 0;
+    for (dm_host_run *other = p->runs; other; other = other->next)
+        other->alone = false;
     r->next = p->runs;
     if (p->runs)
         p->runs->prev = r;
@@ -366,7 +369,9 @@ static void replace(dm_hosts *h, dm_process *p, dm_host_run *guilty)
     char where[200], words[400], text[800];
     dm_process_where(p, where, sizeof where);
     dm_process_last_words(p, words, sizeof words);
-    dm_host_run *fails = p->lone ? (guilty ? guilty : p->runs) : NULL;
+    dm_host_run *fails = p->lone                   ? (guilty ? guilty : p->runs)
+                         : guilty && guilty->alone ? guilty
+                                                   : NULL;
     dm_log(DM_WARN, "a process of the Python program %s%s%s; another one takes its place",
            guilty ? "hangs" : "has ended", *where ? ", last at " : "", where);
     dm_process_end(p);

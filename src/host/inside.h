@@ -46,6 +46,7 @@ struct dm_host_run {
     int64_t open; /* calls that are not answered */
     double since; /* the last time that it was asked, answered or begun */
     int deaths;   /* of processes that it was in */
+    bool alone;   /* in its process, for as long as it is there */
     bool suspect; /* it is to run alone */
 };
 

@@ -78,6 +78,15 @@ class Remembers(Base):
         return self.p(question=f"{question} {len(BOOKED)}")
 
 
+class AsItIsTold(Base):
+    """Asks as often as a file says, for each example more often, and takes its time."""
+
+    def forward(self, question):
+        time.sleep(float(os.environ.get("SLOW", 0)))
+        with open("asks") as f:
+            return [self.p(question=f"{question} {i}") for i in range(int(f.read()) * (1 + int(question[1:])))][-1]
+
+
 class OtherModel(Base):
     def forward(self, question):
         with dspy.context(lm=dspy.LM("openai/other", api_key="sk-of-the-program")):
