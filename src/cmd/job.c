@@ -383,14 +383,12 @@ static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     if (at.v->kind != DM_DICT)
         return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
     dm_status st = dm_params_known(a, dm_budget_table, &at, NULL, err);
-    if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
-        st = dm_at_fail(&at, err,
-                        "a Python program that asks models of its own has them counted at "
-                        "the price of the job's: give budget.calls or budget.tokens");
     if (st == DM_OK)
         st = dm_params_read(a, dm_budget_table, &at, true, job, err);
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++)
         st = check_role(job, root, i, err);
+    if (st == DM_OK && job->python)
+        dm_job_reckon_dearest(a, job);
     return st;
 }
 
