@@ -46,6 +46,11 @@ static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, 
     const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;
+    if (dm_lm_by_host(c) && !job->python)
+        return dm_at_fail(at, err,
+                          "%s is a model that DSPy asks, for a program in Python: give a program "
+                          "such as {\"python\": \"mymod:Program\"}",
+                          c->model);
     if (role == DM_TASK) {
         job->model = c->model;
         job->concurrency = c->concurrency;
@@ -185,7 +190,7 @@ void dm_job_reckon_dearest(dm_arena *a, dm_job *job)
     }
     const dm_price *p = &job->setup.model[DM_TASK]->price;
     if (cost)
-        dm_log(DM_INFO,
+        dm_log(DM_WARN,
                "each call of the program is reckoned at the price of the dearest of its models: %g "
                "and %g a "
                "million tokens of prompt and answer",

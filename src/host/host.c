@@ -48,6 +48,11 @@ struct dm_hosts {
     dm_arena *first;
     const dm_value *ready; /* what the first one said */
     char trouble[1536];
+    struct { /* way.c */
+        void (*done)(void *user, const dm_value *message);
+        void (*lost)(void *user, const dm_process *p);
+        void *user;
+    } go;
 };
 
 /* ---- making ---- */
@@ -319,6 +324,41 @@ void dm_host_answer(dm_host_run *r, int64_t call, dm_str members)
     dm_buf_free(&b);
 }
 
+int64_t dm_host_number(const dm_host_run *r)
+{
+    return r->number;
+}
+
+dm_process *dm_hosts_process(dm_hosts *h, int64_t run)
+{
+    dm_process *any = NULL;
+    for (size_t i = 0; i < ZYGOTE; i++) {
+        dm_process *p = &h->all[i];
+        if (p->phase != DM_HOST_READY || p->asked)
+            continue;
+        for (const dm_host_run *r = p->runs; r; r = r->next)
+            if (r->number == run)
+                return p;
+        any = any ? any : p;
+    }
+    return any;
+}
+
+void dm_hosts_on_go(dm_hosts *h, void (*done)(void *user, const dm_value *message),
+                    void (*lost)(void *user, const dm_process *p), void *user)
+{
+    h->go.done = done;
+    h->go.lost = lost;
+    h->go.user = user;
+}
+
+static void end_process(dm_hosts *h, dm_process *p)
+{
+    dm_process_end(p);
+    if (h->go.lost)
+        h->go.lost(h->go.user, p);
+}
+
 static void forget(dm_host_run *r)
 {
     take_out(r);
@@ -393,7 +433,7 @@ static void replace(dm_hosts *h, dm_process *p, dm_host_run *guilty)
                                                    : NULL;
     dm_log(DM_WARN, "a process of the Python program %s%s%s; another one takes its place",
            guilty ? "hangs" : "has ended", *where ? ", last at " : "", where);
-    dm_process_end(p);
+    end_process(h, p);
     for (dm_host_run *r = p->runs, *next; r; r = next) {
         next = r->next;
         if (r == fails)
@@ -455,7 +495,7 @@ static void has_ended(dm_hosts *h, dm_process *p)
  * started as it was. */
 static void take_for_host(dm_hosts *h, const dm_value *m)
 {
-    dm_log(DM_INFO, "the Python program %s when it is imported: each process imports it by itself",
+    dm_log(DM_WARN, "the Python program %s when it is imported: each process imports it by itself",
            text_of(m, "alone"));
     h->spawns = true;
     h->all[0] = h->all[ZYGOTE];
@@ -524,6 +564,8 @@ static bool take_message(dm_hosts *h, dm_process *p, dm_arena *a, const dm_value
         take_ready(h, p, m);
         return false;
     }
+    if (strcmp(op, "done") == 0 && h->go.done)
+        h->go.done(h->go.user, m);
     dm_host_run *r = run_of(p, dm_value_get(m, "run"));
     int64_t call = 0;
     if (!r)

@@ -70,6 +70,15 @@ void dm_process_where(const dm_process *p, char *out, size_t room);
 /* The last line that it wrote, for a sentence; "": none. */
 void dm_process_last_words(const dm_process *p, char *out, size_t room);
 
+/* ---- host.c, for way.c ---- */
+
+/* The process where this run is, or any that is ready; NULL: none is. */
+dm_process *dm_hosts_process(dm_hosts *h, int64_t run);
+/* Told what a process says of a request that it was given (`done`), and that a process has ended.
+ */
+void dm_hosts_on_go(dm_hosts *h, void (*done)(void *user, const dm_value *message),
+                    void (*lost)(void *user, const dm_process *p), void *user);
+
 /* ---- ready.c ---- */
 
 /* Whether what a process says is what has to be the same everywhere (expect; NULL: anything).

@@ -97,7 +97,7 @@ static void await(dm_hosts *h, trying *t, double began, bool *said)
         dm_hosts_poll(h);
         if (!*said && dm_now() - began > SAID_AFTER) {
             *said = true;
-            dm_log(DM_INFO, "the Python program runs on a few examples with made-up answers, to "
+            dm_log(DM_WARN, "the Python program runs on a few examples with made-up answers, to "
                             "learn how often it asks a model");
         }
     }

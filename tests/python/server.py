@@ -15,6 +15,7 @@ import rule
 LATENCY = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 LOG, LOCK = open(sys.argv[2], "a", buffering=1), threading.Lock()
 CAME = [0]
+KEYS = open(sys.argv[2] + ".keys", "a", buffering=1)  # hashes of what stood in the requests' heads
 SHUT = sys.argv[2] + ".shut"  # while it is there nothing is answered
 
 
@@ -34,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        KEYS.write(hashlib.sha256((self.headers.get("Authorization") or "").encode()).hexdigest() + "\n")
         with LOCK:
             CAME[0] += 1
         time.sleep(LATENCY)

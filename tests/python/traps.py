@@ -93,6 +93,28 @@ class OtherModel(Base):
             return self.p(question=question)
 
 
+class House(dspy.BaseLM):
+    """A gateway of one's own. It notes each call, and fails where it is told to."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        from types import SimpleNamespace as N
+
+        with open("house", "a") as f:
+            f.write("x\n")
+        if os.path.exists("down"):
+            raise ConnectionError("the gateway is down")
+        text = "[[ ## answer ## ]]\n" + kwargs.get("tone", "a") + "\n\n[[ ## completed ## ]]"
+        return N(choices=[N(message=N(content=text, tool_calls=None), finish_reason="stop")],
+                 usage={"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}, model="house")
+
+
+class OwnGateway(Base):
+    def forward(self, question):
+        with dspy.context(lm=House("house", tone="b")):
+            first = self.p(question=question).answer
+        return self.p(question=f"{question} {first}")
+
+
 def metric(example, prediction, trace=None):
     return 1.0
 
