@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=24
-[ -n "${BIG:-}" ] && CHECKS=26
+CHECKS=25
+[ -n "${BIG:-}" ] && CHECKS=27
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -70,6 +70,9 @@ check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json
 check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
+job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
+run 0 "$PROGRAM" eval bars.json --split=trainset
+check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 fails() { # fails CODE PROGRAM METRIC WORDS
 	job bad.json "$2" traps:trainset "$3" '"seed": 1'
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
