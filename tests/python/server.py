@@ -19,6 +19,12 @@ KEYS = open(sys.argv[2] + ".keys", "a", buffering=1)  # hashes of what stood in 
 SHUT = sys.argv[2] + ".shut"  # while it is there nothing is answered
 
 
+# What a prompt may ask for in place of an answer.
+REFUSED = {"ask-too-long": {"code": "context_length_exceeded", "message": "the prompt is too long"},
+           "ask-filtered": {"code": "content_filter", "message": "the content filter was triggered"},
+           "ask-invalid": {"code": None, "message": "there is something about this request"}}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -43,6 +49,17 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
         out = rule.body(request)
         flat = json.dumps(request["messages"], sort_keys=True)
+        for word, error in REFUSED.items():
+            if word in flat:
+                self.reply(400, {"error": error})
+                return
+        if "ask-nonsense" in flat:
+            out["choices"][0]["message"]["content"] = "There is nothing to say in fields."
+        if "ask-down" in flat and os.path.exists(sys.argv[2] + ".down"):
+            with open(sys.argv[2] + ".refused", "a") as f:
+                f.write("x\n")
+            self.reply(503, {"error": {"message": "down"}})
+            return
         with LOCK:
             LOG.write(hashlib.sha256(flat.encode()).hexdigest()[:16] + "\n")
         self.reply(200, out)
