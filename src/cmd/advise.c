@@ -118,7 +118,7 @@ static dm_status open_journal(dm_advising *v, const dm_command_line *line, dm_er
         (void)unlink(earlier);
     }
     bool over = access(done, F_OK) == 0 || dm_journal_look(journal, dm_job_identity(a, job),
-                                                           dm_history_more(a), NULL) != DM_OK;
+                                                           dm_history_more(a, job), NULL) != DM_OK;
     if (dm_journal_is_one(journal) && over && rename(journal, earlier) != 0)
         return dm_fail(err, DM_E_OUTPUT, "%s cannot be moved aside: %s", journal, strerror(errno));
     (void)unlink(done);

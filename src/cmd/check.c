@@ -130,7 +130,7 @@ static dm_status ask_servers(dm_arena *a, const dm_job *job, dm_error *err)
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++) {
         const dm_lm_config *c = models[i];
         size_t up = 0;
-        if (!c || dm_setup_model_of(&job->setup, i) != i || dm_lm_in_process(c))
+        if (!c || dm_setup_model_of(&job->setup, i) != i || dm_lm_in_process(c) || dm_lm_by_host(c))
             continue;
         for (size_t k = 0; k < c->n_base && st == DM_OK; k++) {
             dm_live l;

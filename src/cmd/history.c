@@ -1,6 +1,7 @@
 #include "cmd/history.h"
 #include "base/place.h"
 #include "cmd/job_models.h"
+#include "cmd/python_job.h"
 #include "cmd/say.h"
 #include "json/json.h"
 #include "lm/serves.h"
@@ -140,10 +141,12 @@ static dm_status begin_attempt(history *h, dm_job *job, bool accept, dm_error *e
 
 /* ---- the whole ---- */
 
-const dm_value *dm_history_more(dm_arena *a)
+const dm_value *dm_history_more(dm_arena *a, const dm_job *job)
 {
     dm_value *more = dm_value_dict(a);
     dm_value_set(a, more, DM_STR("version"), dm_value_text(a, DM_VERSION));
+    if (job->program->python)
+        dm_value_set(a, more, DM_STR(DM_CALLS_TRIED), dm_value_float(a, job->program->calls));
     return more;
 }
 
@@ -171,7 +174,7 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
                  .attempt = dm_arena_new(0),
                  .replay = dm_replay_of_file(path)};
     job->setup.journal =
-        dm_journal_open(path, sync, dm_job_identity(a, job), dm_history_more(a), visit, &h, err);
+        dm_journal_open(path, sync, dm_job_identity(a, job), dm_history_more(a, job), visit, &h, err);
     dm_status st = job->setup.journal ? DM_OK : err->status;
     if (st == DM_OK)
         st = begin_attempt(&h, job, dm_value_get(line->flags, "accept-model-change") != NULL, err);

@@ -10,7 +10,7 @@
 /* --fsync of the flags. */
 dm_status dm_history_fsync(const dm_command_line *line, dm_fsync *out, dm_error *err) DM_MUST_USE;
 /* What a journal's header has beside the job's identity. */
-const dm_value *dm_history_more(dm_arena *a);
+const dm_value *dm_history_more(dm_arena *a, const dm_job *job);
 /* Opens OUT/journal for the job, and fills job->setup.journal, .replay and .earlier. Refused with
  * DM_E_OUTPUT: another run writes there, it is another job's (the key that differs is named), it is
  * damaged, or a server now serves something else than before (--accept-model-change allows that).

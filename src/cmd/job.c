@@ -376,7 +376,7 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
                           "budget.cost: %s has no price here: give one, such as \"price\": "
                           "{\"prompt\": 3, \"completion\": 15} (per million tokens), or zeros if "
                           "%s is a server of your own",
-                          c->model, dm_lm_unpriced_at(c));
+                          c->model, dm_lm_by_host(c) ? "it" : dm_lm_unpriced_at(c));
     if ((tokens || cost) && !c->has_max_tokens)
         return dm_at_fail(root, err,
                           "budget.%s: %s needs max_tokens, so that no answer can pass the cap",
@@ -393,14 +393,12 @@ static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     if (at.v->kind != DM_DICT)
         return dm_at_fail(&at, err, "an object such as {\"calls\": 5000, \"cost\": \"$20\"}");
     dm_status st = dm_params_known(a, dm_budget_table, &at, NULL, err);
-    if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
-        st = dm_at_fail(&at, err,
-                        "a Python program that asks models of its own has them counted at "
-                        "the price of the job's: give budget.calls or budget.tokens");
     if (st == DM_OK)
         st = dm_params_read(a, dm_budget_table, &at, true, job, err);
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++)
         st = check_role(job, root, i, err);
+    if (st == DM_OK && job->python)
+        dm_job_reckon_dearest(a, job);
     return st;
 }
 
@@ -449,8 +447,6 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
         st = dm_at_fail(&root, err, "trainset: a training set is missing");
     if (st == DM_OK && wants.data && wants.optimizer)
         st = check_fit(a, job, err);
-    if (st == DM_OK && wants.data && job->optimizer)
-        dm_python_job_try(a, job);
     if (st == DM_OK && wants.data)
         st = read_out(a, &root, job, err);
     dm_at cache = dm_at_key(&root, "cache");
@@ -466,6 +462,8 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     job->setup.metric = wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job) : NULL;
     if (st == DM_OK && wants.metric && !job->setup.metric)
         st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
+    if (st == DM_OK && wants.data && job->optimizer)
+        dm_python_job_try(a, line, job, dm_job_identity(a, job));
     return st;
 }
 

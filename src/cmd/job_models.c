@@ -1,7 +1,9 @@
 #include "cmd/job_models.h"
 #include "cmd/paths.h"
+#include "base/log.h"
 #include "metric/judge.h"
 
+#include <math.h>
 #include <string.h>
 
 /* DSPy's name for concurrency, put into a model that does not say it. */
@@ -54,6 +56,11 @@ static dm_status read_role(dm_arena *a, const dm_at *at, int role, dm_job *job, 
     const dm_lm_config *c = first < role ? job->setup.model[first] : dm_lm_config_read(a, at, err);
     if (!c)
         return err->status;
+    if (dm_lm_by_host(c) && !job->python)
+        return dm_at_fail(at, err,
+                          "%s is a model that DSPy asks, for a program in Python: give a program "
+                          "such as {\"python\": \"mymod:Program\"}",
+                          c->model);
     if (role == DM_TASK) {
         job->model = c->model;
         job->concurrency = c->concurrency;
@@ -153,6 +160,51 @@ dm_status dm_job_read_models(dm_arena *a, const dm_at *root, dm_job_wants wants,
     if (st == DM_OK)
         st = find_models(a, root, job, err);
     return st;
+}
+
+/* ---- for a cap ---- */
+
+static dm_lm_config dearest(const dm_lm_config *x, const dm_lm_config *y)
+{
+    dm_lm_config c = *x;
+    c.price.prompt = fmax(x->price.prompt, y->price.prompt);
+    c.price.cached = fmax(x->price.cached, y->price.cached);
+    c.price.cache_write = fmax(x->price.cache_write, y->price.cache_write);
+    c.price.completion = fmax(x->price.completion, y->price.completion);
+    c.price.flex = fmax(x->price.flex, y->price.flex);
+    c.max_tokens = x->max_tokens > y->max_tokens ? x->max_tokens : y->max_tokens;
+    return c;
+}
+
+void dm_job_reckon_dearest(dm_arena *a, dm_job *job)
+{
+    const dm_lm_config *seen[DM_OWN], *made[DM_OWN];
+    bool cost = !isinf(job->cap.cost);
+    size_t n = 0;
+    if (job->own.n == 0 || (!cost && isinf(job->cap.tokens)))
+        return;
+    for (int i = 0; i < DM_OWN; i++) {
+        const dm_lm_config *old = job->setup.model[i];
+        size_t k = 0;
+        while (k < n && seen[k] != old)
+            k++;
+        if (k == n && old) { /* roles that share a model go on to share it */
+            dm_lm_config *c = dm_arena_alloc(a, sizeof *c);
+            *c = *old;
+            for (size_t j = 0; j < job->own.n; j++)
+                *c = dearest(c, job->setup.model[DM_OWN + j]);
+            seen[n] = old;
+            made[n++] = c;
+        }
+        job->setup.model[i] = old ? made[k] : NULL;
+    }
+    const dm_price *p = &job->setup.model[DM_TASK]->price;
+    if (cost)
+        dm_log(DM_WARN,
+               "each call of the program is reckoned at the price of the dearest of its models: %g "
+               "and %g a "
+               "million tokens of prompt and answer",
+               p->prompt, p->completion);
 }
 
 const char *dm_job_role_name(const dm_job *job, int role)

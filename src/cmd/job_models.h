@@ -14,4 +14,8 @@ bool dm_job_asks_role(const dm_job *job, int role);
 const char *dm_job_role_name(const dm_job *job, int role);
 int dm_job_roles(const dm_job *job); /* how many there are */
 
+/* For a cap of a Python program that asks models of its own: nobody can say before which of them
+ * its next call is for. So each of its calls is reckoned as the dearest of them all. */
+void dm_job_reckon_dearest(dm_arena *a, dm_job *job);
+
 #endif

@@ -186,7 +186,7 @@ dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *lin
         st = read_status(a, job, path, finished, err);
     if (st != DM_OK || *finished)
         return st;
-    if (dm_journal_look(journal, dm_job_identity(a, job), dm_history_more(a), err) != DM_OK)
+    if (dm_journal_look(journal, dm_job_identity(a, job), dm_history_more(a, job), err) != DM_OK)
         st = force ? dm_owned_move_aside(journal, err) : err->status;
     if (st == DM_OK && begun && !has_bytes(journal))
         dm_say(stderr,

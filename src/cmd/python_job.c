@@ -7,6 +7,7 @@
 #include "json/json.h"
 #include "metric/metric.h"
 #include "program/python_program.h"
+#include "study/journal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -308,12 +309,32 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
     return DM_OK;
 }
 
-void dm_python_job_try(dm_arena *a, dm_job *job)
+/* A run that begins anew, or is another job's, takes nothing from what stands in OUT. */
+static bool known_calls(dm_arena *a, const dm_command_line *line, const dm_job *job,
+                        const dm_value *mine, double *calls)
+{
+    const char *path = dm_arena_printf(a, "%s/journal", job->out);
+    bool anew = dm_value_get(line->flags, "fresh") || dm_value_get(line->flags, "reuse");
+    const dm_value *header = anew ? NULL : dm_journal_header(a, path),
+                   *v = dm_value_get(header, DM_CALLS_TRIED);
+    for (size_t i = 0; header && i < mine->n; i++) {
+        const dm_value *theirs = dm_value_get_str(header, mine->members[i].key);
+        if (!theirs || !dm_value_equal(theirs, mine->members[i].value))
+            return false;
+    }
+    if (!v || (v->kind != DM_FLOAT && v->kind != DM_INT) || !(v->number >= 0))
+        return false;
+    *calls = v->number;
+    return true;
+}
+
+void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
+                       const dm_value *identity)
 {
     const dm_dataset *set = job->trainset ? job->trainset : job->testset;
     const dm_value *rows[MOST_TRIED];
     size_t n = 0;
-    if (!job->setup.hosts || !set)
+    if (!job->setup.hosts || !set || known_calls(a, line, job, identity, &job->program->calls))
         return;
     for (; n < MOST_TRIED && n < set->n; n++)
         rows[n] = set->examples[n].row;

@@ -16,7 +16,11 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
                             const dm_dataset **out, dm_error *err) DM_MUST_USE;
 
 /* Runs a few examples with the stand-in: how many calls there are, and whether the program asks the
- * same twice. Of other programs: nothing. */
-void dm_python_job_try(dm_arena *a, dm_job *job);
+ * same twice. Of other programs: nothing. Where OUT has a journal that this run goes on with, the
+ * number stands in its header under DM_CALLS_TRIED: what was decided by it is decided again.
+ * identity: the job's. */
+#define DM_CALLS_TRIED "calls_each"
+void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
+                       const dm_value *identity);
 
 #endif

@@ -141,7 +141,11 @@ static void log_models(const dm_job *job)
             continue;
         if (dm_lm_in_process(c))
             dm_log(DM_DEBUG, "model %s: a stand-in, not a language model", c->model);
-        for (size_t k = 0; !dm_lm_in_process(c) && k < c->n_base; k++)
+        if (dm_lm_by_host(c))
+            dm_log(c->api_key_env || c->api_key_file ? DM_WARN : DM_DEBUG,
+                   "model %s is asked by DSPy, in the program's own processes%s", c->model,
+                   c->api_key_env || c->api_key_file ? ", which are told its key for that" : "");
+        for (size_t k = 0; !dm_lm_in_process(c) && !dm_lm_by_host(c) && k < c->n_base; k++)
             dm_log(DM_DEBUG, "model %s at %s", c->model, c->api_base[k]);
     }
 }

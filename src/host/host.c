@@ -23,6 +23,9 @@
 #define TELLS_IN    1.0 /* s that a process has to say where it hangs */
 #define MOST_UNBORN 10
 #define LOOK_AT     1.0 /* s between looks at runs that may hang */
+#define LONE        MOST_PROCESSES
+#define ZYGOTE      (MOST_PROCESSES + 1)
+#define ALL         (MOST_PROCESSES + 2)
 
 struct dm_hosts {
     dm_arena *arena;
@@ -32,9 +35,12 @@ struct dm_hosts {
     double timeout;
     int epoll;
     dm_endings ends;
-    dm_process all[MOST_PROCESSES + 1]; /* the last one for runs that are to run alone */
-    size_t n;                           /* that may be started */
-    dm_host_run *waiting, *last;        /* in the order in which they came */
+    /* LONE is for runs that are to run alone. ZYGOTE has imported the program and runs nothing: the
+     * others are forked from it, in a hundredth of the time. */
+    dm_process all[ALL];
+    bool spawns;                 /* the program is no such that may be forked */
+    size_t n;                    /* that may be started */
+    dm_host_run *waiting, *last; /* in the order in which they came */
     size_t n_runs, n_states, threads;
     int64_t next;
     int unborn;        /* processes in a row that ended before they were ready */
@@ -42,6 +48,11 @@ struct dm_hosts {
     dm_arena *first;
     const dm_value *ready; /* what the first one said */
     char trouble[1536];
+    struct { /* way.c */
+        void (*done)(void *user, const dm_value *message);
+        void (*lost)(void *user, const dm_process *p);
+        void *user;
+    } go;
 };
 
 /* ---- making ---- */
@@ -91,9 +102,10 @@ dm_hosts *dm_hosts_new(const dm_value *spec)
     dm_buf_init(&h->other, DM_MAX_TEXT);
     if (h->hello.len > 2)
         dm_buf_printf(&h->other, "{\"rows\":false,%.*s", (int)h->hello.len - 1, h->hello.data + 1);
-    for (size_t i = 0; i <= MOST_PROCESSES; i++)
+    for (size_t i = 0; i < ALL; i++)
         dm_child_init(&h->all[i].child, h->epoll, &h->ends);
-    h->all[MOST_PROCESSES].lone = true;
+    h->all[LONE].lone = true;
+    h->all[ZYGOTE].child.by_socket = true;
     return h;
 }
 
@@ -130,7 +142,7 @@ void dm_hosts_free(dm_hosts *h)
 {
     if (!h)
         return;
-    for (size_t i = 0; i <= MOST_PROCESSES; i++) {
+    for (size_t i = 0; i < ALL; i++) {
         while (h->all[i].runs) {
             dm_host_run *r = h->all[i].runs;
             take_out(r);
@@ -184,13 +196,24 @@ static void fail_all(dm_hosts *h, const char *fmt, ...)
     va_end(ap);
 }
 
-static bool start(dm_hosts *h, dm_process *p)
+static void spawn(dm_hosts *h, dm_process *p)
 {
-    bool first = !h->expect && p == &h->all[0];
-    int why = dm_process_start(p, h->argv, h->folder, dm_buf_view(first ? &h->hello : &h->other));
+    dm_str hello = dm_buf_view(h->expect ? &h->other : &h->hello);
+    int why = dm_process_start(p, h->argv, h->folder, hello);
     if (why != 0)
         fail_all(h, "cannot start %s: %s", h->argv[3], strerror(why));
-    return why == 0;
+}
+
+/* Or what it is forked from, if that is not there; then its turn comes later. */
+static void start(dm_hosts *h, dm_process *p)
+{
+    dm_process *zygote = &h->all[ZYGOTE];
+    if (h->spawns)
+        spawn(h, p);
+    else if (zygote->phase == DM_HOST_NONE)
+        spawn(h, zygote);
+    else if (zygote->phase == DM_HOST_READY)
+        (void)dm_process_fork(p, zygote); /* if not now, then later */
 }
 
 static bool knows(dm_process *p, size_t number)
@@ -211,6 +234,9 @@ static void send_run(dm_process *p, dm_host_run *r)
     dm_buf b;
     take_out(r);
     r->process = p;
+    r->alone = p->n_runs == 0;
+    for (dm_host_run *other = p->runs; other; other = other->next)
+        other->alone = false;
     r->next = p->runs;
     if (p->runs)
         p->runs->prev = r;
@@ -235,7 +261,7 @@ static dm_process *room_for(dm_hosts *h, const dm_host_run *r)
 {
     dm_process *best = NULL, *none = NULL;
     if (r->suspect) {
-        dm_process *lone = &h->all[MOST_PROCESSES];
+        dm_process *lone = &h->all[LONE];
         if (lone->phase == DM_HOST_NONE)
             start(h, lone);
         return lone->phase == DM_HOST_READY && lone->n_runs == 0 ? lone : NULL;
@@ -296,6 +322,41 @@ void dm_host_answer(dm_host_run *r, int64_t call, dm_str members)
     dm_buf_text(&b, "}\n");
     dm_process_send(r->process, dm_buf_view(&b));
     dm_buf_free(&b);
+}
+
+int64_t dm_host_number(const dm_host_run *r)
+{
+    return r->number;
+}
+
+dm_process *dm_hosts_process(dm_hosts *h, int64_t run)
+{
+    dm_process *any = NULL;
+    for (size_t i = 0; i < ZYGOTE; i++) {
+        dm_process *p = &h->all[i];
+        if (p->phase != DM_HOST_READY || p->asked)
+            continue;
+        for (const dm_host_run *r = p->runs; r; r = r->next)
+            if (r->number == run)
+                return p;
+        any = any ? any : p;
+    }
+    return any;
+}
+
+void dm_hosts_on_go(dm_hosts *h, void (*done)(void *user, const dm_value *message),
+                    void (*lost)(void *user, const dm_process *p), void *user)
+{
+    h->go.done = done;
+    h->go.lost = lost;
+    h->go.user = user;
+}
+
+static void end_process(dm_hosts *h, dm_process *p)
+{
+    dm_process_end(p);
+    if (h->go.lost)
+        h->go.lost(h->go.user, p);
 }
 
 static void forget(dm_host_run *r)
@@ -366,15 +427,18 @@ static void replace(dm_hosts *h, dm_process *p, dm_host_run *guilty)
     char where[200], words[400], text[800];
     dm_process_where(p, where, sizeof where);
     dm_process_last_words(p, words, sizeof words);
-    dm_host_run *fails = p->lone ? (guilty ? guilty : p->runs) : NULL;
+    dm_host_run *fails = p->orphan                 ? NULL
+                         : p->lone                 ? (guilty ? guilty : p->runs)
+                         : guilty && guilty->alone ? guilty
+                                                   : NULL;
     dm_log(DM_WARN, "a process of the Python program %s%s%s; another one takes its place",
            guilty ? "hangs" : "has ended", *where ? ", last at " : "", where);
-    dm_process_end(p);
+    end_process(h, p);
     for (dm_host_run *r = p->runs, *next; r; r = next) {
         next = r->next;
         if (r == fails)
             continue;
-        r->deaths += guilty == NULL;
+        r->deaths += guilty == NULL && !p->orphan;
         r->suspect |= r == guilty || r->deaths > 1;
         begin_anew(r);
     }
@@ -406,11 +470,13 @@ static void look_for_hanging(dm_hosts *h, dm_process *p, double now)
 /* One that came as far before may be killed while it starts, for want of memory or by hand. */
 static void has_ended(dm_hosts *h, dm_process *p)
 {
+    char words[400];
+    for (size_t i = 0; p == &h->all[ZYGOTE] && i < ZYGOTE; i++)
+        h->all[i].orphan = h->all[i].forked; /* they end with it */
     if (p->phase == DM_HOST_READY) {
         replace(h, p, NULL);
         return;
     }
-    char words[400];
     if (h->ready && ++h->unborn < MOST_UNBORN) {
         dm_log(DM_WARN, "a process of the Python program ended while it was starting; another one "
                         "takes its place");
@@ -425,62 +491,16 @@ static void has_ended(dm_hosts *h, dm_process *p)
 
 /* ---- what a process says ---- */
 
-static const char *const same[] = {"dspy", "python", "platform", "identity"};
-#define N_SAME (sizeof same / sizeof *same)
-
-dm_value *dm_hosts_expected(dm_arena *a, const dm_value *ready)
+/* What it holds cannot be shared with forks: it is the first host itself, and the others are
+ * started as it was. */
+static void take_for_host(dm_hosts *h, const dm_value *m)
 {
-    dm_value *d = dm_value_dict(a), *marks = dm_value_dict(a);
-    const dm_value *data = dm_value_get(ready, "data");
-    for (size_t i = 0; i < N_SAME; i++)
-        dm_value_set(a, d, dm_str_of(same[i]), dm_value_text(a, text_of(ready, same[i])));
-    for (size_t i = 0; data && data->kind == DM_DICT && i < data->n; i++)
-        dm_value_set(a, marks, data->members[i].key,
-                     dm_value_text(a, text_of(data->members[i].value, "marks")));
-    dm_value_set(a, d, DM_STR("data"), marks);
-    return d;
-}
-
-/* "dspy", "python" and the like have to be the same everywhere. */
-static bool fits(dm_hosts *h, const dm_value *ready)
-{
-    char host[256] = "this machine";
-    gethostname(host, sizeof host - 1);
-    for (size_t i = 0; h->expect && i < N_SAME; i++) {
-        const char *want = text_of(h->expect, same[i]), *got = text_of(ready, same[i]);
-        if (!*want || strcmp(want, got) == 0)
-            continue;
-        if (strcmp(same[i], "identity") == 0)
-            fail_all(h,
-                     "%s has other files of the Python program, or other versions of the packages "
-                     "that it imports, than rank 0: they have to be the same on all ranks",
-                     host);
-        else
-            fail_all(h,
-                     "%s has %s %s, rank 0 has %s: the versions have to be the same on all ranks",
-                     host, same[i], got, want);
-        return false;
-    }
-    return true;
-}
-
-static bool data_fits(dm_hosts *h, const dm_value *ready)
-{
-    const dm_value *want = dm_value_get(h->expect, "data"), *got = dm_value_get(ready, "data");
-    for (size_t i = 0; want && want->kind == DM_DICT && i < want->n; i++) {
-        const char *name = want->members[i].key.p, *a = want->members[i].value->text.p,
-                   *b = text_of(dm_value_get(got, name), "marks");
-        size_t row = 0;
-        while (a[row] && a[row] == b[row])
-            row++;
-        if (a[row] == b[row])
-            continue;
-        fail_all(h,
-                 "%s differs between two processes (row %zu): it is drawn or made without a seed",
-                 name, row / 8 + 1);
-        return false;
-    }
-    return true;
+    dm_log(DM_WARN, "the Python program %s when it is imported: each process imports it by itself",
+           text_of(m, "alone"));
+    h->spawns = true;
+    h->all[0] = h->all[ZYGOTE];
+    h->all[ZYGOTE] = (dm_process){.phase = DM_HOST_NONE};
+    dm_child_init(&h->all[ZYGOTE].child, h->epoll, &h->ends);
 }
 
 static void take_ready(dm_hosts *h, dm_process *p, const dm_value *m)
@@ -494,15 +514,20 @@ static void take_ready(dm_hosts *h, dm_process *p, const dm_value *m)
     }
     p->phase = DM_HOST_READY;
     p->pid = (int64_t)number_of(m, "pid", 0);
+    h->unborn = 0;
+    if (p->forked)
+        return; /* it is what the zygote is */
     if (!h->ready) {
         h->first = dm_arena_new(0);
         h->ready = dm_value_copy(h->first, m);
     }
-    h->unborn = 0;
     if (!h->expect)
         h->expect = dm_hosts_expected(h->arena, h->ready);
-    if (fits(h, m))
-        (void)data_fits(h, m);
+    char why[sizeof h->trouble];
+    if (!dm_ready_fits(h->expect, m, why, sizeof why))
+        fail_all(h, "%s", why);
+    if (p == &h->all[ZYGOTE] && *text_of(m, "alone"))
+        take_for_host(h, m);
 }
 
 static dm_host_run *run_of(const dm_process *p, const dm_value *number)
@@ -539,6 +564,8 @@ static bool take_message(dm_hosts *h, dm_process *p, dm_arena *a, const dm_value
         take_ready(h, p, m);
         return false;
     }
+    if (strcmp(op, "done") == 0 && h->go.done)
+        h->go.done(h->go.user, m);
     dm_host_run *r = run_of(p, dm_value_get(m, "run"));
     int64_t call = 0;
     if (!r)
@@ -579,7 +606,7 @@ size_t dm_hosts_fds(dm_hosts *h, dm_wait_fd *fds, size_t max)
 double dm_hosts_due(const dm_hosts *h)
 {
     bool any = h->n_runs > 0;
-    for (size_t i = 0; i <= MOST_PROCESSES && !any; i++)
+    for (size_t i = 0; i < ALL && !any; i++)
         any = h->all[i].phase == DM_HOST_STARTING;
     return any ? dm_now() + LOOK_AT : INFINITY;
 }
@@ -590,8 +617,9 @@ void dm_hosts_poll(dm_hosts *h)
     double now = dm_now();
     (void)epoll_wait(h->epoll, none, 64, 0);
     dm_endings_clear(&h->ends, false);
-    for (size_t k = 0; k <= h->n && !*h->trouble; k++) {
-        dm_process *p = &h->all[k < h->n ? k : MOST_PROCESSES];
+    for (size_t k = 0; k < h->n + 2 && !*h->trouble;
+         k++) { /* the zygote first: it may have ended */
+        dm_process *p = &h->all[k == 0 ? ZYGOTE : k <= h->n ? k - 1 : LONE];
         if (p->phase == DM_HOST_NONE)
             continue;
         bool lives = dm_process_turn(p);
@@ -615,7 +643,7 @@ const char *dm_hosts_trouble(const dm_hosts *h)
 
 const dm_value *dm_hosts_ready(dm_hosts *h, dm_arena *a, dm_error *err)
 {
-    if (!h->ready && h->all[0].phase == DM_HOST_NONE)
+    if (!h->ready && h->all[ZYGOTE].phase == DM_HOST_NONE)
         start(h, &h->all[0]);
     while (!h->ready && !*h->trouble) {
         struct pollfd fd = {.fd = h->epoll, .events = POLLIN};

@@ -52,7 +52,8 @@ dm_host_run *dm_host_begin(dm_hosts *h, const dm_host_state *s, dm_str message,
 /* members: those of `answer` but for op and id, likewise. Calls that are nobody's are left alone.
  */
 void dm_host_answer(dm_host_run *r, int64_t call, dm_str members);
-void dm_host_drop(dm_host_run *r); /* frees it; no event */
+void dm_host_drop(dm_host_run *r);            /* frees it; no event */
+int64_t dm_host_number(const dm_host_run *r); /* no other run has it */
 
 size_t dm_hosts_fds(dm_hosts *h, dm_wait_fd *fds, size_t max);
 double dm_hosts_due(const dm_hosts *h); /* dm_now() time; INFINITY: never */

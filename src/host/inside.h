@@ -14,6 +14,8 @@ typedef struct dm_process {
     dm_host_phase phase;
     int64_t pid;  /* its own, as it says */
     bool lone;    /* for runs that may be what ends a process: one at a time */
+    bool forked;  /* by the zygote, and ends with it */
+    bool orphan;  /* since the zygote has ended: not by its own doing */
     bool asked;   /* it was asked where it is, since a run hangs */
     double since; /* started, or asked */
     dm_buf out;   /* to be written, from `sent` on */
@@ -46,6 +48,7 @@ struct dm_host_run {
     int64_t open; /* calls that are not answered */
     double since; /* the last time that it was asked, answered or begun */
     int deaths;   /* of processes that it was in */
+    bool alone;   /* in its process, for as long as it is there */
     bool suspect; /* it is to run alone */
 };
 
@@ -53,6 +56,8 @@ struct dm_host_run {
 
 /* 0, or an errno. */
 int dm_process_start(dm_process *p, char **argv, char *folder, dm_str hello);
+/* A copy of another process, which has the program: the same. */
+int dm_process_fork(dm_process *p, const dm_process *zygote);
 void dm_process_end(dm_process *p);               /* it can be started again */
 void dm_process_send(dm_process *p, dm_str line); /* with its newline; written as it fits */
 /* Reads and writes what can be; false: it has ended. Lines are there to take until the next. */
@@ -64,5 +69,20 @@ dm_str dm_process_line(dm_process *p);
 void dm_process_where(const dm_process *p, char *out, size_t room);
 /* The last line that it wrote, for a sentence; "": none. */
 void dm_process_last_words(const dm_process *p, char *out, size_t room);
+
+/* ---- host.c, for way.c ---- */
+
+/* The process where this run is, or any that is ready; NULL: none is. */
+dm_process *dm_hosts_process(dm_hosts *h, int64_t run);
+/* Told what a process says of a request that it was given (`done`), and that a process has ended.
+ */
+void dm_hosts_on_go(dm_hosts *h, void (*done)(void *user, const dm_value *message),
+                    void (*lost)(void *user, const dm_process *p), void *user);
+
+/* ---- ready.c ---- */
+
+/* Whether what a process says is what has to be the same everywhere (expect; NULL: anything).
+ * false: why says which. */
+bool dm_ready_fits(const dm_value *expect, const dm_value *ready, char *why, size_t room);
 
 #endif

@@ -13,17 +13,33 @@
 #define MOST_LINE ((size_t)80 << 20) /* more than the host writes */
 #define AT_ONCE   ((size_t)4 << 20)  /* bytes that are read before somebody else's turn */
 
-int dm_process_start(dm_process *p, char **argv, char *folder, dm_str hello)
+static void begin(dm_process *p)
 {
-    int why = dm_child_start(&p->child, argv, folder);
-    if (why != 0)
-        return why;
     dm_buf_init(&p->out, MOST_OUT);
     dm_buf_init(&p->in, MOST_LINE);
     dm_buf_init(&p->words, 4 * DM_HOST_WORDS);
     p->phase = DM_HOST_STARTING;
     p->since = dm_now();
+    p->forked = p->orphan = false;
+}
+
+int dm_process_start(dm_process *p, char **argv, char *folder, dm_str hello)
+{
+    int why = dm_child_start(&p->child, argv, folder);
+    if (why != 0)
+        return why;
+    begin(p);
     dm_process_send(p, hello);
+    return 0;
+}
+
+int dm_process_fork(dm_process *p, const dm_process *zygote)
+{
+    int why = dm_child_fork(&p->child, &zygote->child);
+    if (why != 0)
+        return why;
+    begin(p);
+    p->forked = true;
     return 0;
 }
 

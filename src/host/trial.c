@@ -1,15 +1,15 @@
 #include "host/trial.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "json/json.h"
 
-#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MOST_SECONDS 30.0
-#define MOST_CALLS   1000
-#define SHOWN        40 /* bytes of a prompt around the first difference */
+#define MOST_CALLS 1000 /* of a run, which is dropped then */
+#define SHOWN      40   /* bytes of a prompt around the first difference */
+#define SAID_AFTER 5.0  /* s, after which it is said what takes so long */
 
 typedef struct asked {
     const char *predictor;
@@ -20,8 +20,8 @@ typedef struct trying { /* one run */
     dm_hosts *hosts;
     dm_arena *arena;
     dm_host_run *run; /* NULL: it has ended */
-    bool good;
-    asked *calls; /* [n] */
+    bool good;        /* with a prediction */
+    asked *calls;     /* [n] */
     size_t n, cap;
 } trying;
 
@@ -67,8 +67,7 @@ static void on_asked(void *user, int64_t call, const dm_value *request, dm_arena
     stand_in(&text, a, dm_value_get(request, "messages"));
     dm_buf_text(&members, "\"text\":");
     dm_json_write_string(&members, dm_buf_view(&text));
-    if (t->n < MOST_CALLS)
-        dm_host_answer(t->run, call, dm_buf_view(&members));
+    dm_host_answer(t->run, call, dm_buf_view(&members));
     dm_buf_free(&members);
     dm_buf_free(&text);
     dm_arena_free(a);
@@ -86,17 +85,25 @@ static void on_again(void *user)
     ((trying *)user)->n = 0;
 }
 
-/* False: time is over. */
-static bool await(dm_hosts *h, const trying *t, double until)
+/* Until it has ended, or has asked as often as is counted. What comes of it depends on no clock, as
+ * amounts that are set aside follow from it: it has to be the same on any machine. */
+static void await(dm_hosts *h, trying *t, double began, bool *said)
 {
     dm_wait_fd fd;
     (void)dm_hosts_fds(h, &fd, 1);
-    while (t->run && !dm_hosts_trouble(h) && dm_now() < until) {
+    while (t->run && !dm_hosts_trouble(h) && t->n < MOST_CALLS) {
         struct pollfd p = {.fd = fd.fd, .events = POLLIN};
         (void)poll(&p, 1, 100);
         dm_hosts_poll(h);
+        if (!*said && dm_now() - began > SAID_AFTER) {
+            *said = true;
+            dm_log(DM_WARN, "the Python program runs on a few examples with made-up answers, to "
+                            "learn how often it asks a model");
+        }
     }
-    return !t->run;
+    if (t->run)
+        dm_host_drop(t->run);
+    t->run = NULL;
 }
 
 static void begin(trying *t, dm_hosts *h, dm_arena *a, const dm_host_state *state,
@@ -113,13 +120,6 @@ static void begin(trying *t, dm_hosts *h, dm_arena *a, const dm_host_state *stat
     dm_buf_text(&b, ",\"role\":0,\"scored\":true");
     t->run = dm_host_begin(h, state, dm_buf_view(&b), &events, t);
     dm_buf_free(&b);
-}
-
-static void drop(trying *t, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (t[i].run)
-            dm_host_drop(t[i].run);
 }
 
 /* Threads may ask in any order: what is not among the first run's requests is compared with the one
@@ -152,23 +152,22 @@ dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows
                            const dm_value *inputs)
 {
     dm_host_trial out = {0, NULL};
-    double until = dm_now() + MOST_SECONDS, calls = 0, good = 0;
+    double began = dm_now(), calls = 0, counted = 0;
     trying *t = dm_arena_alloc_n(a, n + 1, sizeof *t);
     dm_host_state *state = dm_host_state_new(h, dm_value_dict(a));
-    bool done = true;
-    for (size_t i = 0; i <= n && done; i++) { /* one after another, so that one process will do */
+    bool said = false;
+    for (size_t i = 0; i <= n; i++) { /* one after another, so that one process will do */
         begin(&t[i], h, a, state, rows[i < n ? i : 0], inputs);
-        done = await(h, &t[i], until);
+        await(h, &t[i], began, &said);
     }
-    if (done && t[0].good && t[n].good)
+    if (t[0].good && t[n].good)
         out.differs = difference(a, &t[0], &t[n]);
-    drop(t, n + 1);
     for (size_t i = 0; i < n; i++)
-        if (t[i].good) {
-            calls += (double)t[i].n;
-            good++;
+        if (t[i].good || t[i].n >= MOST_CALLS) {
+            calls += t[i].n < MOST_CALLS ? (double)t[i].n : MOST_CALLS;
+            counted++;
         }
-    out.calls = good > 0 ? calls / good : 0;
+    out.calls = counted > 0 ? calls / counted : 0;
     dm_host_state_free(state);
     return out;
 }

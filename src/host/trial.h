@@ -11,7 +11,8 @@ typedef struct dm_host_trial {
         *differs; /* what the first example asked otherwise when it ran again; NULL: nothing */
 } dm_host_trial;
 
-/* rows [n]; waits for them, some seconds at the most. Lives in a. */
+/* rows [n]; waits for them, as long as the program takes: what it returns depends on no clock.
+ * Lives in a. */
 dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows, size_t n,
                            const dm_value *inputs);
 

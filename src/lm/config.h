@@ -78,6 +78,11 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at
  * once, so that its answers are not worth keeping. */
 bool dm_lm_in_process(const dm_lm_config *c);
+/* DSPy asks it, in a process of the Python program (python/NAME). Where the job gives no address it
+ * has this one, where nobody is; its key stands behind these words in the headers. */
+#define DM_BY_HOST_BASE "http://dspy.invalid"
+#define DM_BY_HOST_KEY  "Authorization: Bearer "
+bool dm_lm_by_host(const dm_lm_config *c);
 /* Tokens from which on its servers keep the beginning of a prompt for others that begin so; 0: they
  * do not. */
 int64_t dm_lm_cached_from(const dm_lm_config *c);

@@ -262,7 +262,7 @@ dm_status dm_lm_settle(dm_arena *a, const char *job_file, const dm_value *lm, co
         const dm_lm_config *c = dm_lm_config_read(a, &at, err);
         if (!c)
             return err->status;
-        if (!c->drop_params || dm_lm_in_process(c))
+        if (!c->drop_params || dm_lm_in_process(c) || dm_lm_by_host(c))
             return DM_OK;
         dm_status st = ask_any(a, c, &live, err);
         if (st != DM_OK || !*live.unfit)

@@ -75,6 +75,7 @@ typedef struct dm_lm_request {
      * be what the weakest takes. */
     bool of_all;
     int64_t odd_before; /* replies that were no answers, when it was tried before */
+    int64_t asker;      /* the run that asks, for a way that asks back (host/way.h); 0: whoever */
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */

@@ -113,6 +113,7 @@ struct dm_provider {
     ROW(anthropic)                                                                                 \
     ROW(azure)                                                                                     \
     ROW(gemini)                                                                                    \
+    ROW(python)                                                                                    \
     ROW(embedded)
 
 #define DM_PROVIDER_DECLARE(name) extern const dm_provider dm_provider_##name;

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,33 +171,89 @@ static void watch(const dm_child *c, int fd)
     epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-int dm_child_start(dm_child *c, char **argv, char *folder)
+enum { IN, OUT, ERR, LIFE, N_PIPES };
+
+static void close_pipes(int pipes[][2], int n)
 {
-    int pipes[4][2]; /* stdin, stdout, stderr, life */
-    for (int i = 0; i < 4; i++)
-        if (pipe2(pipes[i], O_CLOEXEC) != 0) {
+    while (n-- > 0) {
+        close_fd(&pipes[n][0]);
+        close_fd(&pipes[n][1]);
+    }
+}
+
+static int make_pipes(int pipes[N_PIPES][2], bool by_socket)
+{
+    for (int i = 0; i < N_PIPES; i++) {
+        int rc = i == IN && by_socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipes[i])
+                                      : pipe2(pipes[i], O_CLOEXEC);
+        if (rc != 0) {
             int why = errno;
-            while (i-- > 0)
-                close(pipes[i][0]), close(pipes[i][1]);
+            close_pipes(pipes, i);
             return why;
         }
-    int rc = spawn(&c->pid, argv, folder, pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][0]);
-    close(pipes[0][0]);
-    close(pipes[1][1]);
-    close(pipes[2][1]);
-    close(pipes[3][0]);
-    c->in = pipes[0][1];
-    c->out = pipes[1][0];
-    c->err = pipes[2][0];
-    c->life = pipes[3][1];
+    }
+    return 0;
+}
+
+/* Our ends are the child's, and the others are closed. */
+static void take_pipes(dm_child *c, int pipes[N_PIPES][2])
+{
+    close_fd(&pipes[IN][0]);
+    close_fd(&pipes[OUT][1]);
+    close_fd(&pipes[ERR][1]);
+    close_fd(&pipes[LIFE][0]);
+    c->in = pipes[IN][1];
+    c->out = pipes[OUT][0];
+    c->err = pipes[ERR][0];
+    c->life = pipes[LIFE][1];
     fcntl(c->in, F_SETFL, fcntl(c->in, F_GETFL) | O_NONBLOCK);
     watch(c, c->out);
     watch(c, c->err);
+}
+
+int dm_child_start(dm_child *c, char **argv, char *folder)
+{
+    int pipes[N_PIPES][2], why = make_pipes(pipes, c->by_socket);
+    if (why != 0)
+        return why;
+    int rc =
+        spawn(&c->pid, argv, folder, pipes[IN][0], pipes[OUT][1], pipes[ERR][1], pipes[LIFE][0]);
+    take_pipes(c, pipes);
     if (rc != 0) {
         c->pid = 0;
         dm_child_end(c);
     }
     return rc;
+}
+
+int dm_child_fork(dm_child *c, const dm_child *parent)
+{
+    int pipes[N_PIPES][2], why = make_pipes(pipes, false);
+    if (why != 0)
+        return why;
+    const int given[N_PIPES] = {pipes[IN][0], pipes[OUT][1], pipes[ERR][1], pipes[LIFE][0]};
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof given)];
+    } control = {.bytes = {0}};
+    char byte = 'f';
+    struct iovec data = {&byte, 1};
+    struct msghdr m = {.msg_iov = &data,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&m);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof given);
+    memcpy(CMSG_DATA(head), given, sizeof given);
+    if (sendmsg(parent->in, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
+        why = errno;
+        close_pipes(pipes, N_PIPES);
+        return why;
+    }
+    take_pipes(c, pipes);
+    return 0;
 }
 
 bool dm_child_has_died(const dm_child *c)

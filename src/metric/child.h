@@ -29,12 +29,17 @@ typedef struct dm_child {
     dm_endings *ends; /* where its guard is put when it is ended */
     bool waits;       /* `in` is known to epoll */
     bool narrow;      /* its stdin holds one page */
+    bool by_socket;   /* before it is started: its stdin is to be a socket, for dm_child_fork */
 } dm_child;
 
 void dm_child_init(dm_child *c, int epoll, dm_endings *ends);
 /* argv: dm_guard_name and the words of the command, up to a NULL; folder: a variable of its
  * environment. Returns 0, or an errno and the child is not running. */
 int dm_child_start(dm_child *c, char **argv, char *folder);
+/* One that `parent`, which was started by a socket, is asked to fork: it gets one byte there, and
+ * with it the child's stdin, stdout and stderr, and the pipe by which its own guard knows that this
+ * process lives. Returns 0 or an errno; EAGAIN: not now. */
+int dm_child_fork(dm_child *c, const dm_child *parent);
 /* With all that it started, also what has left its process group or session. Does not wait for it.
  */
 void dm_child_end(dm_child *c);

@@ -1,6 +1,7 @@
 #include "pool/worker.h"
 #include "base/log.h"
 #include "json/json.h"
+#include "host/way.h"
 #include "lm/transport.h"
 
 #include <math.h>
@@ -332,6 +333,14 @@ static bool take_pace(dm_worker *w, dm_wire_message *m)
     return true;
 }
 
+static bool asks_by_host(const dm_shared *s)
+{
+    bool any = false;
+    for (int i = 0; i < DM_ROLES; i++)
+        any |= s->config[i] && dm_lm_by_host(s->config[i]);
+    return any;
+}
+
 static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
 {
     const dm_shared *s = w->shared;
@@ -355,6 +364,9 @@ static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
     for (int i = 0; i < DM_ROLES; i++)
         o.role[i] = s->config[i];
     w->port.transport = NULL;
+    if (s->hosts && !o.transport && asks_by_host(s) &&
+        (o.transport = dm_transport_curl(&w->port.clock)))
+        o.transport = dm_host_way(s->hosts, o.transport);
     w->runner.lm = dm_lm_new(&o, err);
     if (!w->runner.lm)
         return err->status;

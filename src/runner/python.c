@@ -182,6 +182,7 @@ static void ask_next(dm_run *run)
         return;
     }
     dm_lm_request *r = &run->request;
+    r->asker = x->host ? dm_host_number(x->host) : 0;
     const dm_hash *scope = dm_run_scope(run, r->role);
     dm_sha256 begun = {0};
     r->head = dm_lm_head(run->arena, dm_lm_config_of(run->runner->lm, r->role), r->prefix);

@@ -121,7 +121,8 @@ dm_status dm_journal_look(const char *path, const dm_value *header, const dm_val
     return st;
 }
 
-bool dm_journal_is_one(const char *path)
+/* a: NULL where only whether there is one is asked for. */
+static bool first_record(const char *path, dm_arena *a, const dm_value **header)
 {
     dm_frame first;
     struct stat s;
@@ -131,9 +132,22 @@ bool dm_journal_is_one(const char *path)
     dm_frames f = frames_of(fd);
     bool is = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && dm_frame_read(&f, 0, &first) &&
               first.type == DM_JOURNAL_HEADER;
+    if (is && a)
+        *header = dm_json_read(a, first.payload, NULL);
     dm_frames_free(&f);
     close(fd);
     return is;
+}
+
+bool dm_journal_is_one(const char *path)
+{
+    return first_record(path, NULL, NULL);
+}
+
+const dm_value *dm_journal_header(dm_arena *a, const char *path)
+{
+    const dm_value *header = NULL;
+    return first_record(path, a, &header) ? header : NULL;
 }
 
 /* ---- opening ---- */

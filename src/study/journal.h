@@ -44,6 +44,8 @@ dm_status dm_journal_look(const char *path, const dm_value *header, const dm_val
                           dm_error *err) DM_MUST_USE;
 /* Whether a journal of any job begins there. */
 bool dm_journal_is_one(const char *path);
+/* What its header says; NULL: there is none. Lives in a. */
+const dm_value *dm_journal_header(dm_arena *a, const char *path);
 /* Opens or makes the journal at path. header: a dict; each of its keys must have the same value in
  * the header of a journal that is there already, else DM_E_OUTPUT naming the key. keys in `free`
  * (dict or NULL) are written too but may differ. All records are given to visit in order. NULL:

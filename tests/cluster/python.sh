@@ -2,11 +2,13 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-plan 21
+CHECKS=25
+[ -n "${BIG:-}" ] && CHECKS=27
+plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 21 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all $CHECKS "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef
@@ -68,6 +70,9 @@ check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json
 check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
+job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
+run 0 "$PROGRAM" eval bars.json --split=trainset
+check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 fails() { # fails CODE PROGRAM METRIC WORDS
 	job bad.json "$2" traps:trainset "$3" '"seed": 1'
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
@@ -79,4 +84,19 @@ DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prin
 job memory.json traps:Remembers traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan memory.json
 check "a program that is not the same twice" said "it asked p (first difference"
+# What is set aside for an example follows from how often it asks: a number that no clock may change, and no second look.
+job told.json traps:AsItIsTold traps:trainset traps:metric "$OPTIMIZER"
+each() { grep -ao '"calls_each": [0-9.]*' "$1/journal"; }
+planned() { "$PROGRAM" plan told.json --out=$1 | grep -o '"calls": {[^}]*}'; }
+echo 2 >asks
+first=$(planned told)
+check "a cap" run 0 "$PROGRAM" compile told.json --out=told --budget.calls=9
+echo 5 >asks
+check "what a run goes on with is decided as it was" [ -n "$first" -a "$first" = "$(planned told)" ]
+check "and anew for another OUT" [ "$(planned other)" != "$first" ]
+if [ -n "${BIG:-}" ]; then
+	echo 2 >asks
+	SLOW=12 check "on a slow machine" run 0 "$PROGRAM" compile told.json --out=slow --budget.calls=9
+	check "as much is set aside" [ "$(each slow)" = "$(each told)" -a -n "$(each told)" ]
+fi
 check "no key in any file" [ -z "$(grep -rl sk-of-nobody . | head -1)" ]

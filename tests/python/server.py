@@ -15,7 +15,14 @@ import rule
 LATENCY = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 LOG, LOCK = open(sys.argv[2], "a", buffering=1), threading.Lock()
 CAME = [0]
+KEYS = open(sys.argv[2] + ".keys", "a", buffering=1)  # hashes of what stood in the requests' heads
 SHUT = sys.argv[2] + ".shut"  # while it is there nothing is answered
+
+
+# What a prompt may ask for in place of an answer.
+REFUSED = {"ask-too-long": {"code": "context_length_exceeded", "message": "the prompt is too long"},
+           "ask-filtered": {"code": "content_filter", "message": "the content filter was triggered"},
+           "ask-invalid": {"code": None, "message": "there is something about this request"}}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -34,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        KEYS.write(hashlib.sha256((self.headers.get("Authorization") or "").encode()).hexdigest() + "\n")
         with LOCK:
             CAME[0] += 1
         time.sleep(LATENCY)
@@ -41,6 +49,17 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
         out = rule.body(request)
         flat = json.dumps(request["messages"], sort_keys=True)
+        for word, error in REFUSED.items():
+            if word in flat:
+                self.reply(400, {"error": error})
+                return
+        if "ask-nonsense" in flat:
+            out["choices"][0]["message"]["content"] = "There is nothing to say in fields."
+        if "ask-down" in flat and os.path.exists(sys.argv[2] + ".down"):
+            with open(sys.argv[2] + ".refused", "a") as f:
+                f.write("x\n")
+            self.reply(503, {"error": {"message": "down"}})
+            return
         with LOCK:
             LOG.write(hashlib.sha256(flat.encode()).hexdigest()[:16] + "\n")
         self.reply(200, out)

@@ -78,10 +78,49 @@ class Remembers(Base):
         return self.p(question=f"{question} {len(BOOKED)}")
 
 
+class AsItIsTold(Base):
+    """Asks as often as a file says, for each example more often, and takes its time."""
+
+    def forward(self, question):
+        time.sleep(float(os.environ.get("SLOW", 0)))
+        with open("asks") as f:
+            return [self.p(question=f"{question} {i}") for i in range(int(f.read()) * (1 + int(question[1:])))][-1]
+
+
+class Bars(Base):
+    def forward(self, question):
+        from tqdm import tqdm
+
+        assert hasattr(tqdm, "_instances") and "mp_lock" not in dir(tqdm.get_lock()), "made by whichever thread is first"
+        return self.p(question=question)
+
+
 class OtherModel(Base):
     def forward(self, question):
         with dspy.context(lm=dspy.LM("openai/other", api_key="sk-of-the-program")):
             return self.p(question=question)
+
+
+class House(dspy.BaseLM):
+    """A gateway of one's own. It notes each call, and fails where it is told to."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        from types import SimpleNamespace as N
+
+        with open("house", "a") as f:
+            f.write("x\n")
+        if os.path.exists("down"):
+            raise ConnectionError("the gateway is down")
+        text = "[[ ## answer ## ]]\n" + kwargs.get("tone", "a") + "\n\n[[ ## completed ## ]]"
+        return N(choices=[N(message=N(content=text, tool_calls=None), finish_reason="stop")],
+                 usage={"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}, model="house")
+
+
+class OwnGateway(Base):
+    def forward(self, question):
+        with dspy.context(lm=House("house", tone="b")):
+            first = self.p(question=question).answer
+        return self.p(question=f"{question} {first}")
 
 
 def metric(example, prediction, trace=None):
