@@ -14,6 +14,7 @@
 #include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
+#include "metric/guard.h"
 #include "pool/wire.h"
 #include "study/frames.h"
 
@@ -216,7 +217,8 @@ static int help_launch(void)
         "  -n N            ranks; rank 0 coordinates, the others call models\n"
         "  --restarts K    start again, resumed, up to K times when the run was lost (compile: 3, "
         "else 0)\n"
-        "The others are handed to mpirun.\n");
+        "The others are handed to mpirun, as far as it has them: --map-by and --mca are not "
+        "everybody's.\n");
     return 0;
 }
 
@@ -374,6 +376,7 @@ static void hide_keys(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    dm_guard_enter(argc, argv);
     dm_say_close_gaps();
     leave_no_core();
     dm_keep_hangup();
