@@ -14,6 +14,7 @@
 #include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
+#include "metric/guard.h"
 #include "pool/wire.h"
 #include "study/frames.h"
 
@@ -374,6 +375,7 @@ static void hide_keys(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    dm_guard_enter(argc, argv);
     dm_say_close_gaps();
     leave_no_core();
     dm_keep_hangup();

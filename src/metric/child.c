@@ -138,11 +138,7 @@ static int spawn(pid_t *pid, char **argv, char *folder, int in, int out, int err
     posix_spawn_file_actions_adddup2(&files, in, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
-    posix_spawn_file_actions_adddup2(&files, life, DM_GUARD_LIFE);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-    posix_spawn_file_actions_addclosefrom_np(&files,
-                                             DM_GUARD_LIFE + 1); /* sockets of libcurl and MPI */
-#endif
+    posix_spawn_file_actions_adddup2(&files, life, DM_GUARD_LIFE); /* which closes all others */
     posix_spawnattr_init(&attr);
     sigemptyset(&none);
     sigemptyset(&usual);

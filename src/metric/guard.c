@@ -9,8 +9,10 @@
  * What a child starts may leave its process group and its session, and lose its parent (a daemon).
  * The guard is a subreaper: such a process becomes its own child, and it ends when it has none.
  *
- * It is known by its argv[0] before main, so that each program that links this room can start it,
- * and MPI and libcurl are never set up in it. */
+ * It is known by its argv[0] as the first thing of main, in each program that starts metrics: MPI
+ * and libcurl are never set up in it. No constructor does it, for musl gives those no arguments. */
+#include "metric/guard.h"
+#include "base/fds.h"
 #include "metric/child.h"
 #include "metric/inside.h"
 
@@ -133,6 +135,7 @@ static bool has_ended(pid_t child)
 /* argv: the metric's own words. */
 static void guard(char **argv)
 {
+    dm_close_range(DM_GUARD_LIFE + 1, ~0U); /* sockets of libcurl and MPI */
     prctl(PR_SET_NAME, dm_guard_name);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (pipe2(child_ended, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -163,7 +166,7 @@ static void guard(char **argv)
     _exit(0);
 }
 
-__attribute__((constructor)) static void guard_before_main(int argc, char **argv)
+void dm_guard_enter(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[0], dm_guard_name) == 0)
         guard(argv + 1);
