@@ -82,7 +82,7 @@ chroot "$R" useradd -M -d /home/u u
 chroot "$R" chown -R u /home/u
 exec env -i HOME=/home/u LANG=C.UTF-8 PATH=/home/u/.local/bin:/usr/bin:/bin ${PIP_CERT:+PIP_CERT=/home/u/ca.pem SSL_CERT_FILE=/home/u/ca.pem} PIP_BREAK_SYSTEM_PACKAGES=1 \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_DEFAULT_TIMEOUT=180 PIP_FIND_LINKS=/home/u/wheels UV_FIND_LINKS=/home/u/wheels UV_LINK_MODE=copy OMPI_MCA_btl_vader_single_copy_mechanism=none \
-	chroot --userspec=u "$R" sh -c 'cd && exec sh ./script'
+	"$(command -v chroot)" --userspec=u "$R" sh -c 'cd && exec sh ./script'
 END
 cat >"$DIR/script" <<END
 want=$WANT version=$VERSION
