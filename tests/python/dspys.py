@@ -1,4 +1,5 @@
 """What DSPy itself compiles on the answers of rule.py: dspys.py MODULE OPTIMIZER OUT [PARAMETERS]
+or how it saves a file again that it has loaded: dspys.py MODULE load OUT FILE
 
 Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's
 evaluation on the training set.
@@ -17,6 +18,7 @@ from dspy.clients import execution
 from dspy.clients.call_result import CallResult, attributes
 
 SEEN = []
+OF_COMPILE = ("num_trials", "minibatch", "minibatch_size", "minibatch_full_eval_steps")
 run_here = execution.execute
 
 
@@ -39,15 +41,40 @@ async def aexecute(lm, call):
     return execute(lm, call)
 
 
+def write(out, program, **more):
+    state_file = out + ".state.json"  # what DSPy loads has to end so
+    program.save(state_file)
+    with open(state_file) as f:
+        state = json.load(f)
+    state.pop("metadata", None)
+    with open(out, "w") as f:
+        json.dump({"state": state, **more}, f)
+
+
+def fixed_proposals(names):
+    """Instructions as dspy-mpi is given them, since it has words of its own for the proposer; all that is drawn is drawn."""
+    from dspy.propose.grounded_proposer import GroundedProposer
+
+    def propose(self, pred_i, demo_set_i, **_):
+        self.rng.randint(0, 10**9)
+        return f"{names[pred_i]}: do it in way {demo_set_i}."
+
+    GroundedProposer.propose_instruction_for_predictor = propose
+
+
 def main():
     name, optimizer, out = sys.argv[1:4]
     execution.execute, execution.aexecute = execute, aexecute
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     module = importlib.import_module(name)
     dspy.configure(lm=dspy.LM("openai/task", cache=False))
-    program = module.program
+    program = module.program if isinstance(module.program, dspy.Module) else module.program()
+    if optimizer == "load":  # dspys.py MODULE load OUT FILE
+        program.load(sys.argv[4])
+        return write(out, program)
     if not hasattr(type(program), "forward"):
         program = dspy.syncify(program)
+    names = [name for name, _ in program.named_predictors()]
     metric = module.metric
     if os.environ.get("METRIC"):
         metric = getattr(importlib.import_module(os.environ["METRIC"]), "metric")
@@ -57,8 +84,11 @@ def main():
     more = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
     fixed = dict(max_errors=999, **more)
     compile_with = {}
-    if optimizer in ("BootstrapFewShotWithRandomSearch",):
+    if optimizer in ("BootstrapFewShotWithRandomSearch", "MIPROv2"):
         fixed["num_threads"] = 1
+    if optimizer == "MIPROv2":
+        compile_with = {k: fixed.pop(k) for k in OF_COMPILE if k in fixed}
+        fixed_proposals(names)
     if optimizer == "LabeledFewShot":
         fixed = more
         compiled = dspy.LabeledFewShot(**fixed).compile(program, trainset=module.trainset)
@@ -71,10 +101,7 @@ def main():
     except Exception as e:
         score = repr(e)
     prompts = sorted(SEEN)
-    compiled.save(out)
-    state = json.load(open(out))
-    state.pop("metadata", None)
-    json.dump({"state": state, "score": score, "prompts": prompts}, open(out, "w"))
+    write(out, compiled, score=score, prompts=prompts, predictors=names)
 
 
 main()
