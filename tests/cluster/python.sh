@@ -2,11 +2,11 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-plan 21
+plan 24
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 21 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 24 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef
@@ -62,10 +62,12 @@ check "no answer is asked for twice: $paid calls, $calm and those in flight" [ "
 check "the same program" same calm/program.json killed/program.json
 
 cat >traps.json <<END
-{"program": {"python": "traps:All", "timeout": 3, "hosts": 1}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
+{"program": {"python": "traps:All", "timeout": 3, "hosts": 1, "memory": 0.3}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
 END
-check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
-check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
+check "examples that exit, hang, break down and take all memory" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
+check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 5' ]
+check "the first of them is told" said "the first: row 2: sys.exit: the program ends the process ('bye') (traps.py:"
+check "so is how much memory there was" grep -q 'MemoryError at traps.py:[0-9]*: the program takes more than the 0.3 GiB' traps/predictions.jsonl
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
 fails() { # fails CODE PROGRAM METRIC WORDS
@@ -79,4 +81,7 @@ DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prin
 job memory.json traps:Remembers traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan memory.json
 check "a program that is not the same twice" said "it asked p (first difference"
+job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
+run 0 "$PROGRAM" plan chance.json
+check "a program that comes to something else" said "it came to other outputs from the same answers (first difference"
 check "no key in any file" [ -z "$(grep -rl sk-of-nobody . | head -1)" ]

@@ -14,31 +14,59 @@ sys.path.insert(0, os.getcwd())
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 import dspy
 import rule
-from dspy.clients import execution
-from dspy.clients.call_result import CallResult, attributes
+
+try:
+    from dspy.clients import execution
+except ImportError:  # before 3.4
+    execution = None
 
 SEEN = []
 OF_COMPILE = ("num_trials", "minibatch", "minibatch_size", "minibatch_full_eval_steps")
-run_here = execution.execute
 
 
-def request_of(lm, call):
-    request = {k: v for k, v in call.legacy.items() if v is not None and k in ("n", "temperature")}
-    request["messages"] = json.loads(json.dumps(call.legacy["messages"]))
+def answer(lm, settings, messages):
+    request = {k: v for k, v in settings.items() if v is not None and k in ("n", "temperature")}
+    request["messages"] = json.loads(json.dumps(messages))
     request["model"] = lm.model
-    return request
-
-
-def execute(lm, call):
-    if not call.managed:
-        return run_here(lm, call)
-    request = request_of(lm, call)
     SEEN.append(hashlib.sha256(json.dumps(request["messages"], sort_keys=True).encode()).hexdigest()[:16])
-    return CallResult.legacy(lm, attributes(json.loads(json.dumps(rule.body(request)))), kwargs=call.legacy)
+    return json.loads(json.dumps(rule.body(request)))
 
 
-async def aexecute(lm, call):
-    return execute(lm, call)
+def into_execution():
+    from dspy.clients.call_result import CallResult, attributes
+
+    run_here = execution.execute
+
+    def execute(lm, call):
+        if not call.managed:
+            return run_here(lm, call)
+        return CallResult.legacy(lm, attributes(answer(lm, call.legacy, call.legacy["messages"])), kwargs=call.legacy)
+
+    async def aexecute(lm, call):
+        return execute(lm, call)
+
+    execution.execute, execution.aexecute = execute, aexecute
+
+
+class Response(dict):
+    __getattr__ = dict.__getitem__
+
+    @classmethod
+    def of(cls, value):
+        if isinstance(value, dict):
+            return cls((k, cls.of(v)) for k, v in value.items())
+        return [cls.of(v) for v in value] if isinstance(value, list) else value
+
+
+def into_lm():
+    def forward(self, prompt=None, messages=None, **kwargs):
+        messages = messages or [{"role": "user", "content": prompt}]
+        return Response.of(answer(self, {**self.kwargs, **kwargs}, messages))
+
+    async def aforward(self, prompt=None, messages=None, **kwargs):
+        return forward(self, prompt, messages, **kwargs)
+
+    dspy.LM.forward, dspy.LM.aforward = forward, aforward
 
 
 def write(out, program, **more):
@@ -64,8 +92,9 @@ def fixed_proposals(names):
 
 def main():
     name, optimizer, out = sys.argv[1:4]
-    execution.execute, execution.aexecute = execute, aexecute
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    (into_execution if execution is not None and hasattr(execution, "execute") else into_lm)()
+    if hasattr(dspy, "configure_cache"):
+        dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     module = importlib.import_module(name)
     dspy.configure(lm=dspy.LM("openai/task", cache=False))
     program = module.program if isinstance(module.program, dspy.Module) else module.program()
@@ -97,7 +126,8 @@ def main():
     SEEN.clear()
     evaluate = dspy.Evaluate(devset=module.trainset, metric=metric, num_threads=1, max_errors=999, display_progress=False)
     try:
-        score = evaluate(compiled).score
+        score = evaluate(compiled)
+        score = getattr(score, "score", score)  # before 3.0 a number
     except Exception as e:
         score = repr(e)
     prompts = sorted(SEEN)
