@@ -11,9 +11,11 @@ import inspect
 import itertools
 import linecache
 import os
+import re
 import sys
 import sysconfig
 import textwrap
+import threading
 import types
 import typing
 
@@ -25,6 +27,7 @@ LIBRARY = [os.path.realpath(sysconfig.get_paths()[k]) for k in ("stdlib", "plats
 SITES = [os.path.realpath(sysconfig.get_paths()[k]) for k in ("purelib", "platlib")]
 # What a call of a model, of a server or of another program begins with (audit events of Python).
 OUTWARD = {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}
+CHANGES_FILES = {"sqlite3.connect", "os.remove", "os.rename", "os.mkdir", "os.truncate", "shutil.copyfile", "shutil.move"}
 
 
 class Refused(BaseException):
@@ -91,6 +94,14 @@ def calling_place():
     return place_at(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
 
+def waiting_place():
+    """The line of the program's own code at which the main thread is."""
+    frame = sys._current_frames().get(threading.main_thread().ident)
+    while frame is not None and whose(frame.f_code.co_filename) != "own":
+        frame = frame.f_back
+    return place_at(frame.f_code.co_filename, frame.f_lineno) if frame else None
+
+
 def loading_place():
     """The line of the program's own code, of a module that is loaded, from which all came."""
     frame, at = sys._getframe(1), None
@@ -124,11 +135,14 @@ def refuse(place, words):
 # ---- values that are watched ----
 
 
+LOOKS = "Python of your own looks into a value, and what it does hangs on that"
+
+
 def looked_into(name):
     def hook(self, *args, **kwargs):
         frame = own_frame() if Watch.on else None
         if frame is not None:
-            refuse(place_at(frame.f_code.co_filename, frame.f_lineno), "Python of your own looks into a value, and what it does hangs on that")
+            refuse(place_at(frame.f_code.co_filename, frame.f_lineno), LOOKS)
         return getattr(self.plain, name)(self, *args, **kwargs)
 
     return hook
@@ -193,6 +207,7 @@ for each in TEXT_MAKES:
     setattr(Text, each, made_from(each))
 Int, Float = watched(int, [*NUMBER_LOOKS, "__index__"]), watched(float, NUMBER_LOOKS)
 List, Dict = watched(list, LIST_LOOKS), watched(dict, DICT_LOOKS)
+WATCHED = (Text, Int, Float, List, Dict)
 
 
 def watch(value):
@@ -252,7 +267,7 @@ def made_up(t, n, kind):
 
 def same(a, b):
     """Whether b is what a was, handed on as it is."""
-    return a is b or (type(a) is type(b) and a == b and not isinstance(a, (Text, Int, Float, List, Dict)))
+    return a is b or (type(a) is type(b) and a == b and not isinstance(a, WATCHED))
 
 
 # ---- no model, no server ----
@@ -260,6 +275,8 @@ def same(a, b):
 
 def no_model(self, *args, **kwargs):
     if Watch.on:
+        if threading.current_thread() is not threading.main_thread():
+            refuse(waiting_place(), "it calls a predictor or a model in a thread of its own")
         refuse(calling_place(), "it calls a model by itself, and not through a predictor")
     refuse(loading_place(), "it calls a model as it is loaded; put that behind `if __name__ == \"__main__\":`")
 
@@ -279,7 +296,26 @@ def shut(cls):
         shut(sub)
 
 
+def writes(event, args):
+    """A file that the program's own code opens for it, or changes; not one of a log."""
+    if event == "open":
+        mode, flags = args[1], args[2]
+        to_write = any(c in mode for c in "wax+") if isinstance(mode, str) else isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
+        if not to_write or args[0] in (os.devnull, "/dev/tty"):
+            return False
+    elif event not in CHANGES_FILES:
+        return False
+    frame = sys._getframe(2)
+    while frame is not None and whose(frame.f_code.co_filename) == "python":
+        if "logging" in frame.f_code.co_filename:
+            return False
+        frame = frame.f_back
+    return frame is not None and whose(frame.f_code.co_filename) == "own"
+
+
 def no_way_out(event, args):
+    if Watch.on and writes(event, args):
+        refuse(calling_place(), "it writes a file or a data base")
     if Watch.on and event in OUTWARD:
         refuse(calling_place(), "it starts a program" if "." in event and event[:2] in ("su", "os") else "it calls a server by itself")
 
@@ -299,6 +335,38 @@ def shut_models():
 # ---- what was run ----
 
 
+def looks_without_trace(function):
+    """Patterns and the like, of C, to which a watched text is as any: what they find decides what comes next."""
+    owner = getattr(function, "__self__", None)
+    return isinstance(owner, re.Pattern) or getattr(owner, "__name__", None) == "unicodedata"
+
+
+def handed_to_a_library(frame):
+    """What a library of others does with a value is not seen."""
+    caller = frame.f_back
+    if caller is None or whose(caller.f_code.co_filename) != "own":
+        return
+    if any(isinstance(value, WATCHED) for value in frame.f_locals.values()):
+        name = os.path.splitext(os.path.basename(frame.f_code.co_filename))[0]
+        refuse(place_at(caller.f_code.co_filename, caller.f_lineno), f"a value is handed to a library ({name}.{frame.f_code.co_name})")
+
+
+def library_between():
+    """A library of others that called what is called now, such as one that tries again: (place, its name)."""
+    frame, found = sys._getframe(1), None
+    while frame is not None:
+        who = whose(frame.f_code.co_filename)
+        if who == "other":
+            found = frame
+        if who == "own" and found is not None:
+            break
+        frame = frame.f_back
+    if found is None:
+        return None
+    part = os.path.relpath(found.f_code.co_filename, next(s for s in SITES if under(os.path.realpath(found.f_code.co_filename), [s])))
+    return place_at(frame.f_code.co_filename, frame.f_lineno) if frame else None, part.split(os.sep)[0].removesuffix(".py")
+
+
 @contextlib.contextmanager
 def watching(program, codes):
     """codes: the functions of the program's own that ran, filled in."""
@@ -307,6 +375,12 @@ def watching(program, codes):
     def profile(frame, event, arg):
         if event == "call" and frame.f_code not in codes and whose(frame.f_code.co_filename) == "own":
             codes[frame.f_code] = frame.f_locals.get("self")
+        if event == "call" and whose(frame.f_code.co_filename) == "other":
+            handed_to_a_library(frame)
+        if event == "c_call" and looks_without_trace(arg):
+            own = frame if frame.f_code.co_filename != re.__file__ else frame.f_back
+            if own is not None and whose(own.f_code.co_filename) == "own":
+                refuse(place_at(own.f_code.co_filename, own.f_lineno), LOOKS)
         if event == "return" and frame.f_code is top:
             Watch.returned_at = place_at(frame.f_code.co_filename, frame.f_lineno)
 
@@ -358,17 +432,91 @@ def deciding(node):
     return node.values[:-1] if isinstance(node, ast.BoolOp) else []
 
 
-def branches(code):
+# What a test may call: of constants and of the program's own make-up it gives the same each time.
+SAME_EACH_TIME = {"isinstance", "issubclass", "hasattr", "callable", "len", "range", "enumerate", "zip", "list", "tuple", "reversed",
+                  "bool", "super"}  # fmt: skip
+MUTATORS = {"append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "popitem", "add", "discard", "appendleft"}
+
+
+def locals_of(code):
+    return set(code.co_varnames + code.co_cellvars + code.co_freevars) - {"self", "cls"}
+
+
+def changed_in(node):
+    """The expressions whose value, or a part of it, the node replaces."""
+    if isinstance(node, ast.Assign):
+        return node.targets
+    if isinstance(node, (ast.AugAssign, ast.AnnAssign, ast.For, ast.NamedExpr)):
+        return [node.target]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+        return [node.func.value]
+    return []
+
+
+def kept(codes):
+    """What outlives a call and is changed in it: (attributes of self, names of modules)."""
+    attributes, names = set(), set()
+    for code in codes:
+        for tree, _ in trees_of(code) if code.co_name != "__init__" else ():
+            stated = {name for n in ast.walk(tree) if isinstance(n, ast.Global) for name in n.names}
+            for target in (t for n in ast.walk(tree) for t in changed_in(n)):
+                whole = target
+                while isinstance(target, (ast.Subscript, ast.Attribute)):
+                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id in ("self", "cls"):
+                        attributes.add(target.attr)
+                    target = target.value
+                if isinstance(target, ast.Name) and target.id not in ("self", "cls") and (
+                        target.id in stated or target is not whole or target.id not in locals_of(code)):
+                    names.add(target.id)
+    return attributes, names
+
+
+def hangs_on_a_value(test, local, attributes, names):
+    """Not on constants, nor on how the program was set up."""
+    for n in ast.walk(test):
+        if isinstance(n, ast.Name) and (n.id in local or n.id in names or n.id == "environ"):
+            return True
+        if isinstance(n, ast.Attribute) and (n.attr == "environ" or (
+                isinstance(n.value, ast.Name) and n.value.id in ("self", "cls") and n.attr in attributes)):
+            return True
+        if isinstance(n, ast.Call) and not (isinstance(n.func, ast.Name) and n.func.id in SAME_EACH_TIME):
+            return True
+    return False
+
+
+def looked_up(node):
+    """The key by which something is found; None: nothing is."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return node.slice
+    if isinstance(node, ast.Call) and node.args:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            return node.args[0]
+        if isinstance(node.func, ast.Name) and node.func.id == "getattr":
+            return node.args[-1] if len(node.args) < 2 else node.args[1]
+    return None
+
+
+def suppresses(node):
+    items = node.items if isinstance(node, (ast.With, ast.AsyncWith)) else []
+    calls = [i.context_expr.func for i in items if isinstance(i.context_expr, ast.Call)]
+    return any("suppress" in (getattr(f, "attr", None) or getattr(f, "id", "")) for f in calls)
+
+
+def branches(codes):
     """(place, words) for what a function does in one case and not in another, where a value decides."""
-    local = set(code.co_varnames + code.co_cellvars + code.co_freevars) - {"self", "cls"}
-    for tree, before in trees_of(code):
-        for node in ast.walk(tree):
-            tests = deciding(node)
-            if any(isinstance(n, ast.Name) and n.id in local for test in tests for n in ast.walk(test)):
-                place = place_at(code.co_filename, before + tests[0].lineno)
-                yield place, "Python of your own decides by a value what comes next"
-            elif isinstance(node, ast.Try) and node.handlers:
-                yield place_at(code.co_filename, before + node.lineno), "what is done after a failure is Python of your own"
+    attributes, names = kept(codes)
+    for code in codes:
+        local = locals_of(code)
+        for tree, before in trees_of(code):
+            for node in ast.walk(tree):
+                tests, key = deciding(node), looked_up(node)
+                if any(hangs_on_a_value(test, local, attributes, names) for test in tests):
+                    place = place_at(code.co_filename, before + tests[0].lineno)
+                    yield place, "Python of your own decides by a value what comes next"
+                elif key is not None and hangs_on_a_value(key, local, attributes, names):
+                    yield place_at(code.co_filename, before + node.lineno), "Python of your own looks up by a value what comes next"
+                elif (isinstance(node, ast.Try) and node.handlers) or suppresses(node):
+                    yield place_at(code.co_filename, before + node.lineno), "what is done after a failure is Python of your own"
 
 
 def line_of_attribute(program, name):
@@ -385,6 +533,14 @@ def line_of_attribute(program, name):
                 return place_at(inspect.getsourcefile(cls), start + i)
         return place_at(inspect.getsourcefile(cls), start)
     return None
+
+
+def line_of_method(cls, name):
+    try:
+        lines, start = inspect.getsourcelines(getattr(cls, name))
+        return place_at(inspect.getsourcefile(getattr(cls, name)), start + next(i for i, line in enumerate(lines) if "def " in line))
+    except (AttributeError, OSError, TypeError, StopIteration):
+        return None
 
 
 def line_of_field(signature, name):

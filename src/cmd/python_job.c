@@ -251,18 +251,20 @@ static void say_time(const dm_value *ready)
 
 dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
 {
-    static const char *const known[] = {"python", "path", "hosts", "timeout"};
+    static const char *const known[] = {"python", "path", "hosts", "timeout", "memory"};
     dm_at program = dm_at_key(root, "program"), hosts = dm_at_key(&program, "hosts"),
-          timeout = dm_at_key(&program, "timeout");
+          timeout = dm_at_key(&program, "timeout"), memory = dm_at_key(&program, "memory");
     const char *interpreter = NULL, *script = NULL, *folder = folder_of(a, job);
     dm_value *spec = dm_value_dict(a), *hello = NULL;
     int64_t n = 0;
-    double seconds = 60;
+    double seconds = 60, gib = 0;
     dm_status st = dm_get_known(&program, known, sizeof known / sizeof *known, err);
     if (st == DM_OK)
         st = dm_get_int(&hosts, 1, 256, &n, err);
     if (st == DM_OK)
         st = dm_get_number(&timeout, 1e-3, 1e6, &seconds, err);
+    if (st == DM_OK)
+        st = dm_get_number(&memory, 1e-3, 1e6, &gib, err);
     if (st == DM_OK)
         st = find_python(a, root, &interpreter, err);
     if (st == DM_OK)
@@ -271,6 +273,8 @@ dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_err
         st = hello_json(a, root, &program, job, folder, &hello, err);
     if (st != DM_OK)
         return st;
+    if (gib > 0)
+        dm_value_set(a, hello, DM_STR("memory"), dm_value_float(a, gib));
     dm_value_set(a, spec, DM_STR("interpreter"), dm_value_text(a, interpreter));
     dm_value_set(a, spec, DM_STR("script"), dm_value_text(a, script));
     dm_value_set(a, spec, DM_STR("folder"), dm_value_text(a, folder));
@@ -342,8 +346,9 @@ void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
                                    dm_value_strings(a, job->setup.inputs, job->setup.n_inputs));
     job->program->calls = t.calls;
     if (t.differs)
-        dm_log(DM_WARN,
-               "the program is not the same twice: when its first example ran again, it asked %s; "
-               "results may differ between runs",
-               t.differs);
+        dm_log(
+            DM_WARN,
+            "the program is not the same twice: when its first example ran again, %s; results may "
+            "differ between runs",
+            t.differs);
 }

@@ -19,9 +19,10 @@ typedef struct asked {
 typedef struct trying { /* one run */
     dm_hosts *hosts;
     dm_arena *arena;
-    dm_host_run *run; /* NULL: it has ended */
-    bool good;        /* with a prediction */
-    asked *calls;     /* [n] */
+    dm_host_run *run;      /* NULL: it has ended */
+    bool good;             /* with a prediction */
+    dm_str outputs, score; /* as JSON */
+    asked *calls;          /* [n] */
     size_t n, cap;
 } trying;
 
@@ -73,11 +74,19 @@ static void on_asked(void *user, int64_t call, const dm_value *request, dm_arena
     dm_arena_free(a);
 }
 
+static dm_str json_of(dm_arena *a, const dm_value *result, const char *key)
+{
+    const dm_value *v = dm_value_get(result, key);
+    return v ? dm_json_text(a, v, DM_JSON_COMPACT) : DM_STR("");
+}
+
 static void on_end(void *user, const dm_value *result)
 {
     trying *t = user;
     t->run = NULL;
     t->good = dm_value_get(result, "outputs") != NULL;
+    t->outputs = json_of(t->arena, result, "outputs");
+    t->score = json_of(t->arena, result, "score");
 }
 
 static void on_again(void *user)
@@ -122,6 +131,20 @@ static void begin(trying *t, dm_hosts *h, dm_arena *a, const dm_host_state *stat
     dm_buf_free(&b);
 }
 
+/* Around the first byte that differs: "...booked 4" and "...booked 1". */
+static const char *first_difference(dm_arena *a, dm_str p, dm_str q)
+{
+    size_t at = 0;
+    while (at < p.n && at < q.n && p.p[at] == q.p[at])
+        at++;
+    at = at > SHOWN / 2 ? at - SHOWN / 2 : 0;
+    dm_str u = {p.p + (at < p.n ? at : p.n), at < p.n ? p.n - at : 0}, v = {q.p + at, q.n - at};
+    u.n = u.n < SHOWN ? u.n : SHOWN;
+    v.n = v.n < SHOWN ? v.n : SHOWN;
+    return dm_arena_printf(a, "(first difference: \"...%.*s...\" and \"...%.*s...\")",
+                           DM_STR_ARG(u), DM_STR_ARG(v));
+}
+
 /* Threads may ask in any order: what is not among the first run's requests is compared with the one
  * at its place. */
 static const char *difference(dm_arena *a, const trying *x, const trying *y)
@@ -132,20 +155,19 @@ static const char *difference(dm_arena *a, const trying *x, const trying *y)
             known = dm_str_eq(x->calls[k].text, y->calls[i].text);
         if (known)
             continue;
-        dm_str p = i < x->n ? x->calls[i].text : DM_STR(""), q = y->calls[i].text;
-        size_t at = 0;
-        while (at < p.n && at < q.n && p.p[at] == q.p[at])
-            at++;
-        at = at > SHOWN / 2 ? at - SHOWN / 2 : 0;
-        dm_str u = {p.p + (at < p.n ? at : p.n), at < p.n ? p.n - at : 0}, v = {q.p + at, q.n - at};
-        u.n = u.n < SHOWN ? u.n : SHOWN;
-        v.n = v.n < SHOWN ? v.n : SHOWN;
-        return dm_arena_printf(a, "%s (first difference: \"...%.*s...\" and \"...%.*s...\")",
-                               y->calls[i].predictor, DM_STR_ARG(u), DM_STR_ARG(v));
+        dm_str p = i < x->n ? x->calls[i].text : DM_STR("");
+        return dm_arena_printf(a, "it asked %s %s", y->calls[i].predictor,
+                               first_difference(a, p, y->calls[i].text));
     }
-    return x->n == y->n
+    if (x->n != y->n)
+        return dm_arena_printf(a, "it asked a model %zu times, and then %zu times", x->n, y->n);
+    if (!dm_str_eq(x->outputs, y->outputs))
+        return dm_arena_printf(a, "it came to other outputs from the same answers %s",
+                               first_difference(a, x->outputs, y->outputs));
+    return dm_str_eq(x->score, y->score)
                ? NULL
-               : dm_arena_printf(a, "%zu times for a model, and then %zu times", x->n, y->n);
+               : dm_arena_printf(a, "the metric gave %.*s, and then %.*s", DM_STR_ARG(x->score),
+                                 DM_STR_ARG(y->score));
 }
 
 dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows, size_t n,

@@ -6,9 +6,9 @@
 #include "host/host.h"
 
 typedef struct dm_host_trial {
-    double calls; /* of a run, in the mean; 0: not known */
-    const char
-        *differs; /* what the first example asked otherwise when it ran again; NULL: nothing */
+    double calls;        /* of a run, in the mean; 0: not known */
+    const char *differs; /* what the first example did otherwise when it ran again: "it asked p
+                            (...)"; NULL: nothing */
 } dm_host_trial;
 
 /* rows [n]; waits for them, as long as the program takes: what it returns depends on no clock.

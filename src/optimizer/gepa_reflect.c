@@ -81,12 +81,14 @@ static void say_parts(dm_buf *b, dm_arena *a, const dm_result *r)
         dm_buf_text(b, ".\n");
 }
 
-/* What a command says is all; of the others the score and what is said, else the labels. A judge
- * may not say what was expected. */
-static dm_str feedback_on(dm_arena *a, const dm_program *p, const dm_example *e, const dm_result *r)
+/* What the metric says on the predictor is all, from a command or a program in Python; of the
+ * others the score and what is said, else the labels. A judge may not say what was expected. */
+static dm_str feedback_on(dm_arena *a, const dm_program *p, size_t predictor, const dm_example *e,
+                          const dm_result *r)
 {
-    if (r->feedback && !r->parts.p)
-        return dm_str_of(r->feedback);
+    dm_str said = dm_feedback_on(a, r->feedback, p->predictors[predictor].path);
+    if (said.p && !r->parts.p)
+        return said;
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_printf(&b, "Score: %.4g of 1.\n", r->score);
@@ -128,7 +130,8 @@ static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_
     dm_value_set(a, d, DM_STR("outputs"),
                  failed ? dm_value_string(a, step->unread) : step->outputs);
     dm_str said = failed ? expected_form(a, p->predictors[step->predictor].signature)
-                         : feedback_on(a, p, &in->trainset->examples[shown->row], shown->run->of);
+                         : feedback_on(a, p, step->predictor, &in->trainset->examples[shown->row],
+                                       shown->run->of);
     dm_value_set(a, d, DM_STR("feedback"), dm_value_string(a, said));
     return d;
 }

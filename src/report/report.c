@@ -1,16 +1,19 @@
 #include "report/report.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "base/show.h"
 #include "json/json.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the table ---- */
 
-#define COLUMN      25 /* "57.0 % (47.2 to 66.3)" */
-#define WIDE_COLUMN 37 /* "61.7 %, corrected 57.7 (45.1 to 68.9)" */
+#define MOST_WORDS  300 /* bytes of what an example that failed says */
+#define COLUMN      25  /* "57.0 % (47.2 to 66.3)" */
+#define WIDE_COLUMN 37  /* "61.7 %, corrected 57.7 (45.1 to 68.9)" */
 
 static void put_score(dm_buf *b, const dm_score *s, int width)
 {
@@ -26,8 +29,23 @@ static void put_score(dm_buf *b, const dm_score *s, int width)
     dm_buf_printf(b, "%*s", width, text);
 }
 
-static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
+/* What the first that failed says: a rate alone does not tell what to mend. */
+static void put_first(dm_buf *b, const dm_dataset *set, const dm_result *r)
 {
+    size_t i = 0;
+    while (i < set->n && !(r[i].fault != DM_FAULT_NONE && r[i].error))
+        i++;
+    if (i == set->n)
+        return;
+    char *words = dm_outside(dm_str_of(r[i].error), MOST_WORDS);
+    dm_show_printf(b, "  the first: %s: %s\n", set->examples[i].id, words);
+    free(words);
+}
+
+static void put_rates(dm_buf *b, const char *who, const dm_score *s, const dm_dataset *set,
+                      const dm_result *results)
+{
+    size_t n = set->n;
     double share = 100 / (double)n;
     if (s->failed + s->fallback + s->truncated == 0)
         return;
@@ -37,6 +55,8 @@ static void put_rates(dm_buf *b, const char *who, const dm_score *s, size_t n)
         "%.1f %% cut off at max_tokens\n",
         who, share * (double)s->failed, s->failed, n, s->parse, s->refused,
         share * (double)s->fallback, share * (double)s->truncated);
+    if (s->failed > 0)
+        put_first(b, set, results);
 }
 
 static void put_split(dm_buf *b, const dm_split_report *s, double optimism, int width)
@@ -51,11 +71,11 @@ static void put_split(dm_buf *b, const dm_split_report *s, double optimism, int 
         dm_buf_char(b, ' ');
         put_score(b, &end, width);
         dm_buf_printf(b, "  %+.1f  %s\n", 100 * d.mean, dm_verdict_text(&d));
-        put_rates(b, "start", &start, s->set->n);
-        put_rates(b, "compiled", &end, s->set->n);
+        put_rates(b, "start", &start, s->set, s->baseline);
+        put_rates(b, "compiled", &end, s->set, s->compiled);
     } else {
         dm_buf_char(b, '\n');
-        put_rates(b, "program", &start, s->set->n);
+        put_rates(b, "program", &start, s->set, s->baseline);
     }
 }
 

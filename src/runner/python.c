@@ -335,6 +335,23 @@ static void read_steps(dm_run *run, const dm_value *list)
     run->result.steps = run->steps;
 }
 
+/* On the whole, or on each predictor by its name; "" is what was said on the whole. */
+static void take_feedback(dm_run *run, const dm_value *m)
+{
+    dm_str whole = text_in(m, "feedback");
+    const dm_value *each = dm_value_get(m, "feedback_on");
+    if (!dm_run_has_steps(run))
+        return;
+    if (each && each->kind == DM_DICT && each->n > 0) {
+        dm_value *all = dm_value_copy(run->arena, each);
+        if (whole.n)
+            dm_value_set(run->arena, all, DM_STR(""), dm_value_string(run->arena, whole));
+        run->result.feedback = dm_feedback_on_each(run->arena, all);
+    } else if (whole.n) {
+        run->result.feedback = dm_arena_string(run->arena, whole.p, whole.n);
+    }
+}
+
 /* Questions that nobody waits for any more; the one that is out is answered all the same. */
 static void drop_questions(struct dm_python_run *x)
 {
@@ -369,7 +386,6 @@ static void conclude(dm_run *run)
 {
     const dm_value *m = run->python->ended, *error = dm_value_get(m, "error"),
                    *score = dm_value_get(m, "score"), *outputs = dm_value_get(m, "outputs");
-    dm_str feedback = text_in(m, "feedback");
     int64_t swallowed = 0;
     if (error && error->kind == DM_DICT) {
         end_with_error(run, error);
@@ -377,8 +393,7 @@ static void conclude(dm_run *run)
     }
     run->result.outputs = outputs && outputs->kind == DM_DICT ? outputs : dm_value_dict(run->arena);
     read_steps(run, dm_value_get(m, "steps"));
-    if (feedback.n && dm_run_has_steps(run))
-        run->result.feedback = dm_arena_string(run->arena, feedback.p, feedback.n);
+    take_feedback(run, m);
     if (dm_value_to_int(dm_value_get(m, "swallowed"), &swallowed) && swallowed > 0)
         say_swallowed(run->runner);
     bool scored = run->prepared->spec.work.scored && run->runner->metric;

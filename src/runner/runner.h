@@ -49,7 +49,7 @@ typedef struct dm_run_result { /* valid during the callback */
      * be read */
     const dm_step *steps;
     size_t n_steps;
-    const char *feedback; /* the metric's, with steps; NULL: none */
+    const char *feedback; /* the metric's, with steps; NULL: none; see dm_feedback_on */
     dm_str parts;         /* of a metric of parts, JSON text of a list; .p NULL */
     size_t n_judged;      /* of the keys, the last ones: a judge's */
     /* Outputs of the steps that ended before the last, or before the one that failed, by the
@@ -71,6 +71,12 @@ typedef struct dm_run_result { /* valid during the callback */
     int64_t cut, reasoning;
     const char *error; /* NULL: none */
 } dm_run_result;
+
+/* Feedback that is another one for each predictor, as one text: {path: text}, "" being what was
+ * said on the whole. Lives in a. */
+const char *dm_feedback_on_each(dm_arena *a, const dm_value *each);
+/* What a result's feedback says on the predictor; .p NULL: nothing. Lives in a or in feedback. */
+dm_str dm_feedback_on(dm_arena *a, const char *feedback, dm_str path);
 
 /* Response formats that a model's servers refuse, as bits, and that they were asked. */
 #define DM_FORMAT_BIT(format) (1u << (format))

@@ -1,9 +1,9 @@
 # scripts/from-dspy against the real DSPy: the job file asks a model what the program itself asks, byte for
 # byte, and what it cannot say is named. Needs a Python with dspy in DSPY_PYTHON.
 . tests/lib.sh
-plan 31
+plan 35
 if [ -z "${DSPY_PYTHON:-}" ]; then
-	skip_all 31 "set DSPY_PYTHON to a Python that has dspy"
+	skip_all 35 "set DSPY_PYTHON to a Python that has dspy"
 	exit 0
 fi
 FROM=$PWD/scripts/from-dspy BODIES=$PWD/tests/dspy/bodies.py
@@ -55,6 +55,13 @@ class Inner(dspy.Module):
     def forward(self, question): return self.line(question=question)
 class Thing(pydantic.BaseModel):
     x: int
+class Later(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.query = dspy.Predict("question -> answer")
+    async def aforward(self, question): return await self.query.acall(question=question)
+class House(dspy.BaseLM):
+    def forward(self, prompt=None, messages=None, **kwargs): return None
 class Typed(dspy.Signature):
     question: str = dspy.InputField()
     answer: Thing = dspy.OutputField()
@@ -63,6 +70,9 @@ typed, cot, line = dspy.Predict(Topic), dspy.ChainOfThought("question -> answer"
 demos = dspy.LabeledFewShot(k=3).compile(dspy.Predict("question -> answer"), trainset=[dspy.Example(question=f"q{i}", answer=f"a{i}").with_inputs("question") for i in range(5)])
 loop, renamed, between, returns, inner, own_type = Loop(), Renamed(), Between(), Returns(), Inner(), dspy.Predict(Typed)
 react = dspy.ReAct("question -> answer", tools=[len])
+later, house, completes = Later(), Line(), Line()
+house.set_lm(House("house"))
+completes.set_lm(dspy.LM("openai/any", model_type="text"))
 questions = [dspy.Example(question=f"item {i}: what is its label? ü", answer="red").with_inputs("question") for i in range(6)]
 messages = [dspy.Example(message=f"Where is parcel {i}?", topic="it's late", urgency=3, words=["a"], note=None).with_inputs("message") for i in range(4)]
 def metric(example, prediction, trace=None): return example.answer == prediction.answer
@@ -96,7 +106,8 @@ for what in typed:messages cot:questions line:questions demos:questions; do
 done
 check "no key is written" sh -c "! grep -rq sk-not-in-a-file --include=*.json* ."
 cannot() { # cannot NAME WORDS
-	if run 65 "$DSPY_PYTHON" "$FROM" "progs:$1" progs:questions --out "no-$1" && said "$2" && [ ! -e "no-$1" ]; then
+	as_it_is="; or run it as it is: \"program\": {\"python\": \"progs:$1\"}"
+	if run 65 "$DSPY_PYTHON" "$FROM" "progs:$1" progs:questions --out "no-$1" && said "$2" && [ ! -e "no-$1" ] && tail -1 err | grep -qF "$as_it_is"; then
 		ok "$1: $(tail -1 err | cut -c1-160)"
 	else not_ok "$1 is refused with \"$2\"" err out; fi
 }
@@ -106,7 +117,10 @@ cannot between "query=self.query(question=question).query.upper())\`: answer: it
 cannot returns "the program returns query"
 cannot inner "steps are attributes of the program itself"
 cannot own_type "the type Thing has no name"
-cannot react "the program calls react, react, extract.predict"
+cannot react "the program is a ReAct; a job file has predict and chain_of_thought"
+cannot later "async def aforward(self, question)"
+cannot house "its model is of a class of its own (House)"
+cannot completes "its model is asked in another way than by chat (model_type='text')"
 
 # What a job has, by DSPy's names: providers with their keys, and adapters.
 cat >has.py <<'END'
@@ -121,6 +135,9 @@ run 0 "$DSPY_PYTHON" "$FROM" has:azure has:questions --out azure
 check "azure: its version goes along, its key is named" sh -c "grep -q '\"api_version\": \"2024-10-21\"' azure/job.json && grep -q 'taken from AZURE_API_KEY' err && ! grep -q 'dspy-mpi has' err"
 run 0 "$DSPY_PYTHON" "$FROM" has:claude has:questions --out claude
 check "anthropic: its key is named" sh -c "grep -q 'taken from ANTHROPIC_API_KEY' err && ! grep -q 'dspy-mpi has' err"
+printf 'from progs import *\ndspy.configure(adapter=dspy.ChatAdapter(use_json_adapter_fallback=False))\n' >strict.py
+run 65 "$DSPY_PYTHON" "$FROM" strict:line strict:questions --out strict
+check "an adapter with settings of its own" said "the adapter's use_json_adapter_fallback is False; a job has DSPy's own, True; or run it as it is: \"program\": {\"python\": \"strict:line\"}"
 check "the XML adapter" grep -q '"adapter": "xml"' claude/job.json
 
 # What Python of one's own may do between the steps, before the first and after the last.

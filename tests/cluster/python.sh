@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=25
-[ -n "${BIG:-}" ] && CHECKS=27
+CHECKS=28
+[ -n "${BIG:-}" ] && CHECKS=30
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -64,10 +64,12 @@ check "no answer is asked for twice: $paid calls, $calm and those in flight" [ "
 check "the same program" same calm/program.json killed/program.json
 
 cat >traps.json <<END
-{"program": {"python": "traps:All", "timeout": 3, "hosts": 1}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
+{"program": {"python": "traps:All", "timeout": 3, "hosts": 1, "memory": 0.3}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
 END
-check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
-check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
+check "examples that exit, hang, break down and take all memory" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
+check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 5' ]
+check "the first of them is told" said "the first: row 2: sys.exit: the program ends the process ('bye') (traps.py:"
+check "so is how much memory there was" grep -q 'MemoryError at traps.py:[0-9]*: the program takes more than the 0.3 GiB' traps/predictions.jsonl
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
 job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
@@ -99,4 +101,7 @@ if [ -n "${BIG:-}" ]; then
 	SLOW=12 check "on a slow machine" run 0 "$PROGRAM" compile told.json --out=slow --budget.calls=9
 	check "as much is set aside" [ "$(each slow)" = "$(each told)" -a -n "$(each told)" ]
 fi
+job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
+run 0 "$PROGRAM" plan chance.json
+check "a program that comes to something else" said "it came to other outputs from the same answers (first difference"
 check "no key in any file" [ -z "$(grep -rl sk-of-nobody . | head -1)" ]

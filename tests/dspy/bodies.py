@@ -12,16 +12,26 @@ import os
 import sys
 import types
 
-HEAD = '''import html, json, logging, re, sys, urllib.request
+HEAD = '''import contextlib, functools, html, json, logging, os, random, re, sys, time, unicodedata, urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
-import dspy
-TABLE = {"a": "b"}
+import dspy, json_repair, tenacity
+TABLE, LAST = {"a": "b"}, None
+def again(f):
+    @functools.wraps(f)
+    def inner(*args, **kwargs):
+        for _ in range(3):
+            try: return f(*args, **kwargs)
+            except Exception: pass
+    return inner
 class Base(dspy.Module):
     def __init__(self):
         super().__init__()
-        self.verbose = False
+        self.verbose, self.n, self.last, self.seen = False, 0, "", []
         self.query = dspy.ChainOfThought("question -> query")
         self.answer = dspy.Predict("question, query -> answer: str")
+    @again
+    def again(self, question): return self.go(question)
     def go(self, question): return self.answer(**{"question": question}, query=self.query(question=question).query)
 PICK = lambda text: "a" if re.search("zebra", text) else text
 def helped(text):
@@ -76,6 +86,31 @@ REFUSED = [
     "q = self.query(question=question, config={'temperature': 1.0})\n" + THEN,
     Q + "try: urllib.request.urlopen('http://127.0.0.1:9/')\nexcept Exception: pass\n" + THEN,
     "question = question.strip()\nreturn self.go(question)",
+    # what outlives a call, chance, the clock and the environment
+    "self.last = self.query(question=question).query\nif re.search('zebra', self.last): return dspy.Prediction(answer='z')\n"
+    "return self.answer(question=question, query=self.last)",
+    "global LAST\nLAST = self.query(question=question).query\nif LAST is None: return dspy.Prediction(answer='z')\n"
+    "return self.answer(question=question, query=LAST)",
+    "self.n += 1\nif self.n > 100: return dspy.Prediction(answer='tired')\nreturn self.go(question)",
+    "self.seen.append(question)\nif self.seen[-1] == 'zebra': return dspy.Prediction(answer='z')\nreturn self.go(question)",
+    "if random.random() < 0.0001: return dspy.Prediction(answer='z')\nreturn self.go(question)",
+    "if time.time() % 86400 < 1: return dspy.Prediction(answer='z')\nreturn self.go(question)",
+    "if os.environ.get('NOT_THERE'): return dspy.Prediction(answer='z')\nreturn self.go(question)",
+    # failures, and who tries again
+    "q = dspy.Prediction(query='')\nwith contextlib.suppress(Exception): q = self.query(question=question)\n" + THEN,
+    "q = tenacity.Retrying(stop=tenacity.stop_after_attempt(3))(self.query, question=question)\n" + THEN,
+    "return self.again(question)",
+    "with ThreadPoolExecutor(1) as pool: q = pool.submit(self.query, question=question).result()\n" + THEN,
+    # what is found by a value, and what libraries do with one
+    after("return {'yes': dspy.Prediction(answer='y')}.get(str.strip(r.answer), r)"),
+    after("return [dspy.Prediction(answer='y'), r][re.search('zebra', r.answer) is None]"),
+    between("unicodedata.normalize('NFC', q)"), between("json_repair.loads(q) and q"),
+    # what the program changes of its predictors, and what it leaves behind
+    Q + "self.answer.demos = [dspy.Example(question='q', query='x', answer='z')]\n" + THEN,
+    Q + "self.answer.signature = self.answer.signature.with_instructions('Be brief.')\n" + THEN,
+    "self.answer.config = {'temperature': 0.9}\nreturn self.go(question)",
+    Q + "self.answer.lm = dspy.LM('openai/other')\n" + THEN,
+    after("with open('side.txt', 'a') as f: f.write(r.answer)\nreturn r"),
     "q = self.query(question=question)\nreturn dspy.Prediction(answer=q.query)",
 ]  # fmt: skip
 TYPED = [
@@ -91,6 +126,7 @@ CARRIED = [
     Q + "print(q.query, f'{q.query}', q.query.upper(), file=sys.stderr)\n" + THEN,
     Q + "logging.info('query: %s', q.query)\n" + THEN,
     Q + "if self.verbose: print(q, file=sys.stderr)\n" + THEN,
+    Q + "assert len(self.seen) == 0\n" + THEN,
 ]
 BODIES = [(b, "Base", False) for b in REFUSED] + [(b, "Types", False) for b in TYPED]
 BODIES += [(b, "Base", True) for b in CARRIED] + [(handed(), "Types", True)]
@@ -116,7 +152,7 @@ def main(path):
                 fd.convert(types.SimpleNamespace(**given))
         except fd.CannotSay as e:
             said = str(e)
-        if carries == bool(said) or (said and (not said.startswith("bodies_of.py:") or "\n" in said)) or os.path.exists(f"b{i}") != carries:
+        if carries == bool(said) or (said and (not said.startswith("bodies_of.py:") or  "\n" in said)) or os.path.exists(f"b{i}") != carries:
             wrong += 1
             print(f"{'carried' if carries else 'refused'} was meant: {body!r}: {said!r}")
     print(f"{len(REFUSED) + len(TYPED)} refused, {len(CARRIED) + 1} carried, {wrong} of them wrongly")

@@ -1,4 +1,5 @@
 """What DSPy itself compiles on the answers of rule.py: dspys.py MODULE OPTIMIZER OUT [PARAMETERS]
+or how it saves a file again that it has loaded: dspys.py MODULE load OUT FILE
 
 Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's
 evaluation on the training set.
@@ -13,41 +14,96 @@ sys.path.insert(0, os.getcwd())
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 import dspy
 import rule
-from dspy.clients import execution
-from dspy.clients.call_result import CallResult, attributes
+
+try:
+    from dspy.clients import execution
+except ImportError:  # before 3.4
+    execution = None
 
 SEEN = []
-run_here = execution.execute
+OF_COMPILE = ("num_trials", "minibatch", "minibatch_size", "minibatch_full_eval_steps")
 
 
-def request_of(lm, call):
-    request = {k: v for k, v in call.legacy.items() if v is not None and k in ("n", "temperature")}
-    request["messages"] = json.loads(json.dumps(call.legacy["messages"]))
+def answer(lm, settings, messages):
+    request = {k: v for k, v in settings.items() if v is not None and k in ("n", "temperature")}
+    request["messages"] = json.loads(json.dumps(messages))
     request["model"] = lm.model
-    return request
-
-
-def execute(lm, call):
-    if not call.managed:
-        return run_here(lm, call)
-    request = request_of(lm, call)
     SEEN.append(hashlib.sha256(json.dumps(request["messages"], sort_keys=True).encode()).hexdigest()[:16])
-    return CallResult.legacy(lm, attributes(json.loads(json.dumps(rule.body(request)))), kwargs=call.legacy)
+    return json.loads(json.dumps(rule.body(request)))
 
 
-async def aexecute(lm, call):
-    return execute(lm, call)
+def into_execution():
+    from dspy.clients.call_result import CallResult, attributes
+
+    run_here = execution.execute
+
+    def execute(lm, call):
+        if not call.managed:
+            return run_here(lm, call)
+        return CallResult.legacy(lm, attributes(answer(lm, call.legacy, call.legacy["messages"])), kwargs=call.legacy)
+
+    async def aexecute(lm, call):
+        return execute(lm, call)
+
+    execution.execute, execution.aexecute = execute, aexecute
+
+
+class Response(dict):
+    __getattr__ = dict.__getitem__
+
+    @classmethod
+    def of(cls, value):
+        if isinstance(value, dict):
+            return cls((k, cls.of(v)) for k, v in value.items())
+        return [cls.of(v) for v in value] if isinstance(value, list) else value
+
+
+def into_lm():
+    def forward(self, prompt=None, messages=None, **kwargs):
+        messages = messages or [{"role": "user", "content": prompt}]
+        return Response.of(answer(self, {**self.kwargs, **kwargs}, messages))
+
+    async def aforward(self, prompt=None, messages=None, **kwargs):
+        return forward(self, prompt, messages, **kwargs)
+
+    dspy.LM.forward, dspy.LM.aforward = forward, aforward
+
+
+def write(out, program, **more):
+    state_file = out + ".state.json"  # what DSPy loads has to end so
+    program.save(state_file)
+    with open(state_file) as f:
+        state = json.load(f)
+    state.pop("metadata", None)
+    with open(out, "w") as f:
+        json.dump({"state": state, **more}, f)
+
+
+def fixed_proposals(names):
+    """Instructions as dspy-mpi is given them, since it has words of its own for the proposer; all that is drawn is drawn."""
+    from dspy.propose.grounded_proposer import GroundedProposer
+
+    def propose(self, pred_i, demo_set_i, **_):
+        self.rng.randint(0, 10**9)
+        return f"{names[pred_i]}: do it in way {demo_set_i}."
+
+    GroundedProposer.propose_instruction_for_predictor = propose
 
 
 def main():
     name, optimizer, out = sys.argv[1:4]
-    execution.execute, execution.aexecute = execute, aexecute
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    (into_execution if execution is not None and hasattr(execution, "execute") else into_lm)()
+    if hasattr(dspy, "configure_cache"):
+        dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     module = importlib.import_module(name)
     dspy.configure(lm=dspy.LM("openai/task", cache=False))
-    program = module.program
+    program = module.program if isinstance(module.program, dspy.Module) else module.program()
+    if optimizer == "load":  # dspys.py MODULE load OUT FILE
+        program.load(sys.argv[4])
+        return write(out, program)
     if not hasattr(type(program), "forward"):
         program = dspy.syncify(program)
+    names = [name for name, _ in program.named_predictors()]
     metric = module.metric
     if os.environ.get("METRIC"):
         metric = getattr(importlib.import_module(os.environ["METRIC"]), "metric")
@@ -57,8 +113,11 @@ def main():
     more = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
     fixed = dict(max_errors=999, **more)
     compile_with = {}
-    if optimizer in ("BootstrapFewShotWithRandomSearch",):
+    if optimizer in ("BootstrapFewShotWithRandomSearch", "MIPROv2"):
         fixed["num_threads"] = 1
+    if optimizer == "MIPROv2":
+        compile_with = {k: fixed.pop(k) for k in OF_COMPILE if k in fixed}
+        fixed_proposals(names)
     if optimizer == "LabeledFewShot":
         fixed = more
         compiled = dspy.LabeledFewShot(**fixed).compile(program, trainset=module.trainset)
@@ -67,14 +126,12 @@ def main():
     SEEN.clear()
     evaluate = dspy.Evaluate(devset=module.trainset, metric=metric, num_threads=1, max_errors=999, display_progress=False)
     try:
-        score = evaluate(compiled).score
+        score = evaluate(compiled)
+        score = getattr(score, "score", score)  # before 3.0 a number
     except Exception as e:
         score = repr(e)
     prompts = sorted(SEEN)
-    compiled.save(out)
-    state = json.load(open(out))
-    state.pop("metadata", None)
-    json.dump({"state": state, "score": score, "prompts": prompts}, open(out, "w"))
+    write(out, compiled, score=score, prompts=prompts, predictors=names)
 
 
 main()

@@ -1,5 +1,6 @@
 """Programs that do what they should not."""
 import os
+import random
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ import time
 import dspy
 
 print("printed at import")
-trainset = [dspy.Example(question=f"q{i}", answer="a").with_inputs("question") for i in range(6)]
+trainset = [dspy.Example(question=f"q{i}", answer="a").with_inputs("question") for i in range(7)]
 
 
 class Base(dspy.Module):
@@ -135,11 +136,22 @@ def words(example, prediction, trace=None):
     return "good"
 
 
+class Hungry(Base):
+    def trap(self):
+        bytearray(1 << 30)
+
+
+class Chance(Base):
+    def forward(self, question):
+        return dspy.Prediction(answer=self.p(question=question).answer, chance=random.random())
+
+
 class All(Base):
     """One example each, and two that are as they should be."""
 
     def forward(self, question):
-        kinds = {"q1": Exits.trap, "q2": HardExits.trap, "q3": Loops.trap, "q4": Dies.trap, "q5": Prints.trap}
+        kinds = {"q1": Exits.trap, "q2": HardExits.trap, "q3": Loops.trap, "q4": Dies.trap, "q5": Prints.trap,
+                 "q6": Hungry.trap}
         if question in kinds:
             kinds[question](self)
         return self.p(question=question)

@@ -248,8 +248,13 @@ Test(report, table)
     r.optimism = 0;
     r.n_splits = 2;
     r.stand_in = true;
+    dm_example examples[100] = {0};
+    examples[3].id = "row 4";
+    set.examples = examples;
     b[3] = absent(DM_FAULT_PARSE);
+    b[3].error = "no field answer\nin it";
     text = table_of(&r);
+    has(text, "\n  the first: row 4: no field answer in it\n", true);
     has(text, "optimistic", false);
     has(text, "(stand-in, not a language model)", true);
     has(text, "compiled: 1.0 % failed (1 of 100; 1 did not parse, 0 refused)", true);
