@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MOST_ASIDE 10000
+#ifndef RENAME_NOREPLACE /* musl */
+#define RENAME_NOREPLACE 1
+#endif
 
 static const char *kind_of(mode_t mode)
 {
@@ -58,11 +62,11 @@ bool dm_place_holds(int fd, const char *path)
 }
 
 /* Never over a file that came there meanwhile; file systems without that kind of rename are looked
- * at before. */
+ * at before. By the number of the call: C libraries have it by its name only lately. */
 static int rename_to_free(const char *from, const char *to)
 {
     struct stat s;
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return errno;

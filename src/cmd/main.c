@@ -217,7 +217,8 @@ static int help_launch(void)
         "  -n N            ranks; rank 0 coordinates, the others call models\n"
         "  --restarts K    start again, resumed, up to K times when the run was lost (compile: 3, "
         "else 0)\n"
-        "The others are handed to mpirun.\n");
+        "The others are handed to mpirun, as far as it has them: --map-by and --mca are not "
+        "everybody's.\n");
     return 0;
 }
 
