@@ -311,6 +311,8 @@ static bool start(launch *l)
     l->why = NULL;
     l->waited = false;
     l->heard = (pulse){.text = DM_PULSE_NONE};
+    dm_hydra_free(&l->hydra); /* of the attempt before, whose last words may be missing */
+    dm_hydra_init(&l->hydra);
     return l->pid > 0;
 }
 

@@ -73,7 +73,9 @@ static bool reaches_hosts(void)
 
 void dm_world_leave(bool by_slurm, bool far)
 {
-    static const char *const theirs[] = {"PMIX_", "PMI_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_"};
+    static const char *const theirs[] = {"PMIX_",          "PMI_",  "OMPI_COMM_WORLD_",
+                                         "OMPI_UNIVERSE_", "HYDI_", "HYDRA_BSTRAP_",
+                                         "MPI_LOCAL"};
     char name[256];
     for (size_t i = 0; environ && environ[i];) {
         const char *end = strchr(environ[i], '=');

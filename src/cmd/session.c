@@ -265,7 +265,8 @@ dm_value *dm_last_line(dm_arena *a, const dm_session *s, dm_status stopped)
  * printed. */
 static bool out_is_terminal(void)
 {
-    bool by_mpirun = dm_cluster_is_rank() || getenv("OMPI_COMM_WORLD_SIZE");
+    bool by_mpirun =
+        dm_cluster_is_rank() || getenv("OMPI_COMM_WORLD_SIZE") || getenv("DM_STATUS_FILE");
     return by_mpirun ? getenv("DM_TTY_OUT") != NULL : isatty(1);
 }
 

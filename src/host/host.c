@@ -60,7 +60,8 @@ struct dm_hosts {
 static size_t cores(void)
 {
     cpu_set_t set;
-    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const char *open_mpi = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const char *local = open_mpi ? open_mpi : getenv("MPI_LOCALNRANKS"); /* MPICH, Intel MPI */
     long ranks = local ? strtol(local, NULL, 10) : 1;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     long each = n / (ranks > 1 ? ranks - 1 : 1); /* rank 0 runs nothing where there are others */

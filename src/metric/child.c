@@ -33,10 +33,11 @@ static bool has_prefix(const char *s, const char *prefix)
 /* No key, and nothing that makes an MPI program believe it is a rank (src/cluster/README.md §6). */
 static bool may_pass(const char *variable)
 {
-    static const char *const refused[] = {"OMPI_", "PMIX_", "PMI_",     "ORTE_",
-                                          "OPAL_", "PRTE_", "MPIEXEC_", "DM_"};
+    static const char *const refused[] = {"OMPI_", "PMIX_",  "PMI_",     "ORTE_",
+                                          "OPAL_", "PRTE_",  "MPIEXEC_", "MPI_LOCAL",
+                                          "HYDI_", "HYDRA_", "I_MPI_",   "DM_"};
     size_t name = strcspn(variable, "=");
-    if (has_prefix(variable, "OMPI_ALLOW_"))
+    if (has_prefix(variable, "OMPI_ALLOW_") || has_prefix(variable, "I_MPI_ROOT="))
         return true;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (has_prefix(variable, refused[i]))

@@ -405,11 +405,15 @@ Test(metric, command_sees_no_key_and_no_rank)
     setenv("OMPI_COMM_WORLD_RANK", "3", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("PMIX_RANK", "3", 1);
+    setenv("MPI_LOCALRANKID", "3", 1);
+    setenv("HYDI_CONTROL_FD", "9", 1);
+    setenv("I_MPI_HYDRA_UUID", "x", 1);
     setenv("PLAIN", "stays", 1);
     dm_arena *a = dm_arena_new(0);
     dm_metric *m = shell(a,
                          "while read -r l; do echo \"{\\\"error\\\": \\\"$OPENAI_API_KEY|"
-                         "$OMPI_COMM_WORLD_RANK|$PMIX_RANK|$OMPI_ALLOW_RUN_AS_ROOT|$PLAIN\\\"}\"; "
+                         "$OMPI_COMM_WORLD_RANK|$PMIX_RANK$MPI_LOCALRANKID$HYDI_CONTROL_FD$I_MPI_"
+                         "HYDRA_UUID|$OMPI_ALLOW_RUN_AS_ROOT|$PLAIN\\\"}\"; "
                          "done",
                          "{}");
     got g = {.n = 0};

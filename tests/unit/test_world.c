@@ -121,10 +121,12 @@ Test(world, hosts_of_an_allocation)
 
 Test(world, what_mpirun_is_left)
 {
-    set_all("PMIX_RANK=0 PMIX_SERVER_URI3=x PMI_FD=9 OMPI_COMM_WORLD_SIZE=1 PMIX_MCA_gds=hash "
+    set_all("PMIX_RANK=0 PMIX_SERVER_URI3=x PMI_FD=9 HYDI_CONTROL_FD=8 MPI_LOCALRANKID=0 "
+            "OMPI_COMM_WORLD_SIZE=1 PMIX_MCA_gds=hash "
             "OMPI_MCA_btl=tcp OMPI_MCA_plm=rsh SLURM_JOB_ID=7 PATH=/nowhere HOME=/root");
     dm_world_leave(false, false);
     cr_expect(!getenv("PMIX_RANK") && !getenv("PMIX_SERVER_URI3") && !getenv("PMI_FD") &&
+              !getenv("HYDI_CONTROL_FD") && !getenv("MPI_LOCALRANKID") &&
               !getenv("OMPI_COMM_WORLD_SIZE"));
     cr_expect(getenv("PMIX_MCA_gds") && getenv("OMPI_MCA_btl") && getenv("SLURM_JOB_ID") &&
               getenv("HOME"));
