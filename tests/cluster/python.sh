@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=25
-[ -n "${BIG:-}" ] && CHECKS=27
+CHECKS=26
+[ -n "${BIG:-}" ] && CHECKS=28
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -68,6 +68,7 @@ cat >traps.json <<END
 END
 check "examples that exit, hang and break down" run 0 "$PROGRAM" eval traps.json --split=trainset --out=traps
 check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 4' ]
+check "the program is imported once, however many processes it takes" [ "$(grep -c . traps.imports)" = 1 ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
 job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
