@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=28
-[ -n "${BIG:-}" ] && CHECKS=30
+CHECKS=29
+[ -n "${BIG:-}" ] && CHECKS=31
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -70,6 +70,7 @@ check "examples that exit, hang, break down and take all memory" run 0 "$PROGRAM
 check "are failures, and no others" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 5' ]
 check "the first of them is told" said "the first: row 2: sys.exit: the program ends the process ('bye') (traps.py:"
 check "so is how much memory there was" grep -q 'MemoryError at traps.py:[0-9]*: the program takes more than the 0.3 GiB' traps/predictions.jsonl
+check "the program is imported once, however many processes it takes" [ "$(grep -c . traps.imports)" = 1 ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
 job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'

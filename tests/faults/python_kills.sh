@@ -17,7 +17,11 @@ cd "$DIR" || exit 70
 MOCKS="$MOCKS $!"
 while [ ! -s port ]; do sleep .05; done
 URL=http://127.0.0.1:$(cat port)/v1
-came() { curl -s "$URL/models" | sed 's/.*"count": \([0-9]*\).*/\1/'; }
+came() { # on a busy machine it may be asked more than once
+	counted=
+	until [ -n "$counted" ]; do counted=$(curl -s "$URL/models" | sed -n 's/.*"count": \([0-9]*\).*/\1/p'); done
+	echo "$counted"
+}
 IN_FLIGHT=4
 for m in p_team p_agent p_two_hops; do
 	cat >$m.json <<END

@@ -8,6 +8,8 @@ import time
 import dspy
 
 print("printed at import")
+with open("traps.imports", "a") as f:
+    f.write("x\n")
 trainset = [dspy.Example(question=f"q{i}", answer="a").with_inputs("question") for i in range(7)]
 
 

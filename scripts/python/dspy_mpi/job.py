@@ -14,6 +14,7 @@ DIRECT = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed",
           "service_tier", "verbosity", "api_version", "timeout", "num_retries")
 ADAPTERS = {"ChatAdapter": "chat", "JSONAdapter": "json", "XMLAdapter": "xml"}
 KEY_OF = {"openai": "OPENAI_API_KEY"}
+SPOKEN = ("openai", "hosted_vllm", "ollama_chat", "anthropic", "azure", "gemini", "embedded")  # by dspy-mpi's own client
 
 
 def need_lm(lm, what="no model"):
@@ -24,13 +25,22 @@ def need_lm(lm, what="no model"):
     return lm
 
 
+def is_own_class(lm):
+    return not isinstance(lm, dspy.LM) or type(lm).forward is not dspy.LM.forward
+
+
 def model_json(lm, secrets, what):
-    """A model as a job file has it: its keys by names of variables, its settings as they are."""
+    """A model as a job file has it: its keys by names of variables, its settings as they are. Of a provider that only
+    DSPy's own client speaks it is python/NAME: dspy-mpi has DSPy ask it."""
     secrets.add(lm)
+    if is_own_class(lm):
+        raise TypeError(f"{what} ({lm.model}) is a {type(lm).__name__}, a class of your own: a program may have such a model, for "
+                        "the others a dspy.LM is meant")
     kind = getattr(lm, "model_type", "chat")
     if kind not in (None, "chat"):
         raise ValueError(f"{what} ({lm.model}) has model_type={kind!r}: dspy-mpi speaks chat alone")
-    out, kwargs, more = {"model": lm.model}, dict(getattr(lm, "kwargs", {})), {}
+    name = lm.model if lm.model.split("/")[0] in SPOKEN else f"python/{lm.model}"
+    out, kwargs, more = {"model": name}, dict(getattr(lm, "kwargs", {})), {}
     base = kwargs.pop("api_base", None) or kwargs.pop("base_url", None)
     kwargs.pop("base_url", None)
     if base:
@@ -80,7 +90,10 @@ def own_models(job, secrets, lm):
     for other in secrets.models:
         if other is lm or any(other is m for m in secrets.of_roles):
             continue
-        m = model_json(other, secrets, "a model of the program's own")
+        if is_own_class(other):  # sent with the program, and asked by it when the rank says so
+            m = {"model": f"python/{other.model}"}
+        else:
+            m = model_json(other, secrets, "a model of the program's own")
         known = named.get(m["model"])
         where = ("api_base", "api_key_env", "headers_env")
         if known is not None:

@@ -33,6 +33,26 @@ class Locked(Two):
             return super().forward(question)
 
 
+class House(dspy.BaseLM):
+    """A gateway of one's own."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        from types import SimpleNamespace as N
+
+        with open(f"{FOLDER}.house", "a") as f:
+            f.write("x\n")
+        text = f"[[ ## query ## ]]\nthing {len(messages[-1]['content']) % 5}\n\n[[ ## completed ## ]]"
+        return N(choices=[N(message=N(content=text, tool_calls=None), finish_reason="stop")],
+                 usage={"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}, model="house")
+
+
+class Housed(Two):
+    def __init__(self):
+        super().__init__()
+        self.query = dspy.Predict("question -> query")
+        self.query.lm = House("house")
+
+
 def metric(example, prediction, trace=None):
     return prediction.answer == example.answer
 
@@ -60,6 +80,10 @@ mine = dspy_mpi.evaluate(Two(), data, metric, hosts=1, out=f"{FOLDER}/evaluate")
 theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Two())
 same("score of dspy.Evaluate", mine.score, theirs.score)
 same("its results", [(e, p.answer, s) for e, p, s in mine.results], [(e, p.answer, float(s)) for e, p, s in theirs.results])
+mine = dspy_mpi.evaluate(Housed(), data, metric, hosts=1, out=f"{FOLDER}/house", budget={"calls": 64})
+theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Housed())
+same("a model class of one's own", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
+same("it is asked once an example", len(open(f"{FOLDER}.house").readlines()), 2 * len(data))
 labeled = [o.LabeledFewShot(k=3).compile(Two(), trainset=data).dump_state() for o in (dspy, dspy_mpi)]
 same("LabeledFewShot", *labeled)
 try:

@@ -9,7 +9,12 @@ from dspy.clients import execution
 from dspy.clients.call_result import CallResult, attributes
 
 
+run_here = execution.execute
+
+
 def execute(lm, call):
+    if not call.managed:  # a class of the script's own
+        return run_here(lm, call)
     request = {k: v for k, v in call.legacy.items() if v is not None and k in ("n", "temperature")}
     request.update(messages=json.loads(json.dumps(call.legacy["messages"])), model=lm.model)
     return CallResult.legacy(lm, attributes(json.loads(json.dumps(rule.body(request)))), kwargs=call.legacy)
