@@ -2,17 +2,17 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-plan 24
+plan 26
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 24 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 26 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef
 cp tests/python/*.py "$DIR"
 cd "$DIR" || exit 70
-"$PYTHON" server.py port log .05 2>server.err &
+BODIES=bodies "$PYTHON" server.py port log .05 2>server.err &
 MOCKS="$MOCKS $!"
 while [ ! -s port ]; do sleep .05; done
 URL=http://127.0.0.1:$(cat port)/v1
@@ -81,6 +81,9 @@ DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prin
 job memory.json traps:Remembers traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan memory.json
 check "a program that is not the same twice" said "it asked p (first difference"
+job gepa.json p_two_hops:program p_two_hops:trainset p_two_hops:on_each '"optimizer": {"name": "gepa", "max_metric_calls": 48}, "valset": {"python": "p_two_hops:trainset"}'
+check "GEPA, with a metric of five arguments" run 0 "$PROGRAM" compile gepa.json --out=gepa
+check "which is asked about each predictor" sh -c "grep -q 'said on query.0..predict' bodies && grep 'said on answer.predict' bodies | grep -qv 'said on query'"
 job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan chance.json
 check "a program that comes to something else" said "it came to other outputs from the same answers (first difference"
