@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=29
-[ -n "${BIG:-}" ] && CHECKS=31
+CHECKS=31
+[ -n "${BIG:-}" ] && CHECKS=33
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -14,7 +14,7 @@ PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 export DSPY_MPI_PYTHON="$PYTHON" OPENAI_API_KEY=sk-of-nobody-0123456789abcdef
 cp tests/python/*.py "$DIR"
 cd "$DIR" || exit 70
-"$PYTHON" server.py port log .05 2>server.err &
+BODIES=bodies "$PYTHON" server.py port log .05 2>server.err &
 MOCKS="$MOCKS $!"
 while [ ! -s port ]; do sleep .05; done
 URL=http://127.0.0.1:$(cat port)/v1
@@ -102,6 +102,9 @@ if [ -n "${BIG:-}" ]; then
 	SLOW=12 check "on a slow machine" run 0 "$PROGRAM" compile told.json --out=slow --budget.calls=9
 	check "as much is set aside" [ "$(each slow)" = "$(each told)" -a -n "$(each told)" ]
 fi
+job gepa.json p_two_hops:program p_two_hops:trainset p_two_hops:on_each '"optimizer": {"name": "gepa", "max_metric_calls": 48}, "valset": {"python": "p_two_hops:trainset"}'
+check "GEPA, with a metric of five arguments" run 0 "$PROGRAM" compile gepa.json --out=gepa
+check "which is asked about each predictor" sh -c "grep -q 'said on query.0..predict' bodies && grep 'said on answer.predict' bodies | grep -qv 'said on query'"
 job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan chance.json
 check "a program that comes to something else" said "it came to other outputs from the same answers (first difference"

@@ -28,3 +28,11 @@ trainset = [dspy.Example(question=f"Where is thing {i}?", answer=f"a{i % 7}").wi
 
 def metric(example, prediction, trace=None):
     return len(prediction.answer) == len(example.answer)
+
+
+def on_each(gold, prediction, trace=None, pred_name=None, pred_trace=None):
+    """As GEPA asks it: a score, and on each predictor what was wrong with it."""
+    if pred_name is None:
+        return len(prediction.answer) / 10
+    assert len(pred_trace) == 1 and len(trace) == 3
+    return dspy.Prediction(score=len(prediction.answer) / 10, feedback=f"this is said on {pred_name}")

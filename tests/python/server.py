@@ -14,6 +14,7 @@ import rule
 
 LATENCY = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 LOG, LOCK = open(sys.argv[2], "a", buffering=1), threading.Lock()
+BODIES = open(os.environ["BODIES"], "a", buffering=1) if os.environ.get("BODIES") else None  # messages, a line each
 CAME = [0]
 KEYS = open(sys.argv[2] + ".keys", "a", buffering=1)  # hashes of what stood in the requests' heads
 SHUT = sys.argv[2] + ".shut"  # while it is there nothing is answered
@@ -61,6 +62,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(503, {"error": {"message": "down"}})
             return
         with LOCK:
+            if BODIES:
+                BODIES.write(flat + "\n")
             LOG.write(hashlib.sha256(flat.encode()).hexdigest()[:16] + "\n")
         self.reply(200, out)
 
