@@ -232,7 +232,7 @@ static dm_status settle_max_errors(const dm_at *root, dm_job *job, dm_error *err
     if (!at.v || !job->optimizer)
         return DM_OK;
     if (!dm_param_named(job->optimizer->class, "max_errors"))
-        return dm_at_fail(&at, err, "%s runs nothing that it could count",
+        return dm_at_fail(&at, err, "%s runs nothing that max_errors could count",
                           job->optimizer->class->name);
     job->optimizer->max_errors = job->max_errors;
     job->optimizer->has_max_errors = true;
@@ -362,14 +362,14 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
     if (!c || dm_lm_in_process(c) || !dm_job_asks_role(job, role))
         return DM_OK;
     if (cost && !c->price.known)
-        return dm_at_fail(root, err,
-                          "budget.cost: %s has no price here: give one, such as \"price\": "
-                          "{\"prompt\": 3, \"completion\": 15} (per million tokens), or zeros if "
-                          "%s is a server of your own",
-                          c->model, dm_lm_unpriced_at(c));
+        return dm_at_fail(
+            root, err,
+            "budget.cost: %s has no price here: give one, such as \"price\": {\"prompt\": 3, "
+            "\"completion\": 15} (per million tokens), or zeros if %s is your own server",
+            c->model, dm_lm_unpriced_at(c));
     if ((tokens || cost) && !c->has_max_tokens)
         return dm_at_fail(root, err,
-                          "budget.%s: %s needs max_tokens, so that no answer can pass the cap",
+                          "budget.%s: %s needs max_tokens, so that no answer can exceed the cap",
                           tokens ? "tokens" : "cost", c->model);
     return DM_OK;
 }
@@ -385,8 +385,8 @@ static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     dm_status st = dm_params_known(a, dm_budget_table, &at, NULL, err);
     if (st == DM_OK && job->python && job->own.n && dm_value_get(at.v, "cost"))
         st = dm_at_fail(&at, err,
-                        "a Python program that asks models of its own has them counted at "
-                        "the price of the job's: give budget.calls or budget.tokens");
+                        "the calls of a Python program to its own models would be counted at the "
+                        "job's price: give budget.calls or budget.tokens");
     if (st == DM_OK)
         st = dm_params_read(a, dm_budget_table, &at, true, job, err);
     for (int i = 0; i < DM_ROLES && st == DM_OK; i++)
@@ -420,9 +420,9 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
     if (st == DM_OK && wants.optimizer && job->ensemble)
-        st = dm_at_fail(&root, err,
-                        "student: an ensemble is not compiled further: give the file of one of its "
-                        "members");
+        st = dm_at_fail(
+            &root, err,
+            "student: an ensemble cannot be compiled further: give the file of one of its members");
     if (st == DM_OK && wants.data)
         st = dm_param_files_read(a, &root, job, err);
     if (st == DM_OK)

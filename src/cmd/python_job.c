@@ -263,7 +263,7 @@ static void say_time(const dm_value *ready)
 {
     const dm_value *seconds = dm_value_get(ready, "seconds");
     if (seconds)
-        dm_log(DM_DEBUG, "the Python program is there after %.1f s, with DSPy %s and Python %s",
+        dm_log(DM_DEBUG, "the Python program is ready after %.1f s, with DSPy %s and Python %s",
                seconds->number, dm_value_get(ready, "dspy")->text.p,
                dm_value_get(ready, "python")->text.p);
 }
@@ -342,7 +342,7 @@ void dm_python_job_try(dm_arena *a, dm_job *job)
     job->program->calls = t.calls;
     if (t.differs)
         dm_log(DM_WARN,
-               "the program is not the same twice: when its first example ran again, it asked %s; "
+               "the program is not deterministic: when its first example ran again, it asked %s; "
                "results may differ between runs",
                t.differs);
 }

@@ -104,7 +104,7 @@ const dm_param dm_gepa_table[] = {
      .kind = DM_PARAM_WORD,
      AT(candidate_selection_strategy),
      .words = parents,
-     .help = "whom a proposal starts from",
+     .help = "which candidate a proposal starts from",
      .fallback = "\"pareto\""},
     {.name = "skip_perfect_score",
      .kind = DM_PARAM_BOOL,

@@ -71,7 +71,7 @@ OPTIONS="--cache=$DIR/kept --waves=1" scored 0 e.json 1 $((3 * ROWS)) "$PROGRAM"
 OPTIONS="--cache=$DIR/kept" check "with --cache and known members: no call" scored 0 e.json 1 0 "$PROGRAM"
 
 check "show has the members and the Python of their own modules" eval 'run 0 "$PROGRAM" show "$DIR/e.json" && grep -q "member 3 of 3, 2 votes" "$DIR/out" && [ $(grep -c "^    dspy.Predict(" "$DIR/out") = 3 ] && [ $(grep -c "^    dspy.ChainOfThought(" "$DIR/out") = 2 ]'
-check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "not compiled further"'
+check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "cannot be compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
 
 # ---- compiled: members as alone, a committee, and what its guard says ----
@@ -102,7 +102,7 @@ of_plan() { # of_plan CODE OPTION...: plan of the two, which calls nothing, at a
 		--lm='{"model": "hosted_vllm/any", "api_base": "http://127.0.0.1:9/v1", "max_tokens": 60, "price": {"prompt": 10, "completion": 30}}' "$@"
 }
 check "so is one on tokens" eval 'of_plan 78 --budget.tokens=60000 && said "budget.tokens: 60000 is too little" && said "takes about 9" && of_plan 0 --budget.tokens=120000'
-check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan reckons" && of_plan 0 --budget.cost="\$3"'
+check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan estimates" && of_plan 0 --budget.cost="\$3"'
 check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
 
 # two experts: each right on its half, which the inputs tell; or do not
