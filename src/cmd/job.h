@@ -29,7 +29,7 @@ typedef struct dm_job {
     double drain;           /* s, for calls in flight when the run stops */
     const char *out;        /* folder */
     const char *cache;      /* folder of answers across runs; NULL: none */
-    bool force;             /* what is in the way is moved aside */
+    bool force;             /* files in the way are moved aside */
     bool stand_in;          /* one of the models is the embedded one */
     int64_t concurrency;    /* calls in flight asked for, of the task model */
     const char *model;      /* the task model's name as given */

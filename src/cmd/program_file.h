@@ -8,7 +8,7 @@
  * yet. */
 dm_status dm_program_path(dm_arena *a, const char *path, const char **out,
                           dm_error *err) DM_MUST_USE;
-/* Whether what stands in the place of a job file is something else that a compile makes: v, read
+/* Whether what was given as a job file is something else that a compile makes: v, read
  * from path; NULL: it cannot be read, and err says why. DM_E_JOB with what to do. */
 dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err) DM_MUST_USE;
 /* path may be such a folder. program: as dm_state_read and dm_ensemble_read have it. *out: the

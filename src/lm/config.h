@@ -54,7 +54,7 @@ typedef struct dm_lm_config {
                                  * temperature and max_tokens under the names that go out */
     const dm_value *extra_body; /* dict or NULL */
     /* Of requests, beside the provider's own: names and texts, names and variables that hold the
-     * texts, what stands behind "?". Dicts or NULL. What they say is masked as keys are. */
+     * texts, what follows "?". Dicts or NULL. What they say is masked as keys are. */
     const dm_value *headers, *headers_env, *query;
     const char *api_version; /* Azure's; NULL: none */
     const char *prices;      /* file with prices; NULL: the installed one */
@@ -78,8 +78,8 @@ dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at
  * once, so that its answers are not worth keeping. */
 bool dm_lm_in_process(const dm_lm_config *c);
-/* Tokens from which on its servers keep the beginning of a prompt for others that begin so; 0: they
- * do not. */
+/* Tokens from which on its servers keep the beginning of a prompt for others with the same one;
+ * 0: they do not. */
 int64_t dm_lm_cached_from(const dm_lm_config *c);
 /* The server that makes it so that the price is not known: one that may be anybody's, else the
  * first. */

@@ -19,7 +19,7 @@
  *
  * All take `field`, the name of label and output; default: `answer` for the three of DSPy's with
  * "answer" or "hotpot" in their names, else the only label. {"command": [...], "processes": 1,
- * "timeout": 60} (s an example; 30 more until a child has read its first) is a program of one's own
+ * "timeout": 60} (s an example; 30 more until a child has read its first) is the user's own program
  * (talk.c); {"library": "./m.so", "options": ...} is a shared library (include/dspy_mpi/metric.h);
  * "source" is put in by src/cmd. Both may say why beside the score ("feedback"). Sums, and metrics
  * that ask a model: judge.h. */
