@@ -42,7 +42,7 @@ const dm_param dm_job_table[] = {
      .high = 1e9,
      AT(testset_size),
      .value = "N",
-     .help = "cut a test set from the very end of trainset, likewise",
+     .help = "cut a test set from the very end of trainset, in the same way",
      .absent = "none"},
     {.name = NULL},
 };

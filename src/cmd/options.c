@@ -113,7 +113,7 @@ static const dm_option rows[] = {
      "2: ask an ensemble's later members only where they can change the answer; 1: ask all at once "
      "(2)"},
     {"reduce", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "RULE",
-     "majority, exact or unanimous (majority; exact where the output is no str)"},
+     "majority, exact or unanimous (majority; exact where the output is not a str)"},
     {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},
     {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K", "ask only K of the programs for each input (all)"},
     {"size_draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",

@@ -196,7 +196,7 @@ static void say_stopped(const running *r)
     dm_say(stderr, "dspy-mpi: stopped after %zu of %zu rows%s%s%s\n", r->lines.n, r->set->n,
            path ? " in " : "", path ? path : "",
            path            ? ": the same command resumes from there"
-           : r->set->n > 1 ? "; with --out=FILE the same command goes on where it was stopped"
+           : r->set->n > 1 ? "; with --out=FILE the same command resumes where it was stopped"
                            : "");
 }
 

@@ -200,7 +200,7 @@ const dm_param dm_ensemble_table[] = {
      .absent = "none"},
     OWN("size", read_later, "N", "votes of the committee", "5"),
     OWN("reduce", read_later, "majority|exact|unanimous|best_per_input",
-        "how the votes become one answer", "majority; exact where the output is no str"),
+        "how the votes become one answer", "majority; exact where the output is not a str"),
     OWN("field", read_later, "NAME", "the output that is voted on", "the last"),
     OWN("select", read_select, "brier|top_k",
         "how the committee is chosen; top_k loses where candidates are alike", "brier"),

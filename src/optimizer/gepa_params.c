@@ -144,7 +144,7 @@ const dm_param dm_gepa_table[] = {
      .high = 1e6,
      AT(max_merge_invocations),
      .value = "N",
-     .help = "merges that are taken at the most",
+     .help = "maximum number of merges",
      .fallback = "5"},
     {.name = "acceptance_criterion",
      .kind = DM_PARAM_WORD,

@@ -205,8 +205,8 @@ static dm_status cut_tail(dm_journal *j, dm_frames *f, uint64_t good, const open
     if (tail == DM_TAIL_MIDDLE)
         return dm_fail(
             err, DM_E_OUTPUT,
-            "%s: damaged at byte %llu, with whole records behind it: restore the file from a "
-            "copy, or cut it there (truncate -s %llu) and pay again for what follows",
+            "%s: damaged at byte %llu, with whole records after it: restore the file from a copy, "
+            "or cut it there (truncate -s %llu) and pay again for what follows",
             j->path, at, at);
     if (tail == DM_TAIL_FOREIGN)
         return dm_fail(
