@@ -1,21 +1,21 @@
-/* Search over a grid of choices from single scores: ask what to run next, tell what came out.
+/* Search over a grid of choices from single scores: ask what to run next, tell the result.
  *
- *   A candidate is a vector of levels, one a slot: which instruction and which demo set each
+ *   A candidate is a vector of levels, one per slot: which instruction and which demo set each
  * predictor of a program gets. Level 0 of every slot is the program as written. A cell is the score
  * of one candidate on one example, between 0 and 1; it costs one program run. The search hands out
- * units (a candidate and some examples), is told their scores, and names the candidate with the
+ * units (a candidate and some examples), receives their scores, and names the candidate with the
  * best mean over all examples.
  *
  * Nothing here knows of processes, clocks or models. The course of a search is a function of the
- * options, of what was declared before the first ask, and of the scores: decision k reads the
- * results of units 0 .. k - window only, in the order of the units, whenever they were told. So any
- * number of workers, and a run that is resumed by replaying its scores, decide alike. That holds
- * across machines with the same floating-point arithmetic and math library; build without
+ * options, of what was declared before the first ask, and of the scores. Decision k reads only the
+ * results of units 0 .. k - window, in the order of the units, whenever they were told. So any
+ * number of workers, and a run that is resumed by replaying its scores, decide alike. This holds
+ * across machines with the same floating-point arithmetic and math library. Build without
  * -ffast-math and with -ffp-contract=off.
  *
- * One thread at a time may use a handle; handles are independent. Memory that runs out ends the
- * process. Ownership: what dm_search_new and dm_race_new return is the caller's until the _free;
- * all pointers that are handed out are borrowed, for as long as said.
+ * One thread at a time may use a handle; handles are independent. If memory runs out, the process
+ * ends. Ownership: what dm_search_new and dm_race_new return belongs to the caller until the _free.
+ * All other pointers that are returned are borrowed, for as long as stated.
  *
  * Equations (1)-(8), the model of DM_SEARCH_FACTOR:
  *   (1) P(score of candidate j on example i = 1) = sigma(f_j - b_i),  sigma(t) = 1 / (1 + exp(-t))
@@ -28,7 +28,7 @@
  *       candidates
  *
  *   (5) f_j = p_j + (z_j - p_j) w / (w + D_j),  p_j = beta_0 + sum beta: known cells pull a
- * candidate away from the sum of its parts as far as they are worth it
+ * candidate away from the sum of its parts as far as their evidence goes
  *
  *   (6) exploring: the best candidate under one draw of beta and of the known candidates' delta
  * from their posterior (Thompson 1933), a new one or a known one: where levels have no effects,
@@ -69,29 +69,29 @@ typedef enum dm_search_method {
     DM_SEARCH_HALVING /* random candidates, successive halving */
 } dm_search_method;
 
-/* The options of a search, each by its name:
+/* The options of a search, each set by name:
  *
  *     dm_search_options *o = dm_search_options_new(DM_SEARCH_FACTOR, levels, 2, 50, 300);
  *     dm_search_option_set(o, "window", 8, why, sizeof why);
  *
- * A later version may have more of them, which breaks nobody; dm_search_option_at lists those that
- * there are. */
+ * A later version may have more of them, which breaks no caller. dm_search_option_at lists them. */
 typedef struct dm_search_options dm_search_options;
 
-/* levels[n_slots]: how many choices each slot has, 1 to 65535; 1 to 256 slots. n_examples: from 1
- * on. budget: cells that may be handed out; mipro's follow from its trials. All else has the
- * method's defaults for a problem of this size. The caller's until dm_search_options_free. */
+/* levels[n_slots]: how many choices each slot has, 1 to 65535; 1 to 256 slots. n_examples: at least
+ * 1. budget: cells that may be handed out; mipro's follow from its trials. Everything else has the
+ * method's defaults for a problem of this size. The result is the caller's until
+ * dm_search_options_free. */
 dm_search_options *dm_search_options_new(dm_search_method method, const size_t *levels,
                                          size_t n_slots, size_t n_examples, size_t budget)
     __attribute__((warn_unused_result));
 void dm_search_options_free(dm_search_options *o); /* NULL is fine */
-/* false: there is no such option, or the value is none that it can hold; why (if not NULL, of that
- * size) then says so in one sentence. Booleans are 0 and 1, amounts whole numbers up to 2^53. */
+/* false: there is no such option, or it cannot have this value; why (if not NULL, of that size)
+ * then says so in one sentence. Booleans are 0 and 1, counts are whole numbers up to 2^53. */
 bool dm_search_option_set(dm_search_options *o, const char *name, double value, char *why,
                           size_t size);
 double dm_search_option_get(const dm_search_options *o, const char *name); /* NAN: no such option */
-/* Optuna's parameter names (tpe, mipro), by whose order it draws: names[n_slots], copied. Without
- * them it is the slots' order. */
+/* Optuna's parameter names (tpe, mipro), which set the order of its draws: names[n_slots], copied.
+ * Without them it is the slots' order. */
 void dm_search_options_names(dm_search_options *o, const char *const *names);
 
 typedef enum dm_search_option_kind {
@@ -101,9 +101,9 @@ typedef enum dm_search_option_kind {
 } dm_search_option_kind;
 
 typedef struct dm_search_option {
-    const char *name, *help; /* they live for ever */
+    const char *name, *help; /* static */
     dm_search_option_kind kind;
-    bool constant; /* one of the model's constants, which few have a reason to change */
+    bool constant; /* one of the model's constants, which rarely need to be changed */
 } dm_search_option;
 
 /* Option i, from 0; false: i is past the last. */
@@ -116,7 +116,7 @@ typedef enum dm_search_end {
     DM_SEARCH_KNOWN,   /* every cell of every candidate is known */
     DM_SEARCH_SCORE,   /* stop_at_score is reached on all examples */
     DM_SEARCH_STALE,   /* no other best candidate for `patience` cells */
-    DM_SEARCH_CERTAIN, /* the best cannot change any more within the budget */
+    DM_SEARCH_CERTAIN, /* the best can no longer change within the budget */
     DM_SEARCH_STOPPED  /* dm_search_stop */
 } dm_search_end;
 
@@ -142,13 +142,13 @@ typedef struct dm_search_estimate {
     size_t candidate;
     const uint16_t *levels; /* [n_slots], borrowed until dm_search_free */
     size_t known;           /* cells with a score */
-    double raw; /* their mean; NAN without any. Where the cells were chosen it is no sample */
+    double raw; /* their mean; NAN without any. If the cells were chosen, it is not a sample */
     double mean,
         error; /* model's mean over all examples and its standard error, 0 to 1. For stopping
                 * and progress; do not print it as a result: it is too high (3 points on average
                 * in the winner). Complete the row and print that. Methods without a model: raw */
     double logit, logit_error; /* f_j of (5) and its standard error; factor only */
-    bool complete;             /* every example that may be scored was told */
+    bool complete;             /* the scores of all examples that may be scored were told */
 } dm_search_estimate;
 
 typedef enum dm_search_answer {
@@ -169,38 +169,38 @@ void dm_search_free(dm_search *s); /* NULL is fine */
 size_t dm_search_mipro_runs(size_t trials, size_t n_examples, bool minibatch, size_t minibatch_size,
                             size_t full_eval_steps);
 
-/* Declarations. They may come until the first unit that could use what they name: the start draws
- * only levels that are early; from unit `constants.start` on every level may be drawn. */
+/* Declarations. They may be made until the first unit that could use what they name: the start
+ * draws only levels that are early; from unit `constants.start` on every level may be drawn. */
 
 /* Only early levels are drawn in the start. Without any call all levels are early. factor only. */
 void dm_search_early(dm_search *s, size_t slot, size_t level);
-/* The level cannot be used after all (a proposal that failed). Level 0 stays. */
+/* The level cannot be used after all (a proposal that failed). Level 0 cannot be dropped. */
 void dm_search_drop_level(dm_search *s, size_t slot, size_t level);
-/* Candidates with this level are never asked on this example (it sits in their demos). */
+/* Candidates with this level are never run on this example (it is in their demos). */
 void dm_search_leak(dm_search *s, size_t slot, size_t level, size_t example);
-/* A cell that is known already, at no cost to the budget (factor only); before the first ask. */
+/* A cell that is already known, at no cost to the budget (factor only); before the first ask. */
 void dm_search_known(dm_search *s, const uint16_t *levels, size_t example, double score);
 
 /* Fills *u on DM_SEARCH_UNIT. Which of its cells are unanswered is remembered: no cell is ever
  * handed out twice (mipro: repeated cells are asked again, as DSPy does). */
 dm_search_answer dm_search_ask(dm_search *s, dm_search_unit *u);
-/* scores[n] of unit id, in the order of its examples, each 0 to 1; a score that is no number is
+/* scores[n] of unit id, in the order of its examples, each 0 to 1; a score that is NaN is
  * absent. absent[n] (or NULL): cells that will never have a score; they count as handed out and
  * stay out of every sum. Units may be told in any order, each once; false: no such unit is in
  * flight. */
 bool dm_search_tell(dm_search *s, size_t id, const double *scores, const bool *absent);
-/* Nothing more is handed out; the best of what is known stands (call dm_search_best after the last
- * tell). */
+/* Nothing more is handed out; the best of what is known is the result (call dm_search_best after
+ * the last tell). */
 void dm_search_stop(dm_search *s);
 dm_search_end dm_search_why(const dm_search *s);
 
 /* The candidate to return; before any score, the program as written. Asking changes nothing. */
 size_t dm_search_best(const dm_search *s);
 double
-dm_search_best_mean(const dm_search *s); /* its estimate's mean: for progress; NAN: unknown */
+dm_search_best_mean(const dm_search *s); /* mean of its estimate, for progress; NAN: unknown */
 size_t dm_search_candidates(const dm_search *s); /* mentioned so far */
 void dm_search_estimate_of(const dm_search *s, size_t candidate, dm_search_estimate *e);
-/* Examples of the candidate's row that were neither handed out nor barred: what is left to run
+/* Examples of the candidate's row that were neither handed out nor barred: those still to be run
  * before its score may be printed. out[n_examples] or NULL; returns how many. */
 size_t dm_search_missing(const dm_search *s, size_t candidate, size_t *out);
 /* Score of a cell that was told, or NAN. */
@@ -223,8 +223,8 @@ const char *dm_search_end_name(dm_search_end e); /* "budget", "score", ... */
  * claim.
  *
  * The examples come in one order, shuffled by the seed, in blocks. Blocks are handed out `window`
- * ahead for all that are alive by the results of block b - window. A unit of a dropped candidate
- * may be cancelled: it need not be told. */
+ * ahead for all candidates that are alive after the results of block b - window. A unit of a
+ * dropped candidate may be cancelled: it need not be told. */
 typedef enum dm_race_rule { DM_RACE_BETTING, DM_RACE_HALVING } dm_race_rule;
 
 typedef struct dm_race_options {
@@ -248,12 +248,12 @@ void dm_race_defaults(dm_race_options *o, size_t n_candidates, size_t n_examples
 dm_race *dm_race_new(const dm_race_options *o, char *why, size_t size)
     __attribute__((warn_unused_result));
 void dm_race_free(dm_race *r);
-/* Candidate c is never asked on this example; before the first ask. */
+/* The candidate is never run on this example; before the first ask. */
 void dm_race_leak(dm_race *r, size_t candidate, size_t example);
 dm_search_answer dm_race_ask(dm_race *r, dm_race_unit *u);
-/* As dm_search_tell. What is told of a dropped candidate changes nothing. */
+/* As dm_search_tell. Results of a dropped candidate change nothing. */
 bool dm_race_tell(dm_race *r, size_t id, const double *scores, const bool *absent);
-/* refused[n] (or NULL): cells without an answer, whose score stands only against a rival that has
+/* refused[n] (or NULL): cells without an answer, whose score counts only against a rival that has
  * one; where the rival's is refused or absent too, the pair skips the example. */
 bool dm_race_tell_refused(dm_race *r, size_t id, const double *scores, const bool *absent,
                           const bool *refused);

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* That of the library which runs; DSPY_MPI_VERSION is that of the header. */
+/* The version of the library that is running; DSPY_MPI_VERSION is that of the header. */
 const char *dspy_mpi_version(void);
 
 #pragma GCC visibility pop

@@ -38,7 +38,7 @@ void dm_format_note(dm_buf *b,
                     const dm_type *t); /* "        # note: ...", or nothing (contract 2.4) */
 /* " (must be formatted as a valid Python T)", or nothing for a str (contract 2.6). */
 void dm_format_python_type(dm_buf *b, const dm_type *t);
-/* str.strip() of what stands behind start. */
+/* str.strip() of what follows start. */
 void dm_format_trim(dm_buf *b, size_t start);
 
 /* dm_adapter_user and dm_adapter_prefix, of this adapter. */

@@ -17,7 +17,7 @@ struct dm_element {
  * they are written. NULL, or what is wrong, and how many bytes stand before it. Everything lives in
  * a. */
 const char *dm_xml_read(dm_arena *a, dm_str s, dm_element *root, size_t *where);
-/* The element with what stands behind it, as ElementTree writes it. */
+/* The element with what follows it, as ElementTree writes it. */
 void dm_xml_write(dm_buf *b, const dm_element *e);
 
 #endif

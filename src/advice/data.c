@@ -131,8 +131,8 @@ static void tell_leak(dm_looking *l, int set, uint8_t bit, const char *code, con
     if (n == 0)
         return;
     dm_find(l, code, (double)n >= DM_LEAK_SHARE * (double)all,
-            DM_TEXT(l, "%zu of %zu %s example%s stand%s in the %s set: %s", n, all,
-                    dm_set_name(set), all == 1 ? "" : "s", n == 1 ? "s" : "", where, ids));
+            DM_TEXT(l, "%zu of %zu %s example%s %s also in the %s set: %s", n, all,
+                    dm_set_name(set), all == 1 ? "" : "s", n == 1 ? "is" : "are", where, ids));
 }
 
 static void tell_set(dm_looking *l, int set)
@@ -156,7 +156,7 @@ static void tell_set(dm_looking *l, int set)
     size_t repeats = count(l, set, DM_ROW_REPEATS, &ids);
     if (repeats)
         dm_find(l, "duplicates", false,
-                DM_TEXT(l, "%zu distinct of %zu %s examples; the others repeat them: %s",
+                DM_TEXT(l, "only %zu of %zu %s examples are distinct; the others repeat them: %s",
                         f->distinct, d->n, dm_set_name(set), ids));
 }
 
@@ -183,10 +183,12 @@ static void tell_similar(dm_looking *l, int set)
                 DM_TEXT(l, "%zu of %zu %s examples are nearly the same as an earlier one: %s", n,
                         l->out->sets[set].n, dm_set_name(set), ids));
     if (leaks)
-        dm_find(l, "near_leak", false,
-                DM_TEXT(l,
-                        "%zu of %zu %s examples are nearly the same as one of the training set: %s",
-                        leaks, l->out->sets[set].n, dm_set_name(set), near));
+        dm_find(
+            l, "near_leak", false,
+            DM_TEXT(
+                l,
+                "%zu of %zu %s examples are nearly the same as an example of the training set: %s",
+                leaks, l->out->sets[set].n, dm_set_name(set), near));
 }
 
 dm_findings dm_data_look(dm_arena *a, const dm_data *d)

@@ -307,12 +307,12 @@ static void fit_text(const dm_findings *f, const texts *t, dm_guess *g)
             "\"module:function\".";
     } else if (t->single * 10 > t->n) {
         g->metric = "exact_match";
-        g->why_metric = "An answer is right when it is the label, in small or capital letters.";
+        g->why_metric = "An answer is right when it equals the label, ignoring case.";
     } else {
         g->metric = "answer_exact_match";
         g->field = strcmp(g->label, "answer") != 0;
-        g->why_metric = "An answer is right when it has the label's words, whatever the case, "
-                        "punctuation and articles; f1 would count shared words.";
+        g->why_metric = "An answer is right when it has the label's words. Case, punctuation and "
+                        "articles are ignored; f1 would count shared words.";
     }
 }
 
@@ -323,8 +323,8 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
     const char *type = type_of(c), *classes;
     bool text = !*type;
     g->metric = "exact_match";
-    g->why_metric = "An answer is right when it is the label.";
-    g->why_type = "The label's type says what an answer may be.";
+    g->why_metric = "An answer is right when it equals the label.";
+    g->why_type = "The label's type limits what an answer may be.";
     if (text && t->numbers == t->n && f->n_classes == 0) {
         g->metric = "numeric";
         g->thinks = true;
@@ -333,8 +333,8 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
         type = classes;
         g->thinks = are_letters(f) || are_yes_and_no(f);
         g->why_type = dm_arena_printf(a,
-                                      "%zu labels, each of which comes again: no other answer is "
-                                      "allowed. Add those that are missing.",
+                                      "There are %zu labels, and each occurs more than once: no "
+                                      "other answer is allowed. Add any that are missing.",
                                       f->n_classes);
     } else if (text) {
         fit_text(f, t, g);
@@ -343,11 +343,11 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
         g->thinks = true;
     } else if (c->dicts && !c->lists && !c->strings) {
         g->metric = "json_fields";
-        g->why_metric = "The share of the label's fields that agree.";
+        g->why_metric = "The score is the share of the label's fields that agree.";
     } else if (c->lists && c->plain && place(asides, c->name) != SIZE_MAX) {
         type = ""; /* "answers": any of them is right */
         g->metric = "any_of";
-        g->why_metric = "An answer is right when it is one of the label's list.";
+        g->why_metric = "An answer is right when it is in the label's list.";
     }
     return type;
 }
@@ -383,9 +383,9 @@ static void write_columns(dm_arena *a, const column *c, size_t n, const choice *
         }
     }
     const char *shown = taken(a, &in), *left = taken(a, &out);
-    g->why_columns = dm_arena_printf(a, "The program is shown %s and puts out %s.%s%s%s", shown,
-                                     g->label, *left ? " It is not shown " : "", left,
-                                     *left ? ": add to the signature what it may know." : "");
+    g->why_columns = dm_arena_printf(a, "The program is given %s and outputs %s.%s%s%s", shown,
+                                     g->label, *left ? " It is not given " : "", left,
+                                     *left ? ": add what it may see to the signature." : "");
 }
 
 static dm_findings look(dm_arena *a, const dm_dataset *const sets[DM_SETS], const dm_guess *g)
@@ -408,8 +408,8 @@ dm_status dm_guess_job(dm_arena *a, const dm_dataset *const sets[DM_SETS], dm_gu
     dm_buf b;
     if (ch.label == SIZE_MAX || ch.n_inputs == 0)
         return dm_fail(err, DM_E_DATA,
-                       "%s: no two columns that every row has, one to be shown and one to be put "
-                       "out: is that a data set?",
+                       "%s: there are no two columns that every row has, one for input and one for "
+                       "output: is this a data set?",
                        sets[DM_TRAIN]->path);
     *out = (dm_guess){.label = c[ch.label].name};
     write_columns(a, c, n, &ch, out);

@@ -10,7 +10,7 @@ typedef struct dm_guess {
     const char *instructions; /* NULL: those of the signature will do */
     bool thinks;              /* a chain of thought rather than a bare prediction */
     const char *metric;       /* a built-in metric's name */
-    bool field;               /* which has to be told the label's name */
+    bool field;               /* which needs the label's name */
     const char *label;
     const char *why_columns, *why_type, *why_metric; /* sentences */
     const dm_str *inputs;                            /* [n_inputs] columns */

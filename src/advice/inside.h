@@ -6,7 +6,7 @@
 
 /* What is known of a row, as bits. */
 #define DM_ROW_REPEATS      1u  /* an earlier one of its set */
-#define DM_ROW_IN_TRAIN     2u  /* it stands in the training set too */
+#define DM_ROW_IN_TRAIN     2u  /* it is in the training set too */
 #define DM_ROW_IN_VALID     4u  /* in the validation set too, said of test rows */
 #define DM_ROW_CONTRADICTED 8u  /* another row of its set has the same inputs and another label */
 #define DM_ROW_CONTRADICTS  16u /* it is the first such behind another label */

@@ -200,9 +200,9 @@ static void tell_constant(dm_looking *l)
         return;
     dm_find(l, "one_label_rules", true,
             DM_TEXT(l,
-                    "%zu of %zu %s examples have the label %s: a program that always answers "
-                    "that scores %.0f %%, so score on a set where the labels are more even, or "
-                    "by a metric that weighs them alike",
+                    "%zu of %zu %s examples have the label %s: a program that always answers that "
+                    "scores %.0f %%, so score on a set where the labels are more even, or use a "
+                    "metric that weights all labels equally",
                     top->count[set], f->sets[set].n, dm_set_name(set), shown(l, top->name),
                     100 * share));
 }
@@ -299,8 +299,8 @@ static void look_at_prose(dm_looking *l, size_t different)
     if (l->out->free_text && l->data->exact)
         dm_find(l, "open_ended", true,
                 DM_TEXT(l,
-                        "the labels are prose, %.0f words in the median, and the metric wants "
-                        "them word for word: use f1 or rouge_l, or a judge of your own",
+                        "the labels are prose, %.0f words at the median, and the metric compares "
+                        "them word for word: use f1 or rouge_l, or your own judge",
                         l->out->words));
 }
 

@@ -70,7 +70,7 @@ dm_status dm_parse_seconds(const char *text, double *seconds, dm_error *err)
     return DM_OK;
 bad:
     return dm_fail(err, DM_E_USAGE,
-                   "\"%s\" is no length of time; write 90s, 20min, 3h50m or a number of seconds",
+                   "\"%s\" is not a duration; write 90s, 20min, 3h50m or a number of seconds",
                    text);
 }
 
@@ -90,7 +90,7 @@ dm_status dm_parse_count(const char *text, double *count, dm_error *err)
             return DM_OK;
         }
     }
-    return dm_fail(err, DM_E_USAGE, "\"%s\" is no count; write 50M, 2k or 300", text);
+    return dm_fail(err, DM_E_USAGE, "\"%s\" is not a count; write 50M, 2k or 300", text);
 }
 
 dm_status dm_parse_money(const char *text, double *money, dm_error *err)
@@ -104,7 +104,7 @@ dm_status dm_parse_money(const char *text, double *money, dm_error *err)
         *money = v;
         return DM_OK;
     }
-    return dm_fail(err, DM_E_USAGE, "\"%s\" is no sum of money; write $20 or 12.50", text);
+    return dm_fail(err, DM_E_USAGE, "\"%s\" is not an amount of money; write $20 or 12.50", text);
 }
 
 void dm_print_seconds(dm_buf *b, double s)

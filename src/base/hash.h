@@ -22,8 +22,8 @@ dm_hash dm_hash_of(const void *p, size_t n); /* SHA-256 */
 bool dm_hash_eq(const dm_hash *a, const dm_hash *b);
 void dm_hash_hex(const dm_hash *h, char out[65]);
 uint64_t dm_hash_u64(const dm_hash *h); /* its first 8 bytes, for tables */
-/* The same for hashes that come from a file: all bytes count, so keys that begin alike, as somebody
- * may have made them, are told apart. */
+/* The same for hashes that come from a file: all bytes count, so keys with the same beginning,
+ * which may have been crafted, are distinguished. */
 uint64_t dm_hash_mix(const dm_hash *h);
 
 uint32_t dm_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */

@@ -1,4 +1,4 @@
-/* Intervals of means: what scores (report) and advice are told with. */
+/* Intervals of means, which scores (report) and advice are printed with. */
 #ifndef DM_BASE_INTERVAL_H
 #define DM_BASE_INTERVAL_H
 

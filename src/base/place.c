@@ -47,8 +47,8 @@ int dm_place_open(const char *path, dm_error *err)
     if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_nlink <= 1)
         return fd;
     (void)dm_fail(err, DM_E_OUTPUT,
-                  "%s has a second name (a hard link), and what is written here would change the "
-                  "file there too: put a copy in its place, or give --force to have it moved aside",
+                  "%s has a second name (a hard link), and writing here would change that file "
+                  "too: put a copy in its place, or give --force to have it moved aside",
                   path);
     close(fd);
     return -1;

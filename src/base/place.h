@@ -1,5 +1,5 @@
-/* What stands at a path before a file of ours is written there. People keep files of their own in
- * the same folders: what is none of ours is refused with its name, or moved aside, and never
+/* What is at a path before a file of ours is written there. People keep their own files in
+ * the same folders: a file that we did not write is refused by name, or moved aside, and never
  * overwritten, cut or followed to elsewhere. */
 #ifndef DM_BASE_PLACE_H
 #define DM_BASE_PLACE_H

@@ -20,7 +20,7 @@ typedef enum dm_mask_level {
 } dm_mask_level;
 
 /* Known as a secret from now on, as long as the process. A variable of the environment that holds
- * it goes the way of dm_secret_env's, whatever its name: one that is the key (of
+ * it is removed as dm_secret_env does, whatever its name: one that is the key (of
  * DM_MASK_ANSWERS), or that has it as a part (16 bytes or more). */
 void dm_secret_add(dm_str secret);
 

@@ -364,8 +364,8 @@ static void say_apart(void)
     int one, n = dm_transport_apart(here.transport, &one);
     if (n > 0)
         dm_log(DM_WARN,
-               "no UDP between rank 0 and %d of the %d other ranks, rank %d for one (a firewall?): "
-               "they and rank 0 look for messages every 1 to 50 ms, and go on",
+               "no UDP between rank 0 and %d of the %d other ranks, for example rank %d (a "
+               "firewall?): they and rank 0 poll for messages every 1 to 50 ms instead",
                n, here.size - 1, one);
 }
 

@@ -11,7 +11,7 @@
 typedef struct dm_doorbell dm_doorbell;
 
 /* interface_address: own IPv4 address for UDP; NULL, or one that this host does not have: all of
- * the host's. Where the host gives no socket at all the bell never rings, and is never heard. */
+ * the host's. If the host gives no socket at all, the bell never rings and is never received. */
 dm_doorbell *dm_doorbell_new(bool one_host, const char *interface_address,
                              dm_error *err) DM_MUST_USE;
 void dm_doorbell_free(dm_doorbell *b);
@@ -19,12 +19,13 @@ const void *dm_doorbell_address(const dm_doorbell *b,
                                 size_t *len); /* opaque bytes, for the others */
 /* addresses: [n][len_each], as the others gave them; copied. */
 void dm_doorbell_peers(dm_doorbell *b, const void *addresses, size_t len_each, int n);
-/* Never blocks, never fails. A host has many addresses, and it is not told which of them lead
- * here: one that was heard of is rung where its datagrams come from, which is the way that the
- * routes take; until then all its addresses are tried. */
+/* Never blocks, never fails. A host has many addresses, and we do not know which of them are
+ * reachable from here. A peer whose datagrams have arrived is rung at the address that they come
+ * from, since that is a working route; until then all its addresses are tried. */
 void dm_doorbell_ring(dm_doorbell *b, int peer);
 int dm_doorbell_fd(const dm_doorbell *b); /* readable when it rang */
-/* Empties it; whether it had rung. heard (or NULL) is told whose beats were in it. */
+/* Empties it; whether it had rung. heard (or NULL) is called with each rank whose beat was in it.
+ */
 bool dm_doorbell_hush(dm_doorbell *b, void (*heard)(void *user, int rank), void *user);
 
 /* A sign of life: wakes the peer, but is no ring. rank: who we are. */

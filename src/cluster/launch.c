@@ -241,7 +241,7 @@ static void look_at_slurm(launch *l)
         return;
     snprintf(text, sizeof text,
              "dspy-mpi: SLURM gave %ld hosts, and srun is not in PATH here: all ranks run on this "
-             "one; launch outside of the container, or name hosts: --hostfile\n",
+             "one; launch outside the container, or name hosts: --hostfile\n",
              hosts);
     dm_words_say(&l->words, dm_str_of(text));
 }
@@ -397,7 +397,7 @@ static void end_mpirun(launch *l)
         return;
     }
     if (l->over < 0 && begun && l->silent > SILENT)
-        l->why = "nothing was heard of rank 0 for 12 s";
+        l->why = "nothing was heard from rank 0 for 12 s";
     else if (l->over < 0 && !begun && !l->far && l->running > dm_watchdog_longest_start())
         l->why = "mpirun started no rank in 3 min";
     else if (l->over < SETTLE)
@@ -518,9 +518,9 @@ static dm_status ended_without_word(const launch *l, int rc, dm_error *err)
 {
     dm_str words = dm_buf_view(&l->words.kept);
     if (asked)
-        return dm_fail(err, DM_STOP_SIGNAL,
-                       "stopped before the ranks had a result; the same command goes on from what "
-                       "is in the journal");
+        return dm_fail(
+            err, DM_STOP_SIGNAL,
+            "stopped before the ranks had a result; the same command resumes from the journal");
     if (l->why)
         return dm_fail(err, DM_E_INTERNAL, "the ranks ended without a result: %s", l->why);
     return dm_fail(err, DM_E_INTERNAL, "the ranks ended without a result (mpirun: exit %d)%s%.*s",
@@ -532,7 +532,7 @@ static dm_status not_started(const launch *l, int why, dm_error *err)
     if (why == EMFILE || why == ENFILE || why == EAGAIN || why == ENOMEM)
         return dm_fail(err, DM_E_INTERNAL, "launch: %s", strerror(why));
     return dm_fail(err, DM_E_OUTPUT,
-                   "launch: %s: %s: mpirun needs %d MB there, set TMPDIR to a folder that has them",
+                   "launch: %s: %s: mpirun needs %d MB there; set TMPDIR to a folder that has them",
                    l->folder.tmp, strerror(why), ROOM);
 }
 

@@ -25,7 +25,7 @@ double dm_transport_patience(const dm_transport *t);
 int dm_transport_bell(const dm_transport *t); /* its file descriptor */
 /* Signs of life go to and from rank `other`, by datagrams and by messages (cluster/signs.h).
  * heartbeat sends them when it is time; false: nobody is there any more. silence: s since it was
- * last heard by either road, not counting the time in which we did not listen ourselves. */
+ * last sign on either channel, not counting the time in which we did not listen ourselves. */
 bool dm_transport_heartbeat(dm_transport *t, int other);
 double dm_transport_silence(const dm_transport *t, int other);
 /* Nobody waits for what was sent to it any more. */

@@ -1,5 +1,5 @@
-/* A child of each rank that ends it when it stands still: what the heartbeats cannot tell of the
- * coordinator, and what frees a stopped worker's place (src/cluster/README.md §7.2). */
+/* A child of each rank that ends it when it makes no progress: this covers the coordinator, which
+ * heartbeats cannot, and frees a stopped worker's slot (src/cluster/README.md §7.2). */
 #ifndef DM_CLUSTER_WATCHDOG_H
 #define DM_CLUSTER_WATCHDOG_H
 

@@ -10,7 +10,7 @@ typedef struct dm_words {
     dm_buf kept;   /* mpirun's own words, for the case that nothing else tells */
     bool in_block; /* between two lines of dashes: mpirun speaks */
     bool terminal; /* stderr is one: rank 0 may replace its line */
-    bool live;     /* such a line stands there */
+    bool live;     /* such a line is there */
 } dm_words;
 
 void dm_words_init(dm_words *w);

@@ -18,9 +18,9 @@ typedef struct dm_world {
  * step's tasks are. What is started from such a shell in a step of its own has none. */
 dm_world dm_world_of(bool open_mpi, bool terminal);
 
-/* In an allocation of SLURM: whether mpirun is to take its hosts, and the way to them, which is
- * srun: where there are several. In a container there is no srun, and who came by ssh is in no
- * step, then all ranks run on this host. *hosts: of the allocation; 0: none. */
+/* In an allocation of SLURM: whether mpirun is to use its hosts, and reach them by srun; true where
+ * there are several. In a container there is no srun, and a shell that came by ssh is in no step:
+ * then all ranks run on this host. *hosts: of the allocation; 0: none. */
 bool dm_world_by_slurm(long *hosts);
 
 /* For a child that becomes mpirun: takes away what it would take for its own, and says which ways

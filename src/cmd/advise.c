@@ -72,7 +72,7 @@ static dm_status try_metric(dm_advising *v, dm_metric *metric, dm_error *err)
         return DM_OK;
     }
     if (st == DM_OK && v->metric.no_label_fits && dm_metric_compares(metric))
-        v->metric_fault = "no label is what the output's type allows: no answer can be right";
+        v->metric_fault = "no label fits the output's type: no answer can be right";
     else if (st == DM_OK && v->metric.no_label_scores)
         v->metric_fault = "metric: every label scores 0 when it is given as the answer";
     return st;
@@ -216,7 +216,7 @@ static dm_status read_number(const dm_command_line *line, const char *name, bool
     dm_status st =
         money ? dm_parse_money(flag->text.p, out, err) : dm_parse_count(flag->text.p, out, err);
     if (st == DM_OK && !(*out > 0))
-        st = dm_fail(err, DM_E_USAGE, "more than nothing");
+        st = dm_fail(err, DM_E_USAGE, "more than 0");
     return st == DM_OK ? st : dm_error_wrap(err, DM_E_USAGE, "--%s", name);
 }
 
@@ -258,7 +258,7 @@ static int tell_stop(const dm_advising *v, const dm_command_line *line)
     dm_value_set(a, d, DM_STR("verdict"), dm_value_null(a));
     dm_value_set(a, d, DM_STR("reasons"), dm_value_list(a));
     dm_value_set(a, d, DM_STR("calls"), dm_value_int(a, v->stats.usage.requests));
-    dm_say(stderr, "dspy-mpi: stopped (%s) after %lld calls; the same command goes on from there\n",
+    dm_say(stderr, "dspy-mpi: stopped (%s) after %lld calls; the same command resumes from there\n",
            dm_status_name(v->stopped), (long long)v->stats.usage.requests);
     dm_print_last_line(d, line);
     return dm_exit_code(v->stopped);
@@ -277,7 +277,7 @@ int dm_cmd_advise(dm_arena *a, const dm_command_line *line)
                      .start = {NAN, NAN, NAN, 0}};
     dm_status st = dm_job_read(a, line, wants, &job, &err);
     if (st == DM_OK && job.ensemble)
-        st = dm_fail(&err, DM_E_JOB, "%s: an ensemble is not compiled further: give one program",
+        st = dm_fail(&err, DM_E_JOB, "%s: an ensemble cannot be compiled further: give one program",
                      job.file);
     if (st == DM_OK && !job.trainset)
         st = dm_fail(&err, DM_E_JOB, "%s: trainset: a training set is missing", job.file);

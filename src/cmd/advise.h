@@ -1,4 +1,4 @@
-/* What advise knows of a job, and how it is told. */
+/* What advise knows of a job, and how it is printed. */
 #ifndef DM_CMD_ADVISE_H
 #define DM_CMD_ADVISE_H
 

@@ -101,27 +101,29 @@ static void reason_start(dm_advising *v)
     dm_buf_text(&b, side == DM_SIDE_BELOW     ? ": below 80 %"
                     : side == DM_SIDE_ABOVE   ? ": above 90 % already"
                     : side == DM_SIDE_BETWEEN ? ": between 80 and 90 %"
-                                              : ": the interval does not leave 80 and 90 %");
+                                              : ": the interval reaches across 80 or 90 %");
     add_reason(v, taken(v, &b));
 }
 
 static void reason_answers(dm_advising *v)
 {
     if (v->unread)
-        add_reason(v, dm_arena_printf(v->arena,
-                                      "%zu of %zu answers of the start do not parse: compiling may "
-                                      "mend that, max_tokens or another adapter too",
-                                      v->unread, v->asked));
+        add_reason(
+            v, dm_arena_printf(v->arena,
+                               "%zu of %zu answers of the start program do not parse: compiling "
+                               "may fix that, and so may max_tokens or another adapter",
+                               v->unread, v->asked));
     if (v->truncated)
-        add_reason(v,
-                   dm_arena_printf(v->arena,
-                                   "%zu of %zu answers of the start are cut at max_tokens: raise "
-                                   "it first",
-                                   v->truncated, v->asked));
+        add_reason(
+            v,
+            dm_arena_printf(
+                v->arena,
+                "%zu of %zu answers of the start program are cut off at max_tokens: raise it first",
+                v->truncated, v->asked));
     if (v->metric_failed)
-        add_reason(v,
-                   dm_arena_printf(v->arena, "the metric fails on %zu of %zu answers of the start",
-                                   v->metric_failed, v->asked));
+        add_reason(v, dm_arena_printf(v->arena,
+                                      "the metric fails on %zu of %zu answers of the start program",
+                                      v->metric_failed, v->asked));
 }
 
 static void reason_probes(dm_advising *v)
@@ -131,7 +133,7 @@ static void reason_probes(dm_advising *v)
     if (!best)
         return;
     dm_buf_init(&b, 1000);
-    dm_buf_printf(&b, "of the cheap probes the best, %s, gives ", best->name);
+    dm_buf_printf(&b, "the best of the cheap probes, %s, gives ", best->name);
     put_probe(&b, best);
     add_reason(v, taken(v, &b));
 }
@@ -139,21 +141,20 @@ static void reason_probes(dm_advising *v)
 static void reason_examples(dm_advising *v)
 {
     if (v->n_train < DM_FEW_TRAIN)
-        add_reason(v,
-                   dm_arena_printf(v->arena,
-                                   "%zu different examples to train on: %d are the least, 50 are "
-                                   "better, 100 good",
-                                   v->n_train, DM_FEW_TRAIN));
+        add_reason(
+            v, dm_arena_printf(
+                   v->arena,
+                   "%zu distinct training examples: %d is the minimum, 50 is better, 100 is good",
+                   v->n_train, DM_FEW_TRAIN));
 }
 
 static void reason_pays(dm_advising *v, double needed)
 {
     if (!isnan(needed) && v->start.n && needed > 1 - v->start.low)
-        add_reason(v,
-                   dm_arena_printf(v->arena,
-                                   "%.0f uses would have to gain %.1f points each to pay for it: "
-                                   "more than is left",
-                                   v->uses, 100 * needed));
+        add_reason(v, dm_arena_printf(v->arena,
+                                      "%.0f uses would have to gain %.1f points each to pay for "
+                                      "it: more than can still be gained",
+                                      v->uses, 100 * needed));
 }
 
 /* What would turn unclear into something else. */
@@ -164,18 +165,18 @@ static void reason_decide(dm_advising *v)
     if (v->start.n == 0)
         return;
     if (v->start.mean > DM_WORTH_BELOW && v->start.mean < DM_LITTLE_ABOVE)
-        add_reason(v, "between 80 and 90 % what decides is what a point is worth: --uses and "
-                      "--value reckon it, and a probe that gains for sure would decide too");
+        add_reason(v, "between 80 and 90 % it depends on what a point is worth: --uses and --value "
+                      "work that out, and a probe with a certain gain would decide it too");
     else if (n && n <= v->available)
-        add_reason(v, dm_arena_printf(v->arena,
-                                      "if the score stays, %zu examples decide: --calls %.0f", n,
-                                      calls));
-    else if (n)
         add_reason(v,
                    dm_arena_printf(v->arena,
-                                   "if the score stays, %zu examples decide, and the job has %zu: "
-                                   "more validation examples",
-                                   n, v->available));
+                                   "if the score stays the same, %zu examples decide: --calls %.0f",
+                                   n, calls));
+    else if (n)
+        add_reason(v, dm_arena_printf(v->arena,
+                                      "if the score stays the same, %zu examples decide, and the "
+                                      "job has %zu: add validation examples",
+                                      n, v->available));
 }
 
 static void give_reasons(dm_advising *v, double needed)
@@ -305,11 +306,11 @@ static void text_metric(dm_buf *b, const dm_advising *v)
         dm_buf_text(b, v->metric.odd);
     else if (v->metric.pairs)
         dm_buf_printf(b,
-                      "right answers score %.3g in the mean, wrong ones %.3g (%zu pairs); %zu "
-                      "answers scored twice came out alike",
+                      "right answers score %.3g on average, wrong ones %.3g (%zu pairs); %zu "
+                      "answers scored twice got the same score",
                       v->metric.right, v->metric.wrong, v->metric.pairs, v->metric.twice);
     else
-        dm_buf_text(b, "the rows have no labels that it could be tried on");
+        dm_buf_text(b, "the rows have no labels to try it on");
     dm_buf_char(b, '\n');
 }
 
@@ -318,8 +319,8 @@ static void text_asked(dm_buf *b, const dm_advising *v)
     if (v->start.n == 0) {
         dm_buf_printf(b, "start     %s\n",
                       v->verdict == DM_ADVICE_FIX_FIRST
-                          ? "nobody was asked: this has to be fixed first"
-                          : "no answer came");
+                          ? "no model was called: this has to be fixed first"
+                          : "no answer was received");
         return;
     }
     dm_buf_text(b, "start     ");
@@ -390,22 +391,22 @@ static void text_pays(dm_buf *b, const dm_advising *v)
         return;
     dm_buf_text(b, "pays      ");
     if (!v->compile || !v->has_cost) {
-        dm_buf_text(b, "the model has no price here, or none but 0: give lm.price\n");
+        dm_buf_text(b, "the model has no price here, or a price of 0: give lm.price\n");
         return;
     }
     if (!isnan(v->uses)) {
-        dm_buf_printf(b, "each of %.0f uses bears ", v->uses);
+        dm_buf_printf(b, "each of %.0f uses carries ", v->uses);
         put_money(b, v->cost.expected / v->uses);
         dm_buf_text(b, " of the compilation and ");
         put_money(b, dearer(v));
-        dm_buf_text(b, " more of its own");
+        dm_buf_text(b, " more for itself");
     }
     if (!isnan(needed))
-        dm_buf_printf(b, ": it has paid from %.2g points on", 100 * needed);
+        dm_buf_printf(b, ": it pays off from %.2g points", 100 * needed);
     if (!isnan(v->value)) {
         double uses = uses_to_pay(v, gain);
         dm_buf_printf(b, "%s%.2g points, %s, ", isnan(v->uses) ? "" : "; ", 100 * gain,
-                      probed ? "as the best probe came to" : "to take a number");
+                      probed ? "as the best probe came to" : "for example");
         if (isinf(uses))
             dm_buf_text(b, "never pay");
         else

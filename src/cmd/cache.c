@@ -15,9 +15,10 @@ static int usage(FILE *to)
 {
     dm_say(to, "dspy-mpi cache stats FOLDER\n"
                "dspy-mpi cache prune FOLDER [--older-than TIME] [--max-bytes SIZE]\n"
-               "answers of models that runs with this `cache` keep\n\n"
-               "  --older-than TIME  remove files that were last written longer ago: 30d, 12h\n"
-               "  --max-bytes SIZE   then the oldest files, until at most so much is left: 500M\n");
+               "the models' answers that runs with this `cache` keep\n\n"
+               "  --older-than TIME  remove files last written longer ago than this: 30d, 12h\n"
+               "  --max-bytes SIZE   then remove the oldest files until at most this much is left: "
+               "500M\n");
     return to == stdout ? 0 : 64;
 }
 

@@ -111,11 +111,11 @@ static void show_server(const dm_lm_config *c, const char *base, const dm_live *
     dm_say(stdout, "up");
     if (*l->models)
         dm_say(stdout, "; serves %s%s", l->models,
-               l->lists ? "" : ", of which none is the job's model");
+               l->lists ? "" : ", none of which is the job's model");
     if (l->context)
         dm_say(stdout, "; context %lld tokens", (long long)l->context);
     else
-        dm_say(stdout, "; does not say the context length of %s", c->name);
+        dm_say(stdout, "; does not report the context length of %s", c->name);
     dm_say(stdout, "; response_format is %s", l->format == DM_TAKES_IT ? "taken" : "refused");
     if (l->speed > 0)
         dm_say(stdout, "; %.1f tokens/s in one answer", l->speed);
@@ -191,9 +191,8 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
     dm_metric_free(metric);
     if (v.no_label_fits || v.no_label_scores)
         st = dm_fail(&err, DM_E_DATA, "%s: %s", job.file,
-                     v.no_label_fits ? "no label is what the output's type allows: no answer can "
-                                       "be right"
+                     v.no_label_fits ? "no label fits the output's type: no answer can be right"
                                      : "metric: every label scores 0 when it is given as the "
-                                       "answer: nothing can come of that");
+                                       "answer: nothing can be learned from that");
     return st == DM_OK ? 0 : dm_say_failure(&err);
 }

@@ -33,8 +33,8 @@ static void warn(const dm_dataset *set, const dm_field *f, size_t misfits, size_
     dm_type_python(&type, f->type);
     char *shown = dm_outside(cell->text, 100);
     dm_log(DM_WARN,
-           "%s: the column \"%.*s\" is left as text: %zu of %zu cells are no %s, first in row %zu: "
-           "\"%s\"",
+           "%s: the column \"%.*s\" is left as text: %zu of %zu cells are not of type %s, first in "
+           "row %zu: \"%s\"",
            set->path, DM_STR_ARG(f->name), misfits, set->n, type.data ? type.data : "", row + 1,
            shown);
     free(shown);

@@ -88,14 +88,14 @@ static dm_status announce_plan(const dm_job *job, const dm_plan *plan, const dm_
     dm_buf_char(&b, '\n');
     dm_plan_advice(&b, job, plan, &e, NAN, 0);
     if (limit && limit->text.p[0] == '$' && !e.has_cost)
-        dm_buf_text(&b, "--confirm-above: a model has no price, so nothing is asked: give `price`, "
-                        "or a number of calls\n");
+        dm_buf_text(&b, "--confirm-above: a model has no price, so it cannot be compared: give "
+                        "`price`, or a number of calls\n");
     dm_say_text(stderr, dm_buf_view(&b));
     dm_buf_free(&b);
     if (expected <= most || !isatty(0) || !isatty(2))
         return DM_OK;
     char answer[16] = "";
-    dm_say(stderr, "that is above --confirm-above; go on? [y/N] ");
+    dm_say(stderr, "that is above --confirm-above; continue? [y/N] ");
     if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
         return DM_OK;
     return dm_fail(err, DM_E_USAGE, "not confirmed; nothing was called");
@@ -130,8 +130,7 @@ static dm_status try_metric(dm_arena *a, const dm_job *job, dm_metric *metric, d
     if (v.odd)
         dm_say(stderr, "metric %s: %s\n", dm_metric_name(metric), v.odd);
     if (st == DM_OK && v.no_label_fits && dm_metric_compares(metric))
-        st = dm_fail(err, DM_E_DATA,
-                     "%s: no label is what the output's type allows: no answer can be right",
+        st = dm_fail(err, DM_E_DATA, "%s: no label fits the output's type: no answer can be right",
                      job->file);
     return st;
 }
@@ -377,7 +376,7 @@ static void print_search(const compilation *c)
     dm_say(stderr, "search = %s ended by %s: %zu program runs, %zu candidates", s->method, s->end,
            s->runs, s->candidates);
     if (s->barred)
-        dm_say(stderr, ", %zu not scored for standing in their demonstrations", s->barred);
+        dm_say(stderr, ", %zu not scored because they are in their demonstrations", s->barred);
     dm_say(stderr, "\n");
     for (size_t i = 0; s->in_demos && i < set->n; i++)
         overlap += s->in_demos[i] && c->result.winner[i].present;
@@ -392,8 +391,8 @@ static void print_search(const compilation *c)
             }
         dm_score rest = dm_score_against(outside, start, n);
         dm_say(stderr,
-               "%zu validation examples stand in the winner's demonstrations; on the %zu others "
-               "it scores %.1f %%\n",
+               "%zu validation examples are in the winner's demonstrations; on the %zu others it "
+               "scores %.1f %%\n",
                overlap, rest.n, 100 * rest.score);
     }
 }
@@ -449,7 +448,7 @@ static dm_status check_answers(const compilation *c, bool cut, dm_error *err)
     if (u.requests > 0 && u.answers == 0)
         return dm_fail(err, DM_E_MODEL, "%lld calls gave no usable answer%s; nothing was compiled",
                        (long long)u.requests,
-                       cut ? ", and what is left of the budget does not hold another run" : "");
+                       cut ? ", and the rest of the budget does not cover another run" : "");
     return DM_OK;
 }
 
@@ -617,7 +616,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         st = try_metric(a, &job, metric, &err);
     dm_metric_free(metric);
     if (st == DM_OK && finished) {
-        dm_say(stderr, "%s is finished; --fresh starts anew\n", job.out);
+        dm_say(stderr, "%s is finished; --fresh starts over\n", job.out);
         say_scores(finished);
         dm_print_last_line(finished, line);
         return 0;

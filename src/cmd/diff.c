@@ -281,9 +281,8 @@ static void compare_kept(dm_buf *b, dm_arena *a, const side s[2], dm_value *last
     const dm_value *m[2] = {dm_value_get(s[0].story.job, "metric"),
                             dm_value_get(s[1].story.job, "metric")};
     if (m[0] && m[1] && !dm_value_equal(m[0], m[1]))
-        dm_buf_text(b,
-                    "metric     they were scored by different metrics: --job JOB.json scores both "
-                    "by one\n");
+        dm_buf_text(b, "metric     they were scored by different metrics: --job JOB.json scores "
+                       "both by the same one\n");
     for (int i = 0; i < 2; i++) {
         const dm_story_split *x = split_named(&s[0], names[i]), *y = split_named(&s[1], names[i]);
         if (!x || !y)
@@ -319,7 +318,7 @@ static dm_status ask_side(dm_arena *a, dm_session *s, dm_job *job, const side *x
     if (x->ensemble) {
         e = *x->ensemble;
         if (!dm_ensemble_find_models(a, &e, &job->own, &missing))
-            return dm_fail(err, DM_E_JOB, "%s asks a model that the job has not: `lms.%.*s`",
+            return dm_fail(err, DM_E_JOB, "%s asks a model that the job does not have: `lms.%.*s`",
                            x->given, DM_STR_ARG(missing));
         job->ensemble = &e;
     }

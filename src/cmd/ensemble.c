@@ -102,9 +102,9 @@ static dm_status read_rule(dm_arena *a, const dm_command_line *line, dm_ensemble
     dm_at at = dm_at_root(d, "command line", DM_E_USAGE);
     dm_status st = dm_ensemble_rule_read(&at, rule, err);
     if (st == DM_OK && rule->has_reduce && rule->reduce == DM_REDUCE_BEST_PER_INPUT)
-        return dm_fail(err, DM_E_USAGE,
-                       "--reduce: best_per_input needs what members scored: only a compilation "
-                       "makes it");
+        return dm_fail(
+            err, DM_E_USAGE,
+            "--reduce: best_per_input needs the members' scores: only a compilation has them");
     return st;
 }
 

@@ -58,7 +58,7 @@ void dm_ensemble_text(dm_buf *b, const dm_ensemble_output *o)
     dm_buf_printf(b, "%zu member%s, %zu candidates; the %zu best on %zu validation examples", o->n,
                   o->n == 1 ? "" : "s", o->of, o->n_pool, o->rows);
     if (o->usable < o->rows)
-        dm_buf_printf(b, ", of which %zu stand in their demonstrations or have no score",
+        dm_buf_printf(b, ", of which %zu are in their demonstrations or have no score",
                       o->rows - o->usable);
     dm_buf_char(b, '\n');
     put_forecast(b, &o->forecast);

@@ -12,7 +12,7 @@ typedef struct dm_calibration {
     double prompt[2];       /* with n: tokens of a prompt without and with `demos` demonstrations */
     size_t demos;
     double completion; /* tokens of an answer; NAN: from the labels' lengths */
-    double reasoning;  /* of them, what the model reasons; 0: not told */
+    double reasoning;  /* of them, what the model reasons; 0: not reported */
     double proposal;   /* tokens of an answer of the proposer: 120 */
     double seconds;    /* of a call: 2 */
     double score;      /* of the start program, 0 to 1; NAN */

@@ -30,10 +30,10 @@ static const dm_dataset *choose(const dm_job *job, const dm_command_line *line, 
         dm_fail(err, DM_E_USAGE, "--split is testset, valset or trainset, not \"%s\"",
                 split->text.p);
     else
-        dm_fail(
-            err, DM_E_JOB,
-            "%s: there is no testset and no valset to score on; --split=trainset takes the third",
-            job->file);
+        dm_fail(err, DM_E_JOB,
+                "%s: there is no testset and no valset to score on; --split=trainset scores on the "
+                "training set",
+                job->file);
     return NULL;
 }
 

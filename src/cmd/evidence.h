@@ -13,7 +13,7 @@
  *    "ensemble": {"field", "chosen", "members": [{"from", "votes", "score", "low", "high", "n",
  *                 "prompt_tokens"}], "rows", "differ", "disagree": [{"id", "answers", "scores",
  *                 "label"}]}}
- * What is not known is absent. Tokens of prompts are reckoned: 4 bytes a token, without the
+ * What is not known is absent. Tokens of prompts are estimated: 4 bytes a token, without the
  * example.
  *
  * scores.csv: a line for each candidate, under the number that it has in trials.csv, a column for

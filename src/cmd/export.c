@@ -413,7 +413,7 @@ static void tell_of_json(const exported *e)
         for (size_t k = 0; k < s->n_inputs; k++)
             if (is_json(s->fields[k].type))
                 dm_say(stderr,
-                       "dspy-mpi: give the input \"%.*s\" as a text, its JSON: json.dumps(value, "
+                       "dspy-mpi: give the input \"%.*s\" as text, in JSON: json.dumps(value, "
                        "ensure_ascii=False)\n",
                        DM_STR_ARG(s->fields[k].name));
     }
@@ -431,7 +431,7 @@ int dm_cmd_export(dm_arena *a, const dm_command_line *line)
         st = dm_program_job(a, line, false, &job, &err);
     if (st == DM_OK && job.ensemble)
         st = dm_fail(&err, DM_E_USAGE,
-                     "%s: this is an ensemble, and a prompt is that of one program: give the file "
+                     "%s: this is an ensemble, and a prompt belongs to one program: give the file "
                      "of a member",
                      line->job_file);
     if (st == DM_OK)

@@ -1,5 +1,5 @@
-/* trials.csv and candidates/ while a compile runs, of its members too: what is told of candidates
- * so far (pool/setup.h). At the end they are written anew, in the optimizer's own order. */
+/* trials.csv and candidates/ while a compile runs, of its members too: what is known of candidates
+ * so far (pool/setup.h). At the end they are written again, in the optimizer's own order. */
 #ifndef DM_CMD_GROWTH_H
 #define DM_CMD_GROWTH_H
 

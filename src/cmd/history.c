@@ -111,8 +111,8 @@ static dm_status compare_servers(const dm_value *before, const dm_value *now, dm
             put_json(&b, said->value);
             dm_status st = dm_fail(
                 err, DM_E_OUTPUT,
-                "the server of the %s model serves something else than when this OUT was begun "
-                "(`%s`: %s now): --accept-model-change goes on all the same, --fresh begins anew",
+                "the server of the %s model serves something else than when this OUT was started "
+                "(`%s`: %s now): --accept-model-change continues anyway, --fresh starts over",
                 m->key.p, said->key.p, b.data);
             dm_buf_free(&b);
             return st;
@@ -157,11 +157,11 @@ static dm_status open_earlier(dm_arena *a, dm_job *job, dm_error *err)
     if (access(path, F_OK) != 0)
         return DM_OK;
     if (!dm_journal_is_one(path))
-        return dm_fail(err, DM_E_OUTPUT, "%s is no journal of dspy-mpi: " DM_MOVE_IT, path);
+        return dm_fail(err, DM_E_OUTPUT, "%s is not a journal of dspy-mpi: " DM_MOVE_IT, path);
     job->setup.earlier = dm_replay_open(path, err);
     if (!job->setup.earlier)
         return err->status;
-    dm_say(stderr, "answers that stand in %s are not asked for again\n", path);
+    dm_say(stderr, "answers in %s are not requested again\n", path);
     return DM_OK;
 }
 
@@ -192,7 +192,7 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
     (void)unlink(dm_arena_printf(a, "%s/stop", job->out)); /* of an earlier run */
     job->setup.replay = h.replay;
     if (dm_replay_results(h.replay))
-        dm_say(stderr, "resumed: %zu results stand in %s and are not asked for again\n",
+        dm_say(stderr, "resumed: %zu results are in %s and are not requested again\n",
                dm_replay_results(h.replay), path);
     return DM_OK;
 }

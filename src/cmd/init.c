@@ -169,12 +169,13 @@ static void set_data(starting *s, dm_value *d)
     static const char *const names[] = {"trainset", "valset", "testset"};
     dm_arena *a = s->arena;
     const char *comment =
-        s->sorted ? "The rows stand in the order of their labels, and sets are cut from the end: "
-                    "shuffle the file first."
+        s->sorted
+            ? "The rows are sorted by label, and sets are cut from the end: shuffle the file first."
         : s->share[DM_VALIDATION] > 0
             ? "Sets without a file are cut from the end of this one: candidates are scored on the "
-              "validation set, start and winner alone on the test set."
-            : "Candidates are scored on the validation set, start and winner alone on a test set.";
+              "validation set, and only the start program and the winner on the test set."
+            : "Candidates are scored on the validation set, and only the start program and the "
+              "winner on a test set.";
     for (int i = 0; i < DM_SETS; i++) {
         if (s->paths[i])
             set(s, d, names[i], i == DM_TRAIN ? comment : NULL,
@@ -245,9 +246,9 @@ static dm_value *job_json(starting *s)
                         s->cut[DM_TRAIN]->n, val ? val->n : 0),
         dm_value_text(a, dm_fitting_optimizer(s->cut[DM_TRAIN]->n, val ? val->n : 0)));
     set(s, d, "lm",
-        s->model ? "max_tokens is the most that an answer may have."
+        s->model ? "max_tokens limits the length of an answer."
                  : "Your model as provider/name, such as openai/gpt-4.1-mini or "
-                   "ollama_chat/llama3.2; api_base where it is a server of your own.",
+                   "ollama_chat/llama3.2; api_base for your own server.",
         lm_json(s));
     return d;
 }
@@ -260,8 +261,7 @@ static dm_status write_job(starting *s, const dm_value *job, dm_error *err)
     dm_buf b;
     if (lstat(s->out, &of) == 0)
         return dm_fail(err, DM_E_OUTPUT,
-                       "%s is there already, and is not overwritten: give another "
-                       "name, --out=FILE",
+                       "%s exists already, and is not overwritten: give another name, --out=FILE",
                        s->out);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_json_write(&b, job, DM_JSON_PYTHON_INDENT);
@@ -279,7 +279,7 @@ static dm_status check_signature(starting *s, dm_error *err)
         return DM_OK;
     return dm_fail(err, DM_E_DATA,
                    "%s: its columns cannot all be names of fields (%s): letters, digits and _ are "
-                   "fine, words of Python are not; rename the column",
+                   "fine, Python keywords are not; rename the column",
                    s->paths[DM_TRAIN], why.text);
 }
 
@@ -293,9 +293,8 @@ static void tell(starting *s, const dm_command_line *line)
     dm_say(stderr, "%s: %s\nmetric %s: %s\n%s\n", s->out, s->guess.signature, s->guess.metric,
            s->guess.why_metric, s->guess.why_columns);
     if (s->sorted)
-        dm_say(stderr,
-               "the rows stand in the order of their labels, and sets are cut from the end: "
-               "shuffle the file first\n");
+        dm_say(stderr, "the rows are sorted by label, and sets are cut from the end: shuffle the "
+                       "file first\n");
     dm_say(stderr, "%snext: %s\n", s->model ? "" : "name your model in lm\n", next);
     dm_value_set(a, last, DM_STR("status"), dm_value_text(a, "done"));
     dm_value_set(a, last, DM_STR("job"), dm_value_text(a, s->out));

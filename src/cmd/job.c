@@ -234,7 +234,7 @@ static dm_status settle_max_errors(const dm_at *root, dm_job *job, dm_error *err
     if (!at.v || !job->optimizer)
         return DM_OK;
     if (!dm_param_named(job->optimizer->class, "max_errors"))
-        return dm_at_fail(&at, err, "%s runs nothing that it could count",
+        return dm_at_fail(&at, err, "%s runs nothing that max_errors could count",
                           job->optimizer->class->name);
     job->optimizer->max_errors = job->max_errors;
     job->optimizer->has_max_errors = true;
@@ -379,7 +379,7 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
                           c->model, dm_lm_by_host(c) ? "it" : dm_lm_unpriced_at(c));
     if ((tokens || cost) && !c->has_max_tokens)
         return dm_at_fail(root, err,
-                          "budget.%s: %s needs max_tokens, so that no answer can pass the cap",
+                          "budget.%s: %s needs max_tokens, so that no answer can exceed the cap",
                           tokens ? "tokens" : "cost", c->model);
     return DM_OK;
 }
@@ -430,9 +430,9 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     if (st == DM_OK)
         st = read_program(a, &root, job, err);
     if (st == DM_OK && wants.optimizer && job->ensemble)
-        st = dm_at_fail(&root, err,
-                        "student: an ensemble is not compiled further: give the file of one of its "
-                        "members");
+        st = dm_at_fail(
+            &root, err,
+            "student: an ensemble cannot be compiled further: give the file of one of its members");
     if (st == DM_OK && wants.data)
         st = dm_param_files_read(a, &root, job, err);
     if (st == DM_OK)

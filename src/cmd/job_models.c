@@ -13,7 +13,7 @@ static dm_status add_threads(dm_arena *a, const dm_at *threads, dm_at *model, dm
         return DM_OK;
     const dm_value *old = dm_value_get(model->v, "concurrency");
     if (old && !dm_value_equal(old, threads->v))
-        return dm_at_fail(threads, err, "%s.concurrency is the same setting and says otherwise",
+        return dm_at_fail(threads, err, "%s.concurrency is the same setting with another value",
                           model->path);
     dm_value *d = dm_value_dict(a);
     if (model->v->kind == DM_DICT)

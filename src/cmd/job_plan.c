@@ -91,8 +91,8 @@ static dm_status check_least(const dm_job *job, const dm_compile_input *members,
         double cap, least;
         int digits;
     } measures[] = {{"calls", "", "", "at least", cap->calls, least.calls, 0},
-                    {"tokens", "", "about ", "as plan reckons", cap->tokens, least.tokens, 0},
-                    {"cost", "$", "about ", "as plan reckons", cap->cost, least.cost,
+                    {"tokens", "", "about ", "as plan estimates", cap->tokens, least.tokens, 0},
+                    {"cost", "$", "about ", "as plan estimates", cap->cost, least.cost,
                      least.cost < 1 ? 4 : 2}};
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
         if (measures[i].cap < measures[i].least)

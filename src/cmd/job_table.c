@@ -12,7 +12,7 @@ const dm_param dm_job_table[] = {
      .high = INT32_MAX,
      AT(seed),
      .value = "N",
-     .help = "of all random choices",
+     .help = "seed of all random choices",
      .absent = "DSPy's own: 0; mipro_v2: 9"},
     {.name = "failure_score",
      .kind = DM_PARAM_NUMBER,
@@ -27,8 +27,8 @@ const dm_param dm_job_table[] = {
      .high = INT32_MAX,
      AT(max_errors),
      .value = "N",
-     .help = "examples that may fail in a bootstrapping pass; given, in a candidate's evaluation "
-             "too",
+     .help = "examples that may fail in a bootstrapping pass; if given, in a candidate's "
+             "evaluation too",
      .absent = "10"},
     {.name = "valset_size",
      .kind = DM_PARAM_NUMBER,
@@ -42,7 +42,7 @@ const dm_param dm_job_table[] = {
      .high = 1e9,
      AT(testset_size),
      .value = "N",
-     .help = "cut a test set from the very end of trainset, likewise",
+     .help = "cut a test set from the very end of trainset, in the same way",
      .absent = "none"},
     {.name = NULL},
 };
@@ -56,8 +56,8 @@ const dm_param dm_job_table[] = {
 const dm_param dm_budget_table[] = {
     CAP("calls", cap.calls, dm_parse_count, "N", "requests that a server may bill: 5000, 20k"),
     CAP("tokens", cap.tokens, dm_parse_count, "N", "prompt and completion tokens: 50M"),
-    CAP("cost", cap.cost, dm_parse_money, "MONEY", "by the prices of the models: $20"),
+    CAP("cost", cap.cost, dm_parse_money, "MONEY", "money, at the models' prices: $20"),
     CAP("time", time_cap, dm_parse_seconds, "TIME",
-        "of this attempt: 3h50m; the cut differs from run to run"),
+        "time of this attempt: 3h50m; where it cuts differs from run to run"),
     {.name = NULL},
 };

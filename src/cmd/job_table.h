@@ -1,5 +1,5 @@
 /* Keys of a job that are numbers of its own, and those of its budget, read into a dm_job. What is
- * read of other rooms stands in their tables: lm/config.h, metric/metric.h, optimizer/optimizer.h.
+ * read of other rooms is in their tables: lm/config.h, metric/metric.h, optimizer/optimizer.h.
  */
 #ifndef DM_CMD_JOB_TABLE_H
 #define DM_CMD_JOB_TABLE_H

@@ -37,7 +37,7 @@ dm_status dm_lines_open(dm_lines *l, const char *path, bool begun, dm_error *err
     fclose(l->to);
     l->to = NULL;
     return dm_fail(err, DM_E_OUTPUT,
-                   "%s is there already, and no run of this program wrote it: " DM_MOVE_IT, path);
+                   "%s exists already, and no run of this program wrote it: " DM_MOVE_IT, path);
 }
 
 static bool is_error(dm_str line)
@@ -62,8 +62,8 @@ static dm_status pass_over(dm_lines *l, dm_str text, bool *same, dm_error *err)
     *same = whole && dm_str_eq(found, text);
     if (whole && !*same && !is_error(found))
         st = dm_fail(err, DM_E_OUTPUT,
-                     "%s:%zu: another line than this program gives for these inputs: give another "
-                     "--out, or --fresh to move it aside",
+                     "%s:%zu: this line is not the one that this program gives for these inputs: "
+                     "give another --out, or --fresh to move it aside",
                      l->path, l->n + 1);
     free(line);
     if (st != DM_OK || *same)
@@ -111,8 +111,8 @@ dm_status dm_lines_end(dm_lines *l, dm_error *err)
     free(line);
     if (whole)
         return dm_fail(err, DM_E_OUTPUT,
-                       "%s has more lines than these %zu rows: it is of other inputs; give another "
-                       "--out, or --fresh to move it aside",
+                       "%s has more lines than these %zu rows: it belongs to other inputs; give "
+                       "another --out, or --fresh to move it aside",
                        l->path, l->n);
     return n > 0 && (at < 0 || ftruncate(fileno(l->to), at) != 0) ? cannot(l, err) : DM_OK;
 }

@@ -58,19 +58,19 @@ static const dm_command commands[] = {
      "the job and its data, without a call; --live asks each server, and a judge"},
     {"plan", DM_FOR_PLAN, dm_cmd_plan, false, "plan JOB.json", "calls before a cent is spent"},
     {"advise", DM_FOR_ADVISE, dm_cmd_advise, true, "advise JOB.json",
-     "is it worth it, and what would decide: data, metric, start, headroom"},
+     "says whether compiling is worth it, from data, metric, start program and headroom"},
     {"init", DM_FOR_INIT, dm_cmd_init, false, "init DATA",
-     "writes a job for a data file, with what to change in it"},
+     "writes a job for a data file, with notes on what to change"},
     {"ensemble", DM_FOR_ENSEMBLE, dm_cmd_ensemble, false, "ensemble A.json B.json > BOTH.json",
      "one file of several programs that vote"},
     {"report", DM_FOR_REPORT, dm_cmd_report, false, "report OUT",
-     "OUT/report.html again, of the files there, also of a run that was stopped"},
+     "writes OUT/report.html again, from the files there, also for a stopped run"},
     {"diff", DM_FOR_DIFF, dm_cmd_diff, false, "diff A B [--job=JOB.json]",
-     "what two programs or OUTs have otherwise, on which examples, and whether that is real"},
+     "how two programs or OUTs differ, on which examples, and whether that is real"},
     {"status", DM_FOR_STATUS, dm_cmd_status, false, "status OUT [--watch]",
-     "how far the compile that writes OUT is, and whether it runs"},
+     "progress of the compile that writes OUT, and whether it is running"},
     {"stop", DM_FOR_STOP, dm_cmd_stop, false, "stop OUT",
-     "asks the compile that writes OUT to stop, resumable"},
+     "asks the compile that writes OUT to stop; it can be resumed"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 #define MAX_NAMES  32 /* of variables that ranks need */
@@ -99,13 +99,12 @@ static int help(FILE *to)
         "them score best. The result is a file that DSPy loads.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         dm_say(to, "  dspy-mpi %-44s %s\n", commands[i].usage, commands[i].help);
-    dm_say(to,
-           "  dspy-mpi launch -n N COMMAND ...                      the command on N ranks, with "
-           "what mpirun needs seen to\n"
-           "  dspy-mpi cache stats|prune FOLDER                     answers kept across runs: how "
-           "much, and less\n"
-           "\n  dspy-mpi launch -n 64 compile JOB.json       the same on many ranks\n"
-           "  dspy-mpi COMMAND --help                      the options of a command\n\n");
+    dm_say(to, "  dspy-mpi launch -n N COMMAND ...                      runs the command on N "
+               "ranks, with the options that mpirun needs\n"
+               "  dspy-mpi cache stats|prune FOLDER                     shows or prunes the "
+               "answers kept across runs\n\n"
+               "  dspy-mpi launch -n 64 compile JOB.json       the same on many ranks\n"
+               "  dspy-mpi COMMAND --help                      the options of a command\n\n");
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_help_topics(&b);
@@ -121,7 +120,7 @@ static int help_command(const dm_command *c)
     dm_options_help(&b, c->bit);
     dm_say(stdout, "dspy-mpi %s\n%s\n", c->usage, c->help);
     if (dm_options_are_keys(c->bit))
-        dm_say(stdout, "\nAn option that a job file has a key for wins over it.\n");
+        dm_say(stdout, "\nAn option overrides the job file's key of the same name.\n");
     if (b.len)
         dm_say(stdout, "\n");
     dm_say_text(stdout, dm_buf_view(&b));
@@ -146,8 +145,8 @@ static int no_command(const char *word)
     const char *near = dm_nearest(word, names, N_COMMANDS + 2);
     size_t n = strlen(word);
     if (n > 5 && strcmp(word + n - 5, ".json") == 0)
-        dm_say(stderr, "dspy-mpi: \"%s\" is no command: did you mean dspy-mpi compile %s?\n", word,
-               word);
+        dm_say(stderr, "dspy-mpi: \"%s\" is not a command: did you mean dspy-mpi compile %s?\n",
+               word, word);
     else if (near)
         dm_say(stderr, "dspy-mpi: there is no command \"%s\"; did you mean %s?\n", word, near);
     else
@@ -176,11 +175,10 @@ static int run_command(const dm_command *c, int argc, char **argv)
     if (dm_command_line_read(a, c->bit, argc, argv, &line, &err) != DM_OK) {
         code = dm_say_failure(&err);
     } else if (lacks_job(c, &line)) {
-        dm_say(
-            stderr,
-            "dspy-mpi: %s needs a job file: dspy-mpi %s JOB.json (dspy-mpi %s --help says what a "
-            "job has)\n",
-            c->name, c->name, c->name);
+        dm_say(stderr,
+               "dspy-mpi: %s needs a job file: dspy-mpi %s JOB.json (dspy-mpi %s --help says what "
+               "a job may have)\n",
+               c->name, c->name, c->name);
         code = 64;
     } else {
         dm_log_set(to_stderr, NULL, dm_value_get(line.flags, "verbose") ? DM_DEBUG : DM_WARN);
@@ -252,10 +250,10 @@ static int launch(int argc, char **argv)
     const char *by;
     (void)dm_cluster_task(&size, &by);
     if (by) {
-        dm_say(
-            stderr,
-            "dspy-mpi: %s started several of this: launch starts mpirun itself, once is enough\n",
-            by);
+        dm_say(stderr,
+               "dspy-mpi: %s started several copies of this: launch starts mpirun itself, so start "
+               "it once\n",
+               by);
         return 64;
     }
     dm_arena *a = dm_arena_new(0);
@@ -343,8 +341,8 @@ static int run_without_mpi(int argc, char **argv, const dm_command *c)
     if (by && !dm_cluster_is_rank() && c && c->ranks && task == 0)
         dm_say(
             stderr,
-            "dspy-mpi: %s started %ld of this, which MPI does not join here: each runs by itself. "
-            "For one run on all: dspy-mpi launch -n %ld, or srun --mpi=pmix\n",
+            "dspy-mpi: %s started %ld copies of this, which MPI does not join here: each runs by "
+            "itself. For one run on all of them: dspy-mpi launch -n %ld, or srun --mpi=pmix\n",
             by, size, size);
     if (dm_cluster_start_alone(&err) != DM_OK)
         return dm_say_failure(&err);

@@ -8,10 +8,10 @@ static void put_commands(dm_help_page *p, const dm_command *commands, size_t n)
     for (size_t i = 0; i < n; i++)
         dm_help_item(p, dm_arena_printf(p->a, "dspy-mpi %s", commands[i].usage), commands[i].help);
     dm_help_item(p, "dspy-mpi launch -n N [--restarts K] COMMAND ...",
-                 "the command on N ranks, with what mpirun needs seen to; started again, resumed, "
-                 "up to K times when the run was lost");
+                 "runs the command on N ranks, with the options that mpirun needs; started again, "
+                 "resumed, up to K times when the run was lost");
     dm_help_item(p, "dspy-mpi cache stats|prune FOLDER [--older-than TIME] [--max-bytes SIZE]",
-                 "answers kept across runs: how much, and less");
+                 "shows or prunes the answers kept across runs");
     dm_help_item(p, "dspy-mpi help [COMMAND|TOPIC]", "the options of a command; or on a topic");
 }
 
@@ -19,7 +19,7 @@ static void put_commands(dm_help_page *p, const dm_command *commands, size_t n)
 static void put_options(dm_help_page *p, const dm_command *commands, size_t n)
 {
     dm_help_title(p, "options");
-    dm_help_text(p, "An option that a job file has a key for wins over it.");
+    dm_help_text(p, "An option overrides the job file's key of the same name.");
     for (size_t i = 0; dm_option_at(i); i++) {
         const dm_option *o = dm_option_at(i);
         const char *of = "";

@@ -296,7 +296,7 @@ static const char *verdict(dm_arena *a, const trying *y, const counts *c)
     if (c->changed)
         return dm_arena_printf(a,
                                "it is not repeatable: %zu of %zu answers that it was given twice "
-                               "scored something else then (%.3g and %.3g)",
+                               "got another score the second time (%.3g and %.3g)",
                                c->changed, c->twice, c->before->score, c->after->score);
     if (c->failed)
         return dm_arena_printf(a,
@@ -397,7 +397,7 @@ static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
     }
     if (n == 0)
         return;
-    dm_buf_printf(b, "  %.*s: %zu of %zu labels are no ", DM_STR_ARG(f->name), n, set->n);
+    dm_buf_printf(b, "  %.*s: %zu of %zu labels are not of type ", DM_STR_ARG(f->name), n, set->n);
     dm_type_python(b, f->type);
     dm_buf label;
     dm_buf_init(&label, DM_MAX_TEXT);

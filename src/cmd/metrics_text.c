@@ -83,9 +83,10 @@ void dm_metrics_text(dm_buf *b, const char *out, const dm_pool_stats *s, bool ru
     put(b, out, "phase_done", "gauge", (double)s->done, "Program runs of the phase that are done.");
     put(b, out, "phase_planned", "gauge", s->total ? (double)s->total : NAN,
         "Program runs of the phase in all; NaN: not known.");
-    put(b, out, "seconds_left", "gauge", left, "Of the phase, by the rate so far; NaN: not known.");
+    put(b, out, "seconds_left", "gauge", left,
+        "Time left in the phase, at the rate so far; NaN: not known.");
     put(b, out, "candidates", "gauge", (double)s->n_tried, "Candidates with a score.");
-    put(b, out, "best_score", "gauge", best.score, "Of the best candidate so far, 0 to 1.");
+    put(b, out, "best_score", "gauge", best.score, "Score of the best candidate so far, 0 to 1.");
     put(b, out, "best_score_low", "gauge", best.low, "Lower end of its 95 % interval.");
     put(b, out, "best_score_high", "gauge", best.high, "Upper end of its 95 % interval.");
     put(b, out, "calls_total", "counter", (double)s->usage.requests, "Requests sent to models.");
@@ -93,11 +94,12 @@ void dm_metrics_text(dm_buf *b, const char *out, const dm_pool_stats *s, bool ru
     put(b, out, "prompt_tokens_total", "counter", (double)s->usage.prompt, "Tokens sent.");
     put(b, out, "completion_tokens_total", "counter", (double)s->usage.completion,
         "Tokens answered.");
-    put(b, out, "cost_dollars_total", "counter", s->cost, "NaN: a model has no price.");
+    put(b, out, "cost_dollars_total", "counter", s->cost,
+        "Money spent; NaN: a model has no price.");
     put(b, out, "errors_total", "counter", (double)s->errors, "Examples that failed.");
-    put(b, out, "busy", "gauge", (double)dm_pool_busy(s), "Examples that run now.");
-    put(b, out, "places", "gauge", (double)s->slots, "Places for them, over all ranks.");
+    put(b, out, "busy", "gauge", (double)dm_pool_busy(s), "Examples that are running now.");
+    put(b, out, "places", "gauge", (double)s->slots, "Slots for running examples, over all ranks.");
     put(b, out, "ranks", "gauge", (double)s->ranks, "Ranks that run models.");
     put(b, out, "last_progress_timestamp_seconds", "gauge", (double)last_progress,
-        "When a run or a call was added last.");
+        "When a run or a call was last added.");
 }

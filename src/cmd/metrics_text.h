@@ -7,7 +7,7 @@
 
 #include <time.h>
 
-/* What stands at path may be overwritten: nothing, or such a text of ours. */
+/* What is at path may be overwritten: nothing, or such a text of ours. */
 dm_status dm_metrics_owned(const char *path, dm_error *err) DM_MUST_USE;
 /* left: s, NAN where it is not known. */
 void dm_metrics_text(dm_buf *b, const char *out, const dm_pool_stats *s, bool running, double left,

@@ -28,7 +28,7 @@ static const dm_option rows[] = {
      "{\"predict\": SIG}, {\"chain_of_thought\": SIG} or {\"steps\": [...]}; with "
      "eval and run: a program FILE"},
     {"python", DM_OPT_JOB, R, "FILE",
-     "Python that runs a program in Python (that of the active environment)"},
+     "Python interpreter for a program in Python (that of the active environment)"},
     {"student", DM_OPT_PATH, J, "FILE",
      "program file to start from, instead of the program as written"},
     {"teacher", DM_OPT_PATH, C, "FILE", "program file that bootstraps the demonstrations"},
@@ -36,7 +36,8 @@ static const dm_option rows[] = {
     /* data */
     {"trainset", DM_OPT_PATH, J, "FILE", "JSON Lines, a JSON array, or CSV with a header row"},
     {"valset", DM_OPT_PATH, J, "FILE", "examples that candidates are scored on"},
-    {"testset", DM_OPT_PATH, J, "FILE", "examples that only start and winner are scored on"},
+    {"testset", DM_OPT_PATH, J, "FILE",
+     "examples that only the start program and the winner are scored on"},
     {"valset_size", DM_OPT_JOB, J, NULL, NULL},
     {"testset_size", DM_OPT_JOB, J, NULL, NULL},
     {"inputs", DM_OPT_JOB, J, "LIST", "columns that are inputs (the program's)"},
@@ -68,54 +69,57 @@ static const dm_option rows[] = {
     {"out", DM_OPT_PATH, DM_FOR_EVAL, "FOLDER",
      "keep predictions.jsonl and score.json there (nothing is kept)"},
     {"out", DM_OPT_FLAG, DM_FOR_RUN, "FILE",
-     "write there instead; the same command again goes on where it was stopped"},
-    {"with-inputs", DM_OPT_SWITCH, DM_FOR_RUN, NULL, "the inputs before the outputs on each line"},
+     "write there instead; the same command resumes where it was stopped"},
+    {"with-inputs", DM_OPT_SWITCH, DM_FOR_RUN, NULL,
+     "write the inputs before the outputs on each line"},
     {"budget", DM_OPT_JOB, DM_FOR_JOB, "JSON",
      "caps on the whole job, over all its attempts (none)"},
     {CAPS, DM_OPT_JOB, DM_FOR_JOB, NULL, NULL},
-    {"calls", DM_OPT_FLAG, DM_FOR_ADVISE, "N", "ask at most so many times (160)"},
+    {"calls", DM_OPT_FLAG, DM_FOR_ADVISE, "N", "make at most this many calls (160)"},
     {"uses", DM_OPT_FLAG, DM_FOR_ADVISE, "N",
-     "how often the program will be used: what each use bears of the cost"},
+     "how often the program will be used: spreads the cost over the uses"},
     {"value", DM_OPT_FLAG, DM_FOR_ADVISE, "MONEY",
-     "what one more right answer is worth: after how many uses it has paid"},
+     "what one more right answer is worth: says after how many uses it pays off"},
     {"out", DM_OPT_FLAG, DM_FOR_INIT, "FILE", "the job file to write (by the name of the data)"},
     {"lm", DM_OPT_FLAG, DM_FOR_INIT, "MODEL", "provider/name, written into the job"},
-    {"measure", DM_OPT_FLAG, DM_FOR_PLAN, "N", "run the start program on N examples, to reckon by"},
+    {"measure", DM_OPT_FLAG, DM_FOR_PLAN, "N",
+     "run the start program on N examples, and estimate from them"},
     {"confirm-above", DM_OPT_FLAG, DM_FOR_COMPILE, "AMOUNT",
-     "ask on a terminal when more is expected: $5, or a number of calls ($10)"},
+     "ask on a terminal when the estimate is above this: $5, or a number of calls ($10)"},
     {"cache", DM_OPT_PATH, DM_FOR_JOB, "FOLDER",
-     "answers kept across runs; runs may share it (none)"},
+     "folder of answers kept across runs; runs may share it (none)"},
     {"offline", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_ADVISE, NULL,
-     "ask no model: an answer that the cache does not know ends the run"},
+     "call no model: an answer that is not in the cache ends the run"},
     {"fresh", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN, NULL,
-     "move an earlier OUT aside and start anew"},
-    {"fresh", DM_OPT_SWITCH, DM_FOR_ADVISE, NULL, "ask again for what an earlier advise knows"},
+     "move an earlier OUT aside and start over"},
+    {"fresh", DM_OPT_SWITCH, DM_FOR_ADVISE, NULL, "ask again for what an earlier advise has"},
     {"reuse", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL,
-     "move an OUT of another job aside, start anew, and take the answers that it paid for"},
+     "move an OUT of another job aside, start over, and reuse the answers that it paid for"},
     {"force", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_RUN, NULL,
-     "move aside, with a number, what stands in the way and is none of ours"},
-    {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "go on with an unfinished OUT (the default)"},
+     "move files aside, with a number, that are in the way and that dspy-mpi did not write"},
+    {"resume", DM_OPT_SWITCH, DM_FOR_COMPILE, NULL, "resume an unfinished OUT (the default)"},
     {"fsync", DM_OPT_FLAG, DM_FOR_COMPILE, "each|1s|none",
      "what the journal may lose when the machine goes down (a killed run loses nothing): each: "
      "no result; 1s: a second's (the default); none: some 30 s"},
     {"accept-model-change", DM_OPT_SWITCH, DM_FOR_COMPILE | DM_FOR_RUN | DM_FOR_ADVISE, NULL,
-     "go on although the server now serves another model than this OUT was begun with"},
+     "continue although the server now serves another model than when this OUT was started"},
     {"deadline", DM_OPT_FLAG, DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_ADVISE, "TIME",
-     "stop, resumable, after so long: 3h50m"},
+     "stop after this time, resumable: 3h50m"},
     {"drain", DM_OPT_FLAG, DM_FOR_COMPILE, "TIME",
      "how long calls in flight may still take when the run is asked to stop (20s)"},
     {"split", DM_OPT_FLAG, DM_FOR_EVAL, "NAME",
      "trainset, valset or testset (testset if there is one)"},
     {"waves", DM_OPT_FLAG, DM_FOR_EVAL | DM_FOR_RUN, "1|2",
-     "an ensemble's later members only where they can change the answer: 2; all at once: 1 (2)"},
+     "2: ask an ensemble's later members only where they can change the answer; 1: ask all at once "
+     "(2)"},
     {"reduce", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "RULE",
      "majority, exact, unanimous, or best_of: a judge picks (majority; exact where the output is "
      "no str)"},
     {"field", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "NAME", "the output that is voted on (the last)"},
-    {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K",
-     "only K of the programs are asked for an input (all)"},
+    {"size", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "K", "ask only K of the programs for each input (all)"},
     {"size_draw", DM_OPT_FLAG, DM_FOR_ENSEMBLE, "hash|dspy",
-     "which: by hash of the input, or from Python's stream as DSPy does (hash)"},
+     "how they are chosen: by hash of the input, or from Python's random stream as DSPy does "
+     "(hash)"},
     {"job", DM_OPT_FLAG, DM_FOR_RUN | DM_FOR_SHOW | DM_FOR_EXPORT | DM_FOR_ENSEMBLE, "FILE",
      "job file that gives signature, model and adapter; without a program file, the program too"},
     {"job", DM_OPT_FLAG, DM_FOR_DIFF, "FILE",
@@ -134,12 +138,12 @@ static const dm_option rows[] = {
     {"format", DM_OPT_FLAG, DM_FOR_EXPORT, "messages|text|jinja|promptfoo",
      "JSON with {{ NAME }} for the inputs, plain text, a template that gives that JSON, or a "
      "promptfooconfig.json (messages)"},
-    {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step alone (all)"},
+    {"step", DM_OPT_FLAG, DM_FOR_EXPORT, "NAME", "of one step only (all)"},
     {"events", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
-     "append what happens, a JSON object a line: start, phase, candidate, progress, end (none)"},
+     "append events, one JSON object a line: start, phase, candidate, progress, end (none)"},
     {"prometheus", DM_OPT_FLAG, DM_FOR_COMPILE, "FILE",
-     "renew there each second what status.json says, as Prometheus' node_exporter reads it (none)"},
-    {"watch", DM_OPT_SWITCH, DM_FOR_STATUS, NULL, "renew it each second until the run has ended"},
+     "write there each second what status.json has, as Prometheus' node_exporter reads it (none)"},
+    {"watch", DM_OPT_SWITCH, DM_FOR_STATUS, NULL, "repeat it each second until the run has ended"},
     {"json", DM_OPT_SWITCH,
      DM_FOR_COMPILE | DM_FOR_EVAL | DM_FOR_PLAN | DM_FOR_ADVISE | DM_FOR_INIT, NULL,
      "print the last line, one JSON object, on a terminal too"},
@@ -278,7 +282,7 @@ static dm_status unknown(dm_arena *a, unsigned command, const char *word, const 
             names[n++] = options[i].name;
     for (size_t i = 0; i < n_options; i++)
         if (matches(&options[i], name))
-            return dm_fail(err, DM_E_USAGE, "%s is no option of this command", word);
+            return dm_fail(err, DM_E_USAGE, "%s is not an option of this command", word);
     const char *near = key ? dm_lm_key_near(key) : dm_nearest(name, names, n);
     if (key && near && find(command, dm_arena_printf(a, "lm.%s", near)))
         near = dm_arena_printf(a, "%.*s%s", (int)(key - name), name, near);
@@ -392,7 +396,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
         const char *word = argv[i];
         if (strncmp(word, "--", 2) != 0 || !word[2]) {
             if ((out->job_file && !(command & (DM_FOR_ENSEMBLE | DM_FOR_DIFF))) || word[0] == '-')
-                return dm_fail(err, DM_E_USAGE, "\"%s\" is one word too many", word);
+                return dm_fail(err, DM_E_USAGE, "unexpected argument \"%s\"", word);
             out->job_file = out->job_file ? out->job_file : word;
             out->files[out->n_files++] = word;
             continue;

@@ -7,9 +7,9 @@
 #include <time.h>
 
 /* Makes the folder, or finds it, and looks at all that a compile would write there. *finished gets
- * the last line of a finished run of the same job, else NULL. DM_E_OUTPUT: another job's,
- * somebody's files are in the way, or it cannot be written. --fresh moves an old one aside, --force
- * the files that are in the way. */
+ * the last line of a finished run of the same job, else NULL. DM_E_OUTPUT: it is another job's,
+ * files that we did not write are in the way, or it cannot be written. --fresh moves an old one
+ * aside, --force moves the files that are in the way. */
 dm_status dm_out_open(dm_arena *a, const dm_job *job, const dm_command_line *line,
                       const dm_value **finished, dm_error *err) DM_MUST_USE;
 /* The same for what an eval keeps: predictions.jsonl and score.json, of an earlier one too. The OUT

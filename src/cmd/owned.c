@@ -90,7 +90,7 @@ static dm_status check_result(const char *path, const char *name, bool begun, dm
     if (st != DM_OK || begun || is_empty(path))
         return st;
     return dm_fail(err, DM_E_OUTPUT,
-                   "%s is there already, and no run of this job wrote it: " DM_MOVE_IT, path);
+                   "%s exists already, and no run of this job wrote it: " DM_MOVE_IT, path);
 }
 
 static bool is_candidate(const char *name)
@@ -127,7 +127,7 @@ static dm_status check_stop(const char *path, dm_error *err)
     return is_empty(path)
                ? DM_OK
                : dm_fail(err, DM_E_OUTPUT,
-                         "%s is there, which asks a run to stop, with something in it: " DM_MOVE_IT,
+                         "%s is the file that asks a run to stop, but it is not empty: " DM_MOVE_IT,
                          path);
 }
 

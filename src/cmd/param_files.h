@@ -1,4 +1,4 @@
-/* Files that an optimizer's parameters name: read beside the job, known by what stands in them. */
+/* Files that an optimizer's parameters name: read beside the job, known by what is in them. */
 #ifndef DM_CMD_PARAM_FILES_H
 #define DM_CMD_PARAM_FILES_H
 

@@ -126,8 +126,7 @@ static void print_plan(const dm_job *job, const dm_plan *plan, const dm_estimate
     dm_buf_char(&b, '\n');
     if (c->failed)
         dm_buf_printf(&b,
-                      "the start program fails on %zu of these: see to that first (`eval` says "
-                      "why)\n",
+                      "the start program fails on %zu of these: fix that first (`eval` says why)\n",
                       c->failed);
     dm_plan_advice(&b, job, plan, e, c->failed ? NAN : c->score, c->n);
     dm_plan_suggestion(&b, job, plan, e);

@@ -19,7 +19,7 @@ void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
 {
     double most = dm_plan_most_in_flight(plan), asked = (double)job->concurrency;
     const char *comma = "";
-    dm_buf_printf(b, "%.0f calls in flight asked for (lm.concurrency), this job fills at most",
+    dm_buf_printf(b, "%.0f calls in flight allowed (lm.concurrency), this job fills at most",
                   asked);
     for (size_t i = 0; i < plan->n; i++)
         if (plan->phases[i].fill > 0) {
@@ -33,7 +33,7 @@ void dm_plan_fill_text(dm_buf *b, const dm_job *job, const dm_plan *plan)
     else if (most < asked)
         dm_buf_text(b, ": more examples or candidates would fill it");
     else if (most > asked)
-        dm_buf_text(b, ": raise concurrency as far as the servers go");
+        dm_buf_text(b, ": raise concurrency as far as the servers can take it");
 }
 
 void dm_plan_ranks_text(dm_buf *b, const dm_job *job, const dm_plan *plan, size_t ranks)
@@ -98,15 +98,15 @@ void dm_estimate_otherwise(dm_buf *b, const dm_job *job, const dm_estimate *e,
                       e->all.cost.expected, e->uncached);
     else if (e->has_cost && e->all.cost.expected > 0 && model && dm_lm_cached_from(model) > 0)
         dm_buf_printf(b,
-                      "cost %.2f with and without the server's cache of prompts, which keeps those "
-                      "that begin alike for %lld tokens and more\n",
+                      "cost %.2f with and without the server's cache of prompts, which keeps "
+                      "shared beginnings of %lld tokens or more\n",
                       e->all.cost.expected, (long long)dm_lm_cached_from(model));
     if (e->has_cost && e->untiered > 0)
         dm_buf_printf(b, "cost %.2f with service_tier flex, %.2f without\n", e->all.cost.expected,
                       e->untiered);
     if (c->n == 0 && model && dm_value_get(model->sampling, "reasoning_effort"))
-        dm_buf_text(b, "what the model reasons counts as answers and is not in this: plan "
-                       "--measure 8 tells how much\n");
+        dm_buf_text(b, "reasoning tokens count as answers and are not included here: plan "
+                       "--measure 8 measures them\n");
 }
 
 void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
@@ -125,8 +125,8 @@ void dm_estimate_line(dm_buf *b, const dm_plan *plan, const dm_estimate *e)
 static void short_budget(dm_buf *b, const char *key, const char *cap, const char *least)
 {
     dm_buf_printf(b,
-                  "budget.%s: %s do not hold one round of the optimizer, which takes %s at least: "
-                  "the best program that they find is written\n",
+                  "budget.%s: %s is not enough for one round of the optimizer, which takes at "
+                  "least %s: the best program found is written\n",
                   key, cap, least);
 }
 
@@ -160,12 +160,12 @@ void dm_plan_advice(dm_buf *b, const dm_job *job, const dm_plan *plan, const dm_
         return;
     const dm_optimizer *o = job->optimizer->class;
     if (train < o->few_train)
-        dm_buf_printf(b, "%zu examples to train on: from %zu on the choice gets better\n", train,
-                      o->few_train);
+        dm_buf_printf(b, "%zu examples to train on: with %zu or more the choice gets better\n",
+                      train, o->few_train);
     if (val > 0 && val < o->few_val)
-        dm_buf_printf(b,
-                      "%zu examples to validate: from %zu on candidates can be told apart better\n",
-                      val, o->few_val);
+        dm_buf_printf(
+            b, "%zu examples to validate: with %zu or more candidates are easier to tell apart\n",
+            val, o->few_val);
     dm_range all = dm_plan_together(plan);
     advise_budget(b, &job->cap, &all, e);
     dm_mean known;

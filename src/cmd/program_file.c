@@ -55,7 +55,7 @@ dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err)
     struct stat s;
     if (!v && stat(path, &s) == 0 && S_ISDIR(s.st_mode))
         return dm_fail(err, DM_E_JOB,
-                       "%s is a folder, and a job file is wanted here: give JOB.json, with "
+                       "%s is a folder, and a job file is needed here: give JOB.json, with "
                        "--student=%s to start from the program in it",
                        path, path);
     if (!v && err)
@@ -67,7 +67,7 @@ dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err)
     if (job || v->kind != DM_DICT || !dm_value_get(v, "metadata"))
         return DM_OK;
     return dm_fail(err, DM_E_JOB,
-                   "%s is a program file, and a job file is wanted here: give JOB.json, with "
+                   "%s is a program file, and a job file is needed here: give JOB.json, with "
                    "--student=%s to start from this program",
                    path, path);
 }
@@ -89,7 +89,7 @@ dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *
         return dm_state_read(a, text, path, program, out, provenance, err);
     if (!ensemble)
         return dm_fail(err, DM_E_DATA,
-                       "%s: this is an ensemble, and one program is wanted here: give the file of "
+                       "%s: this is an ensemble, and one program is needed here: give the file of "
                        "one of its members",
                        path);
     dm_ensemble *e = dm_arena_alloc(a, sizeof *e);

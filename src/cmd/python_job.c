@@ -244,7 +244,7 @@ static void say_time(const dm_value *ready)
 {
     const dm_value *seconds = dm_value_get(ready, "seconds");
     if (seconds)
-        dm_log(DM_DEBUG, "the Python program is there after %.1f s, with DSPy %s and Python %s",
+        dm_log(DM_DEBUG, "the Python program is ready after %.1f s, with DSPy %s and Python %s",
                seconds->number, dm_value_get(ready, "dspy")->text.p,
                dm_value_get(ready, "python")->text.p);
 }

@@ -216,8 +216,8 @@ static void say_stopped(const running *r)
     const char *path = r->lines.path;
     dm_say(stderr, "dspy-mpi: stopped after %zu of %zu rows%s%s%s\n", r->lines.n, r->set->n,
            path ? " in " : "", path ? path : "",
-           path            ? ": the same command goes on from there"
-           : r->set->n > 1 ? "; with --out=FILE the same command goes on where it was stopped"
+           path            ? ": the same command resumes from there"
+           : r->set->n > 1 ? "; with --out=FILE the same command resumes where it was stopped"
                            : "");
 }
 
@@ -238,8 +238,8 @@ static int answer(running *r, const dm_asking *how, dm_error *err)
     if (closed != DM_OK)
         return dm_say_failure(&second);
     if (st == DM_OK && r->lines.path)
-        dm_say(stderr, "%zu rows in %s, %zu of them from before\n", r->lines.n, r->lines.path,
-               r->lines.found);
+        dm_say(stderr, "%zu rows in %s, %zu of them from an earlier start\n", r->lines.n,
+               r->lines.path, r->lines.found);
     return st > 0 ? dm_exit_code(st) : r->code;
 }
 
@@ -270,7 +270,7 @@ static dm_status open_out(dm_arena *a, const dm_command_line *line, dm_job *job,
     const dm_value *out = dm_value_get(line->flags, "out");
     bool fresh = dm_value_get(line->flags, "fresh") != NULL;
     if (!out && fresh)
-        return dm_fail(err, DM_E_USAGE, "--fresh is for a file that is there: give --out=FILE");
+        return dm_fail(err, DM_E_USAGE, "--fresh moves an output file aside: give --out=FILE");
     if (!out)
         return dm_lines_open(&r->lines, NULL, false, err);
     job->out = job->setup.out = dm_arena_printf(a, "%s.run", out->text.p);

@@ -22,7 +22,8 @@ const char *dm_say_clock(char text[16]);
  * async-signal-safe: before an _exit. */
 void dm_say_live(FILE *to, dm_str line);
 void dm_say_live_drop(void);
-/* Of the terminal on stderr; where there is none, told (NULL: nothing), else 80. */
+/* Columns of the terminal on stderr; where there is none, those that told says (NULL: nothing),
+ * else 80. */
 size_t dm_say_columns(const char *told);
 
 /* Puts something harmless in the place of stdin, stdout or stderr that is closed: a file that is

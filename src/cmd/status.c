@@ -114,13 +114,13 @@ static void put_state(dm_buf *b, const look *l)
         dm_show_printf(b, "running, process %.0f on %s", dm_story_number(l->status, "pid"),
                        dm_story_text(l->status, "host"));
     } else if (l->lock == DM_LOCK_UNSURE) {
-        dm_show_printf(b, "process %.0f on %s gives no sign of life; last heard of ",
+        dm_show_printf(b, "process %.0f on %s gives no sign of life; last heard from ",
                        dm_story_number(l->status, "pid"), dm_story_text(l->status, "host"));
         put_ago(b, dm_story_text(l->status, "renewed"));
     } else {
         dm_buf_text(b, "not running since ");
         put_ago(b, dm_story_text(l->status, "renewed"));
-        dm_buf_text(b, ": it was killed or lost, and the same command goes on from there");
+        dm_buf_text(b, ": it was killed or lost, and the same command resumes from there");
     }
 }
 
@@ -143,7 +143,7 @@ static void put_block(dm_buf *b, const look *l)
     }
     dm_buf_text(b, "\nspent     ");
     put_spent(b, p);
-    dm_buf_printf(b, "\nplaces    %.0f of %.0f busy on %.0f rank%s; %.0f error%s\n",
+    dm_buf_printf(b, "\nslots     %.0f of %.0f busy on %.0f rank%s; %.0f error%s\n",
                   dm_story_number(p, "busy"), dm_story_number(p, "places"),
                   dm_story_number(p, "ranks"), dm_story_number(p, "ranks") > 1 ? "s" : "",
                   dm_story_number(p, "errors"),
@@ -167,7 +167,7 @@ static void put_line(dm_buf *b, const look *l)
     }
     dm_buf_text(b, ", ");
     put_spent(b, p);
-    dm_buf_printf(b, ", %.0f of %.0f places busy", dm_story_number(p, "busy"),
+    dm_buf_printf(b, ", %.0f of %.0f slots busy", dm_story_number(p, "busy"),
                   dm_story_number(p, "places"));
 }
 

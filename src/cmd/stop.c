@@ -51,11 +51,11 @@ int dm_cmd_stop(dm_arena *a, const dm_command_line *line)
     if (!runs) {
         dm_say(stderr,
                "nothing is running in %s now; a SLURM job of jobs/compile.sbatch that is queued "
-               "again to go on there will end at once\n",
+               "again to resume there will end at once\n",
                out);
         return 0;
     }
     dm_say(stderr, "asked to stop; it ends when the calls in flight have, after 20 s at the latest "
-                   "(--drain), and the same command goes on from there\n");
+                   "(--drain), and the same command resumes from there\n");
     return 0;
 }

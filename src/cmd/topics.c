@@ -50,10 +50,10 @@ static void budget(dm_help_page *p)
 {
     dm_help_text(p,
                  "`budget` caps the whole job, over all its attempts: {\"calls\": 5000, \"cost\": "
-                 "\"$20\"}. A cap is never passed; what a call may cost at the most is set aside "
+                 "\"$20\"}. A cap is never exceeded: the most that a call may cost is set aside "
                  "before it goes out. At a cap the best program so far is written, and the exit "
-                 "code is 0. The same command with a higher cap goes on from there. `dspy-mpi "
-                 "plan` tells calls, tokens, money and time before the first call.");
+                 "code is 0. The same command with a higher cap resumes from there. `dspy-mpi "
+                 "plan` estimates calls, tokens, money and time before the first call.");
     dm_help_title(p, "keys of a budget");
     dm_help_rows(p, "", dm_budget_table);
 }
@@ -67,19 +67,18 @@ static void failures(dm_help_page *p)
         {"500, a body that cannot be read",
          "tried again up to 6 times while other calls are answered; then that example fails"},
         {"an answer that does not parse, in JSON mode either",
-         "`failure_score`, counted apart; the rates stand beside each score"},
+         "`failure_score`, counted separately; the rates are shown beside each score"},
         {"a prompt too long, a content filter, most other 4xx",
          "`failure_score` where the program that it is compared with got an answer; where neither "
          "did, the example is left out of both scores"},
         {"401, a bad certificate, 403 or 404 to everything",
-         "one sentence, and the end, or the other servers"},
+         "one sentence, and the run ends, or uses the other servers"},
         {"a metric that raises, hangs or dies",
-         "that example fails, with its words; one that never answers: exit 65"},
+         "that example fails, with the metric's message; one that never answers: exit 65"},
         {"Ctrl-C, TERM, a deadline, dspy-mpi stop OUT",
          "calls in flight may end, the best so far is saved, exit 75"},
-        {"a crash, kill -9, a dead node",
-         "start the same command again: finished work is not asked for again, and the program is "
-         "that of an undisturbed run"},
+        {"a crash, kill -9, a dead node", "start the same command again: finished work is not done "
+                                          "again, and the program is that of an undisturbed run"},
         {"another job in OUT", "exit 73, naming what differs; --fresh moves it aside"},
     };
     dm_help_text(p, "Errors are not scores: what the network or a server does to a call never "
@@ -94,7 +93,7 @@ static void exit_codes(dm_help_page *p)
         {"0", "done, also at a cap of the budget; a finished run shows its result again"},
         {"64", "the command line is wrong"},
         {"65", "data or metric is wrong"},
-        {"69", "no model is to be had"},
+        {"69", "no model is available"},
         {"70", "a fault of dspy-mpi's own"},
         {"73", "something cannot be written, or OUT is another job's"},
         {"75", "stopped, and resumable: start the same command again"},
@@ -108,11 +107,12 @@ static void files(dm_help_page *p)
 {
     static const char *const rows[][2] = {
         {"program.json", "the program, which DSPy loads; its metadata has optimizer, seed, scores"},
-        {"predictions.jsonl", "start and winner on validation and test set, a row an example"},
+        {"predictions.jsonl",
+         "the start program and the winner on validation and test set, one row per example"},
         {"trials.csv", "each candidate's score with its 95 % interval"},
         {"candidates/", "each candidate's program"},
-        {"status.json", "running, done, stopped or failed; renewed while it runs"},
-        {"journal", "every answer and result, by which a run is resumed"},
+        {"status.json", "running, done, stopped or failed; updated while it runs"},
+        {"journal", "every answer and result, from which a run is resumed"},
     };
     dm_help_text(p, "A compile writes its results to the folder OUT (`out`; the job file's name "
                     "without .json):");
@@ -129,6 +129,6 @@ const dm_topic dm_topics[] = {
     {"budget", "caps on calls, tokens, money and time", budget},
     {"failures", "what happens when something fails", failures},
     {"exit-codes", "what each exit code means", exit_codes},
-    {"files", "what stands in OUT", files},
+    {"files", "what is in OUT", files},
     {NULL, NULL, NULL},
 };

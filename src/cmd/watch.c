@@ -95,7 +95,7 @@ static void event(dm_watch *w, const char *what, const dm_value *more)
     dm_buf_char(&line, '\n');
     if (write(w->events, line.data, line.len) != (ssize_t)line.len && !w->events_lost) {
         w->events_lost = true;
-        dm_say(stderr, "dspy-mpi: --events: some cannot be written: %s\n", strerror(errno));
+        dm_say(stderr, "dspy-mpi: --events: some could not be written: %s\n", strerror(errno));
     }
     dm_buf_free(&b);
     dm_buf_free(&line);

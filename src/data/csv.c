@@ -50,8 +50,8 @@ static dm_status read_cell(scanner *s)
         if (s->p < s->end && *s->p != s->separator && *s->p != '\n' &&
             !(*s->p == '\r' && (s->p + 1 == s->end || s->p[1] == '\n')))
             return dm_fail(s->err, DM_E_DATA,
-                           "%s:%zu:%zu: text behind the closing quote of a cell: a quote inside of "
-                           "one is written twice",
+                           "%s:%zu:%zu: text after the closing quote of a cell: a quote inside a "
+                           "cell is written twice",
                            s->name, s->line, column_of(s));
         s->filled = true;
     } else {
@@ -235,8 +235,8 @@ static dm_status read_cells(scanner *s, const dm_value *header, dm_value *cells,
     if (cells->n == header->n)
         return DM_OK;
     return dm_fail(s->err, DM_E_DATA,
-                   "%s:%zu: %zu cells, the header row has %zu columns: a cell with a \"%s\" or a "
-                   "line end in it is put in quotes, and one that is empty keeps its place",
+                   "%s:%zu: %zu cells, the header row has %zu columns: put a cell with a \"%s\" or "
+                   "a line end in it in quotes, and keep the separators around an empty one",
                    s->name, line, cells->n, header->n,
                    s->separator == '\t' ? "tab" : (char[]){s->separator, 0});
 }

@@ -164,8 +164,8 @@ static dm_status parse_line(lines *l, const dm_value **row)
         while (start > line.p && start[-1] != '\n')
             start--;
         return dm_fail(l->err, DM_E_DATA,
-                       "%s:%u:%zu: there is more text behind the object: one a "
-                       "line, with no comma after it",
+                       "%s:%u:%zu: there is more text after the object: write one a line, with no "
+                       "comma after it",
                        l->name, l->number - 1,
                        dm_utf8_length((dm_str){start, (size_t)(rest.p - start)}) + 1);
     }
@@ -275,7 +275,7 @@ static dm_status to_plain_text(dm_arena *a, const char *name, dm_str *text, dm_e
     bool wide = marked || (text->n > 3 && ((!p[0] && !p[2]) || (!p[1] && !p[3])));
     if (wide && dm_json_decode(a, *text, text, err) != DM_OK)
         return dm_fail(err, DM_E_DATA,
-                       "%s: this is UTF-16 that is cut short or damaged, or no text", name);
+                       "%s: this is UTF-16 that is cut short or damaged, or not text", name);
     if (dm_str_starts(*text, "\xEF\xBB\xBF"))
         *text = (dm_str){text->p + 3, text->n - 3};
     dm_status st = check_utf8(name, *text, err);

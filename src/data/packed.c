@@ -77,7 +77,7 @@ static dm_status inflate_all(z_stream *z, dm_buf *out, const char *name, dm_erro
         if (rc == Z_BUF_ERROR || (rc == Z_OK && !z->avail_in && z->avail_out))
             return damaged(name, "gzip", "it ends too early", err);
         if (rc != Z_OK)
-            return damaged(name, "gzip", z->msg ? z->msg : "its bytes make no sense", err);
+            return damaged(name, "gzip", z->msg ? z->msg : "its bytes are not valid", err);
     }
 }
 

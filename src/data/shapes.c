@@ -202,7 +202,7 @@ dm_status dm_rows_of_object(dm_arena *a, const char *name, const dm_value *v, bo
         return grid_rows(&s);
     if (is_lists(v, one_line ? 2 : 1))
         return refuse(&s, v,
-                      "an object of lists that are equally long: are they columns? With pandas, "
+                      "an object of lists of equal length: are they columns? With pandas, "
                       "to_json(FILE, orient=\"records\", lines=True); " AS_ONE);
     if (inner && !one_line)
         return refuse_nested(&s, inner);

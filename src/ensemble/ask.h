@@ -7,8 +7,8 @@
 
 typedef struct dm_asking {
     bool scored; /* the metric is run on what members answer */
-    /* A member that got no answer by the way makes the example absent, as it does for a program;
-     * else those vote that answered. */
+    /* A member that got no answer because of a transport failure makes the example absent, as for
+     * a single program; else those that answered vote. */
     bool strict;
     bool at_once;         /* all members in one wave: quicker, dearer, the same answers */
     const dm_str *inputs; /* [n_inputs] the columns that are inputs: size and router go by them */

@@ -28,8 +28,8 @@ typedef struct dm_ballots {
     const bool *usable;  /* [n] rows that count, see dm_ballots_usable; NULL: all */
 } dm_ballots;
 
-/* usable[i]: all m candidates count on row i (present), and it stands in no demonstration of any:
- * such a row is left out for all, for a member that was shown the answer would be judged by it.
+/* usable[i]: all m candidates count on row i (present), and it is in no demonstration of any:
+ * such a row is left out for all, because a member that has seen the answer would be judged on it.
  * present, in_demos: [m * n], in_demos NULL: none. How many there are. */
 size_t dm_ballots_usable(const bool *present, const bool *in_demos, size_t m, size_t n,
                          bool *usable);
@@ -77,7 +77,7 @@ typedef struct dm_guard {
 dm_guard dm_committee_guarded(const dm_ballots *b, dm_committee_rule *rule, size_t size,
                               uint64_t seed, dm_committee *c);
 
-/* What can be told before any committee is tried, from the best candidates (5 at the most, by mean
+/* What is known before any committee is tried, from the best candidates (at most 5, by mean
  * score). From .7 and .8 on no rule gained. */
 typedef struct dm_forecast {
     double correlation; /* of rightness (a score of .5 or more), mean over pairs; NAN: unknown, as

@@ -278,8 +278,8 @@ static dm_status count_members(const dm_at *root, size_t *n, dm_error *err)
     for (size_t i = 0; i < *n; i++)
         if (!there[i])
             return dm_at_fail(root, err,
-                              "programs[%zu] is missing: DSPy writes a program that stands twice "
-                              "in the list only once, and leaves out some that are compiled",
+                              "programs[%zu] is missing: DSPy writes a program that is in the list "
+                              "twice only once, and leaves out some that are compiled",
                               i);
     return DM_OK;
 }
@@ -416,7 +416,7 @@ static dm_status read_router(dm_arena *a, const dm_at *ensemble, dm_ensemble *e,
         return DM_OK;
     if (!at.v)
         return dm_at_fail(ensemble, err,
-                          "best_per_input needs what its members scored, a router: only a "
+                          "best_per_input needs a router made from its members' scores: only a "
                           "compilation makes one");
     dm_status st = dm_router_read(a, &at, e->n, &router, err);
     e->router = router;

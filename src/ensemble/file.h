@@ -2,7 +2,7 @@
  *
  * Keys are "programs[0]....", "programs[1]....", as many as there are votes: a member with two
  * votes is written out twice, so that dspy.majority over them, which knows no weights, is the
- * weighted vote. What DSPy does not save stands in metadata.dspy_mpi:
+ * weighted vote. What DSPy does not save is in metadata.dspy_mpi:
  *
  *     "program": the members' program, where they have one;
  *     "ensemble": {"reduce": "majority", "field": "answer", "votes": [2, 1], "size": 3,
@@ -76,7 +76,7 @@ bool dm_ensemble_is(const dm_value *file); /* has keys of members, "programs[...
 
 /* A file of ours, or of DSPy. DSPy's says no program: then that of `program` (a job's) is taken,
  * and of a program of one module also the same as predict or chain_of_thought. A member that is
- * missing, as DSPy leaves out what stands in its list twice and what BootstrapFewShot returned, is
+ * missing, as DSPy leaves out what is in its list twice and what BootstrapFewShot returned, is
  * DM_E_DATA. Our file ignores program. provenance (may be NULL) gets metadata.dspy_mpi or NULL. */
 dm_status dm_ensemble_read(dm_arena *a, dm_str text, const char *name, const dm_program *program,
                            dm_ensemble *out, const dm_value **provenance,

@@ -6,13 +6,13 @@
 #include "pool/pool.h"
 
 /* What m candidates gave on n rows as ballots for a committee: results[j][n] of candidate j. field
- * and as_text: as the vote will go by. in_demos [m * n] (NULL: none): rows that stand in a
+ * and as_text: as the vote will go by. in_demos [m * n] (NULL: none): rows that are in a
  * candidate's demonstrations. All lives in a. */
 dm_ballots dm_ballots_of(dm_arena *a, const dm_result *const *results, size_t m, size_t n,
                          dm_str field, bool as_text, const bool *in_demos);
 
-/* A member that got no answer by the way, which is nobody's fault who votes: no connection, outage,
- * endpoint. Other faults are its own: it has no vote. */
+/* A member that got no answer because of a transport failure, which is not its fault: no
+ * connection, outage, endpoint. Other faults are its own: it has no vote. */
 bool dm_got_nothing(const dm_result *r);
 
 typedef struct dm_verdict {

@@ -1,8 +1,8 @@
 /* The vote of several programs on one input.
  *
  * A vote returns one member's prediction as it is, never a mixture: so its score is the score that
- * this member has. Members stand in an order, which decides ties. A member counts as often as it
- * has votes; DSPy has no votes, there it stands so often in the list. */
+ * this member has. Members have an order, which decides ties. A member counts as often as it
+ * has votes; DSPy has no votes, there it is in the list that many times. */
 #ifndef DM_ENSEMBLE_VOTE_H
 #define DM_ENSEMBLE_VOTE_H
 
@@ -39,7 +39,7 @@ bool dm_reduce_as_text(dm_reduce r, bool exact_field);
 #define DM_NOBODY   SIZE_MAX       /* no member has a prediction */
 #define DM_ABSTAINS (SIZE_MAX - 1) /* unanimous: not all gave the same, or nobody voted */
 /* The member whose prediction is the answer: the first with the value that has the most votes; of
- * values with equally many the one that stands first. If nobody voted, the first that has a
+ * values with equally many, the one that comes first. If no member voted, the first that has a
  * prediction. votes [n]; NULL: one each. */
 size_t dm_vote(dm_reduce r, const int *class, const uint32_t *votes, size_t n);
 

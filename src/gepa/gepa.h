@@ -80,7 +80,7 @@ size_t dm_gepa_width(const dm_gepa_options *o); /* proposals of an iteration */
 /* The budget that auto stands for: n is 6, 12 or 18 for light, medium and heavy (A.1). */
 int64_t dm_gepa_auto_budget(size_t n, size_t n_components, size_t n_val);
 
-/* What stands between the first and the last fence (three back-ticks) of an answer, without the
+/* The text between the first and the last fence (three back-ticks) of an answer, without the
  * name of a language, stripped; where there is none, the whole answer (A.5). Within s. */
 dm_str dm_gepa_fenced(dm_str s);
 

@@ -1,5 +1,5 @@
-/* Processes that run a Python program's examples (scripts/dspy-host), and what they are told and
- * say (README.md here). A process has a guard like a metric's (metric/child.h), so that nothing of
+/* Processes that run a Python program's examples (scripts/dspy-host), and the messages to and from
+ * them (README.md here). A process has a guard like a metric's (metric/child.h), so that nothing of
  * it is left behind, and neither side ever waits for the other to read.
  *
  * A process that hangs or dies is replaced. Its examples begin anew in another one, where what they

@@ -65,7 +65,7 @@ bool dm_process_turn(dm_process *p);
 /* The next line, without its end; .p NULL: there is none. Valid until the next turn. */
 dm_str dm_process_line(dm_process *p);
 /* The user's own line in what the process wrote when it was asked where it is, or when it broke
- * down: "mymod.py:20"; "": not told. */
+ * down: "mymod.py:20"; "": not reported. */
 void dm_process_where(const dm_process *p, char *out, size_t room);
 /* The last line that it wrote, for a sentence; "": none. */
 void dm_process_last_words(const dm_process *p, char *out, size_t room);

@@ -1,5 +1,5 @@
 /* Typed getters with the path in the error: "job.json:4:12: optimizer.max_rounds: a whole number
- * from 1 on, not \"three\"". A dm_at is a value and the way to it. */
+ * from 1 on, not \"three\"". A dm_at is a value and the path to it. */
 #ifndef DM_JSON_GET_H
 #define DM_JSON_GET_H
 

@@ -103,5 +103,5 @@ dm_status dm_json_decode(dm_arena *a, dm_str bytes, dm_str *text, dm_error *err)
     *text = (dm_str){good ? dm_arena_string(a, out.data ? out.data : "", out.len) : "",
                      good ? out.len : 0};
     dm_buf_free(&out);
-    return good ? DM_OK : dm_fail(err, DM_E_DATA, "no text: its bytes are no UTF-8");
+    return good ? DM_OK : dm_fail(err, DM_E_DATA, "not text: its bytes are not UTF-8");
 }

@@ -391,7 +391,7 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *er
     if (!v)
         return NULL;
     skip_space(&r);
-    return r.p == r.end ? v : fail(&r, "there is more text behind the value");
+    return r.p == r.end ? v : fail(&r, "there is more text after the value");
 }
 
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)

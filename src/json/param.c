@@ -14,7 +14,7 @@ static dm_status read_amount(const dm_param *row, const dm_at *at, double *out, 
         return dm_get_number(at, row->low, row->high, out, err);
     if (row->parse(at->v->text.p, out, &why) != DM_OK)
         return dm_at_fail(at, err, "%s", why.text);
-    return *out > 0 || row->low <= 0 ? DM_OK : dm_at_fail(at, err, "more than nothing");
+    return *out > 0 || row->low <= 0 ? DM_OK : dm_at_fail(at, err, "more than 0");
 }
 
 static dm_status read_word(const dm_param *row, const dm_at *at, unsigned *out, dm_error *err)
@@ -55,7 +55,7 @@ static dm_status read_ints(dm_arena *a, const dm_param *row, const dm_at *at, dm
                            dm_error *err)
 {
     if (at->v->kind != DM_LIST)
-        return dm_at_fail(at, err, "a list of whole numbers from %.0f on", row->low);
+        return dm_at_fail(at, err, "a list of whole numbers, each at least %.0f", row->low);
     int64_t *list = dm_arena_alloc_n(a, at->v->n, sizeof *list);
     for (size_t i = 0; i < at->v->n; i++) {
         dm_at item = dm_at_item(at, i);

@@ -43,7 +43,7 @@ typedef struct dm_param {
     dm_status (*read)(dm_arena *a, const dm_at *at, void *into, dm_error *err); /* OWN */
     const char *const *beside; /* OPTIMIZERS: keys among theirs that the holder reads, up to a NULL
                                 */
-    /* FILE: whether what stands in it is right for the program. */
+    /* FILE: whether what is in it is right for the program. */
     dm_status (*suits)(const dm_value *json, const char *path, const struct dm_program *program,
                        dm_error *err);
     const char *value;    /* what stands for the value in --help; NULL: its words */

@@ -219,7 +219,7 @@ static bool has_proxy(const dm_reply *r)
 }
 
 #define LET_THROUGH                                                                                \
-    "the proxy has to let the host through, or the host has to stand in no_proxy, where the "      \
+    "the proxy has to let the host through, or the host has to be in no_proxy, if the "            \
     "environment names the proxy"
 #define WHO_WE_ARE                                                                                 \
     "give the proxy's address with a user and a password, as http://USER:PASSWORD@HOST:PORT"
@@ -232,7 +232,8 @@ static dm_verdict judge_proxys(dm_reply *r, dm_verdict v, const dm_value *root)
     bool denial = !root && (r->status == 403 || dm_is_of_the_way(r->status));
     char own[sizeof r->text];
     if (r->status == 407)
-        r->advice = has_proxy(r) ? WHO_WE_ARE : "name the proxy that stands in the way by lm.proxy";
+        r->advice =
+            has_proxy(r) ? WHO_WE_ARE : "give the proxy between here and the server as lm.proxy";
     if (!has_proxy(r) || r->tls || !(page || denial || r->status == 407))
         return v;
     snprintf(own, sizeof own, "%s", r->text);
@@ -253,9 +254,9 @@ static dm_verdict judge_connect(dm_reply *r)
     long s = r->connect_status;
     bool refuses = s >= 400 && s < 500 && s != 408 && s != 425 && s != 429;
     snprintf(r->text, sizeof r->text, "the proxy %.200s says: " DM_HTTP_STATUS "%s", r->proxy, s,
-             s == 407  ? ", it wants to know who asks"
-             : refuses ? ", it lets nobody through to this host"
-                       : ", it has no way to this host");
+             s == 407  ? ", it wants a user and a password"
+             : refuses ? ", it does not allow connections to this host"
+                       : ", it cannot reach this host");
     r->advice = s == 407 ? WHO_WE_ARE : LET_THROUGH;
     return refuses ? DM_EJECT : DM_RETRY;
 }
@@ -290,8 +291,8 @@ static dm_verdict judge_transfer(dm_reply *r)
     snprintf(what, sizeof what, "%s%s%.150s", curl_easy_strerror(r->code),
              has_proxy(r) ? ", by the proxy " : "", has_proxy(r) ? r->proxy : "");
     if (wants_certificate(r)) {
-        r->advice = "the server wants to know who asks: name a certificate that it knows with "
-                    "cert_file, and its key with key_file";
+        r->advice = "the server wants a client certificate: name one that it knows with cert_file, "
+                    "and its key with key_file";
         return say_and(DM_EJECT, r, what, more);
     }
     switch (r->code) {

@@ -231,7 +231,7 @@ static dm_verdict read_reply(const dm_provider *p, dm_reply *r, const dm_value *
                             "stop_reason refusal");
     if (strcmp(reason, "tool_use") == 0 || strcmp(reason, "pause_turn") == 0)
         return dm_reply_end(r, DM_ODD, DM_FAULT_NONE,
-                            "it stopped for what nobody asked for: stop_reason", reason);
+                            "it stopped for a reason that was not asked for: stop_reason", reason);
     dm_buf b;
     dm_buf_init(&b, 2 * DM_MAX_ANSWER);
     dm_openai_content(&b, content);

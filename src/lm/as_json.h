@@ -1,4 +1,4 @@
-/* Requests that a program makes itself, as they stand: what they are answered with. */
+/* Requests that a program makes itself, passed on unchanged: what they are answered with. */
 #ifndef DM_LM_AS_JSON_H
 #define DM_LM_AS_JSON_H
 

@@ -107,9 +107,8 @@ void dm_lm_loads(dm_lm *lm, dm_endpoint *e)
     if (e->loading_from > 0)
         return;
     e->loading_from = dm_lm_now(lm);
-    dm_log(dm_lm_level(lm),
-           "%s loads its model: it is waited for, for %.0f s at the most (lm.wait)", e->base,
-           dm_loading_wait(e->config));
+    dm_log(dm_lm_level(lm), "%s is loading its model: waiting for it, for at most %.0f s (lm.wait)",
+           e->base, dm_loading_wait(e->config));
 }
 
 const char *dm_advice(CURLcode code, long status)

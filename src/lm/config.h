@@ -54,7 +54,7 @@ typedef struct dm_lm_config {
                                  * temperature and max_tokens under the names that go out */
     const dm_value *extra_body; /* dict or NULL */
     /* Of requests, beside the provider's own: names and texts, names and variables that hold the
-     * texts, what stands behind "?". Dicts or NULL. What they say is masked as keys are. */
+     * texts, what follows "?". Dicts or NULL. What they say is masked as keys are. */
     const dm_value *headers, *headers_env, *query;
     const char *api_version; /* Azure's; NULL: none */
     const char *prices;      /* file with prices; NULL: the installed one */

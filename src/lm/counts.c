@@ -36,7 +36,7 @@ static const char *doubt(const dm_reply *r)
     /* some servers count it beside the answer's, and not with them */
     int64_t reasoning = r->reasoning > 0 && r->reasoning <= r->completion ? r->reasoning : 0;
     if (r->prompt < 0 || r->completion < 0)
-        return "a token count that is no whole number from 0 to 16777216";
+        return "a token count that is not a whole number from 0 to 16777216";
     if (r->prompt + r->completion == 0)
         return NULL; /* it tells none */
     if (r->prompt == 0)

@@ -35,7 +35,7 @@ typedef struct dm_nearby { /* what a server has in place of what it does not kno
     char text[600];       /* what there is; "": nothing is known */
 } dm_nearby;
 
-typedef struct dm_heard { /* since it was told last: what the pool makes a pace of */
+typedef struct dm_heard { /* since the last report: what the pool makes a pace of */
     int64_t answered, refused;
     double told_at;
     bool of_refusal; /* what came last then */
@@ -52,7 +52,7 @@ typedef struct dm_endpoint {
     size_t in_flight;
     double limit;      /* calls in flight that it bears; AIMD on 429 */
     double cut_at;     /* when the limit was last cut */
-    double down_until; /* set aside after a failure of the way, or by Retry-After */
+    double down_until; /* set aside after a transport failure, or by Retry-After */
     int failures;      /* of the way, in a row */
     int times_aside;   /* since it last answered */
     int denials;       /* 403 and 404 to calls that another one answered, in a row */
@@ -76,7 +76,7 @@ typedef struct dm_lm_model { /* one distinct config */
     dm_endpoint *endpoints; /* [n] */
     size_t n, turn;         /* turn: where the next pick begins */
     size_t asking;          /* probes under way */
-    double told_failing;    /* when it was told last */
+    double told_failing;    /* when it was last reported */
     bool settled;           /* all were asked once, and compared */
     char *sampling;         /* as the provider puts it into a request */
     double share;           /* this process's part of rpm and tpm, (0, 1] */
@@ -84,12 +84,12 @@ typedef struct dm_lm_model { /* one distinct config */
 
 typedef enum dm_verdict {
     DM_GOOD,      /* an answer */
-    DM_RETRY,     /* the way */
-    DM_SLOW_DOWN, /* 429, 529: the way, and too fast */
-    DM_NO_ROOM,   /* no room for flex now: nothing was billed, and it is waited for */
-    DM_ODD,       /* a live server's reply that is no answer: this request */
-    DM_FINAL,     /* the answer's fault stands */
-    DM_DENIED,    /* 403, 404: this request's or the endpoint's fault, as other replies tell */
+    DM_RETRY,     /* a transport failure */
+    DM_SLOW_DOWN, /* 429, 529: a transport failure, and too fast */
+    DM_NO_ROOM,   /* no capacity for flex now: nothing was billed, and the request waits */
+    DM_ODD,       /* a live server's reply that is not an answer: this request */
+    DM_FINAL,     /* the answer's fault is final */
+    DM_DENIED,    /* 403, 404: this request's or the endpoint's fault, as other replies show */
     DM_EJECT      /* the endpoint's fault */
 } dm_verdict;
 
@@ -112,7 +112,7 @@ typedef struct dm_reply { /* what an attempt gave */
      * there; all of the answer, and what of it was reasoning. A class's read may leave DM_NO_COUNT.
      */
     int64_t prompt, completion, cached, written, reasoning;
-    char tier[24];  /* that it was served as; "": not told */
+    char tier[24];  /* that it was served as; "": not reported */
     char param[64]; /* the request's key that the model does not take, or whose value; "": none */
     const char *doubt;  /* why counts are not believed; NULL: they are */
     bool loading;       /* it is there, and says that its model is not yet */
@@ -131,7 +131,7 @@ typedef struct dm_call {         /* one that was submitted */
     dm_lm_done *done;
     void *user;
     dm_usage usage;
-    int64_t attempts;       /* that failed on the way */
+    int64_t attempts;       /* that failed in transport */
     const dm_endpoint *but; /* its last reply was no answer: another one, if there is one */
     uint64_t denied;        /* bits, by number modulo 64: endpoints that said 403 or 404 to it */
     uint64_t asked;         /* bits, likewise: endpoints that a call of all has been to */
@@ -206,9 +206,9 @@ static inline uint64_t dm_endpoint_bit(const dm_call *c, const dm_endpoint *e)
     return (uint64_t)1 << ((size_t)(e - c->model->endpoints) % 64);
 }
 
-/* Seconds for which a server is waited for that loads its model: what the job says, or a minute. */
+/* Seconds to wait for a server that is loading its model: what the job says, or a minute. */
 double dm_loading_wait(const dm_lm_config *c);
-/* The server has said that it loads its model: noted, and told once. */
+/* The server has said that it is loading its model: noted, and reported once. */
 void dm_lm_loads(dm_lm *lm, dm_endpoint *e);
 #define DM_WAIT_LONGER                                                                             \
     "the server still loads its model: lm.wait says how long to wait for it, such as \"10 min\""
@@ -232,11 +232,11 @@ bool dm_probes_failed(const dm_lm *lm, const dm_lm_model *m, double now, char *t
 
 /* What the attempt to e came to, but for what is read of it. */
 dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e);
-/* Statuses that do not come from the model but from what stands before it: nobody is there, or
- * is ready. */
+/* Statuses that do not come from the model but from what is in front of it: no server is there, or
+ * none is ready. */
 bool dm_is_of_the_way(long status);
-#define DM_NO_COUNT (-1) /* what was told as a number of tokens is none */
-/* counts.c: what cannot be true counts as not told, and doubt says why. */
+#define DM_NO_COUNT (-1) /* what was reported as a number of tokens is not one */
+/* counts.c: what cannot be true counts as not reported, and doubt says why. */
 void dm_reply_check_counts(dm_reply *r);
 /* The table of src/README.md §5. Fills content, usage, fault and text. */
 dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r);
@@ -269,7 +269,7 @@ bool dm_in_domain(const char *base, const char *domain); /* over https, at ".ope
 const char *dm_bad_base(const char *base); /* why it cannot be an api_base; NULL: it can */
 /* The address without user, password, query and fragment, for messages. */
 const char *dm_shown_url(dm_arena *a, const char *url);
-/* Whether it is a machine of one's own, as far as the address tells: loopback, a private network's
+/* Whether it is the user's own machine, as far as the address shows: loopback, a private network's
  * address, or a name that no public name server has. */
 bool dm_is_own_machine(const char *base);
 void dm_url_secrets(const char *url); /* its password (its user, if alone) is a secret */

@@ -29,7 +29,7 @@ static const char *bad_key(dm_str s)
     if (utf16 || (s.n > 3 && (!s.p[1] || !s.p[0]) && memchr(s.p, 0, s.n)))
         return "is in UTF-16: save it as plain text (ASCII or UTF-8)";
     if (memchr(s.p, 0, s.n))
-        return "holds a NUL byte: it is no text, or was damaged";
+        return "holds a NUL byte: it is not text, or was damaged";
     if (s.n >= 7 && strncasecmp(s.p, "Bearer ", 7) == 0)
         return "begins with \"Bearer\": give the key alone, the word is put before it";
     if (is_quoted(s))
@@ -145,7 +145,7 @@ const char *dm_bad_header(dm_str name, dm_str value)
 {
     for (size_t i = 0; i < name.n; i++)
         if (!isalnum((unsigned char)name.p[i]) && (!name.p[i] || !strchr("-_.~", name.p[i])))
-            return "its name may have letters, digits, \"-\", \"_\", \".\" and \"~\" alone";
+            return "its name may have letters, digits, \"-\", \"_\", \".\" and \"~\" only";
     for (size_t i = 0; i < value.n; i++)
         if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7F)
             return "a text in one line, without control characters";

@@ -18,7 +18,7 @@ typedef struct dm_rate {
     double burst;   /* this process's part of what the server has plenty of, to be used at once */
     double pace;    /* (0, 1]: of the limit; lower when the server has little left */
     double typical; /* what a call takes of it: moving mean; 0: not measured yet */
-    double most;    /* the largest rest that the server told */
+    double most;    /* the largest remainder that the server reported */
     double out;     /* charged for calls under way */
 } dm_rate;
 
@@ -45,9 +45,9 @@ double dm_limits_wait(dm_limits *l, double now, double share, const dm_taking *t
 void dm_limits_charge(dm_limits *l, const dm_taking *t);
 /* The call has come back; really NULL: what it took is not known. */
 void dm_limits_settle(dm_limits *l, const dm_taking *t, const dm_taking *really);
-/* What a reply's head told. True: other processes should know of it. */
+/* What a reply's head reported. True: other processes should know of it. */
 bool dm_limits_hear(dm_limits *l, double now, double share, const dm_told_limits *told);
-/* What another process heard: requests and tokens a minute; 0: not told. */
+/* What a server reported to another process: requests and tokens a minute; 0: not reported. */
 void dm_limits_learn(dm_limits *l, const double limit[DM_RATES]);
 /* The pool's pace, requests a minute of the whole job; 0: none any more. A lower one begins anew:
  * the first request of this process may go after the part offset, in (0, 1], of its own interval,

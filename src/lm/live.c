@@ -216,10 +216,10 @@ static dm_status ask_any(dm_arena *a, const dm_lm_config *c, dm_live *out, dm_er
         if (i + 1 < c->n_base)
             continue;
         if (dm_now() >= until)
-            return dm_fail(err, DM_E_MODEL,
-                           "%s: model %s: %s; with lm.drop_params it is asked before the run which "
-                           "keys it takes",
-                           c->api_base[i], c->name, out->why);
+            return dm_fail(
+                err, DM_E_MODEL,
+                "%s: model %s: %s; lm.drop_params asks it before the run which keys it takes",
+                c->api_base[i], c->name, out->why);
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
 }

@@ -9,7 +9,7 @@
 #include "lm/config.h"
 #include "lm/told.h"
 
-/* Whose fault it is that there is no score (src/README.md §5). The names stand in
+/* Whose fault it is that there is no score (src/README.md §5). The names are in
  * predictions.jsonl. */
 typedef enum dm_fault {
     DM_FAULT_NONE,
@@ -45,15 +45,15 @@ typedef struct dm_usage {
     int64_t answers;                    /* usable completions */
     int64_t prompt, completion, cached; /* tokens, as the server counts */
     int64_t retries;                    /* attempts after the first */
-    /* Of requests, those whose tokens no server told: the answer was lost, or came without usage,
-     * or was an error of which nobody knows what it cost. They may have been billed their prompt
-     * and up to max_tokens, and a cap on tokens or money counts them so. A refusal (3xx, 4xx but
-     * 408, 503, 529) costs nothing. */
+    /* Of requests, those whose tokens no server reported: the answer was lost, or came without
+     * usage, or was an error of unknown cost. They may have been billed their prompt and up to
+     * max_tokens, and a cap on tokens or money charges that. A refusal (3xx, 4xx but 408, 503, 529)
+     * costs nothing. */
     int64_t untold;
-    int64_t odd;       /* replies of a live server that were no answers */
-    int64_t written;   /* prompt tokens that servers put into their caches, for their own price */
-    int64_t reasoning; /* of completion, what a model that thinks used for that, as far as told */
-    int64_t flex;      /* of answers, those that were served as flex, as their servers told */
+    int64_t odd;       /* replies of a live server that were not answers */
+    int64_t written;   /* prompt tokens that servers put into their caches, at a separate price */
+    int64_t reasoning; /* of completion, what a model used for reasoning, as far as reported */
+    int64_t flex;      /* of answers, those that were served as flex, as their servers reported */
 } dm_usage;
 void dm_usage_add(dm_usage *to, const dm_usage *u);
 /* NAN: the price is not known. */
@@ -68,7 +68,7 @@ typedef struct dm_lm_request {
     double temperature;      /* NAN: the model's own */
     int64_t rollout;         /* -1: none. Never sent; makes equal requests distinct */
     /* Requests that may go out, all attempts and curl's own resends counted; 0: any number. When
-     * they are spent the call ends as a fault of the way, whatever num_retries says. */
+     * they are spent the call ends as a transport fault, whatever num_retries says. */
     int64_t most_sends;
     /* Each of the model's servers that is there is asked, one after another, as far as most_sends
      * allows; the first answer counts, and a refusal by any of them: what all are sent later has to
@@ -79,10 +79,10 @@ typedef struct dm_lm_request {
     dm_response_format
         format;    /* JSON mode; lowered to what the model supports (contract 3.5 a-c) */
     dm_str schema; /* for DM_FORMAT_SCHEMA */
-    /* A program's own request, as it stands, of a model that takes such (dm_lm_takes_json):
+    /* A program's own request, sent unchanged to a model that takes such (dm_lm_takes_json):
      * messages in OpenAI's form, and settings that go before the model's own. Prefix, user and
      * format are empty then, and content of the answer is the reply, with its choices. messages
-     * NULL: it is none. Borrowed until the answer. */
+     * NULL: it is not one. Borrowed until the answer. */
     struct dm_lm_json {
         const dm_value *messages, *settings;
     } json;
@@ -108,10 +108,10 @@ dm_str dm_lm_head(dm_arena *a, const dm_lm_config *c, const dm_prefix *prefix);
 /* What of the model all its answers depend on: model and sampling, but for the temperature. */
 dm_hash dm_lm_scope(const dm_lm_config *c);
 /* What the request is found by: scope, the rest of the sampling as it is sent, response format, n
- * (which is 1), rollout and messages; never an address. All that has one head begins alike. */
+ * (which is 1), rollout and messages; never an address. All requests with one head begin alike. */
 dm_sha256 dm_lm_key_begin(const dm_hash *scope, dm_str head);
 dm_hash dm_lm_key(const dm_lm_config *c, const dm_sha256 *begun, const dm_lm_request *r);
-/* The same for answers that are kept across runs, where servers of one model are told apart: by
+/* The same for answers that are kept across runs, where servers of one model are distinguished by
  * their addresses in any order, or by the model's cache_tag. */
 dm_hash dm_lm_key_at_servers(const dm_lm_config *c, const dm_hash *key);
 
@@ -124,21 +124,20 @@ typedef struct dm_lm_options {
     uint64_t seed; /* of the jitter */
     bool probe; /* servers are asked what they serve before they get a call: all where a model has
                  * several, one of each model where there are several models */
-    /* A server asked for fewer calls (429, 529), and for a pause of seconds (0: none): told so that
-     * other processes hear of it by dm_lm_slow. NULL: nobody wants to know. */
+    /* A server asked for fewer calls (429, 529), and for a pause of seconds (0: none): called so
+     * that other processes learn of it by dm_lm_slow. NULL: not wanted. */
     void (*slowed)(void *user, dm_role role, size_t endpoint, double seconds);
-    /* A server told its limits, and others than before: a minute, 0: not told. Other processes hear
-     * of them by dm_lm_learn. NULL: nobody wants to know. */
+    /* A server reported its limits, and others than before: a minute, 0: not reported. Other
+     * processes learn of them by dm_lm_learn. NULL: not wanted. */
     void (*told)(void *user, dm_role role, size_t endpoint, const double limit[DM_RATES]);
-    /* A server refuses for speed and tells no limits: what it answered and what it refused since
-     * this was told last, a refusal at once. dm_lm_pace is what comes back. NULL: nobody wants to
-     * know. */
+    /* A server refuses for speed and reports no limits: what it answered and what it refused since
+     * the last call, a refusal at once. dm_lm_pace is what comes back. NULL: not wanted. */
     void (*tally)(void *user, dm_role role, size_t endpoint, int64_t answered, int64_t refused);
     /* A sampling key of the job is refused by the model, in one sentence: every call will be. NULL:
-     * nobody wants to know. */
+     * not wanted. */
     void (*unfit)(void *user, const char *text);
-    /* An attempt failed on the way, and none was answered since the last time this was told: about
-     * once a second at most. NULL: nobody wants to know. */
+    /* An attempt failed in transport, and none was answered since this was last called: about once
+     * a second at most. NULL: not wanted. */
     void (*failing)(void *user, dm_role role);
     void *user;     /* of all five */
     int rank;       /* for messages only: "rank 12 on node07 has no OPENAI_API_KEY" */
@@ -155,7 +154,7 @@ void dm_lm_free(dm_lm *lm); /* calls in flight are dropped without a callback */
  * the provider's own. */
 bool dm_lm_asks_format(const dm_lm_config *c);
 
-/* Whether it can be sent requests as they stand. */
+/* Whether it can be sent a program's own requests unchanged. */
 bool dm_lm_takes_json(const dm_lm_config *c);
 
 /* The role's model; NULL: there is none. */
@@ -164,11 +163,10 @@ const dm_lm_config *dm_lm_config_of(const dm_lm *lm, dm_role role);
 /* This process's part, (0, 1], of the rpm and tpm of the role's model; 1 to begin with. */
 void dm_lm_share(dm_lm *lm, dm_role role, double share);
 
-/* What another process was told by the server: half as many calls at once, and a pause (0: none).
- */
+/* What the server said to another process: half as many calls at once, and a pause (0: none). */
 void dm_lm_slow(dm_lm *lm, dm_role role, size_t endpoint, double seconds);
 
-/* What another process was told of a server's limits. */
+/* What another process learned of a server's limits. */
 void dm_lm_learn(dm_lm *lm, dm_role role, size_t endpoint, const double limit[DM_RATES]);
 
 /* The pool's pace for a server, requests a minute of the whole job; 0: none. offset: limits.h. */

@@ -123,7 +123,7 @@ static bool adopt(dm_nearby *n, const char *base)
     dm_buf b;
     if (!p->base_of || n->base)
         return false;
-    dm_log(dm_lm_level(n->lm), "%s does not know this path, %s does: it is asked there", e->base,
+    dm_log(dm_lm_level(n->lm), "%s does not know this path, %s does: requests go there", e->base,
            base);
     n->base = dm_copy_bytes(base, strlen(base));
     e->base = n->base;

@@ -68,13 +68,12 @@ const char *dm_bad_base(const char *base)
     if (strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
         why = "it has to begin with http:// or https://";
     else if (strchr(base, '@')) /* a key must not follow a look-alike of its host */
-        why = "a user in the address is not taken; a key goes into api_key_env or api_key_file";
+        why = "a user in the address is not allowed; a key goes into api_key_env or api_key_file";
     else if (curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK)
-        why = "that is no address";
+        why = "that is not an address";
     else if (has_part(u, CURLUPART_QUERY) || has_part(u, CURLUPART_FRAGMENT))
-        why =
-            "it has to end before ? and #; what stands behind ? goes into query, and more for the "
-            "request into extra_body";
+        why = "it has to end before ? and #; what comes after ? goes into query, and more for the "
+              "request into extra_body";
     curl_url_cleanup(u);
     return why;
 }

@@ -93,8 +93,8 @@ static const char *question(const dm_call *c, const dm_reply *r)
     if (r->proxy && *r->proxy && dm_nobody_there(r->code))
         return "is the proxy up, and is its address right?";
     if (closed && r->tls && !ever_answered(c->model))
-        return "is the server up, and is the address right? one that wants to know who asks may "
-               "close the connection so, see cert_file";
+        return "is the server up, and is the address right? one that wants a client certificate "
+               "may close the connection like this, see cert_file";
     return "is the server up, and is the address right?";
 }
 
@@ -326,7 +326,7 @@ static void say_doubt(dm_call *c, const dm_reply *r)
     if (!r->doubt || e->told_doubt)
         return;
     e->told_doubt = true;
-    dm_log(dm_lm_level(c->lm), "%s: model %s: the server tells %s; %s", e->base,
+    dm_log(dm_lm_level(c->lm), "%s: model %s: the server reports %s; %s", e->base,
            c->model->config->name, r->doubt,
            r->prompt > 0 ? "none count as cached"
                          : "such counts are left out, and a cap takes the prompt's bytes and "
@@ -374,8 +374,9 @@ static void wait_for_room(dm_call *c, const dm_reply *r)
     e->failures = 0;
     tell_failing(c, dm_lm_now(c->lm));
     if (!e->told_room)
-        dm_log(dm_lm_level(c->lm), "%s: model %s: no room for service_tier flex now: waiting; %s",
-               e->base, c->model->config->name, r->text);
+        dm_log(dm_lm_level(c->lm),
+               "%s: model %s: no capacity for service_tier flex now: waiting; %s", e->base,
+               c->model->config->name, r->text);
     e->told_room = true;
     if (is_spent(c)) {
         dm_call_fail(c, DM_FAULT_TRANSPORT, r->text, (int)r->status);

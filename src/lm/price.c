@@ -132,8 +132,8 @@ static void say_age(const dm_lm_config *c, const dm_value *table, const char *pa
     said[i] = c->provider;
     if (days > OLD_DAYS)
         dm_log(DM_WARN,
-               "the prices of %s in %s are of %s, %.0f days ago: look at %s, and give lm.price or "
-               "lm.prices if they have changed",
+               "the prices of %s in %s are from %s, %.0f days ago: look at %s, and give lm.price "
+               "or lm.prices if they have changed",
                c->provider->name, path, dated->text.p, days,
                dm_reply_word(dm_value_get(source, "from")));
 }

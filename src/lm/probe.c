@@ -78,7 +78,7 @@ static void settle(dm_lm *lm, dm_lm_model *m)
         compare(lm, m, &m->endpoints[i]);
     for (size_t i = 0; i < m->n; i++)
         if (m->endpoints[i].probe.wanted)
-            dm_log(dm_lm_level(lm), "%s is set aside, and asked again: %s", m->endpoints[i].base,
+            dm_log(dm_lm_level(lm), "%s is set aside, and tried again: %s", m->endpoints[i].base,
                    m->endpoints[i].probe.failure);
 }
 

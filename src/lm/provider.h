@@ -1,7 +1,7 @@
 /* Providers as classes: where their servers are, how they are asked, what their replies mean.
  *
  * To add one: a file with its class, and a row of DM_PROVIDERS. Nobody else knows its name; what
- * several have in common (OpenAI's chat completions) stands in openai.h. */
+ * several have in common (OpenAI's chat completions) is in openai.h. */
 #ifndef DM_LM_PROVIDER_H
 #define DM_LM_PROVIDER_H
 
@@ -21,8 +21,8 @@ typedef struct dm_outgoing { /* what a request is made of; all borrowed */
 typedef enum dm_meaning {
     DM_MEANS_STATUS,   /* nothing */
     DM_MEANS_REFUSED,  /* the endpoint: no quota is left, or there is no such model */
-    DM_MEANS_TOO_FAST, /* the way, as 429 */
-    DM_MEANS_NO_ROOM,  /* for flex now: waited for, and not billed */
+    DM_MEANS_TOO_FAST, /* a transport failure, as 429 */
+    DM_MEANS_NO_ROOM,  /* for flex now: the request waits, and is not billed */
     DM_MEANS_TOO_LONG, /* the prompt, or prompt and answer, for the model */
     DM_MEANS_FILTERED  /* the provider's content filter */
 } dm_meaning;
@@ -45,7 +45,7 @@ typedef struct dm_served {
 } dm_served;
 
 struct dm_provider {
-    const char *name; /* what stands before the slash */
+    const char *name; /* what comes before the slash */
 
     /* ---- servers and keys ---- */
     const char *base;     /* api_base where the job gives none, without a slash at the end */
@@ -56,7 +56,7 @@ struct dm_provider {
     /* Unless the model names a key: the variable's goes to key_host, and where base_env leads. To
      * key_host nothing goes without a key. NULL: none is sent. */
     const char *key_env, *key_host;
-    const char *key_header;         /* what stands before the key: "Authorization: Bearer " */
+    const char *key_header;         /* what comes before the key: "Authorization: Bearer " */
     const char *const *key_domains; /* whose hosts key_env's goes to likewise, up to a NULL; NULL */
     const char *wants_base;     /* there is no base: why the job has to give one; NULL: there is */
     const char *const *headers; /* further ones, up to a NULL; NULL: none */
@@ -86,15 +86,15 @@ struct dm_provider {
      * own (NAN: the model's). */
     void (*sampling)(dm_buf *b, const dm_lm_config *c, double temperature);
     void (*body)(dm_buf *b, const dm_outgoing *o);
-    /* The body of a request as it stands (lm.h); NULL: there are no such requests. */
+    /* The body of a request that is sent unchanged (lm.h); NULL: there are no such requests. */
     void (*json)(dm_buf *b, const dm_lm_config *c, const dm_lm_request *r);
 
     /* ---- a reply ---- */
     /* One with a status below 300, by this class: content, usage, whether it was cut; or, by
-     * dm_reply_end and dm_reply_error, what stands against it. */
+     * dm_reply_end and dm_reply_error, why there is none. */
     dm_verdict (*read)(const dm_provider *p, dm_reply *r, const dm_value *root);
-    /* An error; root is the first of a list of them, and may be NULL: no JSON. c has the reply's
-     * status, its words in whatever place they stood, and no code. */
+    /* An error; root is the first of a list of them, and may be NULL: not JSON. c has the reply's
+     * status, its words wherever they were, and no code. */
     void (*complain)(dm_complaint *c, const dm_value *root);
 
     /* ---- what a server serves; both NULL: it is not asked ---- */
@@ -105,7 +105,7 @@ struct dm_provider {
     void (*answer)(dm_buf *out, const dm_message *messages, size_t n, int64_t rollout);
 };
 
-/* In the order in which users are told the names. */
+/* In the order in which users see the names. */
 #define DM_PROVIDERS(ROW)                                                                          \
     ROW(openai)                                                                                    \
     ROW(hosted_vllm)                                                                               \
@@ -122,7 +122,7 @@ DM_PROVIDERS(DM_PROVIDER_DECLARE)
 extern const dm_provider *const dm_providers[];
 extern const size_t dm_n_providers;
 
-/* price.c, for price: nothing, where all servers are machines of one's own. */
+/* price.c, for price: nothing, where all servers are the user's own machines. */
 bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 /* price.c, for price: by the table of prices, under provider/name. */
 bool dm_price_listed(const dm_lm_config *c, dm_price *out);
@@ -144,7 +144,7 @@ dm_served dm_serves_read(dm_arena *a, const dm_lm_config *c, dm_str reply);
 const char *dm_reply_word(const dm_value *v);
 /* A count or a limit that a server tells; 0: none, or nothing that can be one. */
 int64_t dm_reply_count(const dm_value *object, const char *key);
-/* Tokens that a reply tells; 0: not told; DM_NO_COUNT: nonsense. */
+/* Tokens that a reply reports; 0: not reported; DM_NO_COUNT: nonsense. */
 int64_t dm_reply_tokens(const dm_value *usage, const char *key);
 /* The verdict, with what went wrong and the server's words. fault: with DM_FINAL. */
 dm_verdict dm_reply_end(dm_reply *r, dm_verdict v, dm_fault fault, const char *what,

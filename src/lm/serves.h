@@ -1,4 +1,4 @@
-/* What a model's server says it serves: for the journal, which is told when that changes. */
+/* What a model's server says it serves: for the journal, which records when that changes. */
 #ifndef DM_LM_SERVES_H
 #define DM_LM_SERVES_H
 

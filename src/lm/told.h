@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 
-/* What servers limit. Tokens are those of prompt and answer together, where they are not told
- * apart. */
+/* What servers limit. Tokens are those of prompt and answer together, where the two are not
+ * limited separately. */
 typedef enum dm_rate_kind {
     DM_RATE_REQUESTS,
     DM_RATE_TOKENS,
@@ -15,19 +15,19 @@ typedef enum dm_rate_kind {
 } dm_rate_kind;
 
 typedef struct dm_told_rate {
-    double limit;     /* a minute; 0: not told */
-    double remaining; /* of it, now; negative: not told */
-    double reset;     /* s until nothing of it is used; negative: not told */
+    double limit;     /* a minute; 0: not reported */
+    double remaining; /* of it, now; negative: not reported */
+    double reset;     /* s until nothing of it is used; negative: not reported */
 } dm_told_rate;
 
 typedef struct dm_told_limits {
-    double retry_after; /* s; 0: not told */
+    double retry_after; /* s; 0: not reported */
     dm_told_rate rate[DM_RATES];
 } dm_told_limits;
 
 void dm_told_init(dm_told_limits *t);
-/* A line of a reply's head. A status line begins anew: of several heads the last one counts. wall:
- * seconds since 1970, for what is told as a time of day. */
+/* A line of a reply's head. A status line starts over: of several heads the last one counts. wall:
+ * seconds since 1970, for what is given as a time of day. */
 void dm_told_header(dm_told_limits *t, dm_str line, double wall);
 /* What an error's words say: "try again in 6m0s", "retry in 34.07s"; 0: nothing. */
 double dm_told_in_words(const char *message);

@@ -30,7 +30,7 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     /* The transport's. */
     int sends; /* requests that went out, from 0 on at each attempt */
     CURLcode code;
-    long connect_status;         /* of a proxy that refused to open the way; 0: none did */
+    long connect_status;         /* of a proxy that refused to connect; 0: none did */
     char error[CURL_ERROR_SIZE]; /* more of what went wrong, in curl's words; "": no more */
     long status;                 /* 0: none came */
     dm_told_limits told;         /* by the head */

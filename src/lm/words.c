@@ -233,7 +233,7 @@ void dm_said_odd(dm_buf *b, dm_str body, const char *content_type)
         name.n = strcspn(name.p, "; ");
         char *type = dm_outside(name, 60);
         dm_str title = dm_is_page(body, content_type) ? title_of(text) : (dm_str){"", 0};
-        dm_buf_printf(b, "no JSON but %s of ", *type ? type : "a body without a content type");
+        dm_buf_printf(b, "not JSON but %s of ", *type ? type : "a body without a content type");
         put_size(b, body.n);
         dm_buf_text(b, ", ");
         if (title.n) {

@@ -10,15 +10,15 @@
 #define QUESTION KEY("question", "NAME", "column that holds the question", "the only input")
 #define THRESHOLD                                                                                  \
     KEY("threshold", "X", "from there on an answer is right while bootstrapping", "0.66")
-#define WEIGHT KEY("weight", "W", "of a part, in a sum", "it is needed there")
+#define WEIGHT KEY("weight", "W", "of a part, in a sum", "required there")
 #define END                                                                                        \
     {                                                                                              \
         .name = NULL                                                                               \
     }
 
 const dm_param dm_judge_own_keys[] = {
-    KEY("judge", "SIG", "what the model is asked, as a signature of yours", "it is needed"),
-    KEY("score", "FIELD", "output that is the score", "it is needed"),
+    KEY("judge", "SIG", "what the model is asked, as a signature of yours", "required"),
+    KEY("score", "FIELD", "output that is the score", "required"),
     KEY("feedback", "FIELD", "output that says why, for GEPA", "none"),
     KEY("range", "JSON", "lowest and highest score that the model may give", "[0, 1]"),
     KEY("inputs", "JSON", "for an input: example.COLUMN or prediction.OUTPUT", "by its name"),
@@ -36,7 +36,7 @@ const dm_param dm_grounded_keys[] = {
     WEIGHT,
     END};
 static const dm_param sum[] = {KEY("sum", "JSON", "parts: each a metric or a judge, and its weight",
-                                   "it is needed"),
+                                   "required"),
                                END};
 
 static const dm_metric_about others[] = {

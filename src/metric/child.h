@@ -12,7 +12,7 @@
 extern const char dm_guard_name[];
 #define DM_GUARD_LIFE 3
 
-/* Guards that were told to end and have not yet. */
+/* Guards that were asked to end and have not yet. */
 typedef struct dm_endings {
     struct dm_ending {
         pid_t pid;

@@ -169,7 +169,7 @@ const dm_param dm_command_table[] = {
      .kind = DM_PARAM_ANY,
      .value = "JSON",
      .help = "the program and its arguments, as a list; there is no shell",
-     .absent = "it is needed",
+     .absent = "required",
      .schema = "\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"minItems\": 1"},
     ROWS};
 const dm_param dm_python_table[] = {

@@ -26,7 +26,7 @@ typedef struct dm_metric_class {
     void (*close)(dm_metric *m); /* what read holds outside of its arena; NULL: nothing */
 } dm_metric_class;
 
-/* In the order in which users are told the names. */
+/* In the order in which users see the names. */
 #define DM_METRICS(ROW)                                                                            \
     ROW(answer_exact_match)                                                                        \
     ROW(exact_match)                                                                               \

@@ -51,7 +51,7 @@ struct dm_judge_part {
     dm_at at;                    /* the metric */
     const dm_judge_class *class; /* NULL: it asks no model */
     size_t first;                /* of its calls */
-    dm_str score, feedback;      /* of one's own signature */
+    dm_str score, feedback;      /* of a custom signature */
     double low, high;
 };
 

@@ -34,7 +34,7 @@ typedef struct dm_talker {
     int64_t old[DM_METRIC_OLD_IDS];
     size_t n_old;
     size_t n_noise;    /* lines since it was asked that were no answers */
-    size_t heard;      /* bytes since it was asked */
+    size_t heard;      /* bytes read since it was asked */
     dm_buf line, said; /* what came on stdout, and the newest of stderr */
 } dm_talker;
 
@@ -62,7 +62,7 @@ void dm_talk_ask(dm_metric_command *m);
 void dm_talk_hear(dm_metric_command *m);
 /* When dm_talk_hear has something to do at the latest; INFINITY: nothing is asked. */
 double dm_talk_due(const dm_metric_command *m);
-/* Ends the children; whoever waits is told that the run has ended. */
+/* Ends the children; whoever waits gets the error that the run has ended. */
 void dm_talk_end(dm_metric_command *m);
 
 /* Whether the line, which a child wrote, is an answer; then *s is what it says (its text is a's)

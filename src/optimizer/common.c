@@ -167,10 +167,10 @@ static bool tell_failures(const dm_result *start, size_t n, double percent)
     for (size_t k = 0; k < DM_FAULTS; k++)
         if (kinds[k])
             dm_buf_printf(&b, "%s%zu %s", b.len ? ", " : "", kinds[k], dm_fault_name((dm_fault)k));
-    dm_log(DM_WARN,
-           "the start program scores %.1f %%, and fails on %zu of %zu examples (%s): see to these "
-           "first",
-           percent, failed, n, b.data);
+    dm_log(
+        DM_WARN,
+        "the start program scores %.1f %%, and fails on %zu of %zu examples (%s): fix these first",
+        percent, failed, n, b.data);
     dm_buf_free(&b);
     return true;
 }

@@ -12,7 +12,7 @@
 
 typedef struct dm_ensemble_of { /* what a member is compiled with, beside its seed */
     const dm_params *params;
-    const dm_value *json; /* as it would stand under `optimizer`; NULL: a member made by hand */
+    const dm_value *json; /* as it would be under `optimizer`; NULL: a member made by hand */
     bool has_module;      /* instead of the job's, for a program of one module */
     dm_module module;
     dm_str lm; /* the model that it asks for the task, `lms.NAME` of the job; .p NULL: the job's */
@@ -80,7 +80,7 @@ struct dm_ensemble_output {
     size_t n_pool, of;   /* of so many different candidates */
     size_t single;       /* of the pool: the best alone */
     dm_nominee best;     /* it, or, before there was a choice, the best of what is known */
-    size_t rows, usable; /* validation examples; those that stand in no demonstration of the pool */
+    size_t rows, usable; /* validation examples; those that are in no demonstration of the pool */
     dm_forecast forecast;
     dm_guard guard;
     const dm_ensemble *ensemble; /* the committee, whatever the guard says; NULL: there is none */

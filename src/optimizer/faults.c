@@ -144,7 +144,7 @@ static dm_status tell(dm_buf *b, kind k, const faults *f)
     case KINDS:
         break;
     }
-    dm_buf_printf(b, "%s not to be had: %s", f->many, f->words);
+    dm_buf_printf(b, "%s not available: %s", f->many, f->words);
     return DM_E_MODEL;
 }
 

@@ -207,11 +207,10 @@ static dm_status check_end(const dm_compile_input *in, const dm_gepa_result *g, 
 {
     if (g->end != DM_GEPA_END_REFLECTION)
         return DM_OK;
-    return dm_fail(
-        err, DM_E_MODEL,
-        "gepa: %lld iterations in a row without a usable reflection of the prompt model: "
-        "see to lms.prompt, or allow more by optimizer.max_reflection_failures",
-        (long long)dm_gepa_params_of(in)->max_reflection_failures);
+    return dm_fail(err, DM_E_MODEL,
+                   "gepa: %lld iterations in a row without a usable reflection of the prompt "
+                   "model: check lms.prompt, or allow more with optimizer.max_reflection_failures",
+                   (long long)dm_gepa_params_of(in)->max_reflection_failures);
 }
 
 static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency)

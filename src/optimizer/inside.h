@@ -4,7 +4,7 @@
 
 #include "optimizer/few_shot.h"
 
-/* A training set in an order of one's own. */
+/* A training set in a custom order. */
 typedef struct dm_train {
     const dm_example **examples; /* [n] */
     size_t n;

@@ -104,8 +104,8 @@ void dm_mipro_plan_calls(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
 
 /* ---- proposals of the user's own: {"query.predict": ["Answer ...", ...], ...} by the predictors'
  * names in DSPy's files ("self" for a bare one), or {"query.predict": {"instead": [...]}}. They
- * stand behind the program's own instruction; a list is filled up by the model to the number that
- * the settings say, "instead" is not. ---- */
+ * come after the program's own instruction; the model fills up a list to the number that
+ * the settings say, but not "instead". ---- */
 dm_status dm_proposals_check(const dm_value *file, const char *name, const dm_program *program,
                              dm_error *err) DM_MUST_USE;
 const dm_value *dm_proposals_of(const dm_value *file, const dm_predictor *p,
@@ -142,7 +142,7 @@ dm_proposer *dm_propose_start(dm_pool *p, const dm_compile_input *in, const dm_m
                               dm_demo_sets *sets);
 dm_status dm_propose_join(dm_pool *p, dm_proposer *r, dm_error *err) DM_MUST_USE;
 const dm_instructions *dm_propose_get(const dm_proposer *r, size_t predictor);
-/* One of the proposer's questions alone, the description of the program: to reckon by. */
+/* One of the proposer's questions alone, the description of the program: to estimate from. */
 dm_future *dm_propose_sample(dm_pool *p, const dm_compile_input *in, const dm_mipro_plan *plan);
 
 /* ---- propose_text.c: what the proposer is shown, and how its answers are cleaned ---- */

@@ -198,7 +198,7 @@ dm_status dm_proposals_check(const dm_value *file, const char *name, const dm_pr
                            DM_STR_ARG(key));
         for (size_t k = 0; k < list->n; k++)
             if (list->items[k]->kind != DM_STRING || list->items[k]->text.n == 0)
-                return dm_fail(err, DM_E_JOB, "%s: %.*s: item %zu is no text", name,
+                return dm_fail(err, DM_E_JOB, "%s: %.*s: item %zu is not a string", name,
                                DM_STR_ARG(key), k + 1);
     }
     return DM_OK;

@@ -33,13 +33,13 @@ typedef struct dm_params {
 
 typedef struct dm_param_file {
     const char *name;     /* as written; NULL: not given */
-    const dm_value *json; /* what stands in it, set by the caller, who finds it */
+    const dm_value *json; /* what is in it, set by the caller, who finds it */
 } dm_param_file;
 
 typedef struct dm_param_programs {
     const dm_str *names; /* [n] files, or folders with a program.json, as written */
     size_t n;
-    const dm_candidate **programs; /* [n_programs] what stands in them, set by the caller */
+    const dm_candidate **programs; /* [n_programs] what is in them, set by the caller */
     const char **from;             /* [n_programs] the name that it came by */
     dm_str *
         lms; /* [n_programs] the model that the file says it asks, `lms.NAME`; .p NULL: the job's */
@@ -48,7 +48,7 @@ typedef struct dm_param_programs {
 
 typedef struct dm_param_optimizers {
     dm_params **params;          /* [n] */
-    const dm_value *const *json; /* [n] as each would stand under `optimizer` */
+    const dm_value *const *json; /* [n] as each would be under `optimizer` */
     size_t n;
 } dm_param_optimizers;
 
@@ -99,14 +99,14 @@ struct dm_optimizer {
     double (*least)(dm_arena *a, const dm_compile_input *in);
     /* Whether any of them asks the job's `lms.NAME`. NULL: there are no such. */
     bool (*asks)(const dm_params *p, dm_str name);
-    /* One of its own questions to a model alone, to reckon by; NULL: it asks none, or cannot yet.
-     */
+    /* A single one of its own questions to a model, to estimate from; NULL: it asks none, or cannot
+     * yet. */
     dm_future *(*sample)(dm_pool *p, const dm_compile_input *in);
     /* out is set up: the student is the best, nothing is scored. */
     dm_status (*run)(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err);
 };
 
-/* In the order in which users are told the names. */
+/* In the order in which users see the names. */
 #define DM_OPTIMIZERS(ROW)                                                                         \
     ROW(labeled_few_shot)                                                                          \
     ROW(bootstrap_few_shot)                                                                        \
@@ -179,7 +179,7 @@ typedef struct dm_searched { /* what mipro_v2's search did */
     /* {step: {"instructions": [...], "demos": [[...], ...]}}: what the numbers of levels stand for;
      * null: could not be had. NULL: they were not all there. */
     const dm_value *levels;
-    const bool *in_demos; /* [valset->n] examples that stand in the winner's demos; NULL: none */
+    const bool *in_demos; /* [valset->n] examples that are in the winner's demos; NULL: none */
     double optimism;      /* by how many standard errors the winner's score is too high in the mean,
                              src/search/README.md §7.4 */
 } dm_searched;

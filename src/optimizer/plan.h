@@ -12,7 +12,7 @@ void dm_range_add(dm_range *to, const dm_range *more);
 typedef struct dm_plan_phase {
     const char *name;
     dm_role role;   /* of the model that is asked */
-    dm_range calls; /* without attempts that fail on the way */
+    dm_range calls; /* without attempts that fail in transport */
     double fill;    /* calls in flight that the phase can keep going */
     dm_range demos; /* that its prompts show */
     bool asks;      /* questions of the optimizer's own, no runs of the program */

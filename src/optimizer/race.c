@@ -211,22 +211,20 @@ static void tell(const racing *r, const dm_compile_output *out)
            left, r->n, r->runs, full, 100 * (1 - (double)r->runs / (double)full), rule);
     if (!r->barred)
         return;
-    dm_log(
-        DM_INFO,
-        "race: %zu program runs left out, on validation examples that stand in the candidate's own "
-        "demonstrations",
-        r->barred);
+    dm_log(DM_INFO,
+           "race: %zu program runs left out, on validation examples that are in the candidate's "
+           "own demonstrations",
+           r->barred);
     if (out->best_index == SIZE_MAX)
         return;
     size_t own = 0;
     for (size_t i = 0; i < r->in->valset->n; i++)
         own += is_shown(r, out->best, i);
     if (own)
-        dm_log(
-            DM_WARN,
-            "%zu validation examples stand in the winner's demonstrations; its score without them "
-            "is %.1f %%",
-            own, 100 * out->scored[out->best_index].score);
+        dm_log(DM_WARN,
+               "%zu validation examples are in the winner's demonstrations; its score without them "
+               "is %.1f %%",
+               own, 100 * out->scored[out->best_index].score);
 }
 
 dm_status dm_race_candidates(dm_pool *p, const dm_compile_input *in,

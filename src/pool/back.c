@@ -87,7 +87,7 @@ static void put_back(dm_pool *p, uint32_t number, const dm_ended *e, double dela
     dm_hash own = dm_leg_key(c, c->legs != NULL);
     if (e->usage.requests > 0)
         dm_journal_answer(p, c, &own, &(dm_answer){.fault = e->r->fault, .usage = e->usage});
-    dm_log(DM_DEBUG, "example %s goes back for %.0f s: %s", c->example->id, delay, why);
+    dm_log(DM_DEBUG, "example %s waits %.0f s for its next try: %s", c->example->id, delay, why);
     if (t->n == 0)
         t->failed_at = now;
     if (!c->way->finds_out) {

@@ -68,7 +68,7 @@ typedef struct dm_cell {
         bool finds_out;    /* it is out for another cell's call: does the model answer that? */
     } * way;
     uint32_t state;
-    uint32_t asks; /* the key whose request its run was told to make, + 1; 0: none, or it ended */
+    uint32_t asks; /* the key whose request its run is to make, + 1; 0: none, or it ended */
     int32_t row;   /* in one process its number in the setup; -1: it travels with the cell */
     int32_t worker;
     float sent_at; /* s since the pool was made, of one that is at a worker: for people only */
@@ -79,11 +79,11 @@ typedef struct dm_cell {
     bool replied : 1;  /* it is done, and the model replied to its last call */
     bool answered : 1; /* the model has answered a call of it */
     bool out : 1;      /* it is at worker; also when it is done by another's late result */
-    bool parked : 1;   /* its run waits for another's call: it takes no place */
+    bool parked : 1;   /* its run waits for another's call: it takes no slot */
 } dm_cell;
 
-/* A task's id: the cell's number, and which try it is, so that what comes late of an earlier one is
- * told apart. */
+/* A task's id: the cell's number, and which try it is, so that late results of an earlier try are
+ * recognised. */
 static inline int64_t dm_task_of(uint32_t number, const dm_cell *c)
 {
     return (int64_t)c->tries << 32 | number;
@@ -94,7 +94,7 @@ typedef struct dm_state { /* a candidate with how it is run */
     dm_work work;
     int model;
     uint8_t *sent;  /* [n_workers] bits: the worker knows it */
-    double bytes;   /* of its prompts together, about, without the example; 0: not reckoned yet */
+    double bytes;   /* of its prompts together, about, without the example; 0: not estimated yet */
     double longest; /* of them, of any adapter */
     bool prefixes_known;
     const uint32_t *prefixes; /* [n predictors] prefix.c; NULL: none */
@@ -131,16 +131,16 @@ typedef struct dm_replies {
     double all, all_odd; /* over the last thousands */
 } dm_replies;
 
-typedef struct dm_server {  /* as it told some rank */
-    double limit[DM_RATES]; /* a minute; 0: not told */
+typedef struct dm_server {  /* as it reported to some rank */
+    double limit[DM_RATES]; /* a minute; 0: not reported */
     double until;           /* it takes no request before */
-    dm_pace pace;           /* by its refusals, where it tells no limits */
+    dm_pace pace;           /* by its refusals, where it reports no limits */
 } dm_server;
 
 typedef struct dm_model {       /* one distinct model; roles may share it */
     const dm_lm_config *config; /* NULL: no role has this number */
     dm_value *identity;
-    dm_server *servers; /* [config->n_base]; NULL: none told anything */
+    dm_server *servers; /* [config->n_base]; NULL: none reported anything */
     dm_queue first;     /* cells to be sent before all others: a strand waits for each in turn */
     dm_queue queue;     /* cells to be sent */
     dm_queue released;  /* cells to be sent before those: they waited for a prefix */
@@ -149,7 +149,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     dm_queue delayed;   /* cells that wait for their not_before */
     dm_model_phase phase;
     size_t in_flight; /* cells sent */
-    size_t over;      /* of all workers; 0: places are what limits */
+    size_t over;      /* of all workers; 0: slots are what limits */
     double ratio;     /* largest seen, tokens of a prompt to its bytes, about */
     size_t measured;
     double last_answer;
@@ -158,8 +158,7 @@ typedef struct dm_model {       /* one distinct model; roles may share it */
     int64_t in_vain; /* requests before the first answer */
     int tries;       /* runs that had no more of them to send, before the first answer */
     double first_asked, not_before;
-    bool failing; /* something failed on the way since then: a slow model does not, a dead one does
-                   */
+    bool failing; /* a transport failure since then: a dead model has one, a slow one does not */
     dm_replies replies;
     double answered_at; /* by the model itself, not from what is kept; -1: not yet */
     size_t doubted;     /* cells that wait until it is known whether it answers others */
@@ -292,7 +291,7 @@ struct dm_pool {
         dm_amount mark;              /* in the journal; without a cap none is needed */
     } budget;
     struct dm_resume *resume; /* resume.c; NULL: there is nothing to go on from, or no cap */
-    uint64_t taken_until; /* what stands before that in the journal and is not asked for again was
+    uint64_t taken_until; /* what comes before that in the journal and is not asked for again was
                              taken from all accounts */
 
     dm_status failed; /* < 0: the run is over */
@@ -373,7 +372,7 @@ int64_t dm_budget_allowance(const dm_pool *p, const dm_cell *c); /* its requests
 void dm_budget_sent(dm_pool *p, uint32_t number);
 /* What the cell's run spent on a request. now: the run is out, and has not ended. */
 void dm_budget_paid(dm_pool *p, uint32_t number, uint32_t cost, const dm_usage *usage, bool now);
-/* What an earlier attempt of the job spent on a request, as its record says that stands there; on
+/* What an earlier attempt of the job spent on a request, as its record at that point says; on
  * something else of the cell. */
 void dm_budget_before(dm_pool *p, dm_role role, uint32_t cost, const dm_usage *usage, uint64_t at);
 void dm_budget_before_own(dm_pool *p, uint32_t number, dm_role role, const dm_usage *usage,
@@ -385,8 +384,8 @@ void dm_budget_leg_done(dm_pool *p, uint32_t number, const dm_usage *usage);
 bool dm_budget_covers_legs(dm_pool *p, uint32_t number);
 /* usage: of requests without a key. The item's uses are in the ledger. */
 void dm_budget_done(dm_pool *p, uint32_t number, const dm_usage *usage, dm_settled *settled);
-/* A run failed on the way, or was lost with its worker (usage NULL: all of it may be billed). What
- * it cost is booked, and it stands in its accounts again where it stood. */
+/* A run failed in transport, or was lost with its worker (usage NULL: all of it may be billed).
+ * What it cost is booked, and it is back in line in its accounts, where it was. */
 void dm_budget_again(dm_pool *p, uint32_t number, const dm_usage *usage);
 /* Whether the run has made all requests that it had; usage: beside what was paid. */
 bool dm_budget_is_spent(const dm_pool *p, const dm_cell *c, const dm_usage *usage);
@@ -418,8 +417,8 @@ typedef struct dm_composed {
     dm_result r;
     dm_paid paid;
 } dm_composed;
-/* A leg has come to a result, which stands; what it cost is booked but for DM_LEG_NONE. *out lives
- * until dm_legs_free. */
+/* A leg has come to a result, which is final; what it cost is booked except for DM_LEG_NONE. *out
+ * lives until dm_legs_free. */
 dm_leg dm_legs_take(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                     const dm_paid *paid, dm_composed *out);
 
@@ -431,12 +430,12 @@ void dm_schedule(dm_pool *p);         /* sends what can be sent */
 /* bytes are copied; r and paid are what dm_read_result read there. */
 void dm_schedule_done(dm_pool *p, uint32_t number, dm_str bytes, const dm_result *r,
                       const dm_paid *paid);
-void dm_schedule_park(dm_pool *p, dm_cell *c); /* its run waits: a place is free */
+void dm_schedule_park(dm_pool *p, dm_cell *c); /* its run waits: a slot is free */
 void dm_schedule_unpark(dm_pool *p, dm_cell *c);
-void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker has it no longer: a place is free */
+void dm_schedule_left(dm_pool *p, dm_cell *c); /* its worker no longer has it: a slot is free */
 /* It goes out again, not before then (0: at once); usage as in dm_budget_again. */
 void dm_schedule_again(dm_pool *p, uint32_t number, const dm_usage *usage, double not_before);
-/* Nothing is out yet: what is queued stands in line again. */
+/* Nothing is out yet: what is queued goes back in line. */
 void dm_schedule_take_back(dm_pool *p);
 void dm_release_delayed(dm_pool *p);
 double dm_pool_next_due(dm_pool *p); /* s from now to the next timer */
@@ -472,7 +471,7 @@ void dm_prefix_left(dm_pool *p, uint32_t number);                        /* its 
 void dm_prefixes_free(dm_pool *p);
 
 /* back.c: what goes out again */
-/* Whether a run that failed on the way, of a model that may have answered nothing yet, may go
+/* Whether a run that failed in transport, of a model that may have answered nothing yet, may go
  * back. */
 bool dm_may_ask_again(dm_pool *p, dm_cell *c, const dm_usage *usage);
 typedef struct dm_ended { /* a run that came to an end */
@@ -500,11 +499,12 @@ void dm_pool_receive(dm_pool *p, int worker, dm_str bytes);
 void dm_pool_lost(dm_pool *p, int worker);
 void dm_check_outage(dm_pool *p);
 
-/* servers.c: what a server told one rank, handed on to all others. False: not such a message. */
+/* servers.c: what a server reported to one rank, passed on to all others. False: not such a
+ * message. */
 bool dm_servers_slow(dm_pool *p, int from, dm_wire_message *m);
 bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m);
 bool dm_servers_tally(dm_pool *p, dm_wire_message *m);
-void dm_servers_greet(dm_pool *p, int worker); /* a rank that is new hears of it */
+void dm_servers_greet(dm_pool *p, int worker); /* a new rank is informed of it */
 double dm_servers_rpm(const dm_model *m);      /* of a server, the lowest known; 0: none is */
 
 /* keys.c: requests by their keys. What earlier attempts paid for one is booked when it is made. */
@@ -527,9 +527,9 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
 /* A model has answered the cell's call. now: its run is out, and was to make that call. False: that
  * was known, and is booked. */
 bool dm_known_answered(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a, bool now);
-/* What came of it does not stand, and the run goes on without: the next one makes the call. */
+/* What came of it is not final, and the run goes on without it: the next one makes the call. */
 void dm_known_open(dm_pool *p, uint32_t number, uint32_t key, const dm_answer *a);
-/* The call of the cell's run failed, and that stands: nobody makes it again. */
+/* The call of the cell's run failed, and that is final: it is not made again. */
 void dm_known_refused(dm_pool *p, uint32_t number, const dm_ended *e);
 /* The same, but the request may be made again, by its tries: all who wait go out again then. */
 void dm_known_failed(dm_pool *p, uint32_t number, const dm_ended *e);

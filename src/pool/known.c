@@ -210,11 +210,10 @@ void dm_known_find(dm_pool *p, int worker, int64_t task, uint32_t call, const dm
     } else if (tell_known(p, number, c, &w)) {
         ;
     } else if (p->setup->offline) {
-        dm_pool_fail(
-            p, DM_E_MODEL,
-            "--offline: the cache does not know an answer that is needed (example %s); run "
-            "without --offline to ask the model",
-            c->example->id);
+        dm_pool_fail(p, DM_E_MODEL,
+                     "--offline: the cache does not have an answer that is needed (example %s); "
+                     "run without --offline to ask the model",
+                     c->example->id);
     } else if (may_not_be_made(p, k->tries)) {
         send_back(p, &w, k->tries);
     } else {

@@ -8,7 +8,7 @@
  * it has ended. When nothing is out any more, none under it is open, and it still does not fit, the
  * account is cut. What waits is only ever an upper bound, so whether an item goes out does not
  * depend on when that is decided: the cut is a prefix of the account's own line, and depends on
- * amounts alone. It is the same at any number of ranks (where no attempt failed on the way).
+ * amounts alone. It is the same at any number of ranks (where no attempt failed in transport).
  *
  * What items cost is kept apart from them, for several may have used the same: an account is
  * charged each different cost that its own items used, once, whoever paid; so is each account above
@@ -87,8 +87,8 @@ dm_release dm_account_release(dm_ledger *l, dm_account *a, dm_amount reserve, bo
  * settled is called for each account that is charged what it used. */
 typedef void dm_settled(void *user, uint32_t item, const dm_account *a);
 void dm_ledger_done(dm_ledger *l, uint32_t item, dm_amount gone, dm_settled *settled, void *user);
-/* A released item has failed on the way, likewise: the accounts that wait for it are charged what
- * it used so far, and it stands in line again where it stood. */
+/* A released item has failed in transport, likewise: the accounts that wait for it are charged what
+ * it used so far, and it is back in line where it was. */
 void dm_ledger_again(dm_ledger *l, uint32_t item, dm_amount gone);
 dm_amount dm_ledger_reserve(const dm_ledger *l, uint32_t item); /* set aside for it now */
 

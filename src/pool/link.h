@@ -1,4 +1,4 @@
-/* What the coordinator needs of the way to its workers. Three implementations: MPI (src/cluster),
+/* What the coordinator needs of the link to its workers. Three implementations: MPI (src/cluster),
  * one process (local.c), simulated. */
 #ifndef DM_POOL_LINK_H
 #define DM_POOL_LINK_H

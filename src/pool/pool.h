@@ -29,7 +29,8 @@ typedef struct dm_result {
     uint32_t n_steps;
     dm_fault fault : 8;
     /* Whether it has a score by itself. False where the example could not be had (src/README.md
-     * §5: the way, the endpoint, the judge; then score is NAN), and where the request was refused.
+     * §5: transport, the endpoint, the judge; then score is NAN), and where the request was
+     * refused.
      */
     bool present : 1;
     /* The server refused the request. Whose fault that is shows when two results are compared
@@ -93,20 +94,20 @@ const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role);
 
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
-/* Whether r's score counts beside what the other program came to on the same example, from these
+/* Whether r's score counts beside the other program's result on the same example, from these
  * two alone (src/README.md §5): where it was refused, only if the other one has a score. other
- * NULL: r stands alone. */
+ * NULL: there is no other. */
 bool dm_counts_against(const dm_result *r, const dm_result *other);
 /* Mean over the examples that count against the other program's results, in their order; NAN if
  * there is none. other NULL: over the present ones. */
 double dm_mean_against(const dm_result *r, const dm_result *other, size_t n);
-double dm_mean_score(const dm_result *r, size_t n); /* against nobody */
+double dm_mean_score(const dm_result *r, size_t n); /* without another program */
 
 /* What the phase now running is called and how much of it there is to do: for progress and plan
  * only. */
 void dm_pool_phase(dm_pool *p, const char *name, size_t units);
 /* The best score so far of a candidate that the optimizer may return, 0 to 1: for progress only.
- * NAN: not known. who and number: that of dm_pool_tried, if it is told there; else NULL. */
+ * NAN: not known. who and number: that of dm_pool_tried, if it was given there; else NULL. */
 void dm_pool_best(dm_pool *p, const void *who, size_t number, double score);
 
 /* A candidate that is scored, as far as it is: for people only, and decides nothing. */

@@ -65,10 +65,10 @@ typedef struct dm_tally {
  */
 void dm_tally_add(dm_tally *t, const dm_result *r, const dm_result *against);
 
-typedef struct dm_tried_row { /* what dm_pool_tried has told of a candidate so far */
+typedef struct dm_tried_row { /* what dm_pool_tried has reported of a candidate so far */
     dm_tried what;
     dm_tally tally;
-    int64_t calls;  /* of the whole run when the newest result was told */
+    int64_t calls;  /* of the whole run when the newest result was reported */
     double seconds; /* since the pool was made, likewise */
     bool best;      /* of its compilation, by dm_pool_best */
 } dm_tried_row;
@@ -102,9 +102,9 @@ typedef struct dm_pool_stats {
     double cost;                      /* NAN: not known */
     dm_amount left;                   /* of each cap; INFINITY: there is none */
     size_t ranks;                     /* that run models */
-    const dm_tried_row *const *tried; /* [n_tried] in the order in which they were first told */
+    const dm_tried_row *const *tried; /* [n_tried] in the order in which they were first reported */
     size_t n_tried;
-    const dm_tried_row *leader; /* whose score best is; NULL: nobody said */
+    const dm_tried_row *leader; /* whose score best is; NULL: not known */
     const dm_spent *spent;      /* [n_spent] */
     size_t n_spent;
     size_t faults[DM_FAULTS]; /* examples that ended so */

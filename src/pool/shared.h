@@ -1,4 +1,4 @@
-/* What a worker was told that is not its own: setup, models, metric, program states with their
+/* What a worker received and may share: setup, models, metric, program states with their
  * rendered prompts. Virtual ranks of one process share one of these; any other worker has its own.
  */
 #ifndef DM_POOL_SHARED_H
@@ -15,14 +15,14 @@ typedef struct dm_shared_state { /* a program state that the coordinator named *
 typedef struct dm_shared {
     dm_arena *arena;
     dm_setup own;          /* where it came in a message */
-    const dm_setup *setup; /* NULL: not told yet */
+    const dm_setup *setup; /* NULL: not received yet */
     bool started;
     dm_rows rows;
     const dm_lm_config *config[DM_ROLES];
-    int model_of[DM_ROLES];   /* roles of one model share its slots: the first role that has it */
-    dm_hash scope[DM_ROLES];  /* dm_lm_scope */
-    dm_metric *metric;        /* NULL: nothing is scored */
-    dm_hosts *hosts;          /* the setup's, or own_hosts; NULL: there are none */
+    int model_of[DM_ROLES];  /* roles of one model share its slots: the first role that has it */
+    dm_hash scope[DM_ROLES]; /* dm_lm_scope */
+    dm_metric *metric;       /* NULL: nothing is scored */
+    dm_hosts *hosts;         /* the setup's, or own_hosts; NULL: there are none */
     dm_hosts *own_hosts;
     dm_shared_state **states; /* [n_states] by id; NULL where there is none */
     size_t n_states;

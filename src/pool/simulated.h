@@ -27,7 +27,7 @@ typedef struct dm_simulation {
     double hang;      /* chance that it stops its worker for good */
     double slow;      /* chance that a worker is taken for lost, and answers after all */
     double duplicate; /* chance that a message of results comes twice */
-    double transport; /* chance that a run fails on the way */
+    double transport; /* chance that a run fails in transport */
     /* Chances that a request is refused (429, 503, 529), which costs nothing; that its answer gets
      * lost, which the server bills all the same, and curl may send it again where the connection
      * was a kept one. */

@@ -113,7 +113,7 @@ bool dm_wire_get_slots(dm_wire_message *m, dm_wire_slots *out) DM_MUST_USE;
 
 typedef enum dm_found {
     DM_FOUND_ASK,    /* nobody knows: the worker asks the model */
-    DM_FOUND_ANSWER, /* answer, or what stands against one */
+    DM_FOUND_ANSWER, /* answer, or why there is none */
     DM_FOUND_BACK,   /* the run is to be dropped: its cell goes out again later */
     DM_FOUND_KINDS
 } dm_found;
@@ -192,10 +192,10 @@ typedef struct dm_wire_slow { /* a server asked for fewer calls, and for a pause
 void dm_wire_put_slow(dm_buf *b, const dm_wire_slow *s);
 bool dm_wire_get_slow(dm_wire_message *m, dm_wire_slow *out) DM_MUST_USE;
 
-typedef struct dm_wire_limits { /* what a server told of its limits */
+typedef struct dm_wire_limits { /* what a server reported of its limits */
     dm_role role;
     size_t endpoint;
-    double limit[DM_RATES]; /* a minute; 0: not told */
+    double limit[DM_RATES]; /* a minute; 0: not reported */
 } dm_wire_limits;
 void dm_wire_put_limits(dm_buf *b, const dm_wire_limits *l);
 bool dm_wire_get_limits(dm_wire_message *m, dm_wire_limits *out) DM_MUST_USE;

@@ -1,5 +1,5 @@
-/* A worker: takes shards, runs their examples, gives back answers and results. It knows nothing of
- * the way its messages travel. */
+/* A worker: takes shards, runs their examples, returns answers and results. It does not know
+ * how its messages travel. */
 #ifndef DM_POOL_WORKER_H
 #define DM_POOL_WORKER_H
 

@@ -160,7 +160,7 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
         st = dm_get_string(&instructions, &text, err);
     if (st == DM_OK && !text.p)
         st = dm_at_fail(&instructions, err,
-                        "no instructions: this is no state file of a DSPy program");
+                        "no instructions: this is not a state file of a DSPy program");
     if (st == DM_OK)
         st = check_fields(&fields, p->signature, err);
     if (st == DM_OK)

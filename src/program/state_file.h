@@ -16,7 +16,7 @@ dm_status dm_state_read(dm_arena *a, dm_str text, const char *name, const dm_pro
                         dm_error *err) DM_MUST_USE;
 
 /* The same for a program that is one of several in a file, as the members of DSPy's Ensemble: the
- * keys of its predictors stand behind prefix, "programs[0]". put adds them to the dict `file`. */
+ * keys of its predictors begin with prefix, "programs[0]". put adds them to the dict `file`. */
 void dm_state_put(dm_arena *a, dm_value *file, const char *prefix, const dm_candidate *c);
 dm_status dm_state_take(dm_arena *a, const dm_at *root, const char *prefix,
                         const dm_program *program, const dm_candidate **out,

@@ -95,7 +95,7 @@ static const dm_value *take_quoted(dm_arena *a, dm_str *s, dm_error *err)
     *s = (dm_str){s->p + text.n, s->n - text.n};
     const dm_value *v = dm_py_literal(a, text);
     if (!v || v->kind != DM_STRING) {
-        dm_fail(err, DM_E_JOB, "a string in Literal[...] is none in Python");
+        dm_fail(err, DM_E_JOB, "a string in Literal[...] is not valid in Python");
         return NULL;
     }
     return v;
@@ -235,7 +235,7 @@ static const dm_type *parse_term(dm_arena *a, dm_str *rest, int depth, dm_error 
     }
     if (name.n == 0) {
         dm_fail(err, DM_E_JOB,
-                rest->n && strchr("'\"", rest->p[0]) ? "a type must not stand in quotes"
+                rest->n && strchr("'\"", rest->p[0]) ? "a type must not be in quotes"
                                                      : "a type is missing here");
         return NULL;
     }

@@ -445,7 +445,7 @@ void dm_chart_busy(dm_buf *b, const dm_story *s)
     if (last->kind != DM_LIST || last->n < 3)
         return;
     a.high = fmax(1e-3, last->items[0]->number);
-    dm_buf_text(b, "<h3>Places busy over time</h3>");
+    dm_buf_text(b, "<h3>Slots busy over time</h3>");
     dm_svg_open(b, 720, 146, "Examples in flight over time");
     for (int k = 0; k <= 2; k++) {
         double y = at_y(&a, k / 2.);

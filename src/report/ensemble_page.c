@@ -67,7 +67,7 @@ static void put_disagreement(dm_buf *b, const dm_value *c, size_t members)
     }
     dm_page_table_end(b);
     if (rows->n > MOST_ROWS)
-        dm_buf_text(b, "<p class=\"note\">the others stand in <code>evidence.json</code></p>");
+        dm_buf_text(b, "<p class=\"note\">the others are in <code>evidence.json</code></p>");
 }
 
 void dm_page_committee(dm_buf *b, const dm_story *s)
@@ -87,8 +87,8 @@ void dm_page_committee(dm_buf *b, const dm_story *s)
     } else {
         dm_buf_text(b, "<p>The committee votes on <code>");
         dm_page_string(b, dm_story_text(c, "field"));
-        dm_buf_text(b, "</code>; it stands in <code>ensemble.json</code> whatever was chosen. "
-                       "Scores are on the validation set.</p>");
+        dm_buf_text(b, "</code>; it is in <code>ensemble.json</code> whatever was chosen. Scores "
+                       "are on the validation set.</p>");
         put_members(b, members);
         put_disagreement(b, c, members->n);
     }
@@ -99,6 +99,6 @@ void dm_page_committee(dm_buf *b, const dm_story *s)
             dm_page_count(b, calls->items[i]->number);
         }
         dm_buf_text(b, " calls, each as it is alone: what members asked alike was paid once. Their "
-                       "candidates and predictions stand in <code>members/</code>.</p>");
+                       "candidates and predictions are in <code>members/</code>.</p>");
     }
 }

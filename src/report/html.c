@@ -106,9 +106,10 @@ static void put_state(dm_buf *b, const dm_story *s)
         return;
     dm_buf_text(b, "<p class=\"warn\">");
     if (strcmp(status, "running") == 0) {
-        dm_buf_text(b, "This run has not ended: it goes on, or was killed; last heard of ");
+        dm_buf_text(
+            b, "This run has not ended: it is still running, or it was killed; last heard from ");
         dm_page_string(b, dm_story_text(s->status, "renewed"));
-        dm_buf_text(b, ". What follows is as far as it came.");
+        dm_buf_text(b, ". What follows is as far as it got.");
     } else if (strcmp(status, "done") == 0) {
         dm_buf_text(b, "Nothing was scored: the job has neither a validation nor a test set.");
     } else {
@@ -118,7 +119,7 @@ static void put_state(dm_buf *b, const dm_story *s)
             dm_buf_text(b, ": ");
             dm_page_string(b, reason);
         }
-        dm_buf_text(b, ". What follows is as far as it came.");
+        dm_buf_text(b, ". What follows is as far as it got.");
     }
     dm_buf_text(b, "</p>\n");
 }
@@ -316,7 +317,7 @@ static void put_trials(dm_buf *b, const dm_story *s, bool estimates, bool levels
     dm_buf_text(b, "<p class=\"key\">★ the best; ◆ no other beats it both in score and in length: "
                    "<code>--pick</code> takes it</p>");
     if (!all)
-        dm_buf_printf(b, "<p class=\"note\">all %zu stand in <code>trials.csv</code></p>",
+        dm_buf_printf(b, "<p class=\"note\">all %zu are in <code>trials.csv</code></p>",
                       s->n_trials);
     dm_buf_text(b, "</details>\n");
 }
@@ -378,7 +379,7 @@ static void put_levels(dm_buf *b, const dm_story *s)
             if (texts->items[i]->kind == DM_STRING)
                 dm_page_text(b, texts->items[i]->text, 2000);
             else
-                dm_buf_text(b, "could not be had");
+                dm_buf_text(b, "not available");
             dm_buf_text(b, "</li>\n");
         }
         dm_buf_text(b, "</ol></details>\n");
@@ -398,8 +399,8 @@ static void put_search(dm_buf *b, const dm_story *s)
     dm_chart_candidates(b, s);
     dm_chart_calls(b, s);
     if (dm_chart_grid(b, s))
-        dm_buf_text(b, "<p class=\"note\">Raw means with how many runs they are of; the interval "
-                       "of each and its estimate stand in the table.</p>");
+        dm_buf_text(b, "<p class=\"note\">Raw means, with the number of runs of each; the interval "
+                       "of each and its estimate are in the table.</p>");
     dm_chart_length(b, s);
     dm_buf_text(b, "</div></div>\n");
     put_trials(b, s, estimates, levels);
@@ -450,7 +451,7 @@ static void put_time(dm_buf *b, double s)
 static void put_ranks(dm_buf *b, const dm_story *s, const dm_value *ranks)
 {
     double seconds = dm_story_number(s->evidence, "seconds");
-    static const char *const heads[] = {"rank", "runs", "places busy, mean", "median", "95 %",
+    static const char *const heads[] = {"rank", "runs", "slots busy, mean", "median", "95 %",
                                         "99 %", NULL};
     dm_buf_text(b, "<h3>By rank</h3>");
     dm_page_table(b, "by rank", "num");
@@ -474,8 +475,7 @@ static void put_ranks(dm_buf *b, const dm_story *s, const dm_value *ranks)
                    "to its result, to within a tenth; of the last attempt.</p>");
     if (ranks->n > 64)
         dm_buf_printf(b,
-                      "<p class=\"note\">the others of %zu stand in <code>evidence.json</code>"
-                      "</p>",
+                      "<p class=\"note\">the others of %zu are in <code>evidence.json</code></p>",
                       ranks->n);
 }
 
@@ -523,7 +523,7 @@ static void put_again(dm_buf *b, const dm_story *s)
                                        "metric",  "adapter", "optimizer", "seed",   "lm"};
     const char *job = dm_story_text(s->evidence, "job_file"), *slash = strrchr(job, '/');
     job = slash ? slash + 1 : job; /* whose folders there are is nobody's business */
-    open_section(b, "again", "To make it again");
+    open_section(b, "again", "To reproduce it");
     if (*job && strcmp(job, "command line") != 0) {
         dm_buf_text(b, "<pre tabindex=\"0\">dspy-mpi compile ");
         dm_page_string(b, job);

@@ -36,11 +36,11 @@ typedef struct dm_progress {
     double started, last; /* dm_now() */
     int64_t last_calls;
     double rate;    /* calls/s, smoothed */
-    char phase[32]; /* what the time that is left is reckoned for */
+    char phase[32]; /* what the time that is left is estimated for */
     double phase_started;
     size_t phase_done; /* when it was first seen: what a resumed run has already */
 } dm_progress;
-/* Takes note of where the run is: what rate and time left are reckoned by. */
+/* Takes note of where the run is: what rate and time left are estimated by. */
 void dm_progress_note(dm_progress *p, const dm_pool_stats *s, double now);
 /* s that are left of the phase, by the rate so far; NAN: not known. */
 double dm_progress_left(const dm_progress *p, const dm_pool_stats *s, double now);

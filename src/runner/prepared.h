@@ -35,7 +35,7 @@ const dm_rendered *dm_prepared_prefix(dm_prepared *p, const dm_lm *lm, size_t i,
                                       const dm_hash *scope, const dm_hash *fingerprint,
                                       dm_arena *a);
 dm_str dm_prepared_schema(dm_prepared *p, size_t i);
-/* Of a Python program: the state as its processes are told it. */
+/* Of a Python program: the state as it is sent to its processes. */
 const dm_host_state *dm_prepared_host_state(dm_prepared *p, dm_hosts *hosts);
 
 #endif

@@ -122,8 +122,8 @@ static dm_status take_as_it_stands(dm_run *run, const dm_value *messages, const 
         return bad(err, "without messages");
     if (!dm_lm_takes_json(c))
         return dm_fail(err, DM_E_INTERNAL,
-                       "the program sends %s what only servers with OpenAI's interface are sent as "
-                       "it stands (pictures, tools, or settings beside the messages)",
+                       "the program sends %s what is sent unchanged only to servers with OpenAI's "
+                       "interface (pictures, tools, or settings beside the messages)",
                        c->model);
     r->prefix = prefix;
     r->json.messages = messages;

@@ -36,7 +36,7 @@ void dm_prepared_free(dm_prepared *p);
 typedef struct dm_answer {
     dm_fault fault; /* NONE: the model answered */
     bool final;     /* nobody asks again; else it is only what a try cost */
-    dm_str content; /* the answer, or what stands against one */
+    dm_str content; /* the answer, or why there is none */
     bool truncated;
     dm_usage usage; /* of the requests that were made for it now */
 } dm_answer;
@@ -66,7 +66,7 @@ typedef struct dm_run_result { /* valid during the callback */
      * all of them. */
     unsigned formats;
     /* It does not parse since it was cut at max_tokens while the model was still thinking: after so
-     * many tokens, of them reasoning (0: not told). */
+     * many tokens, of them reasoning (0: not reported). */
     bool starved;
     int64_t cut, reasoning;
     const char *error; /* NULL: none */
@@ -117,8 +117,8 @@ typedef struct dm_run_place {
 dm_run_place dm_run_place_of(const dm_run *run);
 
 typedef void dm_run_done(void *user, const dm_run_result *r); /* the run is freed after it */
-/* A call with a key that the run made itself is answered; told before it goes on. Not final: it
- * goes on all the same, and others may make the call. */
+/* A call with a key that the run made itself is answered; called before the run goes on. Not final:
+ * it goes on all the same, and others may make the call. */
 typedef void dm_run_answered(void *user, const dm_hash *key, const dm_answer *answer);
 
 /* row must stay alive. Nothing happens before dm_run_go, from which done may already be called. */

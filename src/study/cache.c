@@ -111,8 +111,8 @@ static int open_ours(const char *path, dm_frames *f, dm_error *err)
         if (S_ISREG(s.st_mode) && p && memcmp(p, DM_FRAME_MARK, n) == 0)
             return fd;
         (void)dm_fail(err, DM_E_OUTPUT,
-                      "cache: %s is no file of answers that this version of dspy-mpi wrote, and is "
-                      "left as it is: " DM_MOVE_IT,
+                      "cache: %s is not a file of answers that this version of dspy-mpi wrote, and "
+                      "is left as it is: " DM_MOVE_IT,
                       path);
     }
     dm_frames_free(f);

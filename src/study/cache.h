@@ -3,10 +3,10 @@
  * What an answer is found by is a hash of all that was asked: model, sampling, rollout, messages,
  * format, and a tag for the servers; no secret is in it. Failed answers are never kept.
  *
- * A run appends to one file of its own, so runs may share a folder; each sees what stood there when
- * it began, and its own. Records are framed as in the journal; what is torn or damaged is passed
- * over, for a cache may forget. A file *.answers that does not begin with such a record is
- * somebody's: it is refused, and never written to or removed. Content stays on the disk: an answer
+ * A run appends to one file of its own, so runs may share a folder; each sees what was there when
+ * it began, and its own. Records are framed as in the journal; what is torn or damaged is skipped,
+ * since a cache may forget. A file *.answers that does not begin with such a record is not ours:
+ * it is refused, and never written to or removed. Content stays on the disk: an answer
  * that is known costs some 40 bytes of memory. Only the coordinator opens it. */
 #ifndef DM_STUDY_CACHE_H
 #define DM_STUDY_CACHE_H
@@ -17,7 +17,7 @@
 
 typedef struct dm_cache dm_cache;
 
-/* Makes the folder where it is missing. force: what is in the way is moved aside. NULL: it cannot
+/* Makes the folder if it is missing. force: files in the way are moved aside. NULL: it cannot
  * be read or written to, there are foreign files in it, or (DM_STOP_SIGNAL) a signal asked to end.
  */
 dm_cache *dm_cache_open(const char *folder, bool force, dm_error *err) DM_MUST_USE;

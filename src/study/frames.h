@@ -35,7 +35,7 @@ bool dm_frame_read(dm_frames *f, uint64_t at, dm_frame *out);
 /* The n bytes at `at`, which are there, until the next call; NULL: a failed read. */
 const char *dm_frames_view(dm_frames *f, uint64_t at, size_t n);
 
-/* What stands where no whole record does. */
+/* What is where no whole record is. */
 typedef enum dm_tail {
     DM_TAIL_NONE,   /* the end */
     DM_TAIL_TORN,   /* the beginning of a record, or zeros: what a crash leaves */

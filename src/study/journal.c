@@ -83,13 +83,13 @@ static dm_status look_at_start(dm_frames *f, const char *path, dm_str header, ui
         return dm_fail(
             err, DM_E_OUTPUT,
             "%s is of another version of dspy-mpi (its records are %.3s%c, this version's "
-            "are " DM_FRAME_MARK "): go on with that version, or give --force to have it "
-            "moved aside",
+            "are " DM_FRAME_MARK
+            "): resume it with that version, or give --force to have it moved aside",
             path, DM_FRAME_MARK, p[3] > ' ' && p[3] < 127 ? p[3] : '?');
     if (dm_frame_read(f, 0, &first) && first.type == DM_JOURNAL_HEADER)
         return DM_OK;
     return dm_fail(err, DM_E_OUTPUT,
-                   "%s is no journal of dspy-mpi, or one without its header, and is left as it "
+                   "%s is not a journal of dspy-mpi, or has lost its header, and is left as it "
                    "is: " DM_MOVE_IT,
                    path);
 }
@@ -219,19 +219,19 @@ static dm_status cut_tail(dm_journal *j, dm_frames *f, uint64_t good, const open
     if (tail == DM_TAIL_MIDDLE)
         return dm_fail(
             err, DM_E_OUTPUT,
-            "%s: damaged at byte %llu, with whole records behind it: restore the file from a "
-            "copy, or cut it there (truncate -s %llu) and pay again for what follows",
+            "%s: damaged at byte %llu, with whole records after it: restore the file from a copy, "
+            "or cut it there (truncate -s %llu) and pay again for what follows",
             j->path, at, at);
     if (tail == DM_TAIL_FOREIGN)
-        return dm_fail(err, DM_E_OUTPUT,
-                       "%s: from byte %llu on stands something that dspy-mpi did not write (%llu "
-                       "bytes): restore the file from a copy, or save that and cut it there "
-                       "(truncate -s %llu)",
-                       j->path, at, more, at);
+        return dm_fail(
+            err, DM_E_OUTPUT,
+            "%s: from byte %llu on there is something that dspy-mpi did not write (%llu bytes): "
+            "restore the file from a copy, or save that and cut it there (truncate -s %llu)",
+            j->path, at, more, at);
     if (o->other_version)
         return dm_fail(err, DM_E_OUTPUT,
                        "%s: a torn record at byte %llu of a journal that version %s of dspy-mpi "
-                       "began: go on with that version, or cut it there (truncate -s %llu)",
+                       "started: resume it with that version, or cut it there (truncate -s %llu)",
                        j->path, at, o->version, at);
     dm_log(DM_WARN, "%s: a torn record at its end (%llu bytes) is cut off", j->path, more);
     if (ftruncate(j->fd, (off_t)good) != 0)
@@ -392,7 +392,7 @@ static dm_status rescue(dm_journal *j, dm_error *err)
                        j->path, strerror(why));
     if (strcmp(name, j->path) == 0)
         return dm_fail(err, DM_E_OUTPUT,
-                       "%s was moved or removed while the run wrote to it; all its records stand "
+                       "%s was moved or removed while the run wrote to it; all its records are "
                        "there again: start the same command again",
                        j->path);
     return dm_fail(
@@ -412,8 +412,8 @@ static dm_status still_there(dm_journal *j, double now, dm_error *err)
     if ((uint64_t)s.st_size != j->size)
         return dm_fail(err, DM_E_OUTPUT,
                        "%s was %s by somebody else while the run wrote to it (%llu bytes, not "
-                       "%llu): nothing more is written; the whole records in it stay good: start "
-                       "the same command again",
+                       "%llu): nothing more is written; the complete records in it remain valid: "
+                       "start the same command again",
                        j->path, (uint64_t)s.st_size < j->size ? "cut" : "written to",
                        (unsigned long long)s.st_size, (unsigned long long)j->size);
     j->looked = now;
@@ -462,8 +462,8 @@ static dm_status write_all(dm_journal *j, dm_error *err)
             if (ftruncate(j->fd, (off_t)j->size) == 0)
                 (void)lseek(j->fd, (off_t)j->size, SEEK_SET);
             return dm_fail(err, DM_E_OUTPUT,
-                           "%s: cannot be written: %s; what is in it stays good: free "
-                           "some space and start the same command again",
+                           "%s: cannot be written: %s; what is in it remains valid: free some "
+                           "space and start the same command again",
                            j->path, strerror(why));
         }
         at += (size_t)n;
@@ -478,11 +478,10 @@ static dm_status sync_file(dm_journal *j, dm_error *err)
     if (j->safe == j->size || j->fsync == DM_FSYNC_NONE)
         return DM_OK;
     if (fdatasync(j->fd) != 0 && errno != EINVAL) /* EINVAL: a pipe or the like */
-        return dm_fail(
-            err, DM_E_OUTPUT,
-            "%s: cannot be synced: %s; what was synced before stays good: start the same "
-            "command again once the disk works",
-            j->path, strerror(errno));
+        return dm_fail(err, DM_E_OUTPUT,
+                       "%s: cannot be synced: %s; what was synced before remains valid: start the "
+                       "same command again once the disk works",
+                       j->path, strerror(errno));
     j->safe = j->size;
     return DM_OK;
 }
@@ -490,7 +489,7 @@ static dm_status sync_file(dm_journal *j, dm_error *err)
 static dm_status write_and_sync(dm_journal *j, bool sync, double now, dm_error *err)
 {
     double began = dm_now();
-    dm_status st = j->gone ? dm_fail(err, DM_E_OUTPUT, "%s is written to no more", j->path)
+    dm_status st = j->gone ? dm_fail(err, DM_E_OUTPUT, "%s is no longer written to", j->path)
                            : still_there(j, now, err);
     if (st == DM_OK)
         st = dm_lock_check(j->lock, j->path, err);

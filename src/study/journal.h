@@ -1,15 +1,16 @@
-/* The journal: every answer and result that was paid for, before anybody acts on it (src/README.md
+/* The journal: every answer and result that was paid for, before anything acts on it (src/README.md
  * §2).
  *
  * Append-only, one writer. A record is
  *     "DMJ1", length of the payload (u32), type (u32), CRC-32C over length, type and payload (u32),
  *     payload
  * with little-endian numbers; the first record is the header. A file that does not begin with such
- * a header is nobody's to write to: it is refused as it stands. A tail that was torn by a crash is
- * cut when the journal is opened, and said; damage in the middle, or what somebody else appended,
- * is refused, with its offset. Reading takes a megabyte or the largest record; only read(2) and
- * write(2) are used, no mmap, so NFS and Lustre are fine. While it is open the file path.lock says
- * who writes (lock.h); a file that vanishes, is replaced or changed by others ends the writing. */
+ * a header must not be written to: it is refused and left as it is. A tail that was torn by a crash
+ * is cut off when the journal is opened, and reported; damage in the middle, or what somebody else
+ * appended, is refused, with its offset. Reading takes a megabyte or the largest record; only
+ * read(2) and write(2) are used, no mmap, so NFS and Lustre are fine. While it is open the file
+ * path.lock says who writes (lock.h); a file that vanishes, is replaced or changed by others ends
+ * the writing. */
 #ifndef DM_STUDY_JOURNAL_H
 #define DM_STUDY_JOURNAL_H
 
@@ -38,7 +39,7 @@ typedef struct dm_journal dm_journal;
 /* payload is valid during the call. < 0 ends the reading with that status. */
 typedef dm_status dm_journal_visit(void *user, dm_journal_type type, dm_str payload, dm_error *err);
 
-/* Whether what stands at path may be opened as this journal, by its kind and its first record:
+/* Whether what is at path may be opened as this journal, by its kind and its first record:
  * DM_E_OUTPUT with what is wrong and what to do; nothing there is fine. Changes nothing. */
 dm_status dm_journal_look(const char *path, const dm_value *header, const dm_value *free,
                           dm_error *err) DM_MUST_USE;
@@ -63,7 +64,7 @@ dm_status dm_journal_flush(dm_journal *j, double now, dm_error *err) DM_MUST_USE
 /* The same, and synced now, but for DM_FSYNC_NONE. */
 dm_status dm_journal_sync(dm_journal *j, double now, dm_error *err) DM_MUST_USE;
 dm_status dm_journal_close(dm_journal *j, dm_error *err); /* flushes, syncs, frees; NULL is fine */
-/* Where the next record will stand, and the payload of one that stands there, in the file or not
+/* Where the next record will be, and the payload of one that is there, in the file or not
  * yet; it lives in a. False: it cannot be read. */
 uint64_t dm_journal_next(const dm_journal *j);
 bool dm_journal_read(const dm_journal *j, uint64_t at, dm_arena *a, dm_str *payload);

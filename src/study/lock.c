@@ -157,7 +157,7 @@ static dm_status watch_counter(const dm_lock *l, const holder *first, dm_error *
         if (read_holder(l->fd, &h) && (h.counter != first->counter || !same_process(&h, first)))
             return held(l, &h, err);
     }
-    dm_log(DM_WARN, "%s: taken over from process %ld on %s, which has stood still for %.0f s",
+    dm_log(DM_WARN, "%s: taken over from process %ld on %s, which has been silent for %.0f s",
            l->path, first->pid, first->host, STILL_SECONDS);
     return DM_OK;
 }
@@ -169,8 +169,8 @@ static dm_status check_ours(int fd, const char *path, dm_error *err)
     ssize_t n = pread(fd, text, sizeof text, 0);
     if (n >= 0 && memcmp(text, MARK, (size_t)n) == 0)
         return DM_OK;
-    return dm_fail(err, DM_E_OUTPUT, "%s is no lock of dspy-mpi and is left as it is: " DM_MOVE_IT,
-                   path);
+    return dm_fail(err, DM_E_OUTPUT,
+                   "%s is not a lock of dspy-mpi and is left as it is: " DM_MOVE_IT, path);
 }
 
 dm_status dm_lock_look(const char *path, dm_error *err)
@@ -330,7 +330,7 @@ dm_status dm_lock_check(const dm_lock *l, const char *what, dm_error *err)
 {
     if (l->lost)
         return dm_fail(err, DM_E_OUTPUT,
-                       "%s: another run has taken it over, since this one had stood still for too "
+                       "%s: another run has taken it over, because this one was silent for too "
                        "long; nothing more is written here",
                        what);
     if (!dm_place_holds(l->fd, l->path))

@@ -179,8 +179,8 @@ dm_status dm_replay_visit(void *user, dm_journal_type type, dm_str payload, dm_e
         return read_amounts(r, type, at, payload, err);
     if (type == DM_JOURNAL_CACHED)
         return dm_fail(err, DM_E_OUTPUT,
-                       "a version of dspy-mpi that kept answers otherwise began it: finish the run "
-                       "with that version, or give --fresh to move the old one aside");
+                       "a version of dspy-mpi that kept answers in another form started it: finish "
+                       "the run with that version, or give --fresh to move the old one aside");
     if (type != DM_JOURNAL_RESULT && type != DM_JOURNAL_ANSWER)
         return DM_OK;
     if (!dm_journal_cell_read(payload, &key, &bytes))

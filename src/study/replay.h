@@ -9,9 +9,9 @@
 
 typedef struct dm_replay dm_replay;
 
-dm_replay *dm_replay_new(void); /* keeps a copy of all that it is told */
-/* Keeps 16 bytes a record, and reads what is asked for from the journal at path: what it is told
- * has to be all records of that file, from the first on. */
+dm_replay *dm_replay_new(void); /* keeps a copy of all that it is given */
+/* Keeps 16 bytes a record, and reads what is asked for from the journal at path: it has to be given
+ * all records of that file, from the first on. */
 dm_replay *dm_replay_of_file(const char *path);
 /* What the journal at path knows, to which nobody writes; NULL: it cannot be read. */
 dm_replay *dm_replay_open(const char *path, dm_error *err) DM_MUST_USE;
@@ -25,21 +25,21 @@ dm_str dm_replay_result(dm_replay *r, const dm_hash *key);
 /* The i-th answer under a key, as bytes, until the next one is asked for; .p NULL: no more. */
 dm_str dm_replay_answer(dm_replay *r, const dm_hash *key, size_t i);
 
-/* Where the answer stands that was given last. */
+/* Where the answer is that was returned last. */
 uint64_t dm_replay_place(const dm_replay *r);
-/* Only records that stand from there on, and before `until`, are found; at first all are. */
+/* Only records from there on, and before `until`, are found; at first all are. */
 void dm_replay_window(dm_replay *r, uint64_t from, uint64_t until);
 
 typedef struct dm_replayed {
     dm_journal_type type; /* RESULT or ANSWER */
     dm_hash key;
-    uint64_t at; /* where it stands */
+    uint64_t at; /* where it is */
     dm_str bytes;
 } dm_replayed;
-/* The result of each cell that is done, and all answers: what they cost is told in one of them
- * only, so the sum is that of all attempts. */
+/* The result of each cell that is done, and all answers: each cost is in one of them only, so the
+ * sum is that of all attempts. */
 void dm_replay_each(dm_replay *r, void (*visit)(void *user, const dm_replayed *record), void *user);
-/* Where the result of a cell stands, by dm_hash_mix of its key; UINT64_MAX: it is not done. */
+/* Where the result of a cell is, by dm_hash_mix of its key; UINT64_MAX: it is not done. */
 uint64_t dm_replay_done_at(dm_replay *r, uint64_t mix);
 
 /* What the attempts so far may have spent at the most; zeros where no cap was set. */

@@ -44,11 +44,11 @@ check "and so does run" grep -q "did you mean $MOCK_URL?" "$DIR/out" "$DIR/err"
 stop_mock
 start_mock --rule planted --under /gate/v1
 job hosted_vllm/any "${MOCK_URL%/v1}/gate"
-ends "a gateway's path without /v1: it is asked behind it" 0 "it is asked there"
+ends "a gateway's path without /v1: it is asked behind it" 0 "requests go there"
 stop_mock
 start_mock --rule planted --loading 1
 job hosted_vllm/any "$MOCK_URL"
-ends "a server that loads its model is waited for" 0 "loads its model: it is waited for, for 60 s"
+ends "a server that loads its model is waited for" 0 "is loading its model: waiting for it, for at most 60 s"
 stop_mock
 start_mock --rule planted --loading 1000
 job hosted_vllm/any "$MOCK_URL" ', "wait": 1'

@@ -38,15 +38,15 @@ plan 50
 sets good 120 2 60 && job good '"exact_match"'
 check "good: worth it, by demonstrations that gain" advised good worth_it "below 80 %"
 sets few 12 2 8 && rm few.test.jsonl && job few '"exact_match"'
-check "12 examples: more of them first" advised few more_examples "12 different examples to train on"
+check "12 examples: more of them first" advised few more_examples "12 distinct training examples"
 sets leak 120 2 60 && { rows 0 40; rows 1040 1060; } >leak.val.jsonl && job leak '"exact_match"'
-check "validation rows that stand in the training set" advised leak fix_first "40 of 60 validation examples stand in the training set: r0, r1, r2, ..."
+check "validation rows that stand in the training set" advised leak fix_first "40 of 60 validation examples are also in the training set: r0, r1, r2, ..."
 check "nobody was asked for that" [ "$(json calls out)" = 0 ]
 check "compile says the same in a line" sh -c "'$PROGRAM' compile leak.json --budget.calls=20 --out=leak.out 2>&1 | grep -q 'advice: something to fix first: 40 of 60'"
 sets leaktest 120 2 60 && { rows 0 30; rows 2000 2030; } >leaktest.test.jsonl && job leaktest '"exact_match"'
-check "test rows that stand in the training set" advised leaktest fix_first "30 of 60 test examples stand in the training set"
+check "test rows that stand in the training set" advised leaktest fix_first "30 of 60 test examples are also in the training set"
 sets dup 120 2 60 && rows 0 120 2 10 >dup.train.jsonl && job dup '"exact_match"'
-check "ten rows twelve times" advised dup more_examples "10 distinct of 120 training examples"
+check "ten rows twelve times" advised dup more_examples "only 10 of 120 training examples are distinct"
 sets one 120 1 60 && job one '"exact_match"'
 check "a label that only the test set has" advised one fix_first "30 of 60 test examples have a label that the training set never has: bad"
 sets rare 120 -20 60 && job rare '"exact_match"'
@@ -85,7 +85,7 @@ check "with what a use bears, and after how many it has paid" advised half worth
 check "answers that are known are not paid for again" [ "$(asked)" = "$before" ]
 stop_mock
 scored open 850 5
-check "85 %: unclear, and what would decide" advised open unclear "what decides is what a point is worth"
+check "85 %: unclear, and what would decide" advised open unclear "it depends on what a point is worth"
 check "at most 160 calls, counted at the server" [ "$(asked)" -le 160 -a "$(asked)" -ge 150 ]
 cp out alone
 before=$(asked)

@@ -78,7 +78,7 @@ check "money without a price is refused" run 78 "$PROGRAM" compile job.json --ou
 unpriced() { # unpriced ADDRESS ARGUMENTS...
 	to=$1
 	shift
-	run 78 "$PROGRAM" compile job.json --out=no '--budget.cost=$5' "$@" && grep -q "hosted_vllm/any has no price here.*if $to is a server of your own" err
+	run 78 "$PROGRAM" compile job.json --out=no '--budget.cost=$5' "$@" && grep -q "hosted_vllm/any has no price here.*if $to is your own server" err
 }
 check "so is money at a host that may cost some" unpriced https://api.together.xyz/v1 --lm.api_base=https://api.together.xyz/v1
 check "and when one of several is such a host" unpriced https://api.together.xyz/v1 "--lm.api_base=[\"$MOCK_URL\", \"https://api.together.xyz/v1\"]"
@@ -88,4 +88,4 @@ check "zeros are a price" run 0 "$PROGRAM" plan job.json '--budget.cost=$5' --lm
 stop_mock
 start_mock --fault 400=1
 run 69 "$PROGRAM" compile job.json --out=none --lm.api_base="$MOCK_URL" --budget.calls=10
-check "calls in vain, and no budget for more" said "what is left of the budget does not hold another run"
+check "calls in vain, and no budget for more" said "the rest of the budget does not cover another run"

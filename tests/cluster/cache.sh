@@ -56,7 +56,7 @@ check "the same on 3 ranks" run 0 mpirun --oversubscribe -n 3 "$PROGRAM" compile
 check "no call there" [ "$(calls)" = "$before" ]
 check "the same program there" same first ranks
 check "another model's answers are other answers" run 69 "$PROGRAM" eval job.json --lm.model=hosted_vllm/other --offline
-check "--offline says what it lacks" said "the cache does not know an answer"
+check "--offline says what it lacks" said "the cache does not have an answer"
 grep -rq sk-not-to-be-kept kept first && not_ok "the key is not in it" || ok "the key is not in it"
 
 # 30 rows of one question at once: one call. Another question before them, as a model's first call is alone.

@@ -50,10 +50,10 @@ refused "a model of a role that nothing asks" 64 "asks no model of this role" ch
 refused "max_errors where nothing is counted" 64 "runs nothing" check job.json --max_errors=3
 refused "an optimizer that is not there" 64 "no optimizer is called" compile job.json --optimizer=mipro_v9
 check "leaves no OUT behind" [ ! -e job ]
-refused "num_threads and concurrency that differ" 64 "says otherwise" check job.json --optimizer.num_threads=9
+refused "num_threads and concurrency that differ" 64 "with another value" check job.json --optimizer.num_threads=9
 check "num_threads and concurrency that agree" run 0 "$PROGRAM" check job.json --optimizer.num_threads=8
 check "a value behind a blank" run 0 "$PROGRAM" check job.json --lm.concurrency 3
-check "is read" out_has "3 calls in flight asked for"
+check "is read" out_has "3 calls in flight allowed"
 
 while read -r word near; do # keys as others call them, in the file and as flags
 	for where in flag judge file; do
@@ -88,7 +88,7 @@ check "check" run 0 "$PROGRAM" check job.json
 check "counts, columns, labels" grep -q 'answer: [a-z]* [0-9]*, [a-z]* [0-9]*, [a-z]* [0-9]*, [a-z]* [0-9]*$' out
 check "what the job fills" out_has "200 (search)"
 run 0 "$PROGRAM" check job.json "--program={\"predict\": \"question -> answer: Literal['red', 'blue', 'green', 'pink']\"}" --metric=exact_match
-check "labels that no answer can have" grep -q "answer: [0-9]* of 60 labels are no Literal\['red', 'blue', 'green', 'pink'\] (example [0-9]*: grey)" out
+check "labels that no answer can have" grep -q "answer: [0-9]* of 60 labels are not of type Literal\['red', 'blue', 'green', 'pink'\] (example [0-9]*: grey)" out
 check "plan" run 0 "$PROGRAM" plan job.json
 printf '{"program": {"predict": "question -> answer"}, "testset": "train.jsonl", "metric": "answer_exact_match", "lm": "embedded/stand-in", "optimizer": "mipro_v2"}' >untrained.json
 check "check of a job without a training set" run 0 "$PROGRAM" check untrained.json
@@ -139,9 +139,9 @@ run 0 "$PROGRAM" show job.json
 check "show JOB is its program as written" sh -c "grep -q '^question: str -> answer: str' out && ! grep -q demonstration out"
 check "and so with --job" sh -c "cp out one && '$PROGRAM' show --job job.json >out && cmp one out"
 check "eval of an OUT" run 0 "$PROGRAM" eval job.json --program=job
-refused "a program file in the place of a job" 78 "is a program file, and a job file is wanted here" compile job/program.json
-refused "an OUT in the place of a job" 78 "is a folder, and a job file is wanted here" eval job
-refused "an OUT after --job" 78 "is a folder, and a job file is wanted here" show --job job
+refused "a program file in the place of a job" 78 "is a program file, and a job file is needed here" compile job/program.json
+refused "an OUT in the place of a job" 78 "is a folder, and a job file is needed here" eval job
+refused "an OUT after --job" 78 "is a folder, and a job file is needed here" show --job job
 mkdir bare
 refused "a folder that is no OUT" 65 "no OUT of a compile" show bare
 refused "nothing to show" 64 "a program is missing" show

@@ -93,7 +93,7 @@ wait $PID
 check "the first block is written while the second is asked" sh -c "[ \"\$(wc -l <'$DIR/seen')\" -ge 1032 ] && head -1032 '$DIR/whole' | cmp -s -n 20000 - '$DIR/seen'"
 check "the same command goes on: the same lines, no call again" eval 'run_many 0 --out="$DIR/part" && cmp -s "$DIR/whole" "$DIR/part" && [ "$(stat_of requests)" = 1300 ]'
 check "show has the members and the Python of their own modules" eval 'run 0 "$PROGRAM" show "$DIR/e.json" && grep -q "member 3 of 3, 2 votes" "$DIR/out" && [ $(grep -c "^    dspy.Predict(" "$DIR/out") = 3 ] && [ $(grep -c "^    dspy.ChainOfThought(" "$DIR/out") = 2 ]'
-check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "not compiled further"'
+check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "cannot be compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
 
 # ---- compiled: members as alone, a committee, and what its guard says ----
@@ -124,7 +124,7 @@ of_plan() { # of_plan CODE OPTION...: plan of the two, which calls nothing, at a
 		--lm='{"model": "hosted_vllm/any", "api_base": "http://127.0.0.1:9/v1", "max_tokens": 60, "price": {"prompt": 10, "completion": 30}}' "$@"
 }
 check "so is one on tokens" eval 'of_plan 78 --budget.tokens=60000 && said "budget.tokens: 60000 is too little" && said "takes about 9" && of_plan 0 --budget.tokens=120000'
-check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan reckons" && of_plan 0 --budget.cost="\$3"'
+check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan estimates" && of_plan 0 --budget.cost="\$3"'
 check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
 
 # two experts: each right on its half, which the inputs tell; or do not

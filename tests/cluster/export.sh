@@ -74,7 +74,7 @@ run 0 "$PROGRAM" run typed.json --inputs typed.jsonl
 sed 's/\["a", "ü {{"\]/"[\\"a\\", \\"ü {{\\"]"/; s/{"z": 1, "a": 2}/"{\\"z\\": 1, \\"a\\": 2}"/' typed.jsonl >texts.jsonl
 rendered "inputs that are no texts" jinja typed.json texts.jsonl
 run 0 "$PROGRAM" export typed.json
-check "lists and objects are to be given as JSON" sh -c "[ \$(grep -c 'as a text, its JSON' err) = 2 ] && grep -q '\"words\"' err && grep -q '\"d\"' err"
+check "lists and objects are to be given as JSON" sh -c "[ \$(grep -c 'as text, in JSON' err) = 2 ] && grep -q '\"words\"' err && grep -q '\"d\"' err"
 
 # Text, for people, and what is refused.
 check "text" run 0 "$PROGRAM" export chat --format text

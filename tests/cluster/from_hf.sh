@@ -1,5 +1,5 @@
 # scripts/from-hf: files that dspy-mpi names as what they are, written as JSON Lines that it reads. pyarrow, openpyxl and
-# PyYAML come from PyPI into build-hf (scripts/install-deps --test); where they could not be had, their part is skipped.
+# PyYAML come from PyPI into build-hf (scripts/install-deps --test); where they not available, their part is skipped.
 # No dataset is fetched: the package datasets is one of the test's own.
 . tests/lib.sh
 plan 19
@@ -70,4 +70,4 @@ check "its rows" sh -c "printf '{\"question\": \"q0\", \"answer\": 1}\n{\"questi
 check "another sheet" sh -c "'$python' '$from_hf' t.xlsx --config more >out 2>err && [ \"\$(cat out)\" = '{\"question\": \"q\", \"answer\": true}' ]"
 check "YAML" one t.yaml
 check "its rows" sh -c "printf '{\"question\": \"q0\", \"answer\": [\"a\", \"b\"]}\n{\"question\": \"q1\", \"answer\": null}\n' | cmp - t.jsonl"
-refused "bytes that are no text" 65 "row 1, column image: bytes that are no text" "$python" "$from_hf" picture.parquet
+refused "bytes that are no text" 65 "row 1, column image: bytes that are not text" "$python" "$from_hf" picture.parquet

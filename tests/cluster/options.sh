@@ -180,7 +180,7 @@ row() {
 	optimizer.top_k) changes says $TO --optimizer.sampling_strategy=independent --optimizer.selection_strategy=top_k -- --$1=4 ;;
 	optimizer.cache_evaluation) changes says $TO --valset=q.jsonl --optimizer.search=gepa -- --$1=true ;;
 	optimizer.max_reflection_failures) exits 69 '3 iterations in a row' $GE "--lms.prompt={\"model\":\"hosted_vllm/any\",\"api_base\":\"$GARBLED\"}" --$1=3 ;;
-	optimizer.num_threads) exits 64 'says otherwise' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
+	optimizer.num_threads) exits 64 'with another value' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
 	measure) exits 0 'measured on 3 examples' plan job.json --$1=3 && exits 64 'a number of examples' plan job.json --$1=0 ;;
 	confirm-above) exits 64 'confirm-above' compile job.json --$1=soon ;;
@@ -190,14 +190,14 @@ row() {
 	budget.cost) exits 0 '"reason": "budget"' compile job.json --$1=0.1 --lm.max_tokens=50 '--lm.price={"prompt": 10, "completion": 10}' && exits 78 'has no price' compile bare.json --optimizer=bootstrap_few_shot --lm=openai/unheard-of --$1=1 ;;
 	budget.time) exits 0 '"reason": "budget"' compile job.json --lm.api_base="$SLOW" --lm.concurrency=1 --$1=0.5s ;;
 	cache) see with eval bare.json --cache=kept && [ -s with.asks ] && see with eval bare.json --cache=kept && [ ! -s with.asks ] ;;
-	offline) exits 69 'does not know' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
+	offline) exits 69 'does not have' eval bare.json --cache=empty --$1 && exits 64 'needs a cache' eval bare.json --$1 ;;
 	fresh) cp -r first again && "$PROGRAM" compile job.json --out=again --fresh >/dev/null 2>&1 && [ -f again.1/program.json ] ;;
 	reuse)
 		cp -r first kin && ! "$PROGRAM" compile job.json --optimizer.max_labeled_demos=5 --out=kin 2>with.err >with.out && grep -q 'or --reuse' with.err &&
-			"$PROGRAM" compile job.json --optimizer.max_labeled_demos=5 --out=kin --reuse 2>with.err >with.out && grep -q 'are not asked for again' with.err && [ -f kin.1/program.json ]
+			"$PROGRAM" compile job.json --optimizer.max_labeled_demos=5 --out=kin --reuse 2>with.err >with.out && grep -q 'are not requested again' with.err && [ -f kin.1/program.json ]
 		;;
 	force) mkdir forced && echo mine >forced/program.json && ! "$PROGRAM" compile job.json --out=forced >/dev/null 2>&1 && "$PROGRAM" compile job.json --out=forced --force >/dev/null 2>&1 && [ "$(cat forced/program.json.1)" = mine ] ;;
-	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'no option of this command' $E --resume ;;
+	resume) "$PROGRAM" compile job.json --out=first --resume 2>&1 >/dev/null | grep -q 'is finished' && exits 64 'not an option of this command' $E --resume ;;
 	drain) exits 64 "" compile job.json --out=again --drain=soon || exits 65 "" compile job.json --out=again --drain=soon ;; # stop.sh drains
 	fsync) exits 64 'is each, 1s or none' compile job.json --out=again --fsync=often && exits 0 done compile job.json --out=synced --fsync=each ;;
 	accept-model-change) [ -x "$PROGRAM" ] && exits 0 done compile job.json --out=accepted --accept-model-change ;; # lock.sh changes the model

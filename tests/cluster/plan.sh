@@ -47,8 +47,8 @@ compare "mipro_v2, no demonstrations" "$one" '{"name": "mipro_v2", "max_labeled_
 before=$(stat_of requests)
 check "plan alone calls nothing" run 0 "$PROGRAM" plan job.json
 check "and leaves nothing" [ "$(stat_of requests)" = "$before" -a ! -e job ]
-check "a budget that holds no round is said" sh -c "'$PROGRAM' plan job.json --budget.calls=20 2>&1 | grep -q 'do not hold one round'"
+check "a budget that holds no round is said" sh -c "'$PROGRAM' plan job.json --budget.calls=20 2>&1 | grep -q 'is not enough for one round'"
 check "and what money it takes, with a price" sh -c "'$PROGRAM' plan job.json '--lm.price={\"prompt\": 3, \"completion\": 15}' | grep -q '\"cost\": {\"low\": 0.[0-9]*, \"expected\": 0.[1-9]'"
-check "one in tokens too" sh -c "'$PROGRAM' plan job.json --budget.tokens=5k --lm.max_tokens=100 2>&1 | grep -q 'budget.tokens: 5000 do not hold one round'"
+check "one in tokens too" sh -c "'$PROGRAM' plan job.json --budget.tokens=5k --lm.max_tokens=100 2>&1 | grep -q 'budget.tokens: 5000 is not enough for one round'"
 "$PROGRAM" compile job.json --lm.model=openai/any --confirm-above='$1' --fresh --out=o2 >out 2>err
-check "a limit in money is of no use without a price, and compile says so" grep -q 'has no price, so nothing is asked' err
+check "a limit in money is of no use without a price, and compile says so" grep -q 'has no price, so it cannot be compared' err

@@ -91,7 +91,7 @@ check "a finished one asks nothing" [ "$(stat_of requests) $(cmp to whole && ech
 head -n 5 data.jsonl >few.jsonl
 refused "fewer rows than lines" 73 "more lines than these 5 rows" run job.json --inputs few.jsonl --out to
 sed '3s/item 2/item 17/' data.jsonl >others.jsonl
-refused "other rows" 73 "to:3: another line" run job.json --inputs others.jsonl --out to
+refused "other rows" 73 "to:3: this line is not the one" run job.json --inputs others.jsonl --out to
 refused "another program" 73 "belongs to another job: \`adapter\` differs" run job.json --inputs data.jsonl --out to --adapter=json
 check "with --fresh" run 0 "$PROGRAM" run job.json --inputs few.jsonl --out to --adapter=json --fresh
 check "the old one is aside" cmp -s to.1 whole

@@ -74,7 +74,7 @@ fi
 big all "no PATH" 0 "" env -u PATH
 launched "no PATH" 0 "" env -u PATH
 launched "PATH is empty" 0 "" env PATH=
-launched "PATH without mpirun" 70 "mpirun is not there" env PATH="$DIR"
+launched "PATH without mpirun" 70 "mpirun was not found" env PATH="$DIR"
 job python.json '"embedded/stand-in"' ', "metric": {"command": ["python3", "-c", "0"]}'
 sed -i 's/"metric": "answer_exact_match",//' python.json
 for command in check plan eval compile; do
@@ -125,7 +125,7 @@ streams "all are closed" 73 "<&- >&- 2>&-"
 streams "stdout and stderr are full" 73 ">/dev/full 2>/dev/full"
 streams "stdout is full" 73 ">/dev/full 2>err"
 streams "stderr is full" 0 "2>/dev/full >out"
-check "no stream ran into a file" [ -z "$(grep -l 'calls in flight asked\|"status": "done", "reason": null, "program": null' o/journal o/program.json o/predictions.jsonl train.jsonl 2>/dev/null)" ]
+check "no stream ran into a file" [ -z "$(grep -l 'calls in flight allowed\|"status": "done", "reason": null, "program": null' o/journal o/program.json o/predictions.jsonl train.jsonl 2>/dev/null)" ]
 printf '{"question": "x"}\n' >x.jsonl
 for _ in $(seq 8); do cat x.jsonl x.jsonl >y && cat y >>x.jsonl; done
 "$PROGRAM" launch -n 2 run whole.json --job=job.json --inputs x.jsonl 2>err | { sleep 0.2; md5sum; } >slow

@@ -81,14 +81,14 @@ table() { # lines FILE STATE BEGUN SENTENCE
 		fi
 		if [ "$first" = yes ]; then ok "$file: $state, $begun: refused, untouched"; else not_ok "$file: $state, $begun: $first" out err; fi
 	done <<EOF
-journal diary new is no journal
-journal one_byte new is no journal
+journal diary new is not a journal
+journal one_byte new is not a journal
 journal version new of another version
 journal version_first new of another version
-journal headless new is no journal
-journal half_header new is no journal
-journal other_header new is no journal
-journal zeros new is no journal
+journal headless new is not a journal
+journal half_header new is not a journal
+journal other_header new is not a journal
+journal zeros new is not a journal
 journal appended begun truncate
 journal newer_tail begun truncate
 journal middle begun truncate
@@ -98,7 +98,7 @@ journal dangling new is a symbolic link
 journal second_name begun has a second name
 journal folder new is a folder
 journal fifo new is a FIFO
-journal.lock diary begun is no lock
+journal.lock diary begun is not a lock
 journal.lock null new is a symbolic link
 journal.lock folder new is a folder
 journal.lock fifo begun is a FIFO

@@ -1,7 +1,7 @@
 # The launcher's safety net, and its own end. Each of its time-outs fires: mpirun stopped and rank 0 killed, ranks silent,
 # a start that never begins or gets stuck, a result that mpirun sits on; with the wall clock set forward and back in
 # mid-run. However launch, mpirun or the terminal ends, the ranks end too, nothing stays in the temporary folder
-# or in shared memory, and the same command goes on to the same program. All at the same time, for they wait.
+# or in shared memory, and the same command resumes to the same program. All at the same time, for they wait.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 SCENES="step_forward step_back stopped_and_killed silent all_silent sat_on launcher_paused mpirun_killed
@@ -144,21 +144,21 @@ step_back() {
 stopped_and_killed() {
 	with_clock 0
 	works && kill -STOP "$mpirun" && kill -9 "$(rank 0)" && set_clock -86400 || return
-	code 0 && attempts 1 "nothing was heard of rank 0" && same && ends 1 && clean
+	code 0 && attempts 1 "nothing was heard from rank 0" && same && ends 1 && clean
 }
 silent() { # the rank and its watchdog
 	with_clock 86400
 	works || return
 	r=$(rank 0)
 	kill -STOP "$(pgrep -P "$r")" "$r" && set_clock 172800
-	code 0 && attempts 1 "nothing was heard of rank 0" && same && ends 1 && clean
+	code 0 && attempts 1 "nothing was heard from rank 0" && same && ends 1 && clean
 }
 all_silent() {
 	compile
 	works || return
 	for r in $(pgrep -P "$mpirun"); do kill -STOP $(pgrep -P "$r") "$r"; done
 	kill -STOP "$mpirun"
-	code 0 && attempts 1 "nothing was heard of rank 0" && same && ends 1 && clean
+	code 0 && attempts 1 "nothing was heard from rank 0" && same && ends 1 && clean
 }
 sat_on() { # the result is there, but mpirun does not end
 	compile
@@ -236,7 +236,7 @@ deaf() { # to TERM
 	fake "trap '' TERM" 'exec 2>&-' "while :; do sleep 1; done"
 	until pgrep -P $pid >/dev/null; do sleep 0.05; done
 	kill -TERM $pid
-	code 75 && says "the same command goes on" && ends 1 && clean || return
+	code 75 && says "the same command resumes" && ends 1 && clean || return
 	fake "trap '' TERM" "while :; do sleep 1; done"
 	until pgrep -P $pid >/dev/null; do sleep 0.05; done
 	kill -9 $pid
@@ -272,7 +272,7 @@ early_killed() { # in the start, when what it began has not yet heard of it
 }
 missing() {
 	launch env PATH=/nonexistent "$PROGRAM" launch -n 2 compile "$DIR/job.json" --out="$D/o"
-	code 70 && says "mpirun is not there" && clean
+	code 70 && says "mpirun was not found" && clean
 }
 background() { # of a terminal that stops who writes to it from there; script(1) may lose the last line
 	command -v python3 >/dev/null || return 77

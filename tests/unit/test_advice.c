@@ -330,11 +330,11 @@ Test(advice, leaks)
     dm_findings f =
         look(made(GOOD, BAD, 0, 60, 60), made(GOOD, BAD, 20, 60, 60), made(GOOD, BAD, 70, 40, 40));
     says(&f, "leak_validation", true,
-         "40 of 60 validation examples stand in the training set: r20, r21, r22, ...");
-    says(&f, "leak_test", true, "10 of 40 test examples stand in the validation set: r70");
+         "40 of 60 validation examples are also in the training set: r20, r21, r22, ...");
+    says(&f, "leak_test", true, "10 of 40 test examples are also in the validation set: r70");
     f = look(made(GOOD, BAD, 0, 60, 60), made(GOOD, BAD, 59, 60, 60), NULL);
     says(&f, "leak_validation", false,
-         "1 of 60 validation examples stands in the training set: r59");
+         "1 of 60 validation examples is also in the training set: r59");
 }
 
 /* Case, blanks and the punctuation of sentences make no other example; signs and numbers do. */
@@ -347,15 +347,15 @@ Test(advice, the_same_but_for_case)
     dm_findings f = look(train, rows("{\"q\": \"‘Is it warm!’\", \"a\": \"yes\"}\n"), NULL);
     cr_expect_eq(f.sets[DM_TRAIN].distinct, 5);
     says(&f, "duplicates", false,
-         "5 distinct of 6 training examples; the others repeat them: row 3");
-    says(&f, "leak_validation", true, "1 of 1 validation example stands");
+         "only 5 of 6 training examples are distinct; the others repeat them: row 3");
+    says(&f, "leak_validation", true, "1 of 1 validation example is also");
     cr_expect(!found(&f, "contradictions"), "what differs in case may well differ in its label");
 }
 
 Test(advice, duplicates_and_contradictions)
 {
     dm_findings f = look(made(GOOD, BAD, 0, 120, 10), made(GOOD, BAD, 100, 40, 40), NULL);
-    says(&f, "duplicates", false, "10 distinct of 120 training examples");
+    says(&f, "duplicates", false, "only 10 of 120 training examples are distinct");
     f = look(made(GOOD, GOOD, 0, 40, 40), NULL, NULL);
     says(&f, "one_label", true, "all 40 training examples have the label good");
     f = look(rows("{\"id\": 1, \"q\": \"x\", \"a\": \"b\"}\n{\"id\": 2, \"q\": \"x\", \"a\": "
@@ -414,7 +414,7 @@ Test(advice, prose_under_exact_match)
                       i, i);
     }
     dm_findings f = look(rows(b.data), NULL, NULL);
-    says(&f, "open_ended", true, "12 words in the median");
+    says(&f, "open_ended", true, "12 words at the median");
     f = look(rows(c.data), NULL, NULL);
     cr_expect(!found(&f, "open_ended"), "words that stand in the input are not written freely");
     dm_buf_free(&b);
@@ -436,7 +436,7 @@ Test(advice, nearly_the_same)
     says(&f, "near_duplicates", false,
          "1 of 4 training examples are nearly the same as an earlier one: 2");
     says(&f, "near_leak", false,
-         "1 of 1 validation examples are nearly the same as one of the training set: 5");
+         "1 of 1 validation examples are nearly the same as an example of the training set: 5");
 }
 
 /* ---- what init guesses ---- */

@@ -61,10 +61,10 @@ Test(data, formats)
                          "row %zu: %s", i, json_lines(arena, parse(table[i].name, table[i].text)));
 }
 
-#define BEHIND ": one a line, with no comma after it"
+#define BEHIND ": write one a line, with no comma after it"
 #define QUOTE                                                                                      \
-    ": a cell with a \",\" or a line end in it is put in quotes, and one that is empty keeps its " \
-    "place"
+    ": put a cell with a \",\" or a line end in it in quotes, and keep the separators around an "  \
+    "empty one"
 
 Test(data, each_fault_has_its_own_sentence)
 {
@@ -78,10 +78,10 @@ Test(data, each_fault_has_its_own_sentence)
         {"d.jsonl", "{\"a\":1}\n[1]\n", "d.jsonl:2:1: each line has to be an object {...}"},
         {"d.jsonl", "{\"a\":1}\n{\"a\":}\n", "d.jsonl:2:6: a value is missing here"},
         {"d.jsonl", "{\"\xC3\xA9\":1} x\n",
-         "d.jsonl:1:8: there is more text behind the object" BEHIND},
+         "d.jsonl:1:8: there is more text after the object" BEHIND},
         {"d.jsonl", "{\"a\":\n{\"a\":1}\n", "d.jsonl:1:6: the text ends where a value is due"},
         {"d.jsonl", "{\n\"a\":\n}\n", "d.jsonl:3:1: a value is missing here"},
-        {"d.jsonl", "{\n\"a\":1} x\n", "d.jsonl:2:7: there is more text behind the object" BEHIND},
+        {"d.jsonl", "{\n\"a\":1} x\n", "d.jsonl:2:7: there is more text after the object" BEHIND},
         {"d.jsonl", "{}\n{\"\xC3\xA9\":\"\xFF\"}",
          "d.jsonl:2:7: byte 0xff is not valid UTF-8; convert the file to UTF-8"},
         {"d.json", "[{\"a\":1},\n 2]", "d.json:2:2: each element has to be an object {...}"},
@@ -98,13 +98,13 @@ Test(data, each_fault_has_its_own_sentence)
         {"d.csv", "a,b\n1,\"2\n3\"\n4\n", "d.csv:4: 1 cells, the header row has 2 columns" QUOTE},
         {"d.csv", "a,b\n1,2,3\n", "d.csv:2: 3 cells, the header row has 2 columns" QUOTE},
         {"d.csv", "\n\nsep=;\na;b\n1;2\n3\n",
-         "d.csv:6: 1 cells, the header row has 2 columns: a cell with a \";\" or a line end in it "
-         "is "
-         "put in quotes, and one that is empty keeps its place"},
+         "d.csv:6: 1 cells, the header row has 2 columns: put a cell with a \";\" or a line end in "
+         "it in "
+         "quotes, and keep the separators around an empty one"},
         {"d.csv", "a\n\"x\n\ny", "d.csv:2: a cell in quotes that begins here does not end"},
         {"d.csv", "a,b\n\xC3\xA9,\"x\"y\n",
-         "d.csv:2:6: text behind the closing quote of a cell: a quote "
-         "inside of one is written twice"}};
+         "d.csv:2:6: text after the closing quote of a cell: a quote "
+         "inside a cell is written twice"}};
     for (size_t i = 0; i < COUNT(table); i++) {
         dm_error err = {DM_OK, ""};
         dm_dataset *d = NULL;

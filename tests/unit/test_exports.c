@@ -95,10 +95,10 @@ Test(exports, pandas_json)
          "d.json:1:1: an object of objects whose keys are numbers at both levels: which are the "
          "columns? With pandas, " RECORDS},
         {"d.json", "{\"q\":[\"x\",\"y\"],\"a\":[1,2]}",
-         "d.json:1:1: an object of lists that are equally long: are they columns? With "
+         "d.json:1:1: an object of lists of equal length: are they columns? With "
          "pandas, " RECORDS "; " AS_ONE},
         {"d.json", "{\"q\":[\"x\"],\"a\":[1]}",
-         "d.json:1:1: an object of lists that are equally long: are they columns? With "
+         "d.json:1:1: an object of lists of equal length: are they columns? With "
          "pandas, " RECORDS "; " AS_ONE},
         {"d.jsonl", "{\"q\":[\"x\"],\"a\":[1]}", "{\"q\":[\"x\"],\"a\":[1]}\n"},
         {"d.json", "\"{\\\"q\\\":{\\\"0\\\":1}}\"",
@@ -204,7 +204,7 @@ Test(exports, other_encodings)
             cr_expect_str_eq(rows_of(which ? "d.jsonl" : "d.csv", (dm_str){wide, n}),
                              which ? "{\"q\":\"x\"}\n" : "{\"q\":\"x\xC3\xA4\",\"a\":\"1\"}\n");
             cr_expect_str_eq(rows_of("d", (dm_str){wide, n - 1}),
-                             "d: this is UTF-16 that is cut short or damaged, or no text");
+                             "d: this is UTF-16 that is cut short or damaged, or not text");
         }
 }
 

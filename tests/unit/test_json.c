@@ -90,7 +90,7 @@ Test(json, refuses_with_line_and_column)
                  {"\"\\u12g4\"", "1:4: four hexadecimal digits have to follow \\u"},
                  {"\"\\ud800\"", "1:8: an unpaired surrogate escape"},
                  {"\"\xFF\"", "1:2: a string with invalid UTF-8"},
-                 {"1 2", "1:3: there is more text behind the value"},
+                 {"1 2", "1:3: there is more text after the value"},
                  {"nul", "1:1: a value is missing here"}};
     for (size_t i = 0; i < COUNT(table); i++) {
         dm_error err = {DM_OK, ""};

@@ -47,8 +47,8 @@ Test(lm, bad_base)
         {"http://node07:8000/v1", NULL},           {"HTTPS://node07/v1", NULL},
         {"http://[fe80::1]:8000/v1", NULL},        {"node07:8000", "begin with http"},
         {"ftp://node07", "begin with http"},       {"https://api.openai.com@node07/v1", "a user"},
-        {"https://me:secret@node07/v1", "a user"}, {"http://node07:99999/v1", "no address"},
-        {"http://node 07/v1", "no address"},       {"http://node07/v1?key=1", "before ?"},
+        {"https://me:secret@node07/v1", "a user"}, {"http://node07:99999/v1", "not an address"},
+        {"http://node 07/v1", "not an address"},   {"http://node07/v1?key=1", "before ?"},
         {"http://node07/v1#x", "before ?"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -214,8 +214,9 @@ Test(metric, columns_of_text_take_the_signatures_types)
                      "\"l\":\"1\",\"x\":\"1\",\"extra\":\"5\"}"
                      "{\"q\":\"2\",\"n\":8,\"c\":[],\"a\":0.5,\"b\":false,\"o\":3,\"l\":\"2\","
                      "\"x\":\"one\",\"extra\":\"6\"}");
-    cr_expect_str_eq(said.data, "d.csv: the column \"x\" is left as text: 2 of 3 cells are no int, "
-                                "first in row 2: \"one\"\n");
+    cr_expect_str_eq(said.data,
+                     "d.csv: the column \"x\" is left as text: 2 of 3 cells are not of type int, "
+                     "first in row 2: \"one\"\n");
     cr_expect_eq(dm_columns_typed(a, program(a, "q, n -> a"), set), set, "texts stay as they are");
     cr_expect_eq(dm_columns_typed(a, program(a, signature), typed), typed, "and so does JSON");
     dm_log_set(NULL, NULL, DM_WARN);

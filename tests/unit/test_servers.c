@@ -437,10 +437,10 @@ Test(servers, what_a_proxy_says_in_its_own_name)
         long status;
         dm_verdict verdict;
         const char *says;
-    } connect[] = {{403, DM_EJECT, "lets nobody through"},
-                   {407, DM_EJECT, "who asks"},
-                   {502, DM_RETRY, "no way"},
-                   {503, DM_RETRY, "no way"},
+    } connect[] = {{403, DM_EJECT, "does not allow connections"},
+                   {407, DM_EJECT, "a user and a password"},
+                   {502, DM_RETRY, "cannot reach"},
+                   {503, DM_RETRY, "cannot reach"},
                    {429, DM_RETRY, "HTTP 429"}};
     for (size_t i = 0; i < sizeof connect / sizeof *connect; i++) {
         dm_reply r = {.code = CURLE_RECV_ERROR,
