@@ -31,7 +31,7 @@ until grep -qs '"event": "candidate"' events.jsonl && [ -s o/trials.csv ]; do
 	sleep 0.1
 done
 run 0 "$PROGRAM" status o
-check "status says that it runs, where it is and what it has: $(sed -n 3,4p out | tr -s ' ' | tr '\n' ';')" eval 'named "^state +running, process $pid on " out && named "^phase +search [0-9]+ of 1260 runs" out && named "^best +seed -[0-9]: [0-9.]+ % \([0-9.]+ to [0-9.]+, 20 examples\)" out && named "^places +[0-9]+ of 8 busy on 1 rank; 0 errors" out'
+check "status says that it runs, where it is and what it has: $(sed -n 3,4p out | tr -s ' ' | tr '\n' ';')" eval 'named "^state +running, process $pid on " out && named "^phase +search [0-9]+ of 1260 runs" out && named "^best +seed -[0-9]: [0-9.]+ % \([0-9.]+ to [0-9.]+, 20 examples\)" out && named "^slots +[0-9]+ of 8 busy on 1 rank; 0 errors" out'
 check "status.json has phase, best with its interval, calls, tokens, places, time of last progress" python3 -c '
 import json
 s = json.load(open("o/status.json")); p = s["progress"]
