@@ -100,6 +100,7 @@ static bool table_file(const char *abi, char path[2 * PATH_MAX])
     static const char *const places[] = {"../lib/dspy-mpi", "lib/dspy-mpi"};
     char folder[PATH_MAX];
     const char *name;
+    snprintf(path, 2 * PATH_MAX, "mpi-%s.so", abi);
     if (!folder_of("/proc/self/exe", folder, &name))
         return false;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -193,7 +194,7 @@ static const dm_post *table(const char *abi, void *library, const char *name, dm
                 it ? "it belongs to another version of dspy-mpi" : dlerror());
     else
         dm_fail(err, DM_E_INTERNAL,
-                "MPI: %s is a library of the %s ABI, for which this dspy-mpi has no table (%s)",
+                "MPI: %s is a library of the %s ABI, and this dspy-mpi has no table for it (%s)",
                 path_of(library, name), abi, path);
     return NULL;
 }
@@ -243,7 +244,13 @@ static const dm_post *look(dm_error *err)
         any |= fits[i];
     }
     if (!any) {
-        dm_fail(err, DM_E_INTERNAL, "%s is not there: install dspy-mpi again", path);
+        dm_fail(err, DM_E_INTERNAL,
+                "this dspy-mpi has no table for %s (%s): install one that has it, or take "
+                "another mpirun",
+                open_mpi ? "Open MPI"
+                : pmi    ? "MPICH and Intel MPI"
+                         : "any MPI",
+                path);
         return NULL;
     }
     if (launchers_folder(open_mpi || pmi || getenv("PMIX_RANK"), folder))
