@@ -173,8 +173,8 @@ dm_status dm_history_open(dm_arena *a, dm_job *job, const dm_command_line *line,
                  .arena = a,
                  .attempt = dm_arena_new(0),
                  .replay = dm_replay_of_file(path)};
-    job->setup.journal =
-        dm_journal_open(path, sync, dm_job_identity(a, job), dm_history_more(a, job), visit, &h, err);
+    job->setup.journal = dm_journal_open(path, sync, dm_job_identity(a, job),
+                                         dm_history_more(a, job), visit, &h, err);
     dm_status st = job->setup.journal ? DM_OK : err->status;
     if (st == DM_OK)
         st = begin_attempt(&h, job, dm_value_get(line->flags, "accept-model-change") != NULL, err);

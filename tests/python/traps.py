@@ -3,6 +3,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 
 import dspy
@@ -72,7 +73,7 @@ class Swallows(Base):
             return dspy.Prediction(answer="")
 
 
-BOOKED = []
+BOOKED, LOCK = [], threading.Lock()
 
 
 class Remembers(Base):
@@ -105,15 +106,16 @@ class OtherModel(Base):
 
 
 class House(dspy.BaseLM):
-    """A gateway of one's own. It notes each call, and fails where it is told to."""
+    """A gateway of one's own. It notes each answer, and is down after as many as a file says."""
 
     def forward(self, prompt=None, messages=None, **kwargs):
         from types import SimpleNamespace as N
 
-        with open("house", "a") as f:
+        with LOCK, open("house", "a+") as f:
+            f.seek(0)
+            if os.path.exists("down") and len(f.readlines()) >= int(open("down").read()):
+                raise ConnectionError("the gateway is down")
             f.write("x\n")
-        if os.path.exists("down"):
-            raise ConnectionError("the gateway is down")
         text = "[[ ## answer ## ]]\n" + kwargs.get("tone", "a") + "\n\n[[ ## completed ## ]]"
         return N(choices=[N(message=N(content=text, tool_calls=None), finish_reason="stop")],
                  usage={"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}, model="house")
