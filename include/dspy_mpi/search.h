@@ -176,6 +176,10 @@ size_t dm_search_mipro_runs(size_t trials, size_t n_examples, bool minibatch, si
 void dm_search_early(dm_search *s, size_t slot, size_t level);
 /* The level cannot be used after all (a proposal that failed). Level 0 cannot be dropped. */
 void dm_search_drop_level(dm_search *s, size_t slot, size_t level);
+/* A level that was dropped before any unit could use it may be drawn from now on: one that is made
+ * while the search goes on. Say it between two asks, as a function of what was told; a search that
+ * has ended by DM_SEARCH_KNOWN or DM_SEARCH_CERTAIN goes on then. factor only. */
+void dm_search_add_level(dm_search *s, size_t slot, size_t level);
 /* Candidates with this level are never run on this example (it is in their demos). */
 void dm_search_leak(dm_search *s, size_t slot, size_t level, size_t example);
 /* A cell that is already known, at no cost to the budget (factor only); before the first ask. */

@@ -363,6 +363,8 @@ static dm_value *search_json(const compilation *c)
     dm_value_set(a, d, DM_STR("runs"), dm_value_int(a, (int64_t)s->runs));
     dm_value_set(a, d, DM_STR("candidates"), dm_value_int(a, (int64_t)s->candidates));
     dm_value_set(a, d, DM_STR("barred"), dm_value_int(a, (int64_t)s->barred));
+    if (s->learned)
+        dm_value_set(a, d, DM_STR("learned"), dm_value_int(a, (int64_t)s->learned));
     return d;
 }
 

@@ -18,6 +18,9 @@ typedef enum dm_mipro_search {
     DM_MIPRO_HALVING
 } dm_mipro_search;
 
+/* Where instructions come from: DSPy's proposer before the search, or reflections during it too. */
+enum { DM_PROPOSER_GROUNDED, DM_PROPOSER_REFLECTIVE };
+
 typedef struct dm_mipro_params {
     dm_bootstrap_params demos;
     bool has_stop_at_score;
@@ -34,11 +37,14 @@ typedef struct dm_mipro_params {
     dm_mipro_search search;       /* ours from here on: factor */
     bool has_runs, has_in_flight, has_patience, has_leak_guard;
     int64_t runs; /* program runs of the search with the start's; those of DSPy's schedule */
-    int64_t runs_that_fit;   /* under a cap on calls, by the plan's estimate; 0: all */
-    int64_t in_flight;       /* examples in flight; a twentieth of the runs, 32 to 256 */
-    int64_t patience;        /* runs without another best candidate after which it ends; never */
-    bool leak_guard;         /* examples in a candidate's demos are not scored for it: true, but for
-                                DSPy's schedules */
+    int64_t runs_that_fit; /* under a cap on calls, by the plan's estimate; 0: all */
+    int64_t in_flight;     /* examples in flight; a twentieth of the runs, 32 to 256 */
+    int64_t patience;      /* runs without another best candidate after which it ends; never */
+    bool leak_guard;       /* examples in a candidate's demos are not scored for it: true, but for
+                              DSPy's schedules */
+    int proposer;          /* grounded */
+    bool has_reflections;
+    int64_t reflections;     /* 2: new instructions of each predictor, in each of two rounds */
     dm_param_file proposals; /* the user's own instructions, see dm_proposals_check */
 } dm_mipro_params;
 
@@ -157,9 +163,24 @@ dm_str dm_task_demos(dm_arena *a, const dm_program *program, size_t predictor,
 /* Without "Instruction:" or the like at the start and quotes around it (contract 8.4). */
 dm_str dm_strip_prefix(dm_str s);
 
+/* ---- mipro_reflect.c ---- */
+
+typedef struct dm_mipro dm_mipro;
+#define DM_REFLECTIVE_ROUNDS 2 /* after a third of the budget, and after two */
+
+/* New instructions of each predictor in a round; 0: proposer = grounded. */
+size_t dm_mipro_reflections(const dm_compile_input *in);
+/* The same, 0 also where the search's budget has no room for them, which is said. */
+size_t dm_mipro_reflections_that_fit(const dm_compile_input *in, const dm_mipro_plan *plan);
+/* Program runs and reflections that all rounds take; they are part of the search's budget. */
+size_t dm_mipro_reflective_calls(const dm_compile_input *in);
+/* texts[predictor * reflections + i]: what reflections on the candidate gave; .p NULL: nothing. */
+dm_status dm_mipro_reflect(const dm_mipro *m, const dm_candidate *best, size_t round, dm_str *texts,
+                           dm_error *err) DM_MUST_USE;
+
 /* ---- mipro_search.c ---- */
 
-typedef struct dm_mipro {
+struct dm_mipro {
     dm_pool *pool;
     const dm_compile_input *in;
     const dm_mipro_plan *plan;
@@ -167,7 +188,7 @@ typedef struct dm_mipro {
     dm_demo_sets *sets; /* NULL: none are made */
     dm_proposer *proposer;
     dm_future *start; /* the program as written on valset */
-} dm_mipro;
+};
 dm_status dm_mipro_search_run(dm_mipro *m, dm_compile_output *out, dm_error *err) DM_MUST_USE;
 
 #endif

@@ -97,4 +97,12 @@ void dm_mipro_plan_calls(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
     propose->fill = calls.high > 0 ? (double)(program->n * m.n_instructions) : 0;
     propose->rows = p->data_aware_proposer ? fmin(n, 10 * (double)p->view_data_batch_size) : 0;
     plan_search(in, &m, plan);
+    double reflections = (double)(DM_REFLECTIVE_ROUNDS * dm_mipro_reflections(in) * program->n);
+    if (reflections > 0) {
+        dm_plan_phase *reflect = dm_plan_add(plan, "reflect", DM_PROMPT);
+        reflect->asks = true;
+        reflect->calls = (dm_range){0, reflections, 2 * reflections};
+        reflect->fill = reflections / DM_REFLECTIVE_ROUNDS;
+        reflect->rows = 8 * reflections;
+    }
 }

@@ -2,6 +2,7 @@
 #include "optimizer/mipro.h"
 
 static const char *const autos[] = {"light", "medium", "heavy", NULL};
+static const char *const proposers[] = {"grounded", "reflective", NULL};
 static const char *const searches[] = {"factor", "mipro", "tpe", "random", "halving", NULL};
 
 const char *dm_mipro_search_name(dm_mipro_search s)
@@ -31,6 +32,10 @@ dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *params, dm_err
         {"minibatch", automatic && p->has_minibatch && !p->minibatch,
          "auto uses minibatches where there are more than 50 validation examples: leave it out, "
          "or set auto to null"},
+        {"proposer", p->proposer == DM_PROPOSER_REFLECTIVE && !model,
+         "instructions that come while it runs are for search = factor"},
+        {"reflections", p->has_reflections && p->proposer != DM_PROPOSER_REFLECTIVE,
+         "only proposer = reflective reads it"},
         {"runs", schedule && p->has_runs, "search = mipro runs what its trials need"},
         {"in_flight", (schedule || p->search == DM_MIPRO_HALVING) && p->has_in_flight,
          "this search decides nothing while results are under way"},
@@ -105,6 +110,22 @@ const dm_param dm_mipro_table[] = {
      .value = "N",
      .help = "a full evaluation after so many",
      .fallback = "5"},
+    {.name = "proposer",
+     .kind = DM_PARAM_WORD,
+     .at = offsetof(dm_mipro_params, proposer),
+     .words = proposers,
+     .help = "DSPy's, before the search; reflective: after each third of the runs, reflections on "
+             "the best candidate too",
+     .fallback = "\"grounded\""},
+    {.name = "reflections",
+     .kind = DM_PARAM_INT,
+     .low = 1,
+     .high = 100,
+     .at = offsetof(dm_mipro_params, reflections),
+     .given = offsetof(dm_mipro_params, has_reflections),
+     .value = "N",
+     .help = "new instructions of each predictor at a time, with proposer = reflective",
+     .fallback = "2"},
     {.name = "program_aware_proposer",
      .kind = DM_PARAM_BOOL,
      .at = offsetof(dm_mipro_params, program_aware_proposer),

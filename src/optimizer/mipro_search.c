@@ -40,9 +40,12 @@ typedef struct search {
     size_t n_units, cap, told;
     const dm_candidate **candidates; /* [n_candidates] made so far, by number */
     size_t n_candidates;
-    const dm_result *start; /* [valset->n] */
-    size_t asked;           /* cells, the start's among them */
-    int64_t *errors;        /* [n_errors] of each candidate */
+    const dm_result *start;    /* [valset->n] */
+    size_t asked;              /* cells, the start's among them */
+    size_t reflections, round; /* new instructions of a predictor in each; rounds so far */
+    size_t budget, n_learned;  /* cells of the search, the start's aside; new instructions */
+    dm_str *learned; /* [predictor][DM_REFLECTIVE_ROUNDS][reflections]; .p NULL: none came */
+    int64_t *errors; /* [n_errors] of each candidate */
     size_t n_errors;
 } search;
 
@@ -172,13 +175,19 @@ static void declare_early(search *x, const dm_search_options *o)
 
 /* ---- candidates ---- */
 
+static dm_str instruction_of(const search *x, size_t predictor, size_t level)
+{
+    const dm_instructions *list = dm_propose_get(x->m->proposer, predictor);
+    size_t own = DM_REFLECTIVE_ROUNDS * x->reflections * predictor;
+    return level < list->n ? list->text[level] : x->learned[own + level - list->n];
+}
+
 static const dm_candidate *make_candidate(const search *x, const uint16_t *levels)
 {
     const dm_mipro *m = x->m;
     dm_candidate *c = dm_candidate_copy(x->a, m->in->student);
     for (size_t p = 0; p < c->program->n; p++) {
-        c->parts[p].instructions =
-            dm_propose_get(m->proposer, p)->text[levels[p * x->per_predictor]];
+        c->parts[p].instructions = instruction_of(x, p, levels[p * x->per_predictor]);
         if (!has_demo_slot(x))
             continue;
         c->parts[p].demos = part_of(x, levels[2 * p + 1], p)->demos;
@@ -319,11 +328,71 @@ static dm_status tell_oldest(search *x, dm_error *err)
     return st == DM_OK ? count_errors(x, u, err) : st;
 }
 
+/* ---- instructions that come while it runs ---- */
+
+/* Those of a round enter as levels, but for what is there already. */
+static void add_learned(search *x, const dm_str *texts)
+{
+    for (size_t p = 0; p < x->m->in->student->program->n; p++)
+        for (size_t i = 0; i < x->reflections; i++) {
+            dm_str text = texts[p * x->reflections + i];
+            size_t n = dm_propose_get(x->m->proposer, p)->n, first = x->round * x->reflections + i;
+            bool again = !text.p || text.n == 0;
+            for (size_t l = 0; l < n + first && !again; l++) {
+                dm_str other = instruction_of(x, p, l);
+                again = other.p && dm_str_eq(other, text);
+            }
+            if (again)
+                continue;
+            x->learned[DM_REFLECTIVE_ROUNDS * x->reflections * p + first] = text;
+            dm_search_add_level(x->s, p * x->per_predictor, n + first);
+            x->n_learned++;
+        }
+}
+
+/* After a third of the budget, and after two. All that is under way is waited for, so that which
+ * candidate is the best does not depend on what came first. */
+static dm_status learn(search *x, bool now, dm_error *err)
+{
+    const dm_candidate *best;
+    dm_search_estimate e;
+    size_t n = x->m->in->student->program->n;
+    dm_str *texts = dm_arena_alloc_n(x->a, n * x->reflections, sizeof *texts);
+    size_t due = (x->round + 1) * x->budget / (DM_REFLECTIVE_ROUNDS + 1);
+    if (x->round == DM_REFLECTIVE_ROUNDS || x->reflections == 0 ||
+        (!now && x->asked - x->m->valset->n < due))
+        return DM_OK;
+    dm_status st = await_levels(x, err);
+    while (st == DM_OK && x->told < x->n_units)
+        st = tell_oldest(x, err);
+    if (st != DM_OK)
+        return st;
+    size_t number = dm_search_best(x->s);
+    dm_search_estimate_of(x->s, number, &e);
+    st = candidate_of(x, number, e.levels, &best, err);
+    if (st == DM_OK)
+        st = dm_mipro_reflect(x->m, best, x->round, texts, err);
+    if (st == DM_OK)
+        add_learned(x, texts);
+    x->round++;
+    return st;
+}
+
+/* It ended since all is known, with budget left for what is not written yet. */
+static bool may_go_on(const search *x)
+{
+    dm_search_end end = dm_search_why(x->s);
+    return x->reflections && x->round < DM_REFLECTIVE_ROUNDS &&
+           (end == DM_SEARCH_KNOWN || end == DM_SEARCH_CERTAIN);
+}
+
 static dm_status go_on(search *x, dm_error *err)
 {
     for (;;) {
         dm_search_unit u;
         dm_status st = x->n_units >= x->early ? await_levels(x, err) : DM_OK;
+        if (st == DM_OK)
+            st = learn(x, false, err);
         if (st != DM_OK)
             return st;
         switch (dm_search_ask(x->s, &u)) {
@@ -336,6 +405,8 @@ static dm_status go_on(search *x, dm_error *err)
         case DM_SEARCH_DONE:
             while (x->told < x->n_units && st == DM_OK)
                 st = tell_oldest(x, err);
+            while (st == DM_OK && may_go_on(x))
+                st = learn(x, true, err);
             if (st != DM_OK || dm_search_why(x->s) != DM_SEARCH_GOES_ON)
                 return st;
             break;
@@ -364,7 +435,9 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
     name_slots(x, names);
     *o = (dm_search_options){.n_slots = x->n_slots, .levels = x->levels, .names = names};
     dm_search_defaults(o, (dm_search_method)p->search, plan->n_val,
-                       plan->runs - (x->own ? plan->n_val : 0));
+                       plan->runs - (x->own ? plan->n_val : 0) -
+                           (x->reflections ? dm_mipro_reflective_calls(x->m->in) : 0));
+    x->budget = o->budget;
     o->window = plan->window;
     o->seed = p->demos.base.has_seed ? (uint64_t)p->demos.base.seed : 9;
     o->trials = plan->trials;
@@ -380,6 +453,10 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
     x->s = dm_search_new(o, why, sizeof why);
     if (!x->s)
         return dm_fail(err, DM_E_JOB, "optimizer: %s", why);
+    for (size_t k = 0; k < x->m->in->student->program->n; k++) /* they come later */
+        for (size_t l = dm_propose_get(x->m->proposer, k)->n; l < x->levels[k * x->per_predictor];
+             l++)
+            dm_search_drop_level(x->s, k * x->per_predictor, l);
     if (p->search == DM_MIPRO_SCHEDULE)
         dm_search_use_random(x->s, &plan->minibatches);
     return DM_OK;
@@ -391,10 +468,14 @@ static void set_up(search *x)
     size_t n = x->m->in->student->program->n;
     x->own = p->search == DM_MIPRO_FACTOR || p->search == DM_MIPRO_HALVING;
     x->per_predictor = x->m->plan->zero_shot ? 1 : 2;
+    x->reflections = dm_mipro_reflections_that_fit(x->m->in, x->m->plan);
+    x->learned =
+        dm_arena_alloc_n(x->a, DM_REFLECTIVE_ROUNDS * x->reflections * n, sizeof *x->learned);
     x->n_slots = n * x->per_predictor;
     x->levels = dm_arena_alloc_n(x->a, x->n_slots, sizeof *x->levels);
     for (size_t i = 0; i < n; i++) {
-        x->levels[i * x->per_predictor] = dm_propose_get(x->m->proposer, i)->n;
+        x->levels[i * x->per_predictor] =
+            dm_propose_get(x->m->proposer, i)->n + DM_REFLECTIVE_ROUNDS * x->reflections;
         if (has_demo_slot(x))
             x->levels[2 * i + 1] = x->m->plan->n_sets;
     }
@@ -639,10 +720,11 @@ static const dm_value *levels_json(const search *x)
         const dm_instructions *list = dm_propose_get(x->m->proposer, p);
         dm_value *d = dm_value_dict(x->a), *texts = dm_value_list(x->a),
                  *sets = dm_value_list(x->a);
-        for (size_t i = 0; i < list->n; i++)
+        for (size_t i = 0; i < list->n + DM_REFLECTIVE_ROUNDS * x->reflections; i++) {
+            dm_str text = instruction_of(x, p, i);
             dm_value_append(x->a, texts,
-                            list->text[i].p ? dm_value_string(x->a, list->text[i])
-                                            : dm_value_null(x->a));
+                            text.p ? dm_value_string(x->a, text) : dm_value_null(x->a));
+        }
         for (size_t i = 0; has_demo_slot(x) && i < x->m->plan->n_sets; i++) {
             const dm_candidate_part *part = part_of(x, i, p);
             dm_value *demos = dm_value_list(x->a);
@@ -683,6 +765,7 @@ static dm_status finish(search *x, dm_status st, dm_compile_output *out, dm_erro
     out->searched.method = dm_mipro_search_name(p->search);
     out->searched.end = dm_search_end_name(dm_search_why(x->s));
     out->searched.runs = x->asked;
+    out->searched.learned = x->n_learned;
     out->searched.candidates = dm_search_candidates(x->s);
     out->searched.barred = count_barred(x);
     out->searched.levels = levels_json(x);

@@ -175,6 +175,7 @@ typedef struct dm_searched { /* what mipro_v2's search did */
     const char *end;         /* why it ended: "budget", "score", ... (dm_search_end_name) */
     size_t runs;             /* program runs, the start's and the winner's rest included */
     size_t candidates;       /* that were run on something */
+    size_t learned;          /* instructions that came of reflections while it ran */
     size_t barred;           /* cells left out by the leak guard */
     /* {step: {"instructions": [...], "demos": [[...], ...]}}: what the numbers of levels stand for;
      * null: could not be had. NULL: they were not all there. */

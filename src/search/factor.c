@@ -417,6 +417,13 @@ static dm_search_answer finals(dm_search *s, dm_factor *f, dm_unit *u)
     return DM_SEARCH_DONE;
 }
 
+void dm_factor_reopen(dm_search *s)
+{
+    dm_factor *f = s->state;
+    f->closing = s->end = DM_SEARCH_GOES_ON;
+    f->n_finalists = 0;
+}
+
 /* ---- the method ---- */
 
 static dm_search_answer decide(dm_search *s, dm_unit *u)

@@ -48,6 +48,7 @@ typedef struct dm_factor {
 
 void dm_factor_fit(dm_search *s, dm_factor *f);
 void dm_factor_beliefs(dm_search *s, dm_factor *f); /* room and a first belief for new arms */
+void dm_factor_reopen(dm_search *s);                /* one that has ended goes on */
 double dm_factor_variance(const dm_search *s, const dm_factor *f,
                           size_t arm); /* of f_j, from the last fit */
 /* x = L'^-1 x */

@@ -1,6 +1,6 @@
 /* The public face: checks options, keeps the units in flight, and enters results in the units'
  * order. */
-#include "search/core.h"
+#include "search/factor.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -168,6 +168,14 @@ void dm_search_drop_level(dm_search *s, size_t slot, size_t level)
 {
     if (level > 0)
         s->dropped[s->offset[slot] + level] = true;
+}
+
+void dm_search_add_level(dm_search *s, size_t slot, size_t level)
+{
+    bool over = s->end == DM_SEARCH_KNOWN || s->end == DM_SEARCH_CERTAIN;
+    s->dropped[s->offset[slot] + level] = false;
+    if (over && s->o.method == DM_SEARCH_FACTOR)
+        dm_factor_reopen(s);
 }
 
 void dm_search_leak(dm_search *s, size_t slot, size_t level, size_t example)

@@ -6,7 +6,7 @@ ROUNDS=${ROUNDS:-1}
 RANKS=${RANKS:-"2 5"}
 seq 0 39 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/train.jsonl"
 seq 100 123 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/val.jsonl"
-start_mock --rule tokens --mark yes --latency 3
+start_mock --rule tokens --latency 3
 mipro='{"name": "mipro_v2", "auto": null, "num_candidates": 3, "num_trials": 3, "minibatch": false}'
 gepa='{"name": "gepa", "max_metric_calls": 200}'
 job() { # job OPTIMIZER
@@ -42,7 +42,8 @@ for arguments in --seed=1 --budget.calls=200; do
 	same_at_ranks $code $arguments
 	check "$arguments, at 1 $RANKS ranks: $same" [ "$same" = yes ]
 done
-post /reset >/dev/null
+start_mock --rule tokens --mark yes --latency 25 # so slow that kills come while it runs
+job "[$mipro, $gepa]"
 rm -rf "$DIR/whole"
 check "the undisturbed run" compile_at 1 "$DIR/whole"
 calls=$(stat_of requests)
