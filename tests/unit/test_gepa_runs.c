@@ -257,7 +257,7 @@ Test(gepa_runs, same_bytes_at_any_number_of_ranks, .timeout = 300)
                     made m = compile(&x, ranks[i], NULL, 0);
                     cr_expect(dm_hash_eq(&m.bytes, &first.bytes), "%s: other bytes at %d ranks",
                               name_of(&x), ranks[i]);
-                    if (k != REFLECTIVE || ranks[i] < 64)
+                    if (k != REFLECTIVE || ranks[i] < 64) /* there: one of 672 calls fewer, why? */
                         cr_expect_eq(m.charged, first.charged, "%s, %d ranks: %g, %g", name_of(&x),
                                      ranks[i], m.charged, first.charged);
                     cr_expect_eq(m.status, first.status, "%s, %d ranks", name_of(&x), ranks[i]);
