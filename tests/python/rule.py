@@ -3,7 +3,7 @@ import hashlib
 import json
 import re
 
-FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\):", re.M)
+FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\)(?::|$)", re.M)  # before 3.0 without a colon
 
 
 def quoted(kind):

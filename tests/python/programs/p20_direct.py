@@ -15,7 +15,7 @@ class Chat(dspy.Module):
                 got = self.reply(question=f"{question} ({hint})", history=history)
             history.messages.append({"question": question, **got})
             said.append(got.answer)
-        return dspy.Prediction(answer=said[-1], said=said, asked=len(lm.history))
+        return dspy.Prediction(answer=said[-1], said=said, asked=len(lm.history) > 0)
 
 
 program = Chat

@@ -27,7 +27,7 @@ class Read(dspy.Signature):
     sizes: list[Size] = dspy.OutputField(desc="largest first")
     grade: Literal["a", "b", "c"] = dspy.OutputField()
     weight: float = dspy.OutputField(ge=0, le=100)
-    hints: Optional[dict[str, str]] = dspy.OutputField()
+    hints: dict[str, str] = dspy.OutputField()
 
 
 class Decide(dspy.Signature):
