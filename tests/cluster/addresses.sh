@@ -119,7 +119,7 @@ job hosted_vllm/any "https://models.example.com:$port/v1" ', "price": {"prompt":
 export https_proxy="http://$PROXY"
 SSL_CERT_FILE=$DIR/good ends "SSL_CERT_FILE counts, through a tunnel of https_proxy" 0 "through the proxy http://$PROXY, as https_proxy says"
 check "the proxy does not see the key" sh -c "grep -q '^CONNECT models.example.com:$port - -' $DIR/proxy.log && ! grep -q key $DIR/proxy.log"
-SSL_CERT_FILE=$DIR/own CURL_CA_BUNDLE=$DIR/good ends "CURL_CA_BUNDLE too, before it" 0 ""
+SSL_CERT_FILE=$DIR/good CURL_CA_BUNDLE=$DIR/own ends "before CURL_CA_BUNDLE" 0 ""
 CURL_CA_BUNDLE=$DIR/own ends "another authority" 69 "certificate"
 SSL_CERT_FILE=$DIR/nowhere ends "one that is not there" 69 "nowhere, which SSL_CERT_FILE names, cannot be read"
 job hosted_vllm/any "https://models.example.com:$port/v1" ", \"price\": {\"prompt\": 0, \"completion\": 0}, \"api_key_env\": \"MY_KEY\", \"ca_file\": \"good\""

@@ -23,6 +23,13 @@ start_mock --rule tokens
 TOKENS=$MOCK_URL
 start_mock --rule planted --seed 3 --strict reasons
 PICKY=$MOCK_URL
+cat >"$DIR/copies.jsonl" <<'END'
+{"match": "[[ ## cases ## ]]", "content": "[[ ## new_instruction ## ]]\nAnswer yes. If it is the first woman to fly alone across the ocean, say so.\n\n[[ ## completed ## ]]"}
+{"match": "Answer yes.", "content": "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]"}
+{"match": "question", "content": "[[ ## answer ## ]]\nno\n\n[[ ## completed ## ]]"}
+END
+start_mock --rule script:"$DIR/copies.jsonl"
+COPIES=$MOCK_URL
 GONE=http://127.0.0.1:9/v1
 PTY=$PWD/tests/pty_run.py
 cd "$DIR" || exit 70
@@ -35,6 +42,7 @@ printf 'sk-from-a-file\n' >key && chmod 600 key
 printf '{"program": {"steps": [{"name": "a", "predict": "question -> answer"}]}}' >steps.json
 "$MOCK" --make-data 40 3 9000 >"$DIR/many.jsonl"
 "$PROGRAM" compile job.json --out=first >/dev/null 2>&1
+"$PROGRAM" compile job.json --optimizer=mipro_v2 --out=mi >/dev/null 2>&1
 "$PROGRAM" compile job.json --out=labeled --optimizer=labeled_few_shot >/dev/null 2>&1
 
 # What a command leaves behind, in files named $1.*: exit code, stdout and stderr, demonstrations, what was asked
@@ -95,6 +103,8 @@ cat >tokens.json <<END
 END
 TO="compile tokens.json" # a world in which merges come up
 GE="compile job.json --optimizer={\"name\":\"gepa\",\"search\":\"gepa\",\"max_metric_calls\":120}"
+for i in $(seq 20); do echo "{\"question\": \"q$i the first woman to fly alone across the ocean\", \"answer\": \"yes\"}"; done >copied.jsonl
+COPIED="compile job.json --trainset=copied.jsonl --valset=qval.jsonl --lm.api_base=$COPIES --optimizer={\"name\":\"gepa\",\"max_metric_calls\":90}"
 TWO='--program={"steps":[{"name":"a","chain_of_thought":"question->answer"},{"name":"b","predict":"question,reasoning->answer"}]}'
 row() {
 	case $1 in
@@ -160,6 +170,8 @@ row() {
 	optimizer.init_temperature) changes asks $MI -- --$1=0.3 ;;
 	optimizer.search) changes asks $MI -- --$1=mipro ;;
 	optimizer.runs | optimizer.in_flight) changes asks $MI -- --$1=40 ;;
+	optimizer.proposer) changes asks $MI -- --$1=reflective ;;
+	optimizer.reflections) changes asks $MI --optimizer.proposer=reflective -- --$1=4 ;;
 	optimizer.patience) changes asks $MI -- --$1=1 ;;
 	optimizer.leak_guard) changes asks $MI --valset=train.jsonl -- --$1=false ;;
 	optimizer.proposals) printf '{"self": ["Look twice."]}' >own.json && changes asks $MI -- --$1=own.json ;;
@@ -180,8 +192,12 @@ row() {
 	optimizer.top_k) changes says $TO --optimizer.sampling_strategy=independent --optimizer.selection_strategy=top_k -- --$1=4 ;;
 	optimizer.cache_evaluation) changes says $TO --valset=q.jsonl --optimizer.search=gepa -- --$1=true ;;
 	optimizer.max_reflection_failures) exits 69 '3 iterations in a row' $GE "--lms.prompt={\"model\":\"hosted_vllm/any\",\"api_base\":\"$GARBLED\"}" --$1=3 ;;
+	optimizer.leak) changes demos $COPIED -- --$1=reject ;;
+	optimizer.max_chars) exits 69 "without a usable reflection" $COPIED --$1=20 ;;
+	optimizer.length_weight) changes demos $COPIED -- --$1=9000 ;;
 	optimizer.num_threads) exits 64 'with another value' check job.json --$1=3 && exits 0 '8 calls in flight' check job.json --$1=8 ;;
 	out) "$PROGRAM" compile job.json --out=somewhere >/dev/null 2>&1 && [ -f somewhere/program.json ] ;;
+	pick) changes says show mi -- --$1=1 ;;
 	measure) exits 0 'measured on 3 examples' plan job.json --$1=3 && exits 64 'a number of examples' plan job.json --$1=0 ;;
 	confirm-above) exits 64 'confirm-above' compile job.json --$1=soon ;;
 	budget) exits 0 '"reason": "budget"' compile job.json '--budget={"calls": 5}' --out=b.json ;;

@@ -102,7 +102,7 @@ if [ -n "${BIG:-}" ]; then
 	SLOW=12 check "on a slow machine" run 0 "$PROGRAM" compile told.json --out=slow --budget.calls=9
 	check "as much is set aside" [ "$(each slow)" = "$(each told)" -a -n "$(each told)" ]
 fi
-job gepa.json p_two_hops:program p_two_hops:trainset p_two_hops:on_each '"optimizer": {"name": "gepa", "max_metric_calls": 48}, "valset": {"python": "p_two_hops:trainset"}'
+job gepa.json p_two_hops:program p_two_hops:trainset p_two_hops:on_each '"optimizer": {"name": "gepa", "max_metric_calls": 150}, "valset": {"python": "p_two_hops:trainset"}'
 check "GEPA, with a metric of five arguments" run 0 "$PROGRAM" compile gepa.json --out=gepa
 check "which is asked about each predictor" sh -c "grep -q 'said on query.0..predict' bodies && grep 'said on answer.predict' bodies | grep -qv 'said on query'"
 job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"

@@ -140,7 +140,7 @@ e["candidates"] = [{"trial": i, "name": f"candidate {i}", "calls": 100 + 7 * i, 
 json.dump(e, open("big/evidence.json", "w"))
 with open("big/trials.csv", "w") as f:
     f.write(open("MIPROv2/trials.csv").readline())
-    f.writelines(f"{i},candidate {i},0.{random.randint(200000, 800000)},0.1,0.9,{random.choice([8, 40, m])},0,0,0,0,{int(i == 7)},candidates/{i}.json,{i % 20},{i // 20 % 18}\n" for i in range(n))
+    f.writelines(f"{i},candidate {i},0.{random.randint(200000, 800000)},0.1,0.9,{random.choice([8, 40, m])},0,0,0,0,{int(i == 7)},candidates/{i}.json,{i % 20},{i // 20 % 18},{100 + i % 900},0\n" for i in range(n))
 with open("big/predictions.jsonl", "w") as f:
     for s in ("valset", "testset"):
         for p in ("start", "compiled"):
