@@ -233,7 +233,7 @@ Test(metric, refusals)
         {"\"exact_mach\"", "q -> a", "[{\"a\":1}]", "did you mean \"exact_match\"?"},
         {"\"perplexity\"", "q -> a", "[{\"a\":1}]",
          "there are answer_exact_match, exact_match, f1, hotpot_f1, rouge_l, "
-         "answer_passage_match, contains, regex, numeric, json_fields, any_of, "},
+         "answer_passage_match, "},
         {"\"answer_passage_match\"", "q -> a", "[{\"a\":1,\"answer\":2}]",
          "answer_passage_match needs an output \"context\""},
         {"{\"name\":\"numeric\",\"tolerance\":-1}", "q -> a", "[{\"a\":1}]", "a number from 0"},
