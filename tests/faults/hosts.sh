@@ -175,6 +175,7 @@ scene() {
 			kill -9 $(ip netns pids "$b")
 			until [ "$(grep -c 'is lost; its work' "$P/err")" = 3 ] || [ $(($(now_ms) - killed)) -gt 20000 ]; do sleep 0.1; done
 			echo $(($(now_ms) - killed)) >"$P/found"
+			! mpi_gave_up "$P/err" || servers --latency 30 --latency-jitter 120
 			end_scene
 			mpi_gave_up "$P/err" || break
 			# shellcheck disable=SC2046
@@ -252,6 +253,10 @@ disturbed() { # disturbed WHAT COMMAND...: done to a run on both hosts
 		begin
 		"$@"
 		opened
+		while kill -0 $pid 2>/dev/null; do # another attempt is on both hosts: it has a server on each
+			! mpi_gave_up "$DIR/err" || servers --latency 30 --latency-jitter 120
+			sleep 0.5
+		done
 		wait $pid
 		rc=$?
 		mpi_gave_up "$DIR/err" || break
