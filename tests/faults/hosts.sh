@@ -76,7 +76,7 @@ END
 # no_datagrams NAMESPACE: none comes in there from the other host, and nobody is told
 no_datagrams() {
 	ip -n "$1" rule add pref 100 lookup local
-	ip -n "$1" rule add pref 50 iif eth0 ipproto udp blackhole
+	ip -n "$1" rule add pref 50 iif eth0 ipproto 17 blackhole # udp; a minbase has no /etc/protocols
 	ip -n "$1" rule del pref 0
 }
 serves() { ip netns exec "$1" "$MOCK" --fetch 127.0.0.1:9900 /stats >/dev/null 2>&1; }
