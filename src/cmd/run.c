@@ -155,7 +155,6 @@ static void add_asked(dm_asked *sum, const dm_asked *more)
 static dm_status ask_ensemble(running *r, const dm_asking *how, dm_error *err)
 {
     dm_asked sum = {.runs = 0};
-    size_t begin = r->lines.n;
     dm_status st = DM_OK;
     while (st == DM_OK && r->lines.n < r->set->n && !r->lines.left) {
         size_t first = r->lines.n, n = r->set->n - first, most = rows_ahead(r->s->job);
@@ -175,7 +174,7 @@ static dm_status ask_ensemble(running *r, const dm_asking *how, dm_error *err)
         dm_session_drain(r->s, st);
     dm_session_clear_line(r->s);
     if (st == DM_OK)
-        say_of_vote(r->s, &sum, r->lines.n - begin);
+        say_of_vote(r->s, &sum, r->lines.n);
     return st;
 }
 
