@@ -45,7 +45,7 @@ static void complete(dm_arena *a, dm_lm_config *c)
         const dm_value *v = m->value;
         if (dm_str_is(m->key, "stop_sequences") && v->kind == DM_STRING) {
             dm_value *list = dm_value_list(a);
-            dm_value_append(a, list, (dm_value *)(uintptr_t)v);
+            dm_value_append(a, list, v);
             v = list;
         }
         dm_value_set(a, sampling, m->key, v);

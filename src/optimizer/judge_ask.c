@@ -11,7 +11,7 @@ static dm_future *ask_call(dm_pool *p, const dm_judging *j, size_t call, const d
     dm_value *rows = dm_value_list(a);
     if (!row)
         return NULL;
-    dm_value_append(a, rows, (dm_value *)(uintptr_t)row);
+    dm_value_append(a, rows, row);
     const dm_example *e = &dm_dataset_of(a, "judge", rows)->examples[0];
     const dm_lm_config *model = dm_pool_model(p, DM_JUDGE);
     dm_work w = {.candidate = dm_judging_candidate(j, call),
