@@ -1,5 +1,4 @@
-# The wheel as people install it: WHEEL names one, else the newest of scripts/wheel is taken; without one all is
-# skipped. Its sum is that of the program under test. With BIG=1 also in the trees that CHROOTS names, of
+# The wheel as people install it: WHEEL names one, else the newest of scripts/wheel is taken. Not part of `make test`. Its sum is that of the program under test. With BIG=1 also in the trees that CHROOTS names, of
 #     debootstrap --variant=minbase --include=python3-pip,ca-certificates bookworm TREE
 # as an ordinary user with nothing but pip, and with MPIs from PyPI. A tree is not written to.
 . tests/lib.sh
