@@ -49,6 +49,14 @@ typedef struct dm_error {
 /* Sets err (if not NULL) and returns status. */
 dm_status dm_fail(dm_error *err, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 
+/* Where a function has nothing to clean up: returns the status of a step that is not DM_OK. */
+#define DM_TRY(step)                                                                               \
+    do {                                                                                           \
+        dm_status tried_ = (step);                                                                 \
+        if (tried_ != DM_OK)                                                                       \
+            return tried_;                                                                         \
+    } while (0)
+
 /* Puts "what we were doing: " before the text; returns err->status (status if err is NULL). */
 dm_status dm_error_wrap(dm_error *err, dm_status status, const char *fmt, ...) DM_PRINTF(3, 4);
 

@@ -30,6 +30,7 @@
 typedef struct compilation {
     dm_arena *arena;
     dm_job *job;
+    dm_metric *metric; /* tried before the first call */
     dm_session session;
     dm_watch watch;
     dm_compile_output result;
@@ -593,30 +594,50 @@ static void say_scores(const dm_value *last)
     }
 }
 
+/* Up to the first call: job, metric, plan, OUT, journal. finished: the last line of a run that is
+ * over already, or NULL. */
+static dm_status prepare(compilation *c, const dm_command_line *line, const dm_value **finished,
+                         dm_error *err)
+{
+    const dm_job_wants wants = {.data = true, .metric = true, .optimizer = true, .model = true};
+    dm_arena *a = c->arena;
+    dm_job *job = c->job;
+    dm_fsync sync;
+    DM_TRY(dm_job_read(a, line, wants, job, err));
+    DM_TRY(dm_session_deadline(line, job, err));
+    DM_TRY(dm_history_fsync(line, &sync, err));
+    c->metric = dm_job_metric(a, job, err);
+    if (!c->metric)
+        return err->status;
+    DM_TRY(dm_plan_limit(job, err));
+    DM_TRY(dm_job_settle(a, job, err));
+    DM_TRY(dm_out_open(a, job, line, finished, err));
+    if (*finished)
+        return DM_OK;
+    DM_TRY(try_metric(a, job, c->metric, err));
+    DM_TRY(dm_history_open(a, job, line, sync, err));
+    return dm_watch_begin(&c->watch, a, job, line, err);
+}
+
+/* What a user can still say no to. */
+static dm_status announce_all(compilation *c, const dm_command_line *line, dm_error *err)
+{
+    const dm_plan calls = dm_plan_of(c->job);
+    announce(c->job);
+    announce_optimizer(c->arena, c->job);
+    DM_TRY(announce_plan(c->job, &calls, line, err));
+    announce_fill(c->job, &calls);
+    return DM_OK;
+}
+
 int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
 {
-    dm_job job;
+    dm_job job = {.arena = a};
     dm_error err = {DM_OK, ""};
-    const dm_value *finished;
-    dm_job_wants wants = {.data = true, .metric = true, .optimizer = true, .model = true};
-    dm_status st = dm_job_read(a, line, wants, &job, &err);
-    if (st == DM_OK)
-        st = dm_session_deadline(line, &job, &err);
-    dm_fsync sync;
-    if (st == DM_OK)
-        st = dm_history_fsync(line, &sync, &err);
-    dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
-    if (st == DM_OK && !metric)
-        st = err.status;
-    if (st == DM_OK)
-        st = dm_plan_limit(&job, &err);
-    if (st == DM_OK)
-        st = dm_job_settle(a, &job, &err);
-    if (st == DM_OK)
-        st = dm_out_open(a, &job, line, &finished, &err);
-    if (st == DM_OK && !finished)
-        st = try_metric(a, &job, metric, &err);
-    dm_metric_free(metric);
+    const dm_value *finished = NULL;
+    compilation c = {.arena = a, .job = &job};
+    dm_status st = prepare(&c, line, &finished, &err);
+    dm_metric_free(c.metric);
     if (st == DM_OK && finished) {
         dm_say(stderr, "%s is finished; --fresh starts over\n", job.out);
         say_scores(finished);
@@ -624,18 +645,7 @@ int dm_cmd_compile(dm_arena *a, const dm_command_line *line)
         return 0;
     }
     if (st == DM_OK)
-        st = dm_history_open(a, &job, line, sync, &err);
-    compilation c = {.arena = a, .job = &job};
-    if (st == DM_OK)
-        st = dm_watch_begin(&c.watch, a, &job, line, &err);
-    if (st == DM_OK) {
-        announce(&job);
-        announce_optimizer(a, &job);
-        dm_plan calls = dm_plan_of(&job);
-        st = announce_plan(&job, &calls, line, &err);
-        if (st == DM_OK)
-            announce_fill(&job, &calls);
-    }
+        st = announce_all(&c, line, &err);
     if (st == DM_OK)
         st = dm_session_open(&c.session, &job, &err);
     int code = st == DM_OK ? run(&c, line, &err) : dm_say_failure(&err);

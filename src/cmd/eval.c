@@ -101,30 +101,34 @@ static int report(dm_arena *a, dm_session *s, const dm_command_line *line,
     return 0;
 }
 
+/* Up to the first call. */
+static dm_status prepare(dm_arena *a, const dm_command_line *line, dm_job *job, dm_asking *how,
+                         dm_split_report *split, dm_error *err)
+{
+    const dm_job_wants wants = {.data = true, .metric = true, .model = true};
+    DM_TRY(dm_job_read(a, line, wants, job, err));
+    DM_TRY(dm_session_deadline(line, job, err));
+    DM_TRY(dm_asking_read(line, job, how, err));
+    split->set = choose(job, line, &split->name, err);
+    if (!split->set)
+        return err->status;
+    dm_metric *metric = dm_job_metric(a, job, err);
+    if (!metric)
+        return err->status;
+    dm_metric_free(metric);
+    if (dm_value_get(line->keys, "out"))
+        DM_TRY(dm_out_open_eval(a, job, err));
+    return dm_job_settle(a, job, err);
+}
+
 int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
     dm_session s;
     dm_error err = {DM_OK, ""};
     dm_split_report split = {0};
-    dm_job_wants wants = {.data = true, .metric = true, .model = true};
-    dm_status st = dm_job_read(a, line, wants, &job, &err);
-    if (st == DM_OK)
-        st = dm_session_deadline(line, &job, &err);
     dm_asking how = {.scored = true, .strict = true};
-    if (st == DM_OK)
-        st = dm_asking_read(line, &job, &how, &err);
-    if (st == DM_OK && !(split.set = choose(&job, line, &split.name, &err)))
-        st = err.status;
-    dm_metric *metric = st == DM_OK ? dm_job_metric(a, &job, &err) : NULL;
-    if (st == DM_OK && !metric)
-        st = err.status;
-    dm_metric_free(metric);
-    bool kept = dm_value_get(line->keys, "out") != NULL;
-    if (st == DM_OK && kept)
-        st = dm_out_open_eval(a, &job, &err);
-    if (st == DM_OK)
-        st = dm_job_settle(a, &job, &err);
+    dm_status st = prepare(a, line, &job, &how, &split, &err);
     if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     if (st != DM_OK)
@@ -137,7 +141,8 @@ int dm_cmd_eval(dm_arena *a, const dm_command_line *line)
         st = dm_ask(&s, &how, split.set, &split.baseline, &asked, &err);
     int code;
     if (st == DM_OK) {
-        code = report(a, &s, line, &split, job.ensemble ? &asked : NULL, kept);
+        code = report(a, &s, line, &split, job.ensemble ? &asked : NULL,
+                      dm_value_get(line->keys, "out") != NULL);
     } else if (st > 0) {
         dm_session_clear_line(&s);
         dm_print_last_line(dm_last_line(a, &s, st), line);

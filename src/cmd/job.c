@@ -16,10 +16,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A job that is being read. */
+typedef struct reading {
+    dm_arena *a;
+    const dm_command_line *line;
+    dm_job_wants wants;
+    dm_at root;
+    dm_job *job;
+} reading;
+
 /* ---- out ---- */
 
-static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_out(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_at at = dm_at_key(root, "out");
     dm_str s = {NULL, 0};
     dm_status st = dm_get_string(&at, &s, err);
@@ -32,18 +44,22 @@ static dm_status read_out(dm_arena *a, const dm_at *root, dm_job *job, dm_error 
             job->out = dm_path_beside(a, job->file, dm_arena_string(a, name, n - 5));
         else
             job->out = dm_path_beside(a, job->file, dm_arena_printf(a, "%s.out", name));
-        return DM_OK;
+    } else {
+        st = dm_path_expand(a, &at, s.p, &job->out, err);
+        if (st == DM_OK)
+            job->out = dm_path_beside(a, job->file, job->out);
     }
-    st = dm_path_expand(a, &at, s.p, &job->out, err);
-    if (st == DM_OK)
-        job->out = dm_path_beside(a, job->file, job->out);
+    job->setup.out = job->out;
     return st;
 }
 
 /* ---- program ---- */
 
-static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_program(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_at at = dm_at_key(root, "program"), student = dm_at_key(root, "student"),
           teacher = dm_at_key(root, "teacher");
     const char *path = NULL, *teacher_path = NULL;
@@ -75,6 +91,7 @@ static dm_status read_program(dm_arena *a, const dm_at *root, dm_job *job, dm_er
     if (st != DM_OK)
         return st;
     job->program = (dm_program *)(uintptr_t)job->student->program;
+    job->setup.program = job->program;
     const dm_value *lm = dm_value_get(provenance, "role");
     if (lm && lm->kind == DM_STRING)
         job->lm = lm->text;
@@ -142,8 +159,11 @@ static dm_status split(dm_arena *a, const dm_at *root, dm_job *job, dm_error *er
     return DM_OK;
 }
 
-static dm_status read_inputs(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_inputs(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_at at = dm_at_key(root, "inputs");
     dm_str *inputs = job->program->inputs;
     size_t n = job->program->n_inputs;
@@ -187,8 +207,11 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
     return DM_OK;
 }
 
-static dm_status read_data(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_data(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_status st = read_set(a, root, job, "trainset", &job->trainset, err);
     if (st == DM_OK)
         st = read_set(a, root, job, "valset", &job->valset, err);
@@ -241,13 +264,15 @@ static dm_status settle_max_errors(const dm_at *root, dm_job *job, dm_error *err
     return DM_OK;
 }
 
-static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, dm_job *job,
-                           dm_error *err)
+static dm_status read_rest(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_at at = dm_at_key(root, "adapter"), optimizer = dm_at_key(root, "optimizer"),
           seed = dm_at_key(root, "seed");
     dm_status st = dm_adapter_read(&at, &job->setup.adapter, err);
-    if (st == DM_OK && wants.optimizer && !optimizer.v)
+    if (st == DM_OK && r->wants.optimizer && !optimizer.v)
         st = dm_at_fail(root, err,
                         "optimizer: an optimizer is missing, such as \"bootstrap_few_shot\"");
     if (st == DM_OK && optimizer.v)
@@ -260,8 +285,10 @@ static dm_status read_rest(dm_arena *a, const dm_at *root, dm_job_wants wants, d
 }
 
 /* What has no reader with the optimizer that was chosen. */
-static dm_status refuse_unread(const dm_at *root, const dm_job *job, dm_error *err)
+static dm_status refuse_unread(const reading *r, dm_error *err)
 {
+    const dm_at *root = &r->root;
+    const dm_job *job = r->job;
     dm_at teacher = dm_at_key(root, "teacher");
     const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
     if (o && !(dm_roles_of(job->optimizer) >> DM_TEACHER & 1) && teacher.v)
@@ -301,8 +328,10 @@ dm_compile_input dm_job_input(const dm_job *job)
 }
 
 /* Whether the optimizer's numbers fit program and data. */
-static dm_status check_fit(dm_arena *a, const dm_job *job, dm_error *err)
+static dm_status check_fit(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_job *job = r->job;
     const dm_compile_input in = dm_job_input(job);
     return job->optimizer->class->fits ? job->optimizer->class->fits(a, &in, err) : DM_OK;
 }
@@ -384,8 +413,11 @@ static dm_status check_role(const dm_job *job, const dm_at *root, int role, dm_e
     return DM_OK;
 }
 
-static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status read_budget(const reading *r, dm_error *err)
 {
+    dm_arena *a = r->a;
+    const dm_at *root = &r->root;
+    dm_job *job = r->job;
     dm_at at = dm_at_key(root, "budget");
     job->cap = DM_NO_CAP;
     if (!at.v)
@@ -402,68 +434,122 @@ static dm_status read_budget(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     return st;
 }
 
+/* ---- step by step ---- */
+
+/* The cache, and what only the command line says. */
+static dm_status read_flags(const reading *r, dm_error *err)
+{
+    dm_job *job = r->job;
+    dm_at cache = dm_at_key(&r->root, "cache");
+    dm_status st = dm_path_read(r->a, &cache, &job->cache, err);
+    job->force = dm_value_get(r->line->flags, "force") != NULL;
+    job->setup.offline = dm_value_get(r->line->flags, "offline") != NULL;
+    if (st == DM_OK && job->setup.offline && !job->cache)
+        st = dm_fail(err, DM_E_USAGE,
+                     "--offline needs a cache to take the answers from: give --cache=FOLDER");
+    return st;
+}
+
+static dm_status refuse_ensemble(const reading *r, dm_error *err)
+{
+    return r->job->ensemble
+               ? dm_at_fail(&r->root, err,
+                            "student: an ensemble cannot be compiled further: give the file of "
+                            "one of its members")
+               : DM_OK;
+}
+
+static dm_status read_param_files(const reading *r, dm_error *err)
+{
+    return dm_param_files_read(r->a, &r->root, r->job, err);
+}
+
+static dm_status read_models(const reading *r, dm_error *err)
+{
+    return dm_job_read_models(r->a, &r->root, r->wants, r->job, err);
+}
+
+static dm_status need_trainset(const reading *r, dm_error *err)
+{
+    return r->job->trainset ? DM_OK
+                            : dm_at_fail(&r->root, err, "trainset: a training set is missing");
+}
+
+static dm_status read_metric(const reading *r, dm_error *err)
+{
+    r->job->setup.metric = metric_of(r->a, dm_value_get(r->job->json, "metric"), r->job);
+    return r->job->setup.metric
+               ? DM_OK
+               : dm_at_fail(&r->root, err, "metric: a metric is missing, such as \"exact_match\"");
+}
+
+static dm_status try_python(const reading *r, dm_error *err)
+{
+    (void)err;
+    if (r->job->optimizer)
+        dm_python_job_try(r->a, r->line, r->job, dm_job_identity(r->a, r->job));
+    return DM_OK;
+}
+
+/* In this order, for each leans on those before. A step is taken by commands that want all that
+ * it is for. */
+static const struct step {
+    dm_status (*read)(const reading *r, dm_error *err);
+    dm_job_wants of;
+} steps[] = {
+    {read_rest, {0}},
+    {refuse_unread, {0}},
+    {read_program, {0}},
+    {refuse_ensemble, {.optimizer = true}},
+    {read_param_files, {.data = true}},
+    {read_inputs, {0}},
+    {read_models, {.model = true}},
+    {read_budget, {.model = true}},
+    {read_data, {.data = true}},
+    {need_trainset, {.data = true, .optimizer = true}},
+    {check_fit, {.data = true, .optimizer = true}},
+    {read_out, {.data = true}},
+    {read_flags, {0}},
+    {read_metric, {.metric = true}},
+    {try_python, {.data = true}},
+};
+
+static bool taken(const struct step *s, dm_job_wants w)
+{
+    return (w.data || !s->of.data) && (w.metric || !s->of.metric) &&
+           (w.optimizer || !s->of.optimizer) && (w.model || !s->of.model);
+}
+
+/* The job's file and the options of the command line as one value. */
+static dm_status merge(dm_arena *a, const dm_command_line *line, const char *name, dm_value **out,
+                       dm_error *err)
+{
+    const dm_value *file = NULL;
+    dm_status st = line->job_file ? read_job_file(a, line->job_file, &file, err) : DM_OK;
+    return st == DM_OK ? dm_options_merge(a, file, name, line->keys, out, err) : st;
+}
+
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
                       dm_error *err)
 {
-    const dm_value *file = NULL;
     dm_value *merged = NULL;
+    const dm_value *pick = dm_value_get(line->flags, "pick");
     *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
     dm_params_default(dm_job_table, job);
     job->setup.deadline = INFINITY;
     job->setup.json_fallback = true;
     job->setup.job_file = job->file;
-    dm_status st = line->job_file ? read_job_file(a, line->job_file, &file, err) : DM_OK;
-    if (st == DM_OK)
-        st = dm_options_merge(a, file, job->file, line->keys, &merged, err);
+    job->pick = pick ? pick->text.p : NULL;
+    dm_status st = merge(a, line, job->file, &merged, err);
     if (st != DM_OK)
         return st;
     if (!wants.data)
         merged = program_only(a, merged);
     job->json = merged;
-    const dm_value *pick = dm_value_get(line->flags, "pick");
-    job->pick = pick ? pick->text.p : NULL;
-    dm_at root = dm_at_root(merged, job->file, DM_E_JOB);
-    if (st == DM_OK)
-        st = read_rest(a, &root, wants, job, err);
-    if (st == DM_OK)
-        st = refuse_unread(&root, job, err);
-    if (st == DM_OK)
-        st = read_program(a, &root, job, err);
-    if (st == DM_OK && wants.optimizer && job->ensemble)
-        st = dm_at_fail(
-            &root, err,
-            "student: an ensemble cannot be compiled further: give the file of one of its members");
-    if (st == DM_OK && wants.data)
-        st = dm_param_files_read(a, &root, job, err);
-    if (st == DM_OK)
-        st = read_inputs(a, &root, job, err);
-    if (st == DM_OK && wants.model)
-        st = dm_job_read_models(a, &root, wants, job, err);
-    if (st == DM_OK && wants.model)
-        st = read_budget(a, &root, job, err);
-    if (st == DM_OK && wants.data)
-        st = read_data(a, &root, job, err);
-    if (st == DM_OK && wants.data && wants.optimizer && !job->trainset)
-        st = dm_at_fail(&root, err, "trainset: a training set is missing");
-    if (st == DM_OK && wants.data && wants.optimizer)
-        st = check_fit(a, job, err);
-    if (st == DM_OK && wants.data)
-        st = read_out(a, &root, job, err);
-    dm_at cache = dm_at_key(&root, "cache");
-    if (st == DM_OK)
-        st = dm_path_read(a, &cache, &job->cache, err);
-    job->force = dm_value_get(line->flags, "force") != NULL;
-    job->setup.offline = dm_value_get(line->flags, "offline") != NULL;
-    if (st == DM_OK && job->setup.offline && !job->cache)
-        st = dm_fail(err, DM_E_USAGE,
-                     "--offline needs a cache to take the answers from: give --cache=FOLDER");
-    job->setup.program = job->program;
-    job->setup.out = job->out;
-    job->setup.metric = wants.metric ? metric_of(a, dm_value_get(merged, "metric"), job) : NULL;
-    if (st == DM_OK && wants.metric && !job->setup.metric)
-        st = dm_at_fail(&root, err, "metric: a metric is missing, such as \"exact_match\"");
-    if (st == DM_OK && wants.data && job->optimizer)
-        dm_python_job_try(a, line, job, dm_job_identity(a, job));
+    const reading r = {a, line, wants, dm_at_root(merged, job->file, DM_E_JOB), job};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && st == DM_OK; i++)
+        if (taken(&steps[i], wants))
+            st = steps[i].read(&r, err);
     return st;
 }
 
@@ -477,14 +563,12 @@ static size_t add_key_name(const dm_value *model, const char **names, size_t n, 
 
 size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **names, size_t room)
 {
-    const dm_value *file = NULL;
     dm_value *merged = NULL;
     dm_error err = {DM_OK, ""};
     struct stat of;
-    bool again = line->job_file && stat(line->job_file, &of) == 0 && S_ISREG(of.st_mode);
-    if ((line->job_file && (!again || read_job_file(a, line->job_file, &file, &err) != DM_OK)) ||
-        dm_options_merge(a, file, line->job_file ? line->job_file : "command line", line->keys,
-                         &merged, &err) != DM_OK)
+    if (line->job_file && (stat(line->job_file, &of) != 0 || !S_ISREG(of.st_mode)))
+        return 0; /* a pipe could not be read again */
+    if (merge(a, line, line->job_file ? line->job_file : "command line", &merged, &err) != DM_OK)
         return 0;
     const dm_value *lms = dm_value_get(merged, "lms");
     size_t n = add_key_name(dm_value_get(merged, "lm"), names, 0, room);

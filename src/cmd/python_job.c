@@ -258,21 +258,13 @@ dm_status dm_python_job_open(dm_arena *a, const dm_at *root, dm_job *job, dm_err
     dm_value *spec = dm_value_dict(a), *hello = NULL;
     int64_t n = 0;
     double seconds = 60, gib = 0;
-    dm_status st = dm_get_known(&program, known, sizeof known / sizeof *known, err);
-    if (st == DM_OK)
-        st = dm_get_int(&hosts, 1, 256, &n, err);
-    if (st == DM_OK)
-        st = dm_get_number(&timeout, 1e-3, 1e6, &seconds, err);
-    if (st == DM_OK)
-        st = dm_get_number(&memory, 1e-3, 1e6, &gib, err);
-    if (st == DM_OK)
-        st = find_python(a, root, &interpreter, err);
-    if (st == DM_OK)
-        st = find_script(a, &script, err);
-    if (st == DM_OK)
-        st = hello_json(a, root, &program, job, folder, &hello, err);
-    if (st != DM_OK)
-        return st;
+    DM_TRY(dm_get_known(&program, known, sizeof known / sizeof *known, err));
+    DM_TRY(dm_get_int(&hosts, 1, 256, &n, err));
+    DM_TRY(dm_get_number(&timeout, 1e-3, 1e6, &seconds, err));
+    DM_TRY(dm_get_number(&memory, 1e-3, 1e6, &gib, err));
+    DM_TRY(find_python(a, root, &interpreter, err));
+    DM_TRY(find_script(a, &script, err));
+    DM_TRY(hello_json(a, root, &program, job, folder, &hello, err));
     if (gib > 0)
         dm_value_set(a, hello, DM_STR("memory"), dm_value_float(a, gib));
     dm_value_set(a, spec, DM_STR("interpreter"), dm_value_text(a, interpreter));

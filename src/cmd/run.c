@@ -293,28 +293,31 @@ static void close_out(dm_job *job)
         (void)dm_say_failure(&err);
 }
 
+/* Up to the first call. */
+static dm_status prepare(dm_arena *a, const dm_command_line *line, dm_job *job, dm_asking *how,
+                         running *r, dm_error *err)
+{
+    dm_dataset *examples = NULL;
+    DM_TRY(dm_program_job(a, line, true, job, err));
+    DM_TRY(dm_session_deadline(line, job, err));
+    DM_TRY(dm_asking_read(line, job, how, err));
+    DM_TRY(read_examples(a, line, job, &examples, err));
+    r->set = examples;
+    DM_TRY(dm_job_settle(a, job, err));
+    DM_TRY(open_out(a, line, job, r, err));
+    if (job->stand_in)
+        dm_say(stderr, "(stand-in, not a language model)\n");
+    return DM_OK;
+}
+
 int dm_cmd_run(dm_arena *a, const dm_command_line *line)
 {
-    dm_job job;
+    dm_job job = {.arena = a};
     dm_session s;
-    dm_dataset *examples = NULL;
     dm_error err = {DM_OK, ""};
     dm_asking how = {0};
     running r = {.s = &s, .with_inputs = dm_value_get(line->flags, "with-inputs") != NULL};
-    dm_status st = dm_program_job(a, line, true, &job, &err);
-    if (st == DM_OK)
-        st = dm_session_deadline(line, &job, &err);
-    if (st == DM_OK)
-        st = dm_asking_read(line, &job, &how, &err);
-    if (st == DM_OK)
-        st = read_examples(a, line, &job, &examples, &err);
-    r.set = examples;
-    if (st == DM_OK)
-        st = dm_job_settle(a, &job, &err);
-    if (st == DM_OK)
-        st = open_out(a, line, &job, &r, &err);
-    if (st == DM_OK && job.stand_in)
-        dm_say(stderr, "(stand-in, not a language model)\n");
+    dm_status st = prepare(a, line, &job, &how, &r, &err);
     if (st == DM_OK)
         st = dm_session_open(&s, &job, &err);
     int code = st == DM_OK ? answer(&r, &how, &err) : dm_say_failure(&err);

@@ -441,22 +441,15 @@ dm_status dm_ensemble_read(dm_arena *a, dm_str text, const char *name, const dm_
           roles = dm_at_key(&ensemble, "roles");
     if (provenance)
         *provenance = own.v;
-    dm_status st = count_members(&root, &n, err);
-    if (st == DM_OK)
-        st = dm_ensemble_rule_read(&ensemble, &rule, err);
-    if (st == DM_OK)
-        st = check_votes(&votes, n, err);
-    if (st == DM_OK)
-        st = read_roles(a, &roles, n, &rule, err);
-    if (st == DM_OK)
-        st = find_programs(a, &root, &own, n, program, &from, err);
-    for (size_t i = 0; i < n && st == DM_OK; i++)
-        st = read_member(a, &root, i, &from, &programs[i], err);
-    if (st == DM_OK)
-        st = dm_ensemble_new(a, name, programs, n, &rule, out, err);
-    if (st == DM_OK)
-        st = read_router(a, &ensemble, out, err);
-    if (st == DM_OK)
-        out->more = others(a, ensemble.v);
-    return st;
+    DM_TRY(count_members(&root, &n, err));
+    DM_TRY(dm_ensemble_rule_read(&ensemble, &rule, err));
+    DM_TRY(check_votes(&votes, n, err));
+    DM_TRY(read_roles(a, &roles, n, &rule, err));
+    DM_TRY(find_programs(a, &root, &own, n, program, &from, err));
+    for (size_t i = 0; i < n; i++)
+        DM_TRY(read_member(a, &root, i, &from, &programs[i], err));
+    DM_TRY(dm_ensemble_new(a, name, programs, n, &rule, out, err));
+    DM_TRY(read_router(a, &ensemble, out, err));
+    out->more = others(a, ensemble.v);
+    return DM_OK;
 }

@@ -155,12 +155,11 @@ static dm_status read_range(const dm_at *at, dm_judge_part *p, dm_error *err)
     if (range.v->kind != DM_LIST || range.v->n != 2)
         return dm_at_fail(&range, err, "the lowest and the highest score, such as [1, 5]");
     dm_at low = dm_at_item(&range, 0), high = dm_at_item(&range, 1);
-    dm_status st = dm_get_number(&low, -1e9, 1e9, &p->low, err);
-    if (st == DM_OK)
-        st = dm_get_number(&high, -1e9, 1e9, &p->high, err);
-    if (st == DM_OK && p->low >= p->high)
-        st = dm_at_fail(&range, err, "the lowest and the highest score, such as [1, 5]");
-    return st;
+    DM_TRY(dm_get_number(&low, -1e9, 1e9, &p->low, err));
+    DM_TRY(dm_get_number(&high, -1e9, 1e9, &p->high, err));
+    return p->low >= p->high
+               ? dm_at_fail(&range, err, "the lowest and the highest score, such as [1, 5]")
+               : DM_OK;
 }
 
 static dm_status read_inputs(const dm_judge_world *w, const dm_at *at, dm_judge_call *call,
@@ -196,26 +195,19 @@ dm_status dm_judge_read_own(const dm_judge_world *w, const dm_at *at, dm_judge_p
           feedback = dm_at_key(at, "feedback");
     p->class = &dm_judge_own;
     p->name = p->class->name;
-    dm_status st = dm_params_known(w->a, p->class->keys, at, NULL, err);
-    if (st == DM_OK)
-        st = read_program(w, &judge, call, err);
-    if (st == DM_OK)
-        st = dm_get_string(&score, &p->score, err);
-    if (st == DM_OK)
-        st = dm_get_string(&feedback, &p->feedback, err);
-    if (st == DM_OK)
-        st = find_score(at, call->candidate->program, p, err);
-    if (st == DM_OK)
-        st = find_feedback(at, call->candidate->program, p, err);
-    if (st == DM_OK)
-        st = read_range(at, p, err);
-    if (st == DM_OK)
-        st = read_inputs(w, at, call, err);
-    if (st == DM_OK && !shows_prediction(call))
-        st = dm_at_fail(&judge, err,
-                        "the judge is shown nothing of what the program answers: take "
-                        "predicted_NAME among its inputs, with NAME an output of the program");
-    return st == DM_OK ? check_rows(w, call, p->name, err) : st;
+    DM_TRY(dm_params_known(w->a, p->class->keys, at, NULL, err));
+    DM_TRY(read_program(w, &judge, call, err));
+    DM_TRY(dm_get_string(&score, &p->score, err));
+    DM_TRY(dm_get_string(&feedback, &p->feedback, err));
+    DM_TRY(find_score(at, call->candidate->program, p, err));
+    DM_TRY(find_feedback(at, call->candidate->program, p, err));
+    DM_TRY(read_range(at, p, err));
+    DM_TRY(read_inputs(w, at, call, err));
+    if (!shows_prediction(call))
+        return dm_at_fail(&judge, err,
+                          "the judge is shown nothing of what the program answers: take "
+                          "predicted_NAME among its inputs, with NAME an output of the program");
+    return check_rows(w, call, p->name, err);
 }
 
 /* ---- those with a name ---- */

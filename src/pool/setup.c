@@ -1,8 +1,10 @@
 /* The setup as JSON: made by the coordinator, read by every worker. */
 #include "json/json.h"
+#include "json/param.h"
 #include "pool/setup.h"
 
 #include <math.h>
+#include <stddef.h>
 
 int dm_setup_model_of(const dm_setup *s, int role)
 {
@@ -86,44 +88,60 @@ static const dm_value *item(const dm_value *list, size_t i)
     return v->kind == DM_NULL ? NULL : v;
 }
 
+/* What goes over as it is. */
+typedef struct carried {
+    int64_t adapter, seed;
+    bool json_fallback, offline;
+    const char *job_file;
+    double failure_score;
+} carried;
+
+#define CARRIED(key, type) .name = #key, .kind = DM_PARAM_##type, .at = offsetof(carried, key)
+
+static const dm_param carried_table[] = {
+    {CARRIED(adapter, INT), .high = DM_N_ADAPTERS - 1},
+    {CARRIED(json_fallback, BOOL)},
+    {CARRIED(offline, BOOL)},
+    {CARRIED(job_file, TEXT)},
+    {CARRIED(failure_score, NUMBER), .low = -INFINITY, .high = INFINITY},
+    {CARRIED(seed, INT), .high = 0x1.fffffffffffffp62},
+    {.name = NULL},
+};
+
+static const dm_value *unless_null(const dm_value *v)
+{
+    return v && v->kind != DM_NULL ? v : NULL;
+}
+
 dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
 {
     const dm_value *d = dm_json_read(a, text, err);
     if (!d)
         return DM_E_INTERNAL;
-    dm_at at = dm_at_root(d, "setup", DM_E_INTERNAL), p;
+    dm_at at = dm_at_root(d, "setup", DM_E_INTERNAL), program = dm_at_key(&at, "program"),
+          names = dm_at_key(&at, "inputs");
+    carried c = {.adapter = DM_CHAT, .job_file = "job"};
+    dm_str *inputs = NULL;
     *out = (dm_setup){.deadline = INFINITY};
-    p = dm_at_key(&at, "program");
-    out->program = dm_program_read(a, &p, err);
-    int64_t adapter = DM_CHAT, seed = 0;
-    dm_str job_file = DM_STR("job"), *inputs = NULL;
+    out->program = dm_program_read(a, &program, err);
     dm_status st = out->program ? DM_OK : DM_E_INTERNAL;
     if (st == DM_OK)
-        st = (p = dm_at_key(&at, "adapter"), dm_get_int(&p, 0, DM_N_ADAPTERS - 1, &adapter, err));
+        st = dm_params_read(a, carried_table, &at, false, &c, err);
     if (st == DM_OK)
-        st = (p = dm_at_key(&at, "json_fallback"), dm_get_bool(&p, &out->json_fallback, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "offline"), dm_get_bool(&p, &out->offline, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "job_file"), dm_get_string(&p, &job_file, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "inputs"), dm_get_strings(&p, a, &inputs, &out->n_inputs, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "failure_score"),
-              dm_get_number(&p, -INFINITY, INFINITY, &out->failure_score, err));
-    if (st == DM_OK)
-        st = (p = dm_at_key(&at, "seed"), dm_get_int(&p, 0, INT64_MAX, &seed, err));
+        st = dm_get_strings(&names, a, &inputs, &out->n_inputs, err);
     if (st != DM_OK)
         return st;
-    out->adapter = (dm_adapter)adapter;
-    out->job_file = job_file.p;
+    out->adapter = (dm_adapter)c.adapter;
+    out->json_fallback = c.json_fallback;
+    out->offline = c.offline;
+    out->job_file = c.job_file;
+    out->failure_score = c.failure_score;
+    out->seed = (uint64_t)c.seed;
     out->inputs = inputs;
-    out->seed = (uint64_t)seed;
     for (size_t i = 0; i < DM_ROLES; i++)
         out->lm[i] = item(dm_value_get(d, "lm"), i);
-    const dm_value *metric = dm_value_get(d, "metric"), *host = dm_value_get(d, "host");
-    out->host = host && host->kind != DM_NULL ? host : NULL;
-    out->metric = metric && metric->kind != DM_NULL ? metric : NULL;
+    out->host = unless_null(dm_value_get(d, "host"));
+    out->metric = unless_null(dm_value_get(d, "metric"));
     const dm_value *sample = dm_value_get(d, "sample");
     if (sample && sample->kind == DM_LIST)
         out->sets[0] = dm_dataset_of(a, "sample", sample);
