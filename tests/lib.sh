@@ -40,7 +40,7 @@ check() {
 run() {
 	want=$1
 	shift
-	timeout -k 5 "${SECONDS_LIMIT:-120}" "$@" >"$DIR/out" 2>"$DIR/err"
+	timeout -k 5 "${SECONDS_LIMIT:-400}" "$@" >"$DIR/out" 2>"$DIR/err"
 	rc=$?
 	[ "$rc" = "$want" ] || {
 		echo "exit $rc, not $want" >>"$DIR/err"

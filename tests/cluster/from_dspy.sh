@@ -1,9 +1,9 @@
 # scripts/from-dspy against the real DSPy: the job file asks a model what the program itself asks, byte for
 # byte, and what it cannot say is named. Needs a Python with dspy in DSPY_PYTHON.
 . tests/lib.sh
-plan 35
+plan 40
 if [ -z "${DSPY_PYTHON:-}" ]; then
-	skip_all 35 "set DSPY_PYTHON to a Python that has dspy"
+	skip_all 40 "set DSPY_PYTHON to a Python that has dspy"
 	exit 0
 fi
 FROM=$PWD/scripts/from-dspy BODIES=$PWD/tests/dspy/bodies.py
@@ -121,6 +121,27 @@ cannot react "the program is a ReAct; a job file has predict and chain_of_though
 cannot later "async def aforward(self, question)"
 cannot house "its model is of a class of its own (House)"
 cannot completes "its model is asked in another way than by chat (model_type='text')"
+
+# Files for modules, classes and functions for what they make, and what is no program.
+mkdir -p in/a
+cat >in/a/here.py <<'END'
+from progs import *
+def examples(): return questions
+def needs(path): return line
+def metric(example, pred, trace=None): return True
+number = 3
+END
+check "a file, a class of it, a function for the examples, a metric in a file" run 0 env PYTHONPATH=. "$DSPY_PYTHON" "$FROM" in/a/here.py:Line in/a/here.py:examples --metric in/a/here.py:metric --out files
+check "the metric is named by its file" grep -q "in/a/here.py:metric" files/job.json
+refused() { # refused WORDS PROGRAM [EXAMPLES]
+	run 65 env PYTHONPATH=. "$DSPY_PYTHON" "$FROM" "$2" "${3:-progs:questions}" --out no-files && said "$1" && [ "$(grep -c . err)" = 1 ] && [ ! -e no-files ]
+}
+check "a name that is almost there" refused "in/a/here.py has no lines; did you mean line?" in/a/here.py:lines
+check "no file, no such module, a number, a function with arguments" eval 'refused "there is no file none.py" none.py:x && refused "No module named" none:x && refused "is a int, not a DSPy module" in/a/here.py:number && refused "needs the argument path" in/a/here.py:needs'
+printf 'a,b\n' >table.csv
+printf 'x = (\n' >unclosed.py
+printf 'import dspy\nunknown(1)\n' >raises.py
+check "a table, code that does not parse, code that raises" eval 'refused "table.csv is a file: give a list of dspy.Example" progs:line table.csv && refused "unclosed.py, line 1" unclosed.py:x && refused "raises.py:2: NameError" raises.py:x'
 
 # What a job has, by DSPy's names: providers with their keys, and adapters.
 cat >has.py <<'END'
