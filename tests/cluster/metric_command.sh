@@ -2,7 +2,7 @@
 # ranks that run models; nothing is left behind, also when a rank is killed; no key reaches it.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 42
+plan 43
 if ! command -v python3 >/dev/null; then
 	for i in $(seq 42); do skip "needs python3"; done
 	exit 0
@@ -40,6 +40,7 @@ def keys(example, prediction, trace=None):
     return "sk-secret-key" not in own and "sk-other" not in own and not any((k.startswith("OMPI_") and not k.startswith("OMPI_ALLOW")) or k.startswith("PMIX") for k in os.environ)
 def wrong(example, prediction, trace=None): return example.question == prediction.answer
 def half(example, prediction, trace=None): return 0.5 * (example.answer == prediction.answer)
+def inner(example, prediction, trace=None): return __import__("json").loads("{") == prediction.answer
 def broken(example, prediction, trace=None): return example.label == prediction.answer
 def stuck(example, prediction, trace=None):
     subprocess.Popen(["sleep", "78"])
@@ -171,6 +172,7 @@ refused() { # refused METRIC WORDS: it does not run, so nothing else does
 	else not_ok "$1 is refused" "$DIR/out" "$DIR/err"; fi
 }
 refused broken "no field 'label'"
+refused inner "(char 1) (mine.py:"
 refused nonesuch "mine:nonesuch cannot be loaded: AttributeError"
 job boolean
 run 0 "$PROGRAM" check "$DIR/job.json"
