@@ -2,7 +2,8 @@
 or how it saves a file again that it has loaded: dspys.py MODULE load OUT FILE
 
 Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's
-evaluation on the training set.
+evaluation on the training set. IN_ORDER=1: what the program hands to a pool of threads runs one after another,
+in the order in which it was handed over; DSPy's own traces are in the order in which threads happen to end.
 """
 import hashlib
 import importlib
@@ -69,6 +70,19 @@ def into_lm():
     dspy.LM.forward, dspy.LM.aforward = forward, aforward
 
 
+def one_after_another():
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    submit = ThreadPoolExecutor.submit
+
+    def submit_and_wait(self, function, /, *args, **kwargs):
+        future = submit(self, function, *args, **kwargs)
+        wait([future])
+        return future
+
+    ThreadPoolExecutor.submit = submit_and_wait
+
+
 def write(out, program, **more):
     state_file = out + ".state.json"  # what DSPy loads has to end so
     program.save(state_file)
@@ -92,6 +106,8 @@ def fixed_proposals(names):
 
 def main():
     name, optimizer, out = sys.argv[1:4]
+    if os.environ.get("IN_ORDER"):
+        one_after_another()
     (into_execution if execution is not None and hasattr(execution, "execute") else into_lm)()
     if hasattr(dspy, "configure_cache"):
         dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
