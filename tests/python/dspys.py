@@ -11,6 +11,7 @@ import json
 import os
 import sys
 
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would wait for a network
 sys.path.insert(0, os.getcwd())
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 import dspy
@@ -50,7 +51,11 @@ def into_execution():
 
 
 class Response(dict):
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     @classmethod
     def of(cls, value):
@@ -93,6 +98,21 @@ def write(out, program, **more):
         json.dump({"state": state, **more}, f)
 
 
+def each_of_all():
+    """Before 3.4 DSPy drew a predictor's labelled demonstrations from those of the predictor before it."""
+    import random
+
+    def train(self):
+        rng, rest = random.Random(0), self.validation
+        for name, predictor in self.student.named_predictors():
+            made = self.name2traces[name][:self.max_bootstrapped_demos]
+            n = max(0, min(self.max_labeled_demos - len(made), len(rest)))
+            predictor.demos = made + rng.sample(rest, n)
+        return self.student
+
+    dspy.BootstrapFewShot._train = train
+
+
 def fixed_proposals(names):
     """Instructions as dspy-mpi is given them, since it has words of its own for the proposer; all that is drawn is drawn."""
     from dspy.propose.grounded_proposer import GroundedProposer
@@ -108,6 +128,8 @@ def main():
     name, optimizer, out = sys.argv[1:4]
     if os.environ.get("IN_ORDER"):
         one_after_another()
+    if tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4):
+        each_of_all()
     (into_execution if execution is not None and hasattr(execution, "execute") else into_lm)()
     if hasattr(dspy, "configure_cache"):
         dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
