@@ -11,6 +11,7 @@
 #include "cmd/out.h"
 #include "cmd/owned.h"
 #include "cmd/plan_text.h"
+#include "cmd/python_job.h"
 #include "cmd/report.h"
 #include "cmd/say.h"
 #include "cmd/trials.h"
@@ -302,6 +303,7 @@ static dm_status write_winner(const compilation *c, const dm_value *scores, dm_e
     own.job = &job;
     if (o)
         dm_job_name_model(&job, o->best.lm, o->best.role);
+    dm_python_job_tell_models(c->job->student, c->result.best);
     return write_program(&own, "program.json", c->result.best, scores, err);
 }
 

@@ -83,7 +83,7 @@ dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *
     if (st != DM_OK)
         return st;
     dm_arena *scratch = dm_arena_new(0);
-    bool several = dm_ensemble_is(dm_json_read(scratch, text, NULL));
+    bool several = dm_ensemble_is(dm_json_read(scratch, text, NULL), program);
     dm_arena_free(scratch);
     if (!several)
         return dm_state_read(a, text, path, program, out, provenance, err);

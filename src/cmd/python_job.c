@@ -344,3 +344,13 @@ void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
             "differ between runs",
             t.differs);
 }
+
+void dm_python_job_tell_models(const dm_candidate *start, const dm_candidate *best)
+{
+    for (size_t i = 0; best->program == start->program && i < best->program->n; i++)
+        if (best->parts[i].without_lm && !start->parts[i].without_lm)
+            dm_log(DM_WARN,
+                   "predictor \"%.*s\" lost the model of its own, as DSPy's BootstrapFewShot has "
+                   "it: to keep it, call the predictor under dspy.context(lm=...) in forward",
+                   DM_STR_ARG(best->program->predictors[i].path));
+}

@@ -23,4 +23,7 @@ dm_status dm_python_job_set(dm_arena *a, const dm_at *at, const char *name, cons
 void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
                        const dm_value *identity);
 
+/* Says which predictors' own models the optimizer took away, as DSPy's does. */
+void dm_python_job_tell_models(const dm_candidate *start, const dm_candidate *best);
+
 #endif

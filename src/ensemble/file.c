@@ -246,10 +246,25 @@ static bool number_in(dm_str key, size_t *number, dm_str *rest)
     return rest->n == 0 || rest->p[0] == '.';
 }
 
-bool dm_ensemble_is(const dm_value *file)
+static bool has_keys_of(const dm_value *file, const dm_program *p)
 {
+    for (size_t i = 0; i < p->n; i++)
+        if (!dm_value_get_str(file, p->predictors[i].path))
+            return false;
+    return true;
+}
+
+bool dm_ensemble_is(const dm_value *file, const dm_program *program)
+{
+    const dm_value *own = dm_value_get(dm_value_get(file, "metadata"), "dspy_mpi");
     size_t number;
     dm_str rest;
+    if (dm_value_get(own, "ensemble"))
+        program = NULL;
+    else if (dm_value_get(own, "program"))
+        return false;
+    if (file && program && has_keys_of(file, program))
+        return false;
     for (size_t i = 0; file && file->kind == DM_DICT && i < file->n; i++)
         if (number_in(file->members[i].key, &number, &rest))
             return true;

@@ -72,7 +72,10 @@ bool dm_ensemble_find_models(dm_arena *a, dm_ensemble *e, const dm_own_models *o
 /* provenance (NULL: none): further keys of metadata.dspy_mpi. e->more goes to its ensemble. */
 void dm_ensemble_write(dm_buf *b, dm_arena *a, const dm_ensemble *e, const dm_value *provenance);
 
-bool dm_ensemble_is(const dm_value *file); /* has keys of members, "programs[...". */
+/* Whether it has keys of members, "programs[...". Not where these are the keys of one program,
+ * which has a list of that name: as our own file says, or as the program's predictors are called
+ * (NULL: it is not known). */
+bool dm_ensemble_is(const dm_value *file, const dm_program *program);
 
 /* A file of ours, or of DSPy. DSPy's says no program: then that of `program` (a job's) is taken,
  * and of a program of one module also the same as predict or chain_of_thought. A member that is

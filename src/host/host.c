@@ -449,7 +449,10 @@ static void replace(dm_hosts *h, dm_process *p, dm_host_run *guilty)
         snprintf(text, sizeof text, "the program ran %g s without asking a model", h->timeout);
     else
         snprintf(text, sizeof text, "the program ended its process%s%s",
-                 *words ? ", whose last words were: " : "", words);
+                 *words ? ", whose last words were: "
+                        : " without a word; if the system ended it for want of memory, lower "
+                          "program.hosts",
+                 words);
     fail_run(fails, text, where);
 }
 

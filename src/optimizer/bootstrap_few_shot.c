@@ -27,11 +27,9 @@ typedef struct bootstrapping {
 static const dm_candidate *make_teacher(dm_arena *a, const dm_bootstrap *b)
 {
     const dm_candidate *teacher = b->teacher ? b->teacher : b->student;
-    if (b->teacher_compiled)
-        return teacher;
-    if (b->max_labeled_demos > 0)
-        return dm_label(a, teacher, b->train, b->max_labeled_demos, true, b->seed);
-    return b->teacher ? teacher : dm_candidate_seal(dm_reset_copy(a, teacher));
+    if (b->teacher_compiled || b->max_labeled_demos == 0)
+        return teacher; /* as it is: a student too keeps its own demonstrations */
+    return dm_label(a, teacher, b->train, b->max_labeled_demos, true, b->seed);
 }
 
 /* Rounds after the first ask with a rollout id of their own at temperature 1 (contract 8.2, 4). */

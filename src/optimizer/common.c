@@ -2,6 +2,7 @@
 #include "base/interval.h"
 #include "base/log.h"
 #include "json/value.h"
+#include "program/python_program.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,6 +42,7 @@ dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c)
     for (size_t i = 0; i < copy->program->n; i++) {
         copy->parts[i].demos = NULL;
         copy->parts[i].n_demos = 0;
+        copy->parts[i].without_lm = dm_python_has_lm(&copy->program->predictors[i]);
     }
     return copy;
 }

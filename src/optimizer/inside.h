@@ -12,7 +12,8 @@ typedef struct dm_train {
 dm_train dm_train_of(dm_arena *a, const dm_dataset *d);
 dm_train dm_train_in_order(dm_arena *a, dm_train t, const size_t *order); /* NULL: as it is */
 
-/* DSPy's reset_copy: the instructions stay, the demonstrations go. Not sealed. */
+/* DSPy's reset_copy: the instructions stay, demonstrations and own models of predictors go. Not
+ * sealed. */
 dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c);
 
 /* LabeledFewShot (contract 8.1). */

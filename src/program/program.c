@@ -239,8 +239,12 @@ dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c)
 
 dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c)
 {
-    dm_value *d = dm_value_dict(a), *instructions = dm_value_list(a), *demos = dm_value_list(a);
+    dm_value *d = dm_value_dict(a), *instructions = dm_value_list(a), *demos = dm_value_list(a),
+             *without_lm = dm_value_list(a);
+    bool any_without = false;
     for (size_t i = 0; i < c->program->n; i++) {
+        any_without |= c->parts[i].without_lm;
+        dm_value_append(a, without_lm, dm_value_bool(a, c->parts[i].without_lm));
         dm_value *list = dm_value_list(a);
         for (size_t k = 0; k < c->parts[i].n_demos; k++)
             dm_value_append(a, list, c->parts[i].demos[k]);
@@ -249,6 +253,8 @@ dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c)
     }
     dm_value_set(a, d, DM_STR("instructions"), instructions);
     dm_value_set(a, d, DM_STR("demos"), demos);
+    if (any_without)
+        dm_value_set(a, d, DM_STR("without_lm"), without_lm);
     return d;
 }
 
@@ -321,13 +327,17 @@ const dm_candidate *dm_candidate_seal(dm_candidate *c)
 dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at, dm_error *err)
 {
     dm_candidate *c = dm_candidate_new(a, p);
-    dm_at instructions = dm_at_key(at, "instructions"), demos = dm_at_key(at, "demos");
+    dm_at instructions = dm_at_key(at, "instructions"), demos = dm_at_key(at, "demos"),
+          without_lm = dm_at_key(at, "without_lm");
     for (size_t i = 0; i < p->n; i++) {
-        dm_at text = dm_at_item(&instructions, i), list = dm_at_item(&demos, i);
+        dm_at text = dm_at_item(&instructions, i), list = dm_at_item(&demos, i),
+              without = without_lm.v ? dm_at_item(&without_lm, i) : without_lm;
         if (!text.v || text.v->kind != DM_STRING || !list.v || list.v->kind != DM_LIST) {
             dm_at_fail(at, err, "instructions and demos for %zu predictors", p->n);
             return NULL;
         }
+        if (without.v && dm_get_bool(&without, &c->parts[i].without_lm, err) != DM_OK)
+            return NULL;
         c->parts[i].instructions = text.v->text;
         c->parts[i].demos = list.v->items;
         c->parts[i].n_demos = list.v->n;

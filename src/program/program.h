@@ -49,6 +49,8 @@ typedef struct dm_candidate_part {
     dm_str instructions;
     const dm_value **demos; /* [n_demos] DM_DICT; bootstrapped ones have "augmented": true first */
     size_t n_demos;
+    bool
+        without_lm; /* of a predictor in Python that has a model of its own: that it is not asked */
 } dm_candidate_part;
 
 typedef struct dm_candidate {
@@ -68,7 +70,8 @@ bool dm_same_demos(const dm_signature *s, const dm_candidate_part *a, const dm_c
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p);
 dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c); /* parts may be replaced */
 const dm_candidate *dm_candidate_seal(dm_candidate *c);
-/* For the wire and the journal: {"instructions": [...], "demos": [[...], ...]}. */
+/* For the wire and the journal: {"instructions": [...], "demos": [[...], ...]}, and where a
+ * predictor is without its own model "without_lm": [false, true, ...]. */
 dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c);
 dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at,
                                 dm_error *err) DM_MUST_USE;

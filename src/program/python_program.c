@@ -103,6 +103,12 @@ void dm_python_demos(const dm_predictor *p, dm_candidate_part *part)
     part->n_demos = demos->n;
 }
 
+bool dm_python_has_lm(const dm_predictor *p)
+{
+    const dm_value *lm = dm_value_get(p->state, "lm");
+    return lm && lm->kind != DM_NULL;
+}
+
 const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part)
 {
     if (!p->state)
@@ -112,6 +118,8 @@ const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_can
     for (size_t i = 0; i < part->n_demos; i++)
         dm_value_append(a, demos, part->demos[i]);
     dm_value_set(a, d, DM_STR("demos"), demos);
+    if (part->without_lm)
+        dm_value_set(a, d, DM_STR("lm"), dm_value_null(a));
     if (signature && signature->kind == DM_DICT) {
         dm_value *own = dm_value_copy(a, signature);
         dm_value_set(a, own, DM_STR("instructions"), dm_value_string(a, part->instructions));

@@ -19,6 +19,8 @@
 dm_program *dm_python_program_read(dm_arena *a, const dm_at *at, dm_error *err) DM_MUST_USE;
 /* The demonstrations that the predictor has as it is written; of other programs: none. */
 void dm_python_demos(const dm_predictor *p, dm_candidate_part *part);
+/* Whether the predictor asks a model of its own in whatever context it runs (DSPy's set_lm). */
+bool dm_python_has_lm(const dm_predictor *p);
 /* DSPy's state of the predictor in this candidate; NULL: it is no Python program's. */
 const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part);
 

@@ -167,7 +167,9 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
         st = read_demos(a, &demos, part, err);
     if (st != DM_OK)
         return st;
-    if (lm.v && lm.v->kind != DM_NULL)
+    bool named = lm.v && lm.v->kind != DM_NULL;
+    part->without_lm = dm_python_has_lm(p) && !named;
+    if (named && !dm_python_has_lm(p))
         dm_log(DM_WARN, "%s: %s: the model named there is not used; the job's is", at->file,
                lm.path);
     /* An empty instruction falls back on the default text (contract 0.3). */

@@ -232,7 +232,7 @@ static void read_programs(dm_story *s)
     dm_hash hash = dm_hash_of(text.p, text.n);
     dm_hash_hex(&hash, s->sum);
     const dm_value *file = dm_json_read(s->arena, text, NULL);
-    if (!file || dm_ensemble_is(file) ||
+    if (!file || dm_ensemble_is(file, NULL) ||
         dm_state_read(s->arena, text, "program.json", NULL, &s->compiled, &made, &unsaid) != DM_OK)
         return;
     dm_at at = dm_at_root(start, "evidence.json", DM_E_DATA);

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=31
-[ -n "${BIG:-}" ] && CHECKS=33
+CHECKS=32
+[ -n "${BIG:-}" ] && CHECKS=34
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -76,6 +76,9 @@ check "nothing is left" none_left
 job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval bars.json --split=trainset
 check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
+run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
+check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]
 fails() { # fails CODE PROGRAM METRIC WORDS
 	job bad.json "$2" traps:trainset "$3" '"seed": 1'
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"

@@ -258,7 +258,7 @@ static void check_file(dm_arena *a, const char *name, const dm_value *c, const d
         return;
     }
     cr_assert_eq(st, DM_OK, "%s: %s", name, err.text);
-    cr_expect(dm_ensemble_is(file) && dm_str_is(e.field, "answer") &&
+    cr_expect(dm_ensemble_is(file, program) && dm_str_is(e.field, "answer") &&
                   e.reduce == DM_REDUCE_MAJORITY,
               "%s", name);
     check_instructions(name, &e, dm_value_get(c, "loaded_instructions"));

@@ -2,7 +2,8 @@
 or how it saves a file again that it has loaded: dspys.py MODULE load OUT FILE
 
 Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's
-evaluation on the training set.
+evaluation on the training set. IN_ORDER=1: what the program hands to a pool of threads runs one after another,
+in the order in which it was handed over; DSPy's own traces are in the order in which threads happen to end.
 """
 import hashlib
 import importlib
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would wait for a network
 sys.path.insert(0, os.getcwd())
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 import dspy
@@ -49,7 +51,11 @@ def into_execution():
 
 
 class Response(dict):
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     @classmethod
     def of(cls, value):
@@ -69,6 +75,19 @@ def into_lm():
     dspy.LM.forward, dspy.LM.aforward = forward, aforward
 
 
+def one_after_another():
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    submit = ThreadPoolExecutor.submit
+
+    def submit_and_wait(self, function, /, *args, **kwargs):
+        future = submit(self, function, *args, **kwargs)
+        wait([future])
+        return future
+
+    ThreadPoolExecutor.submit = submit_and_wait
+
+
 def write(out, program, **more):
     state_file = out + ".state.json"  # what DSPy loads has to end so
     program.save(state_file)
@@ -77,6 +96,21 @@ def write(out, program, **more):
     state.pop("metadata", None)
     with open(out, "w") as f:
         json.dump({"state": state, **more}, f)
+
+
+def each_of_all():
+    """Before 3.4 DSPy drew a predictor's labelled demonstrations from those of the predictor before it."""
+    import random
+
+    def train(self):
+        rng, rest = random.Random(0), self.validation
+        for name, predictor in self.student.named_predictors():
+            made = self.name2traces[name][:self.max_bootstrapped_demos]
+            n = max(0, min(self.max_labeled_demos - len(made), len(rest)))
+            predictor.demos = made + rng.sample(rest, n)
+        return self.student
+
+    dspy.BootstrapFewShot._train = train
 
 
 def fixed_proposals(names):
@@ -92,6 +126,10 @@ def fixed_proposals(names):
 
 def main():
     name, optimizer, out = sys.argv[1:4]
+    if os.environ.get("IN_ORDER"):
+        one_after_another()
+    if tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4):
+        each_of_all()
     (into_execution if execution is not None and hasattr(execution, "execute") else into_lm)()
     if hasattr(dspy, "configure_cache"):
         dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)

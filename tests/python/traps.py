@@ -99,6 +99,23 @@ class Bars(Base):
         return self.p(question=question)
 
 
+class Patient(Base):
+    """After a second dspy.Parallel would begin its step again."""
+
+    def forward(self, question):
+        began, again = [], threading.Event()
+
+        def step(question):
+            began.append(question)
+            if len(began) > 1:
+                again.set()
+            again.wait(2.5)
+            return self.p(question=question)
+
+        dspy.Parallel(num_threads=2, timeout=1, disable_progress_bar=True)([(step, {"question": question})])
+        return dspy.Prediction(answer=f"asked {len(began)} times")
+
+
 class OtherModel(Base):
     def forward(self, question):
         with dspy.context(lm=dspy.LM("openai/other", api_key="sk-of-the-program")):

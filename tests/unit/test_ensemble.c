@@ -631,3 +631,24 @@ Test(ensemble, the_python_has_a_fresh_module_for_each)
     cr_expect(strstr(python_of(same, "{}", "{\"lms\": [null, \"openai/gpt-4o-mini\", null]}"),
                      "ensemble.programs[1].set_lm(dspy.LM('openai/gpt-4o-mini'))"));
 }
+
+Test(ensemble, a_program_with_a_list_of_that_name_is_one_program)
+{
+    dm_predictor predictors[] = {{.path = DM_STR("programs[0].predict")}, {.path = DM_STR("last")}};
+    dm_program p = {.predictors = predictors, .n = 2},
+               other = {.predictors = predictors + 1, .n = 1};
+    const dm_value *dspys = json("{\"programs[0].predict\": {}, \"last\": {}}"),
+                   *members = json("{\"programs[0].predict\": {}, \"programs[1].predict\": {}}"),
+                   *own = json("{\"programs[0].predict\": {}, \"last\": {}, \"metadata\": "
+                               "{\"dspy_mpi\": {\"program\": {}}}}"),
+                   *own_members = json(
+                       "{\"programs[0].predict\": {}, \"last\": {}, \"metadata\": {\"dspy_mpi\": "
+                       "{\"program\": {}, \"ensemble\": {}}}}");
+    cr_expect(!dm_ensemble_is(dspys, &p));
+    cr_expect(dm_ensemble_is(members, &p));
+    cr_expect(dm_ensemble_is(members, &other));
+    cr_expect(dm_ensemble_is(members, NULL));
+    cr_expect(!dm_ensemble_is(own, NULL) && !dm_ensemble_is(own, &other));
+    cr_expect(dm_ensemble_is(own_members, &p));
+    cr_expect(!dm_ensemble_is(NULL, NULL) && !dm_ensemble_is(json("[]"), &p));
+}
