@@ -63,9 +63,10 @@ typedef struct dm_gepa_options {
     bool cache;
     /* Ours, not the package's: selection, minibatches and merges have a stream each; reflections of
      * an iteration are asked for at once, and one that fails is no proposal; a minibatch that is
-     * all perfect is drawn again; a text that is a candidate already is not validated; no
-     * iteration begins that the budget does not hold. A text is run on a row once, and counted
-     * once; the budget is one of runs and reflections together. */
+     * all perfect is drawn again; a text that is a candidate already is not validated; children are
+     * ranked by their parents' value and a part of their gain; no iteration begins that the budget
+     * does not hold. A text is run on a row once, and counted once; the budget is one of runs and
+     * reflections together. */
     bool wide;
     /* Points, per cent, that 100 tokens of instructions cost a candidate, at four bytes a token:
      * where children are compared with parents, and of the best. When wide. */

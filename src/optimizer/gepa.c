@@ -3,7 +3,7 @@
  *
  * With search = gepa it makes every decision of gepa 0.1.4 as DSPy drives it, defects included
  * (A.10): only so can the two be compared. The default proposes several children from one state at
- * the same time, and validates the one that gains most (src/gepa/README.md). */
+ * the same time, and validates the most promising one (src/gepa/README.md). */
 #include "optimizer/gepa.h"
 #include "base/log.h"
 
