@@ -22,11 +22,13 @@ static const dm_chain_params *params_of(const dm_params *p)
 static dm_status refuse(const dm_at *at, const dm_params *p, dm_error *err)
 {
     if (p->class == &dm_optimizer_chain)
-        return dm_at_fail(at, err, "optimizers one after the other are one list: write them out");
+        return dm_at_fail(
+            at, err, "a list of optimizers cannot hold another list: write all of them in one");
     for (const dm_param *param = p->class->params; param->name; param++) {
         dm_at value = dm_at_key(at, param->name);
         if (value.v && param->kind == DM_PARAM_FILE)
-            return dm_at_fail(&value, err, "a file is not read for one of several: leave it out");
+            return dm_at_fail(&value, err,
+                              "a file cannot be given for one optimizer of a list: leave it out");
     }
     return DM_OK;
 }
@@ -244,7 +246,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
             break;
         take(a, in, l, out);
         if (st > 0 && dm_pool_share_is_used(p) && i + 1 < n) {
-            dm_log(DM_WARN, "%s has used up its share of the budget: the next one goes on", name);
+            dm_log(DM_WARN, "%s has used up its share of the budget: the next one begins", name);
             st = DM_OK;
         }
     }

@@ -350,7 +350,7 @@ dm_status dm_committee_run(dm_pool *p, const dm_compile_input *in, dm_ensemble_o
         if (st < 0)
             return st;
     } else {
-        o->why = "the budget does not hold the validation examples of any candidate";
+        o->why = "the budget does not cover the validation examples of any candidate";
     }
     st = score(&c, "valset", in->valset, err);
     stopped = stopped ? stopped : st;

@@ -172,11 +172,11 @@ static void tell_end(const dm_gepa_result *g)
            g->iterations, g->reflections, g->accepted, g->merges, g->perfect_batches,
            (long long)g->counted);
     if (g->end == DM_GEPA_END_DRY)
-        dm_log(DM_WARN, "gepa: no reflection gave a new instruction any more, so the search ends "
-                        "before its budget does");
+        dm_log(DM_WARN, "gepa: reflections give no new instructions any more, so the search ends "
+                        "before its budget is used up");
     if (g->end == DM_GEPA_END_ANCESTOR)
-        dm_log(DM_WARN, "gepa 0.1.4 ends here with an error, since the ancestors of a merge all "
-                        "score 0: the search ends with what it has");
+        dm_log(DM_WARN, "the ancestors of a merge all score 0, where gepa 0.1.4 ends with an "
+                        "error: the search ends with the best so far");
 }
 
 /* For the last line. */
