@@ -78,7 +78,7 @@ static size_t demos(const dm_params *p)
     return most;
 }
 
-/* What number i is given, but for the program that it starts from. */
+/* The input of optimizer i, without the program that it starts from. */
 static dm_compile_input input_of(dm_arena *a, const dm_compile_input *in, size_t i)
 {
     const dm_params *given = part(in->params, i), *all = in->params;
@@ -133,8 +133,8 @@ static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t
 
 /* ---- the plan ---- */
 
-/* All that start from the winner of another have its scores already: those on the validation set
- * are the last ones of the search before. */
+/* An optimizer that starts from the winner of another has that one's scores already: those on
+ * the validation set are the last ones of the search before. */
 static void plan(dm_arena *a, const dm_compile_input *in, dm_plan *whole)
 {
     double v = (double)in->valset->n;
@@ -183,7 +183,8 @@ static const size_t *rows_of(dm_arena *a, const dm_dataset *set, const dm_datase
     return rows;
 }
 
-/* The candidates of one behind those of the ones before it, with all results on one set. */
+/* Appends the candidates of one optimizer to those of the ones before it, with all results on
+ * one set. */
 static void add_scored(dm_arena *a, const dm_dataset *valset, const chained *l,
                        dm_compile_output *out)
 {

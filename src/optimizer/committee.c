@@ -28,7 +28,7 @@ static bool goes_on(const dm_pool *p, dm_status st)
 
 /* ---- who is nominated ---- */
 
-/* Of equal candidates that ask one model the one that is thought best of. */
+/* Of equal candidates that ask the same model, the one with the highest estimate. */
 static void nominate(choosing *c, dm_nominee n)
 {
     size_t k = 0;
@@ -126,7 +126,7 @@ static dm_work work_of(const dm_nominee *n)
     return w;
 }
 
-/* The best come first; among equals who was nominated first. */
+/* The best come first; of equals, the one that was nominated first. */
 static void take_pool(choosing *c)
 {
     dm_ensemble_output *o = c->o;

@@ -129,7 +129,7 @@ static void tell(void *user, const dm_gepa_iteration *it)
     }
 }
 
-/* The results that are in the runs, one behind the other; NULL: not all are. */
+/* The results that the runs hold, in one array; NULL: not all of them are there. */
 static const dm_result *results_of(const searching *s, const dm_gepa_candidate *c)
 {
     size_t n = s->in->valset->n;

@@ -323,8 +323,8 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
 
 /* ---- the plan ---- */
 
-/* Of the children so many improve on their minibatch, and are validated. An assumption: of the runs
- * of the real package that we have, .2 to .7 do. */
+/* How many of the children improve on their minibatch and are validated. This is an assumption:
+ * in our runs of the real package .2 to .7 do. */
 #define ACCEPTED .4
 
 /* An iteration runs parent and child on a minibatch, and validates some children. */

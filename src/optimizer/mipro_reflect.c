@@ -1,6 +1,6 @@
-/* proposer = reflective: instructions that are written while the search runs, by what the best
- * candidate so far does on examples of the training set. The validation set chooses among them, and
- * so is never shown. */
+/* proposer = reflective: instructions that are written while the search runs, from what the best
+ * candidate so far does on examples of the training set. The validation set chooses among them,
+ * so it is never shown. */
 #include "base/log.h"
 #include "optimizer/gepa.h"
 #include "optimizer/mipro.h"
