@@ -1,7 +1,7 @@
 /* Whole optimizers on the planted worlds of facts.h, in the simulated pool, at equal calls of any
  * model, bootstrapping, proposals and reflections among them: GEPA's two searches, MIPROv2 by
- * DSPy's schedule, by `factor`, and by `factor` with reflections in its search, whose parents the
- * default GEPA and `factor` are; and these two one after the other.
+ * DSPy's schedule, by `factor`, and by `factor` with reflections in its search, whose parents are
+ * the default GEPA and `factor`.
  *
  * A demonstration teaches the fact of its kind, as the instruction does; in tokens it teaches
  * nothing. A proposer that is shown demonstrations learns from them as a reflection does from
