@@ -1,7 +1,7 @@
 # GEPA over HTTP: the same program at any number of ranks, over kills and under caps; what a metric says beside its
 # score, and an answer that cannot be read, reach the reflection; a prompt model that gives nothing usable ends it.
 # ROUNDS, MIN_HITS: of kills. BIG=1: 50 kills for each of both searches with one predictor and with three, and up to 64
-# ranks (in the simulation, with 50 kills behind any record: BIG=1 make unit FILTER='gepa_runs/*').
+# ranks: TEST_SECONDS=3600 (in the simulation, 50 kills behind any record: BIG=1 make unit FILTER='gepa_runs/*').
 # Whether its decisions are gepa's own: tests/golden/golden_gepa.c and scripts/check-dspy-runs.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
