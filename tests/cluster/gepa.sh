@@ -44,7 +44,9 @@ done
 
 for case in $killed; do
 	eval "program=\$${case%:*}"
-	job "$program" "\"max_metric_calls\": 300, \"search\": \"${case#*:}\""
+	budget=300
+	[ "$case" = three:gepa ] && budget=700 # with less it finds nothing better
+	job "$program" "\"max_metric_calls\": $budget, \"search\": \"${case#*:}\""
 	post /reset >/dev/null
 	check "$case: the undisturbed run" compile_at 1 "$DIR/whole"
 	check "it is better than the start: $(json valset.compiled.score "$DIR/out")" awk -v a="$(json valset.baseline.score "$DIR/out")" -v b="$(json valset.compiled.score "$DIR/out")" 'BEGIN { exit !(b > a) }'
