@@ -182,7 +182,7 @@ def answers_without_reading():
     while True:
         say({"score": 0.3})
         time.sleep(0.2)
-@kind("??????", "id that no question of its had")
+@kind("??????", "an id that it was never asked")
 def answers_another_before_it_is_asked():
     say({"id": 1, "score": 0.3})
     with_id()
@@ -210,11 +210,11 @@ def two_at_a_time():
         a, b = sys.stdin.readline(), sys.stdin.readline()
         for q in json.loads(b), json.loads(a):
             say(named(q, int(q["example"]["k"])))
-@kind("------", "id that no question of its had")
+@kind("------", "an id that it was never asked")
 def wrong_id(): each(lambda q, k: say({"id": q["id"] - 1, "score": 0.3}))
-@kind("------", "id that no question of its had")
+@kind("------", "an id that it was never asked")
 def id_of_another_kind(): each(lambda q, k: say({"id": [q["id"]], "score": 0.3}))
-@kind("------", "id that no question of its had")
+@kind("------", "an id that it was never asked")
 def id_of_the_next():
     each(lambda q, k: say({"id": k + 2, "score": 0.3}))
 @kind("+-+-+-", SILENT, '{"timeout": 6}')
@@ -225,13 +225,13 @@ def id_of_an_earlier_question():  # a fresh one gets the next
         say({"id": first["id"], "score": RIGHT[k]})
 
 # ---- no answers ----
-@kind("------", "it wrote `1`, which is no answer", SLOW)
+@kind("------", "it wrote `1`, which is not an answer", SLOW)
 def number(): answer_with("1\n")
-@kind("------", "it wrote `{}`, which is no answer", SLOW)
+@kind("------", "it wrote `{}`, which is not an answer", SLOW)
 def empty_object(): answer_with("{}\n")
-@kind("------", "it wrote `{'score': 1}`, which is no answer", SLOW)
+@kind("------", "it wrote `{'score': 1}`, which is not an answer", SLOW)
 def python_object(): answer_with("{'score': 1}\n")
-@kind("------", "which is no answer", SLOW)
+@kind("------", "which is not an answer", SLOW)
 def id_alone(): each(lambda q, k: say({"id": q["id"]}))
 @kind("------", SILENT, SLOW)
 def nothing(): answer_with("")
@@ -243,7 +243,7 @@ def no_line_end(): answer_with('{"score": 1}')
 def floods():
     while True:
         put(b"y\n" * 32768)
-@kind("++-+++", "line that does not end")
+@kind("++-+++", "line that never ends")
 def long_line():
     for q, k in questions():
         if k == 2:
@@ -270,9 +270,9 @@ def floods_stderr():
 # ---- scores that are none ----
 def values(*texts):
     each(lambda q, k: put('{"score": %s}\n' % texts[k]))
-@kind("------", "no number from 0 to 1")
+@kind("------", "not a number from 0 to 1")
 def no_numbers(): values("NaN", "Infinity", "1e999", '"0.5"', "null", "[1]")
-@kind("+-----", "no number from 0 to 1")
+@kind("+-----", "not a number from 0 to 1")
 def beyond(): values("true", '{"score": 1}', "-0.001", "1.0001", "-Infinity", "[]")
 @kind("------", "caf? ?")
 def error_in_latin_1(): answer_with(b'{"error": "caf\xe9 \xff"}\n')

@@ -1,5 +1,6 @@
-/* Runs of texts on rows, and what is kept of them: nothing, as the package does it; scores by the
- * number of the row, whichever set it is of (its cache_evaluation, A.10); or, when wide, all. */
+/* Runs of texts on rows, and which of them are kept. The package keeps none. With its
+ * cache_evaluation (A.10) it keeps scores by the number of the row, whichever set the row is in.
+ * When wide, all runs are kept. */
 #include "gepa/inside.h"
 
 #include <math.h>

@@ -38,7 +38,7 @@ static void sort_by_mean(count *c, size_t n, const double *mean) /* ascending, s
     }
 }
 
-/* Every front that has it has another one that is not removed. */
+/* Every front that it is in has another candidate that is not removed. */
 static bool is_dominated(const dm_gepa_set *fronts, size_t n, size_t candidate, const bool *removed)
 {
     for (size_t f = 0; f < n; f++) {
@@ -63,8 +63,8 @@ static size_t largest(const count *c, size_t n)
     return most;
 }
 
-/* After a removal the search begins anew. One that was found not to be dominated never is later:
- * removals take others away. So one pass comes to the same. */
+/* The package begins again after each removal. One pass gives the same: removals only take
+ * others away, so a candidate that was found not to be dominated never is later. */
 static bool *removed_of(dm_arena *a, const dm_gepa_set *fronts, size_t n, const double *mean)
 {
     size_t n_count;

@@ -39,7 +39,7 @@ typedef enum dm_gepa_keep { /* which improvements of one iteration go on to vali
 
 typedef struct dm_gepa_options {
     size_t n_components; /* 1 or more */
-    /* [n_components] a number for what the component's signature is but for its instruction: those
+    /* [n_components] a number for each component's signature without its instruction. Components
      * with the same number and the same text share their steps, as in DSPy. */
     const size_t *shape;
     size_t n_train, n_val; /* rows; 1 or more */
@@ -58,21 +58,21 @@ typedef struct dm_gepa_options {
     size_t sampled_parents, sampled_batches; /* p, n */
     dm_gepa_keep keep;
     size_t keep_k;
-    /* Scores of rows are kept by candidate and number of the row, whichever set it is of: a defect
-     * of the package, kept so that it can be compared (A.10, 1). */
+    /* Scores of rows are kept by candidate and number of the row, whichever set the row is in.
+     * This is a defect of the package, repeated so that the two can be compared (A.10, 1). */
     bool cache;
-    /* Ours, not the package's: selection, minibatches and merges have a stream each; reflections of
-     * an iteration are asked for at once, and one that fails is no proposal; a minibatch that is
-     * all perfect is drawn again; a text that is a candidate already is not validated; no
-     * iteration begins that the budget does not hold. A text is run on a row once, and counted
-     * once; the budget is one of runs and reflections together. */
+    /* Ours, not the package's. Selection, minibatches and merges each have a stream. All
+     * reflections of an iteration are asked for at once, and one that fails is no proposal. A
+     * minibatch that is all perfect is drawn again. A text that is already a candidate is not
+     * validated. Children are ranked by their parents' value and a part of their gain. No
+     * iteration begins that the budget does not cover. A text is run on a row once, and counted
+     * once. The budget is one of runs and reflections together. */
     bool wide;
-    /* Points, per cent, that 100 tokens of instructions cost a candidate, at four bytes a token:
-     * where children are compared with parents, and of the best. When wide. */
+    /* Points, in per cent, that 100 tokens of instructions cost a candidate, at four bytes a
+     * token: when a child is compared with its parent, and when the best is chosen. When wide. */
     double length_weight;
-    size_t asks; /* calls that a reflection may take at the most; 0: 1 */
-    const size_t
-        *more; /* calls so far that the world made beside one a question; NULL: none ever */
+    size_t asks;        /* calls that a reflection may take at the most; 0: 1 */
+    const size_t *more; /* calls that the world has made beside one a question; NULL: none ever */
     size_t max_reflection_failures; /* iterations in a row without any answer; 0: no limit */
 } dm_gepa_options;
 
@@ -96,8 +96,8 @@ typedef struct dm_gepa_run { /* of a candidate on a row */
     double score;            /* failure_score where it failed */
     bool answered;           /* the program came to its end */
     bool crashed;            /* it left no trace */
-    /* It has no score, and not by the candidate's fault; score is failure_score, for the package
-     * knows no such rows. When wide they are left out of what is compared. */
+    /* It has no score, through no fault of the candidate's. score is failure_score, since the
+     * package knows no such rows. When wide such rows are left out of comparisons. */
     bool absent;
     const dm_gepa_step *steps;
     size_t n_steps;
@@ -134,8 +134,8 @@ typedef struct dm_gepa_world {
     void *user;
     /* Fills runs of all batches, which do not depend on each other. */
     dm_status (*evaluate)(void *user, dm_gepa_batch *batches, size_t n, dm_error *err);
-    /* texts[n]: the new instructions, stripped; .p NULL: there was no usable answer; else .n 0:
-     * there was, and it is to be dropped. */
+    /* texts[n]: the new instructions, stripped. .p NULL: there was no usable answer. .n 0 with
+     * another .p: there was one, and it is to be dropped. */
     dm_status (*reflect)(void *user, const dm_gepa_question *q, size_t n, dm_str *texts,
                          dm_error *err);
     void (*tell)(void *user, const dm_gepa_iteration *it); /* at its end; NULL: nobody listens */
@@ -145,7 +145,7 @@ typedef struct dm_gepa_world {
 
 typedef struct dm_gepa_candidate {
     const dm_str *texts;     /* [n_components] */
-    const dm_gepa_run *runs; /* [n_val] of its validation; NULL: some were scores alone */
+    const dm_gepa_run *runs; /* [n_val] of its validation; NULL: some rows have only scores */
     size_t parents[2];       /* candidates */
     size_t n_parents;        /* 0: the start program */
     const double *scores;    /* [n_val]; NAN: it is absent there */

@@ -27,13 +27,13 @@ typedef struct dm_gepa_front {
     dm_gepa_set who;
 } dm_gepa_front;
 
-/* out[n]: the fronts without the candidates that are dominated. mean: by candidate. */
+/* out[n]: the fronts without dominated candidates. mean: by candidate. */
 void dm_gepa_undominated(dm_arena *a, const dm_gepa_set *fronts, size_t n, const double *mean,
                          dm_gepa_set *out);
-/* The candidates of all fronts, in the order of a set that they are put into one after another. */
+/* The candidates of all fronts, in the order of a set that they are added to one by one. */
 const size_t *dm_gepa_survivors(dm_arena *a, const dm_gepa_set *fronts, size_t n,
                                 const double *mean, size_t *n_out);
-/* A parent: each undominated candidate as often as it has fronts. */
+/* Draws a parent: each undominated candidate is in the draw once for each of its fronts. */
 size_t dm_gepa_choose_pareto(dm_arena *a, dm_pyrandom *stream, const dm_gepa_set *fronts, size_t n,
                              const double *mean);
 
@@ -46,7 +46,7 @@ typedef struct dm_gepa_sampler {
     bool begun;
 } dm_gepa_sampler;
 
-/* b rows for the iteration; asked again in the same iteration, the slice behind. */
+/* b rows for the iteration; the next b when it is asked again in the same iteration. */
 const size_t *dm_gepa_minibatch(dm_arena *a, dm_gepa_sampler *s, dm_pyrandom *stream,
                                 size_t iteration);
 
@@ -59,8 +59,8 @@ typedef struct dm_gepa_pair { /* of a merge that was tried */
 
 typedef struct dm_gepa_known { /* what is kept of a text */
     const dm_str *texts;
-    /* [rows]: of the training and of the validation set; where scores are kept by the number of the
-     * row alone, the first is for both */
+    /* [rows]: of the training set, of the validation set. Where scores are kept by the number of
+     * the row, the first is for both. */
     dm_gepa_run *runs[2];
     bool *has[2];
 } dm_gepa_known;
@@ -70,7 +70,7 @@ typedef struct dm_gepa {
     const dm_gepa_options *o;
     const dm_gepa_world *world;
     dm_pyrandom stream;            /* selection; minibatches and merge too, unless wide */
-    dm_pyrandom own[3];            /* of these, and of the order of validation, when wide */
+    dm_pyrandom own[2];            /* of minibatches and of merges, when wide */
     dm_pyrandom *batches, *merger; /* theirs */
     dm_pyrandom picks;             /* which call of a predictor is shown */
     dm_gepa_sampler sampler;
@@ -113,27 +113,29 @@ dm_status dm_gepa_reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_propo
 
 enum { DM_GEPA_TEST_ROWS = 5 };
 
-/* Rows that a merge is tested on, by the scores of its two on n_rows: where the first is better,
- * where the second is, where they are alike, of each up to two; then any others (A.7). */
+/* The rows that a merge is tested on, chosen by the scores of its two parents on n_rows: up to
+ * two where the first is better, up to two where the second is, up to two where they are equal,
+ * then any others (A.7). */
 void dm_gepa_merge_rows(dm_arena *a, dm_pyrandom *stream, const double *x, const double *y,
                         size_t n_rows, size_t ids[DM_GEPA_TEST_ROWS]);
 
 /* ---- runs, and what is kept of them (cells.c) ---- */
 
-/* rows: NULL: all of the validation set, but what is kept of it by number. */
+/* rows: NULL: all rows of the validation set, except those whose score is kept by number. */
 dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const size_t *rows,
                                size_t n);
-/* Runs all batches, where a text is run on a row once only what is missing. */
+/* Runs all batches. Where a text is run on a row once, only what is missing is run. */
 dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err);
-/* The rows of the training set that the text ran on and was not perfect, when wide: rows[n_train]
- * has room for all. How many they are. */
+/* The rows of the training set that the text is known to have failed, when wide. rows has room
+ * for n_train. Returns how many there are. */
 size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows);
 void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b); /* where they are kept */
-/* The scores of a whole validation, with what is kept of it. */
+/* The scores of a whole validation, those that were kept before among them. */
 const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);
 
-/* A merge of two undominated candidates that have not been merged this way, built but not tested;
- * false: no pair was found. *no_weight: the package would end with an error here. */
+/* Builds a merge of two undominated candidates that have not been merged like this before. It is
+ * not tested yet. false: no pair was found. *no_weight: the package would end with an error
+ * here. */
 bool dm_gepa_find_merge(dm_gepa *g, dm_gepa_merge *m, const dm_str **texts, bool *no_weight);
 /* It is as good as the better of its two on the rows that it was tested on (m->after). */
 bool dm_gepa_merge_is_good(const dm_gepa *g, const dm_gepa_merge *m);

@@ -52,7 +52,7 @@ static dm_str text(const dm_gepa *g, size_t candidate, size_t component)
     return g->candidates[candidate].texts[component];
 }
 
-/* Some component is the ancestor's in one of the two, and another text in the other. */
+/* There is a component that one of the two has from the ancestor and the other has changed. */
 static bool differ(const dm_gepa *g, size_t i, size_t j, size_t ancestor)
 {
     for (size_t c = 0; c < g->o->n_components; c++) {

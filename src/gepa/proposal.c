@@ -47,9 +47,9 @@ static size_t choose_parent(dm_gepa *g)
     return dm_gepa_choose_pareto(g->arena, &g->stream, dm_gepa_front_copies(g), g->o->n_val, mean);
 }
 
-/* When wide: up to half of the rows are those that the parent is known to have failed, drawn at
- * random; a reflection learns from failures. The others come from the shuffled order, so that no
- * child is accepted for rows alone that its parent was unlucky on. */
+/* When wide, up to half of the rows are drawn from those that the parent is known to have
+ * failed, because a reflection learns from failures. The others come from the shuffled order, so
+ * that no child is accepted only for rows on which its parent was unlucky. */
 static const size_t *rows_of(dm_gepa *g, const dm_gepa_iteration *it, size_t parent)
 {
     size_t b = g->sampler.b, taken = 0;
@@ -211,7 +211,7 @@ static bool is_usable(dm_str text)
     return text.p && text.n > 0;
 }
 
-/* p->texts stays NULL where an answer could not be used: then the components behind it are not
+/* p->texts stays NULL where an answer could not be used. Then the remaining components are not
  * asked for. */
 static dm_status reflect(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *p, bool again,
                          dm_error *err)
@@ -272,7 +272,7 @@ static dm_status reflect_each(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_p
     return DM_OK;
 }
 
-/* All in a row; if one fails, all are asked for again, each by itself. */
+/* One after another. If one fails, all are asked for again, each on its own. */
 static dm_status reflect_in_a_row(dm_gepa *g, const dm_gepa_iteration *it, dm_gepa_proposal *all,
                                   dm_error *err)
 {

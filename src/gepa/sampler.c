@@ -1,10 +1,11 @@
-/* Minibatches: the training set in a shuffled order, anew in each epoch (A.4). */
+/* Minibatches: slices of the training set in an order that is shuffled again in each epoch
+ * (A.4). */
 #include "gepa/inside.h"
 
 #include <string.h>
 
-/* Up to a multiple of b: the number that is there the fewest times, of several the one that is
- * latest in the shuffled order. */
+/* Pads to a multiple of b with the row that is there the fewest times; of several, the one that
+ * is latest in the shuffled order. */
 static void pad(dm_gepa_sampler *s, size_t *times)
 {
     for (; s->length % s->b; s->length++) {

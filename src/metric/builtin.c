@@ -36,9 +36,9 @@ static dm_status answer_exact_match_suits(const dm_at *at, const dm_metric *m,
 {
     if (output->type->kind == DM_T_STR || output->type->kind == DM_T_LITERAL)
         return DM_OK;
-    return dm_at_fail(at, err,
-                      "answer_exact_match compares strings, and \"%.*s\" is none: take exact_match",
-                      DM_STR_ARG(m->field));
+    return dm_at_fail(
+        at, err, "answer_exact_match compares strings, and \"%.*s\" is not one: use exact_match",
+        DM_STR_ARG(m->field));
 }
 
 static dm_status answer_exact_match(const dm_metric *m, dm_arena *a, const dm_value *label,
@@ -51,7 +51,7 @@ static dm_status answer_exact_match(const dm_metric *m, dm_arena *a, const dm_va
                        DM_STR_ARG(m->field));
     if (given->kind != DM_STRING)
         return dm_fail(err, DM_E_DATA,
-                       "answer_exact_match compares strings; for other types take exact_match");
+                       "answer_exact_match compares strings; for other types use exact_match");
     size_t n = dm_metric_texts(a, label, &answers);
     if (n == 0)
         return dm_fail(err, DM_E_DATA, "the label `%.*s` is an empty list", DM_STR_ARG(m->field));
@@ -358,7 +358,8 @@ static dm_status json_fields(const dm_metric *m, dm_arena *a, const dm_value *la
 {
     const dm_value *want = object_of(a, label), *have = object_of(a, given);
     if (!want)
-        return dm_fail(err, DM_E_DATA, "the label `%.*s` is no JSON object", DM_STR_ARG(m->field));
+        return dm_fail(err, DM_E_DATA, "the label `%.*s` is not a JSON object",
+                       DM_STR_ARG(m->field));
     size_t same = 0;
     for (size_t i = 0; have && i < want->n; i++) {
         const dm_value *x = want->members[i].value,

@@ -152,7 +152,7 @@ typedef struct command_options {
          .high = 86400,                                                                            \
          .at = offsetof(command_options, timeout),                                                 \
          .value = "SECONDS",                                                                       \
-         .help = "how long it may take for one answer before it is ended",                         \
+         .help = "how long it may take over one answer before it is stopped",                      \
          .fallback = "60"},                                                                        \
         {.name = "name",                                                                           \
          .kind = DM_PARAM_ANY,                                                                     \

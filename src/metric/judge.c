@@ -53,7 +53,8 @@ static dm_status read_part(const dm_judge_world *w, const dm_at *at, dm_judging 
     if (!p->class) {
         dm_str name = name_of(at->v);
         if (at->v && dm_value_get(at->v, "sum"))
-            return dm_at_fail(at, err, "a sum is no part of another one: write its parts out");
+            return dm_at_fail(at, err,
+                              "a sum cannot be part of another sum: list its parts there instead");
         p->name = name.p ? dm_arena_string(w->a, name.p, name.n) : "command";
         return DM_OK;
     }

@@ -18,7 +18,7 @@ static dm_status number_of(const dm_value *judgement, dm_str name, double *out, 
     *out = !number ? NAN : v->kind == DM_BOOL ? (v->boolean ? 1 : 0) : v->number;
     if (isfinite(*out))
         return DM_OK;
-    return dm_fail(err, DM_E_DATA, "the judge's `%.*s` is no number", DM_STR_ARG(name));
+    return dm_fail(err, DM_E_DATA, "the judge's `%.*s` is not a number", DM_STR_ARG(name));
 }
 
 static double within_1(double x)
@@ -44,7 +44,7 @@ static dm_status score_own(const dm_judge_part *p, const dm_value *const *judgem
     if (st != DM_OK)
         return st;
     if (x < p->low || x > p->high)
-        return dm_fail(err, DM_E_DATA, "the judge's `%.*s` is %g, not from %g to %g",
+        return dm_fail(err, DM_E_DATA, "the judge's `%.*s` is %g, which is not from %g to %g",
                        DM_STR_ARG(p->score), x, p->low, p->high);
     *out = (x - p->low) / (p->high - p->low);
     return DM_OK;

@@ -54,8 +54,8 @@ static dm_status read_source(const dm_judge_world *w, const dm_at *inputs, dm_st
         return DM_OK;
     if (!from.p)
         return dm_at_fail(inputs, err,
-                          "the judge is to be shown \"%.*s\", which is no column of the data and "
-                          "no output of the program: say {\"inputs\": {\"%.*s\": "
+                          "the judge is to be shown \"%.*s\", which is neither a column of the "
+                          "data nor an output of the program: write {\"inputs\": {\"%.*s\": "
                           "\"prediction.OUTPUT\"}}, or \"example.COLUMN\"",
                           DM_STR_ARG(name), DM_STR_ARG(name));
     dm_str output = behind(from, "prediction."), column = behind(from, "example.");
@@ -141,7 +141,7 @@ static dm_status find_feedback(const dm_at *at, const dm_program *p, dm_judge_pa
     if (!part->feedback.p || dm_metric_output(p, part->feedback))
         return DM_OK;
     dm_at feedback = dm_at_key(at, "feedback");
-    return dm_at_fail(&feedback, err, "\"%.*s\" is no output of the judge",
+    return dm_at_fail(&feedback, err, "\"%.*s\" is not an output of the judge",
                       DM_STR_ARG(part->feedback));
 }
 
@@ -205,8 +205,8 @@ dm_status dm_judge_read_own(const dm_judge_world *w, const dm_at *at, dm_judge_p
     DM_TRY(read_inputs(w, at, call, err));
     if (!shows_prediction(call))
         return dm_at_fail(&judge, err,
-                          "the judge is shown nothing of what the program answers: take "
-                          "predicted_NAME among its inputs, with NAME an output of the program");
+                          "the judge is shown nothing of what the program answers: add "
+                          "predicted_NAME to its inputs, where NAME is an output of the program");
     return check_rows(w, call, p->name, err);
 }
 
@@ -227,7 +227,7 @@ static dm_status find_field(const dm_judge_world *w, const dm_at *at, dm_str *fi
     if (st != DM_OK)
         return st;
     if (!dm_metric_output(w->program, *field))
-        return dm_at_fail(at, err, "\"%.*s\" is no output of the program's last step",
+        return dm_at_fail(at, err, "\"%.*s\" is not an output of the program's last step",
                           DM_STR_ARG(*field));
     return DM_OK;
 }

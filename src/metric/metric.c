@@ -157,7 +157,7 @@ static dm_status check_output(const dm_at *at, dm_metric *m, const dm_program *p
     if (!f)
         return dm_at_fail(
             at, err,
-            "the metric %s compares \"%.*s\", which is no output of the program's last step",
+            "the metric %s compares \"%.*s\", which is not an output of the program's last step",
             m->name, DM_STR_ARG(m->field));
     return m->class->suits ? m->class->suits(at, m, f, err) : DM_OK;
 }

@@ -103,7 +103,8 @@ static const char *no_score(dm_arena *a, const dm_value *score)
     dm_json_write(&b, score, DM_JSON_PYTHON);
     char *shown = dm_outside(dm_buf_view(&b), 60);
     const char *text =
-        dm_arena_printf(a, "the metric gave the score %s, which is no number from 0 to 1", shown);
+        dm_arena_printf(a, "the metric gave the score %s, which is not a number from 0 to 1",
+                        shown);
     free(shown);
     dm_buf_free(&b);
     return text;
@@ -278,7 +279,7 @@ static void note_odd(dm_metric_command *m, dm_str line)
     bool warn = dm_json_read(a, line, NULL) != NULL;
     if (warn || !*m->odd) {
         char *words = dm_outside(line, SHOWN);
-        snprintf(m->odd, sizeof m->odd, "it wrote `%s`, which is no answer; " ANSWER_IS, words);
+        snprintf(m->odd, sizeof m->odd, "it wrote `%s`, which is not an answer; " ANSWER_IS, words);
         free(words);
     }
     if (warn)
@@ -303,11 +304,10 @@ static void hear_noise(dm_metric_command *m, dm_talker *c, dm_str line)
 /* An answer that nobody asked for: what the child says from now on may be anybody's. */
 static void hear_stray(dm_metric_command *m, dm_talker *c, const char *what)
 {
-    dm_log(
-        m->strays++ ? DM_INFO : DM_WARN,
-        "the metric's program %s; it is ended and started anew. Let its answers repeat the id of "
-        "their question",
-        what);
+    dm_log(m->strays++ ? DM_INFO : DM_WARN,
+           "the metric's program %s; it is stopped and started again. Each answer has to repeat "
+           "the id of its question",
+           what);
     if (!c->asked) {
         end_child(c);
     } else if (!c->asked->again) {
@@ -383,7 +383,7 @@ static void take_line(dm_metric_command *m, dm_talker *c, dm_str line)
         drop_held(c);
         finish(m, c, &s);
     } else if (!is_old(c, id)) {
-        hear_stray(m, c, "gave an answer with an id that no question of its had");
+        hear_stray(m, c, "gave an answer with an id that it was never asked");
     }
     dm_arena_free(a);
 }
@@ -481,7 +481,7 @@ static bool is_too_much(const dm_talker *c)
 static void too_much(dm_metric_command *m, dm_talker *c)
 {
     const char *what = c->line.len > DM_MAX_ANSWER / 2
-                           ? "the metric wrote a line that does not end"
+                           ? "the metric wrote a line that never ends"
                            : "the metric wrote more than a hundred thousand lines, or 16 MB, and "
                              "no answer";
     if (c->asked)

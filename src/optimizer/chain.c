@@ -22,11 +22,13 @@ static const dm_chain_params *params_of(const dm_params *p)
 static dm_status refuse(const dm_at *at, const dm_params *p, dm_error *err)
 {
     if (p->class == &dm_optimizer_chain)
-        return dm_at_fail(at, err, "optimizers one after the other are one list: write them out");
+        return dm_at_fail(
+            at, err, "a list of optimizers cannot hold another list: write all of them in one");
     for (const dm_param *param = p->class->params; param->name; param++) {
         dm_at value = dm_at_key(at, param->name);
         if (value.v && param->kind == DM_PARAM_FILE)
-            return dm_at_fail(&value, err, "a file is not read for one of several: leave it out");
+            return dm_at_fail(&value, err,
+                              "a file cannot be given for one optimizer of a list: leave it out");
     }
     return DM_OK;
 }
@@ -76,7 +78,7 @@ static size_t demos(const dm_params *p)
     return most;
 }
 
-/* What number i is given, but for the program that it starts from. */
+/* The input of optimizer i, without the program that it starts from. */
 static dm_compile_input input_of(dm_arena *a, const dm_compile_input *in, size_t i)
 {
     const dm_params *given = part(in->params, i), *all = in->params;
@@ -131,8 +133,8 @@ static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t
 
 /* ---- the plan ---- */
 
-/* All that start from the winner of another have its scores already: those on the validation set
- * are the last ones of the search before. */
+/* An optimizer that starts from the winner of another has that one's scores already: those on
+ * the validation set are the last ones of the search before. */
 static void plan(dm_arena *a, const dm_compile_input *in, dm_plan *whole)
 {
     double v = (double)in->valset->n;
@@ -181,7 +183,8 @@ static const size_t *rows_of(dm_arena *a, const dm_dataset *set, const dm_datase
     return rows;
 }
 
-/* The candidates of one behind those of the ones before it, with all results on one set. */
+/* Appends the candidates of one optimizer to those of the ones before it, with all results on
+ * one set. */
 static void add_scored(dm_arena *a, const dm_dataset *valset, const chained *l,
                        dm_compile_output *out)
 {
@@ -244,7 +247,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
             break;
         take(a, in, l, out);
         if (st > 0 && dm_pool_share_is_used(p) && i + 1 < n) {
-            dm_log(DM_WARN, "%s has used up its share of the budget: the next one goes on", name);
+            dm_log(DM_WARN, "%s has used up its share of the budget: the next one begins", name);
             st = DM_OK;
         }
     }

@@ -28,7 +28,7 @@ static bool goes_on(const dm_pool *p, dm_status st)
 
 /* ---- who is nominated ---- */
 
-/* Of equal candidates that ask one model the one that is thought best of. */
+/* Of equal candidates that ask the same model, the one with the highest estimate. */
 static void nominate(choosing *c, dm_nominee n)
 {
     size_t k = 0;
@@ -126,7 +126,7 @@ static dm_work work_of(const dm_nominee *n)
     return w;
 }
 
-/* The best come first; among equals who was nominated first. */
+/* The best come first; of equals, the one that was nominated first. */
 static void take_pool(choosing *c)
 {
     dm_ensemble_output *o = c->o;
@@ -350,7 +350,7 @@ dm_status dm_committee_run(dm_pool *p, const dm_compile_input *in, dm_ensemble_o
         if (st < 0)
             return st;
     } else {
-        o->why = "the budget does not hold the validation examples of any candidate";
+        o->why = "the budget does not cover the validation examples of any candidate";
     }
     st = score(&c, "valset", in->valset, err);
     stopped = stopped ? stopped : st;

@@ -203,11 +203,11 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
     size_t n_train = in->trainset->n;
     dm_mean known;
     dm_worth advice;
-    static const char *const words[] = {
-        [DM_ADVICE_WORTH_IT] = "worth it",
-        [DM_ADVICE_LITTLE] = "there is little to gain",
-        [DM_ADVICE_UNCLEAR] =
-            "whether it is worth it is not clear; dspy-mpi advise says what would decide"};
+    static const char *const words[] = {[DM_ADVICE_WORTH_IT] = "worth it",
+                                        [DM_ADVICE_LITTLE] = "there is little to gain",
+                                        [DM_ADVICE_UNCLEAR] =
+                                            "whether compiling is worth it is not clear; dspy-mpi "
+                                            "advise says what would decide that"};
     if (in->step > 0 || is_told(in, n, score)) /* in a chain the first tells of the start */
         return;
     tell_same_scores(start, n);
@@ -216,9 +216,10 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
     if (!dm_worth_of(score, n_present(start, n), n_train, &known, &advice))
         return;
     if (advice == DM_ADVICE_MORE_EXAMPLES)
-        dm_log(DM_WARN,
-               "%s%sthe start program scores %.1f %%, with %zu examples: more of them first", who,
-               colon, percent, n_train);
+        dm_log(
+            DM_WARN,
+            "%s%sthe start program scores %.1f %%, with %zu examples: collect more of them first",
+            who, colon, percent, n_train);
     else
         dm_log(DM_WARN, "%s%sthe start program scores %.1f %% (%.1f to %.1f)%s: %s", who, colon,
                percent, 100 * known.low, 100 * known.high,

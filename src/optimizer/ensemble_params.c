@@ -30,8 +30,8 @@ static dm_status read_own(const dm_at *at, dm_ensemble_of *of, dm_error *err)
     int64_t row[2] = {0, 0};
     if (lms.v)
         return dm_at_fail(&lms, err,
-                          "a member names one of the job's models: put it into the job's lms, as "
-                          "\"lms\": {\"NAME\": ...}, and say \"lm\": \"NAME\" here");
+                          "a member names one of the job's models: add it to the job's lms, as "
+                          "\"lms\": {\"NAME\": ...}, and write \"lm\": \"NAME\" here");
     if (threads.v)
         return dm_at_fail(&threads, err, "one limit holds for all members: put it beside `of`");
     dm_status st = dm_get_string(&lm, &of->lm, err);
@@ -66,7 +66,7 @@ static dm_status refuse_files(const dm_at *at, const dm_params *p, dm_error *err
     for (const dm_param *param = p->class->params; param->name; param++) {
         dm_at value = dm_at_key(at, param->name);
         if (value.v && param->kind == DM_PARAM_FILE)
-            return dm_at_fail(&value, err, "a file is not read for one member: leave it out");
+            return dm_at_fail(&value, err, "a file cannot be given for one member: leave it out");
     }
     return DM_OK;
 }
@@ -154,12 +154,12 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
         return dm_at_fail(&k, err, "there is nothing to compile: `of` is missing");
     if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_BEST_OF && p->guard)
         return dm_at_fail(&reduce, err,
-                          "whether a committee gains is told by its votes, and here a judge picks: "
-                          "give \"guard\": false, or make it with `dspy-mpi ensemble`");
+                          "the test whether a committee gains needs votes, and here a judge picks: "
+                          "set \"guard\": false, or make it with `dspy-mpi ensemble`");
     if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_UNANIMOUS && p->guard)
         return dm_at_fail(&reduce, err,
-                          "a program that abstains cannot be weighed against one that does not: "
-                          "give \"guard\": false, or make it with `dspy-mpi ensemble`");
+                          "a program that abstains cannot be compared with one that does not: set "
+                          "\"guard\": false, or make it with `dspy-mpi ensemble`");
     return DM_OK;
 }
 
@@ -194,18 +194,18 @@ const dm_param dm_ensemble_table[] = {
      .kind = DM_PARAM_PROGRAMS,
      AT(members),
      .value = "JSON",
-     .help = "program files that may vote, too",
+     .help = "program files that may vote too",
      .absent = "none"},
     {.name = "from",
      .kind = DM_PARAM_PROGRAMS,
      AT(from),
      .value = "JSON",
-     .help = "OUT folders of earlier runs whose programs may vote, too",
+     .help = "OUT folders of earlier runs whose programs may vote too",
      .absent = "none"},
     OWN("size", read_later, "N", "votes of the committee", "5"),
     OWN("reduce", read_later, "majority|exact|unanimous|best_per_input|best_of",
         "how the votes become one answer; best_of: a judge picks among them",
-        "majority; exact where the output is no str"),
+        "majority; exact where the output is not a str"),
     OWN("field", read_later, "NAME", "the output that is voted on", "the last"),
     OWN("select", read_select, "brier|top_k",
         "how the committee is chosen; top_k loses where candidates are alike", "brier"),

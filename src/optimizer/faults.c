@@ -121,21 +121,21 @@ static dm_status tell(dm_buf *b, kind k, const faults *f)
         return tell_unread(b, f);
     case METRIC:
         dm_buf_printf(b,
-                      "%s not scored, as the metric failed: %s; `dspy-mpi check` tries it "
+                      "%s not scored, because the metric failed: %s; `dspy-mpi check` tries it "
                       "without a call",
                       f->many, f->words);
         return DM_E_DATA;
     case UNJUDGED:
         dm_buf_printf(b,
-                      "%s not scored, as what the judge said is no judgement: %s; look at the "
-                      "judge's signature, and at parts in predictions.jsonl",
+                      "%s not scored, because the judge gave no score: %s; look at the judge's "
+                      "signature, and at parts in predictions.jsonl",
                       f->many, f->words);
         return DM_E_MODEL;
     case PROGRAM:
-        dm_buf_printf(b, "%s missing, as the program itself fails: %s", f->many, f->words);
+        dm_buf_printf(b, "%s missing, because the program itself fails: %s", f->many, f->words);
         return DM_E_DATA;
     case TOO_LONG:
-        dm_buf_printf(b, "%s refused, as the prompts are too long: %s", f->many, f->words);
+        dm_buf_printf(b, "%s refused, because the prompts are too long: %s", f->many, f->words);
         return DM_E_DATA;
     case FILTERED:
         dm_buf_printf(b, "%s stopped by the provider's content filter: %s", f->many, f->words);

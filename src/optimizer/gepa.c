@@ -3,7 +3,7 @@
  *
  * With search = gepa it makes every decision of gepa 0.1.4 as DSPy drives it, defects included
  * (A.10): only so can the two be compared. The default proposes several children from one state at
- * the same time, and validates the one that gains most (src/gepa/README.md). */
+ * the same time, and validates the most promising one (src/gepa/README.md). */
 #include "optimizer/gepa.h"
 #include "base/log.h"
 
@@ -129,7 +129,7 @@ static void tell(void *user, const dm_gepa_iteration *it)
     }
 }
 
-/* The results that are in the runs, one behind the other; NULL: not all are. */
+/* The results that the runs hold, in one array; NULL: not all of them are there. */
 static const dm_result *results_of(const searching *s, const dm_gepa_candidate *c)
 {
     size_t n = s->in->valset->n;
@@ -172,11 +172,11 @@ static void tell_end(const dm_gepa_result *g)
            g->iterations, g->reflections, g->accepted, g->merges, g->perfect_batches,
            (long long)g->counted);
     if (g->end == DM_GEPA_END_DRY)
-        dm_log(DM_WARN, "gepa: no reflection gave a new instruction any more, so the search ends "
-                        "before its budget does");
+        dm_log(DM_WARN, "gepa: reflections give no new instructions any more, so the search ends "
+                        "before its budget is used up");
     if (g->end == DM_GEPA_END_ANCESTOR)
-        dm_log(DM_WARN, "gepa 0.1.4 ends here with an error, since the ancestors of a merge all "
-                        "score 0: the search ends with what it has");
+        dm_log(DM_WARN, "the ancestors of a merge all score 0, where gepa 0.1.4 ends with an "
+                        "error: the search ends with the best so far");
 }
 
 /* For the last line. */

@@ -43,7 +43,7 @@ dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *params, dm_erro
         {"max_metric_calls", p->has_max_metric_calls && p->has_max_full_evals,
          "max_full_evals says how long it searches: leave out one of them"},
         {"proposals", p->has_proposals && !several,
-         "it is read with a sampling_strategy of several proposals: independent, same_parent or "
+         "only a sampling_strategy of several proposals reads it: independent, same_parent or "
          "p_x_n"},
         {"parents", p->has_parents && p->sampling_strategy != DM_GEPA_P_X_N,
          "only sampling_strategy = p_x_n reads it"},
@@ -53,7 +53,8 @@ dm_status dm_gepa_check(dm_arena *a, const dm_at *at, dm_params *params, dm_erro
         {"max_chars", p->has_max_chars && exact, GEPA_DOES_NOT},
         {"length_weight", p->length_weight > 0 && exact, GEPA_DOES_NOT},
         {"cache_evaluation", p->cache_evaluation && !exact,
-         "it is a defect of gepa's that search = gepa repeats; here nothing is asked for twice"},
+         "only search = gepa repeats this defect of the package; here nothing is asked for twice "
+         "anyway"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         dm_at key = dm_at_key(at, rules[i].key);
@@ -117,7 +118,7 @@ const dm_param dm_gepa_table[] = {
      .kind = DM_PARAM_BOOL,
      AT(skip_perfect_score),
      .value = "BOOL",
-     .help = "no reflection where all of a minibatch is perfect",
+     .help = "no reflection on a minibatch that is all perfect",
      .fallback = "true"},
     {.name = "perfect_score",
      .kind = DM_PARAM_NUMBER,
@@ -204,7 +205,7 @@ const dm_param dm_gepa_table[] = {
      .kind = DM_PARAM_BOOL,
      AT(cache_evaluation),
      .value = "BOOL",
-     .help = "scores are kept by row number, of whichever set, as gepa does it",
+     .help = "scores are kept by row number, whichever set the row is in, as in gepa",
      .fallback = "false"},
     {.name = "max_reflection_failures",
      .kind = DM_PARAM_INT,
@@ -212,7 +213,7 @@ const dm_param dm_gepa_table[] = {
      .high = 1e6,
      AT(max_reflection_failures),
      .value = "N",
-     .help = "it ends after so many iterations in a row without a reflection; 0: never",
+     .help = "it ends after so many iterations in a row without a usable reflection; 0: never",
      .fallback = "5"},
     {.name = "leak",
      .kind = DM_PARAM_WORD,
@@ -322,8 +323,8 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
 
 /* ---- the plan ---- */
 
-/* Of the children so many improve on their minibatch, and are validated. An assumption: of the runs
- * of the real package that we have, .2 to .7 do. */
+/* How many of the children improve on their minibatch and are validated. This is an assumption:
+ * in our runs of the real package .2 to .7 do. */
 #define ACCEPTED .4
 
 /* An iteration runs parent and child on a minibatch, and validates some children. */

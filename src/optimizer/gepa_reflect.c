@@ -40,8 +40,8 @@ static void say_field(dm_buf *b, const char *what, dm_str name, const dm_value *
     dm_buf_text(b, "\n");
 }
 
-/* The label and what came, where a column and an output have the same name; else all columns that
- * are no inputs. */
+/* The label and the answer, where a column and an output have the same name; else all columns
+ * that are not inputs. */
 static void compare_labels(dm_buf *b, const dm_program *p, const dm_value *row,
                            const dm_value *outputs)
 {
@@ -81,8 +81,9 @@ static void say_parts(dm_buf *b, dm_arena *a, const dm_result *r)
         dm_buf_text(b, ".\n");
 }
 
-/* What the metric says on the predictor is all, from a command or a program in Python; of the
- * others the score and what is said, else the labels. A judge may not say what was expected. */
+/* What a command or a program in Python says about the predictor is all the feedback. Other
+ * metrics give the score and what they say, or else the labels. A judge may not say what was
+ * expected. */
 static dm_str feedback_on(dm_arena *a, const dm_program *p, size_t predictor, const dm_example *e,
                           const dm_result *r)
 {
@@ -138,7 +139,7 @@ static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_
 
 /* ---- the question ---- */
 
-/* The field; where the answer could not be read, what stands between fences in it. */
+/* The field. Where the answer could not be read, the text between fences in it. */
 static dm_str instruction_in(dm_arena *a, const dm_result *r)
 {
     const dm_value *v =
@@ -232,7 +233,8 @@ static dm_status shorten(dm_gepa_asking *x, dm_str *texts, size_t n, dm_error *e
     return st;
 }
 
-/* Whether a row that was shown has as long a run of it; that one is told, then. */
+/* Whether a row that was shown has a run of it that is as long. Then that row is the one to
+ * report. */
 static bool was_shown(const dm_gepa_asking *x, const dm_gepa_question *q, dm_str text, dm_leak *l)
 {
     dm_arena *a = dm_pool_arena(x->pool);

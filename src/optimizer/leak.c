@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A rolling hash over eight words. Texts are few and short, and data may be long: the windows of
- * the texts are kept in a table, and all rows are read past it. */
+/* A rolling hash over eight words. Texts are few and short, and data may be long, so the windows
+ * of the texts are kept in a table and all rows are compared with it. */
 #define BASE UINT64_C(0x9E3779B97F4A7C15)
 static const uint64_t seed = UINT64_C(0xCBF29CE484222325), prime = UINT64_C(0x100000001B3);
 

@@ -11,13 +11,13 @@ typedef struct dm_leak {
     const char *set; /* "trainset", "valset", "testset" */
     size_t row;      /* of it, from 0 */
     const char *id;  /* the row's name */
-    dm_str run;      /* as it stands in the row, which lives as long as the data */
+    dm_str run;      /* as written in the row; it lives as long as the data */
 } dm_leak;
 
-/* For each of n texts the longest run that it shares with a text in any row of the data, upper and
- * lower case and all that is no letter or digit aside. What stands in the start program's
- * instructions too is no copy. Equally long: the first in the order of training, validation and
- * test set. */
+/* For each of n texts the longest run that it shares with a text in any row of the data. Case,
+ * and everything that is not a letter or a digit, is ignored. What is also in the start
+ * program's instructions is not a copy. Of equally long runs the first counts, in the order of
+ * training, validation and test set. */
 void dm_leaks_find(const dm_compile_input *in, const dm_str *texts, size_t n, dm_leak *out);
 
 #endif

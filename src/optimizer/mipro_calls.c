@@ -25,15 +25,15 @@ static dm_range proposer_calls(const dm_mipro_params *p, const dm_mipro_plan *pl
     return c;
 }
 
-/* Of a search's runs so many spread over all that a step may be; the others are those of a few
- * candidates, which have most steps in common (measured on jobs of two steps, light and medium, 30
- * to 120 validation examples). */
+/* SPREAD is the share of a search's runs that spread over all variants of a step. The others
+ * belong to a few candidates that have most steps in common. Measured on jobs of two steps,
+ * light and medium, with 30 to 120 validation examples. */
 #define SPREAD 0.6
 #define ANEW   0.35
 
-/* Calls that so many runs make, equal ones once. A step's are equal where it is the same step that
- * has the same inputs: so each step's instructions and demonstrations count for themselves, as far
- * as what earlier steps answer does not depend on theirs. */
+/* The calls that these runs make, equal ones once. Two calls of a step are equal where the step
+ * and its inputs are the same. So each step's instructions and demonstrations count separately,
+ * as far as what earlier steps answer does not depend on theirs. */
 static double different_calls(const dm_mipro_params *p, const dm_mipro_plan *m, double predictors,
                               double runs)
 {

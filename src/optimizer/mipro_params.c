@@ -33,7 +33,7 @@ dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *params, dm_err
          "auto uses minibatches where there are more than 50 validation examples: leave it out, "
          "or set auto to null"},
         {"proposer", p->proposer == DM_PROPOSER_REFLECTIVE && !model,
-         "instructions that come while it runs are for search = factor"},
+         "only search = factor takes new instructions while it runs"},
         {"reflections", p->has_reflections && p->proposer != DM_PROPOSER_REFLECTIVE,
          "only proposer = reflective reads it"},
         {"runs", schedule && p->has_runs, "search = mipro runs what its trials need"},
@@ -114,8 +114,8 @@ const dm_param dm_mipro_table[] = {
      .kind = DM_PARAM_WORD,
      .at = offsetof(dm_mipro_params, proposer),
      .words = proposers,
-     .help = "DSPy's, before the search; reflective: after each third of the runs, reflections on "
-             "the best candidate too",
+     .help = "DSPy's, before the search; reflective: reflections on the best candidate too, after "
+             "one and two thirds of the runs",
      .fallback = "\"grounded\""},
     {.name = "reflections",
      .kind = DM_PARAM_INT,

@@ -1,6 +1,6 @@
-/* proposer = reflective: instructions that are written while the search runs, by what the best
- * candidate so far does on examples of the training set. The validation set chooses among them, and
- * so is never shown. */
+/* proposer = reflective: instructions that are written while the search runs, from what the best
+ * candidate so far does on examples of the training set. The validation set chooses among them,
+ * so it is never shown. */
 #include "base/log.h"
 #include "optimizer/gepa.h"
 #include "optimizer/mipro.h"
@@ -27,8 +27,8 @@ size_t dm_mipro_reflections_that_fit(const dm_compile_input *in, const dm_mipro_
     if (calls == 0 || 2 * (calls + plan->n_val) <= plan->runs)
         return dm_mipro_reflections(in);
     dm_log(DM_WARN,
-           "proposer = reflective: the search has %zu program runs, and reflections would take "
-           "%zu: there are none",
+           "proposer = reflective: the search has %zu program runs, and reflections would take %zu "
+           "of them: none are made",
            plan->runs, calls);
     return 0;
 }

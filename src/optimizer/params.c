@@ -142,8 +142,9 @@ static dm_status read_optimizers(dm_arena *a, const dm_param *param, const dm_at
         json[i] = own.v = without(a, item.v, param->beside);
         st = dm_optimizer_read(a, &own, &params[i], err);
         if (st == DM_OK && params[i]->class->inner)
-            st = dm_at_fail(&item, err,
-                            "an ensemble is not held by another optimizer: list what it holds");
+            st = dm_at_fail(
+                &item, err,
+                "an ensemble cannot be part of another optimizer: list its own optimizers instead");
     }
     out->params = params;
     out->json = json;

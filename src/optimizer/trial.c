@@ -1,9 +1,9 @@
-/* Nothing is paid that cannot come to anything (src/README.md §5): the start program's first
- * examples go out before all else, and where all of them fail the run ends.
+/* Nothing is paid for in vain (src/README.md §5): the start program's first examples go out
+ * before everything else, and if all of them fail the run ends.
  *
- * Which are tried and what follows depends on the data's order and on the answers alone. One answer
- * is enough to go on, so that a job that works hardly waits. What the trial pays for the start
- * program's score would have paid for too. */
+ * Which are tried, and what follows, depends only on the order of the data and on the answers.
+ * One answer is enough to go on, so a job that works hardly waits. What the trial pays would
+ * have been paid for the start program's score in any case. */
 #include "optimizer/inside.h"
 
 #define FIRST 20 /* examples that are tried */

@@ -14,7 +14,8 @@
  * are calls in JSON mode after answers that do not parse; formats are those that the servers refuse
  * for this row; a fault is one that a server can cause
  * (not DM_FAULT_PROGRAM, DM_FAULT_METRIC). It is asked once a call, at its first request; the score
- * is the metric's own. */
+ * is the metric's own. A call's answer may follow from nothing but what the call shows: equal ones
+ * are made once, and which run makes it depends on the ranks. */
 typedef void dm_simulated_run(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
                               dm_run_result *out);
 
@@ -57,6 +58,7 @@ typedef struct dm_simulated_stats {
     size_t runs;         /* that sent anything, also those whose results were lost */
     size_t calls;        /* requests that the servers saw */
     size_t different;    /* calls that they were asked for, equal ones once */
+    dm_hash asked;       /* of the set of these, in whatever order they came */
     double tokens, cost; /* that they billed */
     size_t spent;        /* calls that failed with the last request that they had */
     size_t limited;      /* calls that were refused for going too fast */

@@ -113,6 +113,8 @@ static void note_key(dm_simulated_server *s, const dm_run_place *place)
     s->keys = dm_room(s->keys, s->stats->different, &s->cap_keys, sizeof *s->keys);
     s->keys[s->stats->different] = place->key;
     dm_table_put(&s->key_table, (uint32_t)s->stats->different++);
+    for (size_t i = 0; i < sizeof place->key.b; i++)
+        s->stats->asked.b[i] ^= place->key.b[i];
 }
 
 static bool is_poisoned(const dm_simulated_server *s, const dm_value *row)

@@ -61,6 +61,7 @@ extern decision_time decisions; /* of factor, process time */
 
 int bench_recorded(const settings *o, const char *folder);
 int bench_gepa(const settings *o);
+void bench_reflect(const settings *o);
 int bench_ensemble(const settings *o, const char *folder); /* 1: below what is promised */
 int bench_races(const settings *o);
 int bench_time(void);

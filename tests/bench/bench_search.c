@@ -397,9 +397,9 @@ static bool set(settings *o, const char **folder, const char *text)
 
 int main(int argc, char **argv)
 {
-    static const char *const sections[] = {"fingerprints", "heavy",   "medium",   "light",
-                                           "window",       "none",    "races",    "recorded",
-                                           "time",         "planted", "ensemble", "gepa"};
+    static const char *const sections[] = {"fingerprints", "heavy", "medium",   "light", "window",
+                                           "none",         "races", "recorded", "time",  "planted",
+                                           "ensemble",     "gepa",  "reflect"};
     enum { SECTIONS = sizeof sections / sizeof *sections };
     bool want[SECTIONS] = {false}, any = false;
     settings o = {.seed = 400000, .run_seed = 1};
@@ -446,6 +446,8 @@ int main(int argc, char **argv)
         bad |= bench_ensemble(&o, folder);
     if (want[11])
         bad |= bench_gepa(&o);
+    if (want[12])
+        bench_reflect(&o);
     if (o.raw)
         fclose(o.raw);
     return bad;

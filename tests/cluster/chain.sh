@@ -61,7 +61,7 @@ job '[]'
 check "an empty list is refused" run 78 "$PROGRAM" check "$DIR/job.json"
 job '["gepa", ["gepa"]]'
 check "a list in a list is" run 78 "$PROGRAM" check "$DIR/job.json"
-check "with a sentence" said "optimizer[1]: optimizers one after the other are one list"
+check "with a sentence" said "optimizer[1]: a list of optimizers cannot hold another list"
 job "[\"gepa\", {\"name\": \"ensemble\", \"of\": \"gepa\"}]"
 check "an ensemble in a list is" run 78 "$PROGRAM" check "$DIR/job.json"
 job '["gepa", "gepe"]'

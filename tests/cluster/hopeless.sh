@@ -111,12 +111,12 @@ rm -rf ./*.d
 job "$RANDOM_SEARCH" "$(metric late)"
 before=$(stat_of requests)
 run 65 "$PROGRAM" compile job.json --fresh
-check "late: after $(($(stat_of requests) - before)) calls" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, as the metric failed' err)" = 20,1 ]
+check "late: after $(($(stat_of requests) - before)) calls" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, because the metric failed' err)" = 20,1 ]
 rm -rf ./*.d
 mkdir late.sh.d # no process has the labels
 before=$(stat_of requests)
 run 65 "$PROGRAM" eval job.json
-check "and eval after $(($(stat_of requests) - before))" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, as the metric failed' err)" = 20,1 ]
+check "and eval after $(($(stat_of requests) - before))" [ "$(($(stat_of requests) - before)),$(grep -c '20 of 20 answers are not scored, because the metric failed' err)" = 20,1 ]
 job '"labeled_few_shot"' "$(metric some)"
 run 0 "$PROGRAM" check job.json
 check "check names the right answer that a metric fails on" grep -q 'it fails on 1 of 120 right answers.*example 4 of .*val.jsonl: ' out

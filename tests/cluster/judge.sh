@@ -173,7 +173,7 @@ done
 check "once for each run" [ "$(judged)" = 18 ]
 job '"exact_match"' '{"name": "ensemble", "of": "bootstrap_few_shot", "reduce": "best_of"}'
 check "a guard by votes is refused" run 78 "$PROGRAM" check "$DIR/job.json"
-check "in words" said 'whether a committee gains is told by its votes, and here a judge picks'
+check "in words" said 'the test whether a committee gains needs votes, and here a judge picks'
 check "without it the judge is planned for" run 0 "$PROGRAM" plan "$DIR/job.json" --optimizer.guard=false
 check "with its calls too" grep -q '^pick ' "$DIR/err"
 plan $n

@@ -49,7 +49,7 @@ silence() {
 	with_mark "$1" "$PROGRAM" eval "$DIR/$1.json" --split=valset
 }
 told() {
-	case $1 in number) line='it wrote `1`, which is no answer' ;; empty_object) line='it wrote `{}`, which is no answer' ;; *) line='' ;; esac
+	case $1 in number) line='it wrote `1`, which is not an answer' ;; empty_object) line='it wrote `{}`, which is not an answer' ;; *) line='' ;; esac
 	if [ "$(cat "$DIR/$1.code")" = 65 ] && grep -qF "no answer to 3 examples in a row: the metric did not answer within $LIMIT s" "$DIR/$1.err" && grep -qF -- "$line" "$DIR/$1.err" && is_gone "$1"; then
 		ok "$1: $(tail -1 "$DIR/$1.err" | cut -c1-150)"
 	else not_ok "$1: exit $(cat "$DIR/$1.code")" "$DIR/$1.err"; fi
@@ -59,7 +59,7 @@ checked() {
 	with_mark python_object "$PROGRAM" check "$DIR/python_object.json"
 }
 check_told() {
-	is="it wrote \`{'score': 1}\`, which is no answer; an answer is a line such as {\"id\": ..., \"score\": 0.5}"
+	is="it wrote \`{'score': 1}\`, which is not an answer; an answer is a line such as {\"id\": ..., \"score\": 0.5}"
 	if [ "$(cat "$DIR/python_object.code")" = 65 ] && grep -qF "$is" "$DIR/python_object.err"; then ok "check says it"; else not_ok "check says it" "$DIR/python_object.err"; fi
 }
 

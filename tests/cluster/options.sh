@@ -289,7 +289,7 @@ row() {
 	esac
 }
 # The judge is asked, by the model that is named; what it says here is no judgement.
-judged_by() { exits 69 'is no judgement' $E "$JUDGED" "$@" && grep -q '"model": *"other"' with.record; }
+judged_by() { exits 69 'the judge gave no score' $E "$JUDGED" "$@" && grep -q '"model": *"other"' with.record; }
 # Whether a reflection sees an answer that could not be read, of a server with some that cannot.
 shows_unread() { see with $GE --lm.api_base="$HALF" "$@" && grep -q 'new_instruction.*could not be read' half.record; }
 tries() { get_from "$FAULTY" /stats | "$MOCK" --json-get requests; }

@@ -6,6 +6,10 @@
 
 typedef struct counting {
     dm_arena *arena;
+    void (*tell)(void *user, const dm_gepa_iteration *it);
+    int64_t seed;
+    bool rugged;                     /* how good a text is follows from its number */
+    size_t chosen, unlike;           /* children of several; those that did not gain the most */
     size_t runs, reflections, texts; /* that a reflection gives, at most; 0: none, ever */
     bool perfect;                    /* all answers are */
     bool alike;                      /* all answers score .5, whatever the text */
@@ -22,6 +26,9 @@ static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
             double score = c->perfect || (b[k].rows[i] + b[k].texts[0].n) % 3 == 0;
             bool absent = c->absent && b[k].rows[i] % 2 == 0 && dm_str_is(b[k].texts[0], "start");
             score = absent ? 0 : c->alike ? .5 : score;
+            uint64_t number = strtoul(b[k].texts[0].p, NULL, 10);
+            if (c->rugged)
+                score = dm_draw(b[k].val, number, b[k].rows[i]) % 100 < number * 37 % 60;
             b[k].runs[i] = (dm_gepa_run){
                 .score = score, .answered = !absent, .absent = absent, .steps = s, .n_steps = 1};
             c->runs++;
@@ -51,6 +58,7 @@ static dm_gepa_result search(counting *c, int64_t budget, size_t proposals, size
                                .shape = shape,
                                .n_train = 20,
                                .n_val = 12,
+                               .seed = c->seed,
                                .minibatch = 5,
                                .budget = budget,
                                .skip_perfect = true,
@@ -62,7 +70,7 @@ static dm_gepa_result search(counting *c, int64_t budget, size_t proposals, size
                                .keep = DM_GEPA_BEST,
                                .wide = true,
                                .max_reflection_failures = failures};
-    const dm_gepa_world world = {c, evaluate, reflect, NULL};
+    const dm_gepa_world world = {c, evaluate, reflect, c->tell};
     const dm_str start = DM_STR("start");
     dm_gepa_result r;
     cr_assert_eq(dm_gepa_search(c->arena, &o, &start, &world, &r, NULL), DM_OK);
@@ -127,4 +135,59 @@ Test(gepa, what_has_no_score_is_left_out)
         for (size_t i = 0; i < r.n_front[v]; i++)
             cr_expect_neq(r.fronts[v][i], 0, "the start is on the front of row %zu", v);
     dm_arena_free(some.arena);
+}
+
+/* ---- which child is validated ---- */
+
+static double sum_of(const dm_gepa_run *runs, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += runs[i].score;
+    return sum;
+}
+
+/* Of several that gain, the one whose parent's value and a quarter of its gain are the most. */
+static void look_at_choice(void *user, const dm_gepa_iteration *it)
+{
+    counting *c = user;
+    size_t n = 0;
+    double best = -1, most = -1, gain_of_best = 0;
+    const dm_gepa_proposal *chosen = NULL;
+    for (size_t k = 0; k < it->n_proposals; k++) {
+        const dm_gepa_proposal *p = &it->proposals[k];
+        bool known = !p->after;
+        for (size_t i = 0; i < it->n_candidates && !known; i++)
+            known = i != p->candidate && dm_str_eq(it->candidates[i].texts[0], p->texts[0]);
+        double gain = known ? 0 : sum_of(p->after, p->n_ids) - sum_of(p->before, p->n_ids);
+        if (gain <= 1e-9)
+            continue;
+        double worth = it->candidates[p->parent].mean + gain / 4 / (double)p->n_ids;
+        n++;
+        most = gain > most ? gain : most;
+        if (worth > best) {
+            best = worth;
+            chosen = p;
+            gain_of_best = gain;
+        }
+    }
+    if (n < 2)
+        return;
+    cr_expect(chosen->candidate != SIZE_MAX, "iteration %zu validates another child", it->number);
+    cr_expect_eq(it->n_accepted, 1);
+    c->chosen++;
+    c->unlike += gain_of_best < most;
+}
+
+Test(gepa, a_good_parent_counts_more_than_a_lucky_minibatch)
+{
+    counting c = {.arena = dm_arena_new(0), .texts = 1000, .rugged = true, .tell = look_at_choice};
+    for (int k = 0; k < 20; k++) {
+        c.seed = k;
+        (void)search(&c, 800, 3, 0);
+        c.runs = c.reflections = 0;
+    }
+    cr_expect_gt(c.chosen, 20);
+    cr_expect_gt(c.unlike, 5, "little here tells it from the largest gain: %zu", c.unlike);
+    dm_arena_free(c.arena);
 }

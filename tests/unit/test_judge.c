@@ -157,12 +157,12 @@ Test(judge, what_a_job_gets_wrong_is_named)
     static const struct {
         const char *metric, *text;
     } row[] = {
-        {"{\"judge\": \"question, nobody -> s: bool\"}", "no column of the data"},
+        {"{\"judge\": \"question, nobody -> s: bool\"}", "neither a column of the data nor an output"},
         {"{\"judge\": \"question, answer -> s: bool\"}", "nothing of what the program answers"},
         {"{\"judge\": \"question, predicted_answer -> s\"}", "a bool, an int or a float"},
         {"{\"judge\": \"question, predicted_answer -> s: bool, t: bool\"}", "name an output"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"feedback\": \"why\"}",
-         "no output of the judge"},
+         "not an output of the judge"},
         {"{\"judge\": \"question, predicted_answer -> s: int\", \"range\": [5, 1]}", "[1, 5]"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"scores\": \"s\"}", "score"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"weight\": 1}", "part of a sum"},
@@ -172,7 +172,7 @@ Test(judge, what_a_job_gets_wrong_is_named)
         {"{\"sum\": []}", "a list of parts"},
         {"{\"sum\": [{\"metric\": \"f1\"}]}", "needs a weight"},
         {"{\"sum\": [{\"name\": \"f1\", \"weight\": 1}]}", "a part of a sum is"},
-        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}", "no part of another"},
+        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}", "cannot be part of another sum"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         asked x = read_metric(row[i].metric, QA, ROW);

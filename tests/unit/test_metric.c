@@ -244,10 +244,10 @@ Test(metric, refusals)
         {"{\"name\":\"regex\",\"pattern\":\"(\"}", "q -> a", "[{\"a\":1}]", "pattern"},
         {"\"exact_match\"", "q -> a, b", "[{\"a\":1,\"b\":2}]", "several labels"},
         {"\"exact_match\"", "q -> a", "[{\"c\":1}]", "no column of the data"},
-        {"{\"name\":\"f1\",\"field\":\"c\"}", "q -> a", "[{\"c\":1}]", "no output"},
+        {"{\"name\":\"f1\",\"field\":\"c\"}", "q -> a", "[{\"c\":1}]", "not an output"},
         {"\"exact_match\"", "q -> a", "[{\"a\":1},{\"c\":1}]",
          "train.jsonl: example 2 has no column \"a\""},
-        {"\"answer_exact_match\"", "q -> answer: int", "[{\"answer\":1}]", "take exact_match"},
+        {"\"answer_exact_match\"", "q -> answer: int", "[{\"answer\":1}]", "use exact_match"},
         {"{\"field\":\"a\"}", "q -> a", "[{\"a\":1}]", "a name, a command or a library"},
         {"{\"command\":\"python3 m.py\"}", "q -> a", NULL, "a list"},
         {"{\"command\":[]}", "q -> a", NULL, "missing"},
@@ -342,7 +342,7 @@ Test(metric, commands)
          {1, NAN, 1},
          "odd input"},
         {"while read -r l; do echo '{\"score\": 2}'; done", "{}", {NAN, NAN, NAN}, "from 0 to 1"},
-        {"while read -r l; do echo '{\"score\": \"1\"}'; done", "{}", {NAN, NAN, NAN}, "no number"},
+        {"while read -r l; do echo '{\"score\": \"1\"}'; done", "{}", {NAN, NAN, NAN}, "not a number"},
         /* dies of one example only: the others get theirs, from a new child */
         {"while read -r l; do case $l in *two*) echo 'last words' >&2; exit 1;; *) echo "
          "'{\"score\": 1}';; esac; done",

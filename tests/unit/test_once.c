@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 typedef struct outcome {
-    dm_hash program;
+    dm_hash program, asked; /* the latter of the set of calls */
     dm_status status;
     double calls, told; /* at the servers, by the last line */
     size_t different, runs, repeated;
@@ -70,6 +70,7 @@ static outcome compile(world *w, const dm_optimizer *class)
     o.told = (double)dm_pool_stats_of(pool).usage.requests;
     dm_pool_free(pool);
     o.calls = (double)w->stats.calls;
+    o.asked = w->stats.asked;
     o.different = w->stats.different;
     o.repeated = w->stats.repeated;
     o.died = w->stats.died;
@@ -100,7 +101,8 @@ Test(once, requests_are_the_different_ones_at_any_number_of_ranks, .timeout = 20
             outcome o = compile_at(classes[k], ranks, NULL);
             cr_expect(dm_hash_eq(&o.program, &first.program), "%s, %d ranks: another program", name,
                       ranks);
-            cr_expect(o.calls == first.calls && o.told == first.calls && o.runs == first.runs,
+            cr_expect(o.calls == first.calls && o.told == first.calls && o.runs == first.runs &&
+                          dm_hash_eq(&o.asked, &first.asked),
                       "%s, %d ranks: %g calls, %g told", name, ranks, o.calls, o.told);
         }
         for (int part = 1; part <= 10; part++) {
@@ -112,7 +114,8 @@ Test(once, requests_are_the_different_ones_at_any_number_of_ranks, .timeout = 20
                       "%s: %g of %g are used", name, one.calls, cap.calls);
             for (int ranks = 4; ranks <= 16; ranks *= 4) {
                 outcome o = compile_at(classes[k], ranks, &cap);
-                cr_expect(o.calls == one.calls && dm_hash_eq(&o.program, &one.program),
+                cr_expect(o.calls == one.calls && dm_hash_eq(&o.program, &one.program) &&
+                              dm_hash_eq(&o.asked, &one.asked),
                           "%s, %d ranks, cap %g: %g calls, %g at one", name, ranks, cap.calls,
                           o.calls, one.calls);
             }

@@ -138,14 +138,14 @@ Test(optimizers, refusals)
          "a list of whole numbers, each at least -3"},
         {"{\"name\": \"BootstrapRS\", \"race\": true, \"stop_at_score\": 90}", "race"},
         {"{\"name\": \"ensemble\", \"k\": 3}", "`of` is missing"},
-        {"{\"name\": \"ensemble\", \"of\": \"ensemble\"}", "list what it holds"},
+        {"{\"name\": \"ensemble\", \"of\": \"ensemble\"}", "list its own optimizers"},
         {"{\"name\": \"ensemble\", \"of\": []}", "1 to 64 optimizers"},
         {"{\"name\": \"ensemble\", \"of\": [\"mipro_v2\", {\"name\": \"mipro_v2\", \"autoo\": 1}]}",
          "optimizer.of[1].autoo: unknown key; did you mean \"auto\"?"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"lms\": {}}}",
          "names one of the job's models"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"proposals\": \"p.json\"}}",
-         "a file is not read for one member"},
+         "a file cannot be given for one member"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"num_threads\": 4}}",
          "beside `of`"},
         {"{\"name\": \"ensemble\", \"of\": {\"name\": \"mipro_v2\", \"rows\": [5, 5]}}",
@@ -157,7 +157,7 @@ Test(optimizers, refusals)
         {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"reduce\": \"cascade\"}", "never gained"},
         {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"select\": \"all\"}", "never gained"},
         {"{\"name\": \"ensemble\", \"of\": \"mipro_v2\", \"reduce\": \"unanimous\"}",
-         "give \"guard\": false"},
+         "set \"guard\": false"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_arena *a = dm_arena_new(0);
