@@ -2,10 +2,10 @@
 # counts; prices of its own models; modules that cannot be forked. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy.
 LEAKS=0
 . tests/lib.sh
-plan 23
+plan 25
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 23 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 25 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" HOUSE_API_KEY=sk-of-the-house-0123456789abcdef
@@ -53,6 +53,18 @@ check "it is said" said "told its key for that"
 check "the rank's own client" run 0 "$PROGRAM" compile ranks.json --out=ranks
 check "the same program" [ "$(state dspys/program.json)" = "$(state ranks/program.json)" ]
 check "no key in any file" [ -z "$(grep -rl sk-of-the-house . | head -1)" ]
+
+# A predictor's own model, with what a gateway and a cloud take: DSPy leaves out api_key alone.
+cat >gateway.py <<END
+from p_two_hops import *
+gated = program.deepcopy()
+lm = dspy.LM("openai/own", api_base="$URL", api_key="sk-secret-0", extra_headers={"X-Gate": "sk-secret-1"}, max_tokens=50,
+             extra_body={"aws_session_token": "sk-secret-2", "top_k": 3}, headers={"Authorization": "sk-secret-3"}, azure_password="sk-secret-4")
+gated.predictors()[0].set_lm(lm)
+END
+job gateway.json gateway:gated "\"lm\": {\"model\": \"openai/task\", \"api_base\": \"$URL\"}, \"lms\": {\"own\": {\"model\": \"openai/own\", \"api_base\": \"$URL\", \"max_tokens\": 50}}"
+check "a model with keys in headers and elsewhere" run 0 "$PROGRAM" compile gateway.json --out=gateway
+check "none of them in any file, and the rest of it is" eval '! grep -rl sk-secret --exclude=gateway.py . && grep -rq "\"top_k\": 3" gateway'
 
 other="\"lms\": {\"own\": {\"model\": \"openai/other\", \"api_base\": \"$URL\", \"max_tokens\": 50"
 job price.json traps:OtherModel "\"lm\": {\"model\": \"openai/task\", \"api_base\": \"$URL\", \"max_tokens\": 40, \"price\": {\"prompt\": 1, \"completion\": 2}}, $other}}"
