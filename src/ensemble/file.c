@@ -124,6 +124,10 @@ static dm_status take_field(const char *file, dm_str field, dm_ensemble *e, dm_e
     e->field = field.p ? field : s->fields[s->n_inputs + s->n_outputs - 1].name;
     for (size_t k = 0; k < e->n; k++) {
         const dm_field *f = output_named(e->members[k], e->field);
+        if (!f && field.p && e->members[k]->program->python) { /* forward may make outputs */
+            e->exact_field = true;
+            continue;
+        }
         if (!f)
             return dm_fail(err, DM_E_DATA,
                            "%s: member %zu has no output \"%.*s\" to vote on: give one that all "

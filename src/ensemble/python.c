@@ -46,6 +46,40 @@ static void put_steps(dm_buf *b, const dm_value *written, const dm_program *p, s
     dm_buf_text(b, "        return last\n\n");
 }
 
+/* What makes modules of a program in Python, named by module and name, file and name, or a pickle
+ * (scripts/dspy-host). */
+static void put_source(dm_buf *b, const dm_value *python)
+{
+    const dm_value *spec = dm_value_get(python, "python");
+    dm_str from = spec && spec->kind == DM_STRING ? spec->text : DM_STR(":"), name = from;
+    while (name.n && name.p[name.n - 1] != ':')
+        name.n--;
+    from.n = name.n ? name.n - 1 : 0;
+    name = (dm_str){name.p + name.n, spec ? spec->text.n - name.n : 0};
+    if (dm_str_is(from, "pickle")) {
+        dm_buf_text(b, "import cloudpickle\n\nsource = cloudpickle.load(open(");
+        dm_py_repr_str(b, name);
+        dm_buf_text(b, ", \"rb\"))\n");
+    } else {
+        size_t slash = from.n;
+        while (slash && from.p[slash - 1] != '/')
+            slash--;
+        if (slash) {
+            dm_buf_text(b, "import sys\n\nsys.path.insert(0, ");
+            dm_py_repr_str(b, (dm_str){from.p, slash});
+            dm_buf_text(b, ")\n");
+        }
+        dm_str module = {from.p + slash, from.n - slash};
+        if (module.n > 3 && strncmp(module.p + module.n - 3, ".py", 3) == 0)
+            module.n -= 3;
+        dm_buf_printf(b, "import %.*s\n\nsource = %.*s.%.*s\n", DM_STR_ARG(module),
+                      DM_STR_ARG(module), DM_STR_ARG(name));
+    }
+    dm_buf_text(b, "\ndef fresh():\n"
+                   "    return source.deepcopy() if isinstance(source, dspy.Module) else source()\n"
+                   "\n");
+}
+
 /* The first member with an equal program: its class is this one's too. */
 static size_t first_like(const dm_value *const *written, size_t k)
 {
@@ -58,7 +92,9 @@ static size_t first_like(const dm_value *const *written, size_t k)
 static void put_new(dm_buf *b, const dm_ensemble *e, const dm_value *const *written, size_t k)
 {
     const dm_program *p = e->members[k]->program;
-    if (p->predictors[0].step.n)
+    if (p->python)
+        dm_buf_text(b, "fresh()");
+    else if (p->predictors[0].step.n)
         dm_buf_printf(b, "Program%zu()", first_like(written, k) + 1);
     else
         put_module(b, written[k], &p->predictors[0]);
@@ -126,20 +162,24 @@ static void put_unanimous(dm_buf *b, const dm_ensemble *e)
 /* Whether all values that the output can have are texts, as dspy.majority needs them. */
 static bool is_text(const dm_field *f)
 {
+    if (!f)
+        return false;
     bool text = f->type->kind == DM_T_STR || f->type->kind == DM_T_LITERAL;
     for (size_t i = 0; f->type->kind == DM_T_LITERAL && i < f->type->n; i++)
         text &= f->type->members[i]->kind == DM_STRING;
     return text;
 }
 
+/* What is voted on, as an output of the last predictor; NULL: what a program in Python makes of its
+ * predictors' outputs. */
 static const dm_field *field_of(const dm_ensemble *e)
 {
     const dm_program *p = e->members[0]->program;
     const dm_signature *s = p->predictors[p->n - 1].signature;
-    size_t i = s->n_inputs;
-    while (!dm_str_eq(s->fields[i].name, e->field))
-        i++;
-    return &s->fields[i];
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+        if (dm_str_eq(s->fields[i].name, e->field))
+            return &s->fields[i];
+    return NULL;
 }
 
 /* The functions above, where they are needed; gives the expression for reduce_fn. */
@@ -164,7 +204,7 @@ static const char *put_reduce(dm_buf *b, dm_arena *a, const dm_ensemble *e)
         put_most_votes(b, e);
         return "most_votes";
     }
-    if (f == &s->fields[s->n_inputs + s->n_outputs - 1])
+    if (f == &s->fields[s->n_inputs + s->n_outputs - 1] && !p->python)
         return "dspy.majority";
     return dm_arena_printf(a, "lambda p: dspy.majority(p, field=\"%.*s\")", DM_STR_ARG(e->field));
 }
@@ -197,10 +237,13 @@ void dm_ensemble_python(dm_buf *b, dm_arena *a, const dm_ensemble *e, const char
 {
     const dm_value **written = dm_arena_alloc_n(a, e->n, sizeof *written);
     dm_buf_text(b, "import dspy\n\n");
+    if (e->members[0]->program->python)
+        put_source(b, e->members[0]->program->python);
     for (size_t k = 0; k < e->n; k++)
         written[k] = dm_program_write(a, e->members[k]->program);
     for (size_t k = 0; k < e->n; k++)
-        if (e->members[k]->program->predictors[0].step.n && first_like(written, k) == k)
+        if (!e->members[k]->program->python && e->members[k]->program->predictors[0].step.n &&
+            first_like(written, k) == k)
             put_steps(b, written[k], e->members[k]->program, k + 1);
     const char *reduce = put_reduce(b, a, e);
     dm_buf_printf(b, "ensemble = dspy.Ensemble(reduce_fn=%s", reduce);

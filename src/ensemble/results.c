@@ -16,6 +16,16 @@ const dm_value *dm_answer_of(dm_arena *a, const dm_result *r, dm_str field)
     return dm_value_get_str(dm_json_read(a, r->outputs, NULL), field);
 }
 
+dm_str dm_last_output(dm_arena *a, const dm_result *results, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const dm_value *v = results[i].outputs.p ? dm_json_read(a, results[i].outputs, NULL) : NULL;
+        if (v && v->kind == DM_DICT && v->n)
+            return v->members[v->n - 1].key;
+    }
+    return (dm_str){NULL, 0};
+}
+
 dm_ballots dm_ballots_of(dm_arena *a, const dm_result *const *results, size_t m, size_t n,
                          dm_str field, bool as_text, const bool *in_demos)
 {

@@ -16,8 +16,10 @@ typedef struct choosing {
     size_t n_inputs;
     dm_nominee *all; /* [n] different candidates */
     size_t n;
-    dm_ballots ballots; /* of the pool */
-    dm_ensemble probe;  /* what the vote goes by: field, reduce */
+    dm_ballots ballots;    /* of the pool */
+    dm_ensemble_rule rule; /* of params; with the field of a program in Python, which its forward
+                              makes */
+    dm_ensemble probe;     /* what the vote goes by: field, reduce */
 } choosing;
 
 /* What was learnt is kept where a share is used up; another stop ends it all. */
@@ -188,8 +190,11 @@ static dm_status count_ballots(choosing *c, dm_error *err)
         programs[j] = o->pool[j].candidate;
         rows[j] = o->pool[j].row;
     }
+    c->rule = c->params->rule;
+    if (!c->rule.field.p && o->n_pool && programs[0]->program->python && rows[0])
+        c->rule.field = dm_last_output(c->a, rows[0], c->in->valset->n);
     dm_status st =
-        dm_ensemble_new(c->a, "optimizer", programs, o->n_pool, &c->params->rule, &c->probe, err);
+        dm_ensemble_new(c->a, "optimizer", programs, o->n_pool, &c->rule, &c->probe, err);
     if (st != DM_OK)
         return st;
     c->ballots =
@@ -252,7 +257,7 @@ static dm_status build(choosing *c, const size_t *which, size_t n, const dm_rout
                        dm_error *err)
 {
     dm_ensemble *e = dm_arena_alloc(c->a, sizeof *e);
-    dm_ensemble_rule rule = c->params->rule;
+    dm_ensemble_rule rule = c->rule;
     const dm_candidate **programs = dm_arena_alloc_n(c->a, n, sizeof *programs);
     dm_str *lms = dm_arena_alloc_n(c->a, n, sizeof *lms), missing;
     for (size_t i = 0; i < n; i++) {

@@ -2,10 +2,10 @@
 # counts; prices of its own models; modules that cannot be forked. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy.
 LEAKS=0
 . tests/lib.sh
-plan 25
+plan 28
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 25 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 28 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" HOUSE_API_KEY=sk-of-the-house-0123456789abcdef
@@ -53,6 +53,27 @@ check "it is said" said "told its key for that"
 check "the rank's own client" run 0 "$PROGRAM" compile ranks.json --out=ranks
 check "the same program" [ "$(state dspys/program.json)" = "$(state ranks/program.json)" ]
 check "no key in any file" [ -z "$(grep -rl sk-of-the-house . | head -1)" ]
+
+# A committee of such programs votes on what forward gives last, as DSPy does; show prints the Python that loads it.
+cat >labels.py <<'END'
+from p_two_hops import *
+class Labels(TwoHops):
+    def forward(self, question):
+        answer = super().forward(question).answer
+        return dspy.Prediction(answer=answer, label="xyz"[sum(map(ord, answer)) % 3])
+def metric(example, prediction, trace=None): return prediction.label != "x"
+valset = [dspy.Example(question=f"Where is thing {i}?", answer="a").with_inputs("question") for i in range(100, 132)]
+END
+cat >labels.json <<END
+{"program": {"python": "labels:Labels"}, "trainset": {"python": "labels:trainset"}, "valset": {"python": "labels:valset"}, "metric": {"python": "labels:metric"},
+ "lm": {"model": "openai/task", "api_base": "$URL"}, "optimizer": {"name": "ensemble", "k": 2, "guard": false,
+ "of": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 1, "max_labeled_demos": 2, "max_bootstrapped_demos": 2}}}
+END
+check "a committee of programs in Python" run 0 "$PROGRAM" compile labels.json --out=labels
+check "votes on the last output of forward" said "exact on label"
+"$PROGRAM" show labels/ensemble.json --job labels.json | sed '1,/in Python$/d' >loads.py
+echo 'print(len(ensemble.programs), len({id(p) for m in ensemble.programs for p in m.predictors()}))' >>loads.py
+check "and DSPy loads it" sh -c "'$PYTHON' loads.py 2>loads.err | grep -qx '\([0-9]*\) [0-9]*'"
 
 # A predictor's own model, with what a gateway and a cloud take: DSPy leaves out api_key alone.
 cat >gateway.py <<END

@@ -632,6 +632,37 @@ Test(ensemble, the_python_has_a_fresh_module_for_each)
                      "ensemble.programs[1].set_lm(dspy.LM('openai/gpt-4o-mini'))"));
 }
 
+#define PROSE ", \"prefix\": \"P:\", \"desc\": \"d\"}"
+#define IN_PYTHON(from)                                                                            \
+    "{\"python\": \"" from                                                                         \
+    "\", \"inputs\": [\"question\"], \"predictors\": [{\"name\": \"last\", "                       \
+    "\"instructions\": \"Say.\", \"fields\": [{\"name\": \"question\", \"input\": true" PROSE      \
+    ", {\"name\": \"answer\", \"input\": false" PROSE "], "                                        \
+    "\"state\": {\"demos\": [], \"signature\": {}}}]}"
+
+Test(ensemble, the_python_of_a_program_in_python_takes_it_from_there)
+{
+    static const struct {
+        const char *program, *source;
+    } cases[] = {
+        {IN_PYTHON("hops:program"), "import dspy\n\nimport hops\n\nsource = hops.program\n\n"},
+        {IN_PYTHON("a.b:Outer.made"), "import a.b\n\nsource = a.b.Outer.made\n\n"},
+        {IN_PYTHON("src/hops.py:Hops"),
+         "import sys\n\nsys.path.insert(0, 'src/')\nimport hops\n\nsource = hops.Hops\n\n"},
+        {IN_PYTHON("pickle:a/b.pkl"),
+         "import cloudpickle\n\nsource = cloudpickle.load(open('a/b.pkl', \"rb\"))\n\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *programs[2] = {cases[i].program, cases[i].program};
+        const char *text = python_of(programs, "{\"field\": \"label\"}", "{}");
+        cr_expect(strstr(text, cases[i].source), "%s", text);
+        cr_expect(strstr(text, "def fresh():"), "%s", text);
+        cr_expect(strstr(text, ".compile([fresh() for _ in range(3)])"), "%s", text);
+        cr_expect(strstr(text, "def most_votes(predictions, field=\"label\")"), "%s", text);
+        text = python_of(programs, "{}", "{}");
+        cr_expect(strstr(text, "dspy.majority(p, field=\"answer\")"), "%s", text);
+    }
+}
+
 Test(ensemble, a_program_with_a_list_of_that_name_is_one_program)
 {
     dm_predictor predictors[] = {{.path = DM_STR("programs[0].predict")}, {.path = DM_STR("last")}};
