@@ -51,11 +51,12 @@ static void put_steps(dm_buf *b, const dm_value *written, const dm_program *p, s
 static void put_source(dm_buf *b, const dm_value *python)
 {
     const dm_value *spec = dm_value_get(python, "python");
-    dm_str from = spec && spec->kind == DM_STRING ? spec->text : DM_STR(":"), name = from;
-    while (name.n && name.p[name.n - 1] != ':')
-        name.n--;
-    from.n = name.n ? name.n - 1 : 0;
-    name = (dm_str){name.p + name.n, spec ? spec->text.n - name.n : 0};
+    dm_str from = spec && spec->kind == DM_STRING ? spec->text : DM_STR("program:program");
+    size_t colon = from.n;
+    while (colon && from.p[colon - 1] != ':')
+        colon--;
+    dm_str name = {from.p + colon, from.n - colon};
+    from.n = colon ? colon - 1 : 0;
     if (dm_str_is(from, "pickle")) {
         dm_buf_text(b, "import cloudpickle\n\nsource = cloudpickle.load(open(");
         dm_py_repr_str(b, name);
