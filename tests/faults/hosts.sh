@@ -262,7 +262,7 @@ disturbed() { # disturbed WHAT COMMAND...: done to a run on both hosts
 		mpi_gave_up "$DIR/err" || break
 		come_back
 	done
-	in_one_attempt "$DIR/err" "$disaster: done, in the same attempt" [ "$rc $(grep -c 'is lost; its work' "$DIR/err") $(grep -c attempt "$DIR/err")" = "0 3 0" ]
+	in_one_attempt "$DIR/err" "$disaster: done, in the same attempt" [ "$rc $(grep -c 'is lost; its work' "$DIR/err") $(grep -c "attempt [0-9]* of" "$DIR/err")" = "0 3 0" ]
 	check "$disaster: the same program" cmp "$DIR/o/program.json" "$DIR/whole/program.json"
 }
 left() { # our processes on the second host; mpirun's daemon stays until its connection comes to an end
@@ -308,7 +308,7 @@ went() {
 	use_pair "$1"
 	cp "$P/err" "$DIR/err"
 	cp "$P/out" "$DIR/out"
-	in_one_attempt "$P/err" "$2" [ "$(cat "$P/rc") $(grep -c 'is lost; its work' "$P/err") $(grep -c 'no UDP' "$P/err") $(grep -c attempt "$P/err")" = "0 $3 $4 0" ]
+	in_one_attempt "$P/err" "$2" [ "$(cat "$P/rc") $(grep -c 'is lost; its work' "$P/err") $(grep -c 'no UDP' "$P/err") $(grep -c "attempt [0-9]* of" "$P/err")" = "0 $3 $4 0" ]
 	[ "$1" = idle ] || check "$2: the same program" cmp "$P/o/program.json" "$DIR/plain/program.json"
 }
 # shellcheck disable=SC2086
