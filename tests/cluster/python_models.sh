@@ -85,7 +85,7 @@ gated.predictors()[0].set_lm(lm)
 END
 job gateway.json gateway:gated "\"lm\": {\"model\": \"openai/task\", \"api_base\": \"$URL\"}, \"lms\": {\"own\": {\"model\": \"openai/own\", \"api_base\": \"$URL\", \"max_tokens\": 50}}"
 check "a model with keys in headers and elsewhere" run 0 "$PROGRAM" compile gateway.json --out=gateway
-check "none of them in any file, and the rest of it is" eval '! grep -rl sk-secret --exclude=gateway.py . && grep -rq "\"top_k\": 3" gateway'
+check "none of them in any file, and the rest of it is" eval '! grep -rl sk-secret --exclude=gateway.py --exclude="*.pyc" . && grep -rq "\"top_k\": 3" gateway'
 
 other="\"lms\": {\"own\": {\"model\": \"openai/other\", \"api_base\": \"$URL\", \"max_tokens\": 50"
 job price.json traps:OtherModel "\"lm\": {\"model\": \"openai/task\", \"api_base\": \"$URL\", \"max_tokens\": 40, \"price\": {\"prompt\": 1, \"completion\": 2}}, $other}}"
