@@ -8,6 +8,7 @@
  * failures. Numbers are the true means of the program that is returned, in per cent. */
 #include "bench.h"
 #include "facts.h"
+#include "questions.h"
 
 #include "json/json.h"
 #include "optimizer/optimizer.h"
@@ -129,18 +130,6 @@ static void rule(void *user, const dm_work *work, const dm_value *row, dm_arena 
 }
 
 /* ---- one compilation ---- */
-
-static dm_dataset *questions(dm_arena *a, size_t from, size_t n)
-{
-    dm_value *rows = dm_value_list(a);
-    for (size_t i = from; i < from + n; i++) {
-        dm_value *row = dm_value_dict(a);
-        dm_value_set(a, row, DM_STR("question"), dm_value_text(a, dm_arena_printf(a, "q%zu", i)));
-        dm_value_set(a, row, DM_STR("answer"), dm_value_text(a, "yes"));
-        dm_value_append(a, rows, row);
-    }
-    return dm_dataset_of(a, "questions", rows);
-}
 
 static dm_value *read_json(dm_arena *a, const char *text)
 {

@@ -6,6 +6,7 @@
 #include "json/json.h"
 #include "optimizer/few_shot.h"
 #include "pool/simulated.h"
+#include "questions.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -79,18 +80,6 @@ static inline void golden_rule_and_proposals(void *user, const dm_work *work, co
                                                   (long long)work->rollout)));
     out->outputs = outputs;
     out->usage.requests = out->usage.answers = 1;
-}
-
-static inline dm_dataset *questions(dm_arena *a, int from, int n)
-{
-    dm_value *rows = dm_value_list(a);
-    for (int i = from; i < from + n; i++) {
-        dm_value *row = dm_value_dict(a);
-        dm_value_set(a, row, DM_STR("question"), dm_value_text(a, dm_arena_printf(a, "q%d", i)));
-        dm_value_set(a, row, DM_STR("answer"), dm_value_text(a, "yes"));
-        dm_value_append(a, rows, row);
-    }
-    return dm_dataset_of(a, "questions", rows);
 }
 
 static inline world world_new(const char *program)
