@@ -520,13 +520,17 @@ static bool taken(const struct step *s, dm_job_wants w)
            (w.optimizer || !s->of.optimizer) && (w.model || !s->of.model);
 }
 
+static const char *name_of(const dm_command_line *line)
+{
+    return line->job_file ? line->job_file : "command line";
+}
+
 /* The job's file and the options of the command line as one value. */
-static dm_status merge(dm_arena *a, const dm_command_line *line, const char *name, dm_value **out,
-                       dm_error *err)
+static dm_status merge(dm_arena *a, const dm_command_line *line, dm_value **out, dm_error *err)
 {
     const dm_value *file = NULL;
     dm_status st = line->job_file ? read_job_file(a, line->job_file, &file, err) : DM_OK;
-    return st == DM_OK ? dm_options_merge(a, file, name, line->keys, out, err) : st;
+    return st == DM_OK ? dm_options_merge(a, file, name_of(line), line->keys, out, err) : st;
 }
 
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,
@@ -534,13 +538,13 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
 {
     dm_value *merged = NULL;
     const dm_value *pick = dm_value_get(line->flags, "pick");
-    *job = (dm_job){.arena = a, .file = line->job_file ? line->job_file : "command line"};
+    *job = (dm_job){.arena = a, .file = name_of(line)};
     dm_params_default(dm_job_table, job);
     job->setup.deadline = INFINITY;
     job->setup.json_fallback = true;
     job->setup.job_file = job->file;
     job->pick = pick ? pick->text.p : NULL;
-    dm_status st = merge(a, line, job->file, &merged, err);
+    dm_status st = merge(a, line, &merged, err);
     if (st != DM_OK)
         return st;
     if (!wants.data)
@@ -568,7 +572,7 @@ size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **n
     struct stat of;
     if (line->job_file && (stat(line->job_file, &of) != 0 || !S_ISREG(of.st_mode)))
         return 0; /* a pipe could not be read again */
-    if (merge(a, line, line->job_file ? line->job_file : "command line", &merged, &err) != DM_OK)
+    if (merge(a, line, &merged, &err) != DM_OK)
         return 0;
     const dm_value *lms = dm_value_get(merged, "lms");
     size_t n = add_key_name(dm_value_get(merged, "lm"), names, 0, room);

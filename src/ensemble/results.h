@@ -23,11 +23,11 @@ typedef struct dm_verdict {
                          abstains, one that is not present and has no fault */
 } dm_verdict;
 
-/* results[asked] of the first of n voters, by the ensemble's rule; votes [n]. strict: see ask.h. */
 /* What it answered; NULL: nothing. */
 const dm_value *dm_answer_of(dm_arena *a, const dm_result *r, dm_str field);
 /* The last output of the first of [n] that answered, which is what DSPy votes on; NULL: of none. */
 dm_str dm_last_output(dm_arena *a, const dm_result *results, size_t n);
+/* results[asked] of the first of n voters, by the ensemble's rule; votes [n]. strict: see ask.h. */
 dm_verdict dm_ensemble_verdict(const dm_ensemble *e, const dm_result *const *results,
                                const uint32_t *votes, size_t asked, size_t n, bool strict);
 
