@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import io
 import os
+import re
 import sys
 import types
 import typing
@@ -20,9 +21,9 @@ from cloudpickle.cloudpickle import _extract_code_globals, _should_pickle_by_ref
 VARIABLE = "DSPY_MPI_KEY_"
 KEPT = "kept-by-dspy-mpi"
 SHORTEST = 8  # characters; "none" and "local" are no secrets, and stand in many texts
-SECRET_KWARGS = ("api_key", "azure_ad_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
-                 "vertex_credentials")
-HEADERS = ("extra_headers", "headers")
+# As in dspy-host: the names of a client's keys, and headers, in which gateways' keys are.
+SECRET = re.compile(r"(^|_)(key|key_id|token|token_provider|secret|password|passphrase|credentials?|headers|authorization)$")
+NO_SECRET = ("prompt_cache_key",)
 SENT = ("program", "metric", "trainset", "valset", "testset", "settings")  # the names in the file
 MODULE = '''"""Written by dspy_mpi: what the script made, for the processes of this run."""
 FINGERPRINT = "{fingerprint}"
@@ -47,8 +48,13 @@ def parts_of_state(lm):
     return state
 
 
+def is_secret(name, value):
+    """A function that makes tokens is none: that it cannot be sent is said."""
+    return name not in NO_SECRET and SECRET.search(name.lower().replace("-", "_")) is not None and not callable(value)
+
+
 def without_secrets(kwargs):
-    return {k: v for k, v in kwargs.items() if k not in SECRET_KWARGS and k not in HEADERS}
+    return {k: v for k, v in kwargs.items() if not is_secret(k, v)}
 
 
 class Secrets:
@@ -73,12 +79,11 @@ class Secrets:
         if any(lm is other for other in self.models):
             return
         self.models.append(lm)
-        for name in SECRET_KWARGS:
-            if getattr(lm, "kwargs", {}).get(name):
-                self.variable(lm.kwargs[name])
-        for headers in HEADERS:
-            for value in (getattr(lm, "kwargs", {}).get(headers) or {}).values():
-                self.variable(value)
+        for name, value in getattr(lm, "kwargs", {}).items():
+            if is_secret(name, value):
+                for secret in value.values() if isinstance(value, dict) else [value]:
+                    if secret:
+                        self.variable(secret)
 
     def environment(self):
         return {name: value for value, name in self.variables.items() if name.startswith(VARIABLE)}

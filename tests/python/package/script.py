@@ -35,7 +35,7 @@ class Program(dspy.Module):
         self.k = k
         self.ask = dspy.ChainOfThought(Ask)
         self.sum = [dspy.Predict("notes: list[str], fact -> answer") for _ in range(2)]
-        self.outside = dspy.LM("openai/large", api_base=url, api_key=TOKEN, extra_headers={"X-House": "hush-hush-2281"})
+        self.outside = dspy.LM("openai/large", api_base=url, api_key=TOKEN, extra_headers={"X-House": "hush-hush-2281"}, azure_password="hush-hush-4471")
 
     def forward(self, text):
         if text.startswith("text 7") and os.environ.get("SHUT"):
