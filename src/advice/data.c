@@ -1,4 +1,5 @@
 #include "advice/inside.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 
@@ -27,8 +28,33 @@ static uint64_t hash_of(dm_str s)
     return dm_hash_u64(&h);
 }
 
-/* loose: without case, blanks and punctuation, and with the label. */
-static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row, bool loose)
+/* What makes rows one. */
+typedef enum likeness {
+    SAME_INPUTS,  /* but for blanks */
+    LOOSE_INPUTS, /* without case, blanks and punctuation */
+    LOOSE_ROWS    /* the same, with the label */
+} likeness;
+
+/* Without blanks at the ends and more than one between words. */
+static dm_str one_blank(dm_arena *a, dm_str text)
+{
+    dm_buf b;
+    dm_buf_init(&b, SIZE_MAX / 2);
+    for (size_t pos = 0; pos < text.n;) {
+        uint32_t cp = dm_utf8_next(text, &pos);
+        if (!dm_py_isspace(cp))
+            dm_utf8_put(&b, cp);
+        else if (b.len && b.data[b.len - 1] != ' ')
+            dm_buf_char(&b, ' ');
+    }
+    while (b.len && b.data[b.len - 1] == ' ')
+        b.len--;
+    dm_str out = {dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+    dm_buf_free(&b);
+    return out;
+}
+
+static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row, likeness how)
 {
     record r = {0};
     dm_buf b;
@@ -37,21 +63,22 @@ static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row
     r.label = d->n_labels ? hash_of(dm_loose_text(scratch, dm_buf_view(&b))) : 0;
     dm_buf_reset(&b);
     dm_data_text(&b, row, d->inputs, d->n_inputs);
-    r.key = hash_of(loose ? dm_loose_text(scratch, dm_buf_view(&b)) : dm_buf_view(&b));
-    if (loose)
+    r.key = hash_of(how == SAME_INPUTS ? one_blank(scratch, dm_buf_view(&b))
+                                       : dm_loose_text(scratch, dm_buf_view(&b)));
+    if (how == LOOSE_ROWS)
         r.key ^= r.label * 0x9e3779b97f4a7c15u;
     dm_buf_free(&b);
     return r;
 }
 
-static size_t collect(const dm_looking *l, bool loose, record *out)
+static size_t collect(const dm_looking *l, likeness how, record *out)
 {
     size_t n = 0;
     for (uint32_t s = 0; s < DM_SETS; s++) {
         const dm_dataset *set = l->data->sets[s];
         for (uint32_t i = 0; set && i < set->n; i++) {
             dm_arena *scratch = dm_arena_new(4096);
-            out[n] = record_of(scratch, l->data, set->examples[i].row, loose);
+            out[n] = record_of(scratch, l->data, set->examples[i].row, how);
             out[n].set = s;
             out[n++].row = i;
             dm_arena_free(scratch);
@@ -62,49 +89,50 @@ static size_t collect(const dm_looking *l, bool loose, record *out)
 }
 
 /* Rows with one key: sets in their order, rows in theirs. */
-static void mark_equal(dm_looking *l, const record *r, size_t n, bool loose)
+static void mark_equal(dm_looking *l, const record *r, size_t n, likeness how)
 {
     const record *first[DM_SETS] = {NULL};
     bool two[DM_SETS] = {false};
     for (size_t i = 0; i < n; i++) {
-        uint8_t *bits = &l->rows[r[i].set][r[i].row];
+        uint16_t *bits = &l->rows[r[i].set][r[i].row];
         const record *own = first[r[i].set];
         if (!own)
             first[r[i].set] = &r[i];
-        else if (loose) /* equal labels too */
+        else if (how == LOOSE_ROWS)
             *bits |= DM_ROW_REPEATS;
         if (r[i].set != DM_TRAIN && first[DM_TRAIN])
             *bits |= DM_ROW_IN_TRAIN;
         if (r[i].set == DM_TEST && first[DM_VALIDATION])
             *bits |= DM_ROW_IN_VALID;
-        if (!loose && own && own->label != r[i].label) {
-            if (!two[r[i].set])
+        if (how != LOOSE_ROWS && own && own->label != r[i].label) {
+            if (!two[r[i].set] && how == SAME_INPUTS)
                 *bits |= DM_ROW_CONTRADICTS;
             two[r[i].set] = true;
         }
     }
     for (size_t i = 0; i < n; i++)
         if (two[r[i].set])
-            l->rows[r[i].set][r[i].row] |= DM_ROW_CONTRADICTED;
+            l->rows[r[i].set][r[i].row] |=
+                how == SAME_INPUTS ? DM_ROW_CONTRADICTED : DM_ROW_DISAGREES;
 }
 
-static void mark(dm_looking *l, bool loose)
+static void mark(dm_looking *l, likeness how)
 {
     size_t n = 0;
     for (int s = 0; s < DM_SETS; s++)
         n += l->data->sets[s] ? l->data->sets[s]->n : 0;
     record *r = dm_alloc_n(n, sizeof *r);
-    n = collect(l, loose, r);
+    n = collect(l, how, r);
     for (size_t i = 0, k; i < n; i = k) {
         for (k = i + 1; k < n && r[k].key == r[i].key;)
             k++;
-        mark_equal(l, r + i, k - i, loose);
+        mark_equal(l, r + i, k - i, how);
     }
     free(r);
 }
 
 /* How many rows of a set have the bit, and the ids of the first: "r0, r1, r2, ...". */
-static size_t count(dm_looking *l, int set, uint8_t bit, const char **ids)
+static size_t count(dm_looking *l, int set, unsigned bit, const char **ids)
 {
     const dm_dataset *d = l->data->sets[set];
     size_t n = 0;
@@ -124,7 +152,7 @@ static size_t count(dm_looking *l, int set, uint8_t bit, const char **ids)
     return n;
 }
 
-static void tell_leak(dm_looking *l, int set, uint8_t bit, const char *code, const char *where)
+static void tell_leak(dm_looking *l, int set, unsigned bit, const char *code, const char *where)
 {
     const char *ids;
     size_t n = count(l, set, bit, &ids), all = l->data->sets[set] ? l->data->sets[set]->n : 0;
@@ -133,6 +161,23 @@ static void tell_leak(dm_looking *l, int set, uint8_t bit, const char *code, con
     dm_find(l, code, (double)n >= DM_LEAK_SHARE * (double)all,
             DM_TEXT(l, "%zu of %zu %s example%s %s also in the %s set: %s", n, all,
                     dm_set_name(set), all == 1 ? "" : "s", n == 1 ? "is" : "are", where, ids));
+}
+
+/* Now and then case may well decide; of many rows it is a fault of the labels. */
+static void tell_disagreeing(dm_looking *l, int set)
+{
+    const dm_dataset *d = l->data->sets[set];
+    const char *ids;
+    for (size_t i = 0; i < d->n; i++)
+        if (l->rows[set][i] & DM_ROW_CONTRADICTED) /* said already */
+            l->rows[set][i] &= (uint16_t)~DM_ROW_DISAGREES;
+    size_t n = count(l, set, DM_ROW_DISAGREES, &ids);
+    if (n)
+        dm_find(l, "near_contradictions", (double)n >= DM_DISAGREE_SHARE * (double)d->n,
+                DM_TEXT(l,
+                        "%zu of %zu %s examples have the inputs of another one but for case and "
+                        "punctuation, and another label: %s",
+                        n, d->n, dm_set_name(set), ids));
 }
 
 static void tell_set(dm_looking *l, int set)
@@ -153,6 +198,7 @@ static void tell_set(dm_looking *l, int set)
                 DM_TEXT(l, "%zu input%s of the %s set ha%s two labels, %zu of %zu rows: %s", inputs,
                         inputs == 1 ? "" : "s", dm_set_name(set), inputs == 1 ? "s" : "ve", rows_of,
                         d->n, ids));
+    tell_disagreeing(l, set);
     size_t repeats = count(l, set, DM_ROW_REPEATS, &ids);
     if (repeats)
         dm_find(l, "duplicates", false,
@@ -163,8 +209,9 @@ static void tell_set(dm_looking *l, int set)
 /* Repeats, leaks, contradictions. */
 static void look_at_rows(dm_looking *l)
 {
-    mark(l, false);
-    mark(l, true);
+    mark(l, SAME_INPUTS);
+    mark(l, LOOSE_INPUTS);
+    mark(l, LOOSE_ROWS);
     tell_leak(l, DM_VALIDATION, DM_ROW_IN_TRAIN, "leak_validation", "training");
     tell_leak(l, DM_TEST, DM_ROW_IN_TRAIN, "leak_test", "training");
     tell_leak(l, DM_TEST, DM_ROW_IN_VALID, "leak_test", "validation");
@@ -173,22 +220,41 @@ static void look_at_rows(dm_looking *l)
             tell_set(l, s);
 }
 
+static void tell_near(dm_looking *l, int set, unsigned bit, const char *where)
+{
+    const char *ids;
+    size_t n = count(l, set, bit, &ids);
+    if (n)
+        dm_find(
+            l, "near_leak", false,
+            DM_TEXT(l, "%zu of %zu %s examples are nearly the same as an example of the %s set: %s",
+                    n, l->out->sets[set].n, dm_set_name(set), where, ids));
+}
+
 static void tell_similar(dm_looking *l, int set)
 {
-    const char *ids, *near;
-    size_t n = count(l, set, DM_ROW_SIMILAR, &ids), leaks = count(l, set, DM_ROW_NEAR_TRAIN, &near);
+    const char *ids;
+    size_t n = count(l, set, DM_ROW_SIMILAR, &ids);
     l->out->sets[set].similar = n;
     if (n)
         dm_find(l, "near_duplicates", false,
                 DM_TEXT(l, "%zu of %zu %s examples are nearly the same as an earlier one: %s", n,
                         l->out->sets[set].n, dm_set_name(set), ids));
-    if (leaks)
-        dm_find(
-            l, "near_leak", false,
-            DM_TEXT(
-                l,
-                "%zu of %zu %s examples are nearly the same as an example of the training set: %s",
-                leaks, l->out->sets[set].n, dm_set_name(set), near));
+    tell_near(l, set, DM_ROW_NEAR_TRAIN, "training");
+    tell_near(l, set, DM_ROW_NEAR_VALID, "validation");
+}
+
+/* Labels that no answer can be like. */
+static void tell_misfits(dm_looking *l, int set)
+{
+    size_t n = l->data->misfits[set], all = l->data->sets[set]->n;
+    if (n)
+        dm_find(l, "label_type", (double)n >= DM_LEAK_SHARE * (double)all,
+                DM_TEXT(l,
+                        "%zu of %zu %s labels are not of the output's type, so no answer can be "
+                        "right there: %s first",
+                        n, all, dm_set_name(set),
+                        l->data->sets[set]->examples[l->data->misfit[set]].id));
 }
 
 dm_findings dm_data_look(dm_arena *a, const dm_data *d)
@@ -196,8 +262,11 @@ dm_findings dm_data_look(dm_arena *a, const dm_data *d)
     dm_findings out = {.list = dm_arena_alloc_n(a, DM_MOST_FINDINGS, sizeof *out.list)};
     dm_looking l = {.arena = a, .data = d, .out = &out};
     for (int s = 0; s < DM_SETS; s++)
-        l.rows[s] = dm_arena_alloc(a, d->sets[s] ? d->sets[s]->n : 0);
+        l.rows[s] = dm_arena_alloc_n(a, d->sets[s] ? d->sets[s]->n : 0, sizeof *l.rows[s]);
     look_at_rows(&l);
+    for (int s = 0; s < DM_SETS; s++)
+        if (d->sets[s])
+            tell_misfits(&l, s);
     if (d->similar)
         dm_look_at_similar(&l);
     for (int s = 0; s < DM_SETS && d->similar; s++)

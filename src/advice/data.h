@@ -16,7 +16,11 @@ typedef struct dm_data {
     size_t n_labels;
     bool closed;  /* the first label's type allows certain values only */
     bool exact;   /* the metric gives 1 or 0, for equality with the label */
+    bool full;    /* it gives all that it can for the label itself: an answer that is always the
+                     same then scores the share of its label at least */
     bool similar; /* texts that are nearly the same are looked for too, which takes longer */
+    size_t misfits[DM_SETS], misfit[DM_SETS]; /* labels that are not of the output's type: how many,
+                                                 and the first one's row */
 } dm_data;
 
 typedef struct dm_finding {
@@ -46,18 +50,20 @@ typedef struct dm_findings {
 } dm_findings;
 
 #define DM_LEAK_SHARE     .05 /* of a set: from here on it has to be mended */
+#define DM_DISAGREE_SHARE .2  /* the same, of rows that are alike but for case */
 #define DM_CONSTANT_SHARE .9  /* a program that always answers the same is above the threshold */
 #define DM_FREE_WORDS     10  /* labels of so many words, in the median, are prose */
 
 /* What it gives lives in a.
  *   - An example repeats another one when its inputs are equal, or equal but for case, blanks and
- *     punctuation with the same label; it contradicts it when the inputs are equal and the labels
- *     are not.
+ *     punctuation with the same label; it contradicts it when the inputs are equal but for blanks
+ *     and the labels are not. It is in another set, too, when its inputs are equal but for these,
+ *     whatever the label.
  *   - Nearly the same are texts of which the sets of three words in a row overlap by .8 of their
- *     union (Broder 1997, "On the resemblance and containment of documents"; .8 as in Lee et al.
- *     2022, arXiv 2107.06499), and that hold the same numbers. Found exactly, by comparing only
- *     texts that share one of their rarest sets (Bayardo, Ma and Srikant 2007, "Scaling up all
- *     pairs similarity search").
+ *     union, or of three letters in scripts that have no blanks between words (Broder 1997, "On the
+ * resemblance and containment of documents"; .8 as in Lee et al. 2022, arXiv 2107.06499), and that
+ * hold the same numbers. Found exactly, by comparing only texts that share one of their rarest sets
+ * (Bayardo, Ma and Srikant 2007, "Scaling up all pairs similarity search").
  *   - A label is a class when its values are few and come again: at most 200, each five times in
  *     the mean, and no numbers unless there are at most ten.
  *   - Shares of labels differ between sets when Pearson's chi-square is beyond 1 in 1,000 (by

@@ -118,8 +118,8 @@ static size_t group(dm_looking *l)
 
 static const char *shown(dm_looking *l, const char *name)
 {
-    dm_str head = dm_utf8_head(dm_str_of(name), SHOWN);
-    return DM_TEXT(l, "%.*s%s", DM_STR_ARG(head), name[head.n] ? "..." : "");
+    dm_str head = dm_utf8_head(dm_str_of(*name ? name : "(empty)"), SHOWN);
+    return DM_TEXT(l, "%.*s%s", DM_STR_ARG(head), strlen(name) > head.n ? "..." : "");
 }
 
 static void tell_unseen(dm_looking *l, int set)
@@ -196,7 +196,7 @@ static void tell_constant(dm_looking *l)
         if (!top || f->classes[i].count[set] > top->count[set])
             top = &f->classes[i];
     double share = top ? (double)top->count[set] / (double)f->sets[set].n : 0;
-    if (f->n_classes < 2 || share < DM_CONSTANT_SHARE || !l->data->exact)
+    if (f->n_classes < 2 || share < DM_CONSTANT_SHARE || !(l->data->exact || l->data->full))
         return;
     dm_find(l, "one_label_rules", true,
             DM_TEXT(l,
@@ -255,6 +255,14 @@ static int by_number(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
+/* Words of a text, or of the first one of a list of texts; of anything else 0. */
+static size_t words_in(const dm_value *v)
+{
+    if (v && v->kind == DM_LIST && v->n)
+        v = v->items[0];
+    return v && v->kind == DM_STRING ? dm_count_words(v->text) : 0;
+}
+
 /* Share of the label's words that stand in the inputs. */
 static double copied(dm_looking *l, uint32_t row)
 {
@@ -284,11 +292,7 @@ static void look_at_prose(dm_looking *l, size_t different)
     const dm_dataset *set = l->data->sets[DM_TRAIN];
     double *words = dm_alloc_n(set->n, sizeof *words), from_input = 0;
     for (uint32_t i = 0; i < set->n; i++) {
-        dm_arena *scratch = dm_arena_new(1024);
-        const dm_value *v = dm_value_get_str(set->examples[i].row, l->data->labels[0]);
-        bool text = v && v->kind == DM_STRING;
-        words[i] = text ? (double)dm_count_words(label_of(scratch, l->data, DM_TRAIN, i)) : 0;
-        dm_arena_free(scratch);
+        words[i] = (double)words_in(dm_value_get_str(set->examples[i].row, l->data->labels[0]));
         from_input += copied(l, i);
     }
     qsort(words, set->n, sizeof *words, by_number);

@@ -163,15 +163,15 @@ static void compare(dm_looking *l, const text *texts, size_t i, shingle *all, si
                     const uint32_t *posted)
 {
     const text *t = &texts[i];
-    uint8_t *bits = &l->rows[t->set][t->row];
+    uint16_t *bits = &l->rows[t->set][t->row];
     for (size_t k = 0; k < prefix_of(t); k++) {
         const shingle *s = find(all, n_all, t->shingles[k]);
         for (uint32_t e = 0; e < s->posted; e++) {
             const text *o = &texts[posted[s->first + e]];
-            uint8_t bit = o->set == t->set     ? DM_ROW_SIMILAR
-                          : o->set == DM_TRAIN ? DM_ROW_NEAR_TRAIN
-                                               : 0;
-            if (bit && !(*bits & bit) && is_similar(t, o))
+            uint16_t bit = o->set == t->set     ? DM_ROW_SIMILAR
+                           : o->set == DM_TRAIN ? DM_ROW_NEAR_TRAIN
+                                                : DM_ROW_NEAR_VALID;
+            if (!(*bits & bit) && is_similar(t, o))
                 *bits |= bit;
         }
     }

@@ -29,34 +29,85 @@ static bool wants_equality(const dm_job *job)
            dm_str_is(name->text, "any_of");
 }
 
-/* What can be said of the job's data without a call. similar: look for near-duplicates too. */
-static dm_findings findings_of(dm_arena *a, const dm_job *job, bool similar)
+/* The output that the metric is told to look at, or looks at by itself; .p NULL: not known. */
+static dm_str scored_field(const dm_job *job)
+{
+    const dm_value *m = job->setup.metric, *name = dm_value_get(m, "name"),
+                   *field = dm_value_get(m, "field");
+    name = name ? name : m;
+    if (field && field->kind == DM_STRING)
+        return field->text;
+    if (name && name->kind == DM_STRING && dm_str_is(name->text, "answer_exact_match"))
+        return DM_STR("answer");
+    return (dm_str){NULL, 0};
+}
+
+static bool has_column(const dm_dataset *set, dm_str name)
+{
+    for (size_t i = 0; set && i < set->n; i++)
+        if (dm_value_get_str(set->examples[i].row, name))
+            return true;
+    return false;
+}
+
+/* The outputs that the data has, what the metric looks at first. */
+static void take_labels(const dm_job *job, dm_data *d, dm_str *labels)
 {
     const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
-    const dm_dataset *any = job->trainset ? job->trainset : job->valset;
-    dm_str *labels = dm_arena_alloc_n(a, s->n_outputs, sizeof *labels);
+    dm_str scored = scored_field(job);
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
+        dm_str name = s->fields[i].name;
+        bool there = false, first = scored.p && dm_str_eq(name, scored);
+        for (int k = 0; k < DM_SETS; k++)
+            there = there || has_column(d->sets[k], name);
+        if (!there)
+            continue;
+        labels[d->n_labels] = name;
+        if (first || d->n_labels == 0)
+            d->closed =
+                s->fields[i].type->kind == DM_T_LITERAL || s->fields[i].type->kind == DM_T_BOOL;
+        if (first) {
+            labels[d->n_labels] = labels[0];
+            labels[0] = name;
+        }
+        d->n_labels++;
+    }
+    d->labels = labels;
+}
+
+/* Of the label that is scored. */
+static void count_misfits(const dm_job *job, dm_data *d)
+{
+    const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
+    for (size_t i = s->n_inputs; d->n_labels && i < s->n_inputs + s->n_outputs; i++)
+        for (int k = 0; k < DM_SETS && dm_str_eq(s->fields[i].name, d->labels[0]); k++)
+            if (d->sets[k])
+                d->misfits[k] = dm_label_misfits(&s->fields[i], d->sets[k], &d->misfit[k]);
+}
+
+/* What can be said of the job's data without a call. trial: what its metric was found to be; NULL:
+ * that was not tried, and nothing is looked for that takes long. compares: it holds labels against
+ * outputs and does nothing else. */
+static dm_findings findings_of(dm_arena *a, const dm_job *job, const dm_trial_verdict *trial,
+                               bool compares)
+{
+    const dm_signature *s = job->program->predictors[job->program->n - 1].signature;
     dm_data d = {.sets = {job->trainset, job->valset_is_trainset ? NULL : job->valset,
                           job->testset},
                  .inputs = job->program->inputs,
                  .n_inputs = job->program->n_inputs,
-                 .labels = labels,
                  .exact = wants_equality(job),
-                 .similar = similar};
-    any = any ? any : job->testset;
-    for (size_t i = 0; i < s->n_outputs; i++) {
-        const dm_field *f = &s->fields[s->n_inputs + i];
-        if (!any || !dm_value_get_str(any->examples[0].row, f->name))
-            continue;
-        if (d.n_labels == 0)
-            d.closed = f->type->kind == DM_T_LITERAL || f->type->kind == DM_T_BOOL;
-        labels[d.n_labels++] = f->name;
-    }
+                 .full = trial && trial->full,
+                 .similar = trial != NULL};
+    take_labels(job, &d, dm_arena_alloc_n(a, s->n_outputs, sizeof(dm_str)));
+    if (compares)
+        count_misfits(job, &d);
     return dm_data_look(a, &d);
 }
 
 void dm_say_findings(dm_arena *a, const dm_job *job)
 {
-    dm_findings f = findings_of(a, job, false);
+    dm_findings f = findings_of(a, job, NULL, false);
     if (f.n && f.list[0].fix)
         dm_say(stderr, "advice: %s: %s (dspy-mpi advise says more)\n",
                dm_advice_words(DM_ADVICE_FIX_FIRST), f.list[0].text);
@@ -236,10 +287,11 @@ static dm_status look(dm_advising *v, const dm_command_line *line, dm_error *err
     dm_metric *metric = st == DM_OK ? dm_job_metric(v->arena, v->job, err) : NULL;
     if (st == DM_OK && !metric)
         st = err->status;
-    if (st == DM_OK) {
-        v->data = findings_of(v->arena, v->job, true);
-        v->n_train = count_train(v);
+    if (st == DM_OK)
         st = try_metric(v, metric, err);
+    if (st == DM_OK) {
+        v->data = findings_of(v->arena, v->job, &v->metric, dm_metric_compares(metric));
+        v->n_train = count_train(v);
     }
     dm_metric_free(metric);
     v->measured = dm_calibration_assumed();

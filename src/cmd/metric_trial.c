@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DECIDE 8 /* right answers that decide whether it can work: cheap if each takes seconds */
-#define DEAD   3 /* of them, from the first on, that end its program before any answer: enough */
+#define DECIDE  8  /* right answers that decide whether it can work: cheap if each takes seconds */
+#define NEARLY  .9 /* of the mean score of right answers: wrong ones that reach it are too good */
+#define REFUSED .2 /* of the labels */
+#define DEAD    3  /* of them, from the first on, that end its program before any answer: enough */
 
 typedef struct trial {
     size_t set, row;
@@ -242,7 +244,7 @@ static void await_rest(const trying *y, dm_metric *m, double until)
 /* ---- what it says ---- */
 
 typedef struct counts {
-    size_t answered, failed, not_one, zero, pairs, same, twice, changed;
+    size_t answered, failed, not_one, zero, pairs, same, as_good, twice, changed;
     double right, wrong; /* sums over the pairs */
     bool explains;
     const trial *failure, *low, *before, *after; /* before, after: of the first that changed */
@@ -283,12 +285,25 @@ static counts count(const trying *y)
         if (y->right[i].ok && y->wrong[i].ok) {
             c.pairs++;
             c.same += y->right[i].score == y->wrong[i].score;
+            c.as_good += y->right[i].score <= y->wrong[i].score;
             c.right += y->right[i].score;
             c.wrong += y->wrong[i].score;
         }
     for (int i = 0; i < 2 && y->again[i]; i++)
         count_twice(i ? y->wrong : y->right, y->again[i], y->n_wrong, &c);
     return c;
+}
+
+/* Wrong answers are worth as much as right ones in most pairs, or nearly as much in the mean. */
+static bool hardly_tells(const counts *c)
+{
+    return c->pairs >= 2 && (2 * c->as_good > c->pairs || c->wrong >= NEARLY * c->right);
+}
+
+/* A metric that is right about its labels seldom gives one of them nothing. */
+static bool refuses_labels(const counts *c)
+{
+    return c->zero >= 2 && (double)c->zero >= REFUSED * (double)c->answered;
 }
 
 static const char *verdict(dm_arena *a, const trying *y, const counts *c)
@@ -314,6 +329,18 @@ static const char *verdict(dm_arena *a, const trying *y, const counts *c)
                                "right answers score no better than wrong ones (%.3g and %.3g in "
                                "the mean of %zu pairs): nothing can be learned from that",
                                c->right / (double)c->pairs, c->wrong / (double)c->pairs, c->pairs);
+    if (hardly_tells(c))
+        return dm_arena_printf(a,
+                               "it hardly tells right answers from wrong ones: wrong ones score as "
+                               "much in %zu of %zu pairs tried, and %.3g in the mean where right "
+                               "ones score %.3g",
+                               c->as_good, c->pairs, c->wrong / (double)c->pairs,
+                               c->right / (double)c->pairs);
+    if (refuses_labels(c))
+        return dm_arena_printf(a,
+                               "the labels themselves, given as answers, score 0 in %zu of %zu "
+                               "examples: does it look at the right fields?",
+                               c->zero, c->answered);
     if (2 * c->not_one > c->answered)
         return dm_arena_printf(a,
                                "the labels themselves, given as answers, score below 1 in %zu of "
@@ -370,7 +397,9 @@ dm_status dm_metric_trial(dm_arena *a, const dm_job *job, dm_metric *metric, siz
         out->right = c.right / (double)c.pairs;
         out->wrong = c.wrong / (double)c.pairs;
     }
-    out->useless = 20 * c.failed > c.answered || c.changed || (c.pairs >= 2 && c.right <= c.wrong);
+    out->useless = 20 * c.failed > c.answered || c.changed || hardly_tells(&c) ||
+                   (refuses_labels(&c) && c.zero < c.answered);
+    out->full = c.answered > 0 && c.failed == 0 && c.not_one == 0;
     out->no_label_fits = y.n == 0 && y.misfits;
     out->no_label_scores = c.answered > 0 && c.zero == c.answered;
     return DM_OK;
@@ -386,15 +415,21 @@ static bool fits(const dm_type *t, const dm_value *label)
     return ok;
 }
 
-static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
+size_t dm_label_misfits(const dm_field *f, const dm_dataset *set, size_t *first)
 {
-    size_t n = 0, first = 0;
+    size_t n = 0;
     for (size_t i = 0; i < set->n; i++) {
         const dm_value *v = dm_value_get_str(set->examples[i].row, f->name);
         if (!v || fits(f->type, v))
             continue;
-        first = n++ ? first : i;
+        *first = n++ ? *first : i;
     }
+    return n;
+}
+
+static void put_misfits(dm_buf *b, const dm_field *f, const dm_dataset *set)
+{
+    size_t first = 0, n = dm_label_misfits(f, set, &first);
     if (n == 0)
         return;
     dm_buf_printf(b, "  %.*s: %zu of %zu labels are not of type ", DM_STR_ARG(f->name), n, set->n);

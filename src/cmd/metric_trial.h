@@ -8,6 +8,7 @@ typedef struct dm_trial_verdict {
     /* A sentence when the metric fails on a right answer, when right answers do not score 1, or
      * when right and wrong ones score the same; NULL: none of that. */
     const char *odd;
+    bool full;            /* every right answer scored 1 */
     bool no_label_scores; /* every right answer scored 0 */
     bool no_label_fits;   /* there are labels, and none is what the output's type allows */
     bool useless;         /* what odd says leaves nothing that could be learned from its scores */
@@ -36,6 +37,8 @@ size_t dm_trial_answers(dm_arena *a, const dm_job *job, const dm_dataset *set, d
 /* Waits until something of the metric's may be ready, but not beyond that dm_now() time. */
 void dm_metric_turn(dm_metric *m, double until);
 
+/* How many labels of the set the field's type cannot take, and the first one's row. */
+size_t dm_label_misfits(const dm_field *f, const dm_dataset *set, size_t *first);
 /* Labels that the type of their output cannot take: no answer can be right there. A line for each
  * output field that has some; nothing if all is well. */
 void dm_label_trial(dm_buf *b, const dm_job *job, const dm_dataset *set);

@@ -62,13 +62,16 @@ dm_status dm_metric_only_label(const dm_at *at, const dm_program *p, const dm_da
                                size_t n_sets, dm_str *field, dm_error *err)
 {
     size_t found = 0;
-    const dm_value *row = n_sets && sets[0]->n ? sets[0]->examples[0].row : NULL;
-    for (size_t i = 0; row && i < row->n; i++) {
-        dm_str name = row->members[i].key;
-        if (is_input(p, name) || !dm_metric_output(p, name))
-            continue;
-        *field = name;
-        found++;
+    /* A row may be without its label: that is said of the row, and not of the data. */
+    for (size_t r = 0; n_sets && r < sets[0]->n && found == 0; r++) {
+        const dm_value *row = sets[0]->examples[r].row;
+        for (size_t i = 0; i < row->n; i++) {
+            dm_str name = row->members[i].key;
+            if (is_input(p, name) || !dm_metric_output(p, name))
+                continue;
+            *field = name;
+            found++;
+        }
     }
     if (found == 1)
         return DM_OK;

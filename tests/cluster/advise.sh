@@ -32,7 +32,7 @@ advised() {
 	run 0 "$PROGRAM" advise "$name.json" "$@" && [ "$(json verdict out)" = "$verdict" ] && [ "$(json calls out)" -le 160 ] &&
 		grep -qF -- "$words" err && tail -1 out | grep -qF -- "\"reasons\": [\""
 }
-plan 50
+plan 56
 
 # ---- jobs with something planted ----
 sets good 120 2 60 && job good '"exact_match"'
@@ -58,6 +58,23 @@ check "a metric that breaks on the labels" advised brk fix_first "it fails on th
 sets turns 120 2 60 && job turns "{\"command\": [\"python3\", \"$HOST\", \"turns:metric\"]}"
 check "a metric that says 0.4 and then 0.7" advised turns fix_first "it is not repeatable"
 check "check says so too" sh -c "'$PROGRAM' check turns.json | grep -q 'it is not repeatable'"
+printf 'def metric(example, prediction, trace=None):\n    return prediction.label == "good"\n' >one.py
+sets onesided 120 2 60 && job onesided "{\"command\": [\"python3\", \"$HOST\", \"one:metric\"]}"
+check "a metric that never looks at the label" advised onesided fix_first "the labels themselves, given as answers, score 0 in "
+printf 'def metric(example, prediction, trace=None):\n    return 1 if prediction.label == example.label else 0.95\n' >near.py
+sets nearly 120 2 60 && job nearly "{\"command\": [\"python3\", \"$HOST\", \"near:metric\"]}"
+check "a metric that gives wrong answers nearly all" advised nearly fix_first "it hardly tells right answers from wrong ones"
+sets typed 120 2 60 && sed -i '1~3s/"good"/"Good"/' typed.train.jsonl && job typed '"exact_match"'
+check "labels that the output's type does not have" advised typed fix_first "20 of 120 training labels are not of the output's type"
+sets scored 120 2 60 && rm scored.test.jsonl && for s in train val; do
+	awk '{ match($0, /"r[0-9]+"/); k = substr($0, RSTART + 2, RLENGTH - 3); sub(/}$/, ", \"why\": \"the guests of table " k " liked neither soup nor bill and went home early on day " k * 3 "\"}"); print }' scored.$s.jsonl >p && mv p scored.$s.jsonl
+done && job scored '{"name": "exact_match", "field": "label"}' "" ": Literal['good', 'bad'], why"
+sed -i 's/review -> label: Literal\[.*\], why"/review -> why, label: Literal['"'good', 'bad'"']"/' scored.json
+check "prose that no metric looks at is no fault" advised scored worth_it "below 80 %"
+sed 's/"field": "label"/"field": "why"/' scored.json >scored2.json
+check "prose that the metric looks at is one" advised scored2 fix_first "the labels are prose"
+sets gap 120 2 60 && sed -i '1s/, "label": "good"//' gap.train.jsonl && job gap '"exact_match"'
+check "a row without a label is named" sh -c "! '$PROGRAM' advise gap.json 2>err && grep -qF 'gap.train.jsonl: example 1 has no column \"label\"' err"
 sets contra 120 2 60 && rows 0 30 | sed 's/"label": "good"/"label": "worse"/; s/"label": "bad"/"label": "good"/; s/worse/bad/' >>contra.train.jsonl && job contra '"exact_match"'
 check "inputs with two labels" advised contra fix_first "30 inputs of the training set have two labels, 60 of 150 rows"
 sets prose 120 2 60 && rm prose.test.jsonl && for s in train val; do

@@ -439,6 +439,90 @@ Test(advice, nearly_the_same)
          "1 of 1 validation examples are nearly the same as an example of the training set: 5");
 }
 
+/* Case alone hides neither a leak nor, of many rows, labels that disagree; blanks hide nothing. */
+Test(advice, labels_that_disagree_but_for_case)
+{
+    dm_buf b, v;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_init(&v, DM_MAX_TEXT);
+    for (int i = 0; i < 40; i++)
+        dm_buf_printf(&b, "{\"q\": \"%s soup %d%s\", \"a\": \"%s\"}\n", i < 20 ? "Cold" : "cold",
+                      i % 20, i < 20 ? "" : " !", i < 20 ? "good" : "bad");
+    for (int i = 0; i < 10; i++)
+        dm_buf_printf(&v, "{\"q\": \"COLD SOUP %d\", \"a\": \"neither\"}\n", i);
+    dm_findings f = look(rows(b.data), rows(v.data), NULL);
+    says(&f, "near_contradictions", true, "40 of 40 training examples have the inputs of another");
+    says(&f, "leak_validation", true, "10 of 10 validation examples are also in the training set");
+    f = look(rows("{\"q\": \"a  b\", \"a\": \"x\"}\n{\"q\": \" a\\tb\", \"a\": \"y\"}\n"
+                  "{\"q\": \"c\", \"a\": \"x\"}\n"),
+             NULL, NULL);
+    says(&f, "contradictions", true, "1 input of the training set has two labels, 2 of 3 rows");
+    cr_expect(!found(&f, "near_contradictions"), "it is said once");
+    dm_buf_free(&b);
+    dm_buf_free(&v);
+}
+
+#define HAN "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏"
+
+/* Scripts without blanks, their punctuation, and accents in either form. */
+Test(advice, other_scripts)
+{
+    dm_findings f = look(rows("{\"id\": 1, \"q\": \"" HAN "。\", \"a\": \"x\"}\n"
+                              "{\"id\": 2, \"q\": \"" HAN "！\", \"a\": \"x\"}\n"
+                              "{\"id\": 3, \"q\": \"" HAN "闰余\", \"a\": \"x\"}\n"
+                              "{\"id\": 4, \"q\": \"caf\\u00e9\", \"a\": \"x\"}\n"
+                              "{\"id\": 5, \"q\": \"كيف حالك؟\", \"a\": \"x\"}\n"),
+                         rows("{\"id\": 6, \"q\": \"cafe\\u0301\", \"a\": \"x\"}\n"
+                              "{\"id\": 7, \"q\": \"كيف حالك\", \"a\": \"x\"}\n"
+                              "{\"id\": 8, \"q\": \"" HAN "成岁\", \"a\": \"x\"}\n"),
+                         NULL);
+    says(&f, "duplicates", false,
+         "only 4 of 5 training examples are distinct; the others repeat them: 2");
+    says(&f, "near_duplicates", false, "1 of 5 training examples are nearly");
+    says(&f, "leak_validation", true,
+         "2 of 3 validation examples are also in the training set: 6, 7");
+    says(&f, "near_leak", false, "1 of 3 validation examples are nearly");
+    dm_buf b, list;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_init(&list, DM_MAX_TEXT);
+    for (int i = 0; i < 30; i++) {
+        dm_buf_printf(&b, "{\"q\": \"no. %d\", \"a\": \"" HAN "%d\"}\n", i, i);
+        dm_buf_printf(&list, "{\"q\": \"no. %d\", \"a\": [\"%s %d\", \"x\"]}\n", i,
+                      "one two three four five six seven eight nine ten", i);
+    }
+    f = look(rows(b.data), NULL, NULL);
+    says(&f, "open_ended", true, "the labels are prose, 13 words");
+    f = look(rows(list.data), NULL, NULL);
+    says(&f, "open_ended", true, "the labels are prose, 11 words");
+    dm_buf_free(&b);
+    dm_buf_free(&list);
+}
+
+Test(advice, a_constant_answer_under_any_metric)
+{
+    const dm_dataset *train = made(GOOD, BAD, 0, 40, 40), *val = made(GOOD, GOOD, 100, 40, 40);
+    dm_data d = {
+        .sets = {train, val, NULL}, .inputs = q, .n_inputs = 1, .labels = a, .n_labels = 1};
+    dm_findings f = dm_data_look(arena, &d);
+    cr_expect(!found(&f, "one_label_rules"), "nothing is known of the metric");
+    d.full = true;
+    d.misfits[DM_VALIDATION] = 7;
+    d.misfit[DM_VALIDATION] = 2;
+    f = dm_data_look(arena, &d);
+    says(&f, "one_label_rules", true, "40 of 40 validation examples have the label good");
+    says(&f, "label_type", true, "7 of 40 validation labels are not of the output's type");
+}
+
+/* Test rows beside those of the validation set, too. */
+Test(advice, nearly_the_validation_set)
+{
+    dm_findings f =
+        look(NULL, rows("{\"id\": 1, \"q\": \"" STORY "every morning\", \"a\": \"x\"}\n"),
+             rows("{\"id\": 2, \"q\": \"" STORY "every evening\", \"a\": \"x\"}\n"));
+    says(&f, "near_leak", false,
+         "1 of 1 test examples are nearly the same as an example of the validation set: 2");
+}
+
 /* ---- what init guesses ---- */
 
 static dm_guess guessed(const dm_dataset *train)
