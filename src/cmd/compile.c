@@ -429,7 +429,7 @@ static void print_table(const compilation *c, const char *program)
     }
     if (c->result.ensemble)
         dm_ensemble_text(&b, c->result.ensemble);
-    if (!c->n_splits && !c->result.n_scored)
+    if (!c->n_splits && !c->result.n_scored && !c->job->valset && !c->job->testset)
         dm_buf_text(&b, "nothing was scored: the job has neither a validation set (valset, "
                         "valset_size) nor a test set (testset, testset_size)\n");
     dm_say_text(stderr, dm_buf_view(&b));

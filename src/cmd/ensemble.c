@@ -125,6 +125,30 @@ static dm_status read_job(dm_arena *a, const dm_command_line *line, const dm_pro
     return st;
 }
 
+static bool has_input(const dm_program *p, dm_str name)
+{
+    for (size_t i = 0; i < p->n_inputs; i++)
+        if (dm_str_eq(p->inputs[i], name))
+            return true;
+    return false;
+}
+
+/* Whoever asks the ensemble gives it what its first member reads: another would go without. */
+static dm_status check_inputs(const dm_command_line *line, const members *m, dm_error *err)
+{
+    const dm_program *first = m->programs[0]->program;
+    for (size_t k = 1; k < m->n; k++) {
+        const dm_program *p = m->programs[k]->program;
+        for (size_t i = 0; i < p->n_inputs && !p->python && !first->python; i++)
+            if (!has_input(first, p->inputs[i]))
+                return dm_fail(err, DM_E_DATA,
+                               "%s: it has no input \"%.*s\", which another member reads: name a "
+                               "program with all inputs first",
+                               line->files[0], DM_STR_ARG(p->inputs[i]));
+    }
+    return DM_OK;
+}
+
 static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
 {
     dm_value *more = dm_value_dict(a);
@@ -139,8 +163,8 @@ static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
     dm_buf_init(&b, DM_MAX_FILE);
     dm_ensemble_write(&b, a, e, m->common);
     dm_say_json(stdout, dm_buf_view(&b));
-    dm_say(stderr, "%zu members, %zu votes, %s on %.*s\n", e->n, e->all, dm_reduce_name(e->reduce),
-           DM_STR_ARG(e->field));
+    dm_say(stderr, "%zu member%s, %zu vote%s, %s on %.*s\n", e->n, e->n == 1 ? "" : "s", e->all,
+           e->all == 1 ? "" : "s", dm_reduce_name(e->reduce), DM_STR_ARG(e->field));
     dm_buf_free(&b);
 }
 
@@ -161,6 +185,8 @@ int dm_cmd_ensemble(dm_arena *a, const dm_command_line *line)
         st = read_job(a, line, &program, &err);
     if (st == DM_OK)
         st = read_files(a, line, program, &m, &err);
+    if (st == DM_OK)
+        st = check_inputs(line, &m, &err);
     if (st == DM_OK)
         rule.lms = m.lms;
     if (st == DM_OK)

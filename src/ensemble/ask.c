@@ -269,8 +269,9 @@ dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how
 void dm_asked_text(dm_buf *b, const dm_ensemble *e, const dm_asked *r, size_t n)
 {
     double inputs = n ? (double)n : 1;
-    dm_buf_printf(b, "%zu members, %zu votes, %s on %.*s: %.2f asked an input", e->n, e->all,
-                  dm_reduce_name(e->reduce), DM_STR_ARG(e->field), (double)r->runs / inputs);
+    dm_buf_printf(b, "%zu member%s, %zu vote%s, %s on %.*s: %.2f asked an input", e->n,
+                  e->n == 1 ? "" : "s", e->all, e->all == 1 ? "" : "s", dm_reduce_name(e->reduce),
+                  DM_STR_ARG(e->field), (double)r->runs / inputs);
     if (r->all > r->runs || r->second)
         dm_buf_printf(b, ", %.2f in one wave; a second wave for %.1f %%", (double)r->all / inputs,
                       100 * (double)r->second / inputs);

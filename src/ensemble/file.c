@@ -25,7 +25,8 @@ static dm_status read_reduce(const dm_at *at, dm_ensemble_rule *rule, dm_error *
                               "weights by score, all candidates and cascades that lose answers "
                               "were measured and never gained: majority, exact, unanimous or "
                               "best_per_input");
-    return dm_at_fail(at, err, "majority, exact, unanimous or best_per_input, not \"%.*s\"",
+    return dm_at_fail(at, err,
+                      "majority, exact, unanimous, best_per_input or best_of, not \"%.*s\"",
                       DM_STR_ARG(name));
 }
 

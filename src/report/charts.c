@@ -16,9 +16,11 @@ static double across(double share)
     return LEFT + (RIGHT - LEFT) * fmin(1, fmax(0, share));
 }
 
-static const char *shown_name(const char *split)
+static const char *shown_name(const dm_story *s, const char *split)
 {
-    return strcmp(split, "testset") == 0 ? "test set" : "validation set, which chose it";
+    if (strcmp(split, "testset") == 0)
+        return "test set";
+    return dm_story_chosen(s) ? "validation set, which chose it" : "validation set";
 }
 
 static void put_program(dm_buf *b, const dm_score *s, bool compiled, double y)
@@ -63,7 +65,8 @@ void dm_chart_before_after(dm_buf *b, const dm_story *s)
         y += 12;
         dm_buf_printf(b, "<rect x=\"0\" y=\"%.0f\" width=\"290\" height=\"17\" class=\"paper\"/>",
                       y - 11);
-        dm_svg_text(b, 0, y + 2, "labb", "", "%s, %zu examples", shown_name(p->name), p->n);
+        dm_svg_text(b, 0, y + 2, "labb", "", "%s, %zu example%s", shown_name(s, p->name), p->n,
+                    p->n == 1 ? "" : "s");
         y += 20;
         put_program(b, &p->score[0], false, y);
         y += 22;

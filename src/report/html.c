@@ -66,13 +66,13 @@ static double honest(const dm_score *s)
     return isnan(s->corrected) ? s->score : s->corrected;
 }
 
-static void put_verdict(dm_buf *b, const dm_story_split *p)
+static void put_verdict(dm_buf *b, const dm_story_split *p, bool chosen)
 {
     bool test = strcmp(p->name, "testset") == 0;
     bool better = p->diff.mean > 0;
-    dm_buf_printf(b, "<p class=\"verdict%s\">On %zu %s the compiled program scores <b>",
-                  is_sure(p) ? "" : " no", p->n,
-                  test ? "unseen test examples" : "validation examples, which chose it,");
+    dm_buf_printf(b, "<p class=\"verdict%s\">On %zu %s example%s%s the compiled program scores <b>",
+                  is_sure(p) ? "" : " no", p->n, test ? "unseen test" : "validation",
+                  p->n == 1 ? "" : "s", test || !chosen ? "" : ", which chose it,");
     dm_page_percent(b, honest(&p->score[1]));
     dm_buf_text(b, "&nbsp;%</b>, the program as written ");
     dm_page_percent(b, p->score[0].score);
@@ -185,7 +185,7 @@ static void put_header(dm_buf *b, const dm_story *s)
     dm_page_string(b, model_of(s));
     dm_buf_text(b, "</h1>\n");
     if (s->n_splits && s->splits[0].two)
-        put_verdict(b, &s->splits[0]);
+        put_verdict(b, &s->splits[0], dm_story_chosen(s));
     dm_buf_text(b, "</header>\n");
     put_state(b, s);
     if (stand_in && dm_value_truthy(stand_in))
@@ -242,7 +242,7 @@ static void put_before_after(dm_buf *b, const dm_story *s)
     dm_buf_text(b, "; bars are 95 % intervals.");
     if (corrected)
         dm_buf_text(b, " The validation score chose this program, so it is corrected downwards.");
-    else if (s->n_trials || s->committee)
+    else if (dm_story_chosen(s))
         dm_buf_text(b, " The validation score chose this program, so it is optimistic.");
     if (strcmp(s->splits[0].name, "testset") == 0)
         dm_buf_text(b, " The test set chose nothing.");
@@ -252,8 +252,9 @@ static void put_before_after(dm_buf *b, const dm_story *s)
 static void put_answers(dm_buf *b, const dm_story_split *p)
 {
     open_section(b, "answers", "Which answers changed");
-    dm_buf_printf(b, "<p>%s, %zu examples.</p>",
-                  strcmp(p->name, "testset") == 0 ? "Test set" : "Validation set", p->n);
+    dm_buf_printf(b, "<p>%s, %zu example%s.</p>",
+                  strcmp(p->name, "testset") == 0 ? "Test set" : "Validation set", p->n,
+                  p->n == 1 ? "" : "s");
     open_wide(b, "what became of each example");
     dm_chart_flips(b, p);
     dm_chart_labels(b, p);

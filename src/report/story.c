@@ -247,6 +247,11 @@ static const char *name_of_folder(dm_arena *a, const char *out)
     return dm_arena_printf(a, "%s", slash && slash[1] ? slash + 1 : path);
 }
 
+bool dm_story_chosen(const dm_story *s)
+{
+    return s->n_trials || s->committee;
+}
+
 dm_status dm_story_read(dm_arena *a, const char *out, dm_story *s, dm_error *err)
 {
     *s = (dm_story){.arena = a, .out = out, .title = name_of_folder(a, out)};

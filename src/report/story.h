@@ -59,6 +59,9 @@ dm_status dm_story_read(dm_arena *a, const char *out, dm_story *s, dm_error *err
 /* The page: one file, nothing in it runs or is fetched, and all foreign text is text. */
 void dm_story_html(dm_buf *b, const dm_story *s);
 
+/* The validation set chose the program: among candidates, or whether a committee is it. */
+bool dm_story_chosen(const dm_story *s);
+
 /* Values of such files: NAN or "" where it is none. */
 double dm_story_number(const dm_value *v, const char *key);
 const char *dm_story_text(const dm_value *v, const char *key);

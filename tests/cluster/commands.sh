@@ -1,7 +1,7 @@
 # Every command as a user meets it: what it prints, what it reads, where it ends. No command ends in 0 when
 # its answer could not be written, and none takes an option that nothing reads.
 . tests/lib.sh
-plan 100
+plan 102
 start_mock --rule planted --seed 3
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -150,6 +150,10 @@ run 0 "$PROGRAM" compile unscored.json --optimizer=bootstrap_few_shot
 check "nothing to score on: it is said" said "nothing was scored: the job has neither a validation set"
 run 0 "$PROGRAM" compile job.json --optimizer=bootstrap_few_shot --out=scored
 check "and not where there is a set" sh -c "! grep -q 'nothing was scored' err"
+run 0 "$PROGRAM" compile job.json --optimizer=bootstrap_few_shot_with_random_search --budget.calls=1 --out=capped
+check "nor where a cap left nothing for it" sh -c "[ -f capped/program.json ] && ! grep -q 'nothing was scored' err"
+run 0 "$PROGRAM" compile job.json --optimizer=labeled_few_shot --optimizer.k=1 --out=labelled
+check "a validation set that chose nothing is not said to have chosen" sh -c "grep -q 'On [0-9]* validation examples\? the compiled program' labelled/report.html && ! grep -q 'which chose it' labelled/report.html"
 run 0 "$PROGRAM" compile job.json --optimizer=mipro_v2 --out=levels
 check "trials.csv has instructions and demonstrations apart" sh -c "head -1 levels/trials.csv | grep -q ',file,instructions,demos,prompt_tokens,front\$' && sed 1d levels/trials.csv | grep -qE ',candidates/[0-9]+.json,[0-9]+,[0-9]+,[0-9]+,[01]\$' && ! sed 1d levels/trials.csv | grep -qvE ',candidates/[0-9]+.json,[0-9]+,[0-9]+,[0-9]+,[01]\$'"
 

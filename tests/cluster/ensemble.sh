@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 50
+plan 53
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -60,6 +60,14 @@ together allbroken.json broken
 run 65 "$PROGRAM" run "$DIR/p-broken.json" --job="$DIR/one.json" --input question=q1
 mv "$DIR/out" "$DIR/alone"
 check "a broken member alone fails as it does by itself" eval 'run 65 "$PROGRAM" run "$DIR/allbroken.json" --job="$DIR/one.json" --input question=q1 && grep -q "\"error\"" "$DIR/out" && cmp -s "$DIR/out" "$DIR/alone"'
+
+together alone.json one
+check "one member is one" said "1 member, 1 vote, majority on answer"
+sed 's/question -> answer/question, more -> answer/; s/Member one/Member more/; s/"rows.jsonl"/"wide.jsonl"/; s/"inputs": \["question"\]/"inputs": ["question", "more"]/; s/out-one/out-more/' "$DIR/one.json" >"$DIR/more.json"
+sed 's/}$/, "more": "x"}/' "$DIR/rows.jsonl" >"$DIR/wide.jsonl"
+"$PROGRAM" compile "$DIR/more.json" >/dev/null 2>"$DIR/err" && cp "$DIR/out-more/program.json" "$DIR/p-more.json"
+check "a member that reads more than the first is named" eval '! together wider.json one more && said "it has no input \"more\", which another member reads"'
+check "it may stand first" together wider.json more one
 
 together unanimous.json one two three --reduce=unanimous
 check "unanimous abstains, and says on how many" eval 'run 0 "$PROGRAM" eval "$DIR/one.json" --testset="$DIR/rows.jsonl" --program="$DIR/unanimous.json" && said "abstained on 100.0 %" && [ "$(json ensemble.abstained "$DIR/out")" = $ROWS ] && [ "$(json testset.n "$DIR/out")" = 0 ]'
