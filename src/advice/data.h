@@ -45,6 +45,7 @@ typedef struct dm_findings {
     size_t n_classes;
     double words;     /* median number of words in the first label */
     bool free_text;   /* labels that no answer will repeat word for word */
+    bool latin;       /* most labels are written in ASCII, half of it at least */
     dm_finding *list; /* [n] what has to be fixed first comes first */
     size_t n;
 } dm_findings;

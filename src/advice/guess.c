@@ -68,8 +68,9 @@ static size_t place(const char *const *names, const char *name)
 typedef struct column {
     const char *name;
     size_t strings, ints, floats, bools, nulls, lists, dicts, missing; /* rows by kind of value */
-    bool plain; /* lists and dicts hold texts alone */
-    bool pairs; /* lists hold dicts of texts alone */
+    bool filled; /* some row has more than null or an empty text */
+    bool plain;  /* lists and dicts hold texts alone */
+    bool pairs;  /* lists hold dicts of texts alone */
 } column;
 
 static bool all_texts(const dm_value *v)
@@ -99,6 +100,7 @@ static void count_value(column *c, const dm_value *v)
         return;
     }
     ++*by_kind[v->kind];
+    c->filled |= v->kind == DM_STRING ? dm_py_strip(v->text).n > 0 : v->kind != DM_NULL;
     if (v->kind == DM_LIST)
         c->pairs = c->pairs && all_pairs(v);
     if (v->kind == DM_LIST || v->kind == DM_DICT)
@@ -115,6 +117,8 @@ static size_t read_columns(dm_arena *a, const dm_dataset *const sets[DM_SETS], c
         for (int s = 0; s < DM_SETS; s++)
             for (size_t k = 0; sets[s] && k < sets[s]->n; k++)
                 count_value(&out[i], dm_value_get_str(sets[s]->examples[k].row, key));
+        if (!out[i].filled) /* a column that is there in name alone */
+            out[i].missing += out[i].nulls + out[i].strings;
     }
     return n;
 }
@@ -299,7 +303,12 @@ static texts read_texts(const dm_dataset *const sets[DM_SETS], const char *label
 
 static void fit_text(const dm_findings *f, const texts *t, dm_guess *g)
 {
-    if (f->free_text) {
+    if (f->free_text && !f->latin) { /* rouge_l knows no other letters */
+        g->metric = "f1";
+        g->why_metric = "The labels are prose: f1 counts the words that an answer shares with "
+                        "them, parted by blanks, not the sense; a metric of your own is a Python "
+                        "function, \"module:function\".";
+    } else if (f->free_text) {
         g->metric = "rouge_l";
         g->why_metric =
             "The labels are prose: rouge_l looks at the words that an answer shares with them, "

@@ -37,6 +37,7 @@ void dm_data_text(dm_buf *b, const dm_value *row, const dm_str *columns, size_t 
  * (NFD): two words by blanks. In scripts without blanks between words each letter is a word. Points
  * and commas within numbers stay. */
 dm_str dm_loose_text(dm_arena *a, dm_str text);
+bool dm_is_latin(dm_str text);      /* at least half of what is no blank is ASCII */
 size_t dm_count_words(dm_str text); /* two letters are one in scripts without blanks */
 
 void dm_look_at_similar(dm_looking *l); /* nearly the same */

@@ -255,12 +255,12 @@ static int by_number(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-/* Words of a text, or of the first one of a list of texts; of anything else 0. */
-static size_t words_in(const dm_value *v)
+/* A text, or the first one of a list of texts; of anything else an empty one. */
+static dm_str prose_of(const dm_value *v)
 {
     if (v && v->kind == DM_LIST && v->n)
         v = v->items[0];
-    return v && v->kind == DM_STRING ? dm_count_words(v->text) : 0;
+    return v && v->kind == DM_STRING ? v->text : DM_STR("");
 }
 
 /* Share of the label's words that stand in the inputs. */
@@ -291,12 +291,16 @@ static void look_at_prose(dm_looking *l, size_t different)
 {
     const dm_dataset *set = l->data->sets[DM_TRAIN];
     double *words = dm_alloc_n(set->n, sizeof *words), from_input = 0;
+    size_t latin = 0;
     for (uint32_t i = 0; i < set->n; i++) {
-        words[i] = (double)words_in(dm_value_get_str(set->examples[i].row, l->data->labels[0]));
+        dm_str text = prose_of(dm_value_get_str(set->examples[i].row, l->data->labels[0]));
+        words[i] = (double)dm_count_words(text);
+        latin += dm_is_latin(text);
         from_input += copied(l, i);
     }
     qsort(words, set->n, sizeof *words, by_number);
     l->out->words = words[set->n / 2];
+    l->out->latin = 2 * latin >= set->n;
     free(words);
     l->out->free_text = l->out->n_classes == 0 && l->out->words >= DM_FREE_WORDS &&
                         2 * different > set->n && from_input < FROM_INPUT * (double)set->n;
@@ -304,8 +308,10 @@ static void look_at_prose(dm_looking *l, size_t different)
         dm_find(l, "open_ended", true,
                 DM_TEXT(l,
                         "the labels are prose, %.0f words at the median, and the metric compares "
-                        "them word for word: use f1 or rouge_l, or your own judge",
-                        l->out->words));
+                        "them word for word: use %s",
+                        l->out->words,
+                        l->out->latin ? "f1 or rouge_l, or your own judge"
+                                      : "your own judge, or f1 if blanks part the words"));
 }
 
 void dm_look_at_labels(dm_looking *l)

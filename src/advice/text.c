@@ -85,6 +85,18 @@ dm_str dm_loose_text(dm_arena *a, dm_str text)
     return out.n ? out : text; /* of nothing but punctuation */
 }
 
+bool dm_is_latin(dm_str text)
+{
+    size_t ascii = 0, all = 0;
+    for (size_t pos = 0; pos < text.n;) {
+        uint32_t cp = dm_utf8_next(text, &pos);
+        bool blank = dm_py_isspace(cp);
+        ascii += !blank && cp < 128;
+        all += !blank;
+    }
+    return 2 * ascii >= all;
+}
+
 size_t dm_count_words(dm_str text)
 {
     size_t n = 0, unspaced = 0;

@@ -1,13 +1,12 @@
 /* What advise concludes, and how it says so. */
 #include "base/clock.h"
 #include "cmd/advise.h"
+#include "cmd/say.h"
 #include "json/json.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SHELL_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+=,:@%"
 
 /* ---- words ---- */
 
@@ -208,21 +207,6 @@ static void give_reasons(dm_advising *v, double needed)
 
 /* ---- the command to type ---- */
 
-static void put_quoted(dm_buf *b, const char *word)
-{
-    if (*word && strspn(word, SHELL_PLAIN) == strlen(word)) {
-        dm_buf_text(b, word);
-        return;
-    }
-    dm_buf_char(b, '\'');
-    for (; *word; word++)
-        if (*word == '\'')
-            dm_buf_text(b, "'\\''");
-        else
-            dm_buf_char(b, *word);
-    dm_buf_char(b, '\'');
-}
-
 static void put_next(dm_buf *b, dm_advising *v)
 {
     bool compile = v->verdict == DM_ADVICE_WORTH_IT;
@@ -235,7 +219,7 @@ static void put_next(dm_buf *b, dm_advising *v)
                   : v->verdict == DM_ADVICE_LITTLE ? "eval"
                   : small                          ? "plan"
                                                    : "advise");
-    put_quoted(b, v->job->file);
+    dm_put_word(b, v->job->file);
     if ((compile || small) && v->compile && !v->own)
         dm_buf_printf(b, " --optimizer=%s", v->compile->optimizer->class->name);
     if (again)

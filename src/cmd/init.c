@@ -119,7 +119,7 @@ static void look_at_order(starting *s)
     dm_findings f = dm_data_look(s->arena, &d);
     for (size_t i = 0; i < f.n && cut; i++)
         s->sorted = s->sorted || strcmp(f.list[i].code, "unseen_labels") == 0 ||
-                    strcmp(f.list[i].code, "one_label") == 0 ||
+                    (strcmp(f.list[i].code, "one_label") == 0 && f.n_classes > 1) ||
                     strcmp(f.list[i].code, "label_shares") == 0;
 }
 
@@ -287,9 +287,14 @@ static void tell(starting *s, const dm_command_line *line)
 {
     dm_arena *a = s->arena;
     dm_value *last = dm_value_dict(a);
-    const char *next = s->sorted ? dm_arena_printf(a, "shuffle %s, then dspy-mpi advise %s",
-                                                   s->paths[DM_TRAIN], s->out)
-                                 : dm_arena_printf(a, "dspy-mpi advise %s", s->out);
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_LINE);
+    if (s->sorted)
+        dm_buf_printf(&b, "shuffle %s, then ", s->paths[DM_TRAIN]);
+    dm_buf_text(&b, "dspy-mpi advise ");
+    dm_put_word(&b, s->out);
+    const char *next = dm_arena_string(a, b.data, b.len);
+    dm_buf_free(&b);
     dm_say(stderr, "%s: %s\nmetric %s: %s\n%s\n", s->out, s->guess.signature, s->guess.metric,
            s->guess.why_metric, s->guess.why_columns);
     if (s->sorted)

@@ -6,9 +6,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define SHELL_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+=,:@%"
 
 #define ERASE "\r\033[K"
 
@@ -117,4 +120,19 @@ void dm_say_close_gaps(void)
         if (got < 0)
             (void)!open("/", O_RDONLY | O_DIRECTORY); /* always there, and never written */
     }
+}
+
+void dm_put_word(dm_buf *b, const char *word)
+{
+    if (*word && strspn(word, SHELL_PLAIN) == strlen(word)) {
+        dm_buf_text(b, word);
+        return;
+    }
+    dm_buf_char(b, '\'');
+    for (; *word; word++)
+        if (*word == '\'')
+            dm_buf_text(b, "'\\''");
+        else
+            dm_buf_char(b, *word);
+    dm_buf_char(b, '\'');
 }

@@ -583,6 +583,32 @@ Test(advice, guesses)
     }
 }
 
+/* rouge_l has no word in another script: each answer would score 0. */
+Test(advice, prose_of_other_scripts)
+{
+    dm_guess g = guessed_of(
+        "{\"question\": \"t %d\", \"answer\": \"он пошёл в старый город и искал там свою "
+        "собаку с утра до вечера %d\"}",
+        "{\"question\": \"t %d\", \"answer\": \"она осталась дома и ждала его весь день до "
+        "самого вечера %d\"}");
+    cr_expect_str_eq(g.metric, "f1");
+    g = guessed_of(
+        "{\"question\": \"t %d\", \"answer\": \"he went to the old town and looked for his dog "
+        "until it was dark %d\"}",
+        "{\"question\": \"t %d\", \"answer\": \"she stayed at home and waited for him for the "
+        "whole day %d\"}");
+    cr_expect_str_eq(g.metric, "rouge_l");
+}
+
+/* A column of nulls or of empty texts is there in name alone. */
+Test(advice, empty_columns)
+{
+    cr_expect_str_eq(guessed_of("{\"text\": \"t %d\", \"kind\": \"x%d\", \"answer\": null}",
+                                "{\"text\": \"t %d\", \"kind\": \"y%d\", \"answer\": \" \"}")
+                         .signature,
+                     "text -> kind");
+}
+
 /* A label that may have others beside it that did not come yet is a text. */
 Test(advice, open_lists_are_texts)
 {
