@@ -240,7 +240,7 @@ static dm_value *put_pairs(dm_buf *b, dm_arena *a, const pairs *p)
              y = dm_score_against(p->r[1], p->r[0], p->n);
     dm_difference d = dm_paired(p->r[0], p->r[1], p->n);
     dm_value *v = dm_value_dict(a);
-    dm_buf_printf(b, "%-10s %zu examples", p->name, p->n);
+    dm_buf_printf(b, "%-10s %zu example%s", p->name, p->n, p->n == 1 ? "" : "s");
     if (p->left_out)
         dm_buf_printf(b, " (%zu that only one of them was run on are left out)", p->left_out);
     put_score(b, ": A", &x);

@@ -121,8 +121,8 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
         if (counts(a, b, i) && counts(b, a, i))
             squares += pow(b[i].score - a[i].score - d.mean, 2);
     double half = d.n > 1 ? student(d.n) * sqrt(squares / (double)(d.n - 1) / (double)d.n) : 2;
-    d.low = d.mean - half;
-    d.high = d.mean + half;
+    d.low = fmax(-1, d.mean - half); /* no two scores are further apart */
+    d.high = fmin(1, d.mean + half);
     return d;
 }
 

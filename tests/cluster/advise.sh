@@ -59,7 +59,7 @@ sets turns 120 2 60 && job turns "{\"command\": [\"python3\", \"$HOST\", \"turns
 check "a metric that says 0.4 and then 0.7" advised turns fix_first "it is not repeatable"
 check "check says so too" sh -c "'$PROGRAM' check turns.json | grep -q 'it is not repeatable'"
 printf 'def metric(example, prediction, trace=None):\n    return prediction.label == "good"\n' >one.py
-sets onesided 120 2 60 && job onesided "{\"command\": [\"python3\", \"$HOST\", \"one:metric\"]}"
+sets onesided 120 -3 60 && rm onesided.test.jsonl && job onesided "{\"command\": [\"python3\", \"$HOST\", \"one:metric\"]}"
 check "a metric that never looks at the label" advised onesided fix_first "the labels themselves, given as answers, score 0 in "
 printf 'def metric(example, prediction, trace=None):\n    return 1 if prediction.label == example.label else 0.95\n' >near.py
 sets nearly 120 2 60 && job nearly "{\"command\": [\"python3\", \"$HOST\", \"near:metric\"]}"

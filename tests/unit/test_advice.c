@@ -586,11 +586,10 @@ Test(advice, guesses)
 /* rouge_l has no word in another script: each answer would score 0. */
 Test(advice, prose_of_other_scripts)
 {
-    dm_guess g = guessed_of(
-        "{\"question\": \"t %d\", \"answer\": \"он пошёл в старый город и искал там свою "
-        "собаку с утра до вечера %d\"}",
-        "{\"question\": \"t %d\", \"answer\": \"она осталась дома и ждала его весь день до "
-        "самого вечера %d\"}");
+    dm_guess g = guessed_of("{\"question\": \"t %d\", \"answer\": \"он пошёл в старый город и "
+                            "искал там свою собаку с утра до вечера %d\"}",
+                            "{\"question\": \"t %d\", \"answer\": \"она осталась дома и "
+                            "ждала его весь день до самого вечера %d\"}");
     cr_expect_str_eq(g.metric, "f1");
     g = guessed_of(
         "{\"question\": \"t %d\", \"answer\": \"he went to the old town and looked for his dog "

@@ -55,7 +55,7 @@ Test(report, wilson)
     }
 }
 
-/* .2 and .4: half of the interval is t * s / sqrt(n), with the t of statistical tables. */
+/* .29 and .31: half of the interval is t * s / sqrt(n), with the t of statistical tables. */
 Test(report, student)
 {
     static const struct {
@@ -69,7 +69,7 @@ Test(report, student)
         double mean = 0, squares = 0;
         for (size_t i = 0; i < n; i++) {
             a[i] = scored(.3);
-            b[i] = scored(i % 2 ? .2 : .4);
+            b[i] = scored(i % 2 ? .29 : .31);
             mean += b[i].score / (double)n;
         }
         for (size_t i = 0; i < n; i++)
@@ -428,6 +428,16 @@ Test(report, tallied)
             near_to(tallied.low, whole.low, 1e-9, "low");
             near_to(tallied.high, whole.high, 1e-9, "high");
         }
+}
+
+/* One pair, or two that disagree: the interval is all that a difference of scores can be. */
+Test(report, differences_stay_within_scores)
+{
+    dm_result a[2] = {{.score = 1, .present = true}, {.score = 0, .present = true}},
+              b[2] = {{.score = 1, .present = true}, {.score = 1, .present = true}};
+    dm_difference one = dm_paired(a, b, 1), two = dm_paired(a, b, 2);
+    cr_expect(one.n == 1 && one.low >= -1 && one.high <= 1, "%g to %g", one.low, one.high);
+    cr_expect(two.n == 2 && two.low >= -1 && two.high <= 1, "%g to %g", two.low, two.high);
 }
 
 /* What is left is reckoned from where this attempt found the phase, and not known before it moves.
