@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- characters ---- */
 
@@ -187,4 +188,10 @@ void dm_show_printf(dm_buf *out, const char *fmt, ...)
     va_start(ap, fmt);
     dm_show_vprintf(out, fmt, ap);
     va_end(ap);
+}
+
+bool dm_is_screen(int fd)
+{
+    const char *kind = getenv("TERM");
+    return isatty(fd) && !(kind && strcmp(kind, "dumb") == 0);
 }

@@ -10,7 +10,7 @@
 
 void dm_words_init(dm_words *w)
 {
-    *w = (dm_words){.terminal = isatty(2)};
+    *w = (dm_words){.terminal = dm_is_screen(2)};
     dm_buf_init(&w->line, 1 << 20);
     dm_buf_init(&w->kept, 2 * KEPT + 65536);
 }

@@ -1,6 +1,7 @@
 #include "cmd/session.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/show.h"
 #include "cluster/cluster.h"
 #include "cmd/say.h"
 #include "json/json.h"
@@ -129,7 +130,7 @@ static void show_progress(void *user, const dm_pool_stats *stats)
 /* Under mpirun rank 0 has no terminal; the launcher says whether there is one. */
 static bool has_terminal(void)
 {
-    return isatty(2) || getenv("DM_TTY");
+    return dm_is_screen(2) || getenv("DM_TTY");
 }
 
 /* --verbose: who is asked, and where. */

@@ -184,7 +184,7 @@ static void print_json(dm_arena *a, const look *l)
 /* A line each second, in one place on a terminal; else where it says something new. */
 static dm_status watch(const char *out, look *l, dm_error *err)
 {
-    bool terminal = isatty(1);
+    bool terminal = dm_is_screen(1);
     dm_buf b, before;
     dm_status st = DM_OK;
     dm_buf_init(&b, DM_MAX_LINE);

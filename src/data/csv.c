@@ -26,10 +26,11 @@ static size_t column_of(const scanner *s)
 /* One cell at s->p; ends at its separator, line end or the end of the text. */
 static dm_status read_cell(scanner *s)
 {
+    const char *open = dm_csv_open_quote(s->p, s->end, s->separator);
     dm_buf_reset(&s->cell);
-    if (s->p < s->end && *s->p == '"') {
+    if (open) {
         size_t opened = s->line;
-        s->p++;
+        s->p = open + 1;
         for (;;) {
             const char *from = s->p;
             while (s->p < s->end && *s->p != '"') {
@@ -47,12 +48,13 @@ static dm_status read_cell(scanner *s)
             dm_buf_char(&s->cell, '"');
             s->p++;
         }
-        if (s->p < s->end && *s->p != s->separator && *s->p != '\n' &&
-            !(*s->p == '\r' && (s->p + 1 == s->end || s->p[1] == '\n')))
+        const char *ends = dm_csv_ends_cell(s->p, s->end, s->separator);
+        if (!ends)
             return dm_fail(s->err, DM_E_DATA,
                            "%s:%zu:%zu: text after the closing quote of a cell: a quote inside a "
                            "cell is written twice",
                            s->name, s->line, column_of(s));
+        s->p = ends;
         s->filled = true;
     } else {
         const char *from = s->p;

@@ -5,22 +5,56 @@
 
 #define LOOKED_AT 50 /* rows */
 
+/* The quote that ends what begins at `open`; two of them are one inside the cell. NULL: none. */
+static const char *close_quote(const char *open, const char *end)
+{
+    const char *close = open;
+    do {
+        close = memchr(close + 1, '"', (size_t)(end - close - 1));
+    } while (close && close + 1 < end && close[1] == '"' && close++);
+    return close;
+}
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && *p == ' ')
+        p++;
+    return p;
+}
+
+const char *dm_csv_open_quote(const char *p, const char *end, char separator)
+{
+    const char *open = skip_blanks(p, end);
+    if (open == end || *open != '"')
+        return NULL;
+    if (open == p)
+        return open;
+    const char *close = separator == ' ' ? NULL : close_quote(open, end);
+    return close && dm_csv_ends_cell(close + 1, end, separator) ? open : NULL;
+}
+
+const char *dm_csv_ends_cell(const char *p, const char *end, char separator)
+{
+    p = skip_blanks(p, end);
+    bool ends =
+        p == end || *p == separator || *p == '\n' || (*p == '\r' && (p + 1 == end || p[1] == '\n'));
+    return ends ? p : NULL;
+}
+
 /* Cells of the record at *p, which then is behind its line end; blank: all of them are empty. */
 static size_t count_cells(const char **p, const char *end, char separator, bool *blank)
 {
     size_t n = 1;
     bool begins = true;
     for (*blank = true; *p < end && **p != '\n'; ++*p) {
-        bool quoted = begins && **p == '"';
+        const char *open = begins ? dm_csv_open_quote(*p, end, separator) : NULL;
+        *p = open ? open : *p;
         begins = **p == separator;
         n += begins;
         *blank &= begins || **p == '\r' || **p == ' ';
-        if (!quoted)
+        if (!open)
             continue;
-        const char *close = *p;
-        do { /* two of them are one inside the cell */
-            close = memchr(close + 1, '"', (size_t)(end - close - 1));
-        } while (close && close + 1 < end && close[1] == '"' && close++);
+        const char *close = close_quote(*p, end);
         if (!close)
             close = end - 1;
         *p = close;

@@ -146,6 +146,8 @@ static dm_status parse_line(lines *l, const dm_value **row)
     dm_str line = take_line(l);
     uint32_t number = l->number - 1, at = number;
     *row = NULL;
+    if (dm_str_starts(line, "\xEF\xBB\xBF")) /* of a file that was appended to another */
+        line = (dm_str){line.p + 3, line.n - 3};
     if (line.n > DM_MAX_LINE)
         return dm_fail(l->err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", l->name,
                        number, DM_MAX_LINE >> 20);
@@ -240,20 +242,52 @@ static dm_status parse_lines(dm_arena *keep, const char *name, dm_str text, dm_a
     return st;
 }
 
+/* JSON that is called a table: {"..., or [ and {. No header begins so. */
+static dm_format json_in_it(dm_str text)
+{
+    dm_str s = dm_py_lstrip(text);
+    if (s.n < 2 || (s.p[0] != '{' && s.p[0] != '['))
+        return DM_FORMAT_GUESS;
+    dm_str rest = dm_py_lstrip((dm_str){s.p + 1, s.n - 1});
+    if (!rest.n || rest.p[0] != (s.p[0] == '{' ? '"' : '{'))
+        return DM_FORMAT_GUESS;
+    return s.p[0] == '{' ? DM_JSON_LINES : DM_JSON_ARRAY;
+}
+
 static dm_format guess(const char *name, dm_str text)
 {
+    dm_format json = json_in_it(text);
     if (dm_is_named(name, ".jsonl") || dm_is_named(name, ".ndjson"))
         return DM_JSON_LINES;
     if (dm_is_named(name, ".csv"))
-        return DM_CSV;
+        return json != DM_FORMAT_GUESS ? json : DM_CSV;
     if (dm_is_named(name, ".tsv"))
-        return DM_TSV;
+        return json != DM_FORMAT_GUESS ? json : DM_TSV;
     dm_str s = dm_py_lstrip(text);
     if (s.n && s.p[0] == '[')
         return DM_JSON_ARRAY;
     return s.n && s.p[0] == '{'         ? DM_JSON_LINES
            : dm_is_named(name, ".json") ? DM_JSON_ARRAY
                                         : DM_CSV;
+}
+
+/* A file that is called JSON and has something else in it: a table, or what a server said in place
+ * of the file. */
+static dm_status refuse_text(const char *name, dm_str text, dm_error *err)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_str s = dm_py_lstrip(text);
+    bool json = !s.n || s.p[0] == '{' || s.p[0] == '[' || dm_json_read(a, text, NULL);
+    dm_arena_free(a);
+    if (json)
+        return DM_E_DATA; /* it is told what is wrong with it */
+    const char *end = memchr(s.p, '\n', s.n);
+    dm_str line = dm_py_rstrip((dm_str){s.p, end ? (size_t)(end - s.p) : s.n});
+    dm_str begin = dm_utf8_head(line, 60);
+    return dm_fail(err, DM_E_DATA,
+                   "%s: this is not JSON, and begins \"%.*s\": a table of cells is called .csv or "
+                   ".tsv",
+                   name, DM_STR_ARG(begin));
 }
 
 /* Into rows, which lives in a; what a row holds lives in keep for JSON Lines, else in a. */
@@ -302,6 +336,8 @@ dm_status dm_dataset_parse(dm_arena *a, const char *name, dm_str text, dm_format
         format = guess(name, text);
     if (st == DM_OK)
         st = parse_rows(reading, a, name, text, format, rows, err);
+    if (st == DM_E_DATA && (format == DM_JSON_LINES || format == DM_JSON_ARRAY))
+        st = refuse_text(name, text, err);
     if (st == DM_OK && rows->n == 0)
         st = dm_fail(err, DM_E_DATA, "%s: there is no example in it", name);
     if (st == DM_OK) {

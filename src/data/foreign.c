@@ -51,6 +51,14 @@ static const kind kinds[] = {
      "download the data itself (a login may have been in the way)"},
     {START("<html"), "a web page", SAY,
      "download the data itself (a login may have been in the way)"},
+    {START("<head"), "a web page", SAY,
+     "download the data itself (a login may have been in the way)"},
+    {START("<body"), "a web page", SAY,
+     "download the data itself (a login may have been in the way)"},
+    {START("<table"), "a web page", SAY,
+     "download the data itself (a login may have been in the way)"},
+    {START("<!--"), "a web page", SAY,
+     "download the data itself (a login may have been in the way)"},
     {START("<?xml"), "XML", SAY, "write its rows as JSON Lines"},
 };
 
@@ -124,20 +132,56 @@ static bool is_pickle(dm_str s)
     return s.n > 3 && s.p[0] == '\x80' && s.p[1] >= 2 && s.p[1] <= 5 && s.p[s.n - 1] == '.';
 }
 
-static bool begins_so(dm_str s, const kind *k, bool binary)
+/* Without a mark and blanks before it. */
+static dm_str text_in(dm_str s)
 {
-    bool text = k->start[0] == '<' || k->start[0] == 'v';
-    if (s.n < k->n)
-        return false;
-    return text ? strncasecmp(s.p, k->start, k->n) == 0
-                : binary && memcmp(s.p, k->start, k->n) == 0;
+    if (dm_str_starts(s, "\xEF\xBB\xBF"))
+        s = (dm_str){s.p + 3, s.n - 3};
+    while (s.n && strchr(" \t\r\n", *s.p) && *s.p)
+        s.p++, s.n--;
+    return s;
+}
+
+static bool begins_so(dm_str s, dm_str text, const kind *k, bool binary)
+{
+    if (k->start[0] == '<' || k->start[0] == 'v')
+        return text.n >= k->n && strncasecmp(text.p, k->start, k->n) == 0;
+    return s.n >= k->n && binary && memcmp(s.p, k->start, k->n) == 0;
+}
+
+/* A line of nothing but dashes and what crosses them: "|---|:--:|", "---+---", "+---+". */
+static bool is_ruler(dm_str line)
+{
+    bool crossed = false;
+    for (size_t i = 0; i < line.n; i++) {
+        if (!line.p[i] || !strchr(" \t\r|+:-=", line.p[i]))
+            return false;
+        crossed |= line.p[i] == '|' || line.p[i] == '+';
+    }
+    return crossed && (has(line, "---") || has(line, "==="));
+}
+
+/* Markdown's, psql's or mysql's: one of the first two lines is a ruler, or the first is a corner of
+ * a box (U+250C, U+2554). */
+static bool is_drawn(dm_str text)
+{
+    for (int i = 0; i < 2 && text.n; i++) {
+        const char *end = memchr(text.p, '\n', text.n);
+        dm_str line = {text.p, end ? (size_t)(end - text.p) : text.n};
+        if (is_ruler(line) || dm_str_starts(line, "\xE2\x94\x8C") ||
+            dm_str_starts(line, "\xE2\x95\x94"))
+            return true;
+        text = (dm_str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
+    }
+    return false;
 }
 
 dm_status dm_foreign_check(const char *name, dm_str s, dm_error *err)
 {
     bool binary = s.n && (memchr(s.p, 0, s.n) || dm_utf8_valid(s) < s.n);
+    dm_str text = text_in(s);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (begins_so(s, &kinds[i], binary))
+        if (begins_so(s, text, &kinds[i], binary))
             return tell(name, kinds[i].is, kinds[i].remedy, kinds[i].tool, err);
     if (s.n >= 4 && memcmp(s.p, "PK\3\4", 4) == 0)
         return check_zip(name, s, err);
@@ -147,6 +191,10 @@ dm_status dm_foreign_check(const char *name, dm_str s, dm_error *err)
         return tell(name, "a Python pickle", SAY,
                     "in Python, pandas.read_pickle(FILE).to_json(NEW, orient=\"records\", "
                     "lines=True) writes a table as JSON Lines",
+                    err);
+    if (is_drawn(text))
+        return tell(name, "a table that is drawn for people, with lines", SAY,
+                    "export it as CSV (psql --csv, mysql --batch), or write its rows as JSON Lines",
                     err);
     if (is_yaml(name, s))
         return tell(name, "YAML", FROM_HF, NULL, err);

@@ -169,15 +169,30 @@ static bool is_lists(const dm_value *v, size_t least)
     return true;
 }
 
-/* The first member that is a list of objects; NULL: there is none. */
+/* What the web API of Hugging Face's data sets gives: {"features": [...], "rows": [{"row_idx": 0,
+ * "row": {...}}, ...]} */
+static bool is_wrapped(const dm_member *m)
+{
+    const dm_value *row = dm_value_get(m->value->items[0], "row");
+    return row && row->kind == DM_DICT;
+}
+
+/* The member that is a list of objects: the longest, or the first of equals; NULL: there is none.
+ */
 static const dm_member *nested(const dm_value *v)
 {
+    const dm_member *best = NULL;
     for (size_t i = 0; i < v->n; i++) {
-        const dm_value *list = v->members[i].value;
-        if (list->kind == DM_LIST && list->n && list->items[0]->kind == DM_DICT)
-            return &v->members[i];
+        const dm_member *m = &v->members[i];
+        const dm_value *list = m->value;
+        if (list->kind != DM_LIST || !list->n || list->items[0]->kind != DM_DICT)
+            continue;
+        if (is_wrapped(m))
+            return m;
+        if (!best || list->n > best->value->n)
+            best = m;
     }
-    return NULL;
+    return best;
 }
 
 static dm_status refuse_nested(const sheet *s, const dm_member *m)
@@ -185,8 +200,9 @@ static dm_status refuse_nested(const sheet *s, const dm_member *m)
     return dm_fail(
         s->err, DM_E_DATA,
         "%s:%u:%u: one object, and `%.*s` in it is a list of %zu: if those are the "
-        "examples, jq -c '.[\"%.*s\"][]' OLD > NEW.jsonl writes them one a line; " AS_ONE,
-        s->name, s->v->line, s->v->column, DM_STR_ARG(m->key), m->value->n, DM_STR_ARG(m->key));
+        "examples, jq -c '.[\"%.*s\"][]%s' OLD > NEW.jsonl writes them one a line; " AS_ONE,
+        s->name, s->v->line, s->v->column, DM_STR_ARG(m->key), m->value->n, DM_STR_ARG(m->key),
+        is_wrapped(m) ? ".row" : "");
 }
 
 dm_status dm_rows_of_object(dm_arena *a, const char *name, const dm_value *v, bool one_line,
@@ -200,7 +216,7 @@ dm_status dm_rows_of_object(dm_arena *a, const char *name, const dm_value *v, bo
         return table_rows(&s);
     if (is_grid(v) && (v->n > 1 || all_numbers(v) || all_numbers(v->members[0].value)))
         return grid_rows(&s);
-    if (is_lists(v, one_line ? 2 : 1))
+    if (!inner && is_lists(v, one_line ? 2 : 1))
         return refuse(&s, v,
                       "an object of lists of equal length: are they columns? With pandas, "
                       "to_json(FILE, orient=\"records\", lines=True); " AS_ONE);

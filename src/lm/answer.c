@@ -1,6 +1,7 @@
 /* What an HTTP answer means: the error table of src/README.md §5. */
 #include "base/secret.h"
 #include "base/utf8.h"
+#include "data/packed.h"
 #include "json/json.h"
 #include "lm/provider.h"
 #include "lm/words.h"
@@ -75,6 +76,7 @@ dm_reply dm_reply_of(const dm_attempt *a, const dm_endpoint *e)
                       .retry_after = dm_told_wait(&a->told),
                       .body = dm_buf_view(&a->reply),
                       .content_type = a->content_type,
+                      .redirect = a->redirect,
                       .proxy = e->shown_proxy,
                       .tls = strncasecmp(e->base, "https:", 6) == 0,
                       .connect_status = a->connect_status,
@@ -280,12 +282,24 @@ static bool wants_certificate(const dm_reply *r)
     return tls && r->error && strcasestr(r->error, "alert") && dm_reply_says(r->error, words);
 }
 
+#define ANSWERS_IN_PLAIN "it answers without TLS: is it an http:// address?"
+
+/* TLS was begun, and an answer in HTTP came. */
+static bool is_plain_http(const dm_reply *r)
+{
+    static const char *const words[] = {"wrong version number", "http request",
+                                        "packet length was received", NULL};
+    return r->code == CURLE_SSL_CONNECT_ERROR && r->error && dm_reply_says(r->error, words);
+}
+
 static dm_verdict judge_transfer(dm_reply *r)
 {
     char what[300];
     bool tls = r->code == CURLE_SSL_CONNECT_ERROR || r->code == CURLE_SSL_CERTPROBLEM ||
                r->code == CURLE_SSL_CACERT_BADFILE;
-    const char *more = r->error && (tls || wants_certificate(r)) ? r->error : "";
+    const char *more = is_plain_http(r)                            ? ANSWERS_IN_PLAIN
+                       : r->error && (tls || wants_certificate(r)) ? r->error
+                                                                   : "";
     if (has_proxy(r) && r->connect_status >= 400)
         return judge_connect(r);
     snprintf(what, sizeof what, "%s%s%.150s", curl_easy_strerror(r->code),
@@ -320,14 +334,39 @@ static dm_verdict judge_transfer(dm_reply *r)
     }
 }
 
+/* It is not followed, which could carry a key elsewhere. */
+static dm_verdict judge_redirect(dm_reply *r)
+{
+    dm_arena *a = dm_arena_new(1024);
+    dm_verdict v = say_and(DM_EJECT, r, "a redirect, which is not followed",
+                           r->redirect ? dm_shown_url(a, r->redirect) : "");
+    dm_arena_free(a);
+    return v;
+}
+
+dm_str dm_reply_plain(dm_arena *a, dm_str body)
+{
+    dm_buf b;
+    dm_str plain = body;
+    if (!dm_is_packed(body))
+        return body;
+    dm_buf_init(&b, DM_MAX_ANSWER);
+    if (dm_unpack(&b, "reply", body, NULL) == DM_OK)
+        plain = (dm_str){dm_arena_string(a, b.data ? b.data : "", b.len), b.len};
+    dm_buf_free(&b);
+    return plain;
+}
+
 dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r)
 {
     if (r->code != CURLE_OK)
         return judge_transfer(r);
     if (r->status >= 300 && r->status < 400)
-        return say_and(DM_EJECT, r, "a redirect, which is not followed", "");
+        return judge_redirect(r);
     bool fine = r->status >= 200 && r->status < 300;
     dm_arena *a = dm_arena_new(r->body.n + 4096);
+    const dm_str came = r->body;
+    r->body = dm_reply_plain(a, came);
     const dm_value *root = dm_json_read_bytes(a, r->body, NULL);
     dm_verdict v;
     if (root && fine)
@@ -338,6 +377,7 @@ dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r)
         v = say_and(DM_ODD, r, "", ""), say_odd(r);
     dm_reply_check_counts(r);
     v = judge_proxys(r, v, root);
+    r->body = came;
     dm_arena_free(a);
     return v;
 }

@@ -23,10 +23,11 @@ static bool begins_with_one_of(const char *name, const char *const *names)
 /* ANTHROPIC_BASE_URL is read as other programs do, without the version. */
 static void complete_base(dm_arena *a, dm_lm_config *c)
 {
-    const char *own = getenv("ANTHROPIC_BASE_URL");
+    dm_str own = dm_base_in_env(c->provider);
     size_t n = strlen(c->api_base[0]);
-    bool from_it = own && c->n_base == 1 && n && strncmp(own, c->api_base[0], n) == 0 &&
-                   own[n + strspn(own + n, "/")] == 0;
+    bool from_it = c->n_base == 1 && n && own.n >= n && memcmp(own.p, c->api_base[0], n) == 0;
+    for (size_t i = n; i < own.n; i++)
+        from_it &= own.p[i] == '/';
     if (from_it && (n < 3 || strcmp(c->api_base[0] + n - 3, "/v1") != 0))
         c->api_base[0] = dm_arena_printf(a, "%s/v1", c->api_base[0]);
 }
@@ -284,10 +285,11 @@ static void complain(dm_complaint *c, const dm_value *root)
 static const char *const headers[] = {"anthropic-version: 2023-06-01", NULL};
 
 const dm_provider dm_provider_anthropic = {.name = "anthropic",
-                                           .base = "https://api.anthropic.com/v1",
+                                           .base = DM_ANTHROPIC_HOST "/v1",
                                            .base_env = "ANTHROPIC_BASE_URL",
+                                           .base_of = dm_base_of_anthropic,
                                            .key_env = "ANTHROPIC_API_KEY",
-                                           .key_host = "https://api.anthropic.com",
+                                           .key_host = DM_ANTHROPIC_HOST,
                                            .key_header = "x-api-key: ",
                                            .headers = headers,
                                            .price = dm_price_listed,

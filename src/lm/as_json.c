@@ -13,7 +13,7 @@ void dm_json_answer(dm_reply *r)
 {
     static const char *const kept[] = {"choices", "model", "usage"};
     dm_arena *a = dm_arena_new(0);
-    const dm_value *root = dm_json_read_bytes(a, r->body, NULL);
+    const dm_value *root = dm_json_read_bytes(a, dm_reply_plain(a, r->body), NULL);
     dm_value *d = dm_value_dict(a);
     dm_buf b;
     dm_buf_init(&b, 2 * DM_MAX_ANSWER);

@@ -26,8 +26,8 @@ static void complete(dm_arena *a, dm_lm_config *c)
         c->api_version = said && *said ? said : "2024-10-21";
 }
 
-/* A deployment may have any name: as LiteLLM, which DSPy asks, one that tells of no model that takes
- * a schema gets the plain JSON mode. */
+/* A deployment may have any name: as LiteLLM, which DSPy asks, one that tells of no model that
+ * takes a schema gets the plain JSON mode. */
 static dm_response_format format(const dm_lm_config *c, dm_response_format wanted)
 {
     dm_response_format f = dm_openai_format(c, wanted);
@@ -39,6 +39,7 @@ static const char *const domains[] = {".openai.azure.com", ".cognitiveservices.a
 
 const dm_provider dm_provider_azure = {.name = "azure",
                                        .base_env = "AZURE_API_BASE",
+                                       .base_of = dm_base_of_azure,
                                        .wants_base =
                                            "azure needs api_base (or AZURE_API_BASE), such as "
                                            "https://RESOURCE.openai.azure.com",

@@ -1,8 +1,10 @@
 /* api_base as people write it: DSPy's documentation gives Ollama's address without a path, others
  * give the whole path of a request. */
+#include "base/secret.h"
 #include "lm/openai.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -39,6 +41,12 @@ static const char *with_version(dm_arena *a, dm_str base, bool add)
     return dm_arena_printf(a, "%.*s%s", DM_STR_ARG(base), add ? "/v1" : "");
 }
 
+dm_str dm_base_in_env(const dm_provider *p)
+{
+    const char *value = p->base_env ? getenv(p->base_env) : NULL;
+    return dm_secret_trim(dm_str_of(value ? value : ""));
+}
+
 const char *dm_base_at_root(dm_arena *a, const char *base)
 {
     dm_str s = dm_str_of(base);
@@ -55,4 +63,33 @@ const char *dm_base_of_ollama(dm_arena *a, const char *base)
         if (cut_end(&s, its_own[i]))
             break;
     return with_version(a, s, !has_version(path_of(s)));
+}
+
+const char *dm_base_of_anthropic(dm_arena *a, const char *base)
+{
+    dm_str s = dm_str_of(base);
+    (void)cut_end(&s, "/messages");
+    return with_version(a, s, path_of(s).n == 0 && dm_same_origin(base, DM_ANTHROPIC_HOST));
+}
+
+const char *dm_base_of_azure(dm_arena *a, const char *base)
+{
+    static const char *const between[] = {"/openai/deployments", "/openai"};
+    dm_str s = dm_str_of(base);
+    (void)cut_end(&s, "/chat/completions");
+    for (size_t i = 0; i < 2 && s.n == strlen(base); i++)
+        (void)cut_end(&s, between[i]);
+    return with_version(a, s, false);
+}
+
+const char *dm_base_of_gemini(dm_arena *a, const char *base)
+{
+    dm_str s = dm_str_of(base), path;
+    (void)cut_end(&s, "/chat/completions");
+    path = path_of(s);
+    bool home = dm_same_origin(base, DM_GEMINI_HOST);
+    const char *end = !home         ? ""
+                      : path.n == 0 ? "/v1beta/openai"
+                                    : (has_version(path) ? "/openai" : "");
+    return dm_arena_printf(a, "%.*s%s", DM_STR_ARG(s), end);
 }

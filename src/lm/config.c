@@ -1,4 +1,5 @@
 #include "lm/config.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 #include "json/json.h"
 #include "lm/provider.h"
@@ -61,26 +62,28 @@ const char *dm_role_name(dm_role r)
 static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_error *err)
 {
     dm_str *list = NULL;
+    const char *by = "";
     dm_status st = dm_get_strings(at, a, &list, &c->n_base, err);
     if (st != DM_OK)
         return st;
     if (c->n_base == 0) {
-        const char *own = c->provider->base_env ? getenv(c->provider->base_env) : NULL;
-        if (!c->provider->base && !(own && *own))
+        dm_str own = dm_base_in_env(c->provider);
+        if (!c->provider->base && !own.n)
             return dm_at_fail(at, err, "%s", c->provider->wants_base);
         list = dm_arena_alloc(a, sizeof *list);
-        *list = dm_str_of(own && *own ? own : c->provider->base);
+        *list = own.n ? own : dm_str_of(c->provider->base);
+        by = own.n ? dm_arena_printf(a, ", which %s names,", c->provider->base_env) : "";
         c->n_base = 1;
     }
     c->api_base = dm_arena_alloc_n(a, c->n_base, sizeof *c->api_base);
     for (size_t i = 0; i < c->n_base; i++) {
-        dm_str s = list[i];
+        dm_str s = dm_secret_trim(list[i]);
         while (s.n && s.p[s.n - 1] == '/')
             s.n--;
         c->api_base[i] = dm_arena_string(a, s.p, s.n);
         const char *bad = dm_lm_in_process(c) ? NULL : dm_bad_base(c->api_base[i]);
         if (bad)
-            return dm_at_fail(at, err, "\"%s\": %s", dm_shown_url(a, c->api_base[i]), bad);
+            return dm_at_fail(at, err, "\"%s\"%s: %s", dm_shown_url(a, c->api_base[i]), by, bad);
         if (c->provider->base_of)
             c->api_base[i] = c->provider->base_of(a, c->api_base[i]);
     }

@@ -225,6 +225,7 @@ static bool collect(curl_transport *t)
         if (code != CURLE_OK)
             curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &a->connect_status);
         curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, (char **)&a->content_type);
+        curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, (char **)&a->redirect);
         curl_multi_remove_handle(t->multi, easy);
         a->ended(a);
         any = true;

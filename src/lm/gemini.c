@@ -30,20 +30,20 @@ static dm_response_format format(const dm_lm_config *c, dm_response_format wante
     return strncmp(c->name, "gemini-", 7) == 0 ? wanted : DM_FORMAT_NONE;
 }
 
-const dm_provider dm_provider_gemini = {
-    .name = "gemini",
-    .base = "https://generativelanguage.googleapis.com/v1beta/openai",
-    .key_env = "GEMINI_API_KEY",
-    .key_host = "https://generativelanguage.googleapis.com",
-    .key_header = "Authorization: Bearer ",
-    .cached_from = 2048,
-    .price = dm_price_listed,
-    .format = format,
-    .url = dm_openai_url,
-    .head = dm_openai_head,
-    .sampling = dm_openai_sampling,
-    .body = dm_openai_body,
-    .read = read_reply,
-    .complain = dm_openai_complain,
-    .models_url = dm_openai_models_url,
-    .models = models};
+const dm_provider dm_provider_gemini = {.name = "gemini",
+                                        .base = DM_GEMINI_HOST "/v1beta/openai",
+                                        .base_of = dm_base_of_gemini,
+                                        .key_env = "GEMINI_API_KEY",
+                                        .key_host = DM_GEMINI_HOST,
+                                        .key_header = "Authorization: Bearer ",
+                                        .cached_from = 2048,
+                                        .price = dm_price_listed,
+                                        .format = format,
+                                        .url = dm_openai_url,
+                                        .head = dm_openai_head,
+                                        .sampling = dm_openai_sampling,
+                                        .body = dm_openai_body,
+                                        .read = read_reply,
+                                        .complain = dm_openai_complain,
+                                        .models_url = dm_openai_models_url,
+                                        .models = models};

@@ -99,6 +99,7 @@ typedef struct dm_reply { /* what an attempt gave */
     double retry_after; /* s; 0: none */
     dm_str body;
     const char *content_type;   /* NULL: none */
+    const char *redirect;       /* where a 3xx leads; NULL: nowhere */
     const char *proxy;          /* that it came through, as it may be shown; "", NULL: none */
     bool tls;                   /* so that no proxy says anything in the server's place */
     long connect_status;        /* of the proxy, where it opened no way; 0: none */

@@ -158,12 +158,15 @@ dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **
     if (c->api_key_file)
         return read_key_file(c->api_key_file, key, err);
     const dm_provider *p = c->provider;
-    const char *own = p->base_env ? getenv(p->base_env) : NULL, *name = c->api_key_env;
+    const dm_str env = dm_base_in_env(p);
+    char *own = dm_copy_bytes(env.p, env.n);
+    const char *name = c->api_key_env;
     bool home = p->key_host && dm_same_origin(base, p->key_host);
     for (const char *const *d = p->key_domains; d && *d; d++)
         home |= dm_in_domain(base, *d);
-    if (!name && p->key_env && (home || (own && dm_same_origin(base, own))))
+    if (!name && p->key_env && (home || (env.n && dm_same_origin(base, own))))
         name = p->key_env;
+    free(own);
     if (!name)
         return DM_OK;
     const char *value = dm_secret_env(name);

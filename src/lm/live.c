@@ -120,6 +120,7 @@ static double exchange(const dm_endpoint *e, const dm_buf *body, dm_attempt *t)
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &t->status);
     curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &t->connect_status);
     curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, (char **)&t->content_type);
+    curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, (char **)&t->redirect);
     t->handle = easy; /* the type is in it */
     return seconds;
 }

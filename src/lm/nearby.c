@@ -55,7 +55,8 @@ size_t dm_nearby_bases(dm_arena *a, const char *base, const char *out[DM_NEARBY_
 bool dm_nearby_answers(long status, dm_str reply)
 {
     dm_arena *a = dm_arena_new(reply.n + 4096);
-    const dm_value *root = status == 200 ? dm_json_read_bytes(a, reply, NULL) : NULL;
+    const dm_value *root =
+        status == 200 ? dm_json_read_bytes(a, dm_reply_plain(a, reply), NULL) : NULL;
     bool answers = root && root->kind == DM_DICT && dm_value_get(root, "data");
     dm_arena_free(a);
     return answers;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- requests ---- */
 
@@ -168,19 +169,80 @@ void dm_openai_content(dm_buf *b, const dm_value *content)
     }
 }
 
+/* In OpenAI's place, or in DeepSeek's or Moonshot's. */
+static int64_t cached_of(const dm_value *usage)
+{
+    const dm_value *details = dm_value_get(usage, "prompt_tokens_details");
+    return dm_value_get(details, "cached_tokens") ? dm_reply_tokens(details, "cached_tokens")
+           : dm_value_get(usage, "prompt_cache_hit_tokens")
+               ? dm_reply_tokens(usage, "prompt_cache_hit_tokens")
+               : dm_reply_tokens(usage, "cached_tokens");
+}
+
+/* Where the sum shows that reasoning was not counted among the answer's tokens, as xAI's, it is
+ * added: it is billed as they are. */
 static void take_usage(dm_reply *r, const dm_value *usage)
 {
+    int64_t all = dm_reply_tokens(usage, "total_tokens");
     r->prompt = dm_reply_tokens(usage, "prompt_tokens");
     r->completion = dm_reply_tokens(usage, "completion_tokens");
-    r->cached = dm_reply_tokens(dm_value_get(usage, "prompt_tokens_details"), "cached_tokens");
+    r->cached = cached_of(usage);
     r->reasoning =
         dm_reply_tokens(dm_value_get(usage, "completion_tokens_details"), "reasoning_tokens");
+    if (r->prompt > 0 && r->completion >= 0 && r->reasoning > 0 &&
+        all == r->prompt + r->completion + r->reasoning)
+        r->completion += r->reasoning;
+}
+
+static bool is_one_of(const char *reason, const char *const *words)
+{
+    while (*words && strcasecmp(reason, *words) != 0)
+        words++;
+    return *words != NULL;
+}
+
+/* By OpenAI's word, or another server's. */
+static bool is_cut(const char *reason)
+{
+    static const char *const words[] = {"length", "max_tokens", "model_length",
+                                        "model_context_window_exceeded", NULL};
+    return is_one_of(reason, words);
+}
+
+/* Gemini's endpoint says why behind the word: "content_filter: PROHIBITED_CONTENT". */
+static bool is_filtered(const char *reason)
+{
+    static const char *const words[] = {"safety", "prohibited_content", "blocklist",
+                                        "spii",   "sensitive",          NULL};
+    return strncmp(reason, "content_filter", 14) == 0 || is_one_of(reason, words);
+}
+
+/* The server did not come to the end of its answer: what there is of it is none. */
+static bool gave_up(const char *reason)
+{
+    static const char *const words[] = {"error", "abort", "network_error",
+                                        "insufficient_system_resource", NULL};
+    return is_one_of(reason, words);
+}
+
+/* The status that a 2xx hides: 400 to 599, as a number or as text. 0: none. */
+static long status_told(const dm_value *error)
+{
+    static const char *const names[] = {"code", "status", "status_code", "statusCode"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const dm_value *v = dm_value_get(error, names[i]);
+        bool text = v && v->kind == DM_STRING && v->text.n == 3 && dm_str_is_whole(v->text);
+        int64_t n = text ? strtol(v->text.p, NULL, 10) : dm_reply_count(error, names[i]);
+        if (n >= 400 && n < 600)
+            return (long)n;
+    }
+    return 0;
 }
 
 static dm_verdict no_choices(const dm_provider *p, dm_reply *r, const dm_value *root)
 {
     dm_buf words;
-    if (dm_value_get(dm_said_object(root), "error"))
+    if (dm_value_get(dm_said_object(root), "error") || status_told(dm_said_object(root)))
         return dm_reply_error(p, r, root);
     dm_buf_init(&words, DM_MAX_ANSWER);
     dm_said_words(&words, root);
@@ -197,12 +259,18 @@ dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *roo
     if (!choices || choices->kind != DM_LIST || choices->n == 0 ||
         choices->items[0]->kind != DM_DICT)
         return no_choices(p, r, root);
-    const dm_value *choice = choices->items[0];
+    const dm_value *choice = choices->items[0], *error = dm_value_get(choice, "error");
     const char *reason = dm_reply_word(dm_value_get(choice, "finish_reason"));
     take_usage(r, dm_value_get(root, "usage"));
     snprintf(r->tier, sizeof r->tier, "%s", dm_reply_word(dm_value_get(root, "service_tier")));
-    r->truncated = strcmp(reason, "length") == 0;
-    if (strcmp(reason, "content_filter") == 0)
+    if (error && error->kind != DM_NULL) /* a router's, of the provider that it asked */
+        return dm_reply_error(p, r, choice);
+    if (gave_up(reason))
+        return dm_reply_end(r, DM_ODD, DM_FAULT_NONE,
+                            "the server gave up before the end of the answer: finish_reason",
+                            reason);
+    r->truncated = is_cut(reason);
+    if (is_filtered(reason))
         return dm_reply_end(r, DM_FINAL, DM_FAULT_FILTER,
                             "the provider's content filter stopped the answer", "");
     dm_buf b;
@@ -220,9 +288,15 @@ static dm_meaning meaning_of(const char *code, const char *message)
                                            "max_model_len",          NULL};
     static const char *const no_room[] = {"resource unavailable", "resource_unavailable", NULL};
     static const char *const filter[] = {"content_filter", "content_policy", NULL};
+    static const char *const final[] = {"insufficient_quota",
+                                        "model_not_found",
+                                        "billing_not_active",
+                                        "billing_hard_limit_reached",
+                                        "exceeded_current_quota_error",
+                                        NULL};
     if (strcmp(code, "resource_unavailable") == 0 || dm_reply_says(message, no_room))
         return DM_MEANS_NO_ROOM;
-    if (strcmp(code, "insufficient_quota") == 0 || strcmp(code, "model_not_found") == 0)
+    if (is_one_of(code, final))
         return DM_MEANS_REFUSED;
     if (strcmp(code, "rate_limit_exceeded") == 0)
         return DM_MEANS_TOO_FAST;
@@ -241,9 +315,9 @@ void dm_openai_complain(dm_complaint *c, const dm_value *root)
     c->code = dm_reply_word(code);
     if (!*c->code)
         c->code = dm_reply_word(dm_value_get(error, "type"));
-    int64_t number = dm_reply_count(error, "code"); /* as some proxies have it, in a 200 */
-    if (c->status < 300 && number > 0 && number < 1000)
-        c->status = (long)number;
+    long status = status_told(error);
+    if (c->status < 300 && status)
+        c->status = status;
     c->means = meaning_of(c->code, c->message);
 }
 

@@ -27,6 +27,15 @@ const char *dm_base_at_root(dm_arena *a, const char *base);
 /* The same where every path has /v1 behind it: DSPy writes all addresses without, as Ollama's own
  * API is asked. */
 const char *dm_base_of_ollama(dm_arena *a, const char *base);
+#define DM_ANTHROPIC_HOST "https://api.anthropic.com"
+/* Its own host has all below /v1; DSPy asks any other at the address itself (as recorded), and
+ * whether /v1 was meant shows when that is not found. */
+const char *dm_base_of_anthropic(dm_arena *a, const char *base);
+/* Without what azure.c puts behind it, and with what its own path has before that. */
+const char *dm_base_of_azure(dm_arena *a, const char *base);
+#define DM_GEMINI_HOST "https://generativelanguage.googleapis.com"
+/* Google's host has OpenAI's form below a path of its own. */
+const char *dm_base_of_gemini(dm_arena *a, const char *base);
 
 /* OPENAI_API_KEY goes to this server whatever provider's name it is asked under, and nowhere else
  * unasked (src/README.md §1). */

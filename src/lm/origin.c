@@ -65,7 +65,9 @@ const char *dm_bad_base(const char *base)
 {
     CURLU *u = curl_url();
     const char *why = NULL;
-    if (strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
+    if (*base && strchr("\"'`", *base))
+        why = "it is in quotes: give the address alone";
+    else if (strncasecmp(base, "http://", 7) != 0 && strncasecmp(base, "https://", 8) != 0)
         why = "it has to begin with http:// or https://";
     else if (strchr(base, '@')) /* a key must not follow a look-alike of its host */
         why = "a user in the address is not allowed; a key goes into api_key_env or api_key_file";

@@ -127,6 +127,9 @@ bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 /* price.c, for price: by the table of prices, under provider/name. */
 bool dm_price_listed(const dm_lm_config *c, dm_price *out);
 
+/* base.c: the address that base_env holds, without what stands around it; .n 0: none. */
+dm_str dm_base_in_env(const dm_provider *p);
+
 /* ---- models.c ---- */
 
 #define DM_MAX_LIST ((size_t)4 << 20) /* bytes of a reply */
@@ -140,6 +143,9 @@ dm_served dm_serves_read(dm_arena *a, const dm_lm_config *c, dm_str reply);
 
 /* ---- answer.c, for read ---- */
 
+/* The reply itself where it came packed, as gateways send what nobody asked them to pack; lives in
+ * a. One that cannot be unpacked is as it came. */
+dm_str dm_reply_plain(dm_arena *a, dm_str body);
 /* The text of a string up to U+0000 (codes, and words for people); "" of all else. */
 const char *dm_reply_word(const dm_value *v);
 /* A count or a limit that a server tells; 0: none, or nothing that can be one. */

@@ -25,33 +25,44 @@ static double sane(double seconds)
     return seconds >= 0 && seconds <= LONGEST ? seconds : -1;
 }
 
-/* "6m0s", "1s", "120ms", "1h2m3.5s", "20": seconds; negative: none of it. *end: behind it. */
-static double read_duration(const char *p, const char **end)
+/* The seconds of the unit at p, perhaps behind a blank, as a letter or as a word; 0: there is none.
+ * *end: behind it. */
+static double read_unit(const char *p, const char **end)
 {
     static const struct {
-        const char *unit;
+        const char *name;
         double seconds;
-    } units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"d", 86400},
-                 {"h", 3600},  {"m", 60},    {"s", 1}};
+    } units[] = {{"ms", 1e-3}, {"msec", 1e-3}, {"millisecond", 1e-3}, {"us", 1e-6}, {"ns", 1e-9},
+                 {"d", 86400}, {"day", 86400}, {"h", 3600},           {"hr", 3600}, {"hour", 3600},
+                 {"m", 60},    {"min", 60},    {"minute", 60},        {"s", 1},     {"sec", 1},
+                 {"second", 1}};
+    const char *word = p + strspn(p, " ");
+    size_t n = 0;
+    while (isalpha((unsigned char)word[n]))
+        n++;
+    size_t bare = n > 2 && tolower((unsigned char)word[n - 1]) == 's' ? n - 1 : n;
+    *end = word + n;
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+        if (strlen(units[u].name) == bare && strncasecmp(word, units[u].name, bare) == 0)
+            return units[u].seconds;
+    *end = p;
+    return 0;
+}
+
+/* "6m0s", "1s", "120ms", "1h2m3.5s", "2 minutes", "20": seconds; negative: none of it. */
+static double read_duration(const char *p)
+{
     double sum = 0;
     bool any = false;
     while (isdigit((unsigned char)*p) || (*p == '.' && isdigit((unsigned char)p[1]))) {
         char *after;
-        double n = strtod(p, &after);
-        size_t u = 0;
-        while (u < sizeof units / sizeof *units &&
-               strncasecmp(after, units[u].unit, strlen(units[u].unit)) != 0)
-            u++;
+        double n = strtod(p, &after), unit = read_unit(after, &p);
         any = true;
-        if (u == sizeof units / sizeof *units) { /* seconds, and the last of it */
-            sum += n;
-            p = after;
+        sum += n * (unit > 0 ? unit : 1);
+        if (unit <= 0) /* seconds, and the last of it */
             break;
-        }
-        sum += n * units[u].seconds;
-        p = after + strlen(units[u].unit);
+        p += strspn(p, " ");
     }
-    *end = p;
     return any ? sane(sum) : -1;
 }
 
@@ -80,7 +91,6 @@ static double read_time_3339(const char *p)
  * milliseconds since 1970. */
 static double read_wait(const char *p, double wall)
 {
-    const char *end;
     if (strlen(p) > 10 && p[4] == '-') {
         double when = read_time_3339(p);
         return isnan(when) ? -1 : sane(fmax(0, when - wall));
@@ -89,7 +99,7 @@ static double read_wait(const char *p, double wall)
     if (isdigit((unsigned char)*p) && plain > 1e9)
         return sane(fmax(0, (plain > 1e11 ? plain / 1000 : plain) - wall));
     if (isdigit((unsigned char)*p) || *p == '.')
-        return read_duration(p, &end);
+        return read_duration(p);
     time_t date = curl_getdate(p, NULL);
     return date == -1 ? -1 : sane(fmax(0, (double)date - wall));
 }
@@ -99,12 +109,19 @@ static double read_wait(const char *p, double wall)
 /* The kind that follows, up to what ends it; the rest of the name behind it, or NULL. */
 static const char *read_kind(const char *p, dm_rate_kind *kind)
 {
-    static const char *const names[] = {"requests", "tokens", "input-tokens", "output-tokens"};
-    for (int k = DM_RATES - 1; k >= 0; k--) {
-        size_t n = strlen(names[k]);
-        if (strncasecmp(p, names[k], n) != 0 || (p[n] && p[n] != '-'))
+    static const struct {
+        const char *name;
+        dm_rate_kind kind;
+    } names[] = {{"requests", DM_RATE_REQUESTS},
+                 {"req", DM_RATE_REQUESTS}, /* Mistral's */
+                 {"tokens", DM_RATE_TOKENS},
+                 {"input-tokens", DM_RATE_INPUT},
+                 {"output-tokens", DM_RATE_OUTPUT}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i].name);
+        if (strncasecmp(p, names[i].name, n) != 0 || (p[n] && p[n] != '-'))
             continue;
-        *kind = (dm_rate_kind)k;
+        *kind = names[i].kind;
         return p + n;
     }
     return NULL;
@@ -190,12 +207,8 @@ double dm_told_in_words(const char *message)
 {
     static const char *const before[] = {"try again in ", "retry in ", "retry after "};
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-        const char *p = strcasestr(message, before[i]), *end;
-        double seconds = p ? read_duration(p + strlen(before[i]), &end) : -1;
-        if (p && seconds > 0 && strncasecmp(end, " minute", 7) == 0)
-            seconds *= 60;
-        else if (p && seconds > 0 && strncasecmp(end, " hour", 5) == 0)
-            seconds *= 3600;
+        const char *p = strcasestr(message, before[i]);
+        double seconds = p ? read_duration(p + strlen(before[i])) : -1;
         if (seconds > 0)
             return seconds;
     }

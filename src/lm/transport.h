@@ -35,6 +35,7 @@ struct dm_attempt { /* first in its owner, who uses it again for his next one */
     long status;                 /* 0: none came */
     dm_told_limits told;         /* by the head */
     const char *content_type;    /* of the reply, until the next attempt; NULL: none */
+    const char *redirect;        /* likewise, where it leads */
     dm_buf reply;                /* initialised by the owner: its ceiling ends the attempt */
     size_t given;                /* bytes of body that went out of the newest request */
     void *handle;                /* kept from one attempt to the next; NULL to begin with */

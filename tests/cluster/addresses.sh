@@ -1,7 +1,7 @@
 # How servers are found: addresses as people write them, models that are called otherwise or load, proxies of the
 # environment, certificates on both sides.
 . tests/lib.sh
-plan 45
+plan 46
 unset OPENAI_BASE_URL OPENAI_API_KEY http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
 unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
 "$MOCK" --make-data 4 1 0 >"$DIR/test.jsonl"
@@ -45,6 +45,12 @@ stop_mock
 start_mock --rule planted --under /gate/v1
 job hosted_vllm/any "${MOCK_URL%/v1}/gate"
 ends "a gateway's path without /v1: it is asked behind it" 0 "requests go there"
+stop_mock
+export TEST_KEY=sk-ant-of-a-test
+start_mock --rule planted --strict anthropic --under /v1 --key $TEST_KEY
+job anthropic/claude-sonnet-4-6 "${MOCK_URL%/v1}" ', "api_key_env": "TEST_KEY"'
+ends "a gateway to Anthropic's without /v1: so too" 0 "requests go there"
+unset TEST_KEY
 stop_mock
 start_mock --rule planted --loading 1
 job hosted_vllm/any "$MOCK_URL"

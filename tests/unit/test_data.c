@@ -55,6 +55,13 @@ Test(data, formats)
                   "{\"a\":\"\",\"b\":\"\"}\n{\"a\":\" x \",\"b\":\"5\\\" tall\"}\n"},
                  {"d.csv", "a,b\n1,x\ry\n", "{\"a\":\"1\",\"b\":\"x\\ry\"}\n"},
                  {"d.csv", "a;b\r\n\"x; y\";1,5\r\n", "{\"a\":\"x; y\",\"b\":\"1,5\"}\n"},
+                 {"d.csv", "a, b\n\"1\", \"x, \"\"y\"\"\"\n2,  \"z\" \r\n",
+                  "{\"a\":\"1\",\"b\":\"x, \\\"y\\\"\"}\n{\"a\":\"2\",\"b\":\"z\"}\n"},
+                 {"d.csv", "\"a\" , \"b\"\n\"1\" ,\"2\n3\"  \n", "{\"a\":\"1\",\"b\":\"2\\n3\"}\n"},
+                 {"d.csv", "a;b\n \"x; y\"; \"z\"\n", "{\"a\":\"x; y\",\"b\":\"z\"}\n"},
+                 {"d.csv", "a,b\n1, \"no\" he said\n2, \"x\n3, \"y\n",
+                  "{\"a\":\"1\",\"b\":\" \\\"no\\\" he said\"}\n{\"a\":\"2\",\"b\":\" \\\"x\"}\n"
+                  "{\"a\":\"3\",\"b\":\" \\\"y\"}\n"},
                  {"d.csv", "a;b,c\n1;2,3\n", "{\"a;b\":\"1;2\",\"c\":\"3\"}\n"}};
     for (size_t i = 0; i < COUNT(table); i++)
         cr_expect_str_eq(json_lines(arena, parse(table[i].name, table[i].text)), table[i].want,
@@ -112,6 +119,40 @@ Test(data, each_fault_has_its_own_sentence)
                                       DM_FORMAT_GUESS, &d, &err),
                      DM_E_DATA, "row %zu", i);
         cr_expect_str_eq(err.text, table[i].want);
+    }
+}
+
+/* Read as what it is, or its name is said to be wrong. */
+Test(data, files_by_the_wrong_name)
+{
+    static const struct {
+        const char *name, *text, *want;
+    } table[] = {
+        {"d.csv", "{\"a\": 1, \"b\": \"x\"}\n{\"a\": 2, \"b\": \"y\"}\n",
+         "{\"a\":1,\"b\":\"x\"}\n{\"a\":2,\"b\":\"y\"}\n"},
+        {"d.csv", "[{\"a\": 1}, {\"a\": 2}]", "{\"a\":1}\n{\"a\":2}\n"},
+        {"d.tsv", " [\n {\"a\": 1}]", "{\"a\":1}\n"},
+        {"d.csv", "[id],{name}\n1,x\n", "{\"[id]\":\"1\",\"{name}\":\"x\"}\n"},
+        {"d.jsonl", "\xEF\xBB\xBF{\"a\": 1}\n\xEF\xBB\xBF{\"a\": 2}\n", "{\"a\":1}\n{\"a\":2}\n"},
+        {"d.jsonl", "question,answer\nx,y\n",
+         "d.jsonl: this is not JSON, and begins \"question,answer\": a table of cells is called "
+         ".csv or .tsv"},
+        {"d.json", "a\tb\n1\t2\n",
+         "d.json: this is not JSON, and begins \"a\tb\": a table of cells is called .csv or .tsv"},
+        {"d.ndjson", "404: Not Found",
+         "d.ndjson: this is not JSON, and begins \"404: Not Found\": a table of cells is called "
+         ".csv or .tsv"},
+        {"d.jsonl", "// made by hand\n{\"a\": 1}\n",
+         "d.jsonl: this is not JSON, and begins \"// made by hand\": a table of cells is called "
+         ".csv or .tsv"},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        dm_error err = {DM_OK, ""};
+        dm_dataset *d = NULL;
+        dm_status st = dm_dataset_parse(arena, table[i].name, dm_str_of(table[i].text),
+                                        DM_FORMAT_GUESS, &d, &err);
+        const char *got = st == DM_OK ? json_lines(arena, d) : err.text;
+        cr_expect_str_eq(got, table[i].want, "row %zu: %s", i, got);
     }
 }
 

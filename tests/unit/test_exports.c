@@ -129,6 +129,23 @@ Test(exports, other_json)
          "d.json:1:1: one object, and `data` in it is a list of 2: if those are the examples, jq "
          "-c "
          "'.[\"data\"][]' OLD > NEW.jsonl writes them one a line; " AS_ONE},
+        {"d.json", "{\"train\": [{\"q\": \"x\"}], \"test\": [{\"q\": \"y\"}]}",
+         "d.json:1:1: one object, and `train` in it is a list of 1: if those are the examples, jq "
+         "-c '.[\"train\"][]' OLD > NEW.jsonl writes them one a line; " AS_ONE},
+        {"d.json",
+         "{\"features\": [{\"name\": \"q\"}], \"rows\": [{\"row_idx\": 0, \"row\": {\"q\": "
+         "\"x\"}, \"truncated_cells\": []}]}",
+         "d.json:1:1: one object, and `rows` in it is a list of 1: if those are the examples, jq "
+         "-c '.[\"rows\"][].row' OLD > NEW.jsonl writes them one a line; " AS_ONE},
+        {"d.json", "{\"columns\": [{\"id\": 1}], \"records\": [{\"q\": 1}, {\"q\": 2}]}",
+         "d.json:1:1: one object, and `records` in it is a list of 2: if those are the examples, "
+         "jq "
+         "-c '.[\"records\"][]' OLD > NEW.jsonl writes them one a line; " AS_ONE},
+        {"d.jsonl",
+         "{\"messages\":[{\"role\":\"user\"},{\"role\":\"assistant\"}],"
+         "\"tools\":[{\"n\":1},{\"n\":2}]}\n",
+         "{\"messages\":[{\"role\":\"user\"},{\"role\":\"assistant\"}],\"tools\":[{\"n\":1},"
+         "{\"n\":2}]}\n"},
         {"d.jsonl", "{\"messages\":[{\"role\":\"user\"}],\"a\":1}\n",
          "{\"messages\":[{\"role\":\"user\"}],\"a\":1}\n"},
         {"d.jsonl", "{\"context\":[\"p\",\"r\"],\"q\":\"x\"}",
@@ -212,6 +229,12 @@ Test(exports, other_encodings)
     {                                                                                              \
         (text), sizeof(text) - 1                                                                   \
     }
+#define PAGE(name)                                                                                 \
+    name ": this is a web page, which is not read: download the data itself (a login may have "    \
+         "been in the way)"
+#define DRAWN(name)                                                                                \
+    name ": this is a table that is drawn for people, with lines, which is not read: export it "   \
+         "as CSV (psql --csv, mysql --batch), or write its rows as JSON Lines"
 Test(exports, foreign_files_are_named)
 {
     static const struct {
@@ -261,6 +284,22 @@ Test(exports, foreign_files_are_named)
          "x.pkl: this is a Python pickle, which is not read: in Python, "
          "pandas.read_pickle(FILE).to_json(NEW, orient=\"records\", lines=True) writes a table as "
          "JSON Lines"},
+        {"x.html", BYTES("\n  <!DOCTYPE html>\n<html>"), PAGE("x.html")},
+        {"x.csv", BYTES("\xEF\xBB\xBF<!-- saved --><html>"), PAGE("x.csv")},
+        {"x.csv", BYTES("<table border=\"1\" class=\"dataframe\">\n<tr>"), PAGE("x.csv")},
+        {"x.md", BYTES("| q | a |\n|---|:--:|\n| x | 1 |\n"), DRAWN("x.md")},
+        {"x.csv", BYTES("q | a\r\n--- | ---\r\nx | 1\r\n"), DRAWN("x.csv")},
+        {"x.csv", BYTES("\n| q | a |\n| :------- | ---: |\n| x | 1 |\n"), DRAWN("x.csv")},
+        {"x.txt", BYTES(" q | a \n---+---\n x | 1\n(1 row)\n"), DRAWN("x.txt")},
+        {"x.csv", BYTES("+---+---+\n| q | a |\n+---+---+\n| x | 1 |\n+---+---+\n"), DRAWN("x.csv")},
+        {"x.csv",
+         BYTES("\xE2\x94\x8C\xE2\x94\x80\xE2\x94\x80\xE2\x94\x90\n\xE2\x94\x82 q "
+               "\xE2\x94\x82\n"),
+         DRAWN("x.csv")},
+        {"x.csv", BYTES("q|a\n-|-\nx|1\n"),
+         "{\"q\":\"-\",\"a\":\"-\"}\n{\"q\":\"x\",\"a\":\"1\"}\n"},
+        {"x.csv", BYTES("q,a\n---,---\n"), "{\"q\":\"---\",\"a\":\"---\"}\n"},
+        {"x.csv", BYTES("<b>q</b>,a\nx,1\n"), "{\"<b>q</b>\":\"x\",\"a\":\"1\"}\n"},
         {"x.csv", BYTES("ORCHID,a\nx,1\n"), "{\"ORCHID\":\"x\",\"a\":\"1\"}\n"},
         {"x.csv", BYTES("- q: x,a\ny,1\n"), "{\"- q: x\":\"y\",\"a\":\"1\"}\n"}};
     for (size_t i = 0; i < COUNT(table); i++) {

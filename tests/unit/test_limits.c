@@ -35,6 +35,16 @@ Test(limits, how_long_a_head_says_to_wait)
         {"Retry-After: Fri, 28 Nov 2025 11:00:00 GMT", 0},
         {"Retry-After: soon", 0},
         {"Retry-After: -5", 0},
+        {"Retry-After: 30s", 30},
+        {"Retry-After: 1m30s", 90},
+        {"Retry-After: 2 minutes", 120},
+        {"Retry-After: 2025-11-28T12:01:00Z", 60},
+        {"Retry-After: 1764331245", 45},
+        {"Retry-After: Friday, 28-Nov-25 12:01:30 GMT", 90},
+        {"x-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 1m 30s", 90},
+        {"x-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 2025-11-28T12:00:10.25Z",
+         10.25},
+        {"x-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 17.25", 17.25},
         {"retry-after-ms: 120", 0.12},
         {"retry-after: 1\nretry-after-ms: 120", 0.12},
         {"retry-after-ms: 120\nretry-after: 1", 0.12},
@@ -81,6 +91,12 @@ Test(limits, what_a_head_says_of_limits)
     cr_expect(t.rate[DM_RATE_REQUESTS].limit == 600 && t.rate[DM_RATE_REQUESTS].remaining == 599 &&
               t.rate[DM_RATE_TOKENS].limit == 90000 && t.rate[DM_RATE_TOKENS].remaining < 0);
     cr_expect_float_eq(t.rate[DM_RATE_TOKENS].reset, 0.008, 1e-9);
+    t = told(
+        "x-ratelimit-limit-req-minute: 60\nx-ratelimit-remaining-req-minute: 59\n"
+        "x-ratelimit-limit-tokens-minute: 500000\nx-ratelimit-remaining-tokens-minute: 499000\n"
+        "x-ratelimit-limit-req-10-second: 5");
+    cr_expect(t.rate[DM_RATE_REQUESTS].limit == 60 && t.rate[DM_RATE_REQUESTS].remaining == 59 &&
+              t.rate[DM_RATE_TOKENS].limit == 500000 && t.rate[DM_RATE_TOKENS].remaining == 499000);
     t = told("anthropic-ratelimit-input-tokens-limit: 40000\n"
              "anthropic-ratelimit-output-tokens-limit: 8000\n"
              "anthropic-ratelimit-tokens-limit: 48000\nanthropic-ratelimit-requests-limit: 50");
@@ -99,6 +115,13 @@ Test(limits, waits_in_words)
                 {"Please retry in 34.07s.", 34.07},
                 {"Please retry after 10 seconds.", 10},
                 {"try again in 2 minutes", 120},
+                {"try again in 500 ms", 0.5},
+                {"try again in 250 milliseconds", 0.25},
+                {"Please wait and retry in 1 day.", 86400},
+                {"Rate limited. Retry after 3min", 180},
+                {"try again in 1 hour", 3600},
+                {"retry in 2 hrs", 7200},
+                {"try again in 1 min 30 s", 90},
                 {"Try again in a while", 0},
                 {"", 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -289,6 +289,11 @@ static const char good[] = "{\"choices\": [{\"message\": {\"content\": \"yes\"},
 #define ERROR(code, message)                                                                       \
     "{\"error\": {\"message\": \"" message "\", \"type\": \"t\", \"code\": " code "}}"
 
+/* As a router tells of one of its providers that failed. */
+#define IN_CHOICE(code, content)                                                                   \
+    "{\"choices\": [{\"error\": {\"code\": " code ", \"message\": \"it went away\"}, "             \
+    "\"finish_reason\": \"error\", \"message\": {\"content\": " content "}}]}"
+
 Test(lm, whose_fault)
 {
     static const struct {
@@ -345,6 +350,25 @@ Test(lm, whose_fault)
         {200, "{\"choices\": [{\"message\": null}]}", DM_GOOD, DM_FAULT_NONE},
         {200, "{\"choices\": [{}]}", DM_GOOD, DM_FAULT_NONE},
         {201, good, DM_GOOD, DM_FAULT_NONE},
+        {200, WITH("max_tokens", "\"a\""), DM_GOOD, DM_FAULT_NONE},
+        /* the server gave up in the middle of it: no answer */
+        {200, WITH("error", "\"\""), DM_ODD, DM_FAULT_NONE},
+        {200, WITH("error", "\"half of an\""), DM_ODD, DM_FAULT_NONE},
+        {200, WITH("abort", "\"half of an\""), DM_ODD, DM_FAULT_NONE},
+        {200, WITH("insufficient_system_resource", "\"\""), DM_ODD, DM_FAULT_NONE},
+        {200, WITH("network_error", "\"\""), DM_ODD, DM_FAULT_NONE},
+        {200, IN_CHOICE("502", "\"\""), DM_ODD, DM_FAULT_NONE},
+        {200, IN_CHOICE("429", "null"), DM_SLOW_DOWN, DM_FAULT_NONE},
+        {200, IN_CHOICE("402", "\"\""), DM_EJECT, DM_FAULT_NONE},
+        {200, IN_CHOICE("400", "\"\""), DM_FINAL, DM_FAULT_REFUSED},
+        {200, "{\"choices\": [{\"message\": {\"content\": \"yes\"}, \"error\": null}]}", DM_GOOD,
+         DM_FAULT_NONE},
+        /* a status as text */
+        {200, ERROR("\"429\"", "slow"), DM_SLOW_DOWN, DM_FAULT_NONE},
+        {200, ERROR("\"401\"", "no"), DM_EJECT, DM_FAULT_NONE},
+        {200, "{\"error\": {\"message\": \"slow\", \"status\": 429}}", DM_SLOW_DOWN, DM_FAULT_NONE},
+        {200, "{\"message\": \"slow\", \"status_code\": 429}", DM_SLOW_DOWN, DM_FAULT_NONE},
+        {200, "{\"detail\": \"slow\", \"statusCode\": \"429\"}", DM_SLOW_DOWN, DM_FAULT_NONE},
         /* the candidate or the example, as a comparison tells */
         {400, ERROR("\"context_length_exceeded\"", "too long"), DM_FINAL, DM_FAULT_OVERFLOW},
         {400, ERROR("400", "This model's maximum context length is 10 tokens."), DM_FINAL,
@@ -368,6 +392,9 @@ Test(lm, whose_fault)
         {422, "{\"detail\": \"no\"}", DM_FINAL, DM_FAULT_REFUSED},
         {400, ERROR("\"content_filter\"", "no"), DM_FINAL, DM_FAULT_FILTER},
         {200, WITH("content_filter", "null"), DM_FINAL, DM_FAULT_FILTER},
+        {200, WITH("content_filter: PROHIBITED_CONTENT", "null"), DM_FINAL, DM_FAULT_FILTER},
+        {200, WITH("SAFETY", "null"), DM_FINAL, DM_FAULT_FILTER},
+        {200, WITH("sensitive", "\"\""), DM_FINAL, DM_FAULT_FILTER},
         {200, ERROR("400", "no"), DM_FINAL, DM_FAULT_REFUSED},
         /* the endpoint or this request, as other replies tell */
         {200, ERROR("403", "no"), DM_DENIED, DM_FAULT_NONE},
@@ -382,6 +409,13 @@ Test(lm, whose_fault)
         {200, ERROR("402", "no"), DM_EJECT, DM_FAULT_NONE},
         {404, ERROR("\"model_not_found\"", "no"), DM_EJECT, DM_FAULT_NONE},
         {429, ERROR("\"insufficient_quota\"", "spent"), DM_EJECT, DM_FAULT_NONE},
+        {429, ERROR("\"billing_not_active\"", "check your billing details"), DM_EJECT,
+         DM_FAULT_NONE},
+        {429, ERROR("\"billing_hard_limit_reached\"", "spent"), DM_EJECT, DM_FAULT_NONE},
+        {429,
+         "{\"error\": {\"message\": \"suspended\", \"type\": "
+         "\"exceeded_current_quota_error\"}}",
+         DM_EJECT, DM_FAULT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.status = rows[i].status, .body = dm_str_of(rows[i].body)};

@@ -49,6 +49,10 @@ Test(servers, an_address_as_people_write_it)
         {"HTTP://LOCALHOST", "HTTP://LOCALHOST/v1", "HTTP://LOCALHOST/v1", NULL},
         {"http://vllm", "http://vllm/v1", "http://vllm/v1", NULL},
         {"http://host/vllm", "http://host/vllm/v1", NULL, NULL},
+        {" http://host:8000/v1\\n", "http://host:8000/v1", "http://host:8000/v1",
+         "http://host:8000/v1"},
+        {"http://host:8000/v1/\\r\\n", "http://host:8000/v1", "http://host:8000/v1",
+         "http://host:8000/v1"},
     };
     dm_arena *a = dm_arena_new(0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -57,6 +61,78 @@ Test(servers, an_address_as_people_write_it)
         cr_expect_str_eq(base_of(a, "hosted_vllm/m", base), rows[i].vllm ? rows[i].vllm : base);
         cr_expect_str_eq(base_of(a, "openai/m", base), rows[i].openai ? rows[i].openai : base);
     }
+    dm_arena_free(a);
+}
+
+/* Of the classes that have one kind of address, as DSPy and the makers' own pages write it. */
+Test(servers, an_address_of_a_provider)
+{
+    static const struct {
+        const char *model, *base, *is;
+    } rows[] = {
+        {"anthropic/x", "https://api.anthropic.com", "https://api.anthropic.com/v1"},
+        {"anthropic/x", "https://api.anthropic.com/", "https://api.anthropic.com/v1"},
+        {"anthropic/x", "https://api.anthropic.com/v1", "https://api.anthropic.com/v1"},
+        {"anthropic/x", "https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1"},
+        {"anthropic/x", "https://gate.example.org/anthropic",
+         "https://gate.example.org/anthropic"}, /* as DSPy */
+        {"anthropic/x", "http://gate:1", "http://gate:1"},
+        {"anthropic/x", "https://gate.example.org/v1/messages/", "https://gate.example.org/v1"},
+        {"azure/x", "https://me.openai.azure.com/", "https://me.openai.azure.com"},
+        {"azure/x", "https://me.openai.azure.com/openai", "https://me.openai.azure.com"},
+        {"azure/x", "https://me.openai.azure.com/openai/", "https://me.openai.azure.com"},
+        {"azure/x", "https://me.openai.azure.com/openai/deployments",
+         "https://me.openai.azure.com"},
+        {"azure/x", "https://me.openai.azure.com/openai/deployments/x/chat/completions",
+         "https://me.openai.azure.com/openai/deployments/x"},
+        {"azure/x", "https://me.openai.azure.com/openai/v1/chat/completions",
+         "https://me.openai.azure.com/openai/v1"},
+        {"gemini/x", "https://generativelanguage.googleapis.com",
+         "https://generativelanguage.googleapis.com/v1beta/openai"},
+        {"gemini/x", "https://generativelanguage.googleapis.com/v1beta",
+         "https://generativelanguage.googleapis.com/v1beta/openai"},
+        {"gemini/x", "https://generativelanguage.googleapis.com/v1beta/openai/",
+         "https://generativelanguage.googleapis.com/v1beta/openai"},
+        {"gemini/x", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+         "https://generativelanguage.googleapis.com/v1beta/openai"},
+        {"gemini/x", "https://gate.example.org/g/v1", "https://gate.example.org/g/v1"},
+    };
+    dm_arena *a = dm_arena_new(0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_str_eq(base_of(a, rows[i].model, rows[i].base), rows[i].is, "%s: %s",
+                         rows[i].base, base_of(a, rows[i].model, rows[i].base));
+    dm_arena_free(a);
+}
+
+/* A variable comes from a file or a shell, with what stood around it; its key goes where it leads.
+ */
+Test(servers, an_address_in_a_variable)
+{
+    static const char *const values[] = {"http://node07:8000/v1\n", " http://node07:8000/v1/ ",
+                                         "http://node07:8000/v1\r\n"};
+    dm_error err = {DM_OK, ""};
+    dm_arena *a = dm_arena_new(0);
+    setenv("OPENAI_API_KEY", "a-secret-of-mine", 1);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char *key = NULL;
+        setenv("OPENAI_BASE_URL", values[i], 1);
+        const dm_lm_config *c = config(a, "\"openai/x\"");
+        cr_expect_str_eq(c->api_base[0], "http://node07:8000/v1");
+        cr_expect_eq(dm_key_find(c, c->api_base[0], 0, &key, &err), DM_OK);
+        cr_expect(key, "%s", values[i]);
+        free(key);
+    }
+    setenv("ANTHROPIC_BASE_URL", "http://gate:1/anthropic/\n", 1);
+    cr_expect_str_eq(config(a, "\"anthropic/x\"")->api_base[0], "http://gate:1/anthropic/v1");
+    setenv("ANTHROPIC_BASE_URL", "http://gate:1/v1", 1);
+    cr_expect_str_eq(config(a, "\"anthropic/x\"")->api_base[0], "http://gate:1/v1");
+    setenv("OPENAI_BASE_URL", " \n", 1);
+    cr_expect_str_eq(config(a, "\"openai/x\"")->api_base[0], "https://api.openai.com/v1");
+    setenv("OPENAI_BASE_URL", "\"http://node07:8000/v1\"", 1);
+    dm_value *v = dm_value_text(a, "openai/x");
+    const dm_at at = dm_at_root(v, "lm", DM_E_JOB);
+    cr_expect_eq(dm_lm_config_read(a, &at, &err), NULL);
+    cr_expect(strstr(err.text, "OPENAI_BASE_URL") && strstr(err.text, "quotes"), "%s", err.text);
     dm_arena_free(a);
 }
 
@@ -556,6 +632,8 @@ Test(servers, who_we_are_is_asked_in_many_words)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dm_reply r = {.code = rows[i].code, .error = rows[i].error, .tls = true};
         cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), rows[i].verdict, "row %zu", i);
+        cr_expect_eq(strcmp(rows[i].error, "wrong version number") == 0,
+                     strstr(r.text, "is it an http:// address?") != NULL, "row %zu: %s", i, r.text);
         cr_expect(rows[i].says ? r.advice && strstr(r.advice, rows[i].says) : !r.advice, "row %zu",
                   i);
     }
