@@ -80,5 +80,7 @@ void dm_adapter_schema(dm_buf *b, const dm_signature *s);    /* the schema S of 
 /* Of the error text of an answer that did not parse, the answer as far as it is quoted there; "" of
  * one that quotes none. */
 dm_str dm_parse_quoted(dm_str error);
+/* Whether it says that some of the fields could be read, DSPy's parsed_result. */
+bool dm_parse_found_some(dm_str error);
 
 #endif

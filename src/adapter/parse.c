@@ -21,6 +21,7 @@ static void put_names(dm_buf *b, const dm_signature *s, const dm_value *found)
 
 #define BEFORE_QUOTE "LM Response: "
 #define AFTER_QUOTE  " \n\nExpected to find output fields"
+#define BEFORE_FOUND "Actual output fields parsed from the LM response: "
 
 dm_status dm_parse_error(const dm_adapter_class *c, const char *message, const dm_signature *s,
                          dm_str completion, const dm_value *found, dm_error *err)
@@ -37,7 +38,7 @@ dm_status dm_parse_error(const dm_adapter_class *c, const char *message, const d
     put_names(&b, s, NULL);
     dm_buf_text(&b, " \n\n");
     if (found) {
-        dm_buf_text(&b, "Actual output fields parsed from the LM response: ");
+        dm_buf_text(&b, BEFORE_FOUND);
         put_names(&b, s, found);
         dm_buf_text(&b, " \n\n");
     }
@@ -55,6 +56,15 @@ dm_str dm_parse_quoted(dm_str error)
     size_t left = error.n - (size_t)(from - error.p);
     const char *to = memmem(from, left, AFTER_QUOTE, strlen(AFTER_QUOTE));
     return (dm_str){from, to ? (size_t)(to - from) : left};
+}
+
+bool dm_parse_found_some(dm_str error)
+{
+    static const char before[] = BEFORE_FOUND "[";
+    const char *from = error.p, *end = error.p + error.n, *last = NULL;
+    while (from < end && (from = memmem(from, (size_t)(end - from), before, strlen(before))))
+        last = from += strlen(before); /* the answer that is quoted may say so too */
+    return last && last < end && *last != ']';
 }
 
 dm_status dm_parse_misfit(const dm_adapter_class *c, const dm_signature *s, const dm_field *f,

@@ -32,10 +32,16 @@ size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows)
     return n;
 }
 
+/* Which of the two that known texts have. */
+static size_t set_of(const dm_gepa *g, const dm_gepa_batch *b)
+{
+    return g->o->wide && b->val;
+}
+
 static void keep(dm_gepa *g, const dm_gepa_batch *b)
 {
     dm_gepa_known *k = known_of(g, b->texts);
-    size_t set = g->o->wide && b->val;
+    size_t set = set_of(g, b);
     for (size_t i = 0; i < b->n; i++) {
         k->runs[set][b->rows[i]] = b->runs[i];
         k->has[set][b->rows[i]] = true;
@@ -65,10 +71,10 @@ dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const 
 static dm_gepa_batch missing(dm_gepa *g, const dm_gepa_batch *b)
 {
     dm_gepa_known *k = known_of(g, b->texts);
-    size_t *rows = dm_arena_alloc_n(g->arena, b->n, sizeof *rows), n = 0;
+    size_t *rows = dm_arena_alloc_n(g->arena, b->n, sizeof *rows), n = 0, set = set_of(g, b);
     for (size_t i = 0; i < b->n; i++)
-        if (!k->has[b->val][b->rows[i]]) {
-            k->has[b->val][b->rows[i]] = true; /* it will be there when it is looked at */
+        if (!k->has[set][b->rows[i]]) {
+            k->has[set][b->rows[i]] = true; /* it will be there when it is looked at */
             rows[n++] = b->rows[i];
         }
     return dm_gepa_batch_of(g, b->texts, b->val, rows, n);
@@ -86,7 +92,7 @@ static dm_status run_missing(dm_gepa *g, dm_gepa_batch *b, size_t n, dm_error *e
         const dm_gepa_known *known = known_of(g, b[k].texts);
         b[k].paid = asked[k].n;
         for (size_t i = 0; i < b[k].n; i++)
-            b[k].runs[i] = known->runs[b[k].val][b[k].rows[i]];
+            b[k].runs[i] = known->runs[set_of(g, &b[k])][b[k].rows[i]];
     }
     return st;
 }
@@ -100,6 +106,11 @@ dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *b, size_t n, dm_error *err
     for (size_t k = 0; k < n; k++)
         b[k].paid = b[k].n;
     return g->world->evaluate(g->world->user, b, n, err);
+}
+
+dm_status dm_gepa_evaluate_merge(dm_gepa *g, dm_gepa_batch *b, dm_error *err)
+{
+    return g->o->cache ? run_missing(g, b, 1, err) : dm_gepa_evaluate(g, b, 1, err);
 }
 
 void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b)

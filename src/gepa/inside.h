@@ -126,6 +126,9 @@ dm_gepa_batch dm_gepa_batch_of(dm_gepa *g, const dm_str *texts, bool val, const 
                                size_t n);
 /* Runs all batches. Where a text is run on a row once, only what is missing is run. */
 dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_error *err);
+/* Runs a merge on the rows that it is tested on. Unlike minibatches these are looked up where
+ * scores are kept by number. */
+dm_status dm_gepa_evaluate_merge(dm_gepa *g, dm_gepa_batch *b, dm_error *err);
 /* The rows of the training set that the text is known to have failed, when wide. rows has room
  * for n_train. Returns how many there are. */
 size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows);

@@ -314,7 +314,7 @@ static dm_status merge(dm_gepa *g, dm_gepa_iteration *it, bool *no_weight, dm_er
     if (!dm_gepa_find_merge(g, m, &texts, no_weight))
         return DM_OK;
     dm_gepa_batch b = dm_gepa_batch_of(g, texts, true, m->ids, m->n_ids);
-    dm_status st = dm_gepa_evaluate(g, &b, 1, err);
+    dm_status st = dm_gepa_evaluate_merge(g, &b, err);
     if (st != DM_OK)
         return st;
     g->result.counted += (int64_t)b.paid;

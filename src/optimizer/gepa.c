@@ -5,6 +5,7 @@
  * (A.10): only so can the two be compared. The default proposes several children from one state at
  * the same time, and validates the most promising one (src/gepa/README.md). */
 #include "optimizer/gepa.h"
+#include "adapter/adapter.h"
 #include "base/log.h"
 
 #include <math.h>
@@ -51,6 +52,15 @@ static size_t booked_under(const searching *s, const dm_str *texts, size_t predi
     return predictor;
 }
 
+/* Whether DSPy has no trajectory of it, as of all runs that raise. Of an answer that cannot be read
+ * it has one, unless some of the fields were read: there it fails itself. */
+static bool raises(const dm_result *r)
+{
+    if (r->fault == DM_FAULT_PARSE)
+        return r->error && dm_parse_found_some(dm_str_of(r->error));
+    return r->fault != DM_FAULT_NONE;
+}
+
 static dm_gepa_run run_of(const searching *s, const dm_str *texts, const dm_result *r)
 {
     dm_gepa_step *steps = dm_arena_alloc_n(dm_pool_arena(s->pool), r->n_steps, sizeof *steps);
@@ -59,9 +69,10 @@ static dm_gepa_run run_of(const searching *s, const dm_str *texts, const dm_resu
         size_t k = r->steps[i].predictor;
         steps[i] = (dm_gepa_step){failed ? booked_under(s, texts, k) : k, failed, &r->steps[i]};
     }
-    return (dm_gepa_run){.score = isnan(r->score) ? 0 : r->score, /* it could not be had */
+    /* NAN: it could not be had */
+    return (dm_gepa_run){.score = isnan(r->score) ? dm_pool_failure_score(s->pool) : r->score,
                          .answered = r->fault == DM_FAULT_NONE,
-                         .crashed = r->n_steps == 0,
+                         .crashed = s->o->wide ? r->n_steps == 0 : raises(r),
                          .absent = isnan(r->score),
                          .steps = steps,
                          .n_steps = r->n_steps,

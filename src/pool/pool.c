@@ -299,6 +299,11 @@ void dm_pool_stop(dm_pool *p, dm_status reason)
         p->stop = (sig_atomic_t)reason;
 }
 
+double dm_pool_failure_score(const dm_pool *p)
+{
+    return p->setup->failure_score;
+}
+
 dm_arena *dm_pool_arena(dm_pool *p)
 {
     return p->arena;

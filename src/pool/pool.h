@@ -92,6 +92,7 @@ dm_amount dm_pool_charged(const dm_pool *p, const dm_strand *s);
 
 const dm_lm_config *dm_pool_model(const dm_pool *p, dm_role role);
 
+double dm_pool_failure_score(const dm_pool *p);
 dm_arena *dm_pool_arena(dm_pool *p); /* lives as long as the pool: candidates, demos */
 
 /* Whether r's score counts beside the other program's result on the same example, from these

@@ -69,6 +69,20 @@ check "a metric with feedback" compile_at 1 "$DIR/f"
 check "its words are shown to the prompt model" grep -q 'current_instruction.*q[0-9]* wants the other word' "$DIR/bodies"
 check "also those on what was right" grep -q 'current_instruction.*well done' "$DIR/bodies"
 
+# in exact mode an answer in JSON that is read in part leaves no trace, as in DSPy: no reflection is shown it
+rm -rf "$DIR/f" "$DIR/bodies"
+cat >"$DIR/parts.jsonl" <<'X'
+{"match": "current_instruction", "content": "{\"new_instruction\": \"Better.\"}"}
+{"match": "q5", "content": "{\"reasoning\": \"r\"}"}
+{"match": "q", "content": "{\"reasoning\": \"r\", \"answer\": \"no\"}"}
+X
+start_mock --rule script:"$DIR/parts.jsonl" --record "$DIR/bodies"
+job '{"chain_of_thought": "question -> answer"}' '"search": "gepa", "max_metric_calls": 60, "reflection_minibatch_size": 1, "add_format_failure_as_feedback": true'
+check "answers that are read in part" compile_at 1 "$DIR/f"
+check "others are reflected on" grep -q 'current_instruction.*q[0-46-9]' "$DIR/bodies"
+check "they are not" [ "$(grep -c 'current_instruction.*q5' "$DIR/bodies")" = 0 ]
+rm -rf "$DIR/f" "$DIR/bodies"
+
 # a judge as the metric, and one in a sum: what it says reaches the reflection, what cannot be read is no 0, all of it
 # is counted as the judge's; the same at any number of ranks
 rm -rf "$DIR/f" "$DIR/bodies"

@@ -66,6 +66,32 @@ Test(program, errors_cut_no_character)
     }
 }
 
+/* Where DSPy's error has a parsed_result, dspy.GEPA loses the whole run (src/optimizer/gepa.c). */
+Test(program, an_error_says_whether_fields_were_read)
+{
+    static const struct {
+        dm_adapter adapter;
+        const char *answer;
+        bool some;
+    } cases[] = {{DM_JSON, "{\"why\": \"so\"}", true},
+                 {DM_JSON, "{\"why\": \"so\", \"a\": \"abc\"}", true},
+                 {DM_JSON, "{}", false},
+                 {DM_JSON, "{\"other\": 1}", false},
+                 {DM_JSON, "Let me see.", false},
+                 {DM_CHAT, "[[ ## why ## ]]\nso", true},
+                 {DM_CHAT, "Actual output fields parsed from the LM response: [why]", false}};
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    const dm_value *fields;
+    const dm_signature *s = dm_signature_parse(a, DM_STR("q -> why, a: int"), &err);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dm_str answer = dm_str_of(cases[i].answer);
+        cr_expect_eq(dm_adapter_parse(a, cases[i].adapter, s, answer, &fields, &err), DM_E_PARSE);
+        cr_expect_eq(dm_parse_found_some(dm_str_of(err.text)), cases[i].some, "%s", err.text);
+    }
+    dm_arena_free(a);
+}
+
 /* U+0000 is a character like others: in a value, in an item of a list, in an instruction. */
 Test(program, prompts_hold_nul)
 {

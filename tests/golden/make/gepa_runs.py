@@ -8,12 +8,14 @@ import re
 
 import gepa.api
 import gepa.core.engine
-from gepa.strategies.proposal_sampling import IndependentSampling, SameParentSampling
-from gepa.strategies.proposal_selection import BestImprovement
+from gepa.strategies.proposal_sampling import IndependentSampling, PxNSampling, SameParentSampling
+from gepa.strategies.proposal_selection import BestImprovement, TopKImprovements
 from planted import Planted, calls, chat, field, output_fields, quiet
 
 import dspy
 from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
+
+GRADED = ("graded", "centred")  # metrics that read a number from 0 to 10
 
 # ---- the planted models
 
@@ -54,7 +56,7 @@ def task_rule(options):
         if "hint2" in outputs:
             return chat({"hint2": int(field(messages, "hint")) + good(n, t)})
         right = is_right(n, t, field(messages, "hint"), field(messages, "hint2"))
-        answer = {"answer": (10 if right else (3 * n) % 8) if options["metric"] == "graded" else "yes" if right else "no"}
+        answer = {"answer": (10 if right else (3 * n) % 8) if options["metric"] in GRADED else "yes" if right else "no"}
         return chat({"reasoning": f"r{n}", **answer} if "reasoning" in outputs else answer)
 
     return rule
@@ -156,14 +158,18 @@ PROGRAMS = {
 
 
 class Metric:
-    def __init__(self, kind):
-        self.kind, self.called = kind, 0
+    def __init__(self, kind, fails=False):
+        self.kind, self.fails, self.called = kind, fails, 0
 
     def __call__(self, gold, pred, trace=None, pred_name=None, pred_trace=None):
         self.called += 1
         n = int(gold.question[1:])
+        if self.fails and n % 9 == 4:
+            raise ValueError("no score")
         if self.kind == "graded":
             return int(pred.answer) / 10
+        if self.kind == "centred":
+            return (int(pred.answer) - 5) / 4
         right = pred.answer == gold.answer
         if self.kind == "bool":
             return right
@@ -285,7 +291,8 @@ def told(value):
 def run(name, program="one", metric="bool", train=(0, 12), val=(100, 112), rows=False, inner=None, extra=None, **params):
     options = {"metric": metric, "three": program == "three", **(extra or {})}
     task, reflection = Planted(task_rule(options)), Planted(reflection_rule(options))
-    recorder, scored, gold = Recorder(rows), Metric(metric), "10" if metric == "graded" else "yes"
+    scored = Metric(metric, options.get("metric_fails", False))
+    recorder, gold = Recorder(rows), "10" if metric in GRADED else "yes"
     with dspy.context(lm=task), quiet():
         search = dspy.GEPA(
             metric=scored, reflection_lm=reflection, instruction_proposer=InstructionProposer(base_instructions="MARKER"), num_threads=1,
@@ -349,14 +356,26 @@ RUNS = {
         program="two", metric="feedback", train=(0, 15), val=(100, 114), max_metric_calls=700, candidate_selection_strategy="top_k_pareto", seed=3, **ALONE
     ),
 }
+MORE = {  # gepa_more.json
+    "cache_evaluation_merge": dict(
+        program="three", train=(22, 32), val=None, max_metric_calls=136, seed=3, inner={"acceptance_criterion": "improvement_or_equal", "cache_evaluation": True},
+        extra={"reflect_fail": True},
+    ),
+    "p_x_n_top_2": dict(
+        program="two", metric="feedback", train=(3, 17), val=(100, 109), max_metric_calls=190, component_selector="all",
+        inner={"sampling_strategy": PxNSampling(2, 2), "selection_strategy": TopKImprovements(2)},
+    ),
+    "centred": dict(program="three", metric="centred", train=(5, 18), val=(60, 69), max_metric_calls=200, seed=7, failure_score=-1.0),
+    "metric_fails": dict(program="two", metric="feedback", train=(0, 14, 2), val=(90, 97), max_metric_calls=60, seed=2, reflection_minibatch_size=1, extra={"metric_fails": True}),
+}
 
 
 def runs(was):
     plain, gepa.api.GEPAEngine = gepa.api.GEPAEngine, Engine
     try:
-        return {"_rule": was["_rule"], "runs": [run(r["name"], **RUNS[r["name"]]) for r in was["runs"]]}
+        return {"_rule": was["_rule"], "runs": [run(r["name"], **{**RUNS, **MORE}[r["name"]]) for r in was["runs"]]}
     finally:
         gepa.api.GEPAEngine = plain
 
 
-MAKERS = {"gepa": runs}
+MAKERS = {"gepa": runs, "gepa_more": runs}
