@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=32
-[ -n "${BIG:-}" ] && CHECKS=34
+CHECKS=36
+[ -n "${BIG:-}" ] && CHECKS=38
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -79,6 +79,16 @@ check "what threads would make at once is made before" [ "$(grep -o '"failed": [
 job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
 check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]
+job rows.json rows:Rows rows:trainset rows:metric '"optimizer": {"name": "labeled_few_shot"}'
+said_of() { "$PYTHON" -c 'import json, sys; print("; ".join(json.loads(r)["outputs"]["said"] for r in open(sys.argv[1]) if r.strip()))' "$1/predictions.jsonl"; }
+run 0 "$PROGRAM" eval rows.json --split=trainset --out=rows
+check "rows come with their own inputs and objects" [ "$(said_of rows)" = "none, none, 0; none, none, 1; none, none, 2; who, given, none; who, none, none" ]
+check "a corpus is not copied for each, but what is small is" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+sed 's/rows:Rows/rows:Stuck/' rows.json >stuck.json
+run 0 "$PROGRAM" eval stuck.json --split=trainset --out=stuck
+check "nor where something else cannot be copied" [ "$(said_of stuck)" = "$(said_of rows)" ]
+run 0 "$PROGRAM" compile rows.json --out=split
+check "what DSPy's data sets mark rows with stays, but for what is drawn" sh -c "grep -q '\"dspy_split\": *\"train\"' split/program.json && ! grep -q dspy_uuid split/program.json"
 fails() { # fails CODE PROGRAM METRIC WORDS
 	job bad.json "$2" traps:trainset "$3" '"seed": 1'
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
