@@ -1,6 +1,11 @@
 """Rows that are not all alike, and a program that holds a corpus: each example sees what is its own and what all share."""
+import datetime
+import functools
+
 import dspy
 import numpy as np
+
+UTC = functools.partial(datetime.datetime, hour=10, tzinfo=datetime.timezone.utc)
 
 CORPUS = [f"text {i}" for i in range(20000)]
 INDEX = np.zeros((600, 600))
@@ -43,6 +48,16 @@ class Rows(dspy.Module):
         return dspy.Prediction(said=f"{question}, {context}, {thing.n if thing else 'none'}", answer=said)
 
 
+class Dated(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.p = dspy.Predict(dspy.Signature("when: datetime.datetime -> answer", custom_types={"datetime": datetime}))
+        self.p.demos = [dspy.Example(when=UTC(2001, 1, 1), answer="old")]
+
+    def forward(self, when):
+        return self.p(when=when)
+
+
 class Stuck(Rows):
     """Something in it cannot be copied."""
 
@@ -59,7 +74,10 @@ def rows():
 
 
 trainset = list(rows())
+dates = [dspy.Example(when=UTC(2002, 1, 1 + i), answer="a").with_inputs("when") for i in range(3)]
 
 
 def metric(example, prediction, trace=None):
+    if "when" in example:
+        return True
     return example.says().startswith("says") and example.get("dspy_split", "train") == "train"
