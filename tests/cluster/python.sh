@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=38
-[ -n "${BIG:-}" ] && CHECKS=40
+CHECKS=40
+[ -n "${BIG:-}" ] && CHECKS=42
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -73,9 +73,12 @@ check "so is how much memory there was" grep -q 'MemoryError at traps.py:[0-9]*:
 check "the program is imported once, however many processes it takes" [ "$(grep -c . traps.imports)" = 1 ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
-job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
+job bars.json traps:Bars traps:trainset traps:Graded '"seed": 1'
 run 0 "$PROGRAM" eval bars.json --split=trainset
 check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+job loop.json traps:AsksForALoop traps:trainset traps:metric '"seed": 1'
+run 0 "$PROGRAM" eval loop.json --split=trainset
+check "an example has an event loop" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
 check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]
@@ -98,6 +101,7 @@ fails() { # fails CODE PROGRAM METRIC WORDS
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
 }
 check "a name that is not there" fails 78 traps:Alls traps:metric "traps has no Alls"
+check "a program that needs an argument" fails 78 traps:Needs traps:metric "traps:Needs needs the argument k: give a function"
 check "a metric without a number" fails 65 traps:Prints traps:words "the metric returned 'good'"
 check "a model that the job does not name" fails 65 traps:OtherModel traps:metric 'openai/other, which the job does not name'
 DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prints traps:metric "could not be started"
