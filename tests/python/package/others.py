@@ -1,4 +1,5 @@
 """What dspy_mpi has beside the optimizers, a program of a module, and what it refuses: others.py URL FOLDER"""
+import datetime
 import os
 import sqlite3
 import sys
@@ -120,6 +121,11 @@ with dspy.context(house="mine", num_threads=3, allow_tool_async_sync_conversion=
 same("what the script has set", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
 modules = [line.split() for line in open(f"{FOLDER}.modules")]
 same("its callbacks", sum(pid != str(os.getpid()) and name == "Settled" for pid, name in modules), 3)
+when = dspy.Signature("when: datetime.datetime -> answer", custom_types={"datetime": datetime})
+dated = [dspy.Example(when=datetime.datetime(2026, 1, 1 + i, tzinfo=datetime.timezone.utc)).with_inputs("when") for i in range(3)]
+few = [o.BootstrapFewShot(metric=lambda e, p, t=None: True, max_bootstrapped_demos=2, max_labeled_demos=0, **more).compile(
+    dspy.Predict(when), trainset=dated) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1, "out": f"{FOLDER}/dated"}))]
+same("dates in demonstrations", [[d.get("when") for d in p.demos] for p in few], [[e.when for e in dated[:2]]] * 2)
 labeled = [o.LabeledFewShot(k=3).compile(Two(), trainset=data).dump_state() for o in (dspy, dspy_mpi)]
 same("LabeledFewShot", *labeled)
 try:
