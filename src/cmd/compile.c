@@ -466,12 +466,13 @@ static dm_status check_usable(const compilation *c, dm_error *err)
             all++;
             present += c->splits[i].compiled[k].fault == DM_FAULT_NONE;
         }
-    if (all == 0 && c->searched.done > 0 && c->searched.errors >= c->searched.done)
-        return dm_fail(
-            err, DM_E_MODEL,
-            "none of the %zu examples that were tried gave an answer that could be used; "
-            "nothing was compiled",
-            c->searched.done);
+    const dm_pool_stats *s = &c->searched;
+    size_t own = s->faults[DM_FAULT_METRIC] + s->faults[DM_FAULT_PROGRAM];
+    if (all == 0 && s->done > 0 && s->errors >= s->done)
+        return dm_fail(err, own >= s->errors ? DM_E_DATA : DM_E_MODEL,
+                       "none of the %zu examples that were tried gave an answer that could be "
+                       "used; nothing was compiled; the first: %s",
+                       s->done, s->first_error ? s->first_error : "without words");
     if (all > 0 && present == 0)
         return dm_fail(err, nothing_usable(c->splits[0].compiled, c->splits[0].set->n),
                        "no answer of the compiled program could be used: %s",

@@ -207,8 +207,16 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
     return DM_OK;
 }
 
+/* Of rows that Python made each has its own inputs, where the job names none. */
+static bool have_own_inputs(const dm_at *root, const char *set)
+{
+    dm_at at = dm_at_key(root, set), whole = dm_at_key(root, "trainset");
+    return !dm_value_get(root->v, "inputs") && dm_is_python_job(at.v ? &at : &whole);
+}
+
 static dm_status read_data(const reading *r, dm_error *err)
 {
+    static const char *const names[] = {"trainset", "valset", "testset"};
     dm_arena *a = r->a;
     const dm_at *root = &r->root;
     dm_job *job = r->job;
@@ -224,7 +232,7 @@ static dm_status read_data(const reading *r, dm_error *err)
     st = choose_valset(a, root, job, err);
     const dm_dataset *sets[] = {job->trainset, job->valset, job->testset};
     for (int i = 0; i < 3 && st == DM_OK; i++)
-        if (sets[i])
+        if (sets[i] && !have_own_inputs(root, names[i]))
             st = dm_dataset_check(sets[i], job->setup.inputs, job->setup.n_inputs, err);
     memcpy(job->setup.sets, sets, sizeof sets);
     return st;

@@ -61,10 +61,14 @@ static match compare_field(const dm_value *a, const dm_value *b, dm_str name)
 
 bool dm_same_inputs(const dm_program *p, const dm_value *a, const dm_value *b)
 {
-    for (size_t i = 0; i < p->n_inputs; i++)
-        if (compare_field(a, b, p->inputs[i]) == OTHER)
+    size_t same = 0;
+    for (size_t i = 0; i < p->n_inputs; i++) {
+        match m = compare_field(a, b, p->inputs[i]);
+        if (m == OTHER)
             return false;
-    return true;
+        same += m == SAME;
+    }
+    return same > 0 || p->n_inputs == 0; /* rows in Python may have none of the first one's */
 }
 
 /* A demonstration made from this row shows the same inputs, as far as its step has any of the

@@ -324,6 +324,7 @@ struct dm_pool {
         void *user;
     } trials;
     size_t n_errors;
+    const char *first_error; /* what the one that came first says; NULL */
     double last_tick, tick_every;
     void (*tick)(void *user, const dm_pool_stats *s);
     void *tick_user;

@@ -41,6 +41,7 @@ dm_pool_stats dm_pool_stats_of(const dm_pool *p)
 {
     dm_pool_stats s = {.phase = "",
                        .errors = p->n_errors,
+                       .first_error = p->first_error,
                        .in_flight = p->n_sent,
                        .usage = p->usage,
                        .judge = p->judge,

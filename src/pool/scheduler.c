@@ -100,6 +100,8 @@ static void count_score(dm_pool *p, const dm_cell *c, const dm_result *r)
                      : p->running ? p->running->progress
                                   : &p->progress;
     p->n_errors += r->fault != DM_FAULT_NONE;
+    if (!p->first_error && r->fault != DM_FAULT_NONE && r->error && *r->error)
+        p->first_error = dm_arena_printf(p->arena, "%s", r->error);
     dm_spent_run(p, c, r->fault);
     if (r->present && !isnan(r->score) && p->states[c->state].work.scored) {
         g->mean_sum += r->score;

@@ -96,6 +96,7 @@ typedef struct dm_pool_stats {
     double mean;             /* of the newest evaluation; NAN */
     double best;             /* of the candidates so far (dm_pool_best); NAN */
     size_t errors;           /* absent and failed examples so far */
+    const char *first_error; /* what the one that came first says; NULL: there is none */
     size_t in_flight, slots; /* examples running and places for them, over all ranks */
     dm_usage usage;
     dm_usage judge;                   /* of it, the judge's */

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=32
-[ -n "${BIG:-}" ] && CHECKS=34
+CHECKS=40
+[ -n "${BIG:-}" ] && CHECKS=42
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -73,17 +73,35 @@ check "so is how much memory there was" grep -q 'MemoryError at traps.py:[0-9]*:
 check "the program is imported once, however many processes it takes" [ "$(grep -c . traps.imports)" = 1 ]
 check "it says where it hangs" grep -q 'hangs, last at traps.py:[0-9]' err
 check "nothing is left" none_left
-job bars.json traps:Bars traps:trainset traps:metric '"seed": 1'
+job bars.json traps:Bars traps:trainset traps:Graded '"seed": 1'
 run 0 "$PROGRAM" eval bars.json --split=trainset
 check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+job loop.json traps:AsksForALoop traps:trainset traps:metric '"seed": 1'
+run 0 "$PROGRAM" eval loop.json --split=trainset
+check "an example has an event loop" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
 check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]
+job rows.json rows:Rows rows:trainset rows:metric '"optimizer": {"name": "labeled_few_shot"}'
+said_of() { "$PYTHON" -c 'import json, sys; print("; ".join(json.loads(r)["outputs"]["said"] for r in open(sys.argv[1]) if r.strip()))' "$1/predictions.jsonl"; }
+run 0 "$PROGRAM" eval rows.json --split=trainset --out=rows
+check "rows come with their own inputs and objects" [ "$(said_of rows)" = "none, none, 0; none, none, 1; none, none, 2; who, given, none; who, none, none" ]
+check "a corpus is not copied for each, but what is small is" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+sed 's/rows:Rows/rows:Stuck/' rows.json >stuck.json
+run 0 "$PROGRAM" eval stuck.json --split=trainset --out=stuck
+check "nor where something else cannot be copied" [ "$(said_of stuck)" = "$(said_of rows)" ]
+run 0 "$PROGRAM" compile rows.json --out=split
+check "what DSPy's data sets mark rows with stays, but for what is drawn" sh -c "grep -q '\"dspy_split\": *\"train\"' split/program.json && ! grep -q dspy_uuid split/program.json"
+job dates.json rows:Dated rows:dates rows:metric "$OPTIMIZER, \"valset\": {\"python\": \"rows:dates\"}"
+run 0 "$PROGRAM" compile dates.json --out=dates
+check "demonstrations have their dates as DSPy's have" sh -c "grep -c '2001-01-01T10:00:00Z' bodies >old && grep 2002-01-01T10:00:00Z bodies | grep -q 2002-01-02T10:00:00Z && ! grep -q 'T10:00:00+00:00' bodies"
+check "but for the file, where they are as DSPy saves them" grep -q '"when": "2002-01-01T10:00:00+00:00"' dates/program.json
 fails() { # fails CODE PROGRAM METRIC WORDS
 	job bad.json "$2" traps:trainset "$3" '"seed": 1'
 	run "$1" "$PROGRAM" eval bad.json --split=trainset && said "$4"
 }
 check "a name that is not there" fails 78 traps:Alls traps:metric "traps has no Alls"
+check "a program that needs an argument" fails 78 traps:Needs traps:metric "traps:Needs needs the argument k: give a function"
 check "a metric without a number" fails 65 traps:Prints traps:words "the metric returned 'good'"
 check "a model that the job does not name" fails 65 traps:OtherModel traps:metric 'openai/other, which the job does not name'
 DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prints traps:metric "could not be started"

@@ -2,10 +2,10 @@
 # DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy.
 LEAKS=0
 . tests/lib.sh
-plan 15
+plan 16
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 15 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 16 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON"
@@ -37,6 +37,11 @@ check "filtered" is 7 content_filter 'content filter'
 check "refused" is 8 refused 'something about this request'
 check "metric: what it raises, with its line" is 9 metric 'KeyError.*kinds.py:[0-9]*'
 check "no other failed" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 8' ]
+
+job lacks.json Lacks downset
+sed -i "s|^{|{\"optimizer\": {\"name\": \"bootstrap_few_shot\"}, |" lacks.json
+run 65 "$PROGRAM" compile lacks.json --out=lacks
+check "a compilation of which every example fails says why" [ $rc = 65 -a "$(grep -c 'the first: .*RuntimeError: there is no Deno: install it (kinds.py:[0-9]*)' err)" = 1 ]
 
 job swallows.json Swallows trainset
 run 0 "$PROGRAM" eval swallows.json --split=trainset --out=swallows

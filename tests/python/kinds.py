@@ -19,6 +19,14 @@ class Kinds(Base):
         return dspy.Prediction(answer="x" * (65 << 20) if question == "output" else answer)
 
 
+class Lacks(Base):
+    """As a ProgramOfThought where there is no Deno."""
+
+    def forward(self, question):
+        self.p(question=question)
+        raise RuntimeError("there is no Deno: install it")
+
+
 class Swallows(Base):
     def forward(self, question):
         try:

@@ -1,4 +1,5 @@
 """Programs that do what they should not."""
+import asyncio
 import os
 import random
 import subprocess
@@ -23,6 +24,21 @@ class Base(dspy.Module):
         if "2" in question:
             self.trap()
         return self.p(question=question)
+
+
+class Needs(Base):
+    def __init__(self, k):
+        super().__init__()
+
+
+class Graded:
+    """A metric that is made with or without an argument."""
+
+    def __init__(self, least=0.0):
+        self.least = least
+
+    def __call__(self, example, prediction, trace=None):
+        return 1.0
 
 
 class Prints(Base):
@@ -97,6 +113,14 @@ class Bars(Base):
 
         assert hasattr(tqdm, "_instances") and "mp_lock" not in dir(tqdm.get_lock()), "made by whichever thread is first"
         return self.p(question=question)
+
+
+class AsksForALoop(Base):
+    """Asks for the event loop of its thread, as one does in a script."""
+
+    def forward(self, question):
+        loop = asyncio.get_event_loop()
+        return loop.run_until_complete(self.p.acall(question=question))
 
 
 class Patient(Base):

@@ -5,8 +5,10 @@ import os
 import sys
 
 import dspy
+from dspy.dsp.utils.settings import DEFAULT_CONFIG
 
 from dspy_mpi import sending
+from dspy_mpi.running import say
 
 DIRECT = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty",
           "stop", "user", "logit_bias", "top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens",
@@ -14,6 +16,9 @@ DIRECT = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed",
           "service_tier", "verbosity", "api_version", "timeout", "num_retries")
 ADAPTERS = {"ChatAdapter": "chat", "JSONAdapter": "json", "XMLAdapter": "xml"}
 KEY_OF = {"openai": "OPENAI_API_KEY"}
+# Of dspy.settings: what the job says itself, and what is one call's or one process's.
+OF_A_CALL = ("lm", "adapter", "callbacks", "trace", "branch_idx", "send_stream", "stream_listeners", "usage_tracker", "caller_predict",
+             "caller_modules")
 SPOKEN = ("openai", "hosted_vllm", "ollama_chat", "anthropic", "azure", "gemini", "embedded")  # by dspy-mpi's own client
 
 
@@ -82,6 +87,20 @@ def adapter_of(job):
         job["adapter"] = name
         return None
     return adapter
+
+
+def settings_of():
+    """What the script has set by dspy.configure, or by the dspy.context around the call, and what it has there of its own."""
+    out = {}
+    for name, value in dspy.settings.copy().items():
+        usual = DEFAULT_CONFIG.get(name)
+        if name not in OF_A_CALL and value is not usual and (name not in DEFAULT_CONFIG or value != usual):
+            out[name] = value
+    callbacks = [c for c in dspy.settings.get("callbacks") or [] if sending.picklable(c)]
+    for c in dspy.settings.get("callbacks") or []:
+        if not any(c is sent for sent in callbacks):
+            say(f"the callback {type(c).__name__} cannot be sent to other processes: it is not called there")
+    return {**out, **({"callbacks": callbacks} if callbacks else {})}
 
 
 def own_models(job, secrets, lm):
@@ -156,8 +175,8 @@ class Job:
                 self.json[name] = {"python": f"sent.py:{name}"}
         if metric is not None:
             self.json["metric"] = {"python": "sent.py:metric"}
-        settings = {"adapter": adapter_of(self.json), "rm": getattr(dspy.settings, "rm", None)}
-        self.things["settings"] = {k: v for k, v in settings.items() if v is not None}
+        adapter = adapter_of(self.json)
+        self.things["settings"] = {**settings_of(), **({"adapter": adapter} if adapter is not None else {})}
 
     def write(self):
         """job/ within the folder, which is named after what is in it where the script names none."""
@@ -165,7 +184,8 @@ class Job:
         data = sending.pickled(things, self.secrets)
         own_models(self.json, self.secrets, self.lm)
         self.json["program"]["path"] = sending.folders()
-        mark = sending.fingerprint(things, self.secrets)
+        lasting = {k: v for k, v in things["settings"].items() if k != "callbacks"}  # these may count what they see
+        mark = sending.fingerprint({**things, "settings": lasting}, self.secrets)
         if self.out is None:
             told = json.dumps({k: v for k, v in self.json.items() if k not in ("python", "budget")}, sort_keys=True, default=str)
             told += mark + "".join(self.state_files.values())

@@ -5,12 +5,16 @@ Beside DSPy's arguments each takes: ranks (processes of MPI; None: one process w
 with the same folder goes on where it stopped) and whatever else dspy-mpi's optimizer of that name
 takes, such as search="mipro".
 """
+import contextlib
 import csv
+import datetime
 import json
 import os
+import typing
 
 import dspy
 import orjson
+import pydantic
 from dspy.teleprompt.teleprompt import Teleprompter
 
 from dspy_mpi.job import Job, need_lm
@@ -35,6 +39,20 @@ def row_of(example):
         return None
 
 
+def names_time(kind):
+    return kind in (datetime.datetime, datetime.date, datetime.time) or any(map(names_time, typing.get_args(kind)))
+
+
+def demo_of(signature, d):
+    """With dates and times as objects, as dspy-host has it and DSPy when it has made the demonstration."""
+    d = dict(d)
+    for name, field in signature.fields.items():
+        if isinstance(d.get(name), (str, list, dict)) and names_time(field.annotation):
+            with contextlib.suppress(ValueError):
+                d[name] = pydantic.TypeAdapter(field.annotation).validate_python(d[name])
+    return dspy.Example(**d)
+
+
 def put_state(program, state, trainset):
     """The state of a program.json: demonstrations as DSPy leaves them, the script's own examples among them."""
     own = {row_of(e): e for e in trainset if isinstance(e, dspy.Example)}
@@ -42,7 +60,7 @@ def put_state(program, state, trainset):
     for name, predictor in program.named_predictors():
         part = state[name] if name in state else state  # a bare Predict is flat in its file
         demos = [dspy.Example(**d) for d in part["demos"]]
-        predictor.demos = [d if d.get("augmented") else own.get(row_of(d), d) for d in demos]
+        predictor.demos = [demo_of(predictor.signature, d) if d.get("augmented") else own.get(row_of(d), d) for d in demos]
         instructions = part.get("signature", {}).get("instructions")
         if instructions is not None and instructions != predictor.signature.instructions:
             predictor.signature = predictor.signature.with_instructions(instructions)

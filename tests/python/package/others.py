@@ -1,4 +1,5 @@
 """What dspy_mpi has beside the optimizers, a program of a module, and what it refuses: others.py URL FOLDER"""
+import datetime
 import os
 import sqlite3
 import sys
@@ -7,6 +8,7 @@ import threading
 import dspy
 import dspy_mpi
 import script
+from dspy.utils.callback import BaseCallback
 
 URL, FOLDER = sys.argv[1:]
 LOCK = threading.Lock()
@@ -31,6 +33,35 @@ class Locked(Two):
     def forward(self, question):
         with LOCK:
             return super().forward(question)
+
+
+class Counts(BaseCallback):
+    """Says in a file what runs."""
+
+    def on_module_start(self, call_id, instance, inputs):
+        with open(f"{FOLDER}.modules", "a") as f:
+            f.write(f"{os.getpid()} {type(instance).__name__}\n")
+
+
+class Held(Counts):
+    def __init__(self):
+        self.db = sqlite3.connect(":memory:")
+
+
+async def look(word: str) -> str:
+    return f"{word}!"
+
+
+class Settled(Two):
+    """Does what the script has set."""
+
+    def forward(self, question):
+        told = dspy.settings.get("house", "nothing")
+        try:
+            seen = dspy.Tool(look)(word=told)
+        except Exception as e:
+            seen = type(e).__name__
+        return dspy.Prediction(answer=f"{seen} {dspy.settings.num_threads}", query=self.query(question=question).query)
 
 
 class House(dspy.BaseLM):
@@ -84,6 +115,17 @@ mine = dspy_mpi.evaluate(Housed(), data, metric, hosts=1, out=f"{FOLDER}/house",
 theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Housed())
 same("a model class of one's own", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
 same("it is asked once an example", len(open(f"{FOLDER}.house").readlines()), 2 * len(data))
+with dspy.context(house="mine", num_threads=3, allow_tool_async_sync_conversion=True, callbacks=[Counts(), Held()]):
+    mine = dspy_mpi.evaluate(Settled(), data[:3], metric, hosts=1, out=f"{FOLDER}/settled")
+    theirs = dspy.Evaluate(devset=data[:3], metric=metric, display_progress=False)(Settled())
+same("what the script has set", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
+modules = [line.split() for line in open(f"{FOLDER}.modules")]
+same("its callbacks", sum(pid != str(os.getpid()) and name == "Settled" for pid, name in modules), 3)
+when = dspy.Signature("when: datetime.datetime -> answer", custom_types={"datetime": datetime})
+dated = [dspy.Example(when=datetime.datetime(2026, 1, 1 + i, tzinfo=datetime.timezone.utc)).with_inputs("when") for i in range(3)]
+few = [o.BootstrapFewShot(metric=lambda e, p, t=None: True, max_bootstrapped_demos=2, max_labeled_demos=0, **more).compile(
+    dspy.Predict(when), trainset=dated) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1, "out": f"{FOLDER}/dated"}))]
+same("dates in demonstrations", [[d.get("when") for d in p.demos] for p in few], [[e.when for e in dated[:2]]] * 2)
 labeled = [o.LabeledFewShot(k=3).compile(Two(), trainset=data).dump_state() for o in (dspy, dspy_mpi)]
 same("LabeledFewShot", *labeled)
 try:
