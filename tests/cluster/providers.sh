@@ -2,7 +2,7 @@
 # limits that no job names; waits; flex. BIG=1: limits for a minute at 1, 4 and 16 ranks.
 LEAKS=0
 . tests/lib.sh
-plan 43
+[ "${BIG:-0}" = 1 ] && plan 61 || plan 43
 cd "$DIR" || exit 70
 "$MOCK" --make-data 40 6 0 >train.jsonl
 "$MOCK" --make-data 200 6 1000 >many.jsonl
@@ -142,11 +142,25 @@ few_refused() { [ "$CALLS" -ge "$1" ] && [ $((100 * REFUSED)) -le $(($2 * CALLS)
 limits 4 --limits 3000:9000000:1 --tell openai
 check "heads of limits at 4 ranks: $REFUSED of $CALLS refused" few_refused 200 2
 [ "${BIG:-0}" = 1 ] || exit 0
-"$MOCK" --make-data 900 6 1000 >minute.jsonl
-ROWS=minute.jsonl
-for tell in openai anthropic none; do
+"$MOCK" --make-data 900 6 1000 >many.jsonl
+whole=$DIR
+for tell in openai anthropic none; do # beside each other, each with a server and files of its own
 	for ranks in 1 4 16; do
-		limits $ranks --limits 600:90000:1 --tell $tell
-		echo "# 600 requests and 90,000 tokens a minute, heads $tell, $ranks ranks: $REFUSED of $CALLS refused in $SPAN s"
+		(
+			DIR=$whole/$tell.$ranks
+			mkdir "$DIR" && cp many.jsonl "$DIR" && cd "$DIR" || exit
+			limits $ranks --limits 600:90000:1 --tell $tell
+			echo "$REFUSED $CALLS $SPAN" >minute
+		) &
+	done
+done
+wait
+for tell in openai anthropic none; do
+	[ $tell = none ] && most=20 || most=2
+	for ranks in 1 4 16; do
+		read -r REFUSED CALLS SPAN <$tell.$ranks/minute
+		used=$(awk -v n=$((CALLS - REFUSED)) -v s="$SPAN" 'BEGIN { printf "%d", 100 * n / (10 * s) }') # of 600 requests a minute
+		check "600 requests a minute, heads $tell, $ranks ranks: $REFUSED of $CALLS refused" few_refused 900 $most
+		check "in $SPAN s: $used % of the allowance" [ "$used" -ge 90 ]
 	done
 done

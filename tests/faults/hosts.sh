@@ -284,10 +284,10 @@ come_back
 check "the wire is back: what is left there ends by itself" [ "$(left)" = 0 ]
 check "no more calls again than were under way there: $(($(asked) - before - calls))" [ $(($(asked) - before)) -le $((calls + 10)) ]
 here() { # processes of the run on the first host, mpirun's daemons on the second
-	pgrep -f -- "--out=$DIR/o" | wc -l
+	pgrep -f -- "--out=$DIR/o " | wc -l
 }
 begin
-kill -9 "$(pgrep -f -o "^$PROGRAM launch .*--out=$DIR/o")"
+kill -9 "$(pgrep -f -o "^$PROGRAM launch .*--out=$DIR/o ")" # none of a scene, whose folder begins so
 for _ in $(seq 100); do
 	[ "$(left) $(here)" = "0 0" ] && break
 	sleep 0.1
