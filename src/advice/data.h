@@ -58,8 +58,9 @@ typedef struct dm_findings {
 /* What it gives lives in a.
  *   - An example repeats another one when its inputs are equal, or equal but for case, blanks and
  *     punctuation with the same label; it contradicts it when the inputs are equal but for blanks
- *     and the labels are not. It is in another set, too, when its inputs are equal but for these,
- *     whatever the label.
+ *     and the labels are not. It is in another set, too, when its inputs are equal but for blanks,
+ *     or when it repeats a row there, or would but for the wording of a label of four words or
+ * more.
  *   - Nearly the same are texts of which the sets of three words in a row overlap by .8 of their
  *     union, or of three letters in scripts that have no blanks between words (Broder 1997, "On the
  * resemblance and containment of documents"; .8 as in Lee et al. 2022, arXiv 2107.06499), and that
