@@ -256,7 +256,7 @@ static void tell_misfits(dm_looking *l, int set)
         dm_find(l, "label_type", (double)n >= DM_LEAK_SHARE * (double)all,
                 DM_TEXT(l,
                         "%zu of %zu %s labels are not of the output's type, so no answer can be "
-                        "right there: %s first",
+                        "right there; the first is %s",
                         n, all, dm_set_name(set),
                         l->data->sets[set]->examples[l->data->misfit[set]].id));
 }

@@ -285,8 +285,8 @@ static dm_status refuse_text(const char *name, dm_str text, dm_error *err)
         return DM_E_DATA; /* it is told what is wrong with it */
     dm_str begin = dm_utf8_head(line, 60);
     return dm_fail(err, DM_E_DATA,
-                   "%s: this is not JSON, and begins \"%.*s\": a table of cells is called .csv or "
-                   ".tsv",
+                   "%s: this is not JSON, and begins \"%.*s\": if it is a table, give it a name "
+                   "that ends in .csv or .tsv",
                    name, DM_STR_ARG(begin));
 }
 
