@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #define FIRST_IDS 3 /* that a sentence names */
+#define PROSE     4 /* words of a label, at the least */
 
 /* ---- equal rows ---- */
 
 typedef struct record {
     uint64_t key, label; /* label 0: there is none */
     uint32_t set, row;
+    bool prose; /* the label is: another wording is no other label */
 } record;
 
 static int by_key(const void *x, const void *y)
@@ -61,6 +63,7 @@ static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row
     dm_buf_init(&b, SIZE_MAX / 2);
     dm_data_text(&b, row, d->labels, d->n_labels);
     r.label = d->n_labels ? hash_of(dm_loose_text(scratch, dm_buf_view(&b))) : 0;
+    r.prose = dm_count_words(dm_buf_view(&b)) >= PROSE;
     dm_buf_reset(&b);
     dm_data_text(&b, row, d->inputs, d->n_inputs);
     r.key = hash_of(how == SAME_INPUTS ? one_blank(scratch, dm_buf_view(&b))
@@ -100,9 +103,10 @@ static void mark_equal(dm_looking *l, const record *r, size_t n, likeness how)
             first[r[i].set] = &r[i];
         else if (how == LOOSE_ROWS)
             *bits |= DM_ROW_REPEATS;
-        if (r[i].set != DM_TRAIN && first[DM_TRAIN])
+        bool leaks = how != LOOSE_INPUTS || r[i].prose; /* else case may be what decides */
+        if (leaks && r[i].set != DM_TRAIN && first[DM_TRAIN])
             *bits |= DM_ROW_IN_TRAIN;
-        if (r[i].set == DM_TEST && first[DM_VALIDATION])
+        if (leaks && r[i].set == DM_TEST && first[DM_VALIDATION])
             *bits |= DM_ROW_IN_VALID;
         if (how != LOOSE_ROWS && own && own->label != r[i].label) {
             if (!two[r[i].set] && how == SAME_INPUTS)
@@ -252,7 +256,7 @@ static void tell_misfits(dm_looking *l, int set)
         dm_find(l, "label_type", (double)n >= DM_LEAK_SHARE * (double)all,
                 DM_TEXT(l,
                         "%zu of %zu %s labels are not of the output's type, so no answer can be "
-                        "right there: %s first",
+                        "right there; the first is %s",
                         n, all, dm_set_name(set),
                         l->data->sets[set]->examples[l->data->misfit[set]].id));
 }

@@ -58,13 +58,14 @@ typedef struct dm_findings {
 /* What it gives lives in a.
  *   - An example repeats another one when its inputs are equal, or equal but for case, blanks and
  *     punctuation with the same label; it contradicts it when the inputs are equal but for blanks
- *     and the labels are not. It is in another set, too, when its inputs are equal but for these,
- *     whatever the label.
+ *     and the labels are not. It is in another set, too, when its inputs are equal but for blanks,
+ *     or when it repeats a row there. A label of four words or more may have another wording.
  *   - Nearly the same are texts of which the sets of three words in a row overlap by .8 of their
- *     union, or of three letters in scripts that have no blanks between words (Broder 1997, "On the
- * resemblance and containment of documents"; .8 as in Lee et al. 2022, arXiv 2107.06499), and that
- * hold the same numbers. Found exactly, by comparing only texts that share one of their rarest sets
- * (Bayardo, Ma and Srikant 2007, "Scaling up all pairs similarity search").
+ *     union, and that hold the same numbers (Broder 1997, "On the resemblance and containment of
+ *     documents"; .8 as in Lee et al. 2022, arXiv 2107.06499). In scripts without blanks between
+ *     words each letter is a word. They are found exactly, by comparing only texts that share one
+ *     of their rarest sets (Bayardo, Ma and Srikant 2007, "Scaling up all pairs similarity
+ *     search").
  *   - A label is a class when its values are few and come again: at most 200, each five times in
  *     the mean, and no numbers unless there are at most ten.
  *   - Shares of labels differ between sets when Pearson's chi-square is beyond 1 in 1,000 (by

@@ -305,9 +305,10 @@ static void fit_text(const dm_findings *f, const texts *t, dm_guess *g)
 {
     if (f->free_text && !f->latin) { /* rouge_l knows no other letters */
         g->metric = "f1";
-        g->why_metric = "The labels are prose: f1 counts the words that an answer shares with "
-                        "them, parted by blanks, not the sense; a metric of your own is a Python "
-                        "function, \"module:function\".";
+        g->why_metric =
+            "The labels are prose: f1 counts the words that an answer shares with "
+            "them, separated by blanks, not the sense; a metric of your own is a Python "
+            "function, \"module:function\".";
     } else if (f->free_text) {
         g->metric = "rouge_l";
         g->why_metric =

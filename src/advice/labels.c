@@ -311,7 +311,7 @@ static void look_at_prose(dm_looking *l, size_t different)
                         "them word for word: use %s",
                         l->out->words,
                         l->out->latin ? "f1 or rouge_l, or your own judge"
-                                      : "your own judge, or f1 if blanks part the words"));
+                                      : "your own judge, or f1 if blanks separate the words"));
 }
 
 void dm_look_at_labels(dm_looking *l)

@@ -80,7 +80,8 @@ static text text_of(const dm_looking *l, uint32_t set, uint32_t row)
         t.shingles[i] = mixed(mixed(words[i], words[i + 1]), words[i + 2]);
     free(words);
     size_t all = n >= SHINGLE ? n - SHINGLE + 1 : 0;
-    qsort(t.shingles, all, sizeof *t.shingles, by_value);
+    if (all)
+        qsort(t.shingles, all, sizeof *t.shingles, by_value);
     for (size_t i = 0; i < all; i++)
         if (i == 0 || t.shingles[i] != t.shingles[t.n - 1])
             t.shingles[t.n++] = t.shingles[i];

@@ -471,8 +471,9 @@ static dm_status check_usable(const compilation *c, dm_error *err)
     if (all == 0 && s->done > 0 && s->errors >= s->done)
         return dm_fail(err, own >= s->errors ? DM_E_DATA : DM_E_MODEL,
                        "none of the %zu examples that were tried gave an answer that could be "
-                       "used; nothing was compiled; the first: %s",
-                       s->done, s->first_error ? s->first_error : "without words");
+                       "used; nothing was compiled%s%s",
+                       s->done, s->first_error ? "; the first: " : "",
+                       s->first_error ? s->first_error : "");
     if (all > 0 && present == 0)
         return dm_fail(err, nothing_usable(c->splits[0].compiled, c->splits[0].set->n),
                        "no answer of the compiled program could be used: %s",

@@ -1,6 +1,7 @@
 #include "cmd/metric_trial.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "base/utf8.h"
 #include "json/json.h"
 #include "metric/judge.h"
 
@@ -9,14 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DECIDE  8  /* right answers that decide whether it can work: cheap if each takes seconds */
-#define NEARLY  .9 /* of the mean score of right answers: wrong ones that reach it are too good */
-#define REFUSED .2 /* of the labels */
-#define DEAD    3  /* of them, from the first on, that end its program before any answer: enough */
+#define DECIDE    8 /* right answers that decide whether it can work: cheap if each takes seconds */
+#define NEARLY    .9 /* of the mean score of right answers: wrong ones that reach it are too good */
+#define REFUSED   .2 /* of the labels */
+#define LOOKED_AT 500 /* rows, for a wrong answer that is wrong in all outputs */
+#define DEAD      3 /* of them, from the first on, that end its program before any answer: enough */
 
 typedef struct trial {
     size_t set, row;
     bool whole; /* the answer has all outputs that a model's would have */
+    bool empty; /* its labels are */
     bool done, ok, ended, explained;
     double score;
     char text[700]; /* why not ok */
@@ -88,16 +91,43 @@ static const dm_value *right_answer(dm_arena *a, const dm_program *p, const dm_v
     return labels ? d : NULL;
 }
 
+/* Equal, or texts that are but for case and punctuation. */
+static bool is_alike(dm_arena *a, const dm_value *x, const dm_value *y)
+{
+    if (!y || dm_value_equal(x, y))
+        return y != NULL;
+    return x->kind == DM_STRING && y->kind == DM_STRING &&
+           dm_str_eq(dm_normalize_text(a, x->text), dm_normalize_text(a, y->text));
+}
+
+/* In how many outputs they differ. */
+static size_t differences(const dm_value *right, const dm_value *other)
+{
+    dm_arena *a = dm_arena_new(1024);
+    size_t n = 0;
+    for (size_t i = 0; i < right->n; i++)
+        n += !is_alike(a, right->members[i].value, dm_value_get_str(other, right->members[i].key));
+    dm_arena_free(a);
+    return n;
+}
+
+/* Another row's answer that is wrong in as many outputs as possible: the metric may look at one of
+ * them alone. */
 static const dm_value *wrong_answer(dm_arena *a, const dm_program *p, const dm_dataset *set,
                                     const dm_value *right)
 {
+    const dm_value *best = NULL, *unequal = NULL;
+    size_t most = 0;
     bool whole, misfit;
-    for (size_t i = 0; i < set->n; i++) {
+    for (size_t i = 0; i < set->n && most < right->n && !(best && i >= LOOKED_AT); i++) {
         const dm_value *other = right_answer(a, p, set->examples[i].row, &whole, &misfit);
-        if (other && !dm_value_equal(right, other))
-            return other;
+        size_t n = other ? differences(right, other) : 0;
+        best = n > most ? other : best;
+        most = n > most ? n : most;
+        if (!unequal && other && !dm_value_equal(right, other))
+            unequal = other;
     }
-    return NULL;
+    return best ? best : unequal;
 }
 
 size_t dm_trial_answers(dm_arena *a, const dm_job *job, const dm_dataset *set, dm_trial_answer *out,
@@ -114,6 +144,18 @@ size_t dm_trial_answers(dm_arena *a, const dm_job *job, const dm_dataset *set, d
     return n;
 }
 
+/* Labels of nothing but empty texts and lists, as of a question without an answer. */
+static bool is_empty(const dm_value *row, const dm_value *answer)
+{
+    for (size_t i = 0; i < answer->n; i++) {
+        const dm_value *v = dm_value_get_str(row, answer->members[i].key);
+        if (v &&
+            (v->kind == DM_STRING ? dm_py_strip(v->text).n > 0 : v->kind != DM_LIST || v->n > 0))
+            return false;
+    }
+    return true;
+}
+
 static void add_right(dm_arena *a, trying *y, const dm_program *p, size_t set, size_t row,
                       dm_metric *metric)
 {
@@ -124,6 +166,7 @@ static void add_right(dm_arena *a, trying *y, const dm_program *p, size_t set, s
     y->misfits |= misfit;
     if (!answer)
         return;
+    t->empty = is_empty(example, answer);
     t->set = set;
     t->row = row;
     y->n++;
@@ -244,7 +287,7 @@ static void await_rest(const trying *y, dm_metric *m, double until)
 /* ---- what it says ---- */
 
 typedef struct counts {
-    size_t answered, failed, not_one, zero, pairs, same, as_good, twice, changed;
+    size_t answered, failed, not_one, zero, empty, pairs, same, as_good, twice, changed;
     double right, wrong; /* sums over the pairs */
     bool explains;
     const trial *failure, *low, *before, *after; /* before, after: of the first that changed */
@@ -278,6 +321,7 @@ static counts count(const trying *y)
         if (t->ok && t->score != 1) {
             c.not_one++;
             c.zero += t->score == 0 && t->whole;
+            c.empty += t->score == 0 && t->whole && t->empty;
             c.low = c.low ? c.low : t;
         }
     }
@@ -339,8 +383,12 @@ static const char *verdict(dm_arena *a, const trying *y, const counts *c)
     if (refuses_labels(c))
         return dm_arena_printf(a,
                                "the labels themselves, given as answers, score 0 in %zu of %zu "
-                               "examples: does it look at the right fields?",
-                               c->zero, c->answered);
+                               "examples: %s",
+                               c->zero, c->answered,
+                               c->empty == c->zero
+                                   ? "they are empty there, so no answer can be right; write a "
+                                     "word such as none, or take a metric that knows empty labels"
+                                   : "does it look at the right fields?");
     if (2 * c->not_one > c->answered)
         return dm_arena_printf(a,
                                "the labels themselves, given as answers, score below 1 in %zu of "

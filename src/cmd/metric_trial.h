@@ -6,7 +6,7 @@
 
 typedef struct dm_trial_verdict {
     /* A sentence when the metric fails on a right answer, when right answers do not score 1, or
-     * when right and wrong ones score the same; NULL: none of that. */
+     * when wrong ones score nearly as much; NULL: none of that. */
     const char *odd;
     bool full;            /* every right answer scored 1 */
     bool no_label_scores; /* every right answer scored 0 */

@@ -35,7 +35,7 @@ const char *dm_csv_open_quote(const char *p, const char *end, char separator)
 
 const char *dm_csv_ends_cell(const char *p, const char *end, char separator)
 {
-    p = skip_blanks(p, end);
+    p = separator == ' ' ? p : skip_blanks(p, end);
     bool ends =
         p == end || *p == separator || *p == '\n' || (*p == '\r' && (p + 1 == end || p[1] == '\n'));
     return ends ? p : NULL;

@@ -19,8 +19,8 @@ dm_csv_form dm_csv_form_of(dm_str text, char likely);
 /* The quote that opens the cell at p, perhaps behind blanks, as in: "a", "b". NULL: it is in none.
  * Behind blanks it counts only where the quoted text is the whole cell. */
 const char *dm_csv_open_quote(const char *p, const char *end, char separator);
-/* Where the cell ends whose closing quote stands before p, perhaps behind blanks; NULL: there is
- * more text in it. */
+/* Where the cell ends whose closing quote is just before p; blanks may follow. NULL: there is more
+ * text in it. */
 const char *dm_csv_ends_cell(const char *p, const char *end, char separator);
 
 #endif

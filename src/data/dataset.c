@@ -275,18 +275,18 @@ static dm_format guess(const char *name, dm_str text)
  * of the file. */
 static dm_status refuse_text(const char *name, dm_str text, dm_error *err)
 {
-    dm_arena *a = dm_arena_new(0);
     dm_str s = dm_py_lstrip(text);
-    bool json = !s.n || s.p[0] == '{' || s.p[0] == '[' || dm_json_read(a, text, NULL);
+    const char *end = s.n ? memchr(s.p, '\n', s.n) : NULL;
+    dm_str line = dm_py_rstrip((dm_str){s.p, end ? (size_t)(end - s.p) : s.n});
+    dm_arena *a = dm_arena_new(0);
+    bool json = !s.n || s.p[0] == '{' || s.p[0] == '[' || dm_json_read(a, line, NULL);
     dm_arena_free(a);
     if (json)
         return DM_E_DATA; /* it is told what is wrong with it */
-    const char *end = memchr(s.p, '\n', s.n);
-    dm_str line = dm_py_rstrip((dm_str){s.p, end ? (size_t)(end - s.p) : s.n});
     dm_str begin = dm_utf8_head(line, 60);
     return dm_fail(err, DM_E_DATA,
-                   "%s: this is not JSON, and begins \"%.*s\": a table of cells is called .csv or "
-                   ".tsv",
+                   "%s: this is not JSON, and begins \"%.*s\": if it is a table, give it a name "
+                   "that ends in .csv or .tsv",
                    name, DM_STR_ARG(begin));
 }
 

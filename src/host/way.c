@@ -93,7 +93,7 @@ static void send_attempt(dm_transport *t, dm_attempt *a)
     a->sends = 0;
     a->given = 0;
     a->status = a->connect_status = 0;
-    a->content_type = NULL;
+    a->content_type = a->redirect = NULL;
     *a->error = 0;
     dm_told_init(&a->told);
     if (!g->process) {

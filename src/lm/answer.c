@@ -375,6 +375,8 @@ dm_verdict dm_judge_reply(const dm_provider *p, dm_reply *r)
         v = dm_reply_error(p, r, root);
     else
         v = say_and(DM_ODD, r, "", ""), say_odd(r);
+    if (!root && fine && dm_is_packed(r->body))
+        v = say_and(DM_ODD, r, "a compressed answer that is damaged, or more than 16 MiB", "");
     dm_reply_check_counts(r);
     v = judge_proxys(r, v, root);
     r->body = came;

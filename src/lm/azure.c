@@ -34,9 +34,6 @@ static dm_response_format format(const dm_lm_config *c, dm_response_format wante
     return wanted != DM_FORMAT_NONE && f == DM_FORMAT_NONE ? DM_FORMAT_JSON_OBJECT : f;
 }
 
-static const char *const domains[] = {".openai.azure.com", ".cognitiveservices.azure.com",
-                                      ".services.ai.azure.com", NULL};
-
 const dm_provider dm_provider_azure = {.name = "azure",
                                        .base_env = "AZURE_API_BASE",
                                        .base_of = dm_base_of_azure,
@@ -44,7 +41,7 @@ const dm_provider dm_provider_azure = {.name = "azure",
                                            "azure needs api_base (or AZURE_API_BASE), such as "
                                            "https://RESOURCE.openai.azure.com",
                                        .key_env = "AZURE_API_KEY",
-                                       .key_domains = domains,
+                                       .key_domains = dm_azure_domains,
                                        .key_header = "api-key: ",
                                        .cached_from = 1024,
                                        .price = dm_price_listed,

@@ -72,12 +72,18 @@ const char *dm_base_of_anthropic(dm_arena *a, const char *base)
     return with_version(a, s, path_of(s).n == 0 && dm_same_origin(base, DM_ANTHROPIC_HOST));
 }
 
+const char *const dm_azure_domains[] = {".openai.azure.com", ".cognitiveservices.azure.com",
+                                        ".services.ai.azure.com", NULL};
+
 const char *dm_base_of_azure(dm_arena *a, const char *base)
 {
     static const char *const between[] = {"/openai/deployments", "/openai"};
     dm_str s = dm_str_of(base);
+    bool home = false;
+    for (const char *const *d = dm_azure_domains; *d; d++)
+        home |= dm_in_domain(base, *d);
     (void)cut_end(&s, "/chat/completions");
-    for (size_t i = 0; i < 2 && s.n == strlen(base); i++)
+    for (size_t i = 0; i < 2 && home && s.n == strlen(base); i++)
         (void)cut_end(&s, between[i]);
     return with_version(a, s, false);
 }

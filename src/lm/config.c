@@ -72,7 +72,7 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
             return dm_at_fail(at, err, "%s", c->provider->wants_base);
         list = dm_arena_alloc(a, sizeof *list);
         *list = own.n ? own : dm_str_of(c->provider->base);
-        by = own.n ? dm_arena_printf(a, ", which %s names,", c->provider->base_env) : "";
+        by = own.n ? dm_arena_printf(a, " (from %s)", c->provider->base_env) : "";
         c->n_base = 1;
     }
     c->api_base = dm_arena_alloc_n(a, c->n_base, sizeof *c->api_base);

@@ -263,7 +263,7 @@ dm_verdict dm_openai_read(const dm_provider *p, dm_reply *r, const dm_value *roo
     const char *reason = dm_reply_word(dm_value_get(choice, "finish_reason"));
     take_usage(r, dm_value_get(root, "usage"));
     snprintf(r->tier, sizeof r->tier, "%s", dm_reply_word(dm_value_get(root, "service_tier")));
-    if (error && error->kind != DM_NULL) /* a router's, of the provider that it asked */
+    if (error && dm_value_truthy(error)) /* a router's, of the provider that it asked */
         return dm_reply_error(p, r, choice);
     if (gave_up(reason))
         return dm_reply_end(r, DM_ODD, DM_FAULT_NONE,

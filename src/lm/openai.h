@@ -31,7 +31,9 @@ const char *dm_base_of_ollama(dm_arena *a, const char *base);
 /* Its own host has all below /v1; DSPy asks any other at the address itself (as recorded), and
  * whether /v1 was meant shows when that is not found. */
 const char *dm_base_of_anthropic(dm_arena *a, const char *base);
-/* Without what azure.c puts behind it, and with what its own path has before that. */
+extern const char *const dm_azure_domains[]; /* of Azure's own hosts; ends in NULL */
+/* On Azure's own hosts without what azure.c puts behind it. Another host may have a path of its own
+ * that ends so: DSPy asks below it. */
 const char *dm_base_of_azure(dm_arena *a, const char *base);
 #define DM_GEMINI_HOST "https://generativelanguage.googleapis.com"
 /* Google's host has OpenAI's form below a path of its own. */

@@ -127,7 +127,7 @@ bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 /* price.c, for price: by the table of prices, under provider/name. */
 bool dm_price_listed(const dm_lm_config *c, dm_price *out);
 
-/* base.c: the address that base_env holds, without what stands around it; .n 0: none. */
+/* base.c: the address that base_env holds, without blanks around it; .n 0: none. */
 dm_str dm_base_in_env(const dm_provider *p);
 
 /* ---- models.c ---- */

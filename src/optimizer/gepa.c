@@ -69,7 +69,7 @@ static dm_gepa_run run_of(const searching *s, const dm_str *texts, const dm_resu
         size_t k = r->steps[i].predictor;
         steps[i] = (dm_gepa_step){failed ? booked_under(s, texts, k) : k, failed, &r->steps[i]};
     }
-    /* NAN: it could not be had */
+    /* A score that is NAN could not be had. */
     return (dm_gepa_run){.score = isnan(r->score) ? dm_pool_failure_score(s->pool) : r->score,
                          .answered = r->fault == DM_FAULT_NONE,
                          .crashed = s->o->wide ? r->n_steps == 0 : raises(r),

@@ -32,7 +32,7 @@ advised() {
 	run 0 "$PROGRAM" advise "$name.json" "$@" && [ "$(json verdict out)" = "$verdict" ] && [ "$(json calls out)" -le 160 ] &&
 		grep -qF -- "$words" err && tail -1 out | grep -qF -- "\"reasons\": [\""
 }
-plan 56
+plan 59
 
 # ---- jobs with something planted ----
 sets good 120 2 60 && job good '"exact_match"'
@@ -66,13 +66,25 @@ sets nearly 120 2 60 && job nearly "{\"command\": [\"python3\", \"$HOST\", \"nea
 check "a metric that gives wrong answers nearly all" advised nearly fix_first "it hardly tells right answers from wrong ones"
 sets typed 120 2 60 && sed -i '1~3s/"good"/"Good"/' typed.train.jsonl && job typed '"exact_match"'
 check "labels that the output's type does not have" advised typed fix_first "20 of 120 training labels are not of the output's type"
-sets scored 120 2 60 && rm scored.test.jsonl && for s in train val; do
-	awk '{ match($0, /"r[0-9]+"/); k = substr($0, RSTART + 2, RLENGTH - 3); sub(/}$/, ", \"why\": \"the guests of table " k " liked neither soup nor bill and went home early on day " k * 3 "\"}"); print }' scored.$s.jsonl >p && mv p scored.$s.jsonl
-done && job scored '{"name": "exact_match", "field": "label"}' "" ": Literal['good', 'bad'], why"
+add_why() { # a column of prose
+	for s in train val; do
+		awk '{ match($0, /"r[0-9]+"/); k = substr($0, RSTART + 2, RLENGTH - 3); sub(/}$/, ", \"why\": \"the guests of table " k " liked neither soup nor bill and went home early on day " k * 3 "\"}"); print }' "$1.$s.jsonl" >p && mv p "$1.$s.jsonl"
+	done
+}
+sets scored 120 2 60 && rm scored.test.jsonl && add_why scored
+job scored '{"name": "exact_match", "field": "label"}' "" ": Literal['good', 'bad'], why"
 sed -i 's/review -> label: Literal\[.*\], why"/review -> why, label: Literal['"'good', 'bad'"']"/' scored.json
 check "prose that no metric looks at is no fault" advised scored worth_it "below 80 %"
 sed 's/"field": "label"/"field": "why"/' scored.json >scored2.json
 check "prose that the metric looks at is one" advised scored2 fix_first "the labels are prose"
+# The validation rows that are tried have the first one's label: it is not wrong there because its prose is another one,
+# or because it is in capitals.
+sets wordy 120 -3 60 && rm wordy.test.jsonl && add_why wordy && sed 's/scored\./wordy./g' scored.json >wordy.json
+check "an answer is wrong where its label is, not its prose" advised wordy worth_it "below 80 %"
+sets cased 120 -3 60 && sed -i '1s/"good"/"Good."/' cased.val.jsonl && job cased '"f1"' "" ""
+check "an answer in capitals is no wrong one" advised cased worth_it "below 80 %"
+sets blank 120 2 60 && rm blank.test.jsonl && sed -i '1~3s/"label": "[a-z]*"/"label": ""/' blank.train.jsonl blank.val.jsonl && job blank '"f1"' "" ""
+check "empty labels under a metric that gives them nothing" advised blank fix_first "they are empty there, so no answer can be right"
 sets gap 120 2 60 && sed -i '1s/, "label": "good"//' gap.train.jsonl && job gap '"exact_match"'
 check "a row without a label is named" sh -c "! '$PROGRAM' advise gap.json 2>err && grep -qF 'gap.train.jsonl: example 1 has no column \"label\"' err"
 sets contra 120 2 60 && rows 0 30 | sed 's/"label": "good"/"label": "worse"/; s/"label": "bad"/"label": "good"/; s/worse/bad/' >>contra.train.jsonl && job contra '"exact_match"'

@@ -449,7 +449,7 @@ Test(advice, labels_that_disagree_but_for_case)
         dm_buf_printf(&b, "{\"q\": \"%s soup %d%s\", \"a\": \"%s\"}\n", i < 20 ? "Cold" : "cold",
                       i % 20, i < 20 ? "" : " !", i < 20 ? "good" : "bad");
     for (int i = 0; i < 10; i++)
-        dm_buf_printf(&v, "{\"q\": \"COLD SOUP %d\", \"a\": \"neither\"}\n", i);
+        dm_buf_printf(&v, "{\"q\": \"COLD SOUP %d\", \"a\": \"good\"}\n", i);
     dm_findings f = look(rows(b.data), rows(v.data), NULL);
     says(&f, "near_contradictions", true, "40 of 40 training examples have the inputs of another");
     says(&f, "leak_validation", true, "10 of 10 validation examples are also in the training set");
@@ -458,6 +458,30 @@ Test(advice, labels_that_disagree_but_for_case)
              NULL, NULL);
     says(&f, "contradictions", true, "1 input of the training set has two labels, 2 of 3 rows");
     cr_expect(!found(&f, "near_contradictions"), "it is said once");
+    dm_buf_free(&b);
+    dm_buf_free(&v);
+}
+
+/* Of short labels another one says that case decides: such a row gives nothing away. Of prose it is
+ * another wording. */
+Test(advice, case_that_decides_is_no_leak)
+{
+    static const char *const labels[][2] = {{"lower", "upper"},
+                                            {"it is a small cup of tea",
+                                             "a cup of tea, and a small one"}};
+    dm_buf b, v;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_init(&v, DM_MAX_TEXT);
+    for (int k = 0; k < 2; k++) {
+        dm_buf_reset(&b);
+        dm_buf_reset(&v);
+        for (int i = 0; i < 20; i++) {
+            dm_buf_printf(&b, "{\"q\": \"cup %d\", \"a\": \"%s\"}\n", i, labels[k][0]);
+            dm_buf_printf(&v, "{\"q\": \"CUP %d\", \"a\": \"%s\"}\n", i, labels[k][1]);
+        }
+        dm_findings f = look(rows(b.data), rows(v.data), NULL);
+        cr_expect_eq(found(&f, "leak_validation") != NULL, k == 1, "%s", labels[k][0]);
+    }
     dm_buf_free(&b);
     dm_buf_free(&v);
 }

@@ -62,6 +62,7 @@ Test(data, formats)
                  {"d.csv", "a,b\n1, \"no\" he said\n2, \"x\n3, \"y\n",
                   "{\"a\":\"1\",\"b\":\" \\\"no\\\" he said\"}\n{\"a\":\"2\",\"b\":\" \\\"x\"}\n"
                   "{\"a\":\"3\",\"b\":\" \\\"y\"}\n"},
+                 {"d.csv", "sep= \n\"a\" \"b\"\n\"1 2\" 3\n", "{\"a\":\"1 2\",\"b\":\"3\"}\n"},
                  {"d.csv", "a;b,c\n1;2,3\n", "{\"a;b\":\"1;2\",\"c\":\"3\"}\n"}};
     for (size_t i = 0; i < COUNT(table); i++)
         cr_expect_str_eq(json_lines(arena, parse(table[i].name, table[i].text)), table[i].want,
@@ -135,16 +136,18 @@ Test(data, files_by_the_wrong_name)
         {"d.csv", "[id],{name}\n1,x\n", "{\"[id]\":\"1\",\"{name}\":\"x\"}\n"},
         {"d.jsonl", "\xEF\xBB\xBF{\"a\": 1}\n\xEF\xBB\xBF{\"a\": 2}\n", "{\"a\":1}\n{\"a\":2}\n"},
         {"d.jsonl", "question,answer\nx,y\n",
-         "d.jsonl: this is not JSON, and begins \"question,answer\": a table of cells is called "
-         ".csv or .tsv"},
+         "d.jsonl: this is not JSON, and begins \"question,answer\": if it is a table, give it a "
+         "name that ends in .csv or .tsv"},
         {"d.json", "a\tb\n1\t2\n",
-         "d.json: this is not JSON, and begins \"a\tb\": a table of cells is called .csv or .tsv"},
+         "d.json: this is not JSON, and begins \"a\tb\": if it is a table, give it a name that "
+         "ends in .csv or .tsv"},
         {"d.ndjson", "404: Not Found",
-         "d.ndjson: this is not JSON, and begins \"404: Not Found\": a table of cells is called "
-         ".csv or .tsv"},
+         "d.ndjson: this is not JSON, and begins \"404: Not Found\": if it is a table, give it a "
+         "name that ends in .csv or .tsv"},
+        {"d.jsonl", "\"x\"\n\"y\"\n", "d.jsonl:1:1: each line has to be an object {...}"},
         {"d.jsonl", "// made by hand\n{\"a\": 1}\n",
-         "d.jsonl: this is not JSON, and begins \"// made by hand\": a table of cells is called "
-         ".csv or .tsv"},
+         "d.jsonl: this is not JSON, and begins \"// made by hand\": if it is a table, give it a "
+         "name that ends in .csv or .tsv"},
     };
     for (size_t i = 0; i < COUNT(table); i++) {
         dm_error err = {DM_OK, ""};

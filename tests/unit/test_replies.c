@@ -43,6 +43,20 @@ Test(replies, what_failed_in_a_choice_is_told)
     cr_expect(strstr(r.text, "abort"), "%s", r.text);
 }
 
+/* A key for errors that is there with nothing in it is none. */
+Test(replies, an_empty_error_in_a_choice_is_none)
+{
+    static const char *const empty[] = {"null", "{}", "\"\"", "false"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        char body[200];
+        snprintf(body, sizeof body,
+                 "{\"choices\": [{\"error\": %s, \"message\": {\"content\": \"a\"}}]}", empty[i]);
+        dm_reply r = {.status = 200, .body = dm_str_of(body)};
+        cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_GOOD, "%s", empty[i]);
+        free(r.content);
+    }
+}
+
 /* Some servers count what they reason beside the answer's tokens: it is billed as them. */
 Test(replies, reasoning_that_is_counted_apart)
 {
@@ -105,18 +119,42 @@ Test(replies, where_a_redirect_leads_is_told)
               r.text);
 }
 
+static size_t pack(unsigned char *to, size_t room, const char *from, size_t n)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)from,
+                  .avail_in = (uInt)n,
+                  .next_out = to,
+                  .avail_out = (uInt)room};
+    cr_assert_eq(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    cr_assert_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    n = z.total_out;
+    deflateEnd(&z);
+    return n;
+}
+
+/* The limit of an answer holds for what is unpacked: a small body may be a large answer. */
+Test(replies, a_packed_reply_beyond_the_limit)
+{
+    static unsigned char packed[1 << 17];
+    const size_t sizes[] = {DM_MAX_ANSWER, DM_MAX_ANSWER + 1};
+    for (size_t i = 0; i < 2; i++) {
+        char *text = malloc(sizes[i]);
+        memset(text, ' ', sizes[i]);
+        memcpy(text, good, sizeof good - 1);
+        dm_reply r = {.status = 200, .body = {(const char *)packed, 0}};
+        r.body.n = pack(packed, sizeof packed, text, sizes[i]);
+        cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), i ? DM_ODD : DM_GOOD);
+        cr_expect(!i || strstr(r.text, "more than 16 MiB"), "%s", r.text);
+        free(r.content);
+        free(text);
+    }
+}
+
 /* Compressed without having been asked for it, as some gateways send all they send. */
 Test(replies, a_packed_reply)
 {
     unsigned char packed[400];
-    uLongf n = sizeof packed;
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)good, .avail_in = sizeof good - 1};
-    cr_assert_eq(deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    z.next_out = packed;
-    z.avail_out = sizeof packed;
-    cr_assert_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
-    n = z.total_out;
-    deflateEnd(&z);
+    size_t n = pack(packed, sizeof packed, good, sizeof good - 1);
     dm_reply r = {.status = 200, .body = {(const char *)packed, n}};
     cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_GOOD, "%s", r.text);
     cr_expect(r.content && strcmp(r.content, "yes") == 0);

@@ -87,6 +87,10 @@ Test(servers, an_address_of_a_provider)
          "https://me.openai.azure.com/openai/deployments/x"},
         {"azure/x", "https://me.openai.azure.com/openai/v1/chat/completions",
          "https://me.openai.azure.com/openai/v1"},
+        {"azure/x", "https://gate.example.org/openai",
+         "https://gate.example.org/openai"}, /* a gateway's own path, as DSPy takes it */
+        {"azure/x", "https://gate.example.org/team/openai/deployments/x/chat/completions",
+         "https://gate.example.org/team/openai/deployments/x"},
         {"gemini/x", "https://generativelanguage.googleapis.com",
          "https://generativelanguage.googleapis.com/v1beta/openai"},
         {"gemini/x", "https://generativelanguage.googleapis.com/v1beta",
@@ -132,7 +136,9 @@ Test(servers, an_address_in_a_variable)
     dm_value *v = dm_value_text(a, "openai/x");
     const dm_at at = dm_at_root(v, "lm", DM_E_JOB);
     cr_expect_eq(dm_lm_config_read(a, &at, &err), NULL);
-    cr_expect(strstr(err.text, "OPENAI_BASE_URL") && strstr(err.text, "quotes"), "%s", err.text);
+    cr_expect(strstr(err.text,
+                     "\"\"http://node07:8000/v1\"\" (from OPENAI_BASE_URL): it is in quotes"),
+              "%s", err.text);
     dm_arena_free(a);
 }
 

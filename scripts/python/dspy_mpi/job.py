@@ -19,6 +19,9 @@ KEY_OF = {"openai": "OPENAI_API_KEY"}
 # Of dspy.settings: what the job says itself, and what is one call's or one process's.
 OF_A_CALL = ("lm", "adapter", "callbacks", "trace", "branch_idx", "send_stream", "stream_listeners", "usage_tracker", "caller_predict",
              "caller_modules")
+# And what changes how fast it goes and what is noted, not what comes of it: with another value it is the same job.
+# Callbacks may count what they see.
+OF_NO_MATTER = ("callbacks", "num_threads", "async_max_workers", "disable_history", "max_history_size", "track_usage", "provide_traceback")
 SPOKEN = ("openai", "hosted_vllm", "ollama_chat", "anthropic", "azure", "gemini", "embedded")  # by dspy-mpi's own client
 
 
@@ -89,12 +92,23 @@ def adapter_of(job):
     return adapter
 
 
+def has_secret(name, value):
+    parts = value.items() if isinstance(value, dict) else ()
+    return bool(value) and (sending.is_secret(name, value) or any(has_secret(str(k), v) for k, v in parts))
+
+
 def settings_of():
     """What the script has set by dspy.configure, or by the dspy.context around the call, and what it has there of its own."""
     out = {}
     for name, value in dspy.settings.copy().items():
         usual = DEFAULT_CONFIG.get(name)
-        if name not in OF_A_CALL and value is not usual and (name not in DEFAULT_CONFIG or value != usual):
+        if name in OF_A_CALL or value is usual or (name in DEFAULT_CONFIG and value == usual):
+            continue
+        if has_secret(name, value):
+            say(f"the setting {name} looks like a key: it is not sent to other processes; read it from the environment where it is used")
+        elif name not in DEFAULT_CONFIG and not sending.picklable(value):
+            say(f"the setting {name} cannot be sent to other processes: it is not set there")
+        else:
             out[name] = value
     callbacks = [c for c in dspy.settings.get("callbacks") or [] if sending.picklable(c)]
     for c in dspy.settings.get("callbacks") or []:
@@ -184,7 +198,7 @@ class Job:
         data = sending.pickled(things, self.secrets)
         own_models(self.json, self.secrets, self.lm)
         self.json["program"]["path"] = sending.folders()
-        lasting = {k: v for k, v in things["settings"].items() if k != "callbacks"}  # these may count what they see
+        lasting = {k: v for k, v in things["settings"].items() if k not in OF_NO_MATTER}
         mark = sending.fingerprint({**things, "settings": lasting}, self.secrets)
         if self.out is None:
             told = json.dumps({k: v for k, v in self.json.items() if k not in ("python", "budget")}, sort_keys=True, default=str)

@@ -1,5 +1,8 @@
 """What dspy_mpi has beside the optimizers, a program of a module, and what it refuses: others.py URL FOLDER"""
+import contextlib
 import datetime
+import glob
+import io
 import os
 import sqlite3
 import sys
@@ -115,16 +118,24 @@ mine = dspy_mpi.evaluate(Housed(), data, metric, hosts=1, out=f"{FOLDER}/house",
 theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Housed())
 same("a model class of one's own", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
 same("it is asked once an example", len(open(f"{FOLDER}.house").readlines()), 2 * len(data))
-with dspy.context(house="mine", num_threads=3, allow_tool_async_sync_conversion=True, callbacks=[Counts(), Held()]):
+own = {"house": "mine", "allow_tool_async_sync_conversion": True, "house_key": "hush-hush-7712", "pool": sqlite3.connect(":memory:")}
+with dspy.context(**own, num_threads=3, callbacks=[Counts(), Held()]), contextlib.redirect_stderr(io.StringIO()) as words:
     mine = dspy_mpi.evaluate(Settled(), data[:3], metric, hosts=1, out=f"{FOLDER}/settled")
     theirs = dspy.Evaluate(devset=data[:3], metric=metric, display_progress=False)(Settled())
 same("what the script has set", [p.answer for _, p, _ in mine.results], [p.answer for _, p, _ in theirs.results])
+sent = b"".join(open(f, "rb").read() for f in glob.glob(f"{FOLDER}/settled/**", recursive=True) if os.path.isfile(f))
+same("but keys", (b"hush-hush" in sent, "the setting house_key looks like a key" in words.getvalue()), (False, True))
+same("and what cannot be", "the setting pool cannot be sent" in words.getvalue(), True)
+with dspy.context(**own, num_threads=5), contextlib.redirect_stderr(io.StringIO()):
+    again = dspy_mpi.evaluate(Settled(), data[:3], metric, hosts=1, out=f"{FOLDER}/settled")
+same("with more threads it is the same job", again.score, mine.score)
 modules = [line.split() for line in open(f"{FOLDER}.modules")]
 same("its callbacks", sum(pid != str(os.getpid()) and name == "Settled" for pid, name in modules), 3)
 when = dspy.Signature("when: datetime.datetime -> answer", custom_types={"datetime": datetime})
 dated = [dspy.Example(when=datetime.datetime(2026, 1, 1 + i, tzinfo=datetime.timezone.utc)).with_inputs("when") for i in range(3)]
-few = [o.BootstrapFewShot(metric=lambda e, p, t=None: True, max_bootstrapped_demos=2, max_labeled_demos=0, **more).compile(
-    dspy.Predict(when), trainset=dated) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1, "out": f"{FOLDER}/dated"}))]
+with contextlib.redirect_stdout(sys.stderr):
+    few = [o.BootstrapFewShot(metric=lambda e, p, t=None: True, max_bootstrapped_demos=2, max_labeled_demos=0, **more).compile(
+        dspy.Predict(when), trainset=dated) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1, "out": f"{FOLDER}/dated"}))]
 same("dates in demonstrations", [[d.get("when") for d in p.demos] for p in few], [[e.when for e in dated[:2]]] * 2)
 labeled = [o.LabeledFewShot(k=3).compile(Two(), trainset=data).dump_state() for o in (dspy, dspy_mpi)]
 same("LabeledFewShot", *labeled)
