@@ -57,10 +57,17 @@ Test(judge, the_formulas_are_those_of_dspy)
         {"\"semantic_f1\"", "{\"recall\": 0.0, \"precision\": 0.0}", NULL, 0, 0},
         {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": -0.2}", NULL, 0, 0},
         {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": 0.5}", NULL, 0.6666666666666666, 1},
+        {"\"semantic_f1\"", "{\"recall\": Infinity, \"precision\": 0.5}", NULL, 0.6666666666666666,
+         1},
+        {"\"semantic_f1\"", "{\"recall\": -Infinity, \"precision\": 0.5}", NULL, 0, 0},
+        {"\"semantic_f1\"", "{\"recall\": true, \"precision\": 3}", NULL, 1, 1},
+        {"\"semantic_f1\"", "{\"recall\": 5e-324, \"precision\": 0.5}", NULL, 0, 0},
         {"{\"name\": \"semantic_f1\", \"threshold\": 0.5}", "{\"recall\": 0.4, \"precision\": 0.9}",
          NULL, 0.5538461538461539, 1},
         {"\"complete_and_grounded\"", "{\"completeness\": 0.5}", "{\"groundedness\": 1}",
          0.6666666666666666, 1},
+        {"\"complete_and_grounded\"", "{\"completeness\": Infinity}", "{\"groundedness\": 0.25}",
+         0.4, 0},
         {"\"complete_and_grounded\"", "{\"completeness\": 0}", "{\"groundedness\": 0}", 0, 0},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -83,6 +90,8 @@ Test(judge, what_is_no_judgement_is_no_score)
         {"\"semantic_f1\"", "{\"recall\": 1.0}"},
         {"\"semantic_f1\"", "{\"recall\": \"high\", \"precision\": 1}"},
         {"\"semantic_f1\"", "{\"recall\": NaN, \"precision\": 1}"},
+        {"\"semantic_f1\"", "{\"recall\": 1, \"precision\": null}"},
+        {"\"semantic_f1\"", "{\"recall\": [1], \"precision\": 1}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": 1.5}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": -0.1}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": Infinity}"},
@@ -157,7 +166,8 @@ Test(judge, what_a_job_gets_wrong_is_named)
     static const struct {
         const char *metric, *text;
     } row[] = {
-        {"{\"judge\": \"question, nobody -> s: bool\"}", "neither a column of the data nor an output"},
+        {"{\"judge\": \"question, nobody -> s: bool\"}",
+         "neither a column of the data nor an output"},
         {"{\"judge\": \"question, answer -> s: bool\"}", "nothing of what the program answers"},
         {"{\"judge\": \"question, predicted_answer -> s\"}", "a bool, an int or a float"},
         {"{\"judge\": \"question, predicted_answer -> s: bool, t: bool\"}", "name an output"},
@@ -172,7 +182,8 @@ Test(judge, what_a_job_gets_wrong_is_named)
         {"{\"sum\": []}", "a list of parts"},
         {"{\"sum\": [{\"metric\": \"f1\"}]}", "needs a weight"},
         {"{\"sum\": [{\"name\": \"f1\", \"weight\": 1}]}", "a part of a sum is"},
-        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}", "cannot be part of another sum"},
+        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}",
+         "cannot be part of another sum"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         asked x = read_metric(row[i].metric, QA, ROW);
