@@ -161,6 +161,40 @@ Test(judge, a_sum_weighs_its_parts)
     dm_arena_free(x.a);
 }
 
+/* What the others said is kept where one gave no score, and its own words above all. */
+Test(judge, parts_of_an_example_without_a_score)
+{
+    asked x = read_metric("{\"sum\": [{\"judge\": \"predicted_answer -> s: float, why\", "
+                          "\"feedback\": \"why\", \"weight\": 1}, {\"metric\": "
+                          "\"complete_and_grounded\", \"weight\": 3}, {\"metric\": \"f1\", "
+                          "\"weight\": 1}]}",
+                          QA, ROW);
+    static const char local[] = "[{}, {}, {\"metric\": \"f1\", \"weight\": 1.0, \"score\": 0.5}]";
+    dm_judged out;
+    cr_assert_not_null(x.j, "%s", x.err.text);
+    const dm_value *said[] = {json(x.a, "{\"s\": 0.5, \"why\": \"\"}"),
+                              json(x.a, "{\"completeness\": NaN}"), NULL};
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_E_DATA);
+    cr_expect_str_eq(x.err.text, "the judge's `completeness` is not a number");
+    cr_expect(isnan(out.score) && !out.feedback);
+    cr_expect_str_eq(out.parts.p,
+                     "[{\"metric\": \"judge\", \"weight\": 1.0, \"score\": 0.5, \"judgement\": "
+                     "{\"s\": 0.5, \"why\": \"\"}}, {\"metric\": \"complete_and_grounded\", "
+                     "\"weight\": 3.0, \"judgement\": [{\"completeness\": NaN}]}, {\"metric\": "
+                     "\"f1\", \"weight\": 1.0, \"score\": 0.5}]");
+    said[0] = said[1] = NULL; /* the first was never read */
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_E_DATA);
+    cr_expect(strstr(x.err.text, "`s`"), "%s", x.err.text);
+    cr_expect(strstr(out.parts.p, "{\"metric\": \"judge\", \"weight\": 1.0}, "), "%s", out.parts.p);
+    said[0] = json(x.a, "{\"s\": 0.5, \"why\": \"\"}"); /* empty words are no feedback */
+    said[1] = json(x.a, "{\"completeness\": 0.5}");
+    said[2] = json(x.a, "{\"groundedness\": 0.5, \"reasoning\": \"\"}");
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_OK);
+    cr_expect(out.feedback && !strcmp(out.feedback, "completeness: 0.5\ngroundedness: 0.5"), "%s",
+              out.feedback);
+    dm_arena_free(x.a);
+}
+
 Test(judge, what_a_job_gets_wrong_is_named)
 {
     static const struct {
