@@ -51,7 +51,8 @@ static dm_status read_part(const dm_judge_world *w, const dm_at *at, dm_judging 
     p->first = j->n_calls;
     p->class = class_of(at->v);
     if (!p->class) {
-        dm_str name = name_of(at->v);
+        const dm_value *function = dm_metric_python(at->v);
+        dm_str name = function ? function->text : name_of(at->v);
         if (at->v && dm_value_get(at->v, "sum"))
             return dm_at_fail(at, err,
                               "a sum cannot be part of another sum: list its parts there instead");
