@@ -273,7 +273,18 @@ static const dm_story_split *split_named(const side *s, const char *name)
     return NULL;
 }
 
-/* What their folders keep. Validation examples chose each of them. */
+/* Whose score on the validation set chose it, and so is too high. */
+static void put_chosen(dm_buf *b, const side s[2])
+{
+    bool a = dm_story_chosen(&s[0].story), other = dm_story_chosen(&s[1].story);
+    if (a || other)
+        dm_buf_printf(b, "           (%s was chosen by its own validation score)\n",
+                      a && other ? "each"
+                      : a        ? "A"
+                                 : "B");
+}
+
+/* What their folders keep. */
 static void compare_kept(dm_buf *b, dm_arena *a, const side s[2], dm_value *last)
 {
     static const char *const names[] = {"testset", "valset"};
@@ -293,7 +304,7 @@ static void compare_kept(dm_buf *b, dm_arena *a, const side s[2], dm_value *last
         compared++;
         dm_value_set(a, last, dm_str_of(names[i]), put_pairs(b, a, &p));
         if (i == 1)
-            dm_buf_text(b, "           (each was chosen by its own validation score)\n");
+            put_chosen(b, s);
     }
     if (!compared)
         dm_buf_text(b,

@@ -12,8 +12,9 @@ typedef struct members {
     dm_str lms[DM_COMMITTEE_MOST];             /* names of models of their own; .p NULL: none */
     const dm_value *models[DM_COMMITTEE_MOST]; /* what the files say of these */
     size_t n;
-    dm_value *from;   /* list of the files */
-    dm_value *common; /* model and adapter that all of them name */
+    const dm_ensemble **nested; /* [files] what each is, or NULL */
+    dm_value *from;             /* list of the files */
+    dm_value *common;           /* model and adapter that all of them name */
 } members;
 
 /* What a file says of its own run is kept where all say the same. */
@@ -66,11 +67,13 @@ static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_p
 {
     dm_status st = DM_OK;
     m->from = dm_value_list(a);
+    m->nested = dm_arena_alloc_n(a, line->n_files, sizeof(dm_ensemble *));
     for (size_t i = 0; i < line->n_files && st == DM_OK; i++) {
         const dm_candidate *one;
         const dm_ensemble *several = NULL;
         const dm_value *provenance = NULL;
         st = dm_program_file_read(a, line->files[i], program, &one, &several, &provenance, err);
+        m->nested[i] = several;
         if (st == DM_OK && several)
             st = add_members(a, m, line->files[i], several, err);
         else if (st == DM_OK)
@@ -149,6 +152,27 @@ static dm_status check_inputs(const dm_command_line *line, const members *m, dm_
     return DM_OK;
 }
 
+static bool same_rule(const dm_ensemble *x, const dm_ensemble *y)
+{
+    return x->reduce == y->reduce && dm_str_eq(x->field, y->field) && x->size == y->size &&
+           (x->size == 0 || (x->all == y->all && x->dspy_draw == y->dspy_draw));
+}
+
+/* A file that votes by a rule of its own loses it: its members vote one by one. */
+static void tell_rules(const members *m, const dm_ensemble *e)
+{
+    for (size_t i = 0; i < m->from->n; i++) {
+        const dm_ensemble *own = m->nested[i];
+        if (!own || same_rule(own, e))
+            continue;
+        dm_say(stderr, "%s: its own rule, %s on %.*s", m->from->items[i]->text.p,
+               dm_reduce_name(own->reduce), DM_STR_ARG(own->field));
+        if (own->size)
+            dm_say(stderr, " with %zu of %zu drawn", own->size, own->all);
+        dm_say(stderr, ", does not hold here: its members vote one by one\n");
+    }
+}
+
 static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
 {
     dm_value *more = dm_value_dict(a);
@@ -165,6 +189,7 @@ static void write_file(dm_arena *a, const members *m, dm_ensemble *e)
     dm_say_json(stdout, dm_buf_view(&b));
     dm_say(stderr, "%zu member%s, %zu vote%s, %s on %.*s\n", e->n, e->n == 1 ? "" : "s", e->all,
            e->all == 1 ? "" : "s", dm_reduce_name(e->reduce), DM_STR_ARG(e->field));
+    tell_rules(m, e);
     dm_buf_free(&b);
 }
 

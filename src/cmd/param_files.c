@@ -30,10 +30,10 @@ static dm_param_programs *programs_of(const dm_job *job, const dm_param *param)
 }
 
 /* A program file, or the one of an OUT folder; of an ensemble come all its members. */
-static dm_status read_programs_at(dm_arena *a, const char *name, dm_job *job,
-                                  dm_param_programs *out, dm_error *err)
+static dm_status read_programs_at(dm_arena *a, size_t at, dm_job *job, dm_param_programs *out,
+                                  dm_error *err)
 {
-    const char *path = dm_path_beside(a, job->file, name);
+    const char *name = out->names[at].p, *path = dm_path_beside(a, job->file, name);
     const dm_candidate *one, **grown;
     const dm_ensemble *several = NULL;
     const dm_value *provenance;
@@ -53,7 +53,11 @@ static dm_status read_programs_at(dm_arena *a, const char *name, dm_job *job,
                  : role && role->kind == DM_STRING ? role->text
                                                    : none;
     }
-    *out = (dm_param_programs){out->names, out->n, grown, from, lms, n + more};
+    out->programs = grown;
+    out->from = from;
+    out->lms = lms;
+    out->n_programs = n + more;
+    out->ensembles[at] = several;
     return DM_OK;
 }
 
@@ -62,8 +66,9 @@ static dm_status read_param_programs(dm_arena *a, const dm_param *param, dm_job 
     dm_param_programs *out = programs_of(job, param);
     dm_status st = DM_OK;
     out->n_programs = 0;
+    out->ensembles = dm_arena_alloc_n(a, out->n, sizeof(dm_ensemble *));
     for (size_t i = 0; i < out->n && st == DM_OK; i++)
-        st = read_programs_at(a, out->names[i].p, job, out, err);
+        st = read_programs_at(a, i, job, out, err);
     return st == DM_OK ? st : dm_error_wrap(err, st, "optimizer.%s", param->name);
 }
 

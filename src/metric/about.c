@@ -8,8 +8,8 @@
     }
 #define FIELD    KEY("field", "NAME", "column of the data that holds the label", "the only one")
 #define QUESTION KEY("question", "NAME", "column that holds the question", "the only input")
-#define THRESHOLD                                                                                  \
-    KEY("threshold", "X", "from there on an answer is right while bootstrapping", "0.66")
+#define THRESHOLD(without)                                                                         \
+    KEY("threshold", "X", "from there on an answer is right while bootstrapping", without)
 #define WEIGHT KEY("weight", "W", "of a part, in a sum", "required there")
 #define END                                                                                        \
     {                                                                                              \
@@ -18,23 +18,28 @@
 
 const dm_param dm_judge_own_keys[] = {
     KEY("judge", "SIG", "what the model is asked, as a signature of yours", "required"),
-    KEY("score", "FIELD", "output that is the score", "required"),
-    KEY("feedback", "FIELD", "output that says why, for GEPA", "none"),
+    KEY("score", "FIELD", "output that is the score", "the only number"),
+    KEY("feedback", "FIELD", "output that says why, for GEPA",
+        "the reasoning of a chain_of_thought"),
     KEY("range", "JSON", "lowest and highest score that the model may give", "[0, 1]"),
     KEY("inputs", "JSON", "for an input: example.COLUMN or prediction.OUTPUT", "by its name"),
-    THRESHOLD,
+    THRESHOLD("none"),
     WEIGHT,
     END};
-const dm_param dm_semantic_f1_keys[] = {
-    FIELD,     QUESTION, KEY("decompositional", "BOOL", "the model lists key ideas first", "false"),
-    THRESHOLD, WEIGHT,   END};
-const dm_param dm_grounded_keys[] = {
-    FIELD,
-    QUESTION,
-    KEY("context", "NAME", "output or column that holds the passages", "context"),
-    THRESHOLD,
-    WEIGHT,
-    END};
+const dm_param dm_semantic_f1_keys[] = {FIELD,
+                                        QUESTION,
+                                        KEY("decompositional", "BOOL",
+                                            "the model lists key ideas first", "false"),
+                                        THRESHOLD("0.66"),
+                                        WEIGHT,
+                                        END};
+const dm_param dm_grounded_keys[] = {FIELD,
+                                     QUESTION,
+                                     KEY("context", "NAME",
+                                         "output or column that holds the passages", "context"),
+                                     THRESHOLD("0.66"),
+                                     WEIGHT,
+                                     END};
 static const dm_param sum[] = {KEY("sum", "JSON", "parts: each a metric or a judge, and its weight",
                                    "required"),
                                END};

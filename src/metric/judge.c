@@ -51,7 +51,8 @@ static dm_status read_part(const dm_judge_world *w, const dm_at *at, dm_judging 
     p->first = j->n_calls;
     p->class = class_of(at->v);
     if (!p->class) {
-        dm_str name = name_of(at->v);
+        const dm_value *function = dm_metric_python(at->v);
+        dm_str name = function ? function->text : name_of(at->v);
         if (at->v && dm_value_get(at->v, "sum"))
             return dm_at_fail(at, err,
                               "a sum cannot be part of another sum: list its parts there instead");
@@ -184,6 +185,8 @@ static void put_said(dm_buf *b, const dm_judge_part *p, const dm_value *const *j
             bool own = p->class == &dm_judge_own;
             if (own && !(p->feedback.p && dm_str_eq(m->key, p->feedback)))
                 continue;
+            if (m->value->kind == DM_STRING && m->value->text.n == 0)
+                continue;
             if (!own && m->value->kind == DM_STRING && !dm_str_is(m->key, "reasoning") &&
                 !dm_str_is(m->key, "discussion"))
                 continue;
@@ -195,19 +198,21 @@ static void put_said(dm_buf *b, const dm_judge_part *p, const dm_value *const *j
         }
 }
 
+/* What the judge said is recorded even where it is no score: that is what one wants to see then. */
 static dm_status judge_part(dm_arena *a, const dm_judge_part *p, const dm_value *const *judgements,
                             dm_value *out, double *score, dm_buf *said, dm_error *err)
 {
     dm_status st = p->class->score(p, judgements, score, err);
     dm_value *all = dm_value_list(a);
-    if (st != DM_OK)
-        return st;
-    dm_value_set(a, out, DM_STR("score"), dm_value_float(a, *score));
-    for (size_t k = 0; k < p->class->n_calls; k++)
+    if (st == DM_OK)
+        dm_value_set(a, out, DM_STR("score"), dm_value_float(a, *score));
+    for (size_t k = 0; k < p->class->n_calls && judgements[k]; k++)
         dm_value_append(a, all, judgements[k]);
-    dm_value_set(a, out, DM_STR("judgement"), p->class->n_calls == 1 ? judgements[0] : all);
-    put_said(said, p, judgements);
-    return DM_OK;
+    if (all->n)
+        dm_value_set(a, out, DM_STR("judgement"), p->class->n_calls == 1 ? judgements[0] : all);
+    if (st == DM_OK)
+        put_said(said, p, judgements);
+    return st;
 }
 
 static dm_value *head_of(dm_arena *a, const dm_judging *j, const dm_judge_part *p)
@@ -240,15 +245,18 @@ dm_status dm_judging_score(dm_arena *a, const dm_judging *j, dm_str parts,
     dm_buf said;
     double sum = 0, weights = 0;
     dm_status st = DM_OK;
+    *out = (dm_judged){.score = NAN};
     if (!given || given->kind != DM_LIST || given->n != j->n)
         return dm_fail(err, DM_E_DATA, "the parts of the score are not there");
     dm_buf_init(&said, DM_MAX_TEXT);
-    for (size_t i = 0; i < j->n && st == DM_OK; i++) {
+    for (size_t i = 0; i < j->n; i++) { /* the first that has no score is the one that is told */
         const dm_judge_part *p = &j->parts[i];
         double score = 0;
         if (p->class) {
             dm_value *d = head_of(a, j, p);
-            st = judge_part(a, p, judgements + p->first, d, &score, &said, err);
+            dm_status own =
+                judge_part(a, p, judgements + p->first, d, &score, &said, st == DM_OK ? err : NULL);
+            st = st == DM_OK ? own : st;
             dm_value_append(a, list, d);
         } else {
             score = scored_before(given->items[i], &said);
@@ -257,10 +265,11 @@ dm_status dm_judging_score(dm_arena *a, const dm_judging *j, dm_str parts,
         sum += p->weight * score;
         weights += p->weight;
     }
-    out->score = sum / weights;
-    if (trace && !isnan(j->threshold))
+    if (st == DM_OK)
+        out->score = sum / weights;
+    if (st == DM_OK && trace && !isnan(j->threshold))
         out->score = out->score >= j->threshold ? 1 : 0;
-    out->feedback = said.len ? dm_arena_string(a, said.data, said.len) : NULL;
+    out->feedback = st == DM_OK && said.len ? dm_arena_string(a, said.data, said.len) : NULL;
     out->parts = dm_json_text(a, list, DM_JSON_PYTHON);
     dm_buf_free(&said);
     return st;

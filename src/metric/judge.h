@@ -39,14 +39,15 @@ const dm_value *dm_judging_row(dm_arena *a, const dm_judging *j, size_t k, const
                                const dm_value *outputs, dm_error *err) DM_MUST_USE;
 
 typedef struct dm_judged {
-    double score;
+    double score;         /* NAN: there is none */
     const char *feedback; /* NULL: nothing was said */
-    dm_str parts;         /* JSON text of a list: what each part came to */
+    dm_str parts;         /* JSON text of a list: what each part came to; with no score of one that
+                             has none, but what its judge said */
 } dm_judged;
 
-/* parts: what the worker scored (dm_metric_score); judgements: [calls] outputs. With trace as for
- * dm_metric_submit. DM_E_DATA: a judgement is none, such as a score that is no number. All that is
- * returned lives in a. */
+/* parts: what the worker scored (dm_metric_score); judgements: [calls] outputs, NULL: was not had.
+ * With trace as for dm_metric_submit. DM_E_DATA: a judgement is none, such as a score that is no
+ * number. All that is returned lives in a. */
 dm_status dm_judging_score(dm_arena *a, const dm_judging *j, dm_str parts,
                            const dm_value *const *judgements, bool trace, dm_judged *out,
                            dm_error *err) DM_MUST_USE;

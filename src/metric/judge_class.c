@@ -16,7 +16,7 @@ static dm_status number_of(const dm_value *judgement, dm_str name, double *out, 
     const dm_value *v = field_of(judgement, name);
     bool number = v && (v->kind == DM_INT || v->kind == DM_FLOAT || v->kind == DM_BOOL);
     *out = !number ? NAN : v->kind == DM_BOOL ? (v->boolean ? 1 : 0) : v->number;
-    if (isfinite(*out))
+    if (!isnan(*out))
         return DM_OK;
     return dm_fail(err, DM_E_DATA, "the judge's `%.*s` is not a number", DM_STR_ARG(name));
 }
@@ -26,7 +26,7 @@ static double within_1(double x)
     return fmax(0, fmin(1, x));
 }
 
-/* Both clamped to 0 to 1; 0 where both are 0. */
+/* Both clamped to 0 to 1, infinities too; 0 where both are 0. */
 static double harmonic(double a, double b)
 {
     a = within_1(a);

@@ -86,8 +86,8 @@ dm_metric *dm_judging_metric(dm_arena *a, const dm_at *at, const dm_judging *j,
 /* metric.c: all keys of the object are those of built-in metrics or among keys, a table or NULL. */
 dm_status dm_metric_known(dm_arena *a, const dm_at *at, const dm_param *keys,
                           dm_error *err) DM_MUST_USE;
-/* One without parts. */
-dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program,
+/* One without parts. part: it is one itself, which no host of a program in Python scores. */
+dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program, bool part,
                             const dm_dataset *const *sets, size_t n_sets,
                             dm_error *err) DM_MUST_USE;
 

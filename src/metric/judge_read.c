@@ -107,7 +107,10 @@ static dm_status read_program(const dm_judge_world *w, const dm_at *at, dm_judge
 
 static bool is_number(const dm_type *t)
 {
-    return t->kind == DM_T_BOOL || t->kind == DM_T_INT || t->kind == DM_T_FLOAT;
+    bool numbers = t->kind == DM_T_LITERAL && t->n > 0;
+    for (size_t i = 0; numbers && i < t->n; i++)
+        numbers = t->members[i]->kind == DM_INT || t->members[i]->kind == DM_BOOL;
+    return numbers || t->kind == DM_T_BOOL || t->kind == DM_T_INT || t->kind == DM_T_FLOAT;
 }
 
 /* The only number among the outputs; a name that is given is that of a number. */
@@ -128,7 +131,8 @@ static dm_status find_score(const dm_at *at, const dm_program *p, dm_judge_part 
     if (n == 1)
         return DM_OK;
     return dm_at_fail(at, err,
-                      "score: name an output of the judge that is a bool, an int or a float, such "
+                      "score: name an output of the judge that is a bool, an int, a float or a "
+                      "Literal of such, such "
                       "as {\"judge\": \"question, answer, predicted_answer -> right: bool\", "
                       "\"score\": \"right\"}");
 }

@@ -10,7 +10,7 @@ static dm_metric *make_parts(dm_arena *a, const dm_at *at, const dm_judging *j,
     for (size_t i = 0; i < j->n; i++) {
         if (j->parts[i].class)
             continue;
-        local[i] = dm_metric_single(a, &j->parts[i].at, program, sets, n_sets, err);
+        local[i] = dm_metric_single(a, &j->parts[i].at, program, true, sets, n_sets, err);
         if (local[i])
             continue;
         dm_metric_free(m);
@@ -34,5 +34,5 @@ dm_metric *dm_metric_new(dm_arena *a, const dm_at *at, const dm_program *program
         return NULL;
     }
     return j ? make_parts(a, at, j, program, sets, n_sets, err)
-             : dm_metric_single(a, at, program, sets, n_sets, err);
+             : dm_metric_single(a, at, program, false, sets, n_sets, err);
 }

@@ -258,8 +258,9 @@ const dm_value *dm_metric_python(const dm_value *spec)
     return is ? name : NULL;
 }
 
-/* Beside a program in Python its host calls the function; else metric-host does, as a command. */
-static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p, dm_error *err)
+/* by_host: of a program in Python, which calls the function; else metric-host does, as a command.
+ */
+static dm_metric *make_python(dm_arena *a, const dm_at *at, bool by_host, dm_error *err)
 {
     static const char *const known[] = {"python"};
     dm_at whole = *at;
@@ -272,8 +273,8 @@ static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p,
     dm_str text = {NULL, 0};
     if (dm_get_string(&spec, &text, err) != DM_OK)
         return NULL;
-    void *self = p->python ? NULL : dm_command_new(a, &whole, err);
-    if (p->python ? dm_get_known(&whole, known, 1, err) != DM_OK : !self)
+    void *self = by_host ? NULL : dm_command_new(a, &whole, err);
+    if (by_host ? dm_get_known(&whole, known, 1, err) != DM_OK : !self)
         return NULL;
     dm_metric *m = dm_metric_of(a, text.p, self ? &dm_command_ops : &python_ops, self);
     m->spec = at->v;
@@ -282,7 +283,7 @@ static dm_metric *make_python(dm_arena *a, const dm_at *at, const dm_program *p,
 
 /* ---- any ---- */
 
-dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program,
+dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *program, bool part,
                             const dm_dataset *const *sets, size_t n_sets, dm_error *err)
 {
     dm_metric *m = dm_arena_alloc(a, sizeof *m);
@@ -292,7 +293,7 @@ dm_metric *dm_metric_single(dm_arena *a, const dm_at *at, const dm_program *prog
     m->self = m;
     dm_at command = dm_at_key(at, "command");
     if (dm_value_get(at->v, "python") || dm_metric_python(at->v))
-        return make_python(a, at, program, err);
+        return make_python(a, at, program->python && !part, err);
     if (command.v) {
         void *self = dm_command_new(a, at, err);
         if (!self)

@@ -135,6 +135,20 @@ void dm_ensemble_plan(dm_arena *a, const dm_compile_input *in, dm_plan *plan)
                                                    in->own->name[plan->phases[i].role - DM_OWN]);
 }
 
+/* Files that are ensembles: their rules do not hold here. */
+static void tell_rules(dm_buf *b, const dm_param_programs *files)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        const dm_ensemble *e = files->ensembles ? files->ensembles[i] : NULL;
+        if (e)
+            dm_buf_printf(
+                b,
+                "%.*s is an ensemble, %s on %.*s: here its %zu members are candidates one "
+                "by one, without that rule\n",
+                DM_STR_ARG(files->names[i]), dm_reduce_name(e->reduce), DM_STR_ARG(e->field), e->n);
+    }
+}
+
 void dm_ensemble_announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency)
 {
     const dm_ensemble_params *p = (const dm_ensemble_params *)in->params;
@@ -150,4 +164,6 @@ void dm_ensemble_announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, in
                       "calls a use: %zu of one program; of a committee of %zu votes about %.1f in "
                       "two waves, %zu at most\n",
                       c, p->size, WAVES * (double)(c * p->size), c * p->size);
+    tell_rules(b, &p->members);
+    tell_rules(b, &p->from);
 }

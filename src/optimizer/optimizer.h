@@ -44,6 +44,8 @@ typedef struct dm_param_programs {
     dm_str *
         lms; /* [n_programs] the model that the file says it asks, `lms.NAME`; .p NULL: the job's */
     size_t n_programs;
+    const dm_ensemble **ensembles; /* [n] of a name that is one, whose members are all among the
+                                      programs, what it is; else NULL */
 } dm_param_programs;
 
 typedef struct dm_param_optimizers {

@@ -159,14 +159,16 @@ static void compose(dm_pool *p, dm_cell *c, dm_fault fault, const char *why, dm_
                        .formats = first.formats,
                        .parts = first.parts,
                        .n_judged = l->n_keys};
+    dm_status st =
+        dm_judging_score(l->arena, p->judging, first.parts, l->judgements, trace, &judged, &err);
     if (fault != DM_FAULT_NONE)
         set_fault(l->arena, &r, fault, why);
-    else if (dm_judging_score(l->arena, p->judging, first.parts, l->judgements, trace, &judged,
-                              &err) != DM_OK)
+    else if (st != DM_OK)
         set_fault(l->arena, &r, DM_FAULT_JUDGE, err.text);
+    if (judged.parts.p)
+        r.parts = judged.parts;
     if (r.fault == DM_FAULT_NONE) {
         r.score = judged.score;
-        r.parts = judged.parts;
         r.feedback = first.n_steps ? judged.feedback : NULL;
     }
     struct dm_legs all = {.arena = l->arena};

@@ -170,12 +170,20 @@ static double now_of(void *user)
     return ((const dm_simulated_server *)user)->now;
 }
 
+static bool is_hello(const dm_buf *msg)
+{
+    dm_wire_message m;
+    bool hello = dm_wire_open(&m, dm_buf_view(msg)) && m.type == DM_MSG_HELLO;
+    dm_wire_close(&m);
+    return hello;
+}
+
 static void from_rank(void *user, dm_buf *msg)
 {
     sim_rank *r = user;
     r->sent = true;
-    if (r->starting)
-        dm_buf_free(msg); /* its hello was said when it was given its setup */
+    if (r->starting && is_hello(msg))
+        dm_buf_free(msg); /* it was said when the rank was given its setup */
     else
         post(r->link, (int)(r - r->link->ranks), msg);
 }

@@ -249,7 +249,7 @@ static const char *name_of_folder(dm_arena *a, const char *out)
 
 bool dm_story_chosen(const dm_story *s)
 {
-    return s->n_trials || s->committee;
+    return s->n_trials > 1 || s->committee;
 }
 
 dm_status dm_story_read(dm_arena *a, const char *out, dm_story *s, dm_error *err)

@@ -1,6 +1,6 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 53
+plan 56
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
@@ -71,6 +71,12 @@ check "it may stand first" together wider.json more one
 
 together unanimous.json one two three --reduce=unanimous
 check "unanimous abstains, and says on how many" eval 'run 0 "$PROGRAM" eval "$DIR/one.json" --testset="$DIR/rows.jsonl" --program="$DIR/unanimous.json" && said "abstained on 100.0 %" && [ "$(json ensemble.abstained "$DIR/out")" = $ROWS ] && [ "$(json testset.n "$DIR/out")" = 0 ]'
+"$PROGRAM" ensemble "$DIR/unanimous.json" "$DIR/p-one.json" >"$DIR/nested.json" 2>"$DIR/err"
+check "an ensemble in another one: its rule is not that of its members any more, which is said" eval 'said "4 votes, majority on answer" && said "unanimous.json: its own rule, unanimous on answer, does not hold here: its members vote one by one" && [ "$(grep -c "own rule" "$DIR/err")" = 1 ]'
+"$PROGRAM" ensemble "$DIR/unanimous.json" "$DIR/e.json" --reduce=unanimous >"$DIR/nested.json" 2>"$DIR/err"
+check "only where it is another one" eval 'said "unanimous on answer" && said "e.json: its own rule, majority on answer," && [ "$(grep -c "own rule" "$DIR/err")" = 1 ]'
+sed 's|"optimizer": {[^}]*}|"optimizer": {"name": "ensemble", "members": ["unanimous.json", "p-one.json"]}|; s|"trainset"|"valset": "rows.jsonl", &|' "$DIR/one.json" >"$DIR/of-nested.json"
+check "nor among the candidates of a compilation" eval 'run 0 "$PROGRAM" plan "$DIR/of-nested.json" && said "unanimous.json is an ensemble, unanimous on answer: here its 3 members are candidates one by one"'
 check "run says that it abstained" eval 'run 0 "$PROGRAM" run "$DIR/unanimous.json" --job="$DIR/one.json" --input question=q1 && grep -qx "{\"abstained\": true}" "$DIR/out"'
 check "run gives the prediction of the first who voted so" eval 'run 0 "$PROGRAM" run "$DIR/e.json" --job="$DIR/one.json" --input question=q1 && grep -qx "{\"answer\": \"Paris\"}" "$DIR/out"'
 

@@ -7,6 +7,7 @@ RANKS=${RANKS:-"2 5"}
 seq 0 19 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/train.jsonl"
 seq 100 129 | sed 's/.*/{"question": "q&", "answer": "yes"}/' >"$DIR/val.jsonl"
 cat >"$DIR/judge.jsonl" <<'X'
+{"match": "q105", "and": "recall", "content": "[[ ## reasoning ## ]]\nnone\n\n[[ ## recall ## ]]\nnan\n\n[[ ## precision ## ]]\n0.5\n\n[[ ## completed ## ]]"}
 {"match": "q105", "content": "[[ ## right ## ]]\nmaybe\n\n[[ ## why ## ]]\nunsure\n\n[[ ## completed ## ]]"}
 {"match": "yes\n\n[[ ## predicted_answer ## ]]\nyes", "content": "[[ ## right ## ]]\nTrue\n\n[[ ## why ## ]]\nthe same word\n\n[[ ## completed ## ]]"}
 {"match": "predicted_answer", "content": "[[ ## right ## ]]\nFalse\n\n[[ ## why ## ]]\nanother word\n\n[[ ## completed ## ]]"}
@@ -51,6 +52,7 @@ check "its formula, with what is above 1 taken for 1" [ "$(count '"score": 0.666
 rm -rf "$DIR/e"
 job "{\"sum\": [{\"metric\": \"exact_match\", \"weight\": 3}, {\"metric\": \"semantic_f1\", \"weight\": 1}]}"
 check "a sum" run 0 "$PROGRAM" eval "$DIR/job.json" --out="$DIR/e"
+check "so is what a judge said that is no score" [ "$(count '"score": null, "parts": \[{"metric": "exact_match", "weight": 3.0, "score": 0.0}, {"metric": "semantic_f1", "weight": 1.0, "judgement": {"reasoning": "none", "recall": NaN, "precision": 0.5}}\], "error": "judge", "message": "the judge.s `recall` is not a number"')" = 1 ]
 check "each part is recorded" [ "$(count '"score": 0.9166666666666666, "parts": \[{"metric": "exact_match", "weight": 3.0, "score": 1.0}, {"metric": "semantic_f1", "weight": 1.0, "score": 0.6666666666666666, "judgement"')" = 20 ]
 rm -rf "$DIR/e"
 

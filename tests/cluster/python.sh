@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=40
-[ -n "${BIG:-}" ] && CHECKS=42
+CHECKS=41
+[ -n "${BIG:-}" ] && CHECKS=43
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -44,6 +44,10 @@ job team.json p_team.py:program p_team:trainset p_team:metric "$OPTIMIZER, \"val
 PYTHONHASHSEED=0 "$PYTHON" dspys.py p_two_hops BootstrapFewShot dspy.json '{"max_bootstrapped_demos": 3, "max_labeled_demos": 4}' >/dev/null 2>err
 check "two hops" run 0 "$PROGRAM" compile hops.json --out=one
 check "the state is what DSPy itself compiles" same one/program.json dspy.json
+run 0 "$PROGRAM" eval hops.json --split=trainset --out=whole
+grep -o '"score": [0-9.]*' whole/predictions.jsonl >whole.scores
+sed 's/"metric": \({"python": "[^"]*"}\)/"metric": {"sum": [{"metric": \1, "weight": 2}]}/' hops.json >sum.json
+check "as a part of a sum its metric scores the same, beside the program" eval 'run 0 "$PROGRAM" eval sum.json --split=trainset --out=sum && grep -o "^.*\"parts\"" sum/predictions.jsonl | grep -o "\"score\": [0-9.]*" | cmp -s - whole.scores && grep -q "\"parts\": \[{\"metric\": \"p_two_hops:metric\", \"weight\": 2.0, \"score\": " sum/predictions.jsonl'
 check "on 3 ranks" run 0 mpirun --oversubscribe --bind-to none -n 3 "$PROGRAM" compile hops.json --out=three
 check "the same program" same one/program.json three/program.json
 check "DSPy loads it, and saves the same" run 0 "$PYTHON" -c 'import p_two_hops as m; m.program.load("one/program.json"); m.program.save("again.json")'

@@ -4,7 +4,7 @@
 # mlflow-skinny, which read what they are given; without it the metrics are read by a pattern, and MLflow is left out.
 LEAKS=0 # what Open MPI leaves at its end is not ours
 . tests/lib.sh
-plan 33
+plan 35
 CHECK=$PWD/tests/report_check.py TO_MLFLOW=$PWD/scripts/to-mlflow SAMPLE=$PWD/jobs/sample
 python=${WATCH_PYTHON:-}
 cd "$DIR" || exit 70
@@ -128,6 +128,9 @@ run 0 "$PROGRAM" diff MIPROv2 schedule
 check "diff: what changed, where, and whether it is real: $(grep ^testset out | cut -c1-120)" eval 'named "^testset +60 examples: A [0-9.]+ %.*; B - A [+-][0-9.]+ \([+-][0-9.]+ to [+-][0-9.]+\): (B is|no difference)" out && named "B better on [0-9]+" out'
 check "diff --job runs both: it agrees with what they kept" eval 'grep ^testset out | sed "s/ (p = .*//" >kept && run 0 "$PROGRAM" diff MIPROv2/program.json schedule/program.json --job sample.json && grep ^testset out | sed "s/ (p = .*//" | cmp -s - kept'
 check "one with itself" eval 'run 0 "$PROGRAM" diff MIPROv2 MIPROv2 && grep -q "the same instructions and demonstrations" out && grep -q "no difference outside the noise" out'
+chosen() { run 0 "$PROGRAM" diff "$1" "$2" && [ "$(grep -o "(.* chosen by its own validation score)" out)" = "$3" ]; } # chosen A B LINE
+check "whose validation score chose it" eval 'chosen MIPROv2 schedule "(each was chosen by its own validation score)" && chosen labeled_few_shot both "(B was chosen by its own validation score)" && chosen random bootstrap_few_shot "(A was chosen by its own validation score)"'
+check "nothing chose what labels or bootstrapping alone made, nor one candidate" eval 'chosen labeled_few_shot bootstrap_few_shot "" && cp -r random single && sed -i 3q single/trials.csv && sed -i 3d single/trials.csv && chosen single labeled_few_shot ""'
 check "two are needed" run 64 "$PROGRAM" diff MIPROv2
 
 # ---- much: 10,000 candidates, 1,000 examples

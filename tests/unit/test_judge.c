@@ -57,10 +57,17 @@ Test(judge, the_formulas_are_those_of_dspy)
         {"\"semantic_f1\"", "{\"recall\": 0.0, \"precision\": 0.0}", NULL, 0, 0},
         {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": -0.2}", NULL, 0, 0},
         {"\"semantic_f1\"", "{\"recall\": 1.7, \"precision\": 0.5}", NULL, 0.6666666666666666, 1},
+        {"\"semantic_f1\"", "{\"recall\": Infinity, \"precision\": 0.5}", NULL, 0.6666666666666666,
+         1},
+        {"\"semantic_f1\"", "{\"recall\": -Infinity, \"precision\": 0.5}", NULL, 0, 0},
+        {"\"semantic_f1\"", "{\"recall\": true, \"precision\": 3}", NULL, 1, 1},
+        {"\"semantic_f1\"", "{\"recall\": 5e-324, \"precision\": 0.5}", NULL, 0, 0},
         {"{\"name\": \"semantic_f1\", \"threshold\": 0.5}", "{\"recall\": 0.4, \"precision\": 0.9}",
          NULL, 0.5538461538461539, 1},
         {"\"complete_and_grounded\"", "{\"completeness\": 0.5}", "{\"groundedness\": 1}",
          0.6666666666666666, 1},
+        {"\"complete_and_grounded\"", "{\"completeness\": Infinity}", "{\"groundedness\": 0.25}",
+         0.4, 0},
         {"\"complete_and_grounded\"", "{\"completeness\": 0}", "{\"groundedness\": 0}", 0, 0},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -83,6 +90,8 @@ Test(judge, what_is_no_judgement_is_no_score)
         {"\"semantic_f1\"", "{\"recall\": 1.0}"},
         {"\"semantic_f1\"", "{\"recall\": \"high\", \"precision\": 1}"},
         {"\"semantic_f1\"", "{\"recall\": NaN, \"precision\": 1}"},
+        {"\"semantic_f1\"", "{\"recall\": 1, \"precision\": null}"},
+        {"\"semantic_f1\"", "{\"recall\": [1], \"precision\": 1}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": 1.5}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": -0.1}"},
         {"{\"judge\": \"question, predicted_answer -> s: float\"}", "{\"s\": Infinity}"},
@@ -111,6 +120,9 @@ Test(judge, what_it_is_shown_and_what_it_says)
          "\"feedback\": \"why\"}",
          "{\"expected_answer\": \"a\", \"predicted_answer\": \"p\"}", "{\"why\": \"w\", \"s\": 4}",
          "w", .75},
+        {"{\"judge\": \"expected_answer, predicted_answer -> s: Literal[1, 2, 3]\", \"range\": "
+         "[1, 3]}",
+         "{\"expected_answer\": \"a\", \"predicted_answer\": \"p\"}", "{\"s\": 2}", NULL, .5},
         {"{\"judge\": {\"chain_of_thought\": \"truth, said -> s: float, t: float\"}, \"score\": "
          "\"t\", \"inputs\": {\"truth\": \"example.answer\", \"said\": \"prediction.answer\"}}",
          "{\"truth\": \"a\", \"said\": \"p\"}", "{\"reasoning\": \"r\", \"s\": 0, \"t\": 0.5}", "r",
@@ -152,15 +164,56 @@ Test(judge, a_sum_weighs_its_parts)
     dm_arena_free(x.a);
 }
 
+/* What the others said is kept where one gave no score, and its own words above all. */
+Test(judge, parts_of_an_example_without_a_score)
+{
+    asked x = read_metric("{\"sum\": [{\"judge\": \"predicted_answer -> s: float, why\", "
+                          "\"feedback\": \"why\", \"weight\": 1}, {\"metric\": "
+                          "\"complete_and_grounded\", \"weight\": 3}, {\"metric\": \"f1\", "
+                          "\"weight\": 1}]}",
+                          QA, ROW);
+    static const char local[] = "[{}, {}, {\"metric\": \"f1\", \"weight\": 1.0, \"score\": 0.5}]";
+    dm_judged out;
+    cr_assert_not_null(x.j, "%s", x.err.text);
+    const dm_value *said[] = {json(x.a, "{\"s\": 0.5, \"why\": \"\"}"),
+                              json(x.a, "{\"completeness\": NaN}"), NULL};
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_E_DATA);
+    cr_expect_str_eq(x.err.text, "the judge's `completeness` is not a number");
+    cr_expect(isnan(out.score) && !out.feedback);
+    cr_expect_str_eq(out.parts.p,
+                     "[{\"metric\": \"judge\", \"weight\": 1.0, \"score\": 0.5, \"judgement\": "
+                     "{\"s\": 0.5, \"why\": \"\"}}, {\"metric\": \"complete_and_grounded\", "
+                     "\"weight\": 3.0, \"judgement\": [{\"completeness\": NaN}]}, {\"metric\": "
+                     "\"f1\", \"weight\": 1.0, \"score\": 0.5}]");
+    said[0] = said[1] = NULL; /* the first was never read */
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_E_DATA);
+    cr_expect(strstr(x.err.text, "`s`"), "%s", x.err.text);
+    cr_expect(strstr(out.parts.p, "{\"metric\": \"judge\", \"weight\": 1.0}, "), "%s", out.parts.p);
+    said[0] = json(x.a, "{\"s\": 0.5, \"why\": \"\"}"); /* empty words are no feedback */
+    said[1] = json(x.a, "{\"completeness\": 0.5}");
+    said[2] = json(x.a, "{\"groundedness\": 0.5, \"reasoning\": \"\"}");
+    cr_expect_eq(dm_judging_score(x.a, x.j, DM_STR(local), said, false, &out, &x.err), DM_OK);
+    cr_expect(out.feedback && !strcmp(out.feedback, "completeness: 0.5\ngroundedness: 0.5"), "%s",
+              out.feedback);
+    dm_arena_free(x.a);
+}
+
 Test(judge, what_a_job_gets_wrong_is_named)
 {
     static const struct {
         const char *metric, *text;
     } row[] = {
-        {"{\"judge\": \"question, nobody -> s: bool\"}", "neither a column of the data nor an output"},
+        {"{\"judge\": \"question, nobody -> s: bool\"}",
+         "neither a column of the data nor an output"},
         {"{\"judge\": \"question, answer -> s: bool\"}", "nothing of what the program answers"},
-        {"{\"judge\": \"question, predicted_answer -> s\"}", "a bool, an int or a float"},
+        {"{\"judge\": \"question, predicted_answer -> s\"}", "a bool, an int, a float"},
         {"{\"judge\": \"question, predicted_answer -> s: bool, t: bool\"}", "name an output"},
+        {"{\"judge\": \"question, predicted_answer -> s: bool\", \"score\": \"t\"}",
+         "name an output"},
+        {"{\"judge\": \"question, predicted_answer -> s: Literal['1', 2]\"}", "name an output"},
+        {"{\"sum\": [{\"metric\": \"f1\", \"weight\": 0}]}", "weight"},
+        {"{\"sum\": [{\"metric\": \"f1\", \"weight\": -1}]}", "weight"},
+        {"{\"sum\": [{\"metric\": \"f1\", \"weight\": true}]}", "weight"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"feedback\": \"why\"}",
          "not an output of the judge"},
         {"{\"judge\": \"question, predicted_answer -> s: int\", \"range\": [5, 1]}", "[1, 5]"},
@@ -172,7 +225,8 @@ Test(judge, what_a_job_gets_wrong_is_named)
         {"{\"sum\": []}", "a list of parts"},
         {"{\"sum\": [{\"metric\": \"f1\"}]}", "needs a weight"},
         {"{\"sum\": [{\"name\": \"f1\", \"weight\": 1}]}", "a part of a sum is"},
-        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}", "cannot be part of another sum"},
+        {"{\"sum\": [{\"metric\": {\"sum\": []}, \"weight\": 1}]}",
+         "cannot be part of another sum"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         asked x = read_metric(row[i].metric, QA, ROW);

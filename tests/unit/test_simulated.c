@@ -191,6 +191,33 @@ Test(simulated, denied_by_a_firewall_or_by_a_key)
     }
 }
 
+/* A rank that cannot begin ends the run: here its metric finds a row without a label, of whichever
+ * set. The virtual hour is what a wait without end would take. */
+Test(simulated, a_rank_that_cannot_begin)
+{
+    for (int ranks = 1; ranks <= 16; ranks *= 4)
+        for (int set = 0; set < 3; set++) {
+            world w = world_new(ONE_PREDICTOR);
+            dm_error err = {DM_OK, ""};
+            const dm_result *r;
+            w.sim.ranks = ranks;
+            w.sim.limit = 3600;
+            dm_dataset *bare = questions(w.arena, 500, 3);
+            dm_value *row = dm_value_dict(w.arena);
+            dm_value_set(w.arena, row, DM_STR("question"), dm_value_text(w.arena, "q501"));
+            bare->examples[1].row = row;
+            w.setup.sets[set] = bare;
+            dm_pool *pool = dm_pool_simulated_new(&w.setup, &w.sim, &w.stats, &err);
+            dm_work work = dm_work_of(dm_candidate_seal(dm_candidate_new(w.arena, w.program)));
+            dm_status st = dm_pool_wait(pool, dm_pool_evaluate(pool, &work, w.val), &r, &err);
+            cr_expect_eq(st, DM_E_DATA, "set %d at %d ranks: %d", set, ranks, st);
+            cr_expect(strstr(err.text, "example 2 has no column \"answer\""), "%s", err.text);
+            cr_expect_eq(w.stats.calls, 0);
+            dm_pool_free(pool);
+            dm_arena_free(w.arena);
+        }
+}
+
 /* ODD_ROWS: how many rows. At a server that spoils a quarter of its replies none is lost. */
 Test(simulated, none_is_lost_to_chance)
 {
