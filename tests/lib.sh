@@ -64,6 +64,11 @@ ranks() { # ranks N COMMAND...: the same under mpirun
 }
 said() { grep -qF -- "$1" "$DIR/err"; }
 # start_mock OPTIONS...: sets MOCK_PID and MOCK_URL
+# copy_program FILE: the program, with the tables for MPIs that one of MPI=loaded needs beside it
+copy_program() {
+	cp "$PROGRAM" "$1"
+	[ ! -d "${PROGRAM%/*}/lib/dspy-mpi" ] || cp -r "${PROGRAM%/*}/lib" "${1%/*}/"
+}
 start_mock() {
 	rm -f "$DIR/port"
 	# it ends with this script; records.sh alone takes longer than the ten minutes that it stays otherwise

@@ -85,7 +85,7 @@ right=$(json trainset.score "$DIR/out")
 # A function by its name alone: metric-host and a Python are found from where the program is, by every rank, whatever
 # the folder. The Pythons here write down that they ran, and run the other one.
 mkdir -p "$DIR/inst/bin" "$DIR/inst/share/dspy-mpi" "$DIR/venv/bin" "$DIR/away"
-cp "$PROGRAM" "$DIR/inst/bin/dspy-mpi" && cp "$HOST" "$DIR/inst/share/dspy-mpi/"
+copy_program "$DIR/inst/bin/dspy-mpi" && cp "$HOST" "$DIR/inst/share/dspy-mpi/"
 for place in inst venv; do
 	printf '#!/bin/sh\necho "%s $1" >>"%s/pythons"\nexec "%s" "$@"\n' $place "$DIR" "$(command -v python3)" >"$DIR/$place/bin/python3"
 	chmod +x "$DIR/$place/bin/python3"

@@ -150,7 +150,7 @@ for tell in openai anthropic none; do # beside each other, each with a server an
 			DIR=$whole/$tell.$ranks
 			mkdir "$DIR" && cp many.jsonl "$DIR" && cd "$DIR" || exit
 			limits $ranks --limits 600:90000:1 --tell $tell
-			echo "$REFUSED $CALLS $SPAN" >minute
+			echo "$REFUSED $CALLS $SPAN $(($(json tokens.prompt out) + $(json tokens.completion out)))" >minute
 		) &
 	done
 done
@@ -158,8 +158,8 @@ wait
 for tell in openai anthropic none; do
 	[ $tell = none ] && most=20 || most=2
 	for ranks in 1 4 16; do
-		read -r REFUSED CALLS SPAN <$tell.$ranks/minute
-		used=$(awk -v n=$((CALLS - REFUSED)) -v s="$SPAN" 'BEGIN { printf "%d", 100 * n / (10 * s) }') # of 600 requests a minute
+		read -r REFUSED CALLS SPAN TOKENS <$tell.$ranks/minute
+		used=$(awk -v n="$TOKENS" -v s="$SPAN" 'BEGIN { printf "%d", 100 * n / (1500 * s) }') # of 90,000 tokens a minute, which 410 requests take
 		check "600 requests a minute, heads $tell, $ranks ranks: $REFUSED of $CALLS refused" few_refused 900 $most
 		check "in $SPAN s: $used % of the allowance" [ "$used" -ge 90 ]
 	done

@@ -58,7 +58,8 @@ else
 	done
 fi
 
-sed 's/dspy-mpi 0\.1\.0 (/dspy-mpi 0.1.9 (/g' "$PROGRAM" >"$DIR/other" && chmod +x "$DIR/other"
+copy_program "$DIR/other"
+sed 's/dspy-mpi 0\.1\.0 (/dspy-mpi 0.1.9 (/g' "$PROGRAM" >"$DIR/other"
 head -20 "$DIR/big.jsonl" >"$DIR/small.jsonl"
 cat >"$DIR/each" <<'EOF'
 #!/bin/sh

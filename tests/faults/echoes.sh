@@ -30,7 +30,7 @@ for shape in "$KEY" "$(printf 'Bearer %s' "$KEY" | base64 -w0)" "$(printf 'r %s'
 done
 rm "$DIR/runs/planted"
 
-cp "$PROGRAM" "$DIR/dspy-mpi" # a name of its own, so that its processes are found
+copy_program "$DIR/dspy-mpi" # a name of its own, so that its processes are found
 "$MOCK" --make-data 8 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 8 3 1000 >"$DIR/val.jsonl"
 # What a child can see: its own environment, and that of every process of its run. One of another run may have begun

@@ -5,7 +5,7 @@ LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one proces
 . tests/lib.sh
 plan 13
 KEY=hidden-Zq7-0123456789abcdef
-cp "$PROGRAM" "$DIR/dspy-mpi" # a name of its own, so that its processes are found
+copy_program "$DIR/dspy-mpi" # a name of its own, so that its processes are found
 start_mock --rule planted --seed 3 --latency 50 --key "$KEY" --fault 500=0.05
 "$MOCK" --make-data 40 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
