@@ -46,8 +46,10 @@ dm_demo_sets *dm_demo_sets_start(dm_pool *p, const dm_compile_input *in, const d
     for (size_t i = 0; i < plan->n_sets; i++) {
         struct making *m = &s->making[i];
         *m = (struct making){s, i, NULL};
-        if (plan->sets[i].kind == DM_SET_OWN)
-            s->sets[i].candidate = in->student;
+        if (plan->sets[i].kind == DM_SET_OWN) /* DSPy's first set is none, whatever it had */
+            s->sets[i].candidate = dm_mipro_params_of(in)->search == DM_MIPRO_SCHEDULE
+                                       ? dm_candidate_seal(dm_reset_copy(a, in->student))
+                                       : in->student;
         else if (plan->sets[i].kind == DM_SET_LABELED)
             s->sets[i].candidate =
                 dm_label(a, in->student, dm_train_of(a, in->trainset), plan->max_labeled, true, 0);

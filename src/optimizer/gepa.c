@@ -56,6 +56,8 @@ static size_t booked_under(const searching *s, const dm_str *texts, size_t predi
  * it has one, unless some of the fields were read: there it fails itself. */
 static bool raises(const dm_result *r)
 {
+    if (r->fault == DM_FAULT_PARSE && (r->n_steps == 0 || r->steps[r->n_steps - 1].outputs))
+        return true; /* in a program in Python, which predictor's answer it was is not known */
     if (r->fault == DM_FAULT_PARSE)
         return r->error && dm_parse_found_some(dm_str_of(r->error));
     return r->fault != DM_FAULT_NONE;

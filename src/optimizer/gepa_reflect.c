@@ -85,9 +85,9 @@ static void say_parts(dm_buf *b, dm_arena *a, const dm_result *r)
  * metrics give the score and what they say, or else the labels. A judge may not say what was
  * expected. */
 static dm_str feedback_on(dm_arena *a, const dm_program *p, size_t predictor, const dm_example *e,
-                          const dm_result *r)
+                          const dm_result *r, size_t step)
 {
-    dm_str said = dm_feedback_on(a, r->feedback, p->predictors[predictor].path);
+    dm_str said = dm_feedback_on(a, r->feedback, p->predictors[predictor].path, step);
     if (said.p && !r->parts.p)
         return said;
     dm_buf b;
@@ -121,9 +121,12 @@ static dm_str expected_form(dm_arena *a, const dm_signature *s)
     return text_of(a, &b);
 }
 
-static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_gepa_shown *shown)
+/* component: the predictor that it is about; the step may be that of another with its signature. */
+static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_gepa_shown *shown,
+                              size_t component)
 {
     const dm_step *step = shown->step->of;
+    const dm_result *run = shown->run->of;
     const dm_program *p = in->student->program;
     dm_value *d = dm_value_dict(a);
     bool failed = shown->step->failed;
@@ -131,8 +134,8 @@ static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_
     dm_value_set(a, d, DM_STR("outputs"),
                  failed ? dm_value_string(a, step->unread) : step->outputs);
     dm_str said = failed ? expected_form(a, p->predictors[step->predictor].signature)
-                         : feedback_on(a, p, step->predictor, &in->trainset->examples[shown->row],
-                                       shown->run->of);
+                         : feedback_on(a, p, component, &in->trainset->examples[shown->row], run,
+                                       (size_t)(step - run->steps));
     dm_value_set(a, d, DM_STR("feedback"), dm_value_string(a, said));
     return d;
 }
@@ -158,7 +161,7 @@ static dm_future *ask(const dm_gepa_asking *x, const dm_gepa_question *q)
     dm_model_question asked = dm_model_question_new(x->pool, instructions);
     dm_value *cases = dm_value_list(a);
     for (size_t i = 0; i < q->n_shown; i++)
-        dm_value_append(a, cases, row_of(a, x->in, &q->shown[i]));
+        dm_value_append(a, cases, row_of(a, x->in, &q->shown[i], q->component));
     dm_model_question_show_value(&asked, "current_instruction", NULL,
                                  "the instruction as it is now",
                                  dm_value_string(a, q->texts[q->component]));

@@ -60,7 +60,7 @@ dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *e
 /* ---- mipro_plan.c: all that is drawn from DSPy's stream, a pure function of the settings ---- */
 
 typedef enum dm_set_kind {
-    DM_SET_OWN,         /* the program's own demonstrations: none, for a program as written */
+    DM_SET_OWN,         /* the program's own demonstrations; in DSPy's schedule always none */
     DM_SET_LABELED,     /* needs no call */
     DM_SET_BOOTSTRAPPED /* from the training set in an order of its own */
 } dm_set_kind;

@@ -219,7 +219,7 @@ static dm_status candidate_of(search *x, size_t number, const uint16_t *levels,
             x->candidates[x->n_candidates] = NULL;
     }
     if (!x->candidates[number])
-        x->candidates[number] = make_candidate(x, levels);
+        x->candidates[number] = number ? make_candidate(x, levels) : x->m->in->student;
     *out = x->candidates[number];
     return DM_OK;
 }
@@ -459,6 +459,9 @@ static dm_status open_search(search *x, dm_search_options *o, dm_error *err)
             dm_search_drop_level(x->s, k * x->per_predictor, l);
     if (p->search == DM_MIPRO_SCHEDULE)
         dm_search_use_random(x->s, &plan->minibatches);
+    for (size_t k = 0; p->search == DM_MIPRO_SCHEDULE && k < x->m->in->student->program->n; k++)
+        if (has_demo_slot(x) && x->m->in->student->parts[k].n_demos > 0) /* which are in no set */
+            dm_search_written_apart(x->s);
     return DM_OK;
 }
 
@@ -619,16 +622,17 @@ static void list_candidates(const search *x, dm_compile_output *out, size_t best
 
 static void mark_demos(const search *x, size_t candidate, dm_compile_output *out)
 {
+    const dm_candidate *student = x->m->in->student;
+    const dm_dataset *val = x->m->valset;
     dm_search_estimate e;
-    size_t n = x->m->in->student->program->n;
     if (!has_demo_slot(x) || !x->ready)
         return;
-    bool *in_demos = dm_arena_alloc_n(x->a, x->m->valset->n, sizeof *in_demos);
+    bool *in_demos = dm_arena_alloc_n(x->a, val->n, sizeof *in_demos);
     dm_search_estimate_of(x->s, candidate, &e);
-    for (size_t p = 0; p < n; p++) {
+    for (size_t p = 0; p < student->program->n; p++) {
         const bool *leaks = leaks_of(x, e.levels[2 * p + 1], p);
-        for (size_t i = 0; i < x->m->valset->n; i++)
-            in_demos[i] |= leaks[i];
+        for (size_t i = 0; i < val->n; i++)
+            in_demos[i] |= candidate ? leaks[i] : dm_stands_in_demos(student, p, &val->examples[i]);
     }
     out->searched.in_demos = in_demos;
 }

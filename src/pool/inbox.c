@@ -58,8 +58,9 @@ static void end_cell(dm_pool *p, uint32_t number, dm_str bytes, const dm_ended *
 /* Whether the steps are those of the cell's program. */
 static bool steps_fit(const dm_pool *p, const dm_cell *c, const dm_result *r)
 {
-    size_t n = p->states[c->state].work.candidate->program->n;
-    bool fit = r->n_steps <= n;
+    const dm_program *program = p->states[c->state].work.candidate->program;
+    size_t n = program->n;
+    bool fit = program->python || r->n_steps <= n; /* which may ask a predictor several times */
     for (size_t i = 0; i < r->n_steps && fit; i++)
         fit = r->steps[i].predictor < n;
     return fit;

@@ -12,12 +12,14 @@ const char *dm_feedback_on_each(dm_arena *a, const dm_value *each)
     return dm_arena_printf(a, "%c%.*s", EACH, DM_STR_ARG(text));
 }
 
-dm_str dm_feedback_on(dm_arena *a, const char *feedback, dm_str path)
+dm_str dm_feedback_on(dm_arena *a, const char *feedback, dm_str path, size_t step)
 {
     if (!feedback || *feedback != EACH)
         return feedback ? dm_str_of(feedback) : (dm_str){NULL, 0};
     const dm_value *each = dm_json_read(a, dm_str_of(feedback + 1), NULL),
                    *said = dm_value_get_str(each, path.n ? path : DM_STR("self"));
+    if (said && said->kind == DM_LIST) /* on each step */
+        said = step < said->n && said->items[step]->kind == DM_STRING ? said->items[step] : NULL;
     if (!said)
         said = dm_value_get(each, "");
     return said && said->kind == DM_STRING ? said->text : (dm_str){NULL, 0};

@@ -317,20 +317,26 @@ static void end_with_error(dm_run *run, const dm_value *e)
                                 DM_STR_ARG(where), where.n ? ")" : ""));
 }
 
+/* As many as there were: a predictor may have been asked several times. The one whose answer could
+ * not be read is the last. */
 static void read_steps(dm_run *run, const dm_value *list)
 {
     size_t n = run->prepared->spec.work.candidate->program->n;
-    if (!list || list->kind != DM_LIST || !dm_run_has_steps(run))
+    if (!list || list->kind != DM_LIST || list->n == 0 || !dm_run_has_steps(run))
         return;
-    for (size_t i = 0; i < list->n && run->result.n_steps < n; i++) {
+    run->steps = dm_arena_alloc_n(run->arena, list->n, sizeof *run->steps);
+    for (size_t i = 0; i < list->n; i++) {
         const dm_value *s = list->items[i], *in = dm_value_get(s, "inputs"),
                        *out = dm_value_get(s, "outputs");
         int64_t predictor = -1;
+        dm_str unread = text_in(s, "unread");
         if (!dm_value_to_int(dm_value_get(s, "predictor"), &predictor) || predictor < 0 ||
-            predictor >= (int64_t)n || !in || !out)
+            predictor >= (int64_t)n || !in || (!out && !dm_value_get(s, "unread")))
             continue;
-        run->steps[run->result.n_steps++] =
-            (dm_step){.predictor = (size_t)predictor, .inputs = in, .outputs = out};
+        run->steps[run->result.n_steps++] = (dm_step){.predictor = (size_t)predictor,
+                                                      .inputs = in,
+                                                      .outputs = out,
+                                                      .unread = unread};
     }
     run->result.steps = run->steps;
 }
@@ -388,6 +394,7 @@ static void conclude(dm_run *run)
                    *score = dm_value_get(m, "score"), *outputs = dm_value_get(m, "outputs");
     int64_t swallowed = 0;
     if (error && error->kind == DM_DICT) {
+        read_steps(run, dm_value_get(m, "steps"));
         end_with_error(run, error);
         return;
     }

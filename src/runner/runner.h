@@ -72,11 +72,13 @@ typedef struct dm_run_result { /* valid during the callback */
     const char *error; /* NULL: none */
 } dm_run_result;
 
-/* Feedback that is another one for each predictor, as one text: {path: text}, "" being what was
- * said on the whole. Lives in a. */
+/* Feedback that is another one for each predictor, as one text: {path: text}, or {path: [text or
+ * null, ...]} with one for each step of the run, since a predictor may have several; "" being what
+ * was said on the whole. Lives in a. */
 const char *dm_feedback_on_each(dm_arena *a, const dm_value *each);
-/* What a result's feedback says on the predictor; .p NULL: nothing. Lives in a or in feedback. */
-dm_str dm_feedback_on(dm_arena *a, const char *feedback, dm_str path);
+/* What a result's feedback says on the predictor, which is that of this step of the run or is
+ * judged by it; .p NULL: nothing. Lives in a or in feedback. */
+dm_str dm_feedback_on(dm_arena *a, const char *feedback, dm_str path, size_t step);
 
 /* Response formats that a model's servers refuse, as bits, and that they were asked. */
 #define DM_FORMAT_BIT(format) (1u << (format))

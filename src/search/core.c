@@ -62,12 +62,8 @@ static void bar_leaks(const dm_search *s, dm_arm *a)
         a->barred += (size_t)__builtin_popcountll(a->taken[w]);
 }
 
-size_t dm_search_arm(dm_search *s, const uint16_t *x)
+size_t dm_search_arm_apart(dm_search *s, const uint16_t *x)
 {
-    uint64_t hash = hash_of(s, x);
-    uint32_t number;
-    if (dm_index_get(&s->index, hash, is_arm, s, x, &number))
-        return number;
     s->arms = dm_room(s->arms, s->n_arms, &s->cap_arms, sizeof *s->arms);
     size_t words = (s->o.n_examples + 63) / 64;
     dm_arm *a = &s->arms[s->n_arms];
@@ -75,8 +71,17 @@ size_t dm_search_arm(dm_search *s, const uint16_t *x)
                   .taken = dm_alloc_n(words, sizeof(uint64_t)),
                   .scored = dm_alloc_n(words, sizeof(uint64_t))};
     bar_leaks(s, a);
-    dm_index_put(&s->index, hash, (uint32_t)s->n_arms);
     return s->n_arms++;
+}
+
+size_t dm_search_arm(dm_search *s, const uint16_t *x)
+{
+    uint64_t hash = hash_of(s, x);
+    uint32_t number;
+    if (dm_index_get(&s->index, hash, is_arm, s, x, &number))
+        return number;
+    dm_index_put(&s->index, hash, (uint32_t)s->n_arms);
+    return dm_search_arm_apart(s, x);
 }
 
 static void put(dm_unit *u, size_t example)

@@ -86,6 +86,8 @@ static inline void dm_set_bit(uint64_t *bits, size_t i)
 
 size_t dm_search_arm(dm_search *s,
                      const uint16_t *x); /* the candidate's number, a new one if need be */
+/* A new one that no choice of levels leads to again. */
+size_t dm_search_arm_apart(dm_search *s, const uint16_t *x);
 /* Examples of the row that can still be handed out. */
 static inline size_t dm_search_left(const dm_search *s, size_t arm)
 {

@@ -29,6 +29,7 @@ typedef struct schedule {
     bool *full;        /* [arms] was fully evaluated in a trial of its own */
     size_t *seen;      /* [n_seen] arms in order of their first minibatch */
     size_t n_seen, n_arms;
+    bool written_apart; /* dm_search_written_apart */
     size_t best;
     double best_score; /* per cent */
 } schedule;
@@ -169,7 +170,7 @@ static void whole_row(dm_search *s, dm_unit *u)
 static dm_search_answer start(dm_search *s, schedule *z, dm_unit *u)
 {
     static const uint16_t written[256];
-    u->u.candidate = dm_search_arm(s, written);
+    u->u.candidate = z->written_apart ? dm_search_arm_apart(s, written) : dm_search_arm(s, written);
     fit_arms(z, s);
     whole_row(s, u);
     return hand_out(z, u, DM_TRIAL_DEFAULT);
@@ -319,6 +320,11 @@ const dm_trial *dm_search_trials(const dm_search *s, size_t *n)
     while (*n > 0 && isnan(z->trials[*n - 1].score))
         --*n;
     return z->trials;
+}
+
+void dm_search_written_apart(dm_search *s)
+{
+    ((schedule *)s->state)->written_apart = true;
 }
 
 void dm_search_use_random(dm_search *s, const dm_pyrandom *r)

@@ -29,6 +29,9 @@ const dm_trial *dm_search_trials(const dm_search *s, size_t *n);
 /* Minibatches are drawn from this stream as it stands (copied); before the first ask. Else from
  * Random(seed). mipro only. */
 void dm_search_use_random(dm_search *s, const dm_pyrandom *r);
+/* The program as written is no choice of levels: the sampler is told its score as that of level 0
+ * in all slots, and a draw of these is another candidate. Before the first ask. mipro only. */
+void dm_search_written_apart(dm_search *s);
 /* DSPy's number of trials T for a size of program (contract 8.4 b): predictors P, demo sets n. */
 size_t dm_mipro_trials(size_t predictors, size_t sets, bool zero_shot);
 

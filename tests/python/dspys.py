@@ -156,6 +156,10 @@ def main():
     if optimizer == "MIPROv2":
         compile_with = {k: fixed.pop(k) for k in OF_COMPILE if k in fixed}
         fixed_proposals(names)
+    if optimizer == "GEPA":
+        fixed.pop("max_errors")
+        fixed.update(num_threads=1, reflection_lm=dspy.LM("openai/writer", cache=False))
+        compile_with = {"valset": module.trainset}
     if optimizer == "LabeledFewShot":
         fixed = more
         compiled = dspy.LabeledFewShot(**fixed).compile(program, trainset=module.trainset)

@@ -43,6 +43,12 @@ def flat(content):
     return content if isinstance(content, str) else json.dumps(content)
 
 
+def instruction(last):
+    """Of a reflection: a function of what it is shown, whatever the words around it."""
+    shown = sorted(re.findall(r"fb[0-9a-f]{8}|unread \d+", last))
+    return "By " + hashlib.sha256(" ".join(shown).encode()).hexdigest()[:8] + f", of {len(shown)}."
+
+
 def fields_of(system, last, seed):
     part = system.split("Your output fields are:")[1].split("All interactions")[0]
     turns, out = last.count("[[ ## observation_"), {}
@@ -55,6 +61,8 @@ def fields_of(system, last, seed):
             names = [a or b for a, b in
                      re.findall(r"'(\w+)': \{'type'|\"(\w+)\": \{\"type\"", system[at:at + 600].split("\n")[0])]
             out[name] = "{}" if turns >= 2 else json.dumps({n: f"{n}{seed % 5}" for n in names or ["query"]})
+        elif name == "new_instruction":
+            out[name] = instruction(last)
         else:
             out[name] = value(name, kind, seed + len(name), system)
     return out
@@ -66,6 +74,8 @@ def text(messages, salt):
     if "Your output fields are:" not in system:
         return f"free text {seed % 1000}"
     last = flat(messages[-1]["content"])
+    if "answer unread" in last:
+        return f"unread {seed % 1000}"
     out = fields_of(system, last, seed)
     if "Respond with a JSON object" in last:
         return json.dumps(out)

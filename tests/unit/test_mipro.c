@@ -156,6 +156,54 @@ Test(mipro, a_refused_candidate_is_no_winner)
     }
 }
 
+/* A program that had demonstrations before is scored with them, and DSPy's schedule has no set with
+ * them: its first is none, whatever the search draws with it (contract 8.4 c). */
+static void preset_demos(const char *program, size_t *drawn_as_zero)
+{
+    world w = world_new(program);
+    dm_error err = {DM_OK, ""};
+    dm_mipro_params p;
+    dm_params_init(&p.demos.base, &dm_optimizer_mipro_v2);
+    p.search = DM_MIPRO_SCHEDULE;
+    p.auto_mode = DM_AUTO_NONE;
+    p.num_candidates = 2;
+    p.num_trials = 12;
+    p.minibatch_size = 10;
+    w.sim.run = golden_rule_and_proposals;
+    dm_pool *pool = pool_of(&w);
+    dm_candidate *student = dm_candidate_new(w.arena, w.program);
+    const dm_value *preset = w.train->examples[0].row;
+    student->parts[w.program->n - 1].demos = &preset;
+    student->parts[w.program->n - 1].n_demos = 1;
+    dm_compile_input in = {.params = &p.demos.base,
+                           .student = dm_candidate_seal(student),
+                           .trainset = w.train,
+                           .valset = w.val};
+    dm_compile_output out = {.best = in.student, .best_index = SIZE_MAX};
+    cr_assert_eq(dm_compile(pool, &in, &out, &err), DM_OK, "%s", err.text);
+    for (size_t i = 0; i < out.n_scored; i++) {
+        const dm_scored *s = &out.scored[i];
+        const dm_candidate_part *last = &s->candidate->parts[w.program->n - 1];
+        bool none = s->levels[strlen(s->levels) - 1] == '0';
+        if (i == 0)
+            cr_expect(dm_hash_eq(&s->candidate->hash, &in.student->hash), "the start is another");
+        else if (none)
+            cr_expect_eq(last->n_demos, 0, "%s, %s: %zu demonstrations", s->name, s->levels,
+                         last->n_demos);
+        *drawn_as_zero += i > 0 && strspn(s->levels, "0. ") == strlen(s->levels);
+    }
+    dm_pool_free(pool);
+    dm_arena_free(w.arena);
+}
+
+Test(mipro, preset_demonstrations_are_no_set)
+{
+    size_t drawn_as_zero = 0;
+    preset_demos(ONE_PREDICTOR, &drawn_as_zero);
+    cr_expect_gt(drawn_as_zero, 0, "no trial has level 0 in all slots");
+    preset_demos(TWO_PREDICTORS, &drawn_as_zero);
+}
+
 /* Cleaning (contract 8.4): up to five words and a colon go, then quotes at both ends. */
 Test(mipro, strip_prefix)
 {
