@@ -5,6 +5,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0" ASAN_OPTIONS="detect_leaks=${LEAKS:-1}"
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/dspy-mpi-test.XXXXXX")
 export PRTE_MCA_prte_tmpdir_base="$DIR" # where a killed mpirun of Open MPI 5 leaves a folder, a later one of its pid fails
+export TERM="${TERM:-xterm}" # a machine that tests may have none
 MOCKS=""
 n=0
 cleanup() {

@@ -193,5 +193,5 @@ void dm_show_printf(dm_buf *out, const char *fmt, ...)
 bool dm_is_screen(int fd)
 {
     const char *kind = getenv("TERM");
-    return isatty(fd) && !(kind && strcmp(kind, "dumb") == 0);
+    return isatty(fd) && kind && *kind && strcmp(kind, "dumb") != 0;
 }

@@ -107,38 +107,76 @@ void dm_launch_catch_signals(void)
 
 #define NEEDS(what) "launch needs " what ": dspy-mpi launch -n 4 compile JOB.json"
 
+/* Options with a value, as Open MPI, MPICH and people write them; MPI: handed to mpirun by the
+ * first of its names. */
+enum { OWN_RANKS, OWN_RESTARTS, MPI_HOSTFILE, MPI_HOST, MPI_MAP_BY, MPI_MCA, N_WITH_VALUE };
+static const char *const with_value[N_WITH_VALUE][6] = {{"-n", "-np", "--np"},
+                                                        {"--restarts"},
+                                                        {"--hostfile", "-hostfile", "--machinefile",
+                                                         "-machinefile", "-f"},
+                                                        {"--host", "-host", "-H", "--hosts",
+                                                         "-hosts"},
+                                                        {"--map-by", "-map-by"},
+                                                        {"--mca", "-mca"}};
+
+/* Which of them the word is, "NAME" or "NAME=VALUE"; *value: behind the sign, NULL: there is none.
+ */
+static int option_of(char *word, char **value)
+{
+    size_t n = strcspn(word, "=");
+    *value = word[n] ? word + n + 1 : NULL;
+    for (int k = 0; k < N_WITH_VALUE; k++)
+        for (size_t i = 0; i < 6 && with_value[k][i]; i++)
+            if (strlen(with_value[k][i]) == n && strncmp(word, with_value[k][i], n) == 0)
+                return k;
+    return -1;
+}
+
+static dm_status take_option(launch *l, int k, const char *word, char *value, dm_error *err)
+{
+    char *rest;
+    if (!value || !*value)
+        return dm_fail(err, DM_E_USAGE, "launch: %.*s needs a value", (int)strcspn(word, "="),
+                       word);
+    if (k == OWN_RANKS) {
+        l->ranks = value;
+        return DM_OK;
+    }
+    if (k == OWN_RESTARTS) {
+        l->restarts = strtol(value, &rest, 10);
+        if (*rest || l->restarts < 0 || l->restarts > 1000)
+            return dm_fail(err, DM_E_USAGE, "launch: --restarts takes a number from 0 to 1000");
+        return DM_OK;
+    }
+    if (k == MPI_HOSTFILE && access(value, R_OK) != 0)
+        return dm_fail(err, DM_E_USAGE, "launch: %s %s: %s", with_value[k][0], value,
+                       strerror(errno));
+    if (l->n_passed + 3 >= 16)
+        return dm_fail(err, DM_E_USAGE, "launch: too many options for mpirun, from %s on", word);
+    l->far |= k == MPI_HOSTFILE || k == MPI_HOST;
+    l->passed[l->n_passed++] = with_value[k][0];
+    l->passed[l->n_passed++] = value;
+    return DM_OK;
+}
+
 static dm_status read_words(launch *l, int argc, char **argv, dm_error *err)
 {
-    static const char *const with_value[] = {"--hostfile", "--host", "--map-by", "--mca"};
-    for (int i = 0; i < argc; i++) {
-        bool pair = i + 1 < argc, known = false;
-        if (pair && (strcmp(argv[i], "-n") == 0 || strcmp(argv[i], "-np") == 0)) {
-            l->ranks = argv[++i];
-            continue;
+    for (int i = 0; i < argc && !l->command; i++) {
+        char *word = argv[i], *value;
+        int k = option_of(word, &value);
+        if (k < 0 && word[0] == '-')
+            return dm_fail(err, DM_E_USAGE, "launch: unknown option %s before the command", word);
+        if (k < 0) {
+            l->command = argv + i;
+            break;
         }
-        if (pair && strcmp(argv[i], "--restarts") == 0) {
-            char *rest;
-            l->restarts = strtol(argv[++i], &rest, 10);
-            if (*rest || rest == argv[i] || l->restarts < 0 || l->restarts > 1000)
-                return dm_fail(err, DM_E_USAGE, "launch: --restarts takes a number from 0 to 1000");
-            continue;
-        }
-        for (size_t k = 0; k < 4 && pair && !known; k++)
-            known = strcmp(argv[i], with_value[k]) == 0;
-        if (known && l->n_passed + 3 < 16) {
-            l->far |= strncmp(argv[i], "--host", 6) == 0;
-            bool mca = strcmp(argv[i], "--mca") == 0;
-            l->passed[l->n_passed++] = argv[i];
+        if (!value && i + 1 < argc)
+            value = argv[++i];
+        dm_status st = take_option(l, k, word, value, err);
+        if (st != DM_OK)
+            return st;
+        if (k == MPI_MCA && i + 1 < argc)
             l->passed[l->n_passed++] = argv[++i];
-            if (mca && i + 1 < argc)
-                l->passed[l->n_passed++] = argv[++i];
-            continue;
-        }
-        if (argv[i][0] == '-')
-            return dm_fail(err, DM_E_USAGE, "launch: unknown option %s before the command",
-                           argv[i]);
-        l->command = argv + i;
-        break;
     }
     if ((size_t)argc + 2 * l->n_exported + 32 > MAX_WORDS) /* 32: our own and mpirun's */
         return dm_fail(err, DM_E_USAGE, "launch: over %d words are too many", MAX_WORDS - 32);

@@ -46,6 +46,8 @@ static dm_status read_out(const reading *r, dm_error *err)
             job->out = dm_path_beside(a, job->file, dm_arena_printf(a, "%s.out", name));
     } else {
         st = dm_path_expand(a, &at, s.p, &job->out, err);
+        if (st == DM_OK && !*job->out) /* as --out=$OUT has it where OUT is not set */
+            return dm_at_fail(&at, err, "the path of a folder, not an empty text");
         if (st == DM_OK)
             job->out = dm_path_beside(a, job->file, job->out);
     }
@@ -565,12 +567,23 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     return st;
 }
 
-static size_t add_key_name(const dm_value *model, const char **names, size_t n, size_t room)
+static dm_str text_of(const dm_value *v)
 {
-    const dm_value *name = dm_value_get(model, "api_key_env");
-    if (name && name->kind == DM_STRING && n < room)
-        names[n++] = name->text.p;
-    return n;
+    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
+}
+
+/* What the model names, and where the key is otherwise. */
+static size_t add_key_names(const dm_value *model, const char **names, size_t n, size_t room)
+{
+    const dm_value *headers = dm_value_get(model, "headers_env");
+    dm_str own = text_of(dm_value_get(model, "api_key_env"));
+    dm_str name = text_of(model && model->kind == DM_DICT ? dm_value_get(model, "model") : model);
+    if (own.n && n < room)
+        names[n++] = own.p;
+    for (size_t i = 0; headers && headers->kind == DM_DICT && i < headers->n && n < room; i++)
+        if (text_of(headers->members[i].value).n)
+            names[n++] = headers->members[i].value->text.p;
+    return own.n ? n : n + dm_lm_key_variables(name, names + n, room - n);
 }
 
 size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **names, size_t room)
@@ -583,9 +596,9 @@ size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **n
     if (merge(a, line, &merged, &err) != DM_OK)
         return 0;
     const dm_value *lms = dm_value_get(merged, "lms");
-    size_t n = add_key_name(dm_value_get(merged, "lm"), names, 0, room);
+    size_t n = add_key_names(dm_value_get(merged, "lm"), names, 0, room);
     for (size_t i = 0; lms && lms->kind == DM_DICT && i < lms->n; i++)
-        n = add_key_name(lms->members[i].value, names, n, room);
+        n = add_key_names(lms->members[i].value, names, n, room);
     return n;
 }
 

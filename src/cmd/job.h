@@ -56,8 +56,8 @@ dm_value *dm_job_identity(dm_arena *a, const dm_job *job);
 dm_compile_input dm_job_input(const dm_job *job);
 /* Checks the metric against the data; gives it back for use (free it). */
 dm_metric *dm_job_metric(dm_arena *a, const dm_job *job, dm_error *err) DM_MUST_USE;
-/* The names that the job's models give as api_key_env, at most room; none where the job cannot be
- * read. Opens no other file than the job's. They live in a. */
+/* The variables that the keys and headers of the job's models are read from, at most room; none
+ * where the job cannot be read. Opens no other file than the job's. They live in a. */
 size_t dm_job_key_names(dm_arena *a, const dm_command_line *line, const char **names, size_t room);
 
 /* Asks models with drop_params which of their sampling keys they refuse, and leaves these out of

@@ -73,7 +73,7 @@ static const dm_command commands[] = {
      "asks the compile that writes OUT to stop; it can be resumed"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
-#define MAX_NAMES  32 /* of variables that ranks need */
+#define MAX_NAMES  64 /* of variables that ranks need */
 
 static void out_of_memory(void)
 {
@@ -228,14 +228,14 @@ static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, 
     const dm_command *c = NULL;
     dm_command_line line;
     size_t n = 0;
-    names[n++] = "OPENAI_BASE_URL";
-    names[n++] = "OPENAI_API_KEY";
     while (argc > 0 && !(c = find_command(*argv)))
         argc--, argv++;
+    names[n++] = "OPENAI_API_KEY";
     if (c && dm_command_line_read(a, c->bit, argc - 1, argv + 1, &line, NULL) == DM_OK)
         n += dm_job_key_names(a, &line, names + n, room - n);
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         (void)dm_secret_env(names[i]);
+    n += dm_lm_address_variables(names + n, room - n);
     for (const char *const *name = dm_proxy_variables; *name && n < room; name++)
         names[n++] = *name;
     return n;

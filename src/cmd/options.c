@@ -310,7 +310,7 @@ static const dm_value *value_of(dm_arena *a, const char *text)
 static const dm_value *absolute(dm_arena *a, const char *path)
 {
     char folder[PATH_MAX];
-    if (path[0] == '/' || strncmp(path, "${", 2) == 0 || !getcwd(folder, sizeof folder))
+    if (!path[0] || path[0] == '/' || strncmp(path, "${", 2) == 0 || !getcwd(folder, sizeof folder))
         return marked(dm_value_text(a, path));
     return marked(dm_value_text(a, dm_arena_printf(a, "%s/%s", folder, path)));
 }

@@ -43,6 +43,8 @@ dm_status dm_path_read(dm_arena *a, const dm_at *at, const char **out, dm_error 
 {
     dm_str s = {NULL, 0};
     dm_status st = dm_get_string(at, &s, err);
+    if (st == DM_OK && s.p && s.n == 0)
+        return dm_at_fail(at, err, "the path of a file or folder, not an empty text");
     if (st == DM_OK && s.p)
         *out = dm_path_beside(a, at->file, s.p);
     return st;

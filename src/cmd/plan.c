@@ -171,6 +171,8 @@ int dm_cmd_plan(dm_arena *a, const dm_command_line *line)
     double count = 0;
     if (n)
         st = dm_parse_count(n->text.p, &count, &err);
+    if (st != DM_OK)
+        dm_error_wrap(&err, DM_E_USAGE, "--measure");
     if (st == DM_OK && n && count < 1)
         st = dm_fail(&err, DM_E_USAGE, "--measure needs a number of examples");
     if (st == DM_OK && n)

@@ -1,6 +1,7 @@
 #include "json/get.h"
 #include "base/secret.h"
 #include "base/utf8.h"
+#include "json/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,12 +49,12 @@ dm_status dm_at_fail(const dm_at *at, dm_error *err, const char *fmt, ...)
     return st;
 }
 
-/* "..., not "three"" */
+/* "..., not "three"", as it stands in the file. */
 static dm_status not_this(const dm_at *at, dm_error *err, const char *wanted)
 {
     dm_buf b;
     dm_buf_init(&b, 4096);
-    dm_py_repr(&b, at->v);
+    dm_json_write(&b, at->v, DM_JSON_PYTHON);
     char *shown = dm_outside(dm_buf_view(&b), 63);
     dm_status st = dm_at_fail(at, err, "%s, not %s", wanted, shown);
     free(shown);

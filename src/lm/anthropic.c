@@ -20,14 +20,14 @@ static bool begins_with_one_of(const char *name, const char *const *names)
     return false;
 }
 
-/* ANTHROPIC_BASE_URL is read as other programs do, without the version. */
+/* A variable is read as other programs do, without the version. */
 static void complete_base(dm_arena *a, dm_lm_config *c)
 {
-    dm_str own = dm_base_in_env(c->provider);
+    char *own = dm_base_in_env(c->provider, NULL);
     size_t n = strlen(c->api_base[0]);
-    bool from_it = c->n_base == 1 && n && own.n >= n && memcmp(own.p, c->api_base[0], n) == 0;
-    for (size_t i = n; i < own.n; i++)
-        from_it &= own.p[i] == '/';
+    bool from_it = own && c->n_base == 1 && n && strncmp(own, c->api_base[0], n) == 0;
+    from_it = from_it && own[n + strspn(own + n, "/")] == 0;
+    free(own);
     if (from_it && (n < 3 || strcmp(c->api_base[0] + n - 3, "/v1") != 0))
         c->api_base[0] = dm_arena_printf(a, "%s/v1", c->api_base[0]);
 }
@@ -284,11 +284,14 @@ static void complain(dm_complaint *c, const dm_value *root)
 
 static const char *const headers[] = {"anthropic-version: 2023-06-01", NULL};
 
+static const char *const bases[] = {"ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL", NULL};
+static const char *const keys[] = {"ANTHROPIC_API_KEY", NULL};
+
 const dm_provider dm_provider_anthropic = {.name = "anthropic",
                                            .base = DM_ANTHROPIC_HOST "/v1",
-                                           .base_env = "ANTHROPIC_BASE_URL",
+                                           .base_envs = bases,
                                            .base_of = dm_base_of_anthropic,
-                                           .key_env = "ANTHROPIC_API_KEY",
+                                           .key_envs = keys,
                                            .key_host = DM_ANTHROPIC_HOST,
                                            .key_header = "x-api-key: ",
                                            .headers = headers,

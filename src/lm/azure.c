@@ -34,13 +34,16 @@ static dm_response_format format(const dm_lm_config *c, dm_response_format wante
     return wanted != DM_FORMAT_NONE && f == DM_FORMAT_NONE ? DM_FORMAT_JSON_OBJECT : f;
 }
 
+static const char *const bases[] = {"AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT", NULL};
+static const char *const keys[] = {"AZURE_API_KEY", "AZURE_OPENAI_API_KEY", NULL};
+
 const dm_provider dm_provider_azure = {.name = "azure",
-                                       .base_env = "AZURE_API_BASE",
+                                       .base_envs = bases,
                                        .base_of = dm_base_of_azure,
                                        .wants_base =
                                            "azure needs api_base (or AZURE_API_BASE), such as "
                                            "https://RESOURCE.openai.azure.com",
-                                       .key_env = "AZURE_API_KEY",
+                                       .key_envs = keys,
                                        .key_domains = dm_azure_domains,
                                        .key_header = "api-key: ",
                                        .cached_from = 1024,

@@ -41,10 +41,51 @@ static const char *with_version(dm_arena *a, dm_str base, bool add)
     return dm_arena_printf(a, "%.*s%s", DM_STR_ARG(base), add ? "/v1" : "");
 }
 
-dm_str dm_base_in_env(const dm_provider *p)
+/* OLLAMA_HOST as Ollama reads it, server and client: "", "host", ":port", "0.0.0.0:port" (where a
+ * server listens, and is asked on this machine), "[v6]:port", with a scheme and a path or without.
+ */
+static char *of_ollama_host(dm_str value)
 {
-    const char *value = p->base_env ? getenv(p->base_env) : NULL;
-    return dm_secret_trim(dm_str_of(value ? value : ""));
+    static const char *const any[] = {"", "0.0.0.0", "[::]"};
+    dm_buf b;
+    dm_str host = value, port = DM_STR(":11434"), path = path_of(value);
+    const char *sep = memmem(value.p, value.n, "://", 3);
+    dm_buf_init(&b, 4096);
+    host.n -= path.n;
+    if (sep) { /* whose own port it is */
+        dm_buf_str(&b, (dm_str){value.p, (size_t)(sep + 3 - value.p)});
+        host = (dm_str){sep + 3, (size_t)(value.p + host.n - sep - 3)};
+        port.n = 0;
+    } else {
+        dm_buf_text(&b, "http://");
+    }
+    const char *colon = host.n ? memrchr(host.p, ':', host.n) : NULL;
+    bool bare_v6 = colon && host.p[0] != '[' && memchr(host.p, ':', host.n) != colon;
+    if (colon && !bare_v6 && !memchr(colon, ']', (size_t)(host.p + host.n - colon))) {
+        port = (dm_str){colon, (size_t)(host.p + host.n - colon)};
+        host.n -= port.n;
+    }
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (dm_str_is(host, any[i]))
+            host = DM_STR("127.0.0.1");
+    dm_buf_printf(&b, bare_v6 ? "[%.*s]%.*s%.*s" : "%.*s%.*s%.*s", DM_STR_ARG(host),
+                  DM_STR_ARG(port), DM_STR_ARG(path));
+    return dm_buf_take(&b, NULL);
+}
+
+char *dm_base_in_env(const dm_provider *p, const char **name)
+{
+    for (const char *const *env = p->base_envs; env && *env; env++) {
+        const char *value = getenv(*env);
+        dm_str text = dm_secret_trim(dm_str_of(value ? value : ""));
+        if (text.n == 0)
+            continue;
+        if (name)
+            *name = *env;
+        return strcmp(*env, "OLLAMA_HOST") == 0 ? of_ollama_host(text)
+                                                : dm_copy_bytes(text.p, text.n);
+    }
+    return NULL;
 }
 
 const char *dm_base_at_root(dm_arena *a, const char *base)

@@ -67,12 +67,14 @@ static dm_status read_bases(dm_arena *a, const dm_at *at, dm_lm_config *c, dm_er
     if (st != DM_OK)
         return st;
     if (c->n_base == 0) {
-        dm_str own = dm_base_in_env(c->provider);
-        if (!c->provider->base && !own.n)
+        const char *name = "";
+        char *own = dm_base_in_env(c->provider, &name);
+        if (!c->provider->base && !own)
             return dm_at_fail(at, err, "%s", c->provider->wants_base);
         list = dm_arena_alloc(a, sizeof *list);
-        *list = own.n ? own : dm_str_of(c->provider->base);
-        by = own.n ? dm_arena_printf(a, " (from %s)", c->provider->base_env) : "";
+        *list = dm_str_of(own ? dm_arena_string(a, own, strlen(own)) : c->provider->base);
+        by = own ? dm_arena_printf(a, " (from %s)", name) : "";
+        free(own);
         c->n_base = 1;
     }
     c->api_base = dm_arena_alloc_n(a, c->n_base, sizeof *c->api_base);
@@ -182,6 +184,12 @@ dm_lm_config *dm_lm_config_read(dm_arena *a, const dm_at *at, dm_error *err)
     }
     if (!at->v) {
         dm_at_fail(at, err, "a model is missing, such as \"openai/gpt-5-mini\"");
+        return NULL;
+    }
+    if (object.v->kind != DM_DICT) {
+        dm_at_fail(at, err,
+                   "a model, such as \"openai/gpt-5-mini\", or an object that has it as "
+                   "\"model\"");
         return NULL;
     }
     return read_object(a, &object, c, err) == DM_OK ? c : NULL;

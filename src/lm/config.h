@@ -73,6 +73,10 @@ extern const dm_param dm_lm_table[];
 /* The one that is meant by a word that is none, as others call it or with a slip; NULL: none is
  * near. */
 const char *dm_lm_key_near(const char *word);
+/* Names of variables, for a launcher: those that a key of "provider/name" may be in, and those that
+ * addresses of any provider are read from. At most room; how many. */
+size_t dm_lm_key_variables(dm_str model, const char **names, size_t room);
+size_t dm_lm_address_variables(const char **names, size_t room);
 /* What an answer depends on: model and sampling, never addresses or keys. For content keys. */
 dm_value *dm_lm_identity(dm_arena *a, const dm_lm_config *c);
 /* Whether this process answers for it, as the stand-in does: without server, key and money, and at

@@ -30,10 +30,14 @@ static dm_response_format format(const dm_lm_config *c, dm_response_format wante
     return strncmp(c->name, "gemini-", 7) == 0 ? wanted : DM_FORMAT_NONE;
 }
 
+static const char *const bases[] = {"GEMINI_API_BASE", NULL};
+static const char *const keys[] = {"GEMINI_API_KEY", "GOOGLE_API_KEY", NULL};
+
 const dm_provider dm_provider_gemini = {.name = "gemini",
                                         .base = DM_GEMINI_HOST "/v1beta/openai",
                                         .base_of = dm_base_of_gemini,
-                                        .key_env = "GEMINI_API_KEY",
+                                        .base_envs = bases,
+                                        .key_envs = keys,
                                         .key_host = DM_GEMINI_HOST,
                                         .key_header = "Authorization: Bearer ",
                                         .cached_from = 2048,

@@ -152,37 +152,71 @@ const char *dm_bad_header(dm_str name, dm_str value)
     return name.n ? NULL : "it needs a name";
 }
 
+static bool is_home(const dm_provider *p, const char *base)
+{
+    bool home = p->key_host && dm_same_origin(base, p->key_host);
+    for (const char *const *d = p->key_domains; d && *d; d++)
+        home |= dm_in_domain(base, *d);
+    return home;
+}
+
+/* Whose variables hold the key for base, where the model names none; NULL: no key goes there. A
+ * provider's goes to its own hosts and where its own variables lead; OpenAI's to its host whatever
+ * name that is asked under. */
+static const dm_provider *owner_of(const dm_provider *p, const char *base, bool *home)
+{
+    const dm_provider *openai = &dm_provider_openai;
+    char *led = dm_base_in_env(p, NULL);
+    *home = is_home(p, base);
+    bool own = *home || (led && dm_same_origin(base, led));
+    free(led);
+    if (own)
+        return p->key_envs ? p : NULL;
+    bool alike = p->key_envs && strcmp(p->key_header, openai->key_header) == 0;
+    *home = alike && is_home(openai, base);
+    return *home ? openai : NULL;
+}
+
+static bool has_value(const char *name)
+{
+    const char *value = dm_secret_env(name);
+    return value && dm_secret_trim(dm_str_of(value)).n;
+}
+
 dm_status dm_key_find(const dm_lm_config *c, const char *base, int rank, char **key, dm_error *err)
 {
     *key = NULL;
     if (c->api_key_file)
         return read_key_file(c->api_key_file, key, err);
-    const dm_provider *p = c->provider;
-    const dm_str env = dm_base_in_env(p);
-    char *own = dm_copy_bytes(env.p, env.n);
+    bool home = false;
     const char *name = c->api_key_env;
-    bool home = p->key_host && dm_same_origin(base, p->key_host);
-    for (const char *const *d = p->key_domains; d && *d; d++)
-        home |= dm_in_domain(base, *d);
-    if (!name && p->key_env && (home || (env.n && dm_same_origin(base, own))))
-        name = p->key_env;
-    free(own);
-    if (!name)
+    const dm_provider *owner = name ? NULL : owner_of(c->provider, base, &home);
+    if (!name && !owner)
         return DM_OK;
-    const char *value = dm_secret_env(name);
-    bool any = value && dm_secret_trim(dm_str_of(value)).n;
-    if (any)
-        return take_key(dm_str_of(value), shown_name(name), key, err);
-    return c->api_key_env || home ? no_key(name, rank, err) : DM_OK;
+    for (size_t i = 0; owner && owner->key_envs[i] && !name; i++)
+        if (has_value(owner->key_envs[i]))
+            name = owner->key_envs[i];
+    if (name && has_value(name))
+        return take_key(dm_str_of(dm_secret_env(name)), shown_name(name), key, err);
+    if (!name && !home)
+        return DM_OK;
+    return no_key(name ? name : owner->key_envs[0], rank, err);
+}
+
+/* The first variable whichever provider the job asks; the others, which may be there for something
+ * else, where they may be its. */
+static void know_keys_of(const dm_provider *p, bool asked)
+{
+    for (size_t i = 0; p->key_envs && p->key_envs[i] && (i == 0 || asked); i++)
+        (void)dm_secret_env(p->key_envs[i]);
 }
 
 void dm_key_know(const dm_lm_config *c)
 {
     struct stat s;
     char *key = NULL;
-    for (size_t i = 0; i < dm_n_providers; i++) /* whichever the job asks */
-        if (dm_providers[i]->key_env)
-            (void)dm_secret_env(dm_providers[i]->key_env);
+    for (size_t i = 0; i < dm_n_providers; i++)
+        know_keys_of(dm_providers[i], dm_providers[i] == c->provider);
     if (c->api_key_env && !dm_bad_key_name(c->api_key_env))
         (void)dm_secret_env(c->api_key_env);
     if (c->api_key_file && stat(c->api_key_file, &s) == 0 && S_ISREG(s.st_mode) &&

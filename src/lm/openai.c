@@ -404,10 +404,15 @@ dm_response_format dm_openai_format(const dm_lm_config *c, dm_response_format wa
     return DM_FORMAT_NONE;
 }
 
+static const char *const bases[] = {"OPENAI_BASE_URL", "OPENAI_API_BASE", NULL};
+static const char *const keys[] = {"OPENAI_API_KEY", NULL};
+
 const dm_provider dm_provider_openai = {.name = "openai",
                                         .base = "https://api.openai.com/v1",
-                                        .base_env = "OPENAI_BASE_URL",
-                                        DM_OPENAI_KEY,
+                                        .base_envs = bases,
+                                        .key_envs = keys,
+                                        .key_host = "https://api.openai.com",
+                                        DM_BEARER,
                                         .cached_from = 1024,
                                         .price = dm_price_listed,
                                         .sampling_name = sampling_name,

@@ -39,11 +39,7 @@ const char *dm_base_of_azure(dm_arena *a, const char *base);
 /* Google's host has OpenAI's form below a path of its own. */
 const char *dm_base_of_gemini(dm_arena *a, const char *base);
 
-/* OPENAI_API_KEY goes to this server whatever provider's name it is asked under, and nowhere else
- * unasked (src/README.md §1). */
-#define DM_OPENAI_KEY                                                                              \
-    .key_env = "OPENAI_API_KEY", .key_host = "https://api.openai.com",                             \
-    .key_header = "Authorization: Bearer "
+#define DM_BEARER .key_header = "Authorization: Bearer "
 #define DM_OPENAI_WIRE_BUT_BODY                                                                    \
     .url = dm_openai_url, .head = dm_openai_head, .sampling = dm_openai_sampling,                  \
     .json = dm_openai_json, .read = dm_openai_read, .complain = dm_openai_complain,                \

@@ -48,16 +48,19 @@ struct dm_provider {
     const char *name; /* what comes before the slash */
 
     /* ---- servers and keys ---- */
-    const char *base;     /* api_base where the job gives none, without a slash at the end */
-    const char *base_env; /* a variable that names another one; NULL: none */
+    const char *base; /* api_base where the job gives none, without a slash at the end */
+    /* Variables that name another one, as DSPy's users have them set, up to a NULL; the first that
+     * is set counts. NULL: none. */
+    const char *const *base_envs;
     /* The address that is meant by one as people write it, without a slash at its end; NULL: each
      * is meant as it is. */
     const char *(*base_of)(dm_arena *a, const char *base);
-    /* Unless the model names a key: the variable's goes to key_host, and where base_env leads. To
-     * key_host nothing goes without a key. NULL: none is sent. */
-    const char *key_env, *key_host;
+    /* Unless the model names a key: the first of these variables that is set goes to key_host, and
+     * where base_envs lead. Up to a NULL; NULL: none is sent. To key_host nothing goes without a
+     * key. key_host may be NULL. */
+    const char *const *key_envs, *key_host;
     const char *key_header;         /* what comes before the key: "Authorization: Bearer " */
-    const char *const *key_domains; /* whose hosts key_env's goes to likewise, up to a NULL; NULL */
+    const char *const *key_domains; /* whose hosts it goes to likewise, up to a NULL; NULL */
     const char *wants_base;     /* there is no base: why the job has to give one; NULL: there is */
     const char *const *headers; /* further ones, up to a NULL; NULL: none */
 
@@ -127,8 +130,11 @@ bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 /* price.c, for price: by the table of prices, under provider/name. */
 bool dm_price_listed(const dm_lm_config *c, dm_price *out);
 
-/* base.c: the address that base_env holds, without blanks around it; .n 0: none. */
-dm_str dm_base_in_env(const dm_provider *p);
+/* base.c: the address that one of base_envs holds, without what stands around it; the caller's to
+ * free, NULL: none. *name, unless name is NULL: which. */
+char *dm_base_in_env(const dm_provider *p, const char **name);
+/* unspoken.c: why there is no provider of this name, and what to write instead; lives in a. */
+const char *dm_no_provider(dm_arena *a, dm_str name, dm_str model);
 
 /* ---- models.c ---- */
 

@@ -11,24 +11,6 @@
 
 /* ---- readers of those that are no plain value ---- */
 
-static dm_status no_provider(dm_arena *a, const dm_at *at, dm_str name, dm_error *err)
-{
-    const char **names = dm_arena_alloc_n(a, dm_n_providers, sizeof *names);
-    dm_buf b;
-    dm_buf_init(&b, 1000);
-    for (size_t i = 0; i < dm_n_providers; i++) {
-        names[i] = dm_providers[i]->name;
-        const char *comma = i == 0 ? "" : i + 1 == dm_n_providers ? " and " : ", ";
-        dm_buf_printf(&b, "%s%s", comma, names[i]);
-    }
-    const char *near = dm_nearest(dm_arena_string(a, name.p, name.n), names, dm_n_providers);
-    dm_status st =
-        dm_at_fail(at, err, "no provider is called \"%.*s\"%s%s%s; there are %s", DM_STR_ARG(name),
-                   near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", b.data);
-    dm_buf_free(&b);
-    return st;
-}
-
 static dm_status read_model(dm_arena *a, const dm_at *at, void *into, dm_error *err)
 {
     dm_lm_config *c = into;
@@ -48,7 +30,7 @@ static dm_status read_model(dm_arena *a, const dm_at *at, void *into, dm_error *
         if (dm_str_is(provider, dm_providers[i]->name))
             c->provider = dm_providers[i];
     if (!c->provider)
-        return no_provider(a, at, provider, err);
+        return dm_at_fail(at, err, "%s", dm_no_provider(a, provider, dm_str_of(slash + 1)));
     c->model = text.p;
     c->name = slash + 1;
     return DM_OK;

@@ -8,12 +8,14 @@
 #include <strings.h>
 #include <time.h>
 
-#define LONGEST 1e7 /* s: what is told beyond it is nonsense */
-#define MINUTE  60.0
+#define LONGEST        1e7 /* s: what is told beyond it is nonsense */
+#define MINUTE         60.0
+#define LONGEST_WINDOW 3600.0 /* s that a pace is made of */
+#define SHORT_WINDOW   2.0    /* s in which what is left tells nothing */
 
 void dm_told_init(dm_told_limits *t)
 {
-    *t = (dm_told_limits){0};
+    *t = (dm_told_limits){.plain = {0, -1, -1}};
     for (int k = 0; k < DM_RATES; k++)
         t->rate[k] = (dm_told_rate){0, -1, -1};
 }
@@ -138,13 +140,117 @@ static void set(dm_told_rate *r, const char *what, const char *value, double wal
         r->reset = read_wait(value, wall);
 }
 
+/* ---- limits of a window ---- */
+
+/* A limit of so many in so many seconds, as one a minute. One of days is a budget, which no pace
+ * helps; of several the strictest counts. */
+static void take_window(dm_rate_kind kind, dm_told_limits *t, double quota, double seconds)
+{
+    dm_told_rate *r = &t->rate[kind];
+    double a_minute = quota * MINUTE / seconds;
+    if (!(quota > 0 && quota < 1e15) || !(seconds > 0 && seconds <= LONGEST_WINDOW))
+        return;
+    double known = kind == DM_RATE_REQUESTS ? t->windowed : r->limit;
+    if (known <= 0 || a_minute < known)
+        r->limit = a_minute;
+    if (kind == DM_RATE_REQUESTS)
+        t->windowed = r->limit;
+}
+
+/* What is left, and until when. Of several the one that has least left counts. In a window of a
+ * second or two what is left comes and goes faster than answers do. */
+static void take_left(dm_told_rate *r, double left, double reset)
+{
+    if (left < 0 || (left > 0 && reset >= 0 && reset <= SHORT_WINDOW) ||
+        (r->remaining >= 0 && r->remaining <= left))
+        return;
+    r->remaining = left;
+    r->reset = reset;
+}
+
+/* The number behind "name=" among the parameters of an item, up to its end; negative: none. */
+static double parameter(const char *item, size_t n, const char *name)
+{
+    size_t k = strlen(name);
+    for (const char *p = item; p < item + n; p += 1 + strcspn(p, ";, ")) {
+        p += strspn(p, ";, ");
+        if (strncasecmp(p, name, k) == 0 && p[k] == '=' && isdigit((unsigned char)p[k + 1]))
+            return strtod(p + k + 1, NULL);
+    }
+    return -1;
+}
+
+/* The IETF's draft in its versions: "RateLimit-Policy: "default";q=100;w=60, 5000;w=3600", with
+ * "RateLimit: "default";r=50;t=30"; earlier "RateLimit: limit=100, remaining=50, reset=5". */
+static void ietf_list(dm_told_limits *t, const char *value, bool policy)
+{
+    double limit = parameter(value, strlen(value), "limit");
+    if (!policy && parameter(value, strlen(value), "remaining") >= 0) {
+        take_left(&t->rate[DM_RATE_REQUESTS], parameter(value, strlen(value), "remaining"),
+                  sane(parameter(value, strlen(value), "reset")));
+        t->plain.limit = fmax(0, limit);
+        return;
+    }
+    for (const char *p = value; *p; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        const char *unit = memmem(p, n, "qu=\"", 4);
+        bool tokens = unit && strncasecmp(unit + 4, "tokens\"", 7) == 0;
+        dm_rate_kind kind = tokens ? DM_RATE_TOKENS : DM_RATE_REQUESTS;
+        double q = parameter(p, n, "q"), bare = strtod(p, NULL);
+        if (unit && !tokens && strncasecmp(unit + 4, "requests\"", 9) != 0)
+            ; /* bytes, or what runs at once */
+        else if (policy)
+            take_window(kind, t, q >= 0 ? q : bare, parameter(p, n, "w"));
+        else
+            take_left(&t->rate[kind], parameter(p, n, "r"), sane(parameter(p, n, "t")));
+        p += n;
+    }
+}
+
+/* What is said of no kind is of requests; of no window it is taken for a minute's, if the time to
+ * its reset is one within a minute. */
+static void use_plain(dm_told_limits *t)
+{
+    dm_told_rate *r = &t->rate[DM_RATE_REQUESTS];
+    const dm_told_rate *p = &t->plain;
+    bool by_minute = p->limit > 0 && p->reset > SHORT_WINDOW && p->reset <= MINUTE;
+    if (by_minute && t->windowed <= 0)
+        r->limit = p->limit;
+    if (by_minute || t->windowed > 0 || p->remaining == 0)
+        take_left(r, p->remaining, p->reset);
+    if (r->reset < 0)
+        r->reset = p->reset;
+}
+
+/* "limit", "remaining-minute": of no kind; a window may stand behind, as gateways have it. */
+static void plain_header(dm_told_limits *t, const char *p, const char *value, double wall)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } windows[] = {{"-second", 1}, {"-minute", MINUTE}, {"-hour", 3600}};
+    size_t n = strcspn(p, "-");
+    char what[16];
+    snprintf(what, sizeof what, "%.*s", (int)(n < 15 ? n : 15), p);
+    for (size_t i = 0; p[n] && i < 3; i++)
+        if (strcasecmp(p + n, windows[i].name) == 0 && strcasecmp(what, "limit") == 0)
+            take_window(DM_RATE_REQUESTS, t, strtod(value, NULL), windows[i].seconds);
+        else if (strcasecmp(p + n, windows[i].name) == 0 && i > 0 && isdigit((unsigned char)*value))
+            take_left(&t->rate[DM_RATE_REQUESTS], strtod(value, NULL), -1);
+    if (p[n])
+        return;
+    set(&t->plain, what, value, wall);
+    if (strcasecmp(what, "limit") == 0 && strstr(value, "w=")) /* "100, 100;w=60" */
+        ietf_list(t, value + strcspn(value, ","), true);
+    use_plain(t);
+}
+
 /* x-ratelimit-limit-requests and its kin; "-minute" behind it says what it is, "-day" another one.
  */
 static void openai_header(dm_told_limits *t, const char *p, const char *value, double wall)
 {
     static const char *const what[] = {"limit", "remaining", "reset"};
-    if (strcasecmp(p, "reset") == 0) /* of a limit that is not named: for a refusal's wait alone */
-        set(&t->rate[DM_RATE_REQUESTS], p, value, wall);
+    plain_header(t, p, value, wall);
     for (size_t i = 0; i < 3; i++) {
         size_t n = strlen(what[i]);
         dm_rate_kind kind;
@@ -170,6 +276,10 @@ static void take(dm_told_limits *t, const char *name, const char *value, double 
     double wait = 0;
     if (strncasecmp(name, "x-ratelimit-", 12) == 0)
         openai_header(t, name + 12, value, wall);
+    else if (strcasecmp(name, "ratelimit") == 0 || strcasecmp(name, "ratelimit-policy") == 0)
+        ietf_list(t, value, name[9] != 0), use_plain(t);
+    else if (strncasecmp(name, "ratelimit-", 10) == 0)
+        plain_header(t, name + 10, value, wall);
     else if (strncasecmp(name, "anthropic-ratelimit-", 20) == 0)
         anthropic_header(t, name + 20, value, wall);
     else if (strcasecmp(name, "retry-after-ms") == 0 ||

@@ -23,6 +23,8 @@ typedef struct dm_told_rate {
 typedef struct dm_told_limits {
     double retry_after; /* s; 0: not reported */
     dm_told_rate rate[DM_RATES];
+    dm_told_rate plain; /* x-ratelimit-limit and its kin, which do not say of what */
+    double windowed;    /* of requests: the limit of a window that is said; 0: none was */
 } dm_told_limits;
 
 void dm_told_init(dm_told_limits *t);

@@ -14,7 +14,7 @@ bad() { # bad NAME CODE WORDS [COMMAND...]
 		not_ok "$name (wanted $code and \"$words\")" err out
 	fi
 }
-plan 41
+plan 53
 job ', "metrc": "f1"'
 bad "unknown key" 78 'did you mean "metric"'
 job ', "seed": "three"'
@@ -54,6 +54,20 @@ job ', "program": {"predict": "from -> answer"}'
 bad "a field named by a keyword" 78 "cannot be a field"
 job ', "program": {"predict": "question -> question"}'
 bad "one name on both sides" 78 "both an input and an output"
+job ', "seed": null'
+bad "null" 78 "not null"
+job ', "trainset": ""'
+bad "empty path" 78 "trainset: the path of a file or folder, not an empty text"
+job ', "out": ""'
+bad "empty out" 78 "out: the path of a folder, not an empty text"
+job ""
+bad "empty out as a flag, as of a variable that is not set" 64 "--out: the path of a folder" compile job.json --out=
+job ', "lm": null'
+bad "a model that is none" 78 'a model, such as "openai/'
+job ', "lm": "groq/llama"'
+bad "a provider that is not spoken" 78 '"openai/llama", "api_base": "https://api.groq.com/openai/v1", "api_key_env": "GROQ_API_KEY"'
+job ', "lm": "bedrock/x"'
+bad "one that DSPy alone speaks" 78 '"python/bedrock/x"'
 job ', "adapter": "xlm"'
 bad "unknown adapter" 78 '"chat", "json" or "xml", not "xlm"'
 job ', "trainset": "none.jsonl"'
@@ -92,6 +106,15 @@ job ""
 bad "unknown flag" 64 "did you mean --seed" compile job.json --sed=3
 bad "unknown command" 64 'no command "compil"' compil job.json
 bad "switch with a value" 64 "takes no value" compile job.json --fresh=yes
+bad "no value for launch's own option" 64 "launch: -n needs a value" launch -n
+bad "nor for one of mpirun's" 64 "launch: --hostfile needs a value" launch -n 2 --hostfile=
+bad "a hostfile that is not there" 64 "launch: --hostfile nowhere: No such file" launch -n 2 -machinefile nowhere check job.json
+bad "no count" 64 '--measure: "x" is not a count' plan job.json --measure=x
+mkdir fake
+printf '#!/bin/sh\nprintf "%%s\\n" "$*" >words\nexit 3\n' >fake/mpirun
+chmod +x fake/mpirun
+PATH=$PWD/fake:$PATH run 70 "$PROGRAM" launch --np=2 -hostfile job.json -H a:4,b:2 --restarts=0 check job.json
+check "mpirun's options as people write them" grep -q -e '--hostfile job.json --host a:4,b:2 -n 2 ' words
 printf '{"signature": {"instructions": "I.", "fields": [{"prefix": "Text:", "description": "d"}, {"prefix": "Label:", "description": "d"}]}, "metadata": {}}' >other.json
 bad "state file of another program" 65 "another program" compile job.json --student=other.json
 rm -rf o

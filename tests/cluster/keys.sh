@@ -2,9 +2,9 @@
 # proxy, not into arguments, OUT, logs, or the children of ranks.
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
-plan 17
+plan 22
 KEY=sk-tests-0123456789abcdef
-unset OPENAI_BASE_URL OPENAI_API_BASE
+unset OPENAI_BASE_URL OPENAI_API_BASE HOSTED_VLLM_API_BASE HOSTED_VLLM_API_KEY OLLAMA_API_BASE OLLAMA_HOST OLLAMA_API_KEY
 "$MOCK" --make-data 30 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 200 3 1000 >"$DIR/val.jsonl"
 cat >"$DIR/metric.sh" <<'EOF'
@@ -39,6 +39,20 @@ check "another host of the same job does not ($(keys_at "$b") of $(requests_at "
 unset OPENAI_BASE_URL
 compile 0 "{\"task\": {\"model\": \"hosted_vllm/x\", \"api_base\": \"http://$b/v1\", \"api_key_env\": \"OPENAI_API_KEY\"}}"
 check "so does a server whose model names it ($(keys_at "$b") of $(requests_at "$b"))" [ "$(keys_at "$b")" -gt 100 ]
+stop_mock
+
+# Variables that are set already: each provider's key goes where that provider's variable leads, and nowhere else
+start_mock --rule planted --seed 3 --record "$DIR/seen.c"
+c=$(host_of "$MOCK_URL")
+export HOSTED_VLLM_API_BASE="http://$c" HOSTED_VLLM_API_KEY=sk-of-vllm-1 OLLAMA_HOST="$c" OLLAMA_API_KEY=sk-of-ollama-2
+check "HOSTED_VLLM_API_BASE, and OLLAMA_HOST for another role" compile 0 '{"task": "hosted_vllm/x", "teacher": "ollama_chat/x"}'
+check "each gets its own key ($(keys_at "$c") of $(requests_at "$c"))" sh -c "grep -q 'Bearer sk-of-vllm-1' $DIR/seen.c && ! grep -q 'Bearer $KEY' $DIR/seen.c"
+given=$(keys_at "$c") asked=$(requests_at "$c")
+check "the same address under the name of openai" compile 0 "{\"task\": {\"model\": \"openai/x\", \"api_base\": \"http://$c/v1\"}}"
+check "gets none ($(($(keys_at "$c") - given)) of $(($(requests_at "$c") - asked)))" [ "$(keys_at "$c")" = "$given" ]
+HOSTED_VLLM_API_BASE="http://$a" compile 0 "{\"task\": {\"model\": \"hosted_vllm/x\", \"api_base\": \"http://$c/v1\"}}"
+check "and where the variable does not lead, none" [ "$(keys_at "$c")" = "$given" ]
+unset HOSTED_VLLM_API_BASE HOSTED_VLLM_API_KEY OLLAMA_HOST OLLAMA_API_KEY
 stop_mock
 
 # While a run is going on: arguments, and then what it leaves

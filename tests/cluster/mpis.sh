@@ -37,8 +37,9 @@ told() { # told CODE OPTION...: launch is told
 words() { sed 's/ -x OPENAI_API_KEY / -x KEY /; s/ -x [A-Za-z]*_[A-Za-z_]*//g' "$DIR/words" | grep -qxF -- "$1 $PROGRAM eval jobs/sample.json"; }
 one_line() { [ "$(wc -l <"$DIR/err") $(grep -cF -- "$1" "$DIR/err")" = "1 1" ]; }
 fake "$DIR/bin" "HYDRA build details:"
-told 70 --hostfile hosts --map-by core
-check "MPICH's mpirun: its words" words "-genvall -f hosts -map-by core -n 3"
+echo here >"$DIR/hosts"
+told 70 --hostfile "$DIR/hosts" --map-by core
+check "MPICH's mpirun: its words" words "-genvall -f $DIR/hosts -map-by core -n 3"
 check "and keys by the environment" grep -qx OPENAI_API_KEY=sk-of-a-test "$DIR/env"
 told 64 --mca btl tcp
 check "an option that is Open MPI's alone" one_line "is MPICH's, which has no --mca"

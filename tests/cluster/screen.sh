@@ -2,7 +2,7 @@
 # and what the commands say without one.
 LEAKS=0 # what Open MPI leaves at its end is not ours
 . tests/lib.sh
-plan 23
+plan 24
 start_mock --rule planted --seed 3 --latency 40
 "$MOCK" --make-data 60 3 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 40 3 1000 >"$DIR/val.jsonl"
@@ -40,6 +40,7 @@ for words in "eval job.json" "plan job.json"; do
 	check "$words into a pipe: the last line" sh -c "'$PROGRAM' $words 2>/dev/null | grep -q '^{\"status\": \"done\"'"
 done
 check "a dumb terminal gets lines and no codes" sh -c "TERM=dumb python3 '$PTY' 80 raw '$PROGRAM' eval job.json && ! grep -aq $(printf '\\033') raw && grep -aq '^valset' raw"
+check "so does one that TERM says nothing of" sh -c "env -u TERM python3 '$PTY' 80 raw '$PROGRAM' eval job.json && ! grep -aq $(printf '\\033') raw && grep -aq '^valset' raw"
 check "from launch too" sh -c "TERM=dumb python3 '$PTY' 80 raw '$PROGRAM' launch -n 2 eval job.json && ! grep -aq $(printf '\\033') raw && grep -aq '^valset' raw"
 check "answers and progress share no line" on_terminal 0 80 "$PROGRAM" run job/program.json --job=job.json --inputs val.jsonl
 check "and all answers are there" [ "$(grep -ao "{\"answer\": " raw | wc -l)" = 40 ]

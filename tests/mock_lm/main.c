@@ -1,31 +1,6 @@
 /* mock-lm: an OpenAI-compatible server for tests, with planted rules and faults on demand.
- *
- *   mock-lm [--port P] [--port-file F] [--max-seconds S] [--delay-start S] [--tls CERT --tls-key
- * KEY]
- *           [--rule NAME[:params]] [--seed S] [--model A,B] [--root R] [--max-model-len N
- * [--too-long STATUS:BODY]] [--key K]
- *           [--latency MS | --latency-random LOW:HIGH | --latency-arrival LOW:HIGH]
- * [--latency-jitter MS]
- *           [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--format-fault KIND] [--retry-after S]
- * [--slow MS] [--rpm N]
- * [--burst-429 EVERY:LENGTH]
- *           [--first-503 N] [--fail-after N] [--stall-after N] [--ill-after N] [--cached PERCENT]
- *           [--prefix-cache BLOCK:LEAST]   (tokens: 128:1024 is OpenAI's, 16:16 is vLLM's, see
- * prefix.h)
- * [--record FILE]
- * [--orphan yes]
- *           [--strict anthropic|azure|gemini|reasons]   (refuses what the real one refuses)
- *           [--limits RPM:TPM:KEPT [--tell openai|anthropic]]   [--tier NAME]
- *           [--first-429 N [--with "HEADER: VALUE"] [--words BODY]]
- *           [--mark yes] [--usage JSON] [--echo yes]
- *           [--under PATH] (all else is 404 in plain text) [--loading S] (503 "Loading model" for S
- *           seconds) [--tls-clients CERTS] (who has none of these is not let in)
- *
- * POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of
- * --stall-after), POST /whole and /known (see stats.h). Behind a base of /until/FILE/v1 each answer
- * takes half a second more as long as FILE is not there. Answers are a pure function
- * of the request; whether one is spoilt is one of seed, request and attempt. It ends with the
- * process that started it (not with --orphan yes), on SIGTERM, and after --max-seconds (600). */
+ * It ends with the process that started it (not with --orphan yes), on SIGTERM, and after
+ * --max-seconds (600). Its options are in usage. */
 #include "answers.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -600,16 +575,48 @@ static int serve(void)
     return code;
 }
 
+static const char usage[] =
+    "mock-lm: an OpenAI-compatible server for tests, with planted rules and faults on demand\n"
+    "\n"
+    "  mock-lm [--port P] [--port-file F] [--max-seconds S] [--delay-start S] [--orphan yes]\n"
+    "          [--tls CERT --tls-key KEY] [--tls-clients CERTS]\n"
+    "          [--rule NAME[:params]] [--seed S] [--model A,B] [--root R] [--key K]\n"
+    "          [--max-model-len N [--too-long STATUS:BODY]] [--under PATH] [--loading S]\n"
+    "          [--latency MS | --latency-random LOW:HIGH | --latency-arrival LOW:HIGH]\n"
+    "          [--latency-jitter MS] [--slow MS]\n"
+    "          [--fault KIND=RATE,...] [--poison TEXT:KIND]... [--format-fault KIND]\n"
+    "          [--retry-after S] [--rpm N] [--burst-429 EVERY:LENGTH] [--first-503 N]\n"
+    "          [--first-429 N [--with 'HEADER: VALUE'] [--words BODY]]\n"
+    "          [--fail-after N] [--stall-after N] [--ill-after N]\n"
+    "          [--limits RPM:TPM:KEPT [--tell openai|anthropic]] [--tier NAME]\n"
+    "          [--cached PERCENT] [--prefix-cache BLOCK:LEAST] [--usage JSON]\n"
+    "          [--strict anthropic|azure|gemini|reasons]\n"
+    "          [--record FILE] [--mark yes] [--echo yes]\n"
+    "\n"
+    "POST /v1/chat/completions, GET /v1/models, GET /stats, POST /reset, POST /go (no more of\n"
+    "--stall-after), POST /whole and /known (stats.h). Behind a base of /until/FILE/v1 each "
+    "answer\n"
+    "takes half a second more as long as FILE is not there. Answers are a pure function of the\n"
+    "request; whether one is spoilt is one of seed, request and attempt. --under: all other paths\n"
+    "are 404 in plain text. --loading: 503 for S seconds. --prefix-cache in tokens: 128:1024 is\n"
+    "OpenAI's, 16:16 is vLLM's. --strict refuses what the real one refuses.\n";
+
 int main(int argc, char **argv)
 {
     int tool = mock_tool(argc, argv);
     if (tool >= 0)
         return tool;
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return 0;
+    }
     mock_rule_init(&m.rule);
     for (int i = 1; i < argc; i += 2) {
         int code = i + 1 < argc ? option(argv[i], argv[i + 1]) : 64;
         if (code) {
-            fprintf(stderr, "mock-lm: %s: unknown, or its value is wrong\n", argv[i]);
+            fprintf(stderr, "mock-lm: %s: %s; see mock-lm --help\n", argv[i],
+                    i + 1 < argc ? "unknown, or its value is wrong"
+                                 : "needs a value, or is unknown");
             return code;
         }
     }

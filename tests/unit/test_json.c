@@ -398,17 +398,17 @@ Test(json, getters_say_where_and_what)
         const char *key;
         int kind;
         const char *want;
-    } table[] = {{"s", 'i', "job.json:2:36: s: a whole number from 1 on, not 'x'"},
+    } table[] = {{"s", 'i', "job.json:2:36: s: a whole number from 1 on, not \"x\""},
                  {"n", 'j', "job.json:2:7: n: a whole number from 0 to 2, not 3"},
                  {"f", 'i', "job.json:2:15: f: a whole number from 1 on, not 2.5"},
                  {"f", 'f', "job.json:2:15: f: a number from 0 to 1, not 2.5"},
-                 {"t", 'f', "job.json:2:25: t: a number from 0 to 1, not True"},
+                 {"t", 'f', "job.json:2:25: t: a number from 0 to 1, not true"},
                  {"n", 'b', "job.json:2:7: n: true or false, not 3"},
                  {"n", 's', "job.json:2:7: n: a string, not 3"},
-                 {"z", 's', "job.json:2:46: z: a string without U+0000, not 'a\\x00'"},
-                 {"nul", 's', "job.json:3:56: nul: a string, not None"},
+                 {"z", 's', "job.json:2:46: z: a string without U+0000, not \"a\\u0000\""},
+                 {"nul", 's', "job.json:3:56: nul: a string, not null"},
                  {"n", 'l', "job.json:2:7: n: a string or a list of strings, not 3"},
-                 {"s", 'k', "job.json:2:36: s: an object {...}, not 'x'"},
+                 {"s", 'k', "job.json:2:36: s: an object {...}, not \"x\""},
                  {"in", 'k', "job.json:3:38: in.metrc: unknown key; did you mean \"metric\"?"}};
     dm_at root = dm_at_root(read_text(job), "job.json", DM_E_JOB);
     for (size_t i = 0; i < COUNT(table); i++) {

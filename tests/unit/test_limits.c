@@ -58,6 +58,13 @@ Test(limits, how_long_a_head_says_to_wait)
          360},
         {"x-ratelimit-reset-requests: 1s\nx-ratelimit-reset-tokens: 6m0s", 1},
         {"x-ratelimit-reset: 1764331260000", 60},
+        {"RateLimit: \"default\";r=0;t=30", 30},
+        {"RateLimit: \"burst\";r=9;t=1, \"daily\";r=0;t=7200", 7200},
+        {"RateLimit: limit=100, remaining=0, reset=5", 5},
+        {"RateLimit-Remaining: 0\nRateLimit-Reset: 12", 12},
+        {"ratelimit-reset: 12", 12},
+        {"X-RateLimit-Limit: 60\nX-RateLimit-Remaining: 0\nX-RateLimit-Reset: 1764331245", 45},
+        {"X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 7\nX-RateLimit-Limit: 60", 7},
         {"anthropic-ratelimit-input-tokens-remaining: 0\n"
          "anthropic-ratelimit-input-tokens-reset: 2025-11-28T12:00:20Z",
          20},
@@ -102,6 +109,57 @@ Test(limits, what_a_head_says_of_limits)
              "anthropic-ratelimit-tokens-limit: 48000\nanthropic-ratelimit-requests-limit: 50");
     cr_expect(t.rate[DM_RATE_INPUT].limit == 40000 && t.rate[DM_RATE_OUTPUT].limit == 8000 &&
               t.rate[DM_RATE_TOKENS].limit == 48000 && t.rate[DM_RATE_REQUESTS].limit == 50);
+}
+
+/* The IETF's headers in the forms that its drafts had, and limits that do not say of what. */
+Test(limits, what_other_heads_say_of_limits)
+{
+    static const struct {
+        const char *head;
+        double limit, remaining, tokens; /* 0, -1, 0: not told */
+    } rows[] = {
+        {"RateLimit-Policy: \"default\";q=100;w=60\nRateLimit: \"default\";r=50;t=30", 100, 50, 0},
+        {"RateLimit: \"default\";r=50;t=30\nRateLimit-Policy: \"default\";q=100;w=60", 100, 50, 0},
+        {"ratelimit-policy: 10;w=1", 600, -1, 0},
+        {"ratelimit-policy: 10;w=1\nratelimit: \"x\";r=3;t=1", 600, -1, 0}, /* comes and goes */
+        {"RateLimit-Policy: \"a\";q=10;w=1, \"b\";q=100;w=60, \"c\";q=1000;w=86400", 100, -1, 0},
+        {"RateLimit-Policy: \"t\";q=90000;w=60;qu=\"tokens\", \"r\";q=600;w=60;qu=\"requests\"",
+         600, -1, 90000},
+        {"RateLimit-Policy: \"x\";q=5;qu=\"concurrent-requests\";w=60", 0, -1, 0},
+        {"RateLimit-Policy: \"day\";q=50;w=86400", 0, -1, 0},
+        {"RateLimit-Limit: 100, 100;w=60\nRateLimit-Remaining: 40\nRateLimit-Reset: 9", 100, 40, 0},
+        {"RateLimit-Limit: 100\nRateLimit-Policy: 100;w=900\nRateLimit-Remaining: 40\n"
+         "RateLimit-Reset: 30",
+         100 / 15.0, 40, 0},
+        {"RateLimit-Policy: 100;w=900\nRateLimit-Limit: 100\nRateLimit-Reset: 30\n"
+         "RateLimit-Remaining: 40",
+         100 / 15.0, 40, 0},
+        {"RateLimit-Limit: 100\nRateLimit-Remaining: 40\nRateLimit-Reset: 30\n"
+         "RateLimit-Policy: 100;w=10",
+         600, 40, 0},
+        {"RateLimit: limit=100, remaining=50, reset=5\nRateLimit-Policy: 100;w=10", 600, 50, 0},
+        {"x-ratelimit-limit: 60\nx-ratelimit-remaining: 10\nx-ratelimit-reset: 34", 60, 10, 0},
+        {"x-ratelimit-reset: 1764331234\nx-ratelimit-remaining: 10\nx-ratelimit-limit: 60", 60, 10,
+         0},
+        /* of an hour or a day, or of an unknown time: no pace is made of it */
+        {"x-ratelimit-limit: 50\nx-ratelimit-remaining: 10\nx-ratelimit-reset: 30000", 0, -1, 0},
+        {"x-ratelimit-limit: 5\nx-ratelimit-remaining: 4\nx-ratelimit-reset: 1", 0, -1, 0},
+        {"x-ratelimit-limit: 60", 0, -1, 0},
+        {"x-ratelimit-limit-minute: 60\nx-ratelimit-remaining-minute: 12", 60, 12, 0},
+        {"x-ratelimit-limit-second: 2\nx-ratelimit-remaining-second: 1", 120, -1, 0},
+        {"x-ratelimit-limit-day: 60\nx-ratelimit-remaining-day: 1", 0, -1, 0},
+        /* what is said of requests counts before what is said of nothing */
+        {"x-ratelimit-limit-requests: 600\nx-ratelimit-remaining-requests: 500", 600, 500, 0},
+        {"RateLimit-Policy: nonsense\nRateLimit: ;;=,,\nRateLimit-Limit: -3", 0, -1, 0},
+        {"RateLimit-Policy: \"x\";q=0;w=60, \"y\";q=5;w=0", 0, -1, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_told_limits t = told(rows[i].head);
+        const dm_told_rate *r = &t.rate[DM_RATE_REQUESTS];
+        cr_expect(fabs(r->limit - rows[i].limit) < 1e-9 && r->remaining == rows[i].remaining &&
+                      t.rate[DM_RATE_TOKENS].limit == rows[i].tokens,
+                  "%s: %g, %g left, %g tokens", rows[i].head, r->limit, r->remaining,
+                  t.rate[DM_RATE_TOKENS].limit);
+    }
 }
 
 Test(limits, waits_in_words)

@@ -105,7 +105,7 @@ Test(lm, a_providers_class_is_whole)
                                 p->key_header && (!p->base || !dm_bad_base(p->base))),
                   "%s asks servers, and does not say all that it takes", p->name);
         cr_expect(!p->models == !p->models_url, "%s", p->name);
-        cr_expect(!p->key_env == !(p->key_host || p->key_domains), "%s", p->name);
+        cr_expect(!p->key_envs == !(p->key_host || p->key_domains || p->base_envs), "%s", p->name);
         for (size_t k = 0; k < i; k++)
             cr_expect_str_neq(p->name, dm_providers[k]->name);
     }
