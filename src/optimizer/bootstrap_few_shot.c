@@ -19,7 +19,7 @@ typedef struct bootstrapping {
     size_t n_asked;
     bool *bootstrapped;      /* [train.n] */
     const dm_value ***demos; /* [predictor][n_demos[predictor]] */
-    size_t *n_demos; /* a predictor of a Python program need not have run in each success */
+    size_t *n_demos;         /* a predictor of a Python program need not have run in each success */
     size_t n_successes;
     int64_t n_errors;
 } bootstrapping;

@@ -1,7 +1,7 @@
 /* Preloaded by launch.sh: a wall clock that is set in mid-run. Its seconds are shifted by the
  * number that stands in the file WALL_SHIFT, read anew each time; the monotonic clock is left
- * alone. And a rank that never comes to MPI_Init: that of the number in HANGING_RANK. And a library that catches
- * SIGHUP when it is loaded, as some of MPI's do: with CATCH_HANGUP. */
+ * alone. And a rank that never comes to MPI_Init: that of the number in HANGING_RANK. And a library
+ * that catches SIGHUP when it is loaded, as some of MPI's do: with CATCH_HANGUP. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
