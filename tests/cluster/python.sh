@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=41
-[ -n "${BIG:-}" ] && CHECKS=43
+CHECKS=42
+[ -n "${BIG:-}" ] && CHECKS=44
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -96,6 +96,9 @@ run 0 "$PROGRAM" eval stuck.json --split=trainset --out=stuck
 check "nor where something else cannot be copied" [ "$(said_of stuck)" = "$(said_of rows)" ]
 run 0 "$PROGRAM" compile rows.json --out=split
 check "what DSPy's data sets mark rows with stays, but for what is drawn" sh -c "grep -q '\"dspy_split\": *\"train\"' split/program.json && ! grep -q dspy_uuid split/program.json"
+job seen.json rows:Rows rows:seen rows:metric '"optimizer": {"name": "labeled_few_shot"}'
+run 0 "$PROGRAM" compile seen.json --out=seen
+check "rows that are given other inputs are other data" eval 'run 73 env ALL_SEEN=1 "$PROGRAM" compile seen.json --out=seen && said "--reuse"'
 job dates.json rows:Dated rows:dates rows:metric "$OPTIMIZER, \"valset\": {\"python\": \"rows:dates\"}"
 run 0 "$PROGRAM" compile dates.json --out=dates
 check "demonstrations have their dates as DSPy's have" sh -c "grep -c '2001-01-01T10:00:00Z' bodies >old && grep 2002-01-01T10:00:00Z bodies | grep -q 2002-01-02T10:00:00Z && ! grep -q 'T10:00:00+00:00' bodies"

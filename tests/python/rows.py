@@ -1,6 +1,7 @@
 """Rows that are not all alike, and a program that holds a corpus: each example sees what is its own and what all share."""
 import datetime
 import functools
+import os
 
 import dspy
 import numpy as np
@@ -74,6 +75,7 @@ def rows():
 
 
 trainset = list(rows())
+seen = [t.with_inputs(*(["question", "context"] if os.environ.get("ALL_SEEN") and "question" in t else t.inputs().keys())) for t in trainset]
 dates = [dspy.Example(when=UTC(2002, 1, 1 + i), answer="a").with_inputs("when") for i in range(3)]
 
 
