@@ -114,10 +114,13 @@ static void mark_equal(dm_looking *l, const record *r, size_t n, likeness how)
             two[r[i].set] = true;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        if (two[r[i].set])
-            l->rows[r[i].set][r[i].row] |=
-                how == SAME_INPUTS ? DM_ROW_CONTRADICTED : DM_ROW_DISAGREES;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t *bits = &l->rows[r[i].set][r[i].row];
+        if (two[r[i].set] && how == SAME_INPUTS)
+            *bits |= DM_ROW_CONTRADICTED;
+        else if (two[r[i].set])
+            *bits |= DM_ROW_DISAGREES;
+    }
 }
 
 static void mark(dm_looking *l, likeness how)

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -35,8 +36,10 @@
 #define KILL_AFTER 5.0
 #define LEAVE      3.0 /* for what mpirun leaves behind */
 #define ROOM       10 /* MiB that mpirun is to find in the temporary folder: Open MPI 4.1 takes 8 */
-#define LONGEST    1.0 /* of one turn, in which we may have been stopped ourselves */
-#define CODE       8   /* bytes of the file with rank 0's exit code, and what it has before */
+#define LONGEST    1.0  /* of one turn, in which we may have been stopped ourselves */
+#define FILES_MIN  64   /* open files; with fewer mpirun of 4.1 hangs */
+#define FILES      4096 /* not all that may be: some MPIs close each number up to the limit */
+#define CODE       8    /* bytes of the file with rank 0's exit code, and what it has before */
 #define NO_CODE    "       \n"
 #define RESTARTS   3 /* of a compile, which resumes */
 #define SAME_MS                                                                                    \
@@ -198,6 +201,23 @@ static dm_status find_program(launch *l, dm_error *err)
     /* mpirun with recovery hangs on what cannot be started (src/cluster/README.md §7.3). */
     if (access(l->program, X_OK) != 0)
         return dm_fail(err, DM_E_INTERNAL, "launch: %s: %s", l->program, strerror(errno));
+    return DM_OK;
+}
+
+static dm_status make_room_for_files(dm_error *err)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return DM_OK;
+    if (r.rlim_max < FILES_MIN)
+        return dm_fail(err, DM_E_INTERNAL,
+                       "launch: %ld open files are allowed here, and mpirun needs %d or more: "
+                       "raise the limit (ulimit -n)",
+                       (long)r.rlim_max, FILES_MIN);
+    if (r.rlim_cur < FILES) {
+        r.rlim_cur = r.rlim_max < FILES ? r.rlim_max : FILES;
+        (void)setrlimit(RLIMIT_NOFILE, &r);
+    }
     return DM_OK;
 }
 
@@ -616,6 +636,8 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
     dm_status st = read_words(&l, argc, argv, err);
     if (st == DM_OK)
         st = find_program(&l, err);
+    if (st == DM_OK)
+        st = make_room_for_files(err);
     if (st == DM_OK)
         st = dm_mpirun_find(l.program, fmin(ASK, dm_watchdog_longest_start()), &asked, &l.mpirun,
                             err);

@@ -5,7 +5,7 @@
 LEAKS=0 # what Open MPI leaves at its end is not ours; the scripts of one process look for leaks
 . tests/lib.sh
 SCENES="step_forward step_back stopped_and_killed silent all_silent sat_on launcher_paused mpirun_killed
-launcher_killed launcher_and_mpirun all_killed hangup nohup terminal timed_out second_term never_begins deaf stuck early early_killed missing background tmpdir"
+launcher_killed launcher_and_mpirun all_killed hangup nohup terminal timed_out second_term never_begins deaf stuck early early_killed missing few_files background tmpdir"
 plan $(($(echo "${ONLY:-$SCENES}" | wc -w) + 2)) # ONLY="one or another"
 start_mock --rule planted --seed 9 --latency 100
 "$MOCK" --make-data 30 9 0 >"$DIR/train.jsonl"
@@ -273,6 +273,12 @@ early_killed() { # in the start, when what it began has not yet heard of it
 missing() {
 	launch env PATH=/nonexistent "$PROGRAM" launch -n 2 compile "$DIR/job.json" --out="$D/o"
 	code 70 && says "mpirun was not found" && clean
+}
+few_files() { # mpirun hangs where it may open 40: too low a limit is told, one that may be raised is raised
+	launch sh -c "ulimit -n 40; exec $PROGRAM launch -n 2 compile $DIR/job.json --out=$D/o"
+	code 70 && says "40 open files are allowed here, and mpirun needs 64 or more" && clean || return
+	launch sh -c "ulimit -S -n 24; exec $PROGRAM launch -n 2 compile $DIR/job.json --out=$D/o"
+	code 0 && same && clean
 }
 background() { # of a terminal that stops who writes to it from there; script(1) may lose the last line
 	command -v python3 >/dev/null || return 77

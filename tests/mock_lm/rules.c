@@ -439,8 +439,10 @@ static bool load_script(mock_rule *rule, const char *path)
         good = cJSON_IsObject(o);
         rule->lines = dm_grow(rule->lines, rule->n_lines + 1, sizeof *rule->lines);
         rule->lines[rule->n_lines++] =
-            (struct mock_line){text_at(o, "match", ""), text_at(o, "and", ""),
-                               text_at(o, "content", ""), text_at(o, "then", ""),
+            (struct mock_line){text_at(o, "match", ""),
+                               text_at(o, "and", ""),
+                               text_at(o, "content", ""),
+                               text_at(o, "then", ""),
                                text_at(o, "finish_reason", "stop"),
                                cJSON_IsNumber(status) ? status->valueint : 200};
         cJSON_Delete(o);

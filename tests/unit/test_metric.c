@@ -342,7 +342,10 @@ Test(metric, commands)
          {1, NAN, 1},
          "odd input"},
         {"while read -r l; do echo '{\"score\": 2}'; done", "{}", {NAN, NAN, NAN}, "from 0 to 1"},
-        {"while read -r l; do echo '{\"score\": \"1\"}'; done", "{}", {NAN, NAN, NAN}, "not a number"},
+        {"while read -r l; do echo '{\"score\": \"1\"}'; done",
+         "{}",
+         {NAN, NAN, NAN},
+         "not a number"},
         /* dies of one example only: the others get theirs, from a new child */
         {"while read -r l; do case $l in *two*) echo 'last words' >&2; exit 1;; *) echo "
          "'{\"score\": 1}';; esac; done",
