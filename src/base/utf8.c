@@ -439,7 +439,7 @@ static const char *only_part(const char *word, const char *const *names, size_t 
 const char *dm_nearest(const char *word, const char *const *names, size_t n)
 {
     const char *best = NULL;
-    char folded[128], name[128];
+    char folded[128] = "", name[128] = "";
     fold(word, folded);
     size_t limit = strlen(folded) / 3 + 1, distance = limit + 1;
     for (size_t i = 0; i < n; i++) {

@@ -144,8 +144,9 @@ const char *dm_advice(CURLcode code, long status)
 
 void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text)
 {
-    long status = 0;
-    (void)!sscanf(text, DM_HTTP_STATUS, &status);
+    static const char begin[] = "HTTP "; /* of DM_HTTP_STATUS */
+    const char *number = strncmp(text, begin, sizeof begin - 1) == 0 ? text + sizeof begin - 1 : "";
+    long status = strtol(number, NULL, 10); /* 0: none */
     dm_buf_printf(b, "%s: model %s: %s; %s", c->api_base[0], c->name, text,
                   dm_advice(CURLE_OK, status));
 }
