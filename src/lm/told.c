@@ -68,6 +68,12 @@ static double read_duration(const char *p)
     return any ? sane(sum) : -1;
 }
 
+static int two_digits(const char *p) /* -1: they are none */
+{
+    bool good = p[0] >= '0' && p[0] <= '9' && p[1] >= '0' && p[1] <= '9';
+    return good ? (p[0] - '0') * 10 + p[1] - '0' : -1;
+}
+
 /* RFC 3339: "2026-11-28T12:34:56.5Z", "2026-11-28T14:34:56+02:00". Seconds since 1970; NAN: it is
  * none. */
 static double read_time_3339(const char *p)
@@ -81,8 +87,10 @@ static double read_time_3339(const char *p)
     if (*end == '.')
         when += strtod(end, &end);
     if (*end == '+' || *end == '-') {
-        int hours = 0, minutes = 0;
-        if (sscanf(end + 1, "%2d:%2d", &hours, &minutes) < 1)
+        int hours = two_digits(end + 1), minutes = hours < 0 ? -1 : 0;
+        if (hours >= 0 && end[3])
+            minutes = two_digits(end + 3 + (end[3] == ':'));
+        if (minutes < 0)
             return NAN;
         when -= (*end == '-' ? -1 : 1) * (hours * 3600.0 + minutes * 60.0);
     }

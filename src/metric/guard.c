@@ -71,11 +71,14 @@ static void run_metric(char **argv)
 static bool kill_listed(const char *path)
 {
     FILE *f = fopen(path, "r");
-    int pid;
+    char word[24];
     if (!f)
         return false;
-    while (fscanf(f, "%d", &pid) == 1)
-        kill(pid, SIGKILL);
+    while (fscanf(f, "%23s", word) == 1) {
+        pid_t pid = (pid_t)strtol(word, NULL, 10);
+        if (pid > 1)
+            kill(pid, SIGKILL);
+    }
     fclose(f);
     return true;
 }
@@ -93,8 +96,7 @@ static void kill_by_parent(void)
             fclose(f);
         text[n] = 0;
         char *end = strrchr(text, ')'); /* a name may hold anything */
-        int parent = 0;
-        if (end && sscanf(end, ") %*c %d", &parent) == 1 && parent == getpid())
+        if (end && strlen(end) > 4 && strtol(end + 4, NULL, 10) == getpid()) /* ") S 123" */
             kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);
     }
     if (d)

@@ -207,11 +207,11 @@ void dm_tell_start(const dm_compile_input *in, const dm_result *start, size_t n)
     size_t n_train = in->trainset->n;
     dm_mean known;
     dm_worth advice;
+    static const char unclear[] = "whether compiling is worth it is not clear; dspy-mpi advise "
+                                  "says what would decide that";
     static const char *const words[] = {[DM_ADVICE_WORTH_IT] = "worth it",
                                         [DM_ADVICE_LITTLE] = "there is little to gain",
-                                        [DM_ADVICE_UNCLEAR] =
-                                            "whether compiling is worth it is not clear; dspy-mpi "
-                                            "advise says what would decide that"};
+                                        [DM_ADVICE_UNCLEAR] = unclear};
     if (in->step > 0 || is_told(in, n, score)) /* in a chain the first tells of the start */
         return;
     tell_same_scores(start, n);

@@ -26,7 +26,8 @@
 
 static void note(dm_pace *p, double n, double refused)
 {
-    for (double i = 0; i < n && i < 1 / RECENT; i++) { /* more of them would change nothing */
+    /* more of them would change nothing */
+    for (int i = 0; i < n && i < 1 / RECENT; i++) {
         p->recent = fmin(p->recent + 1, 1 / RECENT);
         p->share += (refused - p->share) / p->recent;
     }
@@ -45,9 +46,9 @@ static bool set(dm_pace *p, double now, double rate)
 
 static void forget(dm_pace *p, double now)
 {
-    double second = floor(now);
-    for (double s = fmax(p->second, second - DM_PACE_SECONDS) + 1; s <= second; s++)
-        p->of_second[(int)fmod(s, DM_PACE_SECONDS)] = 0;
+    double second = floor(now), first = fmax(p->second, second - DM_PACE_SECONDS) + 1;
+    for (int k = 0; first + k <= second; k++)
+        p->of_second[(int)fmod(first + k, DM_PACE_SECONDS)] = 0;
     p->second = fmax(p->second, second);
 }
 

@@ -39,13 +39,21 @@ static void send_pace_to(dm_pool *p, int worker, const dm_wire_pace *pace)
     p->link->ops->send(p->link, worker, &msg);
 }
 
+static bool same_limits(const double *a, const double *b)
+{
+    for (size_t i = 0; i < DM_RATES; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 bool dm_servers_limits(dm_pool *p, int from, dm_wire_message *m)
 {
     dm_wire_limits l;
     if (!dm_wire_get_limits(m, &l))
         return false;
     dm_server *s = server_of(p, l.role, l.endpoint);
-    if (!s || memcmp(s->limit, l.limit, sizeof s->limit) == 0)
+    if (!s || same_limits(s->limit, l.limit))
         return true;
     p->slots_stale |= s->limit[DM_RATE_REQUESTS] != l.limit[DM_RATE_REQUESTS];
     dm_log(DM_DEBUG, "%s allows %.0f requests and %.0f tokens a minute",

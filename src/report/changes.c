@@ -76,7 +76,7 @@ static void put_word_diff(dm_buf *b, dm_arena *a, dm_str from, dm_str to)
                                                 : right;
         }
     for (i = k = 0; i < x.n || k < y.n;) {
-        size_t gone = i, come = k;
+        size_t gone, come = k;
         while (i < x.n && k < y.n && same_word(x.w[i], y.w[k]))
             i++, k++;
         put_run(b, NULL, &y, come, k);

@@ -123,9 +123,10 @@ static double step_of(double span, double n)
 
 static void put_x_axis(dm_buf *b, const axes *a, const char *what)
 {
-    double step = step_of(a->high - a->low, 8);
-    for (double v = ceil(a->low / step) * step; v <= a->high + step / 100; v += step)
-        dm_svg_text(b, at_x(a, v), a->bottom + 16, "tick", "middle", "%.6g", v);
+    double step = step_of(a->high - a->low, 8), from = ceil(a->low / step) * step;
+    for (int k = 0; from + k * step <= a->high + step / 100; k++)
+        dm_svg_text(b, at_x(a, from + k * step), a->bottom + 16, "tick", "middle", "%.6g",
+                    from + k * step);
     dm_svg_text(b, (a->left + a->right) / 2, a->bottom + 34, "tick", "middle", "%s", what);
 }
 
@@ -348,7 +349,7 @@ bool dm_chart_grid(dm_buf *b, const dm_story *s)
         else
             dm_svg_text(b, left + w * ((double)d + .5), 16, "tick", "middle", "%s%zu",
                         g->columns < 8 ? "demos " : "d", d);
-    for (size_t i = 0; i < g->rows; i++, y += 44) {
+    for (size_t i = 0; i < g->rows; i++) {
         if (i)
             dm_svg_text(b, left - 10, y + 26, "lab", "end", "instruction %zu", i);
         else
@@ -357,6 +358,7 @@ bool dm_chart_grid(dm_buf *b, const dm_story *s)
             put_cell(b, left + w * (double)d, y, w, &g->cell[i][d], g->low, g->high);
         if (g->row[i].n)
             put_cell(b, left + w * (double)g->columns + 6, y, w, &g->row[i], 0, 1);
+        y += 44;
     }
     dm_svg_text(b, left - 10, y + 26, "lab", "end", "all");
     for (size_t d = 0; d < g->columns; d++)
