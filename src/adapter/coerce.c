@@ -67,9 +67,9 @@ static const dm_value *bool_of_text(dm_arena *a, dm_str s)
     static const char *const yes[] = {"true", "yes", "on", "t", "y", "1"};
     static const char *const no[] = {"false", "no", "off", "f", "n", "0"};
     for (size_t i = 0; i < 6; i++) {
-        if (s.n == strlen(yes[i]) && strncasecmp(s.p, yes[i], s.n) == 0)
+        if (dm_str_is_any_case(s, yes[i]))
             return dm_value_bool(a, true);
-        if (s.n == strlen(no[i]) && strncasecmp(s.p, no[i], s.n) == 0)
+        if (dm_str_is_any_case(s, no[i]))
             return dm_value_bool(a, false);
     }
     return NULL;

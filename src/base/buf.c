@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 dm_str dm_str_of(const char *s)
 {
@@ -18,6 +19,16 @@ bool dm_str_eq(dm_str a, dm_str b)
 bool dm_str_is(dm_str a, const char *b)
 {
     return dm_str_eq(a, dm_str_of(b));
+}
+
+bool dm_str_is_any_case(dm_str a, const char *b)
+{
+    return strlen(b) == a.n && strncasecmp(a.p, b, a.n) == 0;
+}
+
+dm_str dm_str_past_mark(dm_str s)
+{
+    return dm_str_starts(s, "\xEF\xBB\xBF") ? (dm_str){s.p + 3, s.n - 3} : s;
 }
 
 bool dm_str_starts(dm_str a, const char *prefix)

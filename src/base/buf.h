@@ -30,7 +30,9 @@ typedef struct dm_str {
 dm_str dm_str_of(const char *s);
 bool dm_str_eq(dm_str a, dm_str b);
 bool dm_str_is(dm_str a, const char *b);
+bool dm_str_is_any_case(dm_str a, const char *b); /* but for the case of ASCII letters */
 bool dm_str_starts(dm_str a, const char *prefix);
+dm_str dm_str_past_mark(dm_str s);  /* without a byte order mark of UTF-8 before it */
 bool dm_str_is_whole(dm_str s);     /* decimal digits, perhaps behind a minus */
 int dm_str_cmp(dm_str a, dm_str b); /* bytewise, then shorter first */
 

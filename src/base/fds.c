@@ -1,6 +1,7 @@
 #include "base/fds.h"
 
 #include <dirent.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -43,4 +44,17 @@ void dm_close_range(unsigned low, unsigned high)
         return;
 #endif
     dm_close_each(low, high);
+}
+
+size_t dm_fds_allow(size_t wanted)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return SIZE_MAX;
+    rlim_t most = r.rlim_max < wanted ? r.rlim_max : wanted, now = r.rlim_cur;
+    if (now < most) {
+        r.rlim_cur = most;
+        now = setrlimit(RLIMIT_NOFILE, &r) == 0 ? most : now;
+    }
+    return (size_t)now;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHELL_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+=,:@%"
+
 /* ---- characters ---- */
 
 /* Unicode's controls, separators and Default_Ignorable_Code_Point, but for U+FE00 to U+FE0F. */
@@ -194,4 +196,19 @@ bool dm_is_screen(int fd)
 {
     const char *kind = getenv("TERM");
     return isatty(fd) && kind && *kind && strcmp(kind, "dumb") != 0;
+}
+
+void dm_put_word(dm_buf *b, const char *word)
+{
+    if (*word && strspn(word, SHELL_PLAIN) == strlen(word)) {
+        dm_buf_text(b, word);
+        return;
+    }
+    dm_buf_char(b, '\'');
+    for (; *word; word++)
+        if (*word == '\'')
+            dm_buf_text(b, "'\\''");
+        else
+            dm_buf_char(b, *word);
+    dm_buf_char(b, '\'');
 }

@@ -34,6 +34,9 @@ void dm_show(dm_buf *out, dm_str text, dm_layout layout);
 void dm_show_printf(dm_buf *out, const char *fmt, ...) DM_PRINTF(2, 3);
 void dm_show_vprintf(dm_buf *out, const char *fmt, va_list ap) DM_PRINTF(2, 0);
 
+/* A word as a shell takes it: in quotes where it has to be. */
+void dm_put_word(dm_buf *b, const char *word);
+
 /* A terminal on which a line can be written again: one that says it is dumb (TERM=dumb: an editor's
  * shell, some consoles) would show the codes for it, and so may one that says nothing. */
 bool dm_is_screen(int fd);

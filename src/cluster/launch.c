@@ -1,6 +1,7 @@
 #include "cluster/launch.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fds.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "cluster/hydra.h"
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -206,19 +206,13 @@ static dm_status find_program(launch *l, dm_error *err)
 
 static dm_status make_room_for_files(dm_error *err)
 {
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+    size_t n = dm_fds_allow(FILES);
+    if (n >= FILES_MIN)
         return DM_OK;
-    if (r.rlim_max < FILES_MIN)
-        return dm_fail(err, DM_E_INTERNAL,
-                       "launch: %ld open files are allowed here, and mpirun needs %d or more: "
-                       "raise the limit (ulimit -n)",
-                       (long)r.rlim_max, FILES_MIN);
-    if (r.rlim_cur < FILES) {
-        r.rlim_cur = r.rlim_max < FILES ? r.rlim_max : FILES;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
-    return DM_OK;
+    return dm_fail(err, DM_E_INTERNAL,
+                   "launch: %zu open files are allowed here, and mpirun needs %d or more: raise "
+                   "the limit (ulimit -n)",
+                   n, FILES_MIN);
 }
 
 /* Its temporary folder is ours, to be removed; ranks on this host get the user's back. */

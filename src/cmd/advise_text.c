@@ -1,7 +1,7 @@
 /* What advise concludes, and how it says so. */
 #include "base/clock.h"
+#include "base/show.h"
 #include "cmd/advise.h"
-#include "cmd/say.h"
 #include "json/json.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
 /* dspy-mpi init: a job for a data file, with a sentence beside each key. */
 #include "advice/advice.h"
 #include "advice/guess.h"
+#include "base/show.h"
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"

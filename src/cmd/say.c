@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHELL_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+=,:@%"
-
 #define ERASE "\r\033[K"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -120,19 +118,4 @@ void dm_say_close_gaps(void)
         if (got < 0)
             (void)!open("/", O_RDONLY | O_DIRECTORY); /* always there, and never written */
     }
-}
-
-void dm_put_word(dm_buf *b, const char *word)
-{
-    if (*word && strspn(word, SHELL_PLAIN) == strlen(word)) {
-        dm_buf_text(b, word);
-        return;
-    }
-    dm_buf_char(b, '\'');
-    for (; *word; word++)
-        if (*word == '\'')
-            dm_buf_text(b, "'\\''");
-        else
-            dm_buf_char(b, *word);
-    dm_buf_char(b, '\'');
 }

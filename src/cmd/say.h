@@ -31,7 +31,4 @@ size_t dm_say_columns(const char *told);
  * A closed stdout stays one that cannot be written. Before any file is opened. */
 void dm_say_close_gaps(void);
 
-/* A word as a shell takes it: in quotes where it has to be. */
-void dm_put_word(dm_buf *b, const char *word);
-
 #endif

@@ -146,8 +146,7 @@ static dm_status parse_line(lines *l, const dm_value **row)
     dm_str line = take_line(l);
     uint32_t number = l->number - 1, at = number;
     *row = NULL;
-    if (dm_str_starts(line, "\xEF\xBB\xBF")) /* of a file that was appended to another */
-        line = (dm_str){line.p + 3, line.n - 3};
+    line = dm_str_past_mark(line); /* of a file that was appended to another */
     if (line.n > DM_MAX_LINE)
         return dm_fail(l->err, DM_E_DATA, "%s:%u:1: the line is longer than %zu MiB", l->name,
                        number, DM_MAX_LINE >> 20);
@@ -310,8 +309,7 @@ static dm_status to_plain_text(dm_arena *a, const char *name, dm_str *text, dm_e
     if (wide && dm_json_decode(a, *text, text, err) != DM_OK)
         return dm_fail(err, DM_E_DATA,
                        "%s: this is UTF-16 that is cut short or damaged, or not text", name);
-    if (dm_str_starts(*text, "\xEF\xBB\xBF"))
-        *text = (dm_str){text->p + 3, text->n - 3};
+    *text = dm_str_past_mark(*text);
     dm_status st = check_utf8(name, *text, err);
     if (st != DM_OK || !memchr(text->p, '\r', text->n) || memchr(text->p, '\n', text->n))
         return st;

@@ -1,4 +1,5 @@
 #include "data/foreign.h"
+#include "base/show.h"
 #include "base/utf8.h"
 #include "data/packed.h"
 
@@ -20,6 +21,10 @@ typedef struct kind {
 } kind;
 
 #define START(text) (text), sizeof(text) - 1
+#define WEB_PAGE(s)                                                                                \
+    {                                                                                              \
+        START(s), "a web page", SAY, "download the data itself (a login may have been in the way)" \
+    }
 static const kind kinds[] = {
     {START("PAR1"), "a Parquet file", FROM_HF, NULL},
     {START("ARROW1"), "an Arrow file", FROM_HF, NULL},
@@ -47,35 +52,14 @@ static const kind kinds[] = {
     {START("%PDF"), "a PDF", SAY, "a table of data is JSON Lines, JSON or CSV"},
     {START("version https://git-lfs"), "a Git LFS pointer, not the file itself", SAY,
      "git lfs pull fetches it"},
-    {START("<!DOCTYPE html"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
-    {START("<html"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
-    {START("<head"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
-    {START("<body"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
-    {START("<table"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
-    {START("<!--"), "a web page", SAY,
-     "download the data itself (a login may have been in the way)"},
+    WEB_PAGE("<!DOCTYPE html"),
+    WEB_PAGE("<html"),
+    WEB_PAGE("<head"),
+    WEB_PAGE("<body"),
+    WEB_PAGE("<table"),
+    WEB_PAGE("<!--"),
     {START("<?xml"), "XML", SAY, "write its rows as JSON Lines"},
 };
-
-/* Inside quotes for a shell, where it has to be. */
-static void put_path(dm_buf *b, const char *path)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "/._-+:,@%=";
-    bool quoted = strspn(path, plain) < strlen(path);
-    dm_buf_text(b, quoted ? "'" : "");
-    for (; *path; path++)
-        if (*path == '\'')
-            dm_buf_text(b, "'\\''");
-        else
-            dm_buf_char(b, *path);
-    dm_buf_text(b, quoted ? "'" : "");
-}
 
 static dm_status tell(const char *name, const char *is, remedy how, const char *tool, dm_error *err)
 {
@@ -83,11 +67,11 @@ static dm_status tell(const char *name, const char *is, remedy how, const char *
     dm_buf_init(&b, sizeof err->text);
     if (how == FROM_HF) {
         dm_buf_text(&b, "scripts/from-hf ");
-        put_path(&b, name);
+        dm_put_word(&b, name);
         dm_buf_text(&b, " > NEW.jsonl writes it as JSON Lines");
     } else if (how == UNPACK) {
         dm_buf_printf(&b, "unpack it first: %s ", tool);
-        put_path(&b, name);
+        dm_put_word(&b, name);
     } else {
         dm_buf_text(&b, tool);
     }
@@ -135,8 +119,7 @@ static bool is_pickle(dm_str s)
 /* Without a mark and blanks before it. */
 static dm_str text_in(dm_str s)
 {
-    if (dm_str_starts(s, "\xEF\xBB\xBF"))
-        s = (dm_str){s.p + 3, s.n - 3};
+    s = dm_str_past_mark(s);
     while (s.n && strchr(" \t\r\n", *s.p) && *s.p)
         s.p++, s.n--;
     return s;

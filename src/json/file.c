@@ -44,9 +44,7 @@ dm_status dm_read_file(dm_arena *a, const char *path, size_t max, dm_str *text, 
         st = dm_fail(err, DM_E_LIMIT, "%s: larger than %zu bytes", path, max);
     close(fd);
     if (st == DM_OK) {
-        dm_str all = dm_buf_view(&b);
-        if (dm_str_starts(all, "\xEF\xBB\xBF"))
-            all = (dm_str){all.p + 3, all.n - 3};
+        dm_str all = dm_str_past_mark(dm_buf_view(&b));
         *text = (dm_str){dm_arena_string(a, all.p, all.n), all.n};
     }
     dm_buf_free(&b);

@@ -144,9 +144,8 @@ const char *dm_advice(CURLcode code, long status)
 
 void dm_lm_denied_text(dm_buf *b, const dm_lm_config *c, const char *text)
 {
-    static const char begin[] = "HTTP "; /* of DM_HTTP_STATUS */
-    const char *number = strncmp(text, begin, sizeof begin - 1) == 0 ? text + sizeof begin - 1 : "";
-    long status = strtol(number, NULL, 10); /* 0: none */
+    bool told = dm_str_starts(dm_str_of(text), DM_HTTP);
+    long status = told ? strtol(text + strlen(DM_HTTP), NULL, 10) : 0;
     dm_buf_printf(b, "%s: model %s: %s; %s", c->api_base[0], c->name, text,
                   dm_advice(CURLE_OK, status));
 }

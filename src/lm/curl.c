@@ -2,6 +2,7 @@
  * epoll. An epoll set of our own is kept by curl's callbacks, so that a wake-up costs what came,
  * not what is in flight (curl_multi_poll looks at all of it, several times). */
 #include "base/clock.h"
+#include "base/fds.h"
 #include "lm/authorities.h"
 #include "lm/proxy.h"
 #include "lm/transport.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -317,15 +317,6 @@ static void close_curl(dm_transport *transport)
     free(t);
 }
 
-static void raise_file_limit(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
-}
-
 dm_transport *dm_transport_curl(const dm_clock *clock)
 {
     static const dm_transport_ops ops = {send_attempt, drop,         forget,
@@ -333,7 +324,7 @@ dm_transport *dm_transport_curl(const dm_clock *clock)
     static bool curl_ready;
     if (!curl_ready) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
-        raise_file_limit();
+        dm_fds_allow(SIZE_MAX);
         curl_ready = true;
     }
     curl_transport *t = dm_alloc(sizeof *t);

@@ -199,7 +199,8 @@ dm_level dm_lm_level(const dm_lm *lm);
 /* What the job calls a sampling key that is sent. */
 const char *dm_job_key(const dm_lm_config *c, const char *param);
 const char *dm_advice(CURLcode code, long status); /* what the user can do */
-#define DM_HTTP_STATUS "HTTP %ld"                  /* what the text of an error reply begins with */
+#define DM_HTTP        "HTTP "                     /* what the text of an error reply begins with */
+#define DM_HTTP_STATUS DM_HTTP "%ld"
 
 /* Whether the call may go to the endpoint, as far as its refusals of it tell. */
 static inline uint64_t dm_endpoint_bit(const dm_call *c, const dm_endpoint *e)

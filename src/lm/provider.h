@@ -130,8 +130,8 @@ bool dm_free_on_own(const dm_lm_config *c, dm_price *out);
 /* price.c, for price: by the table of prices, under provider/name. */
 bool dm_price_listed(const dm_lm_config *c, dm_price *out);
 
-/* base.c: the address that one of base_envs holds, without what stands around it; the caller's to
- * free, NULL: none. *name, unless name is NULL: which. */
+/* base.c: the address that one of base_envs holds, without blanks around it; the caller's to free,
+ * NULL: none. *name, unless name is NULL: which. */
 char *dm_base_in_env(const dm_provider *p, const char **name);
 /* unspoken.c: why there is no provider of this name, and what to write instead; lives in a. */
 const char *dm_no_provider(dm_arena *a, dm_str name, dm_str model);

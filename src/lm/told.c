@@ -192,11 +192,11 @@ static double parameter(const char *item, size_t n, const char *name)
  * "RateLimit: "default";r=50;t=30"; earlier "RateLimit: limit=100, remaining=50, reset=5". */
 static void ietf_list(dm_told_limits *t, const char *value, bool policy)
 {
-    double limit = parameter(value, strlen(value), "limit");
-    if (!policy && parameter(value, strlen(value), "remaining") >= 0) {
-        take_left(&t->rate[DM_RATE_REQUESTS], parameter(value, strlen(value), "remaining"),
-                  sane(parameter(value, strlen(value), "reset")));
-        t->plain.limit = fmax(0, limit);
+    size_t whole = strlen(value);
+    double left = policy ? -1 : parameter(value, whole, "remaining");
+    if (left >= 0) {
+        take_left(&t->rate[DM_RATE_REQUESTS], left, sane(parameter(value, whole, "reset")));
+        t->plain.limit = fmax(0, parameter(value, whole, "limit"));
         return;
     }
     for (const char *p = value; *p; p += *p == ',') {

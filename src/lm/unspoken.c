@@ -4,7 +4,6 @@
 #include "lm/provider.h"
 
 #include <string.h>
-#include <strings.h>
 
 typedef struct unspoken {
     const char *name;
@@ -72,11 +71,6 @@ static const char *const by_dspy[] = {
     "aleph_alpha",    "petals",           "cloudflare",   "gigachat",       "github_copilot",
     "clarifai",       "triton",           "palm",         "xinference"};
 
-static bool is(dm_str name, const char *word)
-{
-    return strlen(word) == name.n && strncasecmp(name.p, word, name.n) == 0;
-}
-
 static const char *as_openai_text(dm_arena *a, const unspoken *u, dm_str model)
 {
     return dm_arena_printf(
@@ -111,13 +105,13 @@ static const char *none_text(dm_arena *a, dm_str name)
 const char *dm_no_provider(dm_arena *a, dm_str name, dm_str model)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (is(name, others[i][0]))
+        if (dm_str_is_any_case(name, others[i][0]))
             return dm_arena_printf(a, "%s is called %s here: \"%s/%.*s\"", others[i][0],
                                    others[i][1], others[i][1], DM_STR_ARG(model));
     for (size_t i = 0; i < sizeof as_openai / sizeof *as_openai; i++)
-        if (is(name, as_openai[i].name))
+        if (dm_str_is_any_case(name, as_openai[i].name))
             return as_openai_text(a, &as_openai[i], model);
-    if (is(name, "azure_ai"))
+    if (dm_str_is_any_case(name, "azure_ai"))
         return dm_arena_printf(
             a,
             "azure_ai is asked at its address for OpenAI's models: {\"model\": \"azure/%.*s\", "
@@ -125,11 +119,12 @@ const char *dm_no_provider(dm_arena *a, dm_str name, dm_str model)
             "\"AZURE_AI_API_KEY\"}",
             DM_STR_ARG(model));
     for (size_t i = 0; i < sizeof by_dspy / sizeof *by_dspy; i++)
-        if (is(name, by_dspy[i]))
+        if (dm_str_is_any_case(name, by_dspy[i]))
             return dm_arena_printf(
                 a,
-                "%s is not spoken here: a gateway that speaks OpenAI's chat completions is "
-                "openai/NAME with api_base; a program in Python asks it through DSPy, as "
+                "dspy-mpi has no client for %s: ask a gateway that speaks OpenAI's chat "
+                "completions "
+                "as openai/NAME with api_base, or let DSPy ask it from a program in Python, as "
                 "\"python/%s/%.*s\"",
                 by_dspy[i], by_dspy[i], DM_STR_ARG(model));
     return none_text(a, name);

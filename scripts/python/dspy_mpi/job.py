@@ -110,9 +110,11 @@ def settings_of():
             say(f"the setting {name} cannot be sent to other processes: it is not set there")
         else:
             out[name] = value
-    callbacks = [c for c in dspy.settings.get("callbacks") or [] if sending.picklable(c)]
+    callbacks = []
     for c in dspy.settings.get("callbacks") or []:
-        if not any(c is sent for sent in callbacks):
+        if sending.picklable(c):
+            callbacks.append(c)
+        else:
             say(f"the callback {type(c).__name__} cannot be sent to other processes: it is not called there")
     return {**out, **({"callbacks": callbacks} if callbacks else {})}
 
