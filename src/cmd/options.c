@@ -355,9 +355,22 @@ static void append_flag(dm_arena *a, dm_value *flags, const char *name, const ch
     dm_value_set(a, flags, dm_str_of(name), list);
 }
 
-static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, const char *text,
-                             dm_command_line *out)
+/* One of the two would be left out without a word. */
+static dm_status keys_once(dm_arena *a, const char *name, const char *text, dm_error *err)
 {
+    dm_error why;
+    if (!dm_json_read(a, dm_str_of(text), NULL) || dm_json_read_written(a, dm_str_of(text), &why))
+        return DM_OK;
+    return dm_fail(err, DM_E_USAGE, "--%s: %s", name, why.text);
+}
+
+static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, const char *text,
+                             dm_command_line *out, dm_error *err)
+{
+    dm_status st =
+        o->kind == DM_OPT_JOB || o->kind == DM_OPT_EITHER ? keys_once(a, name, text, err) : DM_OK;
+    if (st != DM_OK)
+        return st;
     switch (o->kind) {
     case DM_OPT_JOB:
         if (strcmp(name, "program") == 0 && text[0] != '{') /* a program file */
@@ -417,7 +430,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
                 return dm_fail(err, DM_E_USAGE, "--%s needs a value: %s", name, o->value);
             text = argv[++i];
         }
-        dm_status st = take_option(a, o, name, text, out);
+        dm_status st = take_option(a, o, name, text, out, err);
         if (st != DM_OK)
             return st;
     }

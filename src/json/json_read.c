@@ -17,6 +17,7 @@ typedef struct reader {
     bool halves; /* an unpaired surrogate is U+FFFD */
     bool valid;  /* the text is known to be UTF-8 */
     bool counts; /* values are to say in which column they stand */
+    bool once;   /* a key that comes twice is an error, unless it begins with "//" */
 } reader;
 
 /* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
@@ -289,8 +290,13 @@ static dm_value *read_dict(reader *r)
         skip_space(r);
         if (r->p >= r->end || *r->p != '"')
             return fail(r, "a key in double quotes is missing here");
+        const char *start = r->p;
         if (!read_string(r, &key))
             return NULL;
+        if (r->once && !dm_str_starts(key, "//") && dm_value_get_str(dict, key)) {
+            r->p = start;
+            return fail(r, "this key is here for the second time: keep one of the two");
+        }
         skip_space(r);
         if (r->p >= r->end || *r->p != ':')
             return fail(r, "a : has to follow the key");
@@ -374,7 +380,7 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
     return v;
 }
 
-static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *err)
+static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, bool once, dm_error *err)
 {
     if (!text.p)
         text = DM_STR("");
@@ -386,7 +392,8 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *er
                 .err = err,
                 .halves = decoded,
                 .valid = decoded,
-                .counts = !decoded};
+                .counts = !decoded,
+                .once = once};
     dm_value *v = read_value(&r);
     if (!v)
         return NULL;
@@ -396,7 +403,12 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, dm_error *er
 
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
 {
-    return read_whole(a, text, false, err);
+    return read_whole(a, text, false, false, err);
+}
+
+dm_value *dm_json_read_written(dm_arena *a, dm_str text, dm_error *err)
+{
+    return read_whole(a, text, false, true, err);
 }
 
 dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
@@ -404,5 +416,5 @@ dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
     dm_str text;
     if (dm_json_decode(a, bytes, &text, err) != DM_OK)
         return NULL;
-    return read_whole(a, text, true, err);
+    return read_whole(a, text, true, false, err);
 }

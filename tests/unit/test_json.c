@@ -100,6 +100,29 @@ Test(json, refuses_with_line_and_column)
     }
 }
 
+Test(json, what_people_write_has_each_key_once)
+{
+    static const char *const good[] = {"{\"a\": 1, \"b\": {\"a\": 2}}", "[{\"a\": 1}, {\"a\": 1}]",
+                                       "{\"//\": 1, \"//\": 2, \"a\": \"a\"}"};
+    static const struct {
+        const char *text, *want;
+    } bad[] = {{"{\"a\": 1,\n  \"b\": 2, \"a\": 1}",
+                "2:11: this key is here for the second time: keep one of the two"},
+               {"{\"o\": [{\"k\": 1, \"\\u006b\": 2}]}",
+                "1:17: this key is here for the second time: keep one of the two"},
+               {"{\"a\": 1, \"a\"",
+                "1:10: this key is here for the second time: keep one of the two"}};
+    for (size_t i = 0; i < COUNT(good); i++) {
+        dm_error err = {DM_OK, ""};
+        cr_expect(dm_json_read_written(arena, dm_str_of(good[i]), &err), "%s", err.text);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        dm_error err = {DM_OK, ""};
+        cr_expect_null(dm_json_read_written(arena, dm_str_of(bad[i].text), &err), "row %zu", i);
+        cr_expect_str_eq(err.text, bad[i].want);
+    }
+}
+
 Test(json, depth_is_bounded)
 {
     enum { MANY = 1 << 20 };
