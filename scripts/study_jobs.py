@@ -44,14 +44,14 @@ def arguments(usage, **sizes):
     parser.add_argument("model")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("sets", nargs="+", type=pathlib.Path)
-    for name, default in {**sizes, "concurrency": 4, "timeout": 600}.items():
+    for name, default in {**sizes, "max-tokens": 120, "concurrency": 4, "timeout": 600}.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--dspy-mpi", default=os.environ.get("PROGRAM", str(pathlib.Path(__file__).parent.parent / "build/dspy-mpi")))
     return parser.parse_args()
 
 
 def model_of(args):
-    return {"model": args.model, "api_base": args.address, "temperature": 0, "max_tokens": 120, "concurrency": args.concurrency,
+    return {"model": args.model, "api_base": args.address, "temperature": 0, "max_tokens": args.max_tokens, "concurrency": args.concurrency,
             "timeout": args.timeout, "wait": 60}
 
 
