@@ -109,6 +109,11 @@ dm_mean dm_gain_of(const double *a, const double *b, size_t n, size_t tests)
         squares += pow(b[i] - a[i] - mean, 2);
     if (n < 5)
         return (dm_mean){mean, -1, 1, n};
+    if (squares < 1e-12) { /* all alike is no proof: as with one more of 1 and one of -1 */
+        double d = sum / (count + 2), spread = (count * mean * mean + 2) / (count + 2) - d * d;
+        double half = z * sqrt(spread / (count + 2));
+        return (dm_mean){mean, fmax(-1, d - half), fmin(1, d + half), n};
+    }
     double half = dm_student(z, n) * sqrt(squares / (count - 1) / count);
     return (dm_mean){mean, fmax(-1, mean - half), fmin(1, mean + half), n};
 }

@@ -1,6 +1,7 @@
 #include "advice/inside.h"
 #include "base/utf8.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #define FIRST_IDS 3 /* that a sentence names */
@@ -10,6 +11,7 @@
 
 typedef struct record {
     uint64_t key, label; /* label 0: there is none */
+    uint64_t decisive;   /* the label, where another one contradicts it: without its prose */
     uint32_t set, row;
     bool prose; /* the label is: another wording is no other label */
 } record;
@@ -56,13 +58,68 @@ static dm_str one_blank(dm_arena *a, dm_str text)
     return out;
 }
 
+/* The last number of a text: "so it is 1,200.0 $" is 1200. */
+static bool last_number(dm_str s, double *number)
+{
+    size_t end = s.n, begin, n = 0;
+    char digits[64];
+    while (end && !isdigit((unsigned char)s.p[end - 1]))
+        end--;
+    for (begin = end; begin && (isdigit((unsigned char)s.p[begin - 1]) || s.p[begin - 1] == '.' ||
+                                s.p[begin - 1] == ',');)
+        begin--;
+    begin -= begin && s.p[begin - 1] == '-';
+    for (size_t i = begin; i < end && n + 1 < sizeof digits; i++)
+        if (s.p[i] != ',')
+            digits[n++] = s.p[i];
+    digits[n] = 0;
+    *number = strtod(digits, NULL);
+    return end > begin;
+}
+
+static uint64_t hash_of_label(dm_arena *scratch, const dm_value *v, dm_label_as as)
+{
+    uint64_t sum = 0;
+    double number;
+    dm_buf b;
+    if (v->kind == DM_DICT) {
+        for (size_t i = 0; i < v->n; i++)
+            sum += (hash_of(v->members[i].key) | 1) *
+                   hash_of_label(scratch, v->members[i].value, DM_LABEL_AS_TEXT);
+        return sum + 1;
+    }
+    if (v->kind == DM_LIST && as == DM_LABEL_AS_SET) {
+        for (size_t i = 0; i < v->n; i++)
+            sum += hash_of_label(scratch, v->items[i], DM_LABEL_AS_TEXT);
+        return sum + 2;
+    }
+    dm_buf_init(&b, SIZE_MAX / 2);
+    dm_py_str(&b, v);
+    if (as == DM_LABEL_AS_NUMBER && last_number(dm_buf_view(&b), &number))
+        sum = hash_of((dm_str){(const char *)&number, sizeof number});
+    else
+        sum = hash_of(dm_loose_text(scratch, dm_buf_view(&b)));
+    dm_buf_free(&b);
+    return sum;
+}
+
 static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row, likeness how)
 {
     record r = {0};
+    size_t n = d->n_scored ? d->n_scored : d->n_labels;
     dm_buf b;
     dm_buf_init(&b, SIZE_MAX / 2);
-    dm_data_text(&b, row, d->labels, d->n_labels);
-    r.label = d->n_labels ? hash_of(dm_loose_text(scratch, dm_buf_view(&b))) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const dm_value *v = dm_value_get_str(row, d->labels[i]);
+        uint64_t label = v ? hash_of_label(scratch, v, d->compared) : 0;
+        dm_buf_reset(&b);
+        dm_data_text(&b, row, &d->labels[i], 1);
+        bool prose = dm_count_words(dm_buf_view(&b)) >= PROSE;
+        r.label = r.label * 0x9e3779b97f4a7c15u + label + 1;
+        r.decisive = r.decisive * 0x9e3779b97f4a7c15u + (prose && !d->exact ? 0 : label + 1);
+    }
+    dm_buf_reset(&b);
+    dm_data_text(&b, row, d->labels, n);
     r.prose = dm_count_words(dm_buf_view(&b)) >= PROSE;
     dm_buf_reset(&b);
     dm_data_text(&b, row, d->inputs, d->n_inputs);
@@ -108,7 +165,7 @@ static void mark_equal(dm_looking *l, const record *r, size_t n, likeness how)
             *bits |= DM_ROW_IN_TRAIN;
         if (leaks && r[i].set == DM_TEST && first[DM_VALIDATION])
             *bits |= DM_ROW_IN_VALID;
-        if (how != LOOSE_ROWS && own && own->label != r[i].label) {
+        if (how != LOOSE_ROWS && own && own->decisive != r[i].decisive) {
             if (!two[r[i].set] && how == SAME_INPUTS)
                 *bits |= DM_ROW_CONTRADICTS;
             two[r[i].set] = true;

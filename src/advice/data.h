@@ -6,6 +6,13 @@
 
 enum { DM_TRAIN, DM_VALIDATION, DM_TEST, DM_SETS };
 
+/* When the metric takes two labels for one. */
+typedef enum dm_label_as {
+    DM_LABEL_AS_TEXT, /* but for case, blanks and punctuation; objects in any order of their keys */
+    DM_LABEL_AS_NUMBER, /* by their last numbers */
+    DM_LABEL_AS_SET     /* lists, in any order */
+} dm_label_as;
+
 typedef struct dm_data {
     /* Those that are not there are NULL; a validation set that is the training set is left out. */
     const dm_dataset *sets[DM_SETS];
@@ -14,6 +21,8 @@ typedef struct dm_data {
     const dm_str
         *labels; /* [n_labels] columns that it is to put out; none: nothing is said of them */
     size_t n_labels;
+    size_t n_scored; /* the first of them, which are what the metric looks at; 0: all */
+    dm_label_as compared;
     bool closed;  /* the first label's type allows certain values only */
     bool exact;   /* the metric gives 1 or 0, for equality with the label */
     bool full;    /* it gives all that it can for the label itself: an answer that is always the
@@ -58,8 +67,9 @@ typedef struct dm_findings {
 /* What it gives lives in a.
  *   - An example repeats another one when its inputs are equal, or equal but for case, blanks and
  *     punctuation with the same label; it contradicts it when the inputs are equal but for blanks
- *     and the labels are not. It is in another set, too, when its inputs are equal but for blanks,
- *     or when it repeats a row there. A label of four words or more may have another wording.
+ *     and the labels, as the metric compares them, are not. It is in another set, too, when its
+ *     inputs are equal but for blanks, or when it repeats a row there. A label of four words or
+ *     more may have another wording.
  *   - Nearly the same are texts of which the sets of three words in a row overlap by .8 of their
  *     union, and that hold the same numbers (Broder 1997, "On the resemblance and containment of
  *     documents"; .8 as in Lee et al. 2022, arXiv 2107.06499). In scripts without blanks between

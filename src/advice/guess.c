@@ -1,14 +1,16 @@
 #include "advice/guess.h"
 #include "base/utf8.h"
+#include "json/json.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define MOST_COLUMNS 64
-#define UNSEEN       .01 /* chance that the next label is one that was never seen */
-#define MOST_LABEL   60  /* bytes of a class */
+#define UNSEEN      .01 /* chance that the next label is one that was never seen */
+#define MOST_LABEL  60  /* bytes of a class */
+#define LEAST_NAMED 10  /* rows that tell names of rows from classes */
+#define TIMES       5   /* that a class comes in the mean */
 
 static const char *const ids[] = {"id",   "_id", "idx", "index",      "uid", "uuid",
                                   "guid", "row", "key", "Unnamed: 0", "",    NULL};
@@ -26,6 +28,9 @@ static const char *const inputs[] = {
     "choices",  "options", "document",    "documents", "article",    "dialogue",  "utterance",
     "body",     "content", "instruction", "paragraph", "hypothesis", "sentence1", "sentence2",
     "email",    "subject", "abstract",    "title",     NULL};
+/* Of names in several words: "airline_sentiment". */
+static const char *const last_words[] = {"label", "answer",   "class",     "intent", "topic",
+                                         "gold",  "category", "sentiment", "target", NULL};
 /* What tells the answer, or about the example. */
 static const char *const asides[] = {"rationale",
                                      "reasoning",
@@ -63,14 +68,34 @@ static size_t place(const char *const *names, const char *name)
     return names[i] ? i : SIZE_MAX;
 }
 
+/* What is behind the last _ of a name; NULL: it has none. */
+static const char *last_word(const char *name)
+{
+    const char *low = strrchr(name, '_');
+    return low && low > name ? low + 1 : NULL;
+}
+
+/* "ticket_id", "ticketId", "ticketID" */
+static bool ends_like_id(const char *name)
+{
+    size_t n = strlen(name);
+    const char *word = last_word(name);
+    return (word && place(ids, word) < SIZE_MAX && *word) ||
+           (n > 2 && strcasecmp(name + n - 2, "id") == 0 && name[n - 2] == 'I' &&
+            islower((unsigned char)name[n - 3]));
+}
+
 /* ---- columns ---- */
 
 typedef struct column {
     const char *name;
     size_t strings, ints, floats, bools, nulls, lists, dicts, missing; /* rows by kind of value */
-    bool filled; /* some row has more than null or an empty text */
-    bool plain;  /* lists and dicts hold texts alone */
-    bool pairs;  /* lists hold dicts of texts alone */
+    size_t empty;                                                      /* texts without a word */
+    size_t different, present; /* values, rows that have one: counted where names do not tell */
+    bool id;                   /* it names the row */
+    bool filled;               /* some row has more than null or an empty text */
+    bool plain;                /* lists and dicts hold texts alone */
+    bool pairs;                /* lists hold dicts of texts alone */
 } column;
 
 static bool all_texts(const dm_value *v)
@@ -100,6 +125,7 @@ static void count_value(column *c, const dm_value *v)
         return;
     }
     ++*by_kind[v->kind];
+    c->empty += v->kind == DM_STRING && dm_py_strip(v->text).n == 0;
     c->filled |= v->kind == DM_STRING ? dm_py_strip(v->text).n > 0 : v->kind != DM_NULL;
     if (v->kind == DM_LIST)
         c->pairs = c->pairs && all_pairs(v);
@@ -107,20 +133,59 @@ static void count_value(column *c, const dm_value *v)
         c->plain = c->plain && all_texts(v);
 }
 
-static size_t read_columns(dm_arena *a, const dm_dataset *const sets[DM_SETS], column *out)
+/* Rows have their columns in the first one's order, as a rule. */
+static const dm_value *value_at(const dm_value *row, size_t i, dm_str key)
+{
+    return i < row->n && dm_str_eq(row->members[i].key, key) ? row->members[i].value
+                                                             : dm_value_get_str(row, key);
+}
+
+static int by_hash(const void *x, const void *y)
+{
+    return memcmp(x, y, sizeof(dm_hash));
+}
+
+static void count_different(const dm_dataset *const sets[DM_SETS], size_t i, column *c)
+{
+    size_t rows = 0, n = 0;
+    for (int s = 0; s < DM_SETS; s++)
+        rows += sets[s] ? sets[s]->n : 0;
+    dm_hash *h = dm_alloc_n(rows, sizeof *h);
+    for (int s = 0; s < DM_SETS; s++)
+        for (size_t k = 0; sets[s] && k < sets[s]->n; k++) {
+            const dm_value *v = value_at(sets[s]->examples[k].row, i, dm_str_of(c->name));
+            if (v)
+                h[n++] = dm_json_hash(v);
+        }
+    qsort(h, n, sizeof *h, by_hash);
+    c->present = n;
+    c->different = n > 0;
+    for (size_t k = 1; k < n; k++)
+        c->different += !dm_hash_eq(&h[k - 1], &h[k]);
+    free(h);
+}
+
+/* [*n] in the order of the first row. */
+static column *read_columns(dm_arena *a, const dm_dataset *const sets[DM_SETS], size_t *n)
 {
     const dm_value *row = sets[DM_TRAIN]->examples[0].row;
-    size_t n = row->n < MOST_COLUMNS ? row->n : MOST_COLUMNS;
-    for (size_t i = 0; i < n; i++) {
+    column *out = dm_arena_alloc_n(a, row->n, sizeof *out);
+    *n = row->n;
+    for (size_t i = 0; i < *n; i++) {
         dm_str key = row->members[i].key;
         out[i] = (column){.name = dm_arena_string(a, key.p, key.n), .plain = true, .pairs = true};
         for (int s = 0; s < DM_SETS; s++)
             for (size_t k = 0; sets[s] && k < sets[s]->n; k++)
-                count_value(&out[i], dm_value_get_str(sets[s]->examples[k].row, key));
+                count_value(&out[i], value_at(sets[s]->examples[k].row, i, key));
         if (!out[i].filled) /* a column that is there in name alone */
             out[i].missing += out[i].nulls + out[i].strings;
+        out[i].id = place(ids, out[i].name) != SIZE_MAX;
+        if (ends_like_id(out[i].name) || *n == 2)
+            count_different(sets, i, &out[i]);
+        if (ends_like_id(out[i].name)) /* else it names a class */
+            out[i].id |= out[i].present >= LEAST_NAMED && 2 * out[i].different > out[i].present;
     }
-    return n;
+    return out;
 }
 
 /* As Python writes the type; "" for a text. */
@@ -143,7 +208,13 @@ static const char *type_of(const column *c)
     return "Any";
 }
 
-static size_t find_label(const column *c, size_t n)
+/* Of two columns that are called like nothing known, the one with few values. */
+static bool are_classes(const column *c)
+{
+    return !c->missing && c->different > 1 && c->different * TIMES <= c->present;
+}
+
+static size_t find_by_name(const column *c, size_t n)
 {
     size_t best = SIZE_MAX, rank = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
@@ -153,16 +224,32 @@ static size_t find_label(const column *c, size_t n)
             rank = r;
         }
     }
-    for (size_t i = n; i-- > 0 && best == SIZE_MAX;)
-        if (place(ids, c[i].name) == SIZE_MAX && c[i].missing == 0)
+    for (size_t i = n; i-- > 0 && best == SIZE_MAX;) {
+        const char *word = last_word(c[i].name);
+        if (word && place(last_words, word) != SIZE_MAX && !c[i].id && !c[i].missing &&
+            place(asides, c[i].name) == SIZE_MAX && place(inputs, c[i].name) == SIZE_MAX)
             best = i;
+    }
+    return best;
+}
+
+/* Else the last column; one that is called like an input only where there is no other. */
+static size_t find_label(const column *c, size_t n)
+{
+    size_t best = find_by_name(c, n);
+    if (best == SIZE_MAX && n == 2 && are_classes(&c[0]) && !are_classes(&c[1]) && !c[0].id)
+        return 0;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = n; i-- > 0 && best == SIZE_MAX;)
+            if (!c[i].id && c[i].missing == 0 && (round || place(inputs, c[i].name) == SIZE_MAX))
+                best = i;
     return best;
 }
 
 /* Those that are called like inputs, or stand before the label and are not called like asides. */
 static bool is_input(const column *c, size_t i, size_t label)
 {
-    if (i == label || place(ids, c[i].name) != SIZE_MAX || c[i].missing)
+    if (i == label || c[i].id || c[i].missing)
         return false;
     if (i > label && strcasecmp(c[i].name, "title") == 0)
         return false;
@@ -172,19 +259,18 @@ static bool is_input(const column *c, size_t i, size_t label)
 
 typedef struct choice {
     size_t label;
-    bool input[MOST_COLUMNS];
+    bool *input; /* [columns] */
     size_t n_inputs;
     bool lists_choices;
 } choice;
 
-static choice choose(const column *c, size_t n)
+static choice choose(dm_arena *a, const column *c, size_t n)
 {
-    choice out = {.label = find_label(c, n)};
+    choice out = {.label = find_label(c, n), .input = dm_arena_alloc_n(a, n, sizeof(bool))};
     for (int round = 0; round < 2 && out.n_inputs == 0 && out.label != SIZE_MAX; round++)
         for (size_t i = 0; i < n; i++) {
             out.input[i] =
-                round ? i != out.label && !c[i].missing && place(ids, c[i].name) == SIZE_MAX
-                      : is_input(c, i, out.label);
+                round ? i != out.label && !c[i].missing && !c[i].id : is_input(c, i, out.label);
             out.n_inputs += out.input[i];
             out.lists_choices |=
                 out.input[i] && c[i].lists > 0 &&
@@ -244,7 +330,9 @@ static int by_name(const void *x, const void *y)
     return strcmp(((const dm_class *)x)->name, ((const dm_class *)y)->name);
 }
 
-static const char *literal(dm_arena *a, const dm_findings *f)
+/* *n: how many it lists; rows without a label are none. NULL: they are too long, or fewer than two.
+ */
+static const char *literal(dm_arena *a, const dm_findings *f, size_t *n)
 {
     dm_class *sorted = dm_arena_alloc_n(a, f->n_classes, sizeof *sorted);
     dm_buf b;
@@ -252,16 +340,17 @@ static const char *literal(dm_arena *a, const dm_findings *f)
     qsort(sorted, f->n_classes, sizeof *sorted, by_name);
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_text(&b, "Literal[");
+    bool fits = true;
+    *n = 0;
     for (size_t i = 0; i < f->n_classes; i++) {
-        if (strlen(sorted[i].name) > MOST_LABEL || !*sorted[i].name) {
-            dm_buf_free(&b);
-            return NULL;
-        }
-        dm_buf_text(&b, i ? ", " : "");
+        fits &= strlen(sorted[i].name) <= MOST_LABEL;
+        if (!*sorted[i].name)
+            continue;
+        dm_buf_text(&b, (*n)++ ? ", " : "");
         dm_py_repr_str(&b, dm_str_of(sorted[i].name));
     }
     dm_buf_char(&b, ']');
-    const char *s = dm_arena_string(a, b.data, b.len);
+    const char *s = fits && *n > 1 ? dm_arena_string(a, b.data, b.len) : NULL;
     dm_buf_free(&b);
     return s;
 }
@@ -271,15 +360,18 @@ typedef struct texts {
     size_t n, numbers, single; /* numbers; words of one letter alone */
 } texts;
 
+/* "-12", "1,234.5", "3,5"; no date, version or address. */
 static bool is_number(dm_str s)
 {
-    size_t digits = 0, i = s.n && s.p[0] == '-';
+    size_t digits = 0, points = 0, commas = 0, i = s.n && s.p[0] == '-';
     for (; i < s.n; i++) {
         digits += isdigit((unsigned char)s.p[i]) != 0;
+        points += s.p[i] == '.';
+        commas += s.p[i] == ',';
         if (!isdigit((unsigned char)s.p[i]) && s.p[i] != '.' && s.p[i] != ',')
             return false;
     }
-    return digits > 0;
+    return digits > 0 && (points < 2 || commas == 1);
 }
 
 static texts read_texts(const dm_dataset *const sets[DM_SETS], const char *label)
@@ -291,7 +383,9 @@ static texts read_texts(const dm_dataset *const sets[DM_SETS], const char *label
             if (!v || v->kind != DM_STRING)
                 continue;
             dm_str x = dm_py_strip(v->text);
-            bool single = x.n > 0;
+            bool single = true;
+            if (x.n == 0)
+                continue;
             for (size_t k = 1; k < x.n && single; k += 2)
                 single = x.p[k] == ' ';
             t.n++;
@@ -332,6 +426,7 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
 {
     const char *type = type_of(c), *classes;
     bool text = !*type;
+    size_t listed;
     g->metric = "exact_match";
     g->why_metric = "An answer is right when it equals the label.";
     g->why_type = "The label's type limits what an answer may be.";
@@ -339,13 +434,13 @@ static const char *fit_label(dm_arena *a, const column *c, const dm_findings *f,
         g->metric = "numeric";
         g->thinks = true;
         g->why_metric = "The labels are numbers: the last number of an answer counts.";
-    } else if (text && is_whole(f) && !are_alphabet(f) && (classes = literal(a, f))) {
+    } else if (text && is_whole(f) && !are_alphabet(f) && (classes = literal(a, f, &listed))) {
         type = classes;
         g->thinks = are_letters(f) || are_yes_and_no(f);
         g->why_type = dm_arena_printf(a,
                                       "There are %zu labels, and each occurs more than once: no "
                                       "other answer is allowed. Add any that are missing.",
-                                      f->n_classes);
+                                      listed);
     } else if (text) {
         fit_text(f, t, g);
     } else if (c->floats || c->ints) {
@@ -412,9 +507,9 @@ static dm_findings look(dm_arena *a, const dm_dataset *const sets[DM_SETS], cons
 dm_status dm_guess_job(dm_arena *a, const dm_dataset *const sets[DM_SETS], dm_guess *out,
                        dm_error *err)
 {
-    column c[MOST_COLUMNS];
-    size_t n = read_columns(a, sets, c);
-    choice ch = choose(c, n);
+    size_t n;
+    const column *c = read_columns(a, sets, &n);
+    choice ch = choose(a, c, n);
     dm_buf b;
     if (ch.label == SIZE_MAX || ch.n_inputs == 0)
         return dm_fail(err, DM_E_DATA,
@@ -423,6 +518,10 @@ dm_status dm_guess_job(dm_arena *a, const dm_dataset *const sets[DM_SETS], dm_gu
                        sets[DM_TRAIN]->path);
     *out = (dm_guess){.label = c[ch.label].name};
     write_columns(a, c, n, &ch, out);
+    if (c[ch.label].empty)
+        out->why_columns =
+            dm_arena_printf(a, "%s In %zu rows the label is empty: fill it in, or leave them out.",
+                            out->why_columns, c[ch.label].empty);
     dm_findings f = look(a, sets, out);
     texts t = read_texts(sets, out->label);
     const char *type = fit_label(a, &c[ch.label], &f, &t, out), *comma = "";

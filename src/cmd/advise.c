@@ -19,14 +19,25 @@
 
 /* ---- without a call ---- */
 
-static bool wants_equality(const dm_job *job)
+static bool is_metric(const dm_job *job, const char *builtin)
 {
     const dm_value *m = job->setup.metric, *name = dm_value_get(m, "name");
     name = name ? name : m;
-    if (!name || name->kind != DM_STRING || dm_value_get(m, "frac"))
-        return false;
-    return dm_str_is(name->text, "exact_match") || dm_str_is(name->text, "answer_exact_match") ||
-           dm_str_is(name->text, "any_of");
+    return name && name->kind == DM_STRING && dm_str_is(name->text, builtin);
+}
+
+static bool wants_equality(const dm_job *job)
+{
+    return !dm_value_get(job->setup.metric, "frac") &&
+           (is_metric(job, "exact_match") || is_metric(job, "answer_exact_match") ||
+            is_metric(job, "any_of"));
+}
+
+static dm_label_as compared_as(const dm_job *job)
+{
+    return is_metric(job, "numeric")  ? DM_LABEL_AS_NUMBER
+           : is_metric(job, "any_of") ? DM_LABEL_AS_SET
+                                      : DM_LABEL_AS_TEXT;
 }
 
 /* The output that the metric is told to look at, or looks at by itself; .p NULL: not known. */
@@ -73,6 +84,7 @@ static void take_labels(const dm_job *job, dm_data *d, dm_str *labels)
         d->n_labels++;
     }
     d->labels = labels;
+    d->n_scored = d->n_labels && scored.p && dm_str_eq(labels[0], scored) ? 1 : 0;
 }
 
 /* Of the label that is scored. */
@@ -97,6 +109,7 @@ static dm_findings findings_of(dm_arena *a, const dm_job *job, const dm_trial_ve
                  .inputs = job->program->inputs,
                  .n_inputs = job->program->n_inputs,
                  .exact = wants_equality(job),
+                 .compared = compared_as(job),
                  .full = trial && trial->full,
                  .similar = trial != NULL};
     take_labels(job, &d, dm_arena_alloc_n(a, s->n_outputs, sizeof(dm_str)));
@@ -320,9 +333,10 @@ int dm_cmd_advise(dm_arena *a, const dm_command_line *line)
 {
     dm_job job;
     dm_error err = {DM_OK, ""};
-    dm_job_wants wants = {.data = true, .metric = true, .model = true};
+    dm_job_wants wants = {.data = true, .metric = true, .model = true, .few = true};
     dm_advising v = {.arena = a,
                      .job = &job,
+                     .line = line,
                      .most = DM_ADVISE_CALLS,
                      .uses = NAN,
                      .value = NAN,

@@ -24,6 +24,7 @@ typedef struct dm_probe {
 typedef struct dm_advising {
     dm_arena *arena;
     dm_job *job;
+    const dm_command_line *line;
     const char *folder; /* where the journal is; NULL: nowhere */
     double most;        /* calls */
     double uses, value; /* NAN: not given */

@@ -1,6 +1,7 @@
 /* What advise concludes, and how it says so. */
 #include "base/clock.h"
 #include "base/show.h"
+#include "base/utf8.h"
 #include "cmd/advise.h"
 #include "json/json.h"
 
@@ -143,8 +144,19 @@ static void reason_examples(dm_advising *v)
         add_reason(
             v, dm_arena_printf(
                    v->arena,
-                   "%zu distinct training examples: %d is the minimum, 50 is better, 100 is good",
-                   v->n_train, DM_FEW_TRAIN));
+                   "%zu distinct training example%s: %d is the minimum, 50 is better, 100 is good",
+                   v->n_train, v->n_train == 1 ? "" : "s", DM_FEW_TRAIN));
+}
+
+/* Said where a compilation is advised: it would be for nothing. */
+static void reason_validation(dm_advising *v)
+{
+    size_t n = v->data.sets[scored_set(v)].distinct;
+    if (v->verdict == DM_ADVICE_WORTH_IT && isnan(dm_smallest_gain(n)))
+        add_reason(v, dm_arena_printf(v->arena,
+                                      "%zu different validation examples cannot show any gain: "
+                                      "validate on more first, with valset_size or another valset",
+                                      n));
 }
 
 static void reason_pays(dm_advising *v, double needed)
@@ -161,8 +173,11 @@ static void reason_decide(dm_advising *v)
 {
     size_t n = dm_examples_to_decide(v->start.mean);
     double calls = ceil((double)n * (double)v->job->program->n * 8 / 5);
-    if (v->start.n == 0)
+    if (v->start.n == 0) {
+        add_reason(v, v->stats.usage.requests ? "no answer was received that counts"
+                                              : "one example may take more calls than are allowed");
         return;
+    }
     if (v->start.mean > DM_WORTH_BELOW && v->start.mean < DM_LITTLE_ABOVE)
         add_reason(v, "between 80 and 90 % it depends on what a point is worth: --uses and --value "
                       "work that out, and a probe with a certain gain would decide it too");
@@ -199,6 +214,7 @@ static void give_reasons(dm_advising *v, double needed)
     reason_probes(v);
     if (v->verdict != DM_ADVICE_MORE_EXAMPLES)
         reason_examples(v);
+    reason_validation(v);
     if (v->verdict != DM_ADVICE_FIX_FIRST)
         reason_answers(v);
     if (v->verdict == DM_ADVICE_UNCLEAR)
@@ -207,23 +223,47 @@ static void give_reasons(dm_advising *v, double needed)
 
 /* ---- the command to type ---- */
 
+/* The keys that were given as options hold for the next command too. */
+static void put_options(dm_buf *b, const dm_advising *v, unsigned command, bool other_optimizer)
+{
+    for (size_t i = 0; i < v->line->n_words; i++) {
+        const char *word = v->line->words[i];
+        bool optimizer = strncmp(word, "--optimizer", 11) == 0,
+             kept = command == DM_FOR_EVAL && strncmp(word, "--out=", 6) == 0;
+        if (!dm_option_is_for(command, word) || (optimizer && other_optimizer) || kept)
+            continue;
+        dm_buf_char(b, ' ');
+        dm_put_word(b, word);
+    }
+}
+
 static void put_next(dm_buf *b, dm_advising *v)
 {
     bool compile = v->verdict == DM_ADVICE_WORTH_IT;
     size_t n = dm_examples_to_decide(v->start.mean);
     bool again =
         v->verdict == DM_ADVICE_UNCLEAR && v->start.n && n > v->start.n && n <= v->available;
-    bool small = v->verdict == DM_ADVICE_UNCLEAR && !again;
+    bool none = v->verdict == DM_ADVICE_UNCLEAR && v->start.n == 0;
+    bool small = v->verdict == DM_ADVICE_UNCLEAR && !again && !none;
     dm_buf_printf(b, "dspy-mpi %s ",
                   compile                          ? "compile"
                   : v->verdict == DM_ADVICE_LITTLE ? "eval"
                   : small                          ? "plan"
                                                    : "advise");
     dm_put_word(b, v->job->file);
-    if ((compile || small) && v->compile && !v->own)
+    bool other = (compile || small) && v->compile && !v->own;
+    put_options(b, v,
+                compile                          ? DM_FOR_COMPILE
+                : v->verdict == DM_ADVICE_LITTLE ? DM_FOR_EVAL
+                : small                          ? DM_FOR_PLAN
+                                                 : DM_FOR_ADVISE,
+                other);
+    if (other)
         dm_buf_printf(b, " --optimizer=%s", v->compile->optimizer->class->name);
     if (again)
         dm_buf_printf(b, " --calls=%.0f", ceil((double)(n * v->job->program->n) * 8 / 5));
+    if (none)
+        dm_buf_printf(b, " --calls=%d", DM_ADVISE_CALLS);
     if (v->verdict == DM_ADVICE_LITTLE && !v->job->testset && !v->job->valset)
         dm_buf_text(b, " --split=trainset");
 }
@@ -269,10 +309,13 @@ static void text_data(dm_buf *b, const dm_advising *v)
     dm_buf_text(b, " examples");
     if (v->job->valset_is_trainset)
         dm_buf_text(b, ", validated on the training set");
-    for (size_t i = 0; i < v->data.n_classes && i < 4; i++)
-        dm_buf_printf(b, "%s %.40s %.0f %%", i ? "," : "; in training:", v->data.classes[i].name,
+    for (size_t i = 0; i < v->data.n_classes && i < 4; i++) {
+        const char *name = v->data.classes[i].name;
+        dm_str head = dm_utf8_head(dm_str_of(*name ? name : "(empty)"), 40);
+        dm_buf_printf(b, "%s %.*s %.0f %%", i ? "," : "; in training:", DM_STR_ARG(head),
                       100 * (double)v->data.classes[i].count[DM_TRAIN] /
                           (double)v->data.sets[DM_TRAIN].n);
+    }
     if (v->data.n_classes > 4)
         dm_buf_printf(b, " and %zu more labels", v->data.n_classes - 4);
     dm_buf_char(b, '\n');

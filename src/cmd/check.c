@@ -45,7 +45,7 @@ static void show_labels(dm_arena *a, const dm_dataset *set, dm_str field)
         return;
     dm_say(stdout, "  %.*s:", DM_STR_ARG(field));
     for (size_t k = 0; k < n; k++) {
-        dm_str shown = dm_utf8_head(values[k], 40);
+        dm_str shown = values[k].n ? dm_utf8_head(values[k], 40) : DM_STR("(empty)");
         dm_say(stdout, " %.*s %zu%s", DM_STR_ARG(shown), counts[k], k + 1 < n ? "," : "");
     }
     dm_say(stdout, "\n");

@@ -27,6 +27,7 @@ typedef struct side {
     dm_story story;              /* of a folder */
     const dm_candidate *program; /* NULL: it cannot be read, or is an ensemble */
     const dm_ensemble *ensemble;
+    const dm_value *made; /* what its file says of how it was made; NULL: nothing */
 } side;
 
 /* Examples that both were run on, in the order of B. */
@@ -43,14 +44,13 @@ static dm_status read_side(dm_arena *a, const char *path, const dm_program *prog
                            dm_error *err)
 {
     struct stat st;
-    const dm_value *made;
     *s = (side){.given = path};
     if (stat(path, &st) != 0)
         return dm_fail(err, DM_E_USAGE, "%s: %s", path, strerror(errno));
     s->folder = S_ISDIR(st.st_mode);
     dm_status read = s->folder ? dm_story_read(a, path, &s->story, err) : DM_OK;
     if (read == DM_OK)
-        read = dm_program_file_read(a, path, program, &s->program, &s->ensemble, &made, err);
+        read = dm_program_file_any(a, path, program, &s->program, &s->ensemble, &s->made, err);
     if (read == DM_OK && s->ensemble)
         s->program = NULL;
     return read;
@@ -151,11 +151,11 @@ static bool same_order(const dm_candidate_part *x, const dm_candidate_part *y)
     return same;
 }
 
-static void put_demo(dm_buf *b, char mark, const dm_value *demo)
+static void put_json(dm_buf *b, char mark, const dm_value *v)
 {
     dm_buf text;
     dm_buf_init(&text, DM_MAX_TEXT);
-    dm_json_write(&text, demo, DM_JSON_PYTHON);
+    dm_json_write(&text, v, DM_JSON_PYTHON);
     put_marked(b, mark, dm_buf_view(&text));
     dm_buf_free(&text);
 }
@@ -172,20 +172,40 @@ static bool put_part(dm_buf *b, dm_str name, const dm_candidate_part *x, const d
     }
     for (size_t i = 0; i < x->n_demos; i++)
         both += has_demo(y, x->demos[i]);
-    if (both < x->n_demos || both < y->n_demos) {
+    if (both < x->n_demos || both < y->n_demos || x->n_demos != y->n_demos) {
         differ = true;
         dm_buf_printf(b, "demonstrations of %.*s: %zu and %zu, %zu in both\n", DM_STR_ARG(name),
                       x->n_demos, y->n_demos, both);
         for (size_t i = 0; i < x->n_demos; i++)
             if (!has_demo(y, x->demos[i]))
-                put_demo(b, '-', x->demos[i]);
+                put_json(b, '-', x->demos[i]);
         for (size_t i = 0; i < y->n_demos; i++)
             if (!has_demo(x, y->demos[i]))
-                put_demo(b, '+', y->demos[i]);
+                put_json(b, '+', y->demos[i]);
     } else if (!same_order(x, y)) {
         differ = true;
         dm_buf_printf(b, "demonstrations of %.*s: the same in another order\n", DM_STR_ARG(name));
     }
+    return differ;
+}
+
+/* A title, and what both have of it, where they differ. */
+static bool put_two(dm_buf *b, const char *title, const dm_value *x, const dm_value *y)
+{
+    if (!x || !y || dm_value_equal(x, y))
+        return false;
+    dm_buf_printf(b, "%s\n", title);
+    put_json(b, '-', x);
+    put_json(b, '+', y);
+    return true;
+}
+
+static bool put_modules(dm_buf *b, const dm_program *x, const dm_program *y)
+{
+    dm_arena *a = dm_arena_new(0);
+    bool differ = !x->python && !y->python &&
+                  put_two(b, "program", dm_program_write(a, x), dm_program_write(a, y));
+    dm_arena_free(a);
     return differ;
 }
 
@@ -196,6 +216,7 @@ static void put_programs(dm_buf *b, const side *x, const side *y)
         dm_buf_text(b, "programs   an ensemble is not compared text by text\n");
         return;
     }
+    differ = put_modules(b, x->program->program, y->program->program);
     if (x->program->program->n != y->program->program->n) {
         dm_buf_printf(b, "programs   %zu and %zu predictors: their texts are not compared\n",
                       x->program->program->n, y->program->program->n);
@@ -314,6 +335,30 @@ static void compare_kept(dm_buf *b, dm_arena *a, const side s[2], dm_value *last
 
 /* ---- --job: both are run ---- */
 
+static dm_status check_inputs(const dm_job *job, const side *s, const dm_program *p, dm_error *err)
+{
+    for (size_t i = 0; i < p->n_inputs && !p->python; i++) {
+        bool there = false;
+        for (size_t k = 0; k < job->setup.n_inputs; k++)
+            there |= dm_str_eq(job->setup.inputs[k], p->inputs[i]);
+        if (!there)
+            return dm_fail(err, DM_E_DATA, "%s: it reads \"%.*s\", which is no input of %s",
+                           s->given, DM_STR_ARG(p->inputs[i]), job->file);
+    }
+    return DM_OK;
+}
+
+static dm_status read_side_for(dm_arena *a, const dm_job *job, const char *path, side *s,
+                               dm_error *err)
+{
+    dm_status st = read_side(a, path, job->program, s, err);
+    if (st == DM_OK && s->program)
+        st = check_inputs(job, s, s->program->program, err);
+    for (size_t k = 0; st == DM_OK && s->ensemble && k < s->ensemble->n; k++)
+        st = check_inputs(job, s, s->ensemble->members[k]->program, err);
+    return st;
+}
+
 static dm_status ask_side(dm_arena *a, dm_session *s, dm_job *job, const side *x,
                           const dm_dataset *set, const dm_result **out, dm_error *err)
 {
@@ -324,10 +369,18 @@ static dm_status ask_side(dm_arena *a, dm_session *s, dm_job *job, const side *x
     dm_asked asked;
     dm_str missing;
     dm_ensemble e;
+    const dm_value *role = dm_value_get(x->made, "role");
+    bool own = !x->ensemble && role && role->kind == DM_STRING; /* it asks a model of its own */
     job->student = x->program;
     job->ensemble = NULL;
-    if (x->ensemble) {
-        e = *x->ensemble;
+    if (own) {
+        const dm_ensemble_rule rule = {.lms = &role->text};
+        dm_status st = dm_ensemble_new(a, x->given, &x->program, 1, &rule, &e, err);
+        if (st != DM_OK)
+            return st;
+    }
+    if (own || x->ensemble) {
+        e = own ? e : *x->ensemble;
         if (!dm_ensemble_find_models(a, &e, &job->own, &missing))
             return dm_fail(err, DM_E_JOB, "%s asks a model that the job does not have: `lms.%.*s`",
                            x->given, DM_STR_ARG(missing));
@@ -384,7 +437,8 @@ static dm_status compare(dm_arena *a, const dm_command_line *line, dm_buf *b, dm
             st = dm_job_settle(a, &job, err);
     }
     for (int i = 0; i < 2 && st == DM_OK; i++)
-        st = read_side(a, line->files[i], file ? job.program : NULL, &s[i], err);
+        st = file ? read_side_for(a, &job, line->files[i], &s[i], err)
+                  : read_side(a, line->files[i], NULL, &s[i], err);
     if (st != DM_OK)
         return st;
     *last = dm_value_dict(a);
@@ -392,6 +446,8 @@ static dm_status compare(dm_arena *a, const dm_command_line *line, dm_buf *b, dm
     dm_show_printf(b, "B          %s\n", s[1].given);
     put_programs(b, &s[0], &s[1]);
     if (!file) {
+        (void)put_two(b, "model", dm_value_get(s[0].made, "model"),
+                      dm_value_get(s[1].made, "model"));
         compare_kept(b, a, s, *last);
         return DM_OK;
     }

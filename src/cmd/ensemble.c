@@ -72,7 +72,7 @@ static dm_status read_files(dm_arena *a, const dm_command_line *line, const dm_p
         const dm_candidate *one;
         const dm_ensemble *several = NULL;
         const dm_value *provenance = NULL;
-        st = dm_program_file_read(a, line->files[i], program, &one, &several, &provenance, err);
+        st = dm_program_file_any(a, line->files[i], program, &one, &several, &provenance, err);
         m->nested[i] = several;
         if (st == DM_OK && several)
             st = add_members(a, m, line->files[i], several, err);

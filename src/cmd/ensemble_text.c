@@ -4,10 +4,9 @@
 #include <math.h>
 
 /* Calls of one use on the set, in the mean; NAN: not known. */
-static double calls_of_committee(const dm_ensemble_output *o, const dm_ensemble_split *s)
+static double calls_of_committee(const dm_ensemble_split *s)
 {
-    double c = (double)o->ensemble->members[0]->program->n;
-    return s->committee.results ? c * (double)s->committee.runs / (double)s->set->n : NAN;
+    return s->committee.results ? s->committee.calls / (double)s->set->n : NAN;
 }
 
 static void put_score(dm_buf *b, const dm_result *r, const dm_result *start, size_t n, double calls)
@@ -22,7 +21,7 @@ static void put_score(dm_buf *b, const dm_result *r, const dm_result *start, siz
 
 static void put_split(dm_buf *b, const dm_ensemble_output *o, const dm_ensemble_split *s)
 {
-    double c = (double)o->pool[o->single].candidate->program->n;
+    double c = dm_program_calls(o->pool[o->single].candidate->program);
     dm_buf_printf(b, "%s, best single program: ", s->name);
     put_score(b, s->single, s->start, s->set->n, c);
     if (!s->committee.results)
@@ -30,7 +29,7 @@ static void put_split(dm_buf *b, const dm_ensemble_output *o, const dm_ensemble_
     dm_buf_printf(b, "%s, %s: ", s->name,
                   o->ensemble->reduce == DM_REDUCE_BEST_PER_INPUT ? "one member for each input"
                                                                   : "committee");
-    put_score(b, s->committee.results, s->start, s->set->n, calls_of_committee(o, s));
+    put_score(b, s->committee.results, s->start, s->set->n, calls_of_committee(s));
     dm_difference d = dm_paired(s->single, s->committee.results, s->set->n);
     dm_buf_printf(b, "%s, gain: %+.1f points (%+.1f to %+.1f), %s\n", s->name, 100 * d.mean,
                   100 * d.low, 100 * d.high, dm_verdict_text(&d));
@@ -107,7 +106,7 @@ static dm_value *gain_json(dm_arena *a, const dm_ensemble_split *s)
     return d;
 }
 
-static dm_value *split_json(dm_arena *a, const dm_ensemble_output *o, const dm_ensemble_split *s)
+static dm_value *split_json(dm_arena *a, const dm_ensemble_split *s)
 {
     dm_value *d = dm_value_dict(a);
     size_t n = s->set->n;
@@ -117,7 +116,7 @@ static dm_value *split_json(dm_arena *a, const dm_ensemble_output *o, const dm_e
         dm_score committee = dm_score_against(s->committee.results, s->start, n);
         dm_value_set(a, d, DM_STR("committee"), dm_score_json(a, &committee));
         dm_value_set(a, d, DM_STR("gain"), gain_json(a, s));
-        dm_value_set(a, d, DM_STR("calls_a_use"), number(a, calls_of_committee(o, s)));
+        dm_value_set(a, d, DM_STR("calls_a_use"), number(a, calls_of_committee(s)));
     }
     return d;
 }
@@ -136,7 +135,7 @@ dm_value *dm_ensemble_json(dm_arena *a, const dm_ensemble_output *o)
         dm_value_set(a, d, DM_STR("guard"), guard_json(a, &o->guard));
     }
     for (size_t i = 0; i < o->n_splits; i++)
-        dm_value_set(a, d, dm_str_of(o->splits[i].name), split_json(a, o, &o->splits[i]));
+        dm_value_set(a, d, dm_str_of(o->splits[i].name), split_json(a, &o->splits[i]));
     return d;
 }
 

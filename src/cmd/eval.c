@@ -105,7 +105,7 @@ static int report(dm_arena *a, dm_session *s, const dm_command_line *line,
 static dm_status prepare(dm_arena *a, const dm_command_line *line, dm_job *job, dm_asking *how,
                          dm_split_report *split, dm_error *err)
 {
-    const dm_job_wants wants = {.data = true, .metric = true, .model = true};
+    const dm_job_wants wants = {.data = true, .metric = true, .model = true, .asked = true};
     DM_TRY(dm_job_read(a, line, wants, job, err));
     DM_TRY(dm_session_deadline(line, job, err));
     DM_TRY(dm_asking_read(line, job, how, err));

@@ -157,14 +157,19 @@ static void put_disagreement(dm_arena *a, dm_value *d, const dm_ensemble_output 
     size_t differ = 0, n = 0;
     for (size_t i = 0; i < set->n; i++) {
         dm_value *answers = dm_value_list(a), *scores = dm_value_list(a), *one = dm_value_dict(a);
+        const dm_value *votes[DM_COMMITTEE_MOST];
+        int class[DM_COMMITTEE_MOST];
         bool same = true;
         for (size_t k = 0; k < e->n; k++) {
             if (!voters[k] || !voters[k]->row)
                 return;
+            votes[k] = dm_answer_of(a, &voters[k]->row[i], e->field);
             dm_value_append(a, answers, answer_of(a, &voters[k]->row[i], e->field));
             dm_value_append(a, scores, dm_value_finite(a, voters[k]->row[i].score));
-            same &= dm_value_equal(answers->items[0], answers->items[k]);
         }
+        dm_vote_classes(votes, e->n, dm_reduce_as_text(e->reduce, e->exact_field), class);
+        for (size_t k = 1; k < e->n; k++)
+            same &= class[k] == class[0];
         differ += !same;
         if (same || n++ >= MOST_DISAGREE)
             continue;
@@ -203,6 +208,7 @@ static dm_value *ensemble_json(dm_arena *a, const dm_watch *w, const dm_ensemble
         dm_value_append(a, members, m);
     }
     dm_value_set(a, d, DM_STR("field"), dm_value_string(a, e->field));
+    dm_value_set(a, d, DM_STR("reduce"), dm_value_text(a, dm_reduce_name(e->reduce)));
     dm_value_set(a, d, DM_STR("chosen"), dm_value_text(a, dm_ensemble_chosen(o)));
     dm_value_set(a, d, DM_STR("members"), members);
     put_disagreement(a, d, o, voters, set);
@@ -241,6 +247,7 @@ void dm_evidence_write(const dm_watch *w, const dm_pool_stats *stats,
     dm_value_set(a, d, DM_STR("stand_in"), dm_value_bool(a, w->job->stand_in));
     dm_value_set(a, d, DM_STR("model"), dm_value_text(a, w->job->model));
     dm_value_set(a, d, DM_STR("job_file"), dm_value_text(a, w->job->file));
+    dm_value_set(a, d, DM_STR("options"), w->options);
     dm_value_set(a, d, DM_STR("usage"), usage_json(a, w, stats));
     dm_value_set(a, d, DM_STR("rank"), ranks_json(a, w));
     dm_value_set(a, d, DM_STR("errors"), errors_json(a, stats));

@@ -433,7 +433,7 @@ int dm_cmd_export(dm_arena *a, const dm_command_line *line)
         st = dm_fail(&err, DM_E_USAGE,
                      "%s: this is an ensemble, and a prompt belongs to one program: give the file "
                      "of a member",
-                     line->job_file);
+                     job.program_file);
     if (st == DM_OK)
         st = render_all(a, line, &job, &e, &err);
     if (st != DM_OK)

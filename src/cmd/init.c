@@ -2,6 +2,7 @@
 #include "advice/advice.h"
 #include "advice/guess.h"
 #include "base/show.h"
+#include "base/utf8.h"
 #include "cmd/commands.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
@@ -22,6 +23,7 @@ typedef struct starting {
     const dm_dataset *cut[DM_SETS]; /* as the job will have them */
     double share[DM_SETS];          /* that is cut off; 0: none */
     dm_guess guess;
+    const char *unlabelled[DM_SETS]; /* files that are left out for that */
     const char *out, *model;
     bool sorted; /* the sets that are cut off are unlike the rest */
 } starting;
@@ -93,6 +95,34 @@ static dm_status find_files(starting *s, const char *given, dm_error *err)
     return DM_OK;
 }
 
+static bool has_labels(const dm_dataset *d, const char *label)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        const dm_value *v = dm_value_get(d->examples[i].row, label);
+        if (v && v->kind != DM_NULL && !(v->kind == DM_STRING && dm_py_strip(v->text).n == 0))
+            return true;
+    }
+    return false;
+}
+
+/* A set without labels, as competitions have them for a test, is left out: nothing can be scored on
+ * it. */
+static dm_status guess(starting *s, dm_error *err)
+{
+    const dm_dataset *const alone[DM_SETS] = {s->sets[DM_TRAIN], NULL, NULL};
+    dm_status st = dm_guess_job(s->arena, alone, &s->guess, err);
+    bool others = false;
+    for (int i = DM_VALIDATION; i < DM_SETS && st == DM_OK; i++) {
+        if (s->sets[i] && !has_labels(s->sets[i], s->guess.label)) {
+            s->unlabelled[i] = s->paths[i];
+            s->paths[i] = NULL;
+            s->sets[i] = s->cut[i] = NULL;
+        }
+        others = others || s->sets[i];
+    }
+    return others ? dm_guess_job(s->arena, s->sets, &s->guess, err) : st;
+}
+
 /* As the job cuts them: train | validation | test, by shares of the whole. */
 static void cut_sets(starting *s)
 {
@@ -111,12 +141,15 @@ static void cut_sets(starting *s)
     s->cut[DM_TRAIN] = dm_dataset_slice(s->arena, all, 0, from);
 }
 
-/* The sets are cut from the end: a file in the order of its labels gives sets that are unlike. */
+/* The sets are cut from the end: a file in the order of its labels gives sets that are unlike. Sets
+ * with files of their own say nothing of it. */
 static void look_at_order(starting *s)
 {
     dm_str label = dm_str_of(s->guess.label);
-    dm_data d = {.sets = {s->cut[0], s->cut[1], s->cut[2]}, .labels = &label, .n_labels = 1};
+    dm_data d = {.sets = {s->cut[DM_TRAIN]}, .labels = &label, .n_labels = 1};
     bool cut = s->share[DM_VALIDATION] > 0 || s->share[DM_TEST] > 0;
+    for (int i = DM_VALIDATION; i < DM_SETS; i++)
+        d.sets[i] = s->share[i] > 0 ? s->cut[i] : NULL;
     dm_findings f = dm_data_look(s->arena, &d);
     for (size_t i = 0; i < f.n && cut; i++)
         s->sorted = s->sorted || strcmp(f.list[i].code, "unseen_labels") == 0 ||
@@ -141,6 +174,13 @@ static const char *path_in_job(dm_arena *a, const char *job, const char *path)
     return dm_arena_printf(a, "%s", below ? real + n + 1 : real);
 }
 
+static bool same_file(const char *x, const char *y)
+{
+    struct stat of[2];
+    return stat(x, &of[0]) == 0 && stat(y, &of[1]) == 0 && of[0].st_dev == of[1].st_dev &&
+           of[0].st_ino == of[1].st_ino;
+}
+
 /* By the data's name, or its folder's where that says only which set it is; in the working folder.
  */
 static const char *job_name(dm_arena *a, const char *train)
@@ -148,8 +188,12 @@ static const char *job_name(dm_arena *a, const char *train)
     char real[PATH_MAX];
     const char *base = base_of(train);
     size_t n = strcspn(base, ".");
-    if (n != 5 || strncmp(base, "train", 5) != 0)
-        return dm_arena_printf(a, "%.*s.json", (int)(n ? n : strlen(base)), base);
+    if (n != 5 || strncmp(base, "train", 5) != 0) {
+        const char *name = dm_arena_printf(a, "%.*s.json", (int)(n ? n : strlen(base)), base);
+        return same_file(name, train)
+                   ? dm_arena_printf(a, "%.*s-job.json", (int)strlen(name) - 5, name)
+                   : name;
+    }
     if (realpath(train, real) && strrchr(real, '/') != real) {
         *strrchr(real, '/') = 0;
         return dm_arena_printf(a, "%s.json", base_of(real));
@@ -296,6 +340,9 @@ static void tell(starting *s, const dm_command_line *line)
     dm_put_word(&b, s->out);
     const char *next = dm_arena_string(a, b.data, b.len);
     dm_buf_free(&b);
+    for (int i = 0; i < DM_SETS; i++)
+        if (s->unlabelled[i])
+            dm_say(stderr, "%s is left out: it has no %s\n", s->unlabelled[i], s->guess.label);
     dm_say(stderr, "%s: %s\nmetric %s: %s\n%s\n", s->out, s->guess.signature, s->guess.metric,
            s->guess.why_metric, s->guess.why_columns);
     if (s->sorted)
@@ -325,12 +372,12 @@ int dm_cmd_init(dm_arena *a, const dm_command_line *line)
     dm_status st = find_files(&s, line->job_file, &err);
     if (st == DM_OK) {
         s.out = out ? out->text.p : job_name(a, s.paths[DM_TRAIN]);
-        cut_sets(&s);
-        st = dm_guess_job(a, s.sets, &s.guess, &err);
+        st = guess(&s, &err);
     }
     if (st == DM_OK)
         st = check_signature(&s, &err);
     if (st == DM_OK) {
+        cut_sets(&s);
         look_at_order(&s);
         st = write_job(&s, job_json(&s), &err);
     }

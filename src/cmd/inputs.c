@@ -42,7 +42,7 @@ dm_status dm_program_job(dm_arena *a, const dm_command_line *line, bool model, d
 {
     dm_command_line own = *line;
     const dm_value *job_flag = dm_value_get(line->flags, "job");
-    dm_job_wants wants = {.model = model};
+    dm_job_wants wants = {.model = model, .asked = true};
     dm_str text;
     const char *path = line->job_file;
     if (!path && !job_flag)

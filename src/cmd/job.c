@@ -85,7 +85,10 @@ static dm_status read_program(const reading *r, dm_error *err)
         return dm_at_fail(
             root, err,
             "program: a program is missing, such as {\"predict\": \"question -> answer\"}");
-    if (path)
+    if (path && r->wants.asked)
+        st = dm_program_file_any(a, path, job->program, &job->student, &job->ensemble, &provenance,
+                                 err);
+    else if (path)
         st = dm_program_file_read(a, path, job->program, &job->student, &job->ensemble, &provenance,
                                   err);
     else
@@ -94,6 +97,8 @@ static dm_status read_program(const reading *r, dm_error *err)
         return st;
     job->program = (dm_program *)(uintptr_t)job->student->program;
     job->setup.program = job->program;
+    if (path) /* it could be read */
+        (void)!dm_program_path(a, path, &job->program_file, err);
     const dm_value *lm = dm_value_get(provenance, "role");
     if (lm && lm->kind == DM_STRING)
         job->lm = lm->text;
@@ -187,7 +192,7 @@ static dm_status read_inputs(const reading *r, dm_error *err)
 }
 
 /* The optimizer's rule where there is no validation set. */
-static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_error *err)
+static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, bool few, dm_error *err)
 {
     if (!job->optimizer || job->valset || !job->trainset)
         return DM_OK;
@@ -201,6 +206,8 @@ static dm_status choose_valset(dm_arena *a, const dm_at *root, dm_job *job, dm_e
         return DM_OK;
     size_t n = job->trainset->n, val = (size_t)(0.8 * (double)n);
     dm_at at = dm_at_key(root, "trainset");
+    if (n < 2 && few)
+        return DM_OK;
     if (n < 2)
         return dm_at_fail(&at, err, "%s needs two examples, or a validation set", o->name);
     val = val < 1 ? 1 : val > 1000 ? 1000 : val;
@@ -231,7 +238,7 @@ static dm_status read_data(const reading *r, dm_error *err)
         st = split(a, root, job, err);
     if (st != DM_OK)
         return st;
-    st = choose_valset(a, root, job, err);
+    st = choose_valset(a, root, job, r->wants.few, err);
     const dm_dataset *sets[] = {job->trainset, job->valset, job->testset};
     for (int i = 0; i < 3 && st == DM_OK; i++)
         if (sets[i] && !have_own_inputs(root, names[i]))

@@ -13,8 +13,9 @@ typedef struct dm_job {
     const dm_value *json; /* the merged dict */
     dm_program *program;
     const dm_candidate *student; /* the program as written, or the program file */
-    const dm_ensemble *ensemble; /* the program file has several, which vote; the student is the
-                                    first of them. NULL: it has not */
+    const char *program_file;    /* what it is in; NULL: the job itself */
+    const dm_ensemble *ensemble; /* the program file has several, which vote; the student is one of
+                                    them. NULL: it has not */
     dm_own_models own;           /* that `lms` has beside those of the roles */
     dm_str lm; /* the one of them that the program file says it asks; of a member the one
                   that it asks. .p NULL: none */
@@ -45,6 +46,8 @@ typedef struct dm_job {
  * data (run, show) only program, models and adapter are looked at. */
 typedef struct dm_job_wants {
     bool data, metric, optimizer, model;
+    bool few;   /* sets that are too small for its optimizer will do */
+    bool asked; /* its program is only asked: another than the job's will do, too */
 } dm_job_wants;
 
 dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wants, dm_job *job,

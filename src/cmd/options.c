@@ -262,6 +262,15 @@ static const dm_option *find(unsigned command, const char *name)
     return NULL;
 }
 
+bool dm_option_is_for(unsigned command, const char *word)
+{
+    char name[256];
+    size_t n = strcspn(word + 2, "=");
+    make_table();
+    return n < sizeof name && snprintf(name, sizeof name, "%.*s", (int)n, word + 2) > 0 &&
+           find(command, name) != NULL;
+}
+
 /* A key of a model, behind the part of the name that says which: "lm.", "lms.judge."; NULL: none.
  */
 static const char *behind_model(const char *name)
@@ -403,6 +412,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
 {
     make_table();
     *out = (dm_command_line){.files = dm_arena_alloc_n(a, (size_t)argc + 1, sizeof *out->files),
+                             .words = dm_arena_alloc_n(a, (size_t)argc + 1, sizeof *out->words),
                              .keys = dm_value_dict(a),
                              .flags = dm_value_dict(a)};
     for (int i = 0; i < argc; i++) {
@@ -433,6 +443,8 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
         dm_status st = take_option(a, o, name, text, out, err);
         if (st != DM_OK)
             return st;
+        if (o->kind == DM_OPT_JOB || o->kind == DM_OPT_EITHER || o->kind == DM_OPT_PATH)
+            out->words[out->n_words++] = dm_arena_printf(a, "--%s=%s", name, text);
     }
     return DM_OK;
 }

@@ -48,6 +48,8 @@ typedef struct dm_command_line {
     const char *
         *files; /* [n_files] all such words: one at the most, but for `ensemble` and `diff` */
     size_t n_files;
+    const char **words; /* [n_words] what gave the keys: "--lm.temperature=0" */
+    size_t n_words;
 } dm_command_line;
 
 /* Reads the words behind the command. DM_E_USAGE names the word and the nearest flag. */
@@ -57,6 +59,8 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
  * flag goes into it). Checks that all keys are in the table. */
 dm_status dm_options_merge(dm_arena *a, const dm_value *job, const char *file, const dm_value *keys,
                            dm_value **out, dm_error *err) DM_MUST_USE;
+/* Whether the command has the option of such a word. */
+bool dm_option_is_for(unsigned command, const char *word);
 void dm_options_help(dm_buf *b, unsigned command);
 const dm_option *dm_option_at(size_t i);    /* NULL: there are no more */
 bool dm_options_are_keys(unsigned command); /* whether it has options that are keys of a job too */

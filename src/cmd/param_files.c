@@ -37,7 +37,7 @@ static dm_status read_programs_at(dm_arena *a, size_t at, dm_job *job, dm_param_
     const dm_candidate *one, **grown;
     const dm_ensemble *several = NULL;
     const dm_value *provenance;
-    dm_status st = dm_program_file_read(a, path, job->program, &one, &several, &provenance, err);
+    dm_status st = dm_program_file_any(a, path, job->program, &one, &several, &provenance, err);
     if (st != DM_OK)
         return st;
     size_t more = several ? several->n : 1, n = out->n_programs;

@@ -72,6 +72,16 @@ dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err)
                    path, path);
 }
 
+/* The first of these members: whoever gives what it reads leaves none without. */
+static const dm_candidate *with_most_inputs(const dm_ensemble *e)
+{
+    const dm_candidate *most = e->members[0];
+    for (size_t k = 1; k < e->n; k++)
+        if (e->members[k]->program->n_inputs > most->program->n_inputs)
+            most = e->members[k];
+    return most;
+}
+
 dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *program,
                                const dm_candidate **out, const dm_ensemble **ensemble,
                                const dm_value **provenance, dm_error *err)
@@ -95,8 +105,56 @@ dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *
     dm_ensemble *e = dm_arena_alloc(a, sizeof *e);
     st = dm_ensemble_read(a, text, path, program, e, provenance, err);
     if (st == DM_OK) {
-        *out = e->members[0];
+        *out = with_most_inputs(e);
         *ensemble = e;
     }
     return st;
+}
+
+/* ---- another program than the job's ---- */
+
+/* Whether p gives what the job's program is scored by: all its outputs, but for a reasoning. */
+static bool gives_outputs_of(const dm_program *p, const dm_program *job)
+{
+    const dm_predictor *mine = &job->predictors[job->n - 1];
+    const dm_signature *s = mine->signature, *other = p->predictors[p->n - 1].signature;
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++) {
+        bool found =
+            mine->module == DM_CHAIN_OF_THOUGHT && dm_str_is(s->fields[i].name, "reasoning");
+        for (size_t k = other->n_inputs; k < other->n_inputs + other->n_outputs; k++)
+            found |= dm_str_eq(s->fields[i].name, other->fields[k].name);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static const dm_program *as_other_module(dm_arena *a, const dm_program *p)
+{
+    bool plain = p->predictors[0].module == DM_PREDICT;
+    return dm_program_as(a, p, plain ? DM_CHAIN_OF_THOUGHT : DM_PREDICT);
+}
+
+dm_status dm_program_file_any(dm_arena *a, const char *path, const dm_program *program,
+                              const dm_candidate **out, const dm_ensemble **ensemble,
+                              const dm_value **provenance, dm_error *err)
+{
+    dm_error unsaid = {DM_OK, ""};
+    const dm_candidate *c = NULL;
+    const dm_ensemble *several = NULL;
+    const dm_value *made = NULL;
+    dm_status st = dm_program_file_read(a, path, program, out, ensemble, provenance, err);
+    if (st != DM_E_DATA || !program || program->python)
+        return st;
+    dm_status own =
+        dm_program_file_read(a, path, NULL, &c, ensemble ? &several : NULL, &made, &unsaid);
+    const dm_program *other = own != DM_OK ? as_other_module(a, program) : NULL;
+    if (other)
+        own = dm_program_file_read(a, path, other, &c, ensemble ? &several : NULL, &made, &unsaid);
+    if (own != DM_OK || several || c->program->python || !gives_outputs_of(c->program, program))
+        return st;
+    *out = c;
+    *provenance = made;
+    *err = (dm_error){DM_OK, ""};
+    return DM_OK;
 }

@@ -16,10 +16,16 @@ dm_status dm_program_picked(dm_arena *a, const char *path, const char *pick, con
  * from path; NULL: it cannot be read, and err says why. DM_E_JOB with what to do. */
 dm_status dm_no_job(const char *path, const dm_value *v, dm_error *err) DM_MUST_USE;
 /* path may be such a folder. program: as dm_state_read and dm_ensemble_read have it. *out: the
- * program, or the first member of an ensemble, which then goes to *ensemble (NULL else). ensemble
- * NULL: an ensemble is refused. */
+ * program, or of an ensemble, which then goes to *ensemble (NULL else), the member with the most
+ * inputs. ensemble NULL: an ensemble is refused. */
 dm_status dm_program_file_read(dm_arena *a, const char *path, const dm_program *program,
                                const dm_candidate **out, const dm_ensemble **ensemble,
                                const dm_value **provenance, dm_error *err) DM_MUST_USE;
+/* The same for a program that is asked, and not compiled further. A file that is not the job's
+ * program's is read by the program that it names, or, of DSPy, as the job's signature in the other
+ * module; it has to give the outputs of the job's. */
+dm_status dm_program_file_any(dm_arena *a, const char *path, const dm_program *program,
+                              const dm_candidate **out, const dm_ensemble **ensemble,
+                              const dm_value **provenance, dm_error *err) DM_MUST_USE;
 
 #endif

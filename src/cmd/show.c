@@ -1,11 +1,13 @@
 /* dspy-mpi show: a program for people, or the exact messages that are sent. */
 #include "cmd/commands.h"
 #include "cmd/inputs.h"
+#include "cmd/program_file.h"
 #include "cmd/say.h"
 #include "cmd/session.h"
 #include "json/json.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* DSPy leaves such a demonstration out of the prompt, and keeps it in the file. */
 static const char *never_sent(const dm_signature *s, const dm_value *demo)
@@ -79,15 +81,28 @@ static dm_status show_messages(dm_arena *a, dm_buf *b, const dm_job *job, const 
     return DM_OK;
 }
 
+/* The program's file, in the words that were typed where these name it and not a job. */
+static const char *file_of(dm_arena *a, const dm_command_line *line, const dm_job *job)
+{
+    const char *typed = line->job_file;
+    struct stat x, y;
+    dm_error unsaid;
+    bool same = typed && dm_program_path(a, typed, &typed, &unsaid) == DM_OK &&
+                stat(typed, &x) == 0 && stat(job->program_file, &y) == 0 && x.st_dev == y.st_dev &&
+                x.st_ino == y.st_ino;
+    return same ? typed : job->program_file;
+}
+
 /* Its members for people, and the Python that loads it. */
 static dm_status show_ensemble(dm_arena *a, dm_buf *b, const dm_command_line *line,
-                               const dm_ensemble *e, dm_error *err)
+                               const dm_job *job, dm_error *err)
 {
+    const dm_ensemble *e = job->ensemble;
     if (dm_value_get(line->flags, "messages"))
         return dm_fail(err, DM_E_USAGE,
                        "%s: this is an ensemble, and --messages shows those of one program: give "
                        "the file of a member",
-                       line->job_file);
+                       file_of(a, line, job));
     for (size_t k = 0; k < e->n; k++) {
         dm_buf_printf(b, "==== member %zu of %zu, %u vote%s\n", k + 1, e->n, (unsigned)e->votes[k],
                       e->votes[k] == 1 ? "" : "s");
@@ -96,7 +111,7 @@ static dm_status show_ensemble(dm_arena *a, dm_buf *b, const dm_command_line *li
     }
     dm_buf_printf(b, "==== %s of %.*s; in Python\n", dm_reduce_name(e->reduce),
                   DM_STR_ARG(e->field));
-    dm_ensemble_python(b, a, e, line->job_file);
+    dm_ensemble_python(b, a, e, file_of(a, line, job));
     return DM_OK;
 }
 
@@ -112,7 +127,7 @@ int dm_cmd_show(dm_arena *a, const dm_command_line *line)
         st = dm_inputs_read(a, line, job.program, &inputs, &given, &err);
     dm_buf_init(&b, DM_MAX_FILE);
     if (st == DM_OK && job.ensemble)
-        st = show_ensemble(a, &b, line, job.ensemble, &err);
+        st = show_ensemble(a, &b, line, &job, &err);
     else if (st == DM_OK && dm_value_get(line->flags, "messages"))
         st = show_messages(a, &b, &job, inputs, &err);
     else if (st == DM_OK)

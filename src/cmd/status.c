@@ -75,7 +75,7 @@ static void put_percent(dm_buf *b, const dm_value *best)
                       100 * dm_story_number(best, "high"), dm_story_number(best, "n"));
 }
 
-static void put_phase(dm_buf *b, const dm_value *p)
+static void put_phase(dm_buf *b, const dm_value *p, bool runs)
 {
     double total = dm_story_number(p, "total"), left = dm_story_number(p, "seconds_left");
     dm_show_printf(b, "%s ", dm_story_text(p, "phase"));
@@ -83,7 +83,7 @@ static void put_phase(dm_buf *b, const dm_value *p)
     if (!isnan(total))
         dm_buf_printf(b, " of %.0f", total);
     dm_buf_text(b, " runs");
-    if (isnan(left))
+    if (isnan(left) || !runs)
         return;
     dm_buf_text(b, ", ");
     dm_print_seconds(b, left);
@@ -135,7 +135,7 @@ static void put_block(dm_buf *b, const look *l)
     if (!p)
         return;
     dm_buf_text(b, "phase     ");
-    put_phase(b, p);
+    put_phase(b, p, l->runs);
     if (!isnan(dm_story_number(best, "score"))) {
         dm_show_printf(b, "\nbest      %s%s", dm_story_text(best, "name"),
                        *dm_story_text(best, "name") ? ": " : "");
@@ -160,7 +160,7 @@ static void put_line(dm_buf *b, const look *l)
         put_state(b, l);
         return;
     }
-    put_phase(b, p);
+    put_phase(b, p, l->runs);
     if (!isnan(dm_story_number(best, "score"))) {
         dm_buf_text(b, ", best ");
         put_percent(b, best);

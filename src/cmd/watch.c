@@ -46,7 +46,13 @@ static const dm_value *best_of(dm_arena *a, const dm_pool_stats *s)
     return d;
 }
 
-static dm_value *progress_json(dm_arena *a, const dm_watch *w, const dm_pool_stats *s)
+/* Of a run that has ended no time is left. */
+static double time_left(const dm_watch *w, const dm_pool_stats *s, bool running)
+{
+    return running ? dm_progress_left(&w->progress, s, dm_now()) : NAN;
+}
+
+static dm_value *progress_json(dm_arena *a, const dm_watch *w, const dm_pool_stats *s, bool running)
 {
     dm_value *d = dm_value_dict(a);
     double now = dm_now(), seconds = round(1000 * (now - w->opened)) / 1000;
@@ -61,8 +67,7 @@ static dm_value *progress_json(dm_arena *a, const dm_watch *w, const dm_pool_sta
     dm_value_set(a, d, DM_STR("tokens"), dm_tokens_json(a, &s->usage));
     dm_value_set(a, d, DM_STR("cost"), dm_value_finite(a, s->cost));
     dm_value_set(a, d, DM_STR("seconds"), dm_value_float(a, seconds));
-    dm_value_set(a, d, DM_STR("seconds_left"),
-                 dm_value_finite(a, dm_progress_left(&w->progress, s, now)));
+    dm_value_set(a, d, DM_STR("seconds_left"), dm_value_finite(a, time_left(w, s, running)));
     dm_value_set(a, d, DM_STR("calls_per_second"), dm_value_finite(a, w->progress.rate));
     dm_value_set(a, d, DM_STR("errors"), dm_value_int(a, (int64_t)s->errors));
     dm_value_set(a, d, DM_STR("busy"), dm_value_int(a, (int64_t)dm_pool_busy(s)));
@@ -102,7 +107,8 @@ static void event(dm_watch *w, const char *what, const dm_value *more)
     dm_arena_free(a);
 }
 
-static void on_news(void *user, const char *phase, size_t total, const dm_tried_row *row)
+static void on_news(void *user, const char *part, const char *phase, size_t total,
+                    const dm_tried_row *row)
 {
     dm_watch *w = user;
     if (w->events < 0)
@@ -114,6 +120,8 @@ static void on_news(void *user, const char *phase, size_t total, const dm_tried_
         event(w, "candidate", d);
     } else {
         dm_value *d = dm_value_dict(a);
+        if (part)
+            dm_value_set(a, d, DM_STR("part"), dm_value_text(a, part));
         dm_value_set(a, d, DM_STR("phase"), dm_value_text(a, phase));
         dm_value_set(a, d, DM_STR("total"),
                      total ? dm_value_int(a, (int64_t)total) : dm_value_null(a));
@@ -147,8 +155,7 @@ static void put_metrics(const dm_watch *w, const dm_pool_stats *s, bool running)
     if (!w->prometheus || dm_metrics_owned(w->prometheus, NULL) != DM_OK)
         return;
     dm_buf_init(&b, DM_MAX_TEXT);
-    dm_metrics_text(&b, w->job->out, s, running, dm_progress_left(&w->progress, s, dm_now()),
-                    w->newest.at);
+    dm_metrics_text(&b, w->job->out, s, running, time_left(w, s, running), w->newest.at);
     (void)!dm_put_file(w->prometheus, dm_buf_view(&b), &unsaid);
     dm_buf_free(&b);
 }
@@ -165,6 +172,32 @@ static const dm_value *started(dm_arena *a, const dm_job *job)
     return was && was->kind == DM_STRING ? was : dm_time_text(a, time(NULL));
 }
 
+/* For a report that is sent on: files without their folders; no address, and nothing that has to do
+ * with a key. */
+static const dm_value *options_of(dm_arena *a, const dm_command_line *line)
+{
+    static const char *const files[] = {"program", "student", "teacher", "python", "trainset",
+                                        "valset",  "testset", "out",     "cache"};
+    dm_value *list = dm_value_list(a);
+    for (size_t i = 0; i < line->n_words; i++) {
+        const char *word = line->words[i], *value = strchr(word, '=') + 1;
+        size_t n = (size_t)(value - word);
+        dm_str name = {word + 2, n - 3};
+        const char *slash = strrchr(value, '/');
+        bool file = false;
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++)
+            file |= dm_str_is(name, files[k]) && *value != '{';
+        dm_str head = {dm_arena_string(a, name.p, name.n), name.n};
+        if (strstr(value, "://") || strstr(value, "key") || strstr(head.p, "key") ||
+            strstr(head.p, "headers") || strstr(value, "headers"))
+            continue;
+        if (file && slash && slash[1])
+            word = dm_arena_printf(a, "%.*s%s", (int)n, word, slash + 1);
+        dm_value_append(a, list, dm_value_text(a, word));
+    }
+    return list;
+}
+
 dm_status dm_watch_begin(dm_watch *w, dm_arena *a, const dm_job *job, const dm_command_line *line,
                          dm_error *err)
 {
@@ -174,6 +207,7 @@ dm_status dm_watch_begin(dm_watch *w, dm_arena *a, const dm_job *job, const dm_c
                     .job = job,
                     .identity = dm_job_identity(a, job),
                     .started = started(a, job),
+                    .options = options_of(a, line),
                     .opened = dm_now(),
                     .growth = {.arena = a, .job = job},
                     .events = -1,
@@ -229,7 +263,7 @@ void dm_watch_renew(void *watch, const dm_pool_stats *stats)
     dm_arena *a = dm_arena_new(0);
     note(w, stats);
     dm_out_state s = {.status = "running",
-                      .progress = progress_json(a, w, stats),
+                      .progress = progress_json(a, w, stats, true),
                       .started = w->started,
                       .identity = w->identity};
     (void)!dm_out_status(a, w->job, &s, &unsaid);
@@ -251,7 +285,7 @@ dm_status dm_watch_end(dm_watch *w, dm_pool *pool, const dm_out_state *state, dm
     dm_pool_stats stats = dm_pool_stats_of(pool);
     dm_out_state s = *state;
     note(w, &stats);
-    s.progress = progress_json(w->arena, w, &stats);
+    s.progress = progress_json(w->arena, w, &stats, false);
     s.started = w->started;
     s.identity = w->identity;
     dm_status st = dm_out_status(w->arena, w->job, &s, err);

@@ -21,6 +21,7 @@ typedef struct dm_watch {
     const dm_job *job;
     dm_pool *pool;
     const dm_value *identity, *started; /* started: of the first attempt */
+    const dm_value *options; /* list of the keys that were given as options, fit to be shown */
     double opened;                      /* dm_now() */
     dm_progress progress;
     struct {

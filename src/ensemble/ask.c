@@ -26,6 +26,8 @@ typedef struct election {
     const dm_dataset *set;
     input *inputs; /* [set->n] */
     dm_arena *arena;
+    const dm_str *columns; /* [n_columns] that size and router go by */
+    size_t n_columns;
 } election;
 
 /* ---- who votes ---- */
@@ -49,7 +51,7 @@ static void draw_voters(const election *r, dm_pyrandom *stream, const dm_value *
         dm_pyrandom_sample(stream, e->all, e->size, drawn);
     } else {
         dm_arena *a = dm_arena_new(0);
-        dm_hash h = dm_json_hash(dm_example_inputs(a, row, r->how->inputs, r->how->n_inputs));
+        dm_hash h = dm_json_hash(dm_example_inputs(a, row, r->columns, r->n_columns));
         dm_vote_draw(&h, e->all, e->size, drawn);
         dm_arena_free(a);
     }
@@ -73,7 +75,7 @@ static void choose_voters(election *r)
         in->results = dm_arena_alloc_n(r->arena, e->n, sizeof *in->results);
         in->pick = SIZE_MAX;
         if (e->reduce == DM_REDUCE_BEST_PER_INPUT) {
-            dm_features f = dm_features_of(r->arena, row, r->how->inputs, r->how->n_inputs);
+            dm_features f = dm_features_of(r->arena, row, r->columns, r->n_columns);
             add_voter(in, dm_router_choose(e->router, &f), 1);
         } else if (e->size) {
             draw_voters(r, &stream, row, in);
@@ -160,8 +162,10 @@ static void settle(const election *r, size_t i, dm_asked *out)
     const input *in = &r->inputs[i];
     dm_verdict v = verdict_of(r, in);
     bool without = false, voted = v.voter != DM_NOBODY && v.voter != DM_ABSTAINS;
-    for (size_t k = 0; k < in->asked; k++)
+    for (size_t k = 0; k < in->asked; k++) {
         without |= dm_got_nothing(in->results[k]);
+        out->calls += dm_program_calls(r->e->members[in->voters[k].member]->program);
+    }
     out->runs += in->asked;
     out->all += in->n;
     out->without += without;
@@ -241,10 +245,12 @@ dm_status dm_ensemble_ask(dm_pool *p, const dm_ensemble *e, const dm_asking *how
                           const dm_dataset *set, dm_asked *out, dm_error *err)
 {
     dm_arena *a = dm_arena_new(0), *kept = dm_pool_arena(p);
-    election r = {p, e, how, set, dm_arena_alloc_n(a, set->n, sizeof *r.inputs), a};
+    election r = {p, e,           how,          set, dm_arena_alloc_n(a, set->n, sizeof *r.inputs),
+                  a, how->inputs, how->n_inputs};
     size_t *upto = dm_arena_alloc_n(a, set->n, sizeof *upto);
     *out = (dm_asked){.results = dm_arena_alloc_n(kept, set->n, sizeof *out->results),
                       .member = dm_arena_alloc_n(kept, set->n, sizeof *out->member)};
+    (void)dm_ensemble_inputs(a, e->members, e->n, &r.columns, &r.n_columns);
     choose_voters(&r);
     for (size_t i = 0; i < set->n; i++)
         upto[i] = first_wave(&r, &r.inputs[i]);

@@ -11,7 +11,8 @@ typedef struct dm_asking {
      * a single program; else those that answered vote. */
     bool strict;
     bool at_once;         /* all members in one wave: quicker, dearer, the same answers */
-    const dm_str *inputs; /* [n_inputs] the columns that are inputs: size and router go by them */
+    const dm_str *inputs; /* [n_inputs] the columns that are inputs; size and router go by those of
+                             them that members read, or by all where these are in Python */
     size_t n_inputs;
     int64_t seed;  /* of Python's stream, where the ensemble draws as DSPy does */
     size_t before; /* inputs that were asked already: the stream goes on behind them */
@@ -23,6 +24,7 @@ typedef struct dm_asked {
     dm_result *results;
     size_t *member; /* [n] which member that is; DM_ABSTAINS; DM_NOBODY: no prediction */
     size_t runs;    /* of members on inputs; a member is asked once, however many its votes */
+    double calls;   /* that these make where each answer can be read */
     size_t all;     /* what it would have been in one wave */
     size_t second;  /* inputs that needed the second wave */
     size_t abstained;

@@ -161,6 +161,29 @@ dm_status dm_ensemble_new(dm_arena *a, const char *file, const dm_candidate *con
     return DM_OK;
 }
 
+bool dm_ensemble_inputs(dm_arena *a, const dm_candidate *const *programs, size_t n,
+                        const dm_str **inputs, size_t *n_inputs)
+{
+    size_t all = 0, found = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (programs[k]->program->python)
+            return false;
+        all += programs[k]->program->n_inputs;
+    }
+    dm_str *list = dm_arena_alloc_n(a, all, sizeof *list);
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < programs[k]->program->n_inputs; i++) {
+            size_t at = 0;
+            while (at < found && !dm_str_eq(list[at], programs[k]->program->inputs[i]))
+                at++;
+            list[at] = programs[k]->program->inputs[i];
+            found += at == found;
+        }
+    *inputs = list;
+    *n_inputs = found;
+    return true;
+}
+
 /* ---- writing ---- */
 
 static bool same_program(dm_arena *a, const dm_candidate *x, const dm_candidate *y)

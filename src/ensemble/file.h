@@ -65,6 +65,11 @@ dm_status dm_ensemble_new(dm_arena *a, const char *file, const dm_candidate *con
                           size_t n, const dm_ensemble_rule *rule, dm_ensemble *out,
                           dm_error *err) DM_MUST_USE;
 
+/* The inputs that programs [n] read, each once, as they come: what size and router go by, whatever
+ * else a job has for an input. false: a program in Python does not tell. */
+bool dm_ensemble_inputs(dm_arena *a, const dm_candidate *const *programs, size_t n,
+                        const dm_str **inputs, size_t *n_inputs);
+
 /* Sets e->role by the job's names; false: *missing is not among them. */
 bool dm_ensemble_find_models(dm_arena *a, dm_ensemble *e, const dm_own_models *own,
                              dm_str *missing);

@@ -181,6 +181,13 @@ static bool *rows_in_demos(const choosing *c)
     return in;
 }
 
+/* A file's program may have another one last. */
+static dm_str last_output(const dm_candidate *c)
+{
+    const dm_signature *s = c->program->predictors[c->program->n - 1].signature;
+    return s->fields[s->n_inputs + s->n_outputs - 1].name;
+}
+
 static dm_status count_ballots(choosing *c, dm_error *err)
 {
     dm_ensemble_output *o = c->o;
@@ -193,6 +200,8 @@ static dm_status count_ballots(choosing *c, dm_error *err)
     c->rule = c->params->rule;
     if (!c->rule.field.p && o->n_pool && programs[0]->program->python && rows[0])
         c->rule.field = dm_last_output(c->a, rows[0], c->in->valset->n);
+    else if (!c->rule.field.p && !c->in->student->program->python)
+        c->rule.field = last_output(c->in->student);
     dm_status st =
         dm_ensemble_new(c->a, "optimizer", programs, o->n_pool, &c->rule, &c->probe, err);
     if (st != DM_OK)
@@ -208,13 +217,18 @@ static dm_status count_ballots(choosing *c, dm_error *err)
 /* One of the pool's members is asked for an input, by the usable rows that are like it. */
 static dm_router *make_router(const choosing *c)
 {
-    size_t m = c->ballots.m, n = c->o->usable, k = 0;
+    size_t m = c->ballots.m, n = c->o->usable, k = 0, n_inputs = c->n_inputs;
+    const dm_candidate **programs = dm_arena_alloc_n(c->a, m, sizeof *programs);
+    const dm_str *inputs = c->inputs;
+    for (size_t j = 0; j < m; j++)
+        programs[j] = c->o->pool[j].candidate;
+    (void)dm_ensemble_inputs(c->a, programs, m, &inputs, &n_inputs);
     dm_features *rows = dm_arena_alloc_n(c->a, n, sizeof *rows);
     double *score = dm_arena_alloc_n(c->a, m * n, sizeof *score);
     for (size_t i = 0; i < c->ballots.n; i++) {
         if (!c->ballots.usable[i])
             continue;
-        rows[k] = dm_features_of(c->a, c->in->valset->examples[i].row, c->inputs, c->n_inputs);
+        rows[k] = dm_features_of(c->a, c->in->valset->examples[i].row, inputs, n_inputs);
         for (size_t j = 0; j < m; j++)
             score[j * n + k] = c->ballots.score[j * c->ballots.n + i];
         k++;

@@ -152,6 +152,11 @@ dm_status dm_ensemble_check(dm_arena *a, const dm_at *at, dm_params *params, dm_
     p->rule.size = 0;
     if (k.v && p->n_of == 0)
         return dm_at_fail(&k, err, "there is nothing to compile: `of` is missing");
+    if (p->has_k && (size_t)p->k < p->n_of)
+        return dm_at_fail(&k, err,
+                          "`of` lists %zu optimizers, and each has to be compiled once at least: "
+                          "%zu or more, or leave it out",
+                          p->n_of, p->n_of);
     if (p->rule.has_reduce && p->rule.reduce == DM_REDUCE_BEST_OF && p->guard)
         return dm_at_fail(&reduce, err,
                           "the test whether a committee gains needs votes, and here a judge picks: "
@@ -323,16 +328,48 @@ static dm_status fits_member(const dm_ensemble_of *of, const dm_compile_input *i
     return DM_OK;
 }
 
-static dm_status files_fit(const dm_param_programs *files, const dm_compile_input *in,
+static bool is_among(dm_str name, const dm_str *names, size_t n)
+{
+    size_t i = 0;
+    while (i < n && !dm_str_eq(names[i], name))
+        i++;
+    return i < n;
+}
+
+static bool gives(const dm_program *p, dm_str field)
+{
+    const dm_signature *s = p->predictors[p->n - 1].signature;
+    for (size_t i = s->n_inputs; i < s->n_inputs + s->n_outputs; i++)
+        if (dm_str_eq(s->fields[i].name, field))
+            return true;
+    return p->python != NULL; /* its forward may */
+}
+
+/* field: what the vote goes by. */
+static dm_status files_fit(const dm_param_programs *files, const dm_compile_input *in, dm_str field,
                            dm_error *err)
 {
+    const dm_str *inputs = in->inputs ? in->inputs : in->student->program->inputs;
+    size_t n = in->inputs ? in->n_inputs : in->student->program->n_inputs;
     dm_role role;
-    for (size_t i = 0; i < files->n_programs; i++)
+    for (size_t i = 0; i < files->n_programs; i++) {
+        const dm_program *p = files->programs[i]->program;
         if (!dm_own_model_named(in->own, files->lms[i], &role))
             return dm_fail(
                 err, DM_E_JOB,
                 "optimizer: the program of %s asks lms.%.*s, which the job does not have",
                 files->from[i], DM_STR_ARG(files->lms[i]));
+        for (size_t k = 0; k < p->n_inputs && !p->python; k++)
+            if (!is_among(p->inputs[k], inputs, n))
+                return dm_fail(err, DM_E_JOB,
+                               "optimizer: the program of %s reads \"%.*s\", which is no input of "
+                               "the job",
+                               files->from[i], DM_STR_ARG(p->inputs[k]));
+        if (!gives(p, field))
+            return dm_fail(err, DM_E_JOB,
+                           "optimizer: the program of %s has no output \"%.*s\" to vote on",
+                           files->from[i], DM_STR_ARG(field));
+    }
     return DM_OK;
 }
 
@@ -351,16 +388,15 @@ dm_status dm_ensemble_fits(dm_arena *a, const dm_compile_input *in, dm_error *er
                        "valset_size");
     for (size_t i = 0; i < p->n_of && st == DM_OK; i++)
         st = fits_member(&p->of[i], in, err);
-    if (st == DM_OK)
-        st = files_fit(&p->members, in, err);
-    if (st == DM_OK)
-        st = files_fit(&p->from, in, err);
     if (st != DM_OK)
         return st;
     dm_ensemble vote; /* by what it goes, before anything is paid */
     st = dm_ensemble_new(a, "optimizer", &in->student, 1, &p->rule, &vote, err);
     if (st != DM_OK)
         return err->status = DM_E_JOB;
+    st = files_fit(&p->members, in, vote.field, err);
+    if (st == DM_OK)
+        st = files_fit(&p->from, in, vote.field, err);
     size_t k = dm_ensemble_inner(a, in, &members);
     for (size_t i = 0; i < k && st == DM_OK; i++) {
         const dm_optimizer *o = members[i].params->class;

@@ -320,7 +320,8 @@ struct dm_pool {
         dm_spent *spent; /* [n_spent] */
         size_t n_spent, cap_spent;
         size_t faults[DM_FAULTS];
-        void (*news)(void *user, const char *phase, size_t total, const dm_tried_row *row);
+        void (*news)(void *user, const char *part, const char *phase, size_t total,
+                     const dm_tried_row *row);
         void *user;
     } trials;
     size_t n_errors;

@@ -18,19 +18,26 @@ void dm_pool_phase(dm_pool *p, const char *name, size_t units)
                        .number = g->number + 1,
                        .phase = dm_arena_printf(p->arena, "%s", name),
                        .total = units};
+    while (s && s->parent)
+        s = s->parent;
     if (p->trials.news)
-        p->trials.news(p->trials.user, g->phase, units, NULL);
+        p->trials.news(p->trials.user, s ? s->name : NULL, g->phase, units, NULL);
 }
 
+/* A phase whose runs are not known beforehand, or are more than was thought, has those that are
+ * done, where others are known. */
 static void add_up(const dm_pool *p, dm_pool_stats *s)
 {
     double sum = 0;
     size_t n = 0;
+    bool known = false;
+    for (const dm_progress *g = &p->progress; g; g = g->next)
+        known |= g->total > 0;
     for (const dm_progress *g = &p->progress; g; g = g->next) {
         if (g->phase)
             s->phase = g->phase;
         s->done += g->done;
-        s->total += g->total;
+        s->total += known && g->done > g->total ? g->done : g->total;
         sum += g->mean_sum;
         n += g->mean_n;
     }

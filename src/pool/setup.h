@@ -125,9 +125,9 @@ void dm_pool_free(dm_pool *p);
 dm_pool_stats dm_pool_stats_of(const dm_pool *p);
 dm_rank_stats *dm_pool_ranks(const dm_pool *p, dm_arena *a, size_t *n); /* [*n], in a */
 /* fn is called when a phase begins (row NULL) and when a candidate's row has changed, from whatever
- * strand did it. */
+ * strand did it. part: the strand of the main thread's whose phase it is; NULL: its own. */
 void dm_pool_on_news(dm_pool *p,
-                     void (*fn)(void *user, const char *phase, size_t total,
+                     void (*fn)(void *user, const char *part, const char *phase, size_t total,
                                 const dm_tried_row *row),
                      void *user);
 /* fn is called about every seconds, from within dm_pool_wait. */

@@ -70,7 +70,7 @@ void dm_pool_tried(dm_pool *p, const dm_tried *t, const dm_result *r, size_t n,
     row->calls = p->usage.requests;
     row->seconds = p->link->ops->now(p->link) - p->began;
     if (p->trials.news)
-        p->trials.news(p->trials.user, NULL, 0, row);
+        p->trials.news(p->trials.user, NULL, NULL, 0, row);
 }
 
 void dm_pool_best(dm_pool *p, const void *who, size_t number, double score)
@@ -87,7 +87,7 @@ void dm_pool_best(dm_pool *p, const void *who, size_t number, double score)
 }
 
 void dm_pool_on_news(dm_pool *p,
-                     void (*fn)(void *user, const char *phase, size_t total,
+                     void (*fn)(void *user, const char *part, const char *phase, size_t total,
                                 const dm_tried_row *row),
                      void *user)
 {

@@ -85,7 +85,10 @@ void dm_page_committee(dm_buf *b, const dm_story *s)
     if (!members || members->kind != DM_LIST) {
         dm_buf_text(b, "<p class=\"note\">There is no committee.</p>");
     } else {
-        dm_buf_text(b, "<p>The committee votes on <code>");
+        bool one = strcmp(dm_story_text(c, "reduce"), "best_per_input") == 0;
+        dm_buf_text(b, one ? "<p>For each input one member is asked, by what members score on "
+                             "validation examples like it; what counts is <code>"
+                           : "<p>The committee votes on <code>");
         dm_page_string(b, dm_story_text(c, "field"));
         dm_buf_text(b, "</code>; it is in <code>ensemble.json</code> whatever was chosen. Scores "
                        "are on the validation set.</p>");

@@ -2,6 +2,7 @@
 #include "report/page.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/show.h"
 #include "json/json.h"
 #include "report/style.h"
 
@@ -518,16 +519,31 @@ static void put_row(dm_buf *b, const char *name, const dm_value *v)
     dm_buf_text(b, "</code></td></tr>\n");
 }
 
+/* As a shell takes it for one. */
+static void put_word(dm_buf *b, const char *word)
+{
+    dm_buf quoted;
+    dm_buf_init(&quoted, DM_MAX_TEXT);
+    dm_put_word(&quoted, word);
+    dm_buf_char(b, ' ');
+    dm_page_text(b, dm_buf_view(&quoted), 0);
+    dm_buf_free(&quoted);
+}
+
 static void put_again(dm_buf *b, const dm_story *s)
 {
     static const char *const keys[] = {"program", "teacher", "trainset",  "valset", "testset",
                                        "metric",  "adapter", "optimizer", "seed",   "lm"};
     const char *job = dm_story_text(s->evidence, "job_file"), *slash = strrchr(job, '/');
+    const dm_value *options = dm_value_get(s->evidence, "options");
     job = slash ? slash + 1 : job; /* whose folders there are is nobody's business */
     open_section(b, "again", "To reproduce it");
     if (*job && strcmp(job, "command line") != 0) {
-        dm_buf_text(b, "<pre tabindex=\"0\">dspy-mpi compile ");
-        dm_page_string(b, job);
+        dm_buf_text(b, "<pre tabindex=\"0\">dspy-mpi compile");
+        put_word(b, job);
+        for (size_t i = 0; options && options->kind == DM_LIST && i < options->n; i++)
+            if (options->items[i]->kind == DM_STRING)
+                put_word(b, options->items[i]->text.p);
         dm_buf_text(b, " --fresh</pre>\n");
     }
     dm_page_scroll(b, "what it was made of");

@@ -32,13 +32,19 @@ advised() {
 	run 0 "$PROGRAM" advise "$name.json" "$@" && [ "$(json verdict out)" = "$verdict" ] && [ "$(json calls out)" -le 160 ] &&
 		grep -qF -- "$words" err && tail -1 out | grep -qF -- "\"reasons\": [\""
 }
-plan 59
+plan 67
 
 # ---- jobs with something planted ----
 sets good 120 2 60 && job good '"exact_match"'
 check "good: worth it, by demonstrations that gain" advised good worth_it "below 80 %"
 sets few 12 2 8 && rm few.test.jsonl && job few '"exact_match"'
 check "12 examples: more of them first" advised few more_examples "12 distinct training examples"
+rows 0 1 >alone.train.jsonl && job alone '"exact_match"'
+check "one example: likewise" advised alone more_examples "1 distinct training example: "
+sets slim 120 2 6 && job slim '"exact_match"'
+check "six examples to validate on: that they show nothing is a reason" advised slim worth_it "6 different validation examples cannot show any gain"
+check "one call: a reason, too" advised good unclear "one example may take more calls than are allowed" --calls=1 --out=one-call
+check "what was given as options is in the command to type next" eval 'advised good worth_it "below 80 %" --seed=3 --out=other && [ "$(json next out)" = "dspy-mpi compile good.json --seed=3 --out=other" ]'
 sets leak 120 2 60 && { rows 0 40; rows 1040 1060; } >leak.val.jsonl && job leak '"exact_match"'
 check "validation rows that stand in the training set" advised leak fix_first "40 of 60 validation examples are also in the training set: r0, r1, r2, ..."
 check "nobody was asked for that" [ "$(json calls out)" = 0 ]
@@ -172,6 +178,16 @@ check "init, choices by letter" made pick.jsonl "choices: list[str] -> answer: L
 check "init, prose" made prose2.jsonl '"rouge_l"'
 check "init says that the rows stand in the order of their labels" sh -c "'$PROGRAM' init sorted.jsonl 2>&1 | grep -q 'shuffle the file first'"
 cp rooms.json before.json
+awk 'BEGIN { print "id,text,target"; for (i = 0; i < 60; i++) printf "%d,\"mail %d\",%s\n", i, i, i % 2 ? "ham" : "spam" }' >race.train.csv
+awk 'BEGIN { print "id,text"; for (i = 0; i < 60; i++) printf "%d,\"letter %d\"\n", i, i }' >race.test.csv
+check "init leaves out a test set without labels, and says so" eval 'run 0 "$PROGRAM" init race.train.csv --out=race.job && said "race.test.csv is left out: it has no target" && grep -q "Literal\[.ham., .spam.\]" race.job && ! grep -q race.test race.job && run 0 "$PROGRAM" check race.job'
+echo "id,text,target" >race.test.csv && sed -n '2,50s/spam$//p; 2,50s/ham$//p' race.train.csv >>race.test.csv
+check "also one whose labels are empty" eval 'run 0 "$PROGRAM" init race.train.csv --out=race2.job && said "race.test.csv is left out"'
+sed 's/^{/[{/; s/}$/},/; $s/,$/]/; 2,$s/^\[//' sums.jsonl >sums2.json
+check "init does not take the data's own name" eval 'run 0 "$PROGRAM" init sums2.json && [ "$(json job out)" = sums2-job.json ] && run 0 "$PROGRAM" check sums2-job.json && run 73 "$PROGRAM" init sums2.json'
+awk 'BEGIN { for (i = 0; i < 60; i++) printf "{\"text\": \"mail %d\", \"label\": \"%s\"}\n", i, i % 2 ? "ham" : "spam" }' >mail.train.jsonl
+sed 's/mail/letter/; s/"ham"/"spam"/' mail.train.jsonl >mail.test.jsonl
+check "init does not take a test file for the order of the rows" eval 'run 0 "$PROGRAM" init mail.train.jsonl --out=mail.job && ! said shuffle'
 check "init overwrites nothing" run 73 "$PROGRAM" init rooms.csv
 check "and leaves the file as it was" cmp -s rooms.json before.json
 echo '{"text": "a", "class": "b"}' >words.jsonl

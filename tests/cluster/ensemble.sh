@@ -1,9 +1,11 @@
 # An ensemble of program files over HTTP: what it answers, what it scores and how many calls that takes.
 . tests/lib.sh
-plan 56
+plan 71
 
 cat >"$DIR/rule.jsonl" <<'EOF'
 {"match": "Member broken.", "content": "no field in it"}
+{"match": "Member think.", "content": "[[ ## gist ## ]]\nFrance\n\n[[ ## completed ## ]]"}
+{"match": "Member say.", "content": "[[ ## answer ## ]]\nParis\n\n[[ ## completed ## ]]"}
 {"match": "Member one.", "content": "[[ ## answer ## ]]\nParis\n\n[[ ## completed ## ]]"}
 {"match": "Member two.", "content": "[[ ## answer ## ]]\nthe paris.\n\n[[ ## completed ## ]]"}
 {"match": "Member three.", "content": "[[ ## reasoning ## ]]\nr\n\n[[ ## answer ## ]]\nRome\n\n[[ ## completed ## ]]"}
@@ -110,6 +112,30 @@ check "show has the members and the Python of their own modules" eval 'run 0 "$P
 check "an ensemble is not compiled further" eval 'run 78 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/e.json" --out="$DIR/x" && said "cannot be compiled further"'
 check "nor is --waves for one program" eval 'run 64 "$PROGRAM" run "$DIR/p-one.json" --waves=1 --input question=q && said "is for an ensemble"'
 
+# ---- programs of another form than the job's ----
+OPTIONS="" check "a chain of thought is scored by a job that predicts" scored 0 p-three.json 0 $ROWS "$PROGRAM"
+check "both are members of one file, with --job too" eval 'together both.json one three --job="$DIR/one.json" && said "2 members, 2 votes"'
+python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); del d["metadata"]["dspy_mpi"]; json.dump(d, open(sys.argv[2], "w"))' "$DIR/p-three.json" "$DIR/p-dspys.json"
+check "also one as DSPy writes it" eval 'together both.json one dspys --job="$DIR/one.json" && said "2 members, 2 votes"'
+check "diff says that they are of two forms" eval 'run 0 "$PROGRAM" diff "$DIR/p-one.json" "$DIR/p-three.json" && grep -qx program "$DIR/out" && grep -q "^  + .*chain_of_thought" "$DIR/out"'
+check "but none that is compiled further" eval 'run 65 "$PROGRAM" compile "$DIR/one.json" --student="$DIR/p-three.json" --out="$DIR/x" && said "the file of another program"'
+cat >"$DIR/steps.json" <<EOF
+{"program": {"steps": [{"name": "think", "predict": {"signature": "question -> gist", "instructions": "Member think."}}, {"name": "say", "predict": {"signature": "question, gist -> answer", "instructions": "Member say."}}]},
+ "trainset": "rows.jsonl", "inputs": ["question"], "metric": "exact_match", "optimizer": {"name": "labeled_few_shot", "k": 0}, "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL"}, "out": "out-steps"}
+EOF
+"$PROGRAM" compile "$DIR/steps.json" >/dev/null 2>"$DIR/err"
+for i in $(seq 40); do echo "{\"question\": \"q$i\", \"answer\": \"Paris\"}"; done >"$DIR/rows40.jsonl"
+mixed() { # mixed CODE MEMBERS: of one.json, with 36 rows to validate on
+	run "$1" "$PROGRAM" compile "$DIR/one.json" --trainset="$DIR/rows40.jsonl" --valset_size=36 --out="$DIR/mixed" --optimizer="{\"name\": \"ensemble\", $2, \"select\": \"top_k\", \"size\": 3, \"guard\": false}"
+}
+check "all forms are candidates of one committee" mixed 0 '"members": ["p-two.json", "p-one.json"], "from": ["out-steps"]'
+check "a use is counted in the calls of those that are asked" [ "$(json ensemble.valset.calls_a_use "$DIR/out")" = 3 ]
+check "who votes alike does not disagree" [ "$(json ensemble.differ "$DIR/mixed/evidence.json")" = 0 ]
+check "a program that reads more than the job has is refused" eval 'mixed 78 "\"members\": [\"wider.json\"]" && said "reads \"more\", which is no input of the job"'
+echo '{"program": "e.json", "trainset": "rows.jsonl", "inputs": ["question"], "metric": "exact_match", "lm": "embedded/stand-in"}' >"$DIR/of-file.json"
+loads() { run 0 "$PROGRAM" show "$@" && [ "$(tail -1 "$DIR/out" | sed "s/.*load('//; s/').*//; s|^$DIR/||")" = "$file" ]; }
+check "the Python that show prints loads the file, whatever names it" eval 'file=mixed/program.json loads "$DIR/mixed" && file=e.json loads "$DIR/of-file.json" && file=e.json loads --job="$DIR/of-file.json"'
+
 # ---- compiled: members as alone, a committee, and what its guard says ----
 compile() { # compile CODE OUT OPTIMIZER OPTION...
 	code=$1 out=$2 optimizer=$3
@@ -119,8 +145,11 @@ compile() { # compile CODE OUT OPTIMIZER OPTION...
 same_files() { diff -r -x journal -x status.json -x evidence.json -x report.html "$DIR/$1" "$DIR/$2" >>"$DIR/err"; } # same_files OUT OUT
 RS='{"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 2}'
 RANKS=
-check "two compilations in one run" compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}"
+check "two compilations in one run" compile 0 both "{\"name\": \"ensemble\", \"of\": $RS, \"k\": 2}" --events="$DIR/events"
+told() { grep -q "\"event\": \"$1\", \"part\": \"member $2\"" "$DIR/events"; } # told EVENT MEMBER
+check "phases and candidates are said of each" eval 'told phase 1 && told phase 2 && told candidate 1 && told candidate 2 && grep -q "\"event\": \"phase\", \"phase\": \"committee\"" "$DIR/events"'
 check "who is the program, and why, is in the last line" eval '[ "$(json chosen "$DIR/out")" = "best single" ] && [ -n "$(json why "$DIR/out")" ] && said "program.json is the best single"'
+check "no more is done than was planned" [ "$(json progress.done "$DIR/both/status.json")" -le "$(json progress.total "$DIR/both/status.json")" ]
 check "worth it is said once" eval '[ "$(grep -c "worth it" "$DIR/err")" = 1 ]'
 cp "$DIR/out" "$DIR/last"
 for seed in 1 2; do compile 0 alone-$seed "$RS" --seed=$seed; done
@@ -139,6 +168,7 @@ of_plan() { # of_plan CODE OPTION...: plan of the two, which calls nothing, at a
 }
 check "so is one on tokens" eval 'of_plan 78 --budget.tokens=60000 && said "budget.tokens: 60000 is too little" && said "takes about 9" && of_plan 0 --budget.tokens=120000'
 check "and one on money" eval 'of_plan 78 --budget.cost="\$0.60" && said "budget.cost: \$0.60 is too little" && said "as plan estimates" && of_plan 0 --budget.cost="\$3"'
+check "fewer compilations than optimizers are refused" eval 'run 78 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": [$RS, $RS], \"k\": 1}" && said "lists 2 optimizers"'
 check "plan has the committee" eval 'run 0 "$PROGRAM" plan jobs/sample.json --optimizer="{\"name\": \"ensemble\", \"of\": $RS}" && said committee && said "calls a use: 1 of one program"'
 
 # two experts: each right on its half, which the inputs tell; or do not
@@ -173,6 +203,7 @@ check "its guard takes it" [ "$(json chosen "$DIR/out")" = best_per_input ]
 check "it gains at least 10 points on other examples, at one call a use" eval '[ "$(json ensemble.testset.calls_a_use "$DIR/out")" = 1 ] && [ "$(json ensemble.testset.single.score "$DIR/out")" = 0.5 ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
 post /reset >/dev/null
 check "eval of it makes no call" eval 'run 0 "$PROGRAM" eval "$DIR/experts.json" --program="$DIR/told/program.json" --cache="$DIR/answers" && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(stat_of requests)" = 0 ]'
+check "its report says that one is asked" eval 'grep -q "For each input one member is asked" "$DIR/told/report.html" && ! grep -q "The committee votes" "$DIR/told/report.html"'
 check "program.json and ensemble.json are the committee, loadable" cmp -s "$DIR/told/program.json" "$DIR/told/ensemble.json"
 check "where the inputs do not tell: refused" eval 'experts untold untold "\"reduce\": \"best_per_input\"" && [ "$(json chosen "$DIR/out")" = "best single" ] && [ -f "$DIR/untold/ensemble.json" ]'
 check "a committee of the two is refused as well" eval 'experts untold voted "\"size\": 3" && [ "$(json chosen "$DIR/out")" = "best single" ]'
@@ -229,6 +260,7 @@ two() { # two CODE LMS OF OPTION...: compiled
 of_two() { run "$1" "$PROGRAM" eval "$DIR/two.json" --program="$DIR/$2" --cache="$DIR/answers-two" --out="$DIR/of-two"; } # of_two CODE FILE: its score
 check "one program of two models is two members" eval 'two 0 "{\"other\": $RIGHT}" "[{$K0}, {$K0, \"lm\": \"other\"}]" --budget.calls=1000 && [ "$(json chosen "$DIR/out")" = best_per_input ] && [ "$(json ensemble.testset.committee.score "$DIR/out")" = 1 ]'
 check "each input is asked of its model; scored before, without a call" eval 'of_two 0 two/program.json && [ "$(json testset.score "$DIR/out")" = 1 ] && [ "$(json calls "$DIR/out")" = 0 ]'
+check "diff asks each file's model" eval 'run 0 "$PROGRAM" diff "$DIR/two/members/1/program.json" "$DIR/two/members/2/program.json" --job "$DIR/two.json" && grep -q "B better on 20" "$DIR/out" && grep -q "A better on 20" "$DIR/out"'
 check "a member's file names its model, which is asked" eval '[ "$(json metadata.dspy_mpi.role "$DIR/two/members/2/program.json")" = other ] && [ "$(json metadata.dspy_mpi.model "$DIR/two/members/2/program.json")" = hosted_vllm/right ] && kill $RIGHT_PID && run 69 "$PROGRAM" eval "$DIR/two.json" --program="$DIR/two/members/2/program.json" --out="$DIR/of-two" --lms="{\"other\": ${RIGHT%\}}, \"num_retries\": 0, \"outage\": 1}}"'
 "$PROGRAM" ensemble "$DIR/two/members/2/program.json" "$DIR/two/members/1/program.json" "$DIR/two/members/2/program.json" >"$DIR/of-files.json" 2>"$DIR/err"
 check "an ensemble of such files has the models, too" eval 'of_two 0 of-files.json && [ "$(json testset.score "$DIR/out")" = 0.5 ] && [ "$(json calls "$DIR/out")" = 0 ] && [ "$(json metadata.dspy_mpi.ensemble.roles "$DIR/of-files.json" | tr -d " \n")" = "[\"other\",null,\"other\"]" ]'

@@ -4,7 +4,7 @@
 # mlflow-skinny, which read what they are given; without it the metrics are read by a pattern, and MLflow is left out.
 LEAKS=0 # what Open MPI leaves at its end is not ours
 . tests/lib.sh
-plan 35
+plan 38
 CHECK=$PWD/tests/report_check.py TO_MLFLOW=$PWD/scripts/to-mlflow SAMPLE=$PWD/jobs/sample
 python=${WATCH_PYTHON:-}
 cd "$DIR" || exit 70
@@ -51,6 +51,7 @@ wait $pid 2>/dev/null
 check "a watcher sees its end" eval 'wait $watcher && tail -20 watched | grep -q "not running since 20"'
 run 0 "$PROGRAM" status o
 check "killed: $(sed -n 1p out)" named '^state +not running since 20..-..-..T..:..:..Z \([0-9.]+ s ago\): it was killed or lost' out
+check "no time is left of what does not run" eval 'named "^phase" out && ! named " left$" out'
 check "as JSON" eval 'run 0 "$PROGRAM" status o --json && [ "$(json runs out)" = false ] && [ "$(json status out)" = running ]'
 run 0 "$PROGRAM" report o
 check "the report of a killed run says so" good o "This run has not ended" "The search"
@@ -59,6 +60,7 @@ watched
 wait $!
 run 0 "$PROGRAM" status o
 check "resumed: $(sed -n 1p out | cut -c1-60)" eval 'named "^state +done, 20" out && named "^spent +[1-9][0-9]* calls" out'
+check "nor of what has ended" python3 -c 'import json; p = json.load(open("o/status.json"))["progress"]; assert p["seconds_left"] is None and p["done"] <= p["total"], p; assert "seconds_left{out=\"o\"} NaN" in open("run.prom").read()'
 check "lines of the log have the time of day" named '^[0-2][0-9]:[0-5][0-9]:[0-5][0-9] dspy-mpi: the start program scores' err1
 check "no candidate is left that trials.csv has not" [ "$(ls o/candidates | wc -l)" = "$(tail -n +2 o/trials.csv | wc -l)" ]
 check "events: JSON Lines of both attempts, to the end" python3 -c '
@@ -108,6 +110,7 @@ check "DSPy's own schedule: likewise" eval 'sample schedule --optimizer=MIPROv2 
 check "an ensemble: members, votes, where they disagree" eval 'sample both --optimizer="{\"name\": \"ensemble\", \"k\": 2, \"guard\": false, \"of\": {\"name\": \"BootstrapRS\", \"num_candidate_programs\": 2}}" && good both "The ensemble" "Where they disagree" "member 1:" && [ -s both/members/2/scores.csv ]'
 check "stopped at its cap: the page says so" eval 'sample capped --optimizer=BootstrapRS --budget.calls=200 && good capped "stopped before its end: budget"'
 cp random/report.html before.html
+check "the command that makes it again has the options" grep -qF "<pre tabindex=\"0\">dspy-mpi compile sample.json --out=random --optimizer=BootstrapRS --optimizer.num_candidate_programs=4 --fresh</pre>" random/report.html
 check "report makes the same page again, without a call" eval 'run 0 "$PROGRAM" report random && cmp -s before.html random/report.html'
 sed -i '3s/,0\.\([0-9]\)/,0.9\1/' random/trials.csv
 check "the check is one: another number in a file is noticed" eval '! good random'

@@ -173,6 +173,10 @@ Test(advice, paired_gain)
     }
     dm_mean graded = dm_gain_of(a, b, 20, 1);
     cr_expect(graded.low > .19 && graded.high < .22);
+    /* that no score of 20 changed does not prove that none would */
+    dm_mean none = dm_gain_of(a, a, 20, 1);
+    cr_expect(fabs(none.mean) < 1e-12 && none.low < -.1 && none.high > .1, "%g %g", none.low,
+              none.high);
 }
 
 /* Of two programs that are alike, three probes seem to gain in at most 2.5 % of runs. */
@@ -364,6 +368,58 @@ Test(advice, duplicates_and_contradictions)
     says(&f, "contradictions", true,
          "1 input of the training set has two labels, 2 of 3 rows: 1, 2");
     cr_expect(!found(&f, "duplicates"));
+}
+
+/* Two labels of one input contradict each other where the metric takes them for two. */
+Test(advice, labels_are_compared_as_the_metric_does)
+{
+    static const dm_str both[] = {{"a", 1}, {"b", 1}};
+    static const struct {
+        const char *x, *y; /* labels */
+        size_t scored;
+        bool exact;
+        dm_label_as as;
+        bool contradict;
+    } table[] = {
+        {"\"a\": {\"k\": 1, \"m\": \"x\"}", "\"a\": {\"m\": \"x\", \"k\": 1}", 1, true,
+         DM_LABEL_AS_TEXT, false},
+        {"\"a\": {\"k\": 1, \"m\": 2}", "\"a\": {\"k\": 2, \"m\": 1}", 1, true, DM_LABEL_AS_TEXT,
+         true},
+        {"\"a\": \"1,200\"", "\"a\": \"8 of 9 make it $1200.0.\"", 1, false, DM_LABEL_AS_NUMBER,
+         false},
+        {"\"a\": 5", "\"a\": \"-5\"", 1, false, DM_LABEL_AS_NUMBER, true},
+        {"\"a\": \"5\"", "\"a\": \"5.0\"", 1, true, DM_LABEL_AS_TEXT, true},
+        {"\"a\": [\"u\", \"v\"]", "\"a\": [\"V\", \"u\"]", 1, true, DM_LABEL_AS_SET, false},
+        {"\"a\": [\"u\", \"v\"]", "\"a\": [\"v\", \"u\"]", 1, true, DM_LABEL_AS_TEXT, true},
+        {"\"a\": \"x\", \"b\": 1", "\"a\": \"x\", \"b\": 2", 1, true, DM_LABEL_AS_TEXT, false},
+        {"\"a\": \"x\", \"b\": 1", "\"a\": \"x\", \"b\": 2", 0, false, DM_LABEL_AS_TEXT, true},
+        {"\"a\": \"she went out to sea\"", "\"a\": \"out to sea she went\"", 1, false,
+         DM_LABEL_AS_TEXT, false},
+        {"\"a\": \"she went out to sea\"", "\"a\": \"out to sea she went\"", 1, true,
+         DM_LABEL_AS_TEXT, true},
+        /* the reason is prose, the label is not */
+        {"\"a\": \"x\", \"b\": \"for it is so here\"",
+         "\"a\": \"x\", \"b\": \"it can be no other\"", 0, false, DM_LABEL_AS_TEXT, false},
+        {"\"a\": \"x\", \"b\": \"for it is so here\"",
+         "\"a\": \"y\", \"b\": \"it can be no other\"", 0, false, DM_LABEL_AS_TEXT, true},
+    };
+    for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
+        dm_buf text;
+        dm_buf_init(&text, DM_MAX_TEXT);
+        dm_buf_printf(&text, "{\"q\": \"one\", %s}\n{\"q\": \"one\", %s}\n", table[t].x,
+                      table[t].y);
+        dm_data d = {.sets = {rows(text.data), NULL, NULL},
+                     .inputs = q,
+                     .n_inputs = 1,
+                     .labels = both,
+                     .n_labels = strstr(table[t].x, "\"b\"") ? 2 : 1,
+                     .n_scored = table[t].scored,
+                     .compared = table[t].as,
+                     .exact = table[t].exact};
+        dm_findings f = dm_data_look(arena, &d);
+        cr_expect_eq(found(&f, "contradictions") != NULL, table[t].contradict, "row %zu", t);
+        dm_buf_free(&text);
+    }
 }
 
 #define ODD "{\"id\": \"t%d\", \"q\": \"warm beer %d\", \"a\": \"odd\"}"
@@ -598,6 +654,30 @@ Test(advice, guesses)
         {"{\"id\": %d, \"first\": \"t %d\", \"last\": \"x\"}",
          "{\"id\": %d, \"first\": \"t %d\", \"last\": \"y\"}", "first -> last: Literal['x', 'y']",
          "exact_match", false},
+        /* dates and versions are no numbers, thousands are */
+        {"{\"text\": \"t %d\", \"due\": \"%d.01.2024\"}",
+         "{\"text\": \"t %d\", \"due\": \"%d.2.0\"}", "text -> due", "answer_exact_match", false},
+        {"{\"text\": \"t %d\", \"due\": \"%d,000.5\"}",
+         "{\"text\": \"t %d\", \"due\": \"%d.000,5\"}", "text -> due", "numeric", true},
+        /* what names the row is no input, and what names a class is no id */
+        {"{\"ticket_id\": \"T-%d\", \"text\": \"t %d\", \"label\": \"x\"}",
+         "{\"ticket_id\": \"T-%d\", \"text\": \"t %d\", \"label\": \"y\"}",
+         "text -> label: Literal['x', 'y']", "exact_match", false},
+        {"{\"text\": \"t %d\", \"kind\": \"x\", \"rowId\": %d}",
+         "{\"text\": \"t %d\", \"kind\": \"y\", \"rowId\": %d}", "text -> kind: Literal['x', 'y']",
+         "exact_match", false},
+        {"{\"text\": \"t %d %d\", \"class_id\": \"c3\"}",
+         "{\"text\": \"t %d %d\", \"class_id\": \"c4\"}", "text -> class_id: Literal['c3', 'c4']",
+         "exact_match", false},
+        /* the label is first */
+        {"{\"v1\": \"ham\", \"v2\": \"t %d %d\"}", "{\"v1\": \"spam\", \"v2\": \"t %d %d\"}",
+         "v2 -> v1: Literal['ham', 'spam']", "exact_match", false},
+        {"{\"airline_sentiment\": \"bad\", \"text\": \"t %d\", \"city\": \"c %d\"}",
+         "{\"airline_sentiment\": \"good\", \"text\": \"t %d\", \"city\": \"c %d\"}",
+         "text -> airline_sentiment: Literal['bad', 'good']", "exact_match", false},
+        {"{\"mood\": \"bad\", \"text\": \"t %d %d\"}",
+         "{\"mood\": \"good\", \"text\": \"t %d %d\"}", "text -> mood: Literal['bad', 'good']",
+         "exact_match", false},
     };
     for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
         dm_guess g = guessed_of(table[t].even, table[t].odd);
@@ -640,6 +720,43 @@ Test(advice, open_lists_are_texts)
     for (int i = 0; i < 60; i++)
         dm_buf_printf(&b, "{\"text\": \"t %d\", \"label\": \"kind %d\"}\n", i, i < 55 ? i % 5 : i);
     cr_expect_str_eq(guessed(rows(b.data)).signature, "text -> label");
+    dm_buf_free(&b);
+}
+
+/* An empty label is none of the classes, and is told. */
+Test(advice, empty_labels)
+{
+    static const char *const labels[] = {"", "a", "b"};
+    dm_buf b, numbers;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_init(&numbers, DM_MAX_TEXT);
+    for (int i = 0; i < 60; i++) {
+        dm_buf_printf(&b, "{\"text\": \"t %d\", \"label\": \"%s\"}\n", i, labels[i % 3]);
+        dm_buf_printf(&numbers, "{\"text\": \"t %d\", \"label\": \"%.*d\"}\n", i, i % 9 ? 1 : 0,
+                      i % 9 ? i : 0);
+    }
+    dm_guess g = guessed(rows(b.data));
+    cr_expect_str_eq(g.signature, "text -> label: Literal['a', 'b']");
+    cr_expect(strstr(g.why_columns, "In 20 rows the label is empty") != NULL, "%s", g.why_columns);
+    cr_expect_str_eq(guessed(rows(numbers.data)).metric, "numeric");
+    dm_buf_free(&b);
+    dm_buf_free(&numbers);
+}
+
+/* However many columns there are. */
+Test(advice, wide_tables)
+{
+    dm_buf b;
+    dm_buf_init(&b, DM_MAX_TEXT);
+    for (int i = 0; i < 20; i++) {
+        dm_buf_printf(&b, "{\"text\": \"t %d\"", i);
+        for (int k = 0; k < 200; k++)
+            dm_buf_printf(&b, ", \"c%d\": %d", k, i * k);
+        dm_buf_printf(&b, ", \"label\": \"%s\"}\n", i % 2 ? "a" : "b");
+    }
+    dm_guess g = guessed(rows(b.data));
+    cr_expect_str_eq(g.label, "label");
+    cr_expect_eq(g.n_inputs, 201);
     dm_buf_free(&b);
 }
 
