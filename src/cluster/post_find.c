@@ -112,10 +112,12 @@ static bool launchers_folder(bool started, char folder[PATH_MAX])
     return true;
 }
 
-/* Beside us as it is installed, or in the folder that it was built in. */
+/* Beside us as it is installed, or in the folder that it was built in; the last is where
+ * `pip install --target` puts it, which leaves out what is in lib. */
 static bool table_file(const char *abi, char path[2 * PATH_MAX])
 {
-    static const char *const places[] = {"../lib/dspy-mpi", "lib/dspy-mpi"};
+    static const char *const places[] = {"../lib/dspy-mpi", "lib/dspy-mpi",
+                                         "../share/dspy-mpi/lib"};
     char folder[PATH_MAX];
     const char *name;
     snprintf(path, 2 * PATH_MAX, "mpi-%s.so", abi);
