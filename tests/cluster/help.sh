@@ -114,7 +114,7 @@ check "seen from outside is what the headers declare, and no more" sh -c 'comm -
 
 # make says what is missing in one sentence, and who makes the package of Debian may have any name
 mkdir few
-for tool in sh make sed git tar gzip rm mkdir cp cat cut env dirname head uname; do ln -s "$(command -v $tool)" few/; done
+for tool in sh make sed git tar gzip rm mkdir cp cat cut env dirname head uname timeout; do ln -s "$(command -v $tool)" few/; done
 lacks() { # lacks WORDS MAKE-ARGUMENT...
 	words=$1
 	shift
