@@ -34,6 +34,10 @@ MPI_SRC := $(sort $(wildcard src/cluster/*.c))
 CMD_SRC := $(sort $(wildcard src/cmd/*.c))
 MPICC_ENV = OMPI_CC="$(CC)" MPICH_CC="$(CC)" I_MPI_CC="$(CC)"
 POST    := $(B)/src/cluster/post_
+$(if $(filter-out linked loaded,$(MPI)),$(error MPI=$(MPI): it is linked or loaded))
+# $(call need,COMMAND,WHAT TO DO): one sentence where it is not there.
+comma   := ,
+need     = @command -v $(firstword $(1)) >/dev/null || { echo "make $@: there is no $(firstword $(1)): $(2)" >&2; exit 69; }
 # What is not linked in is compiled too, where it can be, so that it stays right.
 MPI_ALL := $(MPI_SRC:%.c=$(B)/%.o)
 MPI_ALL := $(filter-out $(if $(filter loaded,$(MPI)),$(POST)mpi.o),$(MPI_ALL))
@@ -71,6 +75,7 @@ $(B)/mpi: FORCE
 
 $(POST)mpi.o: src/cluster/post_mpi.c $(B)/mpi
 	@mkdir -p $(@D)
+	$(call need,$(MPICC),scripts/install-deps installs one$(comma) module load may bring one$(comma) MPICC names another$(comma) MPI=loaded needs none)
 	$(call say,MPI,$<)
 	$(Q)$(MPICC_ENV) $(MPICC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -143,6 +148,7 @@ check: ## everything that a change has to pass: two compilers, format, lint, san
 
 tidy: export TIDY_FLAGS = $(subst ',,$(CPPFLAGS)) -std=c17 $(shell $(MPICC) --showme:compile 2>/dev/null)
 tidy: ## clang-tidy
+	$(call need,clang-tidy,scripts/install-deps --check installs it)
 	printf '%s\n' $(LIB_SRC) $(CMD_SRC) $(MPI_SRC) | xargs -P 2 -n 6 sh -c 'clang-tidy --quiet "$$@" -- $$TIDY_FLAGS' _
 
 # The library that is installed: the search (include/dspy_mpi), which needs nothing but libc. Only what its
@@ -215,16 +221,23 @@ install-program: all $(SPOKEN)
 	install -D -m 644 LICENSE $(TO)/share/doc/dspy-mpi/LICENSE
 
 wheel: ## a file that pip installs anywhere (scripts/wheel; TARGET=x86_64, aarch64 or musl)
+	$(call need,python3,install Python 3.8 or later with venv)
 	scripts/wheel --out=$(B)/wheel $(TARGET)
 
 # Of what is committed. apt-get install ./build/deb/dspy-mpi_*.deb
-PACKAGER ?= $(or $(if $(DEBEMAIL),$(DEBFULLNAME) <$(DEBEMAIL)>),$(shell git log -1 --format='%an <%ae>'))
+PACKAGER ?= $(or $(if $(DEBEMAIL),$(DEBFULLNAME) <$(DEBEMAIL)>),$(shell git log -1 --format='%an <%ae>' 2>/dev/null))
+deb: export BY = $(PACKAGER)
 deb: ## a Debian package of HEAD, in build/deb; needs debhelper; DEBFULLNAME and DEBEMAIL say who makes it
+	$(call need,dpkg-buildpackage,apt-get install dpkg-dev debhelper)
+	$(call need,dh,apt-get install debhelper)
+	$(call need,git,the package is made of what is committed: apt-get install git)
+	@git rev-parse -q --verify HEAD >/dev/null || { echo "make deb: the package is made of what is committed, and this folder is no clone of the repository" >&2; exit 69; }
 	rm -rf $(B)/deb
 	mkdir -p $(B)/deb/dspy-mpi-$(VERSION)
 	git archive HEAD | tar -x -C $(B)/deb/dspy-mpi-$(VERSION)
 	cp -r scripts/packaging/debian $(B)/deb/dspy-mpi-$(VERSION)/
-	sed -i 's/PACKAGER/$(PACKAGER)/' $(B)/deb/dspy-mpi-$(VERSION)/debian/control $(B)/deb/dspy-mpi-$(VERSION)/debian/changelog
+	by=$$(printf '%s' "$$BY" | sed 's/[\\&/]/\\&/g'); \
+		sed -i "s/PACKAGER/$$by/" $(B)/deb/dspy-mpi-$(VERSION)/debian/control $(B)/deb/dspy-mpi-$(VERSION)/debian/changelog
 	tar -C $(B)/deb --exclude=debian --sort=name -czf $(B)/deb/dspy-mpi_$(VERSION).orig.tar.gz dspy-mpi-$(VERSION)
 	cd $(B)/deb/dspy-mpi-$(VERSION) && env -u CC dpkg-buildpackage -us -uc -b
 

@@ -4,15 +4,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+static bool is_program(const char *file)
+{
+    struct stat s;
+    return stat(file, &s) == 0 && S_ISREG(s.st_mode) && access(file, X_OK) == 0;
+}
 
 bool dm_path_of(const char *name, const char *otherwise, char *file, size_t room)
 {
     const char *path = getenv("PATH");
     for (const char *at = path ? path : otherwise; *at;) {
-        size_t n = strcspn(at, ":");
-        snprintf(file, room, "%.*s/%s", (int)n, at, name);
-        if (access(file, X_OK) == 0)
+        size_t n = strcspn(at, ":"); /* 0: the current folder, as execvp has it */
+        snprintf(file, room, "%.*s/%s", n ? (int)n : 1, n ? at : ".", name);
+        if (is_program(file))
             return true;
         at += n + (at[n] == ':');
     }
@@ -55,7 +62,7 @@ static bool python_in(const char *folder, const char *below, char *path, size_t 
     static const char *const names[] = {"python3", "python"};
     for (size_t i = 0; folder && *folder && i < 2; i++) {
         snprintf(path, room, "%s%s/%s", folder, below, names[i]);
-        if (access(path, X_OK) == 0)
+        if (is_program(path))
             return true;
     }
     return false;

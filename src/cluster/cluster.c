@@ -110,6 +110,11 @@ static dm_world world(void)
     return dm_world_of(!getenv("PMI_RANK") || !speaks_pmi(), fd >= 0);
 }
 
+void dm_cluster_tidy(void)
+{
+    dm_world_tidy();
+}
+
 void dm_cluster_library(char *text, size_t room)
 {
     char name[256];
@@ -137,13 +142,21 @@ long dm_cluster_task(long *size, const char **by)
     return w.rank;
 }
 
+bool dm_cluster_has_starter(bool *gone)
+{
+    dm_starter s = world().starter;
+    *gone = s == DM_STARTER_GONE;
+    return s == DM_STARTER_THERE;
+}
+
 /* ---- launcher and library of two MPIs ---- */
 
 /* One rank speaks for all, which are no ranks to each other; another one that ended with a failure
- * would make mpirun end that one before it has spoken. A further attempt would end the same way. */
+ * would make mpirun end that one before it has spoken. Where no mpirun is seen there may be no
+ * other one. A further attempt would end the same way. */
 static dm_status refuse(const dm_world *w, const dm_error *err)
 {
-    if (w->rank > 0)
+    if (w->rank > 0 && w->starter == DM_STARTER_THERE)
         _exit(0);
     dm_launch_report(dm_exit_code(err->status));
     return err->status;
@@ -160,6 +173,29 @@ static dm_status two_families(const dm_world *w, const dm_post *post, dm_error *
                    open_mpi ? "Open MPI's" : "MPICH's or Intel's", w->size, name, dm_post_origin());
 }
 
+/* The variables that say that others were started with this process. */
+static const char *by_which(char text[64])
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"};
+    size_t n = 0;
+    *text = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]))
+            n += (size_t)snprintf(text + n, 64 - n, "%s%s", n ? " " : "", names[i]);
+    return text;
+}
+
+/* MPI would crash on what is left of a launcher. */
+static dm_status starter_is_gone(const dm_world *w, dm_error *err)
+{
+    char names[64];
+    return dm_fail(err, DM_E_INTERNAL,
+                   "the environment says that this is a rank of several, and %s, which started "
+                   "them, has ended or cannot be reached from here: where its variables are left "
+                   "over, unset %s",
+                   w->by, by_which(names));
+}
+
 dm_status dm_cluster_apart(dm_error *err)
 {
     dm_world w = world();
@@ -167,7 +203,9 @@ dm_status dm_cluster_apart(dm_error *err)
     if (!w.apart)
         return DM_OK;
     const dm_post *post = find_table(&why);
-    if (post)
+    if (w.starter == DM_STARTER_GONE)
+        starter_is_gone(&w, &why);
+    else if (post)
         two_families(&w, post, &why);
     if (err)
         *err = why;
@@ -177,6 +215,10 @@ dm_status dm_cluster_apart(dm_error *err)
 /* Before MPI starts, where it is plain; it might abort the process. */
 static dm_status find_post(const dm_world *w, dm_error *err)
 {
+    if (w->starter == DM_STARTER_GONE) {
+        starter_is_gone(w, err);
+        return refuse(w, err);
+    }
     here.post = find_table(err);
     if (!here.post)
         return refuse(w, err);
@@ -195,6 +237,9 @@ static dm_status count_ranks(const dm_world *w, dm_error *err)
     bool part = strcmp(w->by, "srun") == 0 && here.size > w->size;
     if (w->size == here.size || w->size == LONG_MAX || part)
         return DM_OK;
+    dm_world seen = *w;
+    char names[64];
+    bool unseen = w->starter == DM_STARTER_UNSEEN;
     alarm(LEAVE_SECONDS);
     here.post->end();
     alarm(0);
@@ -202,9 +247,15 @@ static dm_status count_ranks(const dm_world *w, dm_error *err)
     dm_fail(
         err, DM_E_INTERNAL,
         "%s started %ld of this, but the MPI library here, %s (%s), joins %d: start it with the "
-        "mpirun of that MPI",
-        w->by, w->size, name, dm_post_origin(), here.size);
-    return refuse(w, err);
+        "mpirun of that MPI%s%s",
+        w->by, w->size, name, dm_post_origin(), here.size,
+        unseen ? ", or, where the variables of an earlier one are left over, unset " : "",
+        unseen ? by_which(names) : "");
+    if (here.size > 1) { /* MPI knows better */
+        seen.rank = here.rank;
+        seen.starter = DM_STARTER_THERE;
+    }
+    return refuse(&seen, err);
 }
 
 /* The launcher gave mpirun one of its own, which goes with the run: metrics are to use the user's.

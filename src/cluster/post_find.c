@@ -24,7 +24,7 @@ static const struct abi {
 };
 #define N_ABIS (sizeof abis / sizeof *abis)
 
-#define LEVELS 4 /* of processes above this one, which may be a launcher */
+#define LEVELS 16 /* of processes above this one, which may be a launcher */
 
 static struct {
     bool looked;
@@ -32,6 +32,7 @@ static struct {
     dm_error err;
     char origin[PATH_MAX];
     char trouble[512]; /* of a library that is there and cannot be loaded */
+    bool no_mpi;       /* one that was loaded was none */
 } here;
 
 /* ---- folders ---- */
@@ -65,28 +66,45 @@ static long parent_of(long pid)
 
 static bool is_launcher(const char *name)
 {
-    static const char *const names[] = {"mpirun",        "mpiexec",         "orterun",
-                                        "orted",         "prterun",         "prted",
-                                        "mpiexec.hydra", "hydra_pmi_proxy", "prte"};
+    static const char *const names[] = {"mpirun",          "mpiexec", "orterun", "orted",
+                                        "prterun",         "prted",   "prte",    "mpiexec.hydra",
+                                        "hydra_pmi_proxy", "mpispawn"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
     return false;
 }
 
-/* Where the launcher's program is: our parent, or above a shell or the like between the two. In a
- * process that none has started: mpirun's of PATH. */
-static bool launchers_folder(bool started, char folder[PATH_MAX])
+/* Of the nearest launcher above us: a shell, `timeout` or the like may stand between the two. Where
+ * none has a name that is known: of our parent. */
+static bool starters_folder(char folder[PATH_MAX])
 {
-    char link[64], file[PATH_MAX], *real;
+    char link[64];
     const char *name;
     long pid = getppid();
-    for (int i = 0; i < LEVELS && started && pid > 1; i++, pid = parent_of(pid)) {
+    for (int i = 0; i < LEVELS && pid > 1; i++, pid = parent_of(pid)) {
         snprintf(link, sizeof link, "/proc/%ld/exe", pid);
-        if (folder_of(link, folder, &name) && (i == 0 || is_launcher(name)))
+        if (folder_of(link, folder, &name) && is_launcher(name))
             return true;
     }
-    if (started || !dm_path_of("mpirun", "", file, sizeof file) || !(real = realpath(file, NULL)))
+    snprintf(link, sizeof link, "/proc/%ld/exe", (long)getppid());
+    return folder_of(link, folder, &name);
+}
+
+/* Where the launcher's program is; in a process that none has started, that of the mpirun that
+ * launch would take: PATH's, else the one beside us. */
+static bool launchers_folder(bool started, char folder[PATH_MAX])
+{
+    char file[PATH_MAX + 8], *real;
+    const char *name;
+    if (started)
+        return starters_folder(folder);
+    if (!dm_path_of("mpirun", "", file, sizeof file)) {
+        bool known = folder_of("/proc/self/exe", folder, &name);
+        snprintf(file, sizeof file, "%s/mpirun", folder);
+        return known && access(file, X_OK) == 0;
+    }
+    if (!(real = realpath(file, NULL)))
         return false;
     snprintf(folder, PATH_MAX, "%s", real);
     free(real);
@@ -94,10 +112,12 @@ static bool launchers_folder(bool started, char folder[PATH_MAX])
     return true;
 }
 
-/* Beside us as it is installed, or in the folder that it was built in. */
+/* Beside us as it is installed, or in the folder that it was built in; the last is where
+ * `pip install --target` puts it, which leaves out what is in lib. */
 static bool table_file(const char *abi, char path[2 * PATH_MAX])
 {
-    static const char *const places[] = {"../lib/dspy-mpi", "lib/dspy-mpi"};
+    static const char *const places[] = {"../lib/dspy-mpi", "lib/dspy-mpi",
+                                         "../share/dspy-mpi/lib"};
     char folder[PATH_MAX];
     const char *name;
     snprintf(path, 2 * PATH_MAX, "mpi-%s.so", abi);
@@ -145,6 +165,7 @@ static void *load(const char *file, const char *library, const char *abi)
     if (!it)
         return keep_trouble(library, path);
     const char *its = abi_of(it);
+    here.no_mpi |= !its;
     if (!its || (abi && strcmp(its, abi) != 0)) {
         dlclose(it);
         return NULL;
@@ -181,21 +202,33 @@ static const char *path_of(void *library, const char *otherwise)
 
 /* ---- the table ---- */
 
+/* What a library does not have is seen when the table that asks for it is loaded. */
+static void no_table(const char *abi, const char *path, const char *why, dm_error *err)
+{
+    if (access(path, R_OK) != 0)
+        dm_fail(err, DM_E_INTERNAL,
+                "%s is a library of the %s ABI, and this dspy-mpi has no table for it (%s)",
+                here.origin, abi, path);
+    else if (why && (strstr(why, "undefined symbol") || strstr(why, "symbol not found")))
+        dm_fail(err, DM_E_INTERNAL,
+                "%s is no MPI library that dspy-mpi can use (%s): take another MPI, or name a "
+                "library of MPI 3.0 or later in DSPY_MPI_LIBMPI",
+                here.origin, why);
+    else
+        dm_fail(err, DM_E_INTERNAL, "%s: %s: install dspy-mpi again", path,
+                why ? why : "it belongs to another version of dspy-mpi");
+}
+
 static const dm_post *table(const char *abi, void *library, const char *name, dm_error *err)
 {
     char path[2 * PATH_MAX];
-    void *it = table_file(abi, path) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    const dm_post *t = it ? dlsym(it, "dm_post_table") : NULL;
     snprintf(here.origin, sizeof here.origin, "%s", path_of(library, name));
+    void *it = table_file(abi, path) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    const char *why = it ? NULL : dlerror(); /* before anything else is asked of the loader */
+    const dm_post *t = it ? dlsym(it, "dm_post_table") : NULL;
     if (t && t->version == DM_POST_VERSION)
         return t;
-    if (access(path, R_OK) == 0)
-        dm_fail(err, DM_E_INTERNAL, "MPI: %s: %s: install dspy-mpi again", path,
-                it ? "it belongs to another version of dspy-mpi" : dlerror());
-    else
-        dm_fail(err, DM_E_INTERNAL,
-                "MPI: %s is a library of the %s ABI, and this dspy-mpi has no table for it (%s)",
-                path_of(library, name), abi, path);
+    no_table(abi, path, why, err);
     return NULL;
 }
 
@@ -205,10 +238,10 @@ static const dm_post *named(const char *file, dm_error *err)
     if (it)
         return table(abi_of(it), it, file, err);
     dm_fail(err, DM_E_INTERNAL, "DSPY_MPI_LIBMPI=%s: %s", file,
-            *here.trouble             ? here.trouble
-            : access(file, F_OK) == 0 ? "this is no MPI library of 3.0 or later"
-            : strchr(file, '/')       ? "there is no such file"
-                                      : "there is no such library");
+            *here.trouble       ? here.trouble
+            : here.no_mpi       ? "this is no MPI library of 3.0 or later"
+            : strchr(file, '/') ? "there is no such file"
+                                : "there is no such library");
     return NULL;
 }
 

@@ -5,12 +5,26 @@
 
 #include <stdbool.h>
 
+/* Whether what started the processes is still there. Its variables outlive it: in a shell that a
+ * run has left behind, or in what a rank starts without its descriptors. */
+typedef enum dm_starter {
+    DM_STARTER_UNSEEN, /* the environment does not tell where it would be */
+    DM_STARTER_THERE,
+    DM_STARTER_GONE
+} dm_starter;
+
 typedef struct dm_world {
     long rank, size; /* of the processes that were started together; 0 of 1: it is alone */
     bool joins;      /* MPI can join them */
     bool apart;      /* it cannot, for their mpirun is of another MPI */
     const char *by;  /* "mpirun", "srun"; NULL: alone */
+    dm_starter starter;
 } dm_world;
+
+/* First of all: takes away what Open MPI's mpirun has left to a process that another launcher has
+ * started since, MPICH's or Intel's mpirun or srun with PMIx. Without it each of several would be
+ * taken for the one that Open MPI had started. */
+void dm_world_tidy(void);
 
 /* open_mpi: the MPI that we use is Open MPI, which understands PMIx, not PMI; or there is none that
  * understands PMI. terminal:

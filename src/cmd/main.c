@@ -241,6 +241,10 @@ static size_t take_keys(dm_arena *a, int argc, char **argv, const char **names, 
     return n;
 }
 
+/* Of this program itself, and of the Python that it starts for metrics and programs. */
+static const char *const everywhere[] = {"DSPY_MPI_LIBMPI", "DSPY_MPI_PRICES", "DSPY_MPI_PYTHON",
+                                         "VIRTUAL_ENV",     "CONDA_PREFIX",    "PYTHONPATH"};
+
 static int launch(int argc, char **argv)
 {
     int code = 70;
@@ -248,8 +252,10 @@ static int launch(int argc, char **argv)
     const char *names[MAX_NAMES];
     long size;
     const char *by;
+    bool gone = false;
     (void)dm_cluster_task(&size, &by);
-    if (by) {
+    (void)dm_cluster_has_starter(&gone);
+    if (by && !gone) {
         dm_say(stderr,
                "dspy-mpi: %s started several copies of this: launch starts mpirun itself, so start "
                "it once\n",
@@ -258,6 +264,8 @@ static int launch(int argc, char **argv)
     }
     dm_arena *a = dm_arena_new(0);
     size_t n = take_keys(a, argc, argv, names, MAX_NAMES);
+    for (size_t i = 0; i < sizeof everywhere / sizeof *everywhere && n < MAX_NAMES; i++)
+        names[n++] = everywhere[i];
     if (dm_launch(argc, argv, names, n, &code, &err) != DM_OK)
         code = dm_say_failure(&err);
     dm_arena_free(a);
@@ -332,11 +340,12 @@ static int run_without_mpi(int argc, char **argv, const dm_command *c)
 {
     long size;
     const char *by;
+    bool gone;
     long task = dm_cluster_task(&size, &by);
     dm_error err = {DM_OK, ""};
     if (c && c->ranks && !asks_for_help(argc, argv) && dm_cluster_apart(&err) != DM_OK)
         return dm_say_failure(&err);
-    if (dm_cluster_is_rank() && task > 0)
+    if (dm_cluster_is_rank() && task > 0 && dm_cluster_has_starter(&gone))
         return 0;
     if (by && !dm_cluster_is_rank() && c && c->ranks && task == 0)
         dm_say(
@@ -379,6 +388,7 @@ int main(int argc, char **argv)
     leave_no_core();
     dm_keep_hangup();
     dm_set_nomem(out_of_memory);
+    dm_cluster_tidy();
     const dm_command *c = argc > 1 ? find_command(argv[1]) : NULL;
     if (argc > 1 && strcmp(argv[1], "launch") == 0)
         dm_launch_catch_signals();

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "data/packed.h"
 #include "json/json.h"
+#include "lm/authorities.h"
 #include "lm/provider.h"
 #include "lm/words.h"
 
@@ -292,6 +293,47 @@ static bool is_plain_http(const dm_reply *r)
     return r->code == CURLE_SSL_CONNECT_ERROR && r->error && dm_reply_says(r->error, words);
 }
 
+/* What is wrong with it besides that nobody vouches for it, where a further authority would not
+ * help; in the words of OpenSSL, GnuTLS and others. NULL: nothing else. */
+static const char *what_certificate_needs(const dm_reply *r)
+{
+    static const char *const over[] = {"expired", "expiration", NULL};
+    static const char *const early[] = {"not yet valid", "activation", NULL};
+    static const char *const other[] = {"subject name", "does not match", "mismatch", NULL};
+    if (!r->error)
+        return NULL;
+    if (dm_reply_says(r->error, over))
+        return "the server needs a new certificate, unless the clock of this host is wrong";
+    if (dm_reply_says(r->error, early))
+        return "is the clock of this host right?";
+    if (dm_reply_says(r->error, other))
+        return "api_base has to name the host as the server's certificate does";
+    return NULL;
+}
+
+/* By whose certificates the server was to be known: what names them; NULL: nothing does. */
+static const char *who_is_believed(const dm_reply *r)
+{
+    const char *by = r->config ? dm_authorities_of(r->config).named_by : NULL;
+    return by && *by ? by : NULL;
+}
+
+static dm_verdict refuse_certificate(dm_reply *r)
+{
+    char what[300], more[300];
+    const char *by = who_is_believed(r);
+    r->advice = what_certificate_needs(r);
+    bool either = has_proxy(r) && strncasecmp(r->proxy, "https:", 6) == 0;
+    snprintf(what, sizeof what, "%s was not accepted%s%.150s",
+             either ? "its certificate, or its proxy's," : "its certificate",
+             has_proxy(r) ? ", by the proxy " : "", has_proxy(r) ? r->proxy : "");
+    const char *said = r->error ? r->error : "";
+    bool told = by && !r->advice;
+    snprintf(more, sizeof more, "%.160s%s%s%s", said, told && *said ? ", " : "",
+             told ? "with the authorities of " : "", told ? by : "");
+    return say_and(DM_EJECT, r, what, more);
+}
+
 static dm_verdict judge_transfer(dm_reply *r)
 {
     char what[300];
@@ -315,9 +357,15 @@ static dm_verdict judge_transfer(dm_reply *r)
                     "password";
         return say_and(DM_EJECT, r, what, more);
     case CURLE_SSL_CACERT_BADFILE:
+        if (r->config && !who_is_believed(r))
+            r->advice = dm_authorities_missing()
+                            ? dm_authorities_missing()
+                            : "install ca-certificates again, or name a file of certificates with "
+                              "ca_file or SSL_CERT_FILE";
         return say_and(DM_EJECT, r, what, more);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
+        return refuse_certificate(r);
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return say_and(DM_EJECT, r, what, "");

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *value_of(const char *name)
@@ -32,6 +33,13 @@ static const char *const certifi[] = {
     "../certifi/cacert.pem",
 };
 
+/* Containers have empty ones, and folders where a mount found no file. */
+static bool has_some(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && access(path, R_OK) == 0;
+}
+
 static bool first_of(const char *pattern, char *path, size_t room)
 {
     glob_t found;
@@ -39,7 +47,7 @@ static bool first_of(const char *pattern, char *path, size_t room)
     if (glob(pattern, 0, NULL, &found) != 0)
         return false;
     for (size_t i = 0; i < found.gl_pathc && !any; i++)
-        any = access(found.gl_pathv[i], R_OK) == 0 &&
+        any = has_some(found.gl_pathv[i]) &&
               snprintf(path, room, "%s", found.gl_pathv[i]) < (int)room;
     globfree(&found);
     return any;
@@ -50,7 +58,7 @@ void dm_authorities_look(const char *root, const char *bin, char *path, size_t r
     char place[2 * PATH_MAX];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(place, sizeof place, "%s%s", root, files[i]);
-        if (access(place, R_OK) == 0 && snprintf(path, room, "%s", place) < (int)room)
+        if (has_some(place) && snprintf(path, room, "%s", place) < (int)room)
             return;
     }
     for (size_t i = 0; i < sizeof certifi / sizeof *certifi; i++) {
@@ -61,7 +69,8 @@ void dm_authorities_look(const char *root, const char *bin, char *path, size_t r
     *path = 0;
 }
 
-/* *file: libcurl's own; NULL: it does not say, as before 7.70. */
+/* *file: libcurl's own; NULL: it does not say, as before 7.70. One that was built elsewhere may
+ * name a file that is not here. */
 static bool curl_has_some(const char **file)
 {
     *file = NULL;
@@ -70,7 +79,7 @@ static bool curl_has_some(const char **file)
     if (v->age < CURLVERSION_SEVENTH)
         return true;
     *file = v->cainfo ? v->cainfo : v->capath;
-    return *file != NULL;
+    return v->cainfo ? has_some(v->cainfo) : v->capath != NULL;
 #else
     return true;
 #endif

@@ -11,8 +11,8 @@ typedef struct dm_authorities {
 } dm_authorities;
 
 /* The job's ca_file, else what SSL_CERT_FILE or CURL_CA_BUNDLE names; else libcurl's own, or where
- * it has none, as one that is bundled, the file that this system keeps. Borrowed from the config,
- * the environment or this process. */
+ * it has none, as one that is bundled or was built for another system, the file that this one
+ * keeps. Borrowed from the config, the environment or this process. */
 dm_authorities dm_authorities_of(const dm_lm_config *c);
 
 /* The first that there is of the files where systems keep certificates, then certifi's beside the

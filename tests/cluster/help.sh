@@ -2,7 +2,7 @@
 # files; and what `make install` leaves, with the library built against from outside.
 . tests/lib.sh
 ROOT=$PWD
-plan 35
+plan 39
 cd "$DIR" || exit 70
 has() { grep -qF -- "$1" out || { echo "no \"$1\"" >err && return 1; }; }
 
@@ -111,6 +111,25 @@ nm -D --defined-only inst/lib/libdspympi.so.0 | awk '{ print $3 }' | grep -v '^_
 nm -g --defined-only inst/lib/libdspympi.a | awk 'NF == 3 { print $3 }' | sort >seen.a
 sed "s,/\*.*\*/,," "$ROOT"/include/dspy_mpi/*.h | grep -o "[a-z_]*(" | tr -d "(" | sort -u >public
 check "seen from outside is what the headers declare, and no more" sh -c 'comm -23 seen public | sed "s/^/seen too: /" >err; [ ! -s err ] && [ "$(wc -l <seen)" -gt 20 ] && cmp seen seen.a'
+
+# make says what is missing in one sentence, and who makes the package of Debian may have any name
+mkdir few
+for tool in sh make sed git tar gzip rm mkdir cp cat cut env dirname head uname timeout; do ln -s "$(command -v $tool)" few/; done
+lacks() { # lacks WORDS MAKE-ARGUMENT...
+	words=$1
+	shift
+	PATH="$DIR/few" run 2 "$DIR/few/make" -C "$ROOT" B="$DIR/b" "$@" && [ "$(grep -c "there is no" err)" = 1 ] && grep -qF "$words" err
+}
+check "make without mpicc" lacks "there is no mpicc-of-none: scripts/install-deps" MPICC=mpicc-of-none "$DIR/b/src/cluster/post_mpi.o"
+check "make deb, make wheel without their tools" eval 'lacks "there is no dpkg-buildpackage: apt-get install" deb && lacks "there is no python3: " wheel'
+check "make MPI=loadde" eval 'run 2 make -C "$ROOT" B="$DIR/b" MPI=loadde mock && grep -qF "MPI=loadde: it is linked or loaded" err'
+for tool in dpkg-buildpackage dh; do printf '#!/bin/sh\nexit 0\n' >few/$tool && chmod +x few/$tool; done
+if git -C "$ROOT" rev-parse -q --verify HEAD >/dev/null 2>&1; then
+	maintained() { PATH="$DIR/few" DEBFULLNAME="$1" DEBEMAIL=a@b.example run 0 "$DIR/few/make" -C "$ROOT" B="$DIR/b" deb && grep -qxF "Maintainer: $1 <a@b.example>" b/deb/dspy-mpi-*/debian/control && grep -qF -- " -- $1 <a@b.example>  " b/deb/dspy-mpi-*/debian/changelog; }
+	check "make deb, by people of all names" eval 'maintained "Seán O'"'"'Neill-Núñez" && maintained "R&D / Packages \\o/"'
+else
+	skip "no clone: make deb packs what is committed"
+fi
 
 # One version everywhere; and each place that would say another is seen.
 check "one version everywhere" run 0 env B="$(cd "$(dirname "$PROGRAM")" && pwd)" "$ROOT/scripts/check-version"

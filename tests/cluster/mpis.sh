@@ -14,7 +14,7 @@ VICTIMS=2 # ranks, each in a run of its own
 EACH=4
 [ -z "${BIG:-}" ] || VICTIMS="0 1 2" EACH=8
 [ $KIND = loaded ] || EACH=1
-plan $((19 + (EACH * $(echo "${FOUND:-none}" | wc -w))))
+plan $((32 + (EACH * $(echo "${FOUND:-none}" | wc -w))))
 
 says_table() { grep -qE "^MPI: .*, table (openmpi|mpich|standard) [0-9]+, library (linked|.*/libmpi.*)$" "$DIR/out"; }
 run 0 "$PROGRAM" --version --verbose
@@ -34,7 +34,7 @@ told() { # told CODE OPTION...: launch is told
 	PATH="$DIR/bin:$PATH" OPENAI_API_KEY=sk-of-a-test run "$code" "$PROGRAM" launch -n 3 --restarts 0 "$@" eval jobs/sample.json
 }
 # the environment here may have a proxy and certificates, which have to be there too
-words() { sed 's/ -x OPENAI_API_KEY / -x KEY /; s/ -x [A-Za-z]*_[A-Za-z_]*//g' "$DIR/words" | grep -qxF -- "$1 $PROGRAM eval jobs/sample.json"; }
+words() { sed 's/ -x OPENAI_API_KEY / -x KEY /; s/ -x [A-Za-z]*_[A-Za-z_]*//g; s/ -x PYTHONPATH//' "$DIR/words" | grep -qxF -- "$1 $PROGRAM eval jobs/sample.json"; }
 one_line() { [ "$(wc -l <"$DIR/err") $(grep -cF -- "$1" "$DIR/err")" = "1 1" ]; }
 fake "$DIR/bin" "HYDRA build details:"
 echo here >"$DIR/hosts"
@@ -52,6 +52,8 @@ check "an option that it has not" one_line "is Intel's, which has no --map-by"
 fake "$DIR/bin" "mpirun (Open MPI) 5.0.11"
 told 70 --map-by core
 check "Open MPI's: its words" words "--oversubscribe --enable-recovery -x KEY --bind-to none --map-by core -n 3"
+VIRTUAL_ENV=/a DSPY_MPI_PYTHON=/a/b PYTHONPATH=/c DSPY_MPI_LIBMPI=/d told 70
+check "other hosts get what names the MPI and the Python" grep -q -- " -x DSPY_MPI_LIBMPI .*-x DSPY_MPI_PYTHON -x VIRTUAL_ENV .*-x PYTHONPATH " "$DIR/words"
 fake "$DIR/bin" "something of this site"
 told 70
 check "one that does not say what it is: as Open MPI's" words "--oversubscribe --enable-recovery -x KEY --bind-to none -n 3"
@@ -84,15 +86,41 @@ refused() { # refused COMMAND...: exit 70, one sentence of ours, nothing done
 }
 silent() { run 0 "$@" compile jobs/sample.json --seed=5 --out="$DIR/o" && [ ! -s "$DIR/err" ] && [ ! -s "$DIR/out" ] && untouched; }
 check "Hydra's variables, and no library for them" refused env PMI_RANK=0 PMI_SIZE=3 "$PROGRAM"
-check "one of them says so, the others end" silent env PMI_RANK=1 PMI_SIZE=3 "$PROGRAM"
+exec 9</dev/null
+check "one of them says so, the others end" silent env PMI_RANK=1 PMI_SIZE=3 PMI_FD=9 "$PROGRAM"
+exec 9<&-
 check "in an allocation too" refused env SLURM_JOB_ID=7 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 MPI_LOCALRANKID=0 PMI_RANK=0 PMI_SIZE=3 "$PROGRAM"
 check "its help is not refused" run 0 env PMI_RANK=0 PMI_SIZE=3 "$PROGRAM" compile --help
 check "mpirun tells three, MPI counts one" refused env OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=3 "$PROGRAM"
 check "mpirun tells three, MPI counts two" refused mpirun --oversubscribe -n 2 env OMPI_COMM_WORLD_SIZE=3 "$PROGRAM"
 
-# ---- other MPIs ----
+# ---- what a launcher leaves to a shell, and launchers in one another ----
 
-[ -n "$FOUND" ] || skip_all $EACH "there is no other MPI in build-mpi: scripts/install-deps --mpis"
+left_over() { # left_over UNSET COMMAND...: exit 70, one sentence that says what to unset, nothing done
+	unset=$1
+	shift
+	run 70 "$@" compile jobs/sample.json --seed=5 --out="$DIR/o" && one_line "are left over, unset $unset" && grep -q "unset $unset\$" "$DIR/err" && untouched
+}
+mpirun -n 1 env | grep -E '^(OMPI|PMIX)_[A-Za-z0-9_]*=[^ ]*$' >"$DIR/of_rank"
+# ended RANK COMMAND...: with what such a rank has, of four, after its mpirun has ended
+cat >"$DIR/ended" <<END
+#!/bin/sh
+rank=\$1
+shift
+exec env $(sed "s/=\(.*\)/='\1'/" "$DIR/of_rank" | tr '\n' ' ') OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=\$rank PMIX_RANK=\$rank "\$@"
+END
+chmod +x "$DIR/ended"
+check "of a run that has ended: what to unset" left_over "OMPI_COMM_WORLD_SIZE PMIX_RANK" "$DIR/ended" 0 "$PROGRAM"
+check "whatever rank it was" left_over "OMPI_COMM_WORLD_SIZE PMIX_RANK" "$DIR/ended" 2 "$PROGRAM"
+check "Hydra's" left_over PMI_RANK env PMI_RANK=0 PMI_SIZE=3 PMI_FD=9 "$PROGRAM"
+check "the size and the number alone" left_over OMPI_COMM_WORLD_SIZE env OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=3 "$PROGRAM"
+check "what needs no other goes on" eval 'run 0 "$DIR/ended" 2 "$PROGRAM" --version && [ -s "$DIR/out" ]'
+check "so does launch" run 0 "$DIR/ended" 2 "$PROGRAM" launch -n 2 eval jobs/sample.json
+check "launch in an mpirun of one" run 0 mpirun -n 1 "$PROGRAM" launch -n 2 eval jobs/sample.json
+check "as one of several it is refused" eval 'run 64 mpirun --oversubscribe -n 2 "$PROGRAM" launch -n 2 eval jobs/sample.json'
+
+# ---- an mpirun that is a script, as some sites have it ----
+
 start_mock --rule planted --seed 9 --latency 30
 "$MOCK" --make-data 30 9 0 >"$DIR/train.jsonl"
 "$MOCK" --make-data 20 9 1000 >"$DIR/val.jsonl"
@@ -101,6 +129,40 @@ cat >"$DIR/job.json" <<END
  "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 6},
  "lm": {"model": "hosted_vllm/any", "api_base": "$MOCK_URL", "concurrency": 6}}
 END
+stopped() { # stopped SIGNAL: in order, with what is there
+	rm -rf "$DIR/k"
+	shut
+	PATH="$DIR/a site/bin:$PATH" "$PROGRAM" launch -n 3 compile "$DIR/job.json" --out="$DIR/k" --lm.api_base="$SLOW_URL" >"$DIR/out" 2>"$DIR/err" &
+	pid=$!
+	under_way $pid "$DIR/k" 3000 && kill "-$1" $pid
+	rc=$?
+	opened
+	wait $pid
+	[ "$rc $?" = "0 75" ] && tail -1 "$DIR/out" | grep -q '"status": "stopped", "reason": "signal"'
+}
+mkdir -p "$DIR/a site/bin"
+printf '#!/bin/sh\n# modules are loaded here\n"%s" "$@"\nexit $?\n' "$(command -v mpirun)" >"$DIR/a site/bin/mpirun"
+chmod +x "$DIR/a site/bin/mpirun"
+check "Ctrl-C reaches what the script runs: the run stops in order" stopped INT
+mkdir "$DIR/bin/folder" "$DIR/bin/folder/mpirun"
+rm "$DIR/venv/bin/mpirun"
+check "a folder of that name in PATH is no mpirun" eval 'run 70 env PATH="$DIR/bin/folder" "$DIR/venv/bin/dspy-mpi" launch -n 2 eval jobs/sample.json && one_line "mpirun was not found"'
+
+# ---- a library that is none ----
+
+if [ $KIND = loaded ] && command -v cc >/dev/null; then
+	echo 'int ompi_mpi_comm_world;' >"$DIR/few.c"
+	cc -shared -fPIC "$DIR/few.c" -o "$DIR/libfew.so"
+	named() { run 70 env DSPY_MPI_LIBMPI="$1" OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=0 "$PROGRAM" compile jobs/sample.json --seed=5 --out="$DIR/o" && one_line "$2" && untouched; }
+	check "one that lacks what is needed" named "$DIR/libfew.so" "$DIR/libfew.so is no MPI library that dspy-mpi can use ("
+	check "one of something else, by its name alone" named libm.so.6 "DSPY_MPI_LIBMPI=libm.so.6: this is no MPI library of 3.0 or later"
+else
+	skip_all 2 "it loads no library"
+fi
+
+# ---- other MPIs ----
+
+[ -n "$FOUND" ] || skip_all $EACH "there is no other MPI in build-mpi: scripts/install-deps --mpis"
 # On a terminal that is closed rank 0 stops in order, whatever MPI's libraries do with the signal.
 hangup() {
 	rm -rf "$DIR/k"
@@ -161,7 +223,7 @@ under() { # under FOLDER: everything with this MPI
 	fi
 	more=""
 	case $IT in *Open*) more=--oversubscribe ;; esac
-	check "$IT: 4 ranks by mpirun" same_sum mpirun $more -n 4 "$PROGRAM"
+	check "$IT: 4 ranks by mpirun, with something between" same_sum mpirun $more -n 4 timeout 300 "$PROGRAM"
 	if [ -z "${BIG:-}" ]; then
 		:
 	elif [ -e "$1/lib/libmpi_abi.so.1" ]; then

@@ -2,7 +2,7 @@
 #     debootstrap --variant=minbase --include=python3-pip,ca-certificates bookworm TREE
 # as an ordinary user with nothing but pip, and with MPIs from PyPI. A tree is not written to.
 . tests/lib.sh
-SMALL=9 EACH=9
+SMALL=11 EACH=9
 [ -n "${BIG:-}" ] || CHROOTS=""
 plan $((SMALL + EACH * $(echo ${CHROOTS:-} | wc -w)))
 WHEEL=${WHEEL:-$(ls -t build/wheel/*linux*"$(uname -m)".whl 2>/dev/null | grep -v musl | head -1)}
@@ -48,6 +48,21 @@ fds() { # no socket of MPI or of libcurl, no file of ours
 }
 if command -v mpirun >/dev/null; then check "a metric, found by its name, has no descriptor of ours or of MPI" fds launch -n 3; else check "a metric, found by its name, has no descriptor of ours" fds; fi
 check "pip install --target: the same sum" eval 'run 0 "$DIR/venv/bin/pip" install --no-index --no-deps --target "$DIR/target" "$WHEEL" && run 0 "$DIR/target/bin/dspy-mpi" compile "$DIR/jobs/sample.json" --out="$DIR/three" && [ "$(sum "$DIR/three")" = "$WANT" ]'
+if command -v mpirun >/dev/null; then
+	check "and on 4 ranks, with a table and a library" eval 'run 0 "$DIR/target/bin/dspy-mpi" launch -n 4 compile "$DIR/jobs/sample.json" --out="$DIR/five" && [ "$(sum "$DIR/five")" = "$WANT" ]'
+else
+	check "it has a table for each MPI, too" eval 'run 0 "$DIR/target/bin/dspy-mpi" --version --verbose && ! grep -q "no table" "$DIR/out"'
+fi
+search_in() { # search_in FOLDER-OF-PACKAGES: without DSPy
+	run 0 env DSPY_MPI= DSPY_MPI_SEARCH= python3 -c '
+import sys, types
+package = sys.modules["dspy_mpi"] = types.ModuleType("dspy_mpi")
+package.__path__ = [sys.argv[1] + "/dspy_mpi"]
+import dspy_mpi.search
+dspy_mpi.search.library()
+print(dspy_mpi.search.find())' "$1" && grep -qxF "$1/dspy_mpi/libdspympi.so.0" "$DIR/out"
+}
+check "the library of dspy_mpi.Search comes with both" eval 'search_in "$DIR/target" && search_in "$(echo "$DIR"/venv/lib/python3*/site-packages)"'
 check "dspy_mpi takes the program that it came with" eval 'run 0 env PATH=/usr/bin:/bin "$DIR/venv/bin/python3" -c "
 import importlib.util, sysconfig
 s = importlib.util.spec_from_file_location(\"running\", sysconfig.get_path(\"platlib\") + \"/dspy_mpi/running.py\")

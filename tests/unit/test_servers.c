@@ -573,8 +573,16 @@ static void put(const char *root, const char *path)
         (void)mkdir(whole, 0700);
         *slash = '/';
     }
+    char before[300];
+    dm_authorities_look(root, "/venv/bin", before, sizeof before);
+    cr_assert_eq(mkdir(whole, 0700), 0);
+    dm_authorities_look(root, "/venv/bin", found, sizeof found);
+    cr_expect_str_eq(found, before, "a folder is no file, as where a container mounted none");
+    cr_assert_eq(rmdir(whole), 0);
     int fd = open(whole, O_CREAT | O_WRONLY, 0600);
-    cr_assert(fd >= 0);
+    dm_authorities_look(root, "/venv/bin", found, sizeof found);
+    cr_expect_str_eq(found, before, "an empty one has none");
+    cr_assert(fd >= 0 && write(fd, "x", 1) == 1);
     close(fd);
     dm_authorities_look(root, "/venv/bin", found, sizeof found);
     char *real = realpath(found, NULL);
@@ -643,4 +651,37 @@ Test(servers, who_we_are_is_asked_in_many_words)
         cr_expect(rows[i].says ? r.advice && strstr(r.advice, rows[i].says) : !r.advice, "row %zu",
                   i);
     }
+}
+
+/* What is wrong is said, and ca_file where that would help. */
+Test(servers, a_certificate_may_be_wrong_in_several_ways)
+{
+    static const struct {
+        const char *error, *advice; /* NULL: dm_advice's, ca_file */
+    } rows[] = {{"SSL certificate problem: self-signed certificate", NULL},
+                {"SSL certificate problem: unable to get local issuer certificate", NULL},
+                {"server certificate verification failed. CAfile: none CRLfile: none", NULL},
+                {"SSL certificate problem: certificate has expired", "clock"},
+                {"server certificate expiration date verify FAILED", "clock"},
+                {"SSL certificate problem: certificate is not yet valid", "clock"},
+                {"server certificate activation date verify FAILED", "clock"},
+                {"SSL: no alternative certificate subject name matches target host name 'a'",
+                 "api_base"},
+                {"SSL: certificate subject name (a) does not match target host name 'b'",
+                 "api_base"},
+                {"", NULL},
+                {NULL, NULL}};
+    dm_lm_config c = {.ca_file = "/own"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_reply r = {.code = CURLE_PEER_FAILED_VERIFICATION, .error = rows[i].error, .tls = true};
+        r.config = &c;
+        cr_expect_eq(dm_judge_reply(&dm_provider_openai, &r), DM_EJECT);
+        cr_expect(strstr(r.text, "certificate"), "%s", r.text);
+        cr_expect(!rows[i].error || strstr(r.text, rows[i].error), "%s", r.text);
+        cr_expect_eq(strstr(r.text, "with the authorities of ca_file") != NULL, !rows[i].advice,
+                     "%s", r.text);
+        cr_expect(rows[i].advice ? r.advice && strstr(r.advice, rows[i].advice) : !r.advice, "%s",
+                  r.text);
+    }
+    cr_expect(strstr(dm_advice(CURLE_PEER_FAILED_VERIFICATION, 0), "ca_file"));
 }

@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
 
 
 def find():
-    """$DSPY_MPI_SEARCH, beside dspy-mpi, in its lib folder, or in the sources that this lies in."""
+    """$DSPY_MPI_SEARCH, beside dspy-mpi, in its lib folder, here in a wheel, or in the sources that this lies in."""
     import shutil
 
     from dspy_mpi.running import installed
@@ -60,7 +60,7 @@ def find():
     program = os.environ.get("DSPY_MPI") or installed() or shutil.which("dspy-mpi") or ""
     beside = os.path.dirname(os.path.realpath(program)) if program else here
     places = [os.environ.get("DSPY_MPI_SEARCH"), os.path.join(beside, name), os.path.join(beside, "..", "lib", name),
-              os.path.join(here, "..", "..", "..", "build", "open", name)]
+              os.path.join(here, name), os.path.join(here, "..", "..", "..", "build", "open", name)]
     for path in places:
         if path and os.path.exists(path):
             return path
