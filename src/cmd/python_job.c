@@ -94,28 +94,54 @@ static const char *model_of(const dm_value *lm)
     return name && name->kind == DM_STRING ? name->text.p : "openai/none";
 }
 
-/* Names alone: what is wrong with a model is said when it is read. Their numbers are the roles',
- * and those of `lms` beside them, as cmd/job_models.c counts them. */
-static dm_value *models_json(dm_arena *a, const dm_value *job)
+/* What a model is set to, where DSPy's modules look at it or programs do; the engine sends it. */
+static dm_value *settings_of(dm_arena *a, const dm_value *lm)
+{
+    static const char *const looked_at[] = {"temperature", "max_tokens", "top_p",
+                                            "reasoning_effort"};
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 0; i < sizeof looked_at / sizeof *looked_at; i++) {
+        const dm_value *v = lm && lm->kind == DM_DICT ? dm_value_get(lm, looked_at[i]) : NULL;
+        if (v && (v->kind == DM_INT || v->kind == DM_FLOAT || v->kind == DM_STRING))
+            dm_value_set(a, d, dm_str_of(looked_at[i]), v);
+    }
+    return d;
+}
+
+typedef struct models { /* as the host is told them, by their numbers */
+    dm_value *names, *settings;
+} models;
+
+static void tell_model(dm_arena *a, const models *t, int role, const dm_value *lm)
+{
+    dm_str number = dm_str_of(dm_arena_printf(a, "%d", role));
+    dm_value *settings = settings_of(a, lm);
+    dm_value_set(a, t->names, number, dm_value_text(a, model_of(lm)));
+    if (settings->n)
+        dm_value_set(a, t->settings, number, settings);
+}
+
+/* Names and settings alone: what is wrong with a model is said when it is read. Their numbers are
+ * the roles', and those of `lms` beside them, as cmd/job_models.c counts them. */
+static void tell_models(dm_arena *a, const dm_value *job, dm_value *hello)
 {
     const dm_value *lms = dm_value_get(job, "lms"), *lm = dm_value_get(job, "lm");
     const dm_value *task = dm_value_get(lms, "task");
-    dm_value *d = dm_value_dict(a);
+    const models t = {dm_value_dict(a), dm_value_dict(a)};
     int next = DM_OWN;
     for (int i = 0; i < DM_OWN; i++) {
         const dm_value *own = dm_value_get(lms, dm_role_name((dm_role)i));
-        const dm_value *m = own ? own : lm ? lm : task;
-        dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", i)), dm_value_text(a, model_of(m)));
+        tell_model(a, &t, i, own ? own : lm ? lm : task);
     }
     for (size_t i = 0; lms && lms->kind == DM_DICT && i < lms->n; i++) {
         bool role = false;
         for (int k = 0; k < DM_OWN; k++)
             role |= dm_str_is(lms->members[i].key, dm_role_name((dm_role)k));
         if (!role)
-            dm_value_set(a, d, dm_str_of(dm_arena_printf(a, "%d", next++)),
-                         dm_value_text(a, model_of(lms->members[i].value)));
+            tell_model(a, &t, next++, lms->members[i].value);
     }
-    return d;
+    dm_value_set(a, hello, DM_STR("models"), t.names);
+    dm_value_set(a, hello, DM_STR("settings"), t.settings);
 }
 
 static int64_t threads_of(const dm_value *job)
@@ -183,7 +209,7 @@ static dm_status hello_json(dm_arena *a, const dm_at *root, const dm_at *program
         dm_value_set(a, d, DM_STR("metric"), metric);
     dm_value_set(a, d, DM_STR("data"), sets_json(a, root->v));
     dm_value_set(a, d, DM_STR("path"), folders);
-    dm_value_set(a, d, DM_STR("models"), models_json(a, root->v));
+    tell_models(a, root->v, d);
     if (adapter && adapter->kind == DM_STRING)
         dm_value_set(a, d, DM_STR("adapter"), adapter);
     dm_value_set(a, d, DM_STR("threads"), dm_value_int(a, threads_of(root->v)));
@@ -225,6 +251,7 @@ static dm_status take_program(dm_arena *a, const dm_at *root, const dm_value *he
 {
     dm_value *d = dm_value_dict(a);
     const dm_value *predictors = dm_value_get(ready, "predictors"),
+                   *parameters = dm_value_get(ready, "parameters"),
                    *source = dm_value_get(ready, "source");
     if (!predictors || predictors->kind != DM_LIST || predictors->n == 0)
         return dm_at_fail(root, err, "program: there is no predictor in %s",
@@ -233,6 +260,8 @@ static dm_status take_program(dm_arena *a, const dm_at *root, const dm_value *he
     dm_value_set(a, d, DM_STR("identity"), dm_value_get(ready, "identity"));
     dm_value_set(a, d, DM_STR("inputs"), inputs_json(a, root->v, ready));
     dm_value_set(a, d, DM_STR("predictors"), predictors);
+    if (parameters && parameters->kind == DM_LIST && parameters->n)
+        dm_value_set(a, d, DM_STR("parameters"), parameters);
     dm_at at = dm_at_root(d, job->file, DM_E_JOB);
     job->program = dm_python_program_read(a, &at, err);
     if (job->program && source && source->kind == DM_STRING)

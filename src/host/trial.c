@@ -126,7 +126,7 @@ static void begin(trying *t, dm_hosts *h, dm_arena *a, const dm_host_state *stat
     dm_json_write(&b, row, DM_JSON_COMPACT);
     dm_buf_text(&b, ",\"inputs\":");
     dm_json_write(&b, inputs, DM_JSON_COMPACT);
-    dm_buf_text(&b, ",\"role\":0,\"scored\":true");
+    dm_buf_text(&b, ",\"role\":0,\"scored\":true,\"trial\":true");
     t->run = dm_host_begin(h, state, dm_buf_view(&b), &events, t);
     dm_buf_free(&b);
 }

@@ -109,6 +109,24 @@ bool dm_python_has_lm(const dm_predictor *p)
     return lm && lm->kind != DM_NULL;
 }
 
+void dm_python_put_parameters(dm_arena *a, dm_value *file, const char *prefix, const dm_program *p,
+                              size_t after)
+{
+    const dm_value *list = p->python ? dm_value_get(p->python, "parameters") : NULL;
+    for (size_t i = 0; list && list->kind == DM_LIST && i < list->n; i++) {
+        const dm_value *name = dm_value_get(list->items[i], "name"),
+                       *state = dm_value_get(list->items[i], "state");
+        int64_t at = -1;
+        if (!name || name->kind != DM_STRING || !state ||
+            !dm_value_to_int(dm_value_get(list->items[i], "after"), &at) || at != (int64_t)after)
+            continue;
+        dm_value_set(a, file,
+                     dm_str_of(dm_arena_printf(a, "%s%s%.*s", prefix, *prefix ? "." : "",
+                                               DM_STR_ARG(name->text))),
+                     state);
+    }
+}
+
 const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part)
 {
     if (!p->state)

@@ -38,10 +38,26 @@ static const dm_value *write_predictor(dm_arena *a, const dm_predictor *p,
     return d;
 }
 
-static dm_value *write_metadata(dm_arena *a, const dm_program *p, const dm_value *provenance)
+/* A subclass of Predict that holds predictors of its own: DSPy saves the state of the whole alone,
+ * flat, and loads whatever stands beside it into the object. So theirs are where DSPy does not
+ * look. NULL: there are none. */
+static const dm_value *write_inner(dm_arena *a, const dm_candidate *c)
+{
+    const dm_program *p = c->program;
+    dm_value *d = dm_value_dict(a);
+    for (size_t i = 1; i < p->n; i++)
+        dm_value_set(a, d, p->predictors[i].path,
+                     write_predictor(a, &p->predictors[i], &c->parts[i]));
+    return d->n ? d : NULL;
+}
+
+static dm_value *write_metadata(dm_arena *a, const dm_program *p, const dm_value *inner,
+                                const dm_value *provenance)
 {
     dm_value *m = dm_value_dict(a), *own = dm_value_dict(a);
     dm_value_set(a, own, DM_STR("program"), dm_program_write(a, p));
+    if (inner)
+        dm_value_set(a, own, DM_STR("predictors"), inner);
     for (size_t i = 0; provenance && i < provenance->n; i++)
         dm_value_set(a, own, provenance->members[i].key, provenance->members[i].value);
     /* Empty: whatever the reader's versions are, DSPy loads it without a warning. */
@@ -60,20 +76,26 @@ static dm_str key_of(dm_arena *a, const char *prefix, const dm_predictor *p)
 void dm_state_put(dm_arena *a, dm_value *file, const char *prefix, const dm_candidate *c)
 {
     const dm_program *p = c->program;
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n; i++) {
+        dm_python_put_parameters(a, file, prefix, p, i);
         dm_value_set(a, file, key_of(a, prefix, &p->predictors[i]),
                      write_predictor(a, &p->predictors[i], &c->parts[i]));
+    }
+    dm_python_put_parameters(a, file, prefix, p, p->n);
 }
 
 void dm_state_write(dm_buf *b, dm_arena *a, const dm_candidate *c, const dm_value *provenance)
 {
     const dm_program *p = c->program;
     dm_value *d = dm_value_dict(a);
-    if (p->n == 1 && p->predictors[0].path.n == 0)
+    const dm_value *inner = NULL;
+    if (p->predictors[0].path.n == 0) {
         d = dm_value_copy(a, write_predictor(a, &p->predictors[0], &c->parts[0]));
-    else
+        inner = write_inner(a, c);
+    } else {
         dm_state_put(a, d, "", c);
-    dm_value_set(a, d, DM_STR("metadata"), write_metadata(a, p, provenance));
+    }
+    dm_value_set(a, d, DM_STR("metadata"), write_metadata(a, p, inner, provenance));
     dm_json_write(b, d, DM_JSON_ORJSON_INDENT);
     dm_buf_char(b, '\n');
 }
@@ -177,10 +199,11 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
     return DM_OK;
 }
 
+/* out->v NULL: DSPy keeps it in no file (write_inner); it stays as it is written. */
 static dm_status predictor_at(dm_arena *a, const dm_at *root, const char *prefix,
-                              const dm_predictor *p, dm_at *out, dm_error *err)
+                              const dm_program *program, size_t i, dm_at *out, dm_error *err)
 {
-    dm_str key = key_of(a, prefix, p);
+    dm_str key = key_of(a, prefix, &program->predictors[i]);
     *out = *root;
     if (key.n == 0) {
         for (size_t i = 0; !dm_value_get(root->v, "signature") && i < root->v->n; i++)
@@ -193,6 +216,12 @@ static dm_status predictor_at(dm_arena *a, const dm_at *root, const char *prefix
     *out = dm_at_key(root, key.p);
     if (out->v && out->v->kind == DM_DICT)
         return DM_OK;
+    if (i > 0 && program->predictors[0].path.n == 0) {
+        dm_at metadata = dm_at_key(root, "metadata"), own = dm_at_key(&metadata, "dspy_mpi"),
+              inner = dm_at_key(&own, "predictors");
+        *out = dm_at_key(&inner, key.p);
+        return DM_OK;
+    }
     return dm_at_fail(root, err,
                       "this is the file of another program: it has no predictor \"%.*s\"",
                       DM_STR_ARG(key));
@@ -210,11 +239,13 @@ dm_status dm_state_take(dm_arena *a, const dm_at *root, const char *prefix,
            program->n * sizeof *own_program->predictors);
     for (size_t i = 0; i < program->n; i++) {
         dm_at at;
-        dm_status st = predictor_at(a, root, prefix, &program->predictors[i], &at, err);
-        if (st == DM_OK)
+        dm_status st = predictor_at(a, root, prefix, program, i, &at, err);
+        if (st == DM_OK && at.v)
             st = read_predictor(a, &at, &program->predictors[i], &c->parts[i], err);
         if (st != DM_OK)
             return st;
+        if (!at.v)
+            continue;
         const dm_value *signature = dm_value_get(at.v, "signature");
         changed |=
             take_descriptions(a, dm_value_get(signature, "fields"), &own_program->predictors[i]);

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=42
-[ -n "${BIG:-}" ] && CHECKS=44
+CHECKS=45
+[ -n "${BIG:-}" ] && CHECKS=47
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -50,7 +50,10 @@ sed 's/"metric": \({"python": "[^"]*"}\)/"metric": {"sum": [{"metric": \1, "weig
 check "as a part of a sum its metric scores the same, beside the program" eval 'run 0 "$PROGRAM" eval sum.json --split=trainset --out=sum && grep -o "^.*\"parts\"" sum/predictions.jsonl | grep -o "\"score\": [0-9.]*" | cmp -s - whole.scores && grep -q "\"parts\": \[{\"metric\": \"p_two_hops:metric\", \"weight\": 2.0, \"score\": " sum/predictions.jsonl'
 check "on 3 ranks" run 0 mpirun --oversubscribe --bind-to none -n 3 "$PROGRAM" compile hops.json --out=three
 check "the same program" same one/program.json three/program.json
-check "DSPy loads it, and saves the same" run 0 "$PYTHON" -c 'import p_two_hops as m; m.program.load("one/program.json"); m.program.save("again.json")'
+job named.json traps:Named traps:trainset traps:in_words "$OPTIMIZER"
+check "what DSPy takes for true is accepted: an object with a score of 0, and no empty text" eval 'run 0 "$PROGRAM" compile named.json --out=named && [ "$(state named/program.json | grep -o "\"augmented\": true, \"question\": \"q[0-9]" | sort -u | grep -o "[0-9]\$" | tr -d "\n")" = 123 ]'
+check "a parameter that is no predictor is in the file, in its place" sh -c 'grep -o "^  \"[a-z]*\"" named/program.json | head -3 | tr -d "\n \"" | grep -qx pfindlast'
+check "DSPy loads them, and saves the same" run 0 "$PYTHON" -c 'import p_two_hops as m, traps as t; t.Named().load("named/program.json"); m.program.load("one/program.json"); m.program.save("again.json")'
 check "state for state" same one/program.json again.json
 before=$(came)
 check "threads, tasks and a picture" run 0 "$PROGRAM" compile team.json --out=calm
@@ -80,9 +83,10 @@ check "nothing is left" none_left
 job bars.json traps:Bars traps:trainset traps:Graded '"seed": 1'
 run 0 "$PROGRAM" eval bars.json --split=trainset
 check "what threads would make at once is made before" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
-job loop.json traps:AsksForALoop traps:trainset traps:metric '"seed": 1'
+job loop.json traps:AsksForALoop traps:trainset traps:near '"seed": 1'
 run 0 "$PROGRAM" eval loop.json --split=trainset
 check "an example has an event loop" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
+check "a third argument of a metric's is its own, and what is 1 but for rounding is 1" grep -q '"score": 1.0' out
 job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
 check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]
@@ -110,7 +114,7 @@ fails() { # fails CODE PROGRAM METRIC WORDS
 check "a name that is not there" fails 78 traps:Alls traps:metric "traps has no Alls"
 check "a program that needs an argument" fails 78 traps:Needs traps:metric "traps:Needs needs the argument k: give a function"
 check "a metric without a number" fails 65 traps:Prints traps:words "the metric returned 'good'"
-check "a model that the job does not name" fails 65 traps:OtherModel traps:metric 'openai/other, which the job does not name'
+check "a model that the job does not name, caught or not" fails 65 traps:Renamed traps:metric 'openai/other, which the job does not name'
 DSPY_MPI_PYTHON=/usr/bin/false check "a Python that is none" fails 78 traps:Prints traps:metric "could not be started"
 job memory.json traps:Remembers traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan memory.json

@@ -2,10 +2,10 @@
 # counts; prices of its own models; modules that cannot be forked. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy.
 LEAKS=0
 . tests/lib.sh
-plan 28
+plan 29
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 28 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 29 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON" HOUSE_API_KEY=sk-of-the-house-0123456789abcdef
@@ -24,6 +24,8 @@ END
 state() { "$PYTHON" -c "import json, sys; d = json.load(open(sys.argv[1])); d = d.get('state', d); d.pop('metadata', 0); print(json.dumps(d))" "$1"; }
 calls() { grep -c . house; }
 
+job alone.json traps:OwnGateway '"lm": "embedded/stand-in"'
+check "where no model is called, none of the program's own is" eval 'run 0 "$PROGRAM" plan alone.json && [ ! -e house ]'
 job own.json traps:OwnGateway '"lm": "embedded/stand-in", "lms": {"house": {"model": "python/house", "concurrency": 2}}'
 check "a class of the program's own" run 0 "$PROGRAM" compile own.json --out=own
 check "each call is the rank's, and counted: $(calls) of $(json calls out)" [ "$(calls)" = 6 -a "$(json calls out)" = 12 ]

@@ -27,7 +27,7 @@ OF_COMPILE = ("num_trials", "minibatch", "minibatch_size", "minibatch_full_eval_
 
 
 def answer(lm, settings, messages):
-    request = {k: v for k, v in settings.items() if v is not None and k in ("n", "temperature")}
+    request = {k: v for k, v in settings.items() if v is not None and k in ("n", "temperature", "tools", "tool_choice")}
     request["messages"] = json.loads(json.dumps(messages))
     request["model"] = lm.model
     SEEN.append(hashlib.sha256(json.dumps(request["messages"], sort_keys=True).encode()).hexdigest()[:16])
@@ -134,7 +134,8 @@ def main():
     if hasattr(dspy, "configure_cache"):
         dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     module = importlib.import_module(name)
-    dspy.configure(lm=dspy.LM("openai/task", cache=False))
+    settings = getattr(module, "settings", {})
+    dspy.configure(lm=dspy.LM("openai/task", cache=False, **settings))
     program = module.program if isinstance(module.program, dspy.Module) else module.program()
     if optimizer == "load":  # dspys.py MODULE load OUT FILE
         program.load(sys.argv[4])
@@ -173,7 +174,7 @@ def main():
     except Exception as e:
         score = repr(e)
     prompts = sorted(SEEN)
-    write(out, compiled, score=score, prompts=prompts, predictors=names)
+    write(out, compiled, score=score, prompts=prompts, predictors=names, settings=settings)
 
 
 main()

@@ -10,7 +10,27 @@ def quoted(kind):
     return [a or b for a, b in re.findall(r"'([^']*)'|\"([^\"]*)\"", kind)] or ["x"]
 
 
+def code(seed, prompt):
+    if "repl_history" in prompt and seed % 2:
+        return f"```python\nSUBMIT(answer='a{seed % 7}')\n```"
+    lines = [f"print('c{seed % 9}')", f"x = {seed % 5}\nprint(x * 2)", "print(1 / 0)"]
+    return f"```python\n{lines[seed % 3]}\n```"
+
+
+def calls(names, seed):
+    """One or two, to the end in every second."""
+    names = [n for n in names if n != "submit"][:1] + ["submit"] * ("submit" in names)
+    chosen = names if seed % 5 == 0 else [names[seed % len(names)]]
+    return [(n, {"answer": f"a{seed % 7}"} if n == "submit" else {"query": f"query{seed % 9}"}) for n in chosen]
+
+
 def value(name, kind, seed, prompt):
+    if kind == "ToolCalls":
+        tools = re.search(r"The available tools are: ([^\n.]*)", prompt)
+        names = re.findall(r"`(\w+)`", tools[1]) if tools else ["find"]
+        return json.dumps({"tool_calls": [{"name": n, "args": a} for n, a in calls(names, seed)]})
+    if name in ("generated_code", "code"):
+        return code(seed, prompt)
     one_of = re.search(rf"## {name} ## \]\][^\n]*must be one of: ([^\n\]`]+)", prompt)
     one_of = one_of or re.search(rf"\[\[ ## {name} ## \]\]\n[^\n]*must be one of: ([^\n]+)", prompt)
     if one_of:
@@ -82,11 +102,23 @@ def text(messages, salt):
     return "\n\n".join(f"[[ ## {n} ## ]]\n{v}" for n, v in out.items()) + "\n\n[[ ## completed ## ]]"
 
 
+def called(request, salt):
+    """The calls of a reply to a request that offers tools, or that forces one."""
+    forced = request.get("tool_choice")
+    names = [t["function"]["name"] for t in request["tools"]]
+    seed = int(hashlib.sha256((json.dumps(request["messages"], sort_keys=True) + str(salt)).encode()).hexdigest()[:8], 16)
+    if isinstance(forced, dict):
+        names = [forced["function"]["name"]]
+    return [{"id": f"call_{seed % 1000}_{i}", "type": "function", "function": {"name": n, "arguments": json.dumps(a)}}
+            for i, (n, a) in enumerate(calls(names, seed))]
+
+
 def body(request):
     """The reply to a request of OpenAI's interface."""
     model = request["model"].split("/")[-1]
     salt = [model, request.get("temperature") or ""]
+    more = {"tool_calls": called(request, salt)} if request.get("tools") else {}
     return {"choices": [{"index": i, "finish_reason": "stop", "logprobs": None,
-                         "message": {"role": "assistant", "content": text(request["messages"], salt + [i])}}
+                         "message": {"role": "assistant", "content": text(request["messages"], salt + [i]), **more}}
                         for i in range(request.get("n") or 1)],
             "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}, "model": model}

@@ -3,5 +3,5 @@ import hashlib
 
 
 def metric(example, prediction, trace=None):
-    said = sorted((str(k), v) for k, v in prediction.items()) if hasattr(prediction, "items") else prediction
+    said = sorted((str(k), v) for k, v in prediction.items()) if callable(getattr(prediction, "items", None)) else prediction
     return 0.01 + int(hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:8], 16) % 99 / 100

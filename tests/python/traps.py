@@ -8,6 +8,7 @@ import threading
 import time
 
 import dspy
+import pydantic
 
 print("printed at import")
 with open("traps.imports", "a") as f:
@@ -146,6 +147,32 @@ class OtherModel(Base):
             return self.p(question=question)
 
 
+class Renamed(Base):
+    """A copy of the job's model under another name, and a catch of whatever is raised."""
+
+    def forward(self, question):
+        with dspy.context(lm=dspy.settings.lm.copy(model="openai/other")):
+            try:
+                return self.p(question=question)
+            except:  # noqa: E722
+                return dspy.Prediction(answer="caught")
+
+
+class Named(Base):
+    """Gives something that has a field named like a method of a dict's, and holds a parameter that is no predictor."""
+
+    class Order(pydantic.BaseModel):
+        items: list[str]
+
+    def __init__(self):
+        super().__init__()
+        self.find = dspy.Retrieve(k=2)
+        self.last = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        return self.Order(items=[self.p(question=question).answer, self.last(question=question).answer])
+
+
 class House(dspy.BaseLM):
     """A gateway of one's own. It notes each answer, and is down after as many as a file says."""
 
@@ -179,6 +206,16 @@ def feedback(gold, prediction, trace=None, pred_name=None, pred_trace=None):
 
 def words(example, prediction, trace=None):
     return "good"
+
+
+def near(example, prediction, least=0.4):
+    """What comes of cosines and sums of weights."""
+    return 1 + least * 1e-7
+
+
+def in_words(example, prediction, trace=None):
+    """Not a number, where DSPy does not need one."""
+    return 1.0 if trace is None else "" if example.question == "q0" else dspy.Prediction(score=0.0, feedback="more")
 
 
 class Hungry(Base):

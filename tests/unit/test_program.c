@@ -136,3 +136,81 @@ Test(program, state_file_holds_nul)
     dm_buf_free(&b);
     dm_arena_free(a);
 }
+
+/* What host/README.md has of a Python program: p, with the predictors of that JSON. */
+static const dm_program *python_program(dm_arena *a, const char *predictors, const char *more)
+{
+    dm_error err = {DM_OK, ""};
+    const char *text = dm_arena_printf(
+        a,
+        "{\"python\": \"m:P\", \"identity\": \"x\", \"inputs\": [\"q\"], \"predictors\": [%s]%s}",
+        predictors, more);
+    const dm_value *v = dm_json_read(a, dm_str_of(text), &err);
+    cr_assert_not_null(v, "%s", err.text);
+    dm_at at = dm_at_root(v, "job.json", DM_E_JOB);
+    const dm_program *p = dm_program_read(a, &at, &err);
+    cr_assert_not_null(p, "%s", err.text);
+    return p;
+}
+
+#define PREDICTOR(name)                                                                            \
+    "{\"name\": \"" name "\", \"instructions\": \"do\", \"fields\": [{\"name\": \"q\", "           \
+    "\"input\": true, \"prefix\": \"Q:\", \"desc\": \"\"}], \"state\": {\"demos\": [], "           \
+    "\"signature\": {\"instructions\": \"do\", \"fields\": [{\"prefix\": \"Q:\", "                 \
+    "\"description\": \"\"}]}, \"lm\": null}}"
+
+/* Writes the program as it is but for the last predictor's instruction, reads it, and gives the
+ * file's value. */
+static const dm_value *written(dm_arena *a, const dm_program *p)
+{
+    dm_error err = {DM_OK, ""};
+    const dm_candidate *back = NULL;
+    dm_candidate *c = dm_candidate_new(a, p);
+    dm_buf b;
+    c->parts[p->n - 1].instructions = DM_STR("do it well");
+    dm_buf_init(&b, DM_MAX_TEXT);
+    dm_state_write(&b, a, dm_candidate_seal(c), NULL);
+    dm_str view = dm_buf_view(&b), text = dm_str_of(dm_arena_string(a, view.p, view.n));
+    cr_assert_eq(dm_state_read(a, text, "p.json", p, &back, NULL, &err), DM_OK, "%s", err.text);
+    cr_expect(dm_hash_eq(&back->hash, &c->hash));
+    dm_buf_free(&b);
+    const dm_value *file = dm_json_read(a, text, &err);
+    cr_assert_not_null(file, "%s", err.text);
+    return file;
+}
+
+/* DSPy loads no file that lacks what it saves beside the predictors, and its order is theirs. */
+Test(program, state_file_has_other_parameters)
+{
+    dm_arena *a = dm_arena_new(0);
+    const dm_program *p = python_program(
+        a, PREDICTOR("a") ", " PREDICTOR("b.predict"),
+        ", \"parameters\": [{\"name\": \"find\", \"after\": 1, \"state\": {\"k\": 3}}, "
+        "{\"name\": \"last\", \"after\": 2, \"state\": {}}]");
+    static const char *const keys[] = {"a", "find", "b.predict", "last", "metadata"};
+    const dm_value *file = written(a, p);
+    cr_assert_eq(file->n, 5);
+    for (size_t i = 0; i < 5; i++)
+        cr_expect(dm_str_is(file->members[i].key, keys[i]), "%zu", i);
+    cr_expect_eq(dm_value_get(dm_value_get(file, "find"), "k")->number, 3);
+    dm_arena_free(a);
+}
+
+/* A subclass of Predict is flat in its file, whatever it holds; that is kept where DSPy does not
+ * look, and a file of DSPy's own leaves it as it is. */
+Test(program, state_file_of_a_predictor_that_holds_others)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    const dm_program *p = python_program(a, PREDICTOR("self") ", " PREDICTOR("check.predict"), "");
+    const dm_value *file = written(a, p);
+    const dm_candidate *back = NULL;
+    cr_expect_not_null(dm_value_get(file, "demos"));
+    cr_expect_null(dm_value_get(file, "check.predict"));
+    dm_str theirs = DM_STR("{\"demos\": [], \"signature\": {\"instructions\": \"new\", \"fields\": "
+                           "[{\"prefix\": \"Q:\", \"description\": \"\"}]}, \"lm\": null}");
+    cr_assert_eq(dm_state_read(a, theirs, "p.json", p, &back, NULL, &err), DM_OK, "%s", err.text);
+    cr_expect(dm_str_is(back->parts[0].instructions, "new"));
+    cr_expect(dm_str_is(back->parts[1].instructions, "do"));
+    dm_arena_free(a);
+}

@@ -1,6 +1,7 @@
 """dspy.Evaluate by dspy-mpi: a program on all examples, over all cores or ranks."""
 import json
 import os
+import types
 
 import dspy
 from dspy.evaluate.evaluate import EvaluationResult
@@ -51,12 +52,35 @@ class Evaluate:
     """In place of dspy.Evaluate: the same arguments, and ranks, hosts, budget and out."""
 
     def __init__(self, *, devset, metric=None, num_threads=None, display_progress=False, display_table=False,
-                 max_errors=None, provide_traceback=None, failure_score=0.0, ranks=None, hosts=None, budget=None,
-                 out=None):
+                 max_errors=None, provide_traceback=None, failure_score=0.0, save_as_csv=None, save_as_json=None,
+                 ranks=None, hosts=None, budget=None, out=None):
         self.devset, self.metric, self.num_threads = devset, metric, num_threads
+        self.shown = display_table, save_as_csv, save_as_json
         self.more = dict(max_errors=max_errors, failure_score=failure_score, ranks=ranks, hosts=hosts, budget=budget,
                          out=out)
 
-    def __call__(self, program, metric=None, devset=None, num_threads=None, display_progress=None, display_table=None):
-        return evaluate(program, devset if devset is not None else self.devset, metric or self.metric,
-                        num_threads=num_threads or self.num_threads, **self.more)
+    def __call__(self, program, metric=None, devset=None, num_threads=None, display_progress=None, display_table=None,
+                 callback_metadata=None, save_as_csv=None, save_as_json=None):
+        devset, metric = self.devset if devset is None else devset, self.metric if metric is None else metric
+        result = evaluate(program, devset, metric, num_threads=num_threads or self.num_threads, **self.more)
+        table, as_csv, as_json = (mine if given is None else given for mine, given in
+                                  zip(self.shown, (display_table, save_as_csv, save_as_json)))
+        if table or as_csv or as_json:
+            show(result.results, metric, table, as_csv, as_json)
+        return result
+
+
+def show(results, metric, table, as_csv, as_json):
+    """The table and the files of dspy.Evaluate, by its own code: it is handed the results that are there."""
+    rest, now = iter(results), []
+
+    def program(**_):
+        now[:] = next(rest)
+        return now[1]
+
+    def scored(_, __):
+        return now[2]
+
+    scored.__name__ = metric.__name__ if isinstance(metric, types.FunctionType) else type(metric).__name__
+    dspy.Evaluate(devset=[example for example, *_ in results], metric=scored, num_threads=1, display_table=table,
+                  save_as_csv=as_csv, save_as_json=as_json)(program)

@@ -34,7 +34,9 @@ def need_lm(lm, what="no model"):
 
 
 def is_own_class(lm):
-    return not isinstance(lm, dspy.LM) or type(lm).forward is not dspy.LM.forward
+    """One that asks by itself: by its forward, or by an engine that is an object of the script's own."""
+    return (not isinstance(lm, dspy.LM) or type(lm).forward is not dspy.LM.forward
+            or not isinstance(getattr(lm, "_engine_spec", ""), str))
 
 
 def model_json(lm, secrets, what):
@@ -42,7 +44,9 @@ def model_json(lm, secrets, what):
     DSPy's own client speaks it is python/NAME: dspy-mpi has DSPy ask it."""
     secrets.add(lm)
     if is_own_class(lm):
-        raise TypeError(f"{what} ({lm.model}) is a {type(lm).__name__}, a class of your own: a program may have such a model, for "
+        engine = getattr(lm, "_engine_spec", "")
+        kind = type(lm if isinstance(engine, str) else engine).__name__
+        raise TypeError(f"{what} ({lm.model}) is a {kind}, a class of your own: a program may have such a model, for "
                         "the others a dspy.LM is meant")
     kind = getattr(lm, "model_type", "chat")
     if kind not in (None, "chat"):

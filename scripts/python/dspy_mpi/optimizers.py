@@ -57,8 +57,9 @@ def put_state(program, state, trainset):
     """The state of a program.json: demonstrations as DSPy leaves them, the script's own examples among them."""
     own = {row_of(e): e for e in trainset if isinstance(e, dspy.Example)}
     own.pop(None, None)
+    inner = state.get("metadata", {}).get("dspy_mpi", {}).get("predictors", {})  # of a subclass of Predict
     for name, predictor in program.named_predictors():
-        part = state[name] if name in state else state  # a bare Predict is flat in its file
+        part = state.get(name) or inner.get(name) or state  # a bare Predict is flat in its file
         demos = [dspy.Example(**d) for d in part["demos"]]
         predictor.demos = [demo_of(predictor.signature, d) if d.get("augmented") else own.get(row_of(d), d) for d in demos]
         instructions = part.get("signature", {}).get("instructions")
@@ -207,7 +208,7 @@ class BootstrapFewShotWithRandomSearch(Optimizer):
 
     def compile(self, student, *, teacher=None, trainset, valset=None, restrict=None, labeled_sample=True):
         more = {"labeled_sample": labeled_sample, **({"restrict": sorted(restrict)} if restrict is not None else {})}
-        job = self.begin(student, trainset, valset, teacher, **more)
+        job = self.begin(student, trainset, valset or None, teacher, **more)  # as DSPy has it: none is the training set
         return self.finish(job, student, trainset)
 
 

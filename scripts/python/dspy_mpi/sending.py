@@ -17,6 +17,7 @@ import typing
 import cloudpickle
 import dspy
 from cloudpickle.cloudpickle import _extract_code_globals, _should_pickle_by_reference
+from dspy.predict.parameter import Parameter
 
 VARIABLE = "DSPY_MPI_KEY_"
 KEPT = "kept-by-dspy-mpi"
@@ -116,6 +117,8 @@ def receive(module_file):
     """What was sent, in a process of the run; a key that stood there is only a word here."""
     with open(os.path.join(os.path.dirname(os.path.abspath(module_file)), "sent.pkl"), "rb") as f:
         sent = cloudpickle.load(f)
+    for name, thing in sent["main"].items():
+        setattr(sys.modules["__main__"], name, thing)
     if sent["settings"]:
         dspy.settings.configure(**sent["settings"])
     sent["program"].dspy_mpi_source = sent["source"]  # inspect would not find a class of __main__ here
@@ -126,9 +129,12 @@ def receive(module_file):
 
 
 class Pickler(cloudpickle.Pickler):
+    """main: what was met of the script's own classes and functions. pickle looks for them in __main__ there too, and DSPy
+    draws by what pickle makes of a predictor's demonstrations."""
+
     def __init__(self, file, secrets):
         super().__init__(file)
-        self.secrets = secrets
+        self.secrets, self.main = secrets, {}
 
     def reducer_override(self, thing):
         if isinstance(thing, dspy.BaseLM):
@@ -137,6 +143,9 @@ class Pickler(cloudpickle.Pickler):
             if isinstance(state.get("kwargs"), dict):
                 state["kwargs"] = without_secrets(state["kwargs"])
             return revived, (type(thing), state)
+        name = getattr(thing, "__name__", None)
+        if name and getattr(thing, "__module__", None) == "__main__" and getattr(sys.modules["__main__"], name, None) is thing:
+            self.main[name] = thing
         return super().reducer_override(thing)
 
 
@@ -192,8 +201,9 @@ def picklable(thing):
 
 def pickled(things, secrets):
     buffer = io.BytesIO()
+    pickler = Pickler(buffer, secrets)
     try:
-        Pickler(buffer, secrets).dump(things)
+        pickler.dump({**things, "main": pickler.main})  # the last: by then it is full
     except Exception as e:
         for name, thing in things.items():
             if not picklable(thing):
@@ -339,8 +349,8 @@ class Walk:
         maker, args, state, more, pairs = (*reduced, None, None, None)[:5]
         if isinstance(state, dict):
             state = {k: v for k, v in state.items() if k not in self.SKIPPED}
-            if isinstance(thing, dspy.Predict):
-                state.pop("stage", None)  # drawn at random for each predictor, and read by nobody
+            if isinstance(thing, Parameter):
+                state.pop("stage", None)  # drawn at random for each predictor and each dspy.Retrieve, and read by nobody
         self.put("object", getattr(maker, "__qualname__", type(maker).__name__))
         self.items("made", [args, state])
         self.items("more", [part for part in more or ()])

@@ -3,6 +3,7 @@ import contextlib
 import datetime
 import glob
 import io
+import json
 import os
 import sqlite3
 import sys
@@ -110,9 +111,10 @@ for program, word in ((Holds(), "program.db (Connection)"), (Locked(), "program.
 refused("another teacher", "another model (teacher_settings) can teach", lambda: dspy_mpi.BootstrapFewShot(
     metric=metric, out=f"{FOLDER}/bad").compile(Two(), trainset=data, teacher=script.Program(1, URL)))
 same("nothing is left of what was refused", os.path.exists(f"{FOLDER}/bad"), False)
-mine = dspy_mpi.evaluate(Two(), data, metric, hosts=1, out=f"{FOLDER}/evaluate")
-theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Two())
+mine = dspy_mpi.Evaluate(devset=data, metric=metric, hosts=1, out=f"{FOLDER}/evaluate", save_as_json=f"{FOLDER}.mine")(Two())
+theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False, save_as_json=f"{FOLDER}.theirs")(Two())
 same("score of dspy.Evaluate", mine.score, theirs.score)
+same("the file that it writes", *[json.load(open(f"{FOLDER}.{whose}")) for whose in ("mine", "theirs")])
 same("its results", [(e, p.answer, s) for e, p, s in mine.results], [(e, p.answer, float(s)) for e, p, s in theirs.results])
 mine = dspy_mpi.evaluate(Housed(), data, metric, hosts=1, out=f"{FOLDER}/house", budget={"calls": 64})
 theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False)(Housed())

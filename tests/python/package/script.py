@@ -40,6 +40,7 @@ class Program(dspy.Module):
     def forward(self, text):
         if text.startswith("text 7") and os.environ.get("SHUT"):
             open(os.environ["SHUT"], "w").close()  # from here on the server answers nothing, until the test lets it
+        self.ask(text=f"{text}, again")  # of the two DSPy draws one, by what pickle makes of them
         got = self.ask(text=text)
         a = [s(notes=[n.value for n in got.notes], fact=CORPUS[len(text) % 10]).answer for s in self.sum]
         more = self.outside(f"in a word: {text}")[0]
