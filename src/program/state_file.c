@@ -206,11 +206,11 @@ static dm_status predictor_at(dm_arena *a, const dm_at *root, const char *prefix
     dm_str key = key_of(a, prefix, &program->predictors[i]);
     *out = *root;
     if (key.n == 0) {
-        for (size_t i = 0; !dm_value_get(root->v, "signature") && i < root->v->n; i++)
-            if (dm_value_get(root->v->members[i].value, "signature"))
+        for (size_t k = 0; !dm_value_get(root->v, "signature") && k < root->v->n; k++)
+            if (dm_value_get(root->v->members[k].value, "signature"))
                 return dm_at_fail(
                     root, err, "this is the file of another program: it has a predictor \"%.*s\"",
-                    DM_STR_ARG(root->v->members[i].key));
+                    DM_STR_ARG(root->v->members[k].key));
         return DM_OK;
     }
     *out = dm_at_key(root, key.p);
