@@ -153,18 +153,26 @@ void dm_pyrandom_sample(dm_pyrandom *r, size_t n, size_t k, size_t *out)
         sample_set(r, n, k, out);
 }
 
+static double sum_to(const double *x, size_t last)
+{
+    double sum = 0;
+    for (size_t i = 0; i <= last; i++)
+        sum += x[i];
+    return sum;
+}
+
 size_t dm_pyrandom_choices(dm_pyrandom *r, const double *weights, size_t n)
 {
-    double total = 0, sum = 0;
-    for (size_t i = 0; i < n; i++)
-        total += weights[i];
-    double u = next_double(&r->mt) * total;
-    for (size_t i = 0; i + 1 < n; i++) { /* bisect_right over the running sums */
-        sum += weights[i];
-        if (u < sum)
-            return i;
+    double u = next_double(&r->mt) * sum_to(weights, n - 1);
+    size_t low = 0, high = n - 1;
+    while (low < high) { /* bisect_right: with weights below 0 the running sums do not ascend */
+        size_t middle = (low + high) / 2;
+        if (u < sum_to(weights, middle))
+            high = middle;
+        else
+            low = middle + 1;
     }
-    return n - 1;
+    return low;
 }
 
 void dm_nprandom_seed(dm_nprandom *r, uint32_t seed)

@@ -141,6 +141,18 @@ bool dm_py_isword(uint32_t cp)
     }
 }
 
+bool dm_is_of_word(uint32_t cp)
+{
+    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    bool mark = c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_ME;
+    return mark || (cp != '_' && dm_py_isword(cp));
+}
+
+uint32_t dm_lower(uint32_t cp)
+{
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
+}
+
 dm_str dm_py_lstrip(dm_str s)
 {
     size_t pos = 0;

@@ -16,6 +16,8 @@ dm_str dm_utf8_head(dm_str s, size_t most); /* at most so many bytes, no charact
 
 bool dm_py_isspace(uint32_t cp); /* str.isspace's set, contract 0.1 */
 bool dm_py_isword(uint32_t cp);  /* \w of Python's re: isalnum() or '_' */
+bool dm_is_of_word(uint32_t cp); /* a letter, a mark on one, or a digit */
+uint32_t dm_lower(uint32_t cp);  /* of a character that is one in lower case too */
 dm_str dm_py_strip(dm_str s);    /* str.strip() */
 dm_str dm_py_lstrip(dm_str s);
 dm_str dm_py_rstrip(dm_str s);

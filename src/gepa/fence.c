@@ -1,20 +1,10 @@
 /* The text between the fences of an answer. */
+#include "base/utf8.h"
 #include "gepa/gepa.h"
 
 #include <string.h>
 
 #define FENCE 3 /* three back-ticks */
-
-static dm_str stripped(dm_str s)
-{
-    while (s.n && strchr(" \t\r\n\f\v", s.p[s.n - 1]))
-        s.n--;
-    while (s.n && strchr(" \t\r\n\f\v", *s.p)) {
-        s.p++;
-        s.n--;
-    }
-    return s;
-}
 
 static bool is_fence(dm_str s, size_t at)
 {
@@ -42,12 +32,44 @@ dm_str dm_gepa_fenced(dm_str s)
     while (last > 0 && !is_fence(s, last))
         last--;
     if (first + FENCE < last) /* two */
-        return stripped(
+        return dm_py_strip(
             without_language((dm_str){s.p + first + FENCE, last - first - FENCE}, false));
-    dm_str all = stripped(s);
+    dm_str all = dm_py_strip(s);
     if (is_fence(all, 0))
-        return stripped(without_language((dm_str){all.p + FENCE, all.n - FENCE}, true));
+        return dm_py_strip(without_language((dm_str){all.p + FENCE, all.n - FENCE}, true));
     if (all.n >= FENCE && is_fence(all, all.n - FENCE))
-        return stripped((dm_str){all.p, all.n - FENCE});
+        return dm_py_strip((dm_str){all.p, all.n - FENCE});
     return all;
+}
+
+static size_t count_fences(dm_str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i += is_fence(s, i) ? FENCE : 1)
+        n += is_fence(s, i);
+    return n;
+}
+
+/* Whether the block that the first line opens is closed by the last line, and by none before it.
+ * Back-ticks alone in a line close the newest block; with a word behind them they open one. */
+static bool is_one_block(dm_str s)
+{
+    size_t open = 0;
+    dm_str line;
+    while (dm_py_next_line(&s, &line)) {
+        line = dm_py_strip(line);
+        if (!is_fence(line, 0))
+            continue;
+        open = open > 0 && line.n == FENCE ? open - 1 : open + 1;
+        if (open == 0)
+            return s.n == 0;
+    }
+    return false;
+}
+
+dm_str dm_gepa_unwrapped(dm_str s)
+{
+    s = dm_py_strip(s);
+    bool ends = s.n >= (size_t)2 * FENCE && is_fence(s, 0) && is_fence(s, s.n - FENCE);
+    return ends && (count_fences(s) == 2 || is_one_block(s)) ? dm_gepa_fenced(s) : s;
 }

@@ -83,6 +83,9 @@ int64_t dm_gepa_auto_budget(size_t n, size_t n_components, size_t n_val);
 /* The text between the first and the last fence (three back-ticks) of an answer, without the
  * name of a language, stripped; where there is none, the whole answer (A.5). Within s. */
 dm_str dm_gepa_fenced(dm_str s);
+/* A text without the fences that it stands in as a whole, stripped; fences that are part of it, as
+ * around an example, stay. Within s. */
+dm_str dm_gepa_unwrapped(dm_str s);
 
 /* ---- what it asks ---- */
 

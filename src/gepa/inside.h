@@ -57,12 +57,22 @@ typedef struct dm_gepa_pair { /* of a merge that was tried */
     const size_t *sources; /* [n_components] */
 } dm_gepa_pair;
 
+typedef struct dm_gepa_cells { /* runs of a text, by row; as many as there are, of however many rows
+                                */
+    struct dm_gepa_cell {
+        size_t row;
+        dm_gepa_run run;
+    } * all; /* [n] */
+    size_t n, cap;
+    uint32_t *places; /* [size] number + 1 in all; 0: free */
+    size_t size;
+} dm_gepa_cells;
+
 typedef struct dm_gepa_known { /* what is kept of a text */
     const dm_str *texts;
-    /* [rows]: of the training set, of the validation set. Where scores are kept by the number of
-     * the row, the first is for both. */
-    dm_gepa_run *runs[2];
-    bool *has[2];
+    /* Of the training set, of the validation set. Where scores are kept by the number of the row,
+     * the first is for both. */
+    dm_gepa_cells cells[2];
 } dm_gepa_known;
 
 typedef struct dm_gepa {
@@ -129,9 +139,8 @@ dm_status dm_gepa_evaluate(dm_gepa *g, dm_gepa_batch *batches, size_t n, dm_erro
 /* Runs a merge on the rows that it is tested on. Unlike minibatches these are looked up where
  * scores are kept by number. */
 dm_status dm_gepa_evaluate_merge(dm_gepa *g, dm_gepa_batch *b, dm_error *err);
-/* The rows of the training set that the text is known to have failed, when wide. rows has room
- * for n_train. Returns how many there are. */
-size_t dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *rows);
+/* The rows of the training set that the text is known to have failed, ascending, when wide. */
+const size_t *dm_gepa_known_failures(dm_gepa *g, const dm_str *texts, size_t *n);
 void dm_gepa_keep_scores(dm_gepa *g, const dm_gepa_batch *b); /* where they are kept */
 /* The scores of a whole validation, those that were kept before among them. */
 const double *dm_gepa_validation_scores(dm_gepa *g, const dm_gepa_batch *b);

@@ -32,11 +32,17 @@ static void update_fronts(dm_gepa *g, size_t k)
     }
 }
 
-static void set_mean(dm_gepa_candidate *c, size_t n_val)
+/* In the package's order, for the last digit's sake: scores that were kept (A.10) come before those
+ * of the rows that were run, b's, which ascend. */
+static void set_mean(dm_gepa_candidate *c, const dm_gepa_batch *b, size_t n_val)
 {
     size_t n = 0;
-    for (size_t v = 0; v < n_val; v++)
-        if (!isnan(c->scores[v])) {
+    for (int run = 0; run < 2; run++)
+        for (size_t v = 0, k = 0; v < n_val; v++) {
+            bool is_run = k < b->n && b->rows[k] == v;
+            k += is_run;
+            if (is_run != run || isnan(c->scores[v]))
+                continue;
             c->mean += c->scores[v];
             n++;
         }
@@ -57,7 +63,7 @@ static size_t add_candidate(dm_gepa *g, const dm_gepa_batch *b, const size_t *pa
         c->next =
             g->candidates[parents[p]].next > c->next ? g->candidates[parents[p]].next : c->next;
     }
-    set_mean(c, g->o->n_val);
+    set_mean(c, b, g->o->n_val);
     c->value = c->mean - dm_gepa_cost_of(g, b->texts);
     g->result.counted += (int64_t)b->paid;
     g->result.full_evaluations++;

@@ -57,8 +57,8 @@ static const size_t *rows_of(dm_gepa *g, const dm_gepa_iteration *it, size_t par
     if (!g->o->wide)
         return next;
     size_t *rows = dm_arena_alloc_n(g->arena, b, sizeof *rows);
-    size_t *failed = dm_arena_alloc_n(g->arena, g->o->n_train, sizeof *failed);
-    size_t n = dm_gepa_known_failures(g, g->candidates[parent].texts, failed);
+    size_t n;
+    const size_t *failed = dm_gepa_known_failures(g, g->candidates[parent].texts, &n);
     size_t most = n < b / 2 ? n : b / 2, *which = dm_arena_alloc_n(g->arena, most, sizeof *which);
     dm_pyrandom_sample(g->batches, n, most, which);
     for (size_t i = 0; i < most; i++)

@@ -1,4 +1,5 @@
 #include "metric/judge.h"
+#include "adapter/media.h"
 #include "json/json.h"
 #include "metric/judge_inside.h"
 
@@ -168,7 +169,7 @@ const dm_value *dm_judging_row(dm_arena *a, const dm_judging *j, size_t k, const
                           in->of_prediction ? "prediction" : "example", DM_STR_ARG(in->from));
             return NULL;
         }
-        dm_value_set(a, row, in->name, v);
+        dm_value_set(a, row, in->name, dm_without_media(a, v));
     }
     return row;
 }

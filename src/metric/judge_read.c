@@ -166,6 +166,24 @@ static dm_status read_range(const dm_at *at, dm_judge_part *p, dm_error *err)
                : DM_OK;
 }
 
+/* A score that the judge may give and that is no score would be told only once it is paid for; of 1
+ * to 5 the 1 would even be taken for the best. */
+static dm_status check_range(const dm_at *at, const dm_program *p, const dm_judge_part *part,
+                             dm_error *err)
+{
+    const dm_type *t = dm_metric_output(p, part->score)->type;
+    for (size_t i = 0; t->kind == DM_T_LITERAL && i < t->n; i++) {
+        const dm_value *v = t->members[i];
+        double x = v->kind == DM_BOOL ? v->boolean : v->number;
+        if (x < part->low || x > part->high)
+            return dm_at_fail(at, err,
+                              "the judge's `%.*s` may be %g, and scores are from %g to %g: say "
+                              "which are the lowest and the highest with {\"range\": [1, 5]}",
+                              DM_STR_ARG(part->score), x, part->low, part->high);
+    }
+    return DM_OK;
+}
+
 static dm_status read_inputs(const dm_judge_world *w, const dm_at *at, dm_judge_call *call,
                              dm_error *err)
 {
@@ -206,6 +224,7 @@ dm_status dm_judge_read_own(const dm_judge_world *w, const dm_at *at, dm_judge_p
     DM_TRY(find_score(at, call->candidate->program, p, err));
     DM_TRY(find_feedback(at, call->candidate->program, p, err));
     DM_TRY(read_range(at, p, err));
+    DM_TRY(check_range(at, call->candidate->program, p, err));
     DM_TRY(read_inputs(w, at, call, err));
     if (!shows_prediction(call))
         return dm_at_fail(&judge, err,

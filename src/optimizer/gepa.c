@@ -216,14 +216,17 @@ static const dm_value *told_of(dm_arena *a, const dm_gepa_result *g, const dm_ge
     return named;
 }
 
-static dm_status check_end(const dm_compile_input *in, const dm_gepa_result *g, dm_error *err)
+static dm_status check_end(const dm_compile_input *in, const dm_gepa_result *g,
+                           const dm_gepa_asking *asked, dm_error *err)
 {
     if (g->end != DM_GEPA_END_REFLECTION)
         return DM_OK;
     return dm_fail(err, DM_E_MODEL,
                    "gepa: %lld iterations in a row without a usable reflection of the prompt "
-                   "model: check lms.prompt, or allow more with optimizer.max_reflection_failures",
-                   (long long)dm_gepa_params_of(in)->max_reflection_failures);
+                   "model: check lms.prompt, or allow more with "
+                   "optimizer.max_reflection_failures; the last: %s",
+                   (long long)dm_gepa_params_of(in)->max_reflection_failures,
+                   asked->why ? asked->why : "it gave no text");
 }
 
 static void announce(dm_buf *b, dm_arena *a, const dm_compile_input *in, int64_t concurrency)
@@ -253,7 +256,8 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
                    .asking = {.pool = p,
                               .in = in,
                               .max_chars = (size_t)params->max_chars,
-                              .drop_leaks = params->leak == 1}};
+                              .drop_leaks = params->leak == 1,
+                              .verbatim = !o.wide}};
     const dm_gepa_world world = {&s, evaluate, reflect, tell};
     o.more = &s.asking.more;
     dm_str *start = dm_arena_alloc_n(a, o.n_components, sizeof *start);
@@ -267,7 +271,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     record(&s, &g, out);
     tell_end(&g);
     out->told = told_of(a, &g, &s.asking);
-    st = check_end(in, &g, err);
+    st = check_end(in, &g, &s.asking, err);
     return st == DM_OK ? g.stopped : st;
 }
 

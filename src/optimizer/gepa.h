@@ -55,8 +55,10 @@ typedef struct dm_gepa_asking { /* how, and what came of it so far */
     const dm_compile_input *in;
     size_t max_chars; /* 0: any */
     bool drop_leaks;
+    bool verbatim;         /* fences around the whole text stay, as in DSPy */
     size_t more, too_long; /* calls for something shorter; texts that stayed too long */
     size_t leaks, dropped; /* texts that copy a row; of them, those that were dropped for it */
+    const char *why;       /* the newest answer that gave no text; NULL: each gave one */
 } dm_gepa_asking;
 
 /* Asks the prompt model n questions at once, each for a better instruction of one predictor by what

@@ -289,6 +289,13 @@ static int64_t budget_of(const dm_gepa_params *p, const dm_compile_input *in)
     return dm_gepa_auto_budget(sizes[p->auto_mode], in->student->program->n, in->valset->n);
 }
 
+/* Of fewer rows the package repeats some. A reflection learns nothing from that. */
+static size_t minibatch_of(const dm_gepa_params *p, const dm_compile_input *in)
+{
+    size_t b = (size_t)p->reflection_minibatch_size, n = in->trainset->n;
+    return p->search == DM_GEPA_PARALLEL && n < b ? n : b;
+}
+
 dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
 {
     const dm_gepa_params *p = dm_gepa_params_of(in);
@@ -298,7 +305,7 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
         .n_train = in->trainset->n,
         .n_val = in->valset->n,
         .seed = dm_seed_of(in->params),
-        .minibatch = (size_t)p->reflection_minibatch_size,
+        .minibatch = minibatch_of(p, in),
         .budget = budget_of(p, in),
         .skip_perfect = p->skip_perfect_score,
         .perfect = p->perfect_score,

@@ -88,14 +88,14 @@ static dm_str feedback_on(dm_arena *a, const dm_program *p, size_t predictor, co
                           const dm_result *r, size_t step)
 {
     dm_str said = dm_feedback_on(a, r->feedback, p->predictors[predictor].path, step);
-    if (said.p && !r->parts.p)
+    if (said.n && !r->parts.p)
         return said;
     dm_buf b;
     dm_buf_init(&b, DM_MAX_TEXT);
     dm_buf_printf(&b, "Score: %.4g of 1.\n", r->score);
     say_parts(&b, a, r);
-    if (r->feedback)
-        dm_buf_printf(&b, "%s\n", r->feedback);
+    if (said.n)
+        dm_buf_printf(&b, "%.*s\n", DM_STR_ARG(said));
     if (r->error)
         dm_buf_printf(&b, "%s\n", r->error);
     const dm_value *outputs = r->outputs.p ? dm_json_read(a, r->outputs, NULL) : NULL;
@@ -142,17 +142,24 @@ static const dm_value *row_of(dm_arena *a, const dm_compile_input *in, const dm_
 
 /* ---- the question ---- */
 
-/* The field. Where the answer could not be read, the text between fences in it. */
-static dm_str instruction_in(dm_arena *a, const dm_result *r)
+/* An answer in JSON with another key, which nobody asked for. */
+static bool is_object(dm_str s)
 {
+    return s.n > 1 && s.p[0] == '{' && s.p[s.n - 1] == '}';
+}
+
+/* The field. Where the answer could not be read, the text between fences in it. */
+static dm_str instruction_in(const dm_gepa_asking *x, const dm_result *r)
+{
+    dm_arena *a = dm_pool_arena(x->pool);
     const dm_value *v =
         r->outputs.p ? dm_value_get(dm_json_read(a, r->outputs, NULL), "new_instruction") : NULL;
     if (v && v->kind == DM_STRING)
-        return dm_gepa_fenced(v->text);
+        return x->verbatim ? dm_py_strip(v->text) : dm_gepa_unwrapped(v->text);
     dm_str unread = r->n_steps ? r->steps[r->n_steps - 1].unread : (dm_str){NULL, 0};
-    if (r->fault == DM_FAULT_PARSE && unread.p && memmem(unread.p, unread.n, "```", 3))
-        return dm_gepa_fenced(unread);
-    return (dm_str){NULL, 0};
+    bool fenced = r->fault == DM_FAULT_PARSE && unread.p && memmem(unread.p, unread.n, "```", 3);
+    dm_str text = fenced ? dm_gepa_fenced(unread) : (dm_str){NULL, 0};
+    return is_object(text) ? (dm_str){NULL, 0} : text;
 }
 
 static dm_future *ask(const dm_gepa_asking *x, const dm_gepa_question *q)
@@ -192,20 +199,30 @@ static dm_future *ask_shorter(const dm_gepa_asking *x, dm_str text)
         (dm_work){.role = DM_PROMPT, .steps = true, .rollout = -1, .temperature = NAN});
 }
 
+static const char *why_none(const dm_result *r)
+{
+    if (r->fault == DM_FAULT_NONE)
+        return "an instruction without text";
+    if (r->fault == DM_FAULT_PARSE)
+        return "an answer that could not be read";
+    return r->error && *r->error ? r->error : dm_fault_name(r->fault);
+}
+
 /* futures[n], NULL: nothing is asked there, and texts[i] stays. */
-static dm_status await(const dm_gepa_asking *x, dm_future **futures, size_t n, dm_str *texts,
+static dm_status await(dm_gepa_asking *x, dm_future **futures, size_t n, dm_str *texts,
                        dm_error *err)
 {
-    dm_arena *a = dm_pool_arena(x->pool);
-    const dm_result *r;
+    const dm_result *r = NULL;
     for (size_t i = 0; i < n; i++) {
         dm_status st = futures[i] ? dm_pool_wait(x->pool, futures[i], &r, err) : DM_OK;
         if (st != DM_OK)
             return st;
         if (futures[i])
-            texts[i] = instruction_in(a, r);
+            texts[i] = instruction_in(x, r);
         if (texts[i].n == 0)
             texts[i].p = NULL;
+        if (futures[i] && !texts[i].p)
+            x->why = why_none(r);
     }
     return DM_OK;
 }

@@ -1,4 +1,5 @@
 #include "optimizer/leak.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,24 +25,32 @@ typedef struct words { /* goes over the words of a text */
     size_t at;
 } words;
 
-static bool is_of_a_word(unsigned char c)
+/* The next character in lower case; 0: it is of no word. */
+static uint32_t next_letter(dm_str s, size_t *at)
 {
-    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    unsigned char c = (unsigned char)s.p[*at];
+    if (c >= 0x80) {
+        uint32_t cp = dm_utf8_next(s, at);
+        return dm_is_of_word(cp) ? dm_lower(cp) : 0;
+    }
+    (*at)++;
+    if (c >= 'A' && c <= 'Z')
+        return c | 0x20u;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ? c : 0;
 }
 
 /* The next word's hash; from and to: its bytes. */
 static bool next_word(words *w, uint64_t *hash, size_t *from, size_t *to)
 {
-    while (w->at < w->s.n && !is_of_a_word((unsigned char)w->s.p[w->at]))
-        w->at++;
-    if (w->at == w->s.n)
+    uint32_t letter = 0;
+    for (size_t at = w->at; w->at < w->s.n && !(letter = next_letter(w->s, &at));)
+        w->at = at;
+    if (!letter)
         return false;
     *from = w->at;
     *hash = seed;
-    for (; w->at < w->s.n && is_of_a_word((unsigned char)w->s.p[w->at]); w->at++) {
-        unsigned char c = (unsigned char)w->s.p[w->at];
-        *hash = (*hash ^ (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) * prime;
-    }
+    for (size_t at = w->at; w->at < w->s.n && (letter = next_letter(w->s, &at)); w->at = at)
+        *hash = (*hash ^ letter) * prime;
     *to = w->at;
     return true;
 }

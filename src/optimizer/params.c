@@ -187,6 +187,10 @@ static dm_status refuse_others(const dm_at *at, const dm_optimizer *o, dm_error 
 static dm_status refuse_unknown(dm_arena *a, const dm_at *at, const dm_optimizer *o, dm_error *err)
 {
     size_t n = 0;
+    dm_at failure_score = dm_at_key(at, "failure_score");
+    if (failure_score.v) /* DSPy's GEPA has it */
+        return dm_at_fail(&failure_score, err,
+                          "it holds for the whole job: write it beside optimizer");
     while (o->params[n].name)
         n++;
     const char **known = dm_arena_alloc_n(a, n + 2, sizeof *known);

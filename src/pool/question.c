@@ -1,4 +1,5 @@
 #include "pool/question.h"
+#include "adapter/media.h"
 
 dm_model_question dm_model_question_new(dm_pool *p, const char *instructions)
 {
@@ -23,7 +24,8 @@ void dm_model_question_show_value(dm_model_question *q, const char *name, const 
     dm_buf_printf(&q->signature, "%s%s", q->row->n ? ", " : "", name);
     if (type)
         dm_buf_printf(&q->signature, ": %s", type);
-    dm_value_set(dm_pool_arena(q->pool), q->row, dm_str_of(name), value);
+    dm_arena *a = dm_pool_arena(q->pool);
+    dm_value_set(a, q->row, dm_str_of(name), dm_without_media(a, value));
 }
 
 void dm_model_question_show(dm_model_question *q, const char *name, const char *desc, dm_str text)

@@ -307,14 +307,17 @@ static dm_fault fault_of(const dm_run *run, dm_str class)
     return refused && run->python->refusals > 0 ? run->python->refused : DM_FAULT_PROGRAM;
 }
 
+static const char *words_of(const dm_run *run, const dm_value *e)
+{
+    dm_str type = text_in(e, "type"), text = text_in(e, "message"), where = text_in(e, "where");
+    return dm_arena_printf(run->arena, "%.*s%s%.*s%s%.*s%s", DM_STR_ARG(type),
+                           type.n && text.n ? ": " : "", DM_STR_ARG(text), where.n ? " (" : "",
+                           DM_STR_ARG(where), where.n ? ")" : "");
+}
+
 static void end_with_error(dm_run *run, const dm_value *e)
 {
-    dm_str class = text_in(e, "class"), type = text_in(e, "type"), text = text_in(e, "message"),
-           where = text_in(e, "where");
-    dm_run_fail(run, fault_of(run, class),
-                dm_arena_printf(run->arena, "%.*s%s%.*s%s%.*s%s", DM_STR_ARG(type),
-                                type.n && text.n ? ": " : "", DM_STR_ARG(text), where.n ? " (" : "",
-                                DM_STR_ARG(where), where.n ? ")" : ""));
+    dm_run_fail(run, fault_of(run, text_in(e, "class")), words_of(run, e));
 }
 
 /* As many as there were: a predictor may have been asked several times. The one whose answer could
@@ -374,24 +377,39 @@ static void drop_questions(struct dm_python_run *x)
     }
 }
 
-/* Said at 1, 10, 100, ...: an answer that was made without the model's is scored like any other. */
-static void say_swallowed(dm_runner *r)
+static bool is_power_of_10(size_t n)
 {
-    size_t n = ++r->swallowed;
     while (n % 10 == 0)
         n /= 10;
-    if (n == 1)
+    return n == 1;
+}
+
+/* An answer that was made without the model's is scored like any other. */
+static void say_swallowed(dm_runner *r)
+{
+    if (is_power_of_10(++r->swallowed))
         dm_log(DM_WARN,
                "%zu example%s so far went on after a model had refused a request of the program, "
                "which caught the error",
                r->swallowed, r->swallowed == 1 ? "" : "s");
 }
 
+/* A metric that fails only when it is asked about a predictor has given its score. */
+static void say_unsaid(const dm_run *run, const dm_value *error)
+{
+    dm_runner *r = run->runner;
+    if (is_power_of_10(++r->unsaid))
+        dm_log(DM_WARN,
+               "asked for feedback on a predictor, the metric failed on %zu example%s so far: %s",
+               r->unsaid, r->unsaid == 1 ? "" : "s", words_of(run, error));
+}
+
 /* The metric is Python's, and has run there, or one of those here. */
 static void conclude(dm_run *run)
 {
     const dm_value *m = run->python->ended, *error = dm_value_get(m, "error"),
-                   *score = dm_value_get(m, "score"), *outputs = dm_value_get(m, "outputs");
+                   *score = dm_value_get(m, "score"), *outputs = dm_value_get(m, "outputs"),
+                   *unsaid = dm_value_get(m, "unsaid");
     int64_t swallowed = 0;
     if (error && error->kind == DM_DICT) {
         read_steps(run, dm_value_get(m, "steps"));
@@ -403,6 +421,8 @@ static void conclude(dm_run *run)
     take_feedback(run, m);
     if (dm_value_to_int(dm_value_get(m, "swallowed"), &swallowed) && swallowed > 0)
         say_swallowed(run->runner);
+    if (unsaid && unsaid->kind == DM_DICT)
+        say_unsaid(run, unsaid);
     bool scored = run->prepared->spec.work.scored && run->runner->metric;
     bool number = score && (score->kind == DM_INT || score->kind == DM_FLOAT);
     if (scored && !number) {

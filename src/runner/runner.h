@@ -96,9 +96,10 @@ typedef struct dm_known_answers {
 
 typedef struct dm_runner {
     dm_lm *lm;
-    dm_metric *metric;      /* NULL: nothing is scored */
-    dm_hosts *hosts;        /* of a Python program; NULL: there is none */
-    size_t swallowed;       /* runs of it that went on after a request of theirs had been refused */
+    dm_metric *metric; /* NULL: nothing is scored */
+    dm_hosts *hosts;   /* of a Python program; NULL: there is none */
+    size_t swallowed;  /* runs of it that went on after a request of theirs had been refused */
+    size_t unsaid;     /* that have a score, and on some predictor no feedback: the metric failed */
     dm_known_answers known; /* all NULL: each request is made */
 } dm_runner;
 

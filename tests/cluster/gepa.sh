@@ -142,6 +142,21 @@ check "and its score is the start's" grep -qF '"valset": {"score": 0.0' "$DIR/ou
 check "leak = reject" compile_at 1 "$DIR/m" --optimizer.leak=reject
 check "drops it" [ "$(json gepa.leaks_dropped "$DIR/out") $(grep -c 'first woman' "$DIR/m/program.json")" = "$(json gepa.leaks "$DIR/out") 0" ]
 
+# a reflection that is no field of the form: the text between fences is taken, an object with another key is not
+rm -rf "$DIR/l" "$DIR/m"
+for answer in 'Here it is:\n```\nAnswer yes.\n```' '```json\n{\"better\": \"Answer yes.\"}\n```'; do
+	printf '%s\n' "{\"match\": \"[[ ## cases ## ]]\", \"content\": \"$answer\"}" >"$DIR/fences.jsonl"
+	sed -n '2,3p' "$DIR/leak.jsonl" >>"$DIR/fences.jsonl"
+	start_mock --rule script:"$DIR/fences.jsonl"
+	job "$one" '"max_metric_calls": 90'
+	case $answer in
+	H*) check "an instruction between fences" eval 'compile_at 1 "$DIR/l" && grep -q "\"instructions\": \"Answer yes.\"" "$DIR/l/program.json"' ;;
+	*) check "an object in place of one" eval '! compile_at 1 "$DIR/m" && said "5 iterations in a row without a usable reflection" && said "the last: an answer that could not be read"' ;;
+	esac
+done
+
+job "$one" '"max_metric_calls": 60, "failure_score": 0.5'
+check "where a parameter of DSPy's goes is told" eval 'run 78 "$PROGRAM" check "$DIR/job.json" && said "optimizer.failure_score: it holds for the whole job: write it beside optimizer"'
 job "$one" '"max_metric_calls": 60, "auto": "light"'
 check "two budgets are refused" run 78 "$PROGRAM" compile "$DIR/job.json" --out="$DIR/x"
 check "with a sentence" said "leave out one of them"

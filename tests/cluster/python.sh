@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=45
-[ -n "${BIG:-}" ] && CHECKS=47
+CHECKS=46
+[ -n "${BIG:-}" ] && CHECKS=48
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -136,6 +136,7 @@ if [ -n "${BIG:-}" ]; then
 fi
 job gepa.json p_two_hops:program p_two_hops:trainset p_two_hops:on_each '"optimizer": {"name": "gepa", "max_metric_calls": 150}, "valset": {"python": "p_two_hops:trainset"}'
 check "GEPA, with a metric of five arguments" run 0 "$PROGRAM" compile gepa.json --out=gepa
+check "one that fails there has given its score: $(grep -o 'asked for feedback.*' err | head -1)" eval 'said "asked for feedback on a predictor, the metric failed on 1 example so far: KeyError: " && said "(p_two_hops.py:" && ! grep -q "u001e" bodies && [ "$(json gepa.reflections "$DIR/out")" -gt 0 ]'
 check "which is asked about each predictor" sh -c "grep -q 'said on query.0..predict' bodies && grep 'said on answer.predict' bodies | grep -qv 'said on query'"
 job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan chance.json

@@ -84,6 +84,11 @@ Test(golden_rng, ranges)
     for (size_t k = 0; k < weighted->n; k++)
         cr_expect_eq(dm_pyrandom_choices(&r, (double[]){1, 2, 7}, 3),
                      (size_t)int_of(weighted->items[k]));
+    const dm_value *below_0 = dm_value_get(all, "choices_seed5_below_0");
+    dm_pyrandom_seed(&r, 5);
+    for (size_t k = 0; k < below_0->n; k++)
+        cr_expect_eq(dm_pyrandom_choices(&r, (double[]){.4, -.3, .2, -.1, .3}, 5),
+                     (size_t)int_of(below_0->items[k]));
     dm_pyrandom_seed(&r, 9);
     for (size_t k = 0; k < six->n; k++)
         cr_expect_eq(dm_pyrandom_below(&r, 6), (size_t)int_of(six->items[k]));

@@ -31,8 +31,12 @@ def metric(example, prediction, trace=None):
 
 
 def on_each(gold, prediction, trace=None, pred_name=None, pred_trace=None):
-    """As GEPA asks it: a score, and on each predictor what was wrong with it."""
+    """As GEPA asks it: a score, and on each predictor what was wrong with it, in a dict or a prediction."""
+    score = {"score": len(prediction.answer) / 10}
     if pred_name is None:
-        return len(prediction.answer) / 10
+        return score
     assert len(pred_trace) == 1 and len(trace) == 3
-    return dspy.Prediction(score=len(prediction.answer) / 10, feedback=f"this is said on {pred_name}")
+    if pred_name == "query[1].predict":
+        raise KeyError(pred_name)  # of the score nothing is lost by that
+    score["feedback"] = f"this is said on {pred_name}"
+    return score if pred_name == "answer.predict" else dspy.Prediction(**score)

@@ -3,6 +3,7 @@
 #include "gepa/gepa.h"
 
 #include <criterion/criterion.h>
+#include <sys/resource.h>
 
 typedef struct counting {
     dm_arena *arena;
@@ -14,6 +15,7 @@ typedef struct counting {
     bool perfect;                    /* all answers are */
     bool alike;                      /* all answers score .5, whatever the text */
     bool absent;                     /* those of the start to even rows have no score */
+    size_t rows;                     /* to train on; 0: 20 */
 } counting;
 
 static dm_status evaluate(void *user, dm_gepa_batch *b, size_t n, dm_error *err)
@@ -56,7 +58,7 @@ static dm_gepa_result search(counting *c, int64_t budget, size_t proposals, size
     static const size_t shape[1] = {0};
     const dm_gepa_options o = {.n_components = 1,
                                .shape = shape,
-                               .n_train = 20,
+                               .n_train = c->rows ? c->rows : 20,
                                .n_val = 12,
                                .seed = c->seed,
                                .minibatch = 5,
@@ -112,6 +114,24 @@ Test(gepa, without_new_texts_it_ends)
     r = search(&mute, 1000000, 2, 5);
     cr_expect(r.end == DM_GEPA_END_REFLECTION && r.failed_reflections == 5);
     dm_arena_free(mute.arena);
+}
+
+static long most_kib(void)
+{
+    struct rusage u;
+    cr_assert_eq(getrusage(RUSAGE_SELF, &u), 0);
+    return u.ru_maxrss;
+}
+
+/* What is kept of each text is as much as was run of it. */
+Test(gepa, many_rows_take_no_more_memory_than_their_order)
+{
+    counting c = {.arena = dm_arena_new(0), .texts = 1000, .rows = 400000};
+    long before = most_kib();
+    dm_gepa_result r = search(&c, 600, 2, 0);
+    cr_expect(r.reflections > 20 && r.n > 1);
+    cr_expect_lt(most_kib() - before, 100000);
+    dm_arena_free(c.arena);
 }
 
 /* A row that has no score, as where a judge's words could not be read, is no 0: neither in a mean
@@ -190,4 +210,34 @@ Test(gepa, a_good_parent_counts_more_than_a_lucky_minibatch)
     cr_expect_gt(c.chosen, 20);
     cr_expect_gt(c.unlike, 5, "little here tells it from the largest gain: %zu", c.unlike);
     dm_arena_free(c.arena);
+}
+
+/* ---- the text of an answer ---- */
+
+Test(gepa, fences_that_are_part_of_a_text_stay)
+{
+    static const char *const texts[][2] = {
+        {"Answer yes.", "Answer yes."},
+        {" \u00a0\u3000Answer.\u2028 ", "Answer."},
+        {"```\nAnswer yes.\n```", "Answer yes."},
+        {"\n```markdown\nAnswer\nyes.\n```\n", "Answer\nyes."},
+        {"```Answer yes.```", "Answer yes."},
+        {"```\nAnswer yes.```", "Answer yes."},
+        {"```\n```", ""},
+        {"``````", ""},
+        {"Answer as here:\n```\nyes\n```\nBe brief.", "Answer as here:\n```\nyes\n```\nBe brief."},
+        {"Answer as here:\n```\nyes\n```", "Answer as here:\n```\nyes\n```"},
+        {"```\nyes\n```\nis the form.", "```\nyes\n```\nis the form."},
+        {"```\nyes\n```\nor\n```\nno\n```", "```\nyes\n```\nor\n```\nno\n```"},
+        {"```json\n{}\n```\nor\n```json\n[]\n```", "```json\n{}\n```\nor\n```json\n[]\n```"},
+        {"```\nAs here:\n```json\n{}\n```\nBe brief.\n```",
+         "As here:\n```json\n{}\n```\nBe brief."},
+        {"Put it between ``` and ```.", "Put it between ``` and ```."},
+        {"```", "```"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        dm_str got = dm_gepa_unwrapped(dm_str_of(texts[i][0]));
+        cr_expect(dm_str_is(got, texts[i][1]), "%zu: '%.*s'", i, DM_STR_ARG(got));
+    }
 }

@@ -52,6 +52,10 @@ static void run_task(const dm_work *work, const dm_value *row, dm_arena *a, dm_r
     out->n_steps = p->n;
 }
 
+static bool in_a_block;   /* what the prompt model writes */
+static size_t most_cases; /* that it was shown at once */
+static size_t to_train_on = 40;
+
 /* The present instruction and up to two of the facts that the feedback names. */
 static dm_str learned(dm_arena *a, const dm_value *row)
 {
@@ -59,7 +63,9 @@ static dm_str learned(dm_arena *a, const dm_value *row)
                    *cases = dm_value_get(row, "cases");
     dm_buf b;
     size_t taken = 0;
+    most_cases = cases->n > most_cases ? cases->n : most_cases;
     dm_buf_init(&b, DM_MAX_TEXT);
+    dm_buf_text(&b, in_a_block ? "```markdown\n" : "");
     dm_buf_str(&b, now->text);
     for (size_t i = 0; i < cases->n && taken < 2; i++) {
         const dm_value *said = dm_value_get(cases->items[i], "feedback");
@@ -70,6 +76,7 @@ static dm_str learned(dm_arena *a, const dm_value *row)
         dm_buf_printf(&b, " %.*s", n, fact);
         taken++;
     }
+    dm_buf_text(&b, in_a_block ? "\n```" : "");
     dm_str s = {dm_arena_string(a, b.data, b.len), b.len};
     dm_buf_free(&b);
     return s;
@@ -133,7 +140,7 @@ typedef struct made {
     double first, best, charged, calls;
     size_t n, longest, length; /* of the instructions of any candidate, and of the program's */
     int64_t leaks, dropped, too_long;
-    bool died;
+    bool died, fenced; /* fenced: the program's instruction stands in a block */
 } made;
 
 static made made_of(dm_arena *a, const dm_compile_output *out)
@@ -156,6 +163,7 @@ static made made_of(dm_arena *a, const dm_compile_output *out)
                             : m.longest;
     }
     m.length = out->best->parts[0].instructions.n;
+    m.fenced = m.length > 3 && memcmp(out->best->parts[0].instructions.p, "```", 3) == 0;
     const dm_value *told = dm_value_get(out->told, "gepa");
     if (told) {
         m.leaks = (int64_t)dm_value_get(told, "leaks")->number;
@@ -182,7 +190,7 @@ static made compile(const setting *x, int ranks, const char *path, uint64_t behi
     dm_error err = {DM_OK, ""};
     dm_amount cap = DM_NO_CAP;
     world w = world_new(x->predictors == 1 ? ONE_PREDICTOR : THREE_PREDICTORS);
-    w.train = questions(w.arena, 0, 40);
+    w.train = questions(w.arena, 0, to_train_on);
     w.val = questions(w.arena, 100, 24);
     w.setup.sets[0] = w.train;
     w.setup.sets[1] = w.val;
@@ -322,6 +330,96 @@ Test(gepa_runs, nothing_longer_than_it_may_be)
     cr_expect_gt(m[1].too_long, 0);
     cr_expect_gt(m[1].best, m[1].first);
     cr_expect_leq(m[1].calls, 400);
+}
+
+/* A block of markdown around a whole instruction is not part of it; DSPy's GEPA takes it along. */
+Test(gepa_runs, a_block_around_an_instruction)
+{
+    made bare[2], block[2];
+    for (kind k = EXACT; k <= PARALLEL; k++) {
+        bare[k] = compile(&(setting){k, 1, INFINITY, NULL}, 3, NULL, 0);
+        in_a_block = true;
+        block[k] = compile(&(setting){k, 1, INFINITY, NULL}, 3, NULL, 0);
+        in_a_block = false;
+        cr_expect_gt(block[k].best, block[k].first, "%s", kind_names[k]);
+    }
+    cr_expect(block[EXACT].fenced && !bare[EXACT].fenced);
+    cr_expect(dm_hash_eq(&block[PARALLEL].bytes, &bare[PARALLEL].bytes));
+}
+
+static char shown[2000]; /* the last cases that the prompt model saw */
+
+static void note_cases(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                       dm_run_result *out)
+{
+    dm_value *outputs = dm_value_dict(a);
+    (void)user;
+    (void)work;
+    const dm_value *feedback = dm_value_get(dm_value_get(row, "cases")->items[0], "feedback");
+    snprintf(shown, sizeof shown, "%s", feedback->text.p);
+    dm_value_set(a, outputs, DM_STR("new_instruction"), dm_value_text(a, "Better."));
+    out->outputs = outputs;
+    out->usage.requests = out->usage.answers = 1;
+}
+
+/* What was said on other predictors is not shown, and nothing is no feedback. */
+Test(gepa_runs, feedback_of_its_own)
+{
+    static const struct {
+        const char *each, *whole, *shown;
+    } rows[] = {
+        {"{\"b\": [\"on b\", \"on b again\"]}", NULL, "on b again"},
+        {"{\"a\": [\"on a\", null]}", NULL, "Score: 0 of 1.\nExpected answer: yes\n"},
+        {"{\"a\": [\"on a\", null], \"b\": [\"\", \"\"]}", NULL,
+         "Score: 0 of 1.\nExpected answer: yes\n"},
+        {"{\"a\": [\"on a\", null], \"\": \"on all\"}", NULL, "on all"},
+        {NULL, "on all", "on all"},
+        {NULL, "", "Score: 0 of 1.\nExpected answer: yes\n"},
+        {NULL, NULL, "Score: 0 of 1.\nExpected answer: yes\n"},
+    };
+    world w = world_new(THREE_PREDICTORS);
+    w.sim.run = note_cases;
+    dm_pool *p = pool_of(&w);
+    const dm_compile_input in = {.student = dm_candidate_seal(dm_candidate_new(w.arena, w.program)),
+                                 .trainset = w.train};
+    const dm_value *inputs = dm_json_read(w.arena, DM_STR("{\"question\": \"q1\"}"), NULL);
+    const dm_step steps[2] = {{.predictor = 1, .inputs = inputs, .outputs = inputs},
+                              {.predictor = 1, .inputs = inputs, .outputs = inputs}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dm_result r = {.steps = steps, .n_steps = 2, .feedback = rows[i].whole};
+        if (rows[i].each)
+            r.feedback =
+                dm_feedback_on_each(w.arena, dm_json_read(w.arena, dm_str_of(rows[i].each), NULL));
+        const dm_gepa_step s = {1, false, &steps[1]};
+        const dm_gepa_run run = {.of = &r};
+        const dm_gepa_shown one = {0, &run, &s};
+        const dm_str texts[3] = {DM_STR("a"), dm_str_of(dm_arena_printf(w.arena, "b %zu", i)),
+                                 DM_STR("c")};
+        const dm_gepa_question q = {.texts = texts, .component = 1, .shown = &one, .n_shown = 1};
+        dm_gepa_asking asking = {.pool = p, .in = &in};
+        dm_str text;
+        cr_assert_eq(dm_gepa_ask(&asking, &q, 1, &text, NULL), DM_OK);
+        cr_expect(dm_str_is(text, "Better."));
+        cr_expect_str_eq(shown, rows[i].shown, "%zu: %s", i, shown);
+    }
+    dm_pool_free(p);
+    dm_arena_free(w.arena);
+}
+
+/* No more cases are shown than there are examples; the package pads. */
+Test(gepa_runs, few_examples)
+{
+    static const size_t most[2][3] = {{3, 3, 3}, {1, 2, 5}};
+    static const size_t train[] = {1, 2, 5};
+    for (kind k = EXACT; k <= PARALLEL; k++)
+        for (size_t i = 0; i < 3; i++) {
+            most_cases = 0;
+            to_train_on = train[i];
+            made m = compile(&(setting){k, 1, INFINITY, NULL}, 3, NULL, 0);
+            cr_expect_eq(m.status, DM_OK);
+            cr_expect_eq(most_cases, most[k][i], "%s, %zu examples: %zu cases", kind_names[k],
+                         train[i], most_cases);
+        }
 }
 
 /* A fact is worth two of 24 examples, 8 points, and takes about a token: at 1,000 points for 100

@@ -147,6 +147,23 @@ Test(judge, what_it_is_shown_and_what_it_says)
     }
 }
 
+/* A judge reads text. */
+Test(judge, an_image_is_named_to_it)
+{
+    asked x = read_metric("{\"judge\": \"context, predicted_answer -> right: bool\"}", QA, ROW);
+    cr_assert_not_null(x.j, "%s", x.err.text);
+    const dm_value *row =
+        dm_judging_row(x.a, x.j, 0,
+                       json(x.a, "{\"context\": \"<<CUSTOM-TYPE-START-IDENTIFIER>>[{\\\"type\\\": "
+                                 "\\\"image_url\\\", \\\"image_url\\\": {\\\"url\\\": "
+                                 "\\\"data:image/png;base64,iVBORw0KGgo=\\\"}}]"
+                                 "<<CUSTOM-TYPE-END-IDENTIFIER>>\"}"),
+                       json(x.a, "{\"answer\": \"p\"}"), &x.err);
+    cr_assert_not_null(row);
+    cr_expect(dm_str_is(dm_value_get(row, "context")->text, "[an image that is not shown]"));
+    dm_arena_free(x.a);
+}
+
 Test(judge, a_sum_weighs_its_parts)
 {
     asked x = read_metric("{\"sum\": [{\"metric\": \"f1\", \"weight\": 0.7}, {\"judge\": "
@@ -217,6 +234,9 @@ Test(judge, what_a_job_gets_wrong_is_named)
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"feedback\": \"why\"}",
          "not an output of the judge"},
         {"{\"judge\": \"question, predicted_answer -> s: int\", \"range\": [5, 1]}", "[1, 5]"},
+        {"{\"judge\": \"question, predicted_answer -> s: Literal[1, 2, 3]\"}", "`s` may be 2"},
+        {"{\"judge\": \"question, predicted_answer -> s: Literal[0, 1, 2]\", \"range\": [1, 2]}",
+         "`s` may be 0"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"scores\": \"s\"}", "score"},
         {"{\"judge\": \"question, predicted_answer -> s: bool\", \"weight\": 1}", "part of a sum"},
         {"{\"judge\": \"q, predicted_answer -> s: bool\", \"inputs\": {\"q\": \"example.no\"}}",

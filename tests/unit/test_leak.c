@@ -24,7 +24,11 @@ Test(leak, the_longest_run_that_a_text_has_in_common_with_a_row)
         *val = rows_of(w.arena, "[{\"question\": \"Always look at the label on the box before you "
                                 "say what is in it, or two three four five six seven eight nine "
                                 "ten\"}]"),
-        *test = rows_of(w.arena, "[{\"question\": \"z y x w v u t s r q\"}]");
+        *test =
+            rows_of(w.arena, "[{\"question\": \"z y x w v u t s r q\"}, {\"question\": \"ärger mit "
+                             "«dem über-grossen étude один дом», हिन्दी "
+                             "मैं हिन्दी में हिन्दी "
+                             "में हिन्दी में\"}]");
     const dm_compile_input in = {.student = dm_candidate_seal(start),
                                  .trainset = train,
                                  .valset = val,
@@ -43,6 +47,14 @@ Test(leak, the_longest_run_that_a_text_has_in_common_with_a_row)
          "two three four five six seven eight nine ten", 9, 0},
         {"think: c d e f g h i j", "trainset", "c d e f g h i j", 8, 1}, /* in a list, in a dict */
         {"Z.Y.X.W.V.U.T.S.R.Q", "testset", "z y x w v u t s r q", 10, 0},
+        /* other marks, blanks and letters than those of ASCII */
+        {"“z—y…x\u00a0w’v”: u\u3000t，s。 r", "testset", "z y x w v u t s r", 9, 0},
+        {"ÄRGER MIT DEM ÜBER-GROSSEN ÉTUDE ОДИН ДОМ", "testset",
+         "ärger mit «dem über-grossen étude один дом", 8, 1},
+        /* seven words, with their signs */
+        {"मैं हिन्दी में हिन्दी "
+         "में हिन्दी में",
+         NULL, NULL, 0, 0},
         {"always look at the label on the box before you say what is in it", NULL, NULL, 0, 0},
         {"", NULL, NULL, 0, 0},
     };

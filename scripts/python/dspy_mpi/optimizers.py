@@ -271,6 +271,30 @@ class MIPROv2(Optimizer):
         return self.finish(job, student, trainset)
 
 
+OF_GEPA = {  # classes of the package gepa, by their words in a job file
+    "acceptance_criterion": {"StrictImprovementAcceptance": "strict_improvement", "ImprovementOrEqualAcceptance": "improvement_or_equal"},
+    "sampling_strategy": {"SingleMutationSampling": "one", "IndependentSampling": "independent", "SameParentSampling": "same_parent",
+                          "PxNSampling": "p_x_n"},
+    "selection_strategy": {"AllImprovements": "all_improvements", "BestImprovement": "best_improvement", "TopKImprovements": "top_k"},
+}
+THEIR_NUMBERS = {"n": "proposals", "p": "parents", "k": "top_k"}
+
+
+def of_gepa(kwargs):
+    """gepa_kwargs as parameters of a job file."""
+    out = {}
+    for key, value in kwargs.items():
+        words = OF_GEPA.get(key, {})
+        if key in (*OF_GEPA, "cache_evaluation") and isinstance(value, (str, bool)):
+            out[key] = value
+        elif type(value).__name__ in words:
+            out[key] = words[type(value).__name__]
+            out.update({THEIR_NUMBERS[k]: v for k, v in vars(value).items() if k in THEIR_NUMBERS})
+        elif key != "use_cloudpickle" and value is not None:
+            raise TypeError(f"gepa_kwargs: {key} = {value!r} cannot be sent")
+    return out
+
+
 class GEPA(Optimizer):
     kind, fresh = "gepa", False
 
@@ -278,8 +302,8 @@ class GEPA(Optimizer):
                  candidate_selection_strategy="pareto", reflection_lm=None, skip_perfect_score=True,
                  add_format_failure_as_feedback=False, component_selector="round_robin", use_merge=True,
                  max_merge_invocations=5, num_threads=None, failure_score=0.0, perfect_score=1.0, log_dir=None,
-                 track_stats=False, seed=0, max_errors=None, search=None, ranks=None, hosts=None, budget=None, out=None,
-                 **options):
+                 track_stats=False, track_best_outputs=False, warn_on_score_mismatch=True, seed=0, gepa_kwargs=None,
+                 max_errors=None, search=None, ranks=None, hosts=None, budget=None, out=None, **options):
         if sum(x is not None for x in (auto, max_full_evals, max_metric_calls)) != 1:
             raise ValueError("one of auto, max_full_evals and max_metric_calls must be given")
         if not isinstance(component_selector, str):
@@ -293,7 +317,7 @@ class GEPA(Optimizer):
             "add_format_failure_as_feedback": add_format_failure_as_feedback, "component_selector": component_selector,
             "use_merge": use_merge, "max_merge_invocations": max_merge_invocations, "perfect_score": perfect_score,
             **given(auto=auto, max_full_evals=max_full_evals, max_metric_calls=max_metric_calls, search=search,
-                    reflection_minibatch_size=reflection_minibatch_size), **options})
+                    reflection_minibatch_size=reflection_minibatch_size), **of_gepa(gepa_kwargs or {}), **options})
 
     def models(self, job):
         need_lm(self.reflection_lm, "reflection_lm")

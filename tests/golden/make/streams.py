@@ -27,6 +27,8 @@ def python_streams(was):
     }
     weighted, six = seeded(3), seeded(9)
     made["choices_seed3_w127"] = [weighted.choices(range(3), [1, 2, 7])[0] for _ in was["choices_seed3_w127"]]
+    below_0 = seeded(5)  # GEPA's weights are means
+    made["choices_seed5_below_0"] = [below_0.choices(range(5), [0.4, -0.3, 0.2, -0.1, 0.3])[0] for _ in was["choices_seed5_below_0"]]
     made["choice6_seed9"] = [six.choice(range(6)) for _ in was["choice6_seed9"]]
     made["shuffle"] = []
     for e in was["shuffle"]:

@@ -110,6 +110,12 @@ for program, word in ((Holds(), "program.db (Connection)"), (Locked(), "program.
     refused(word, word, lambda: dspy_mpi.BootstrapFewShot(metric=metric, out=f"{FOLDER}/bad").compile(program, trainset=data))
 refused("another teacher", "another model (teacher_settings) can teach", lambda: dspy_mpi.BootstrapFewShot(
     metric=metric, out=f"{FOLDER}/bad").compile(Two(), trainset=data, teacher=script.Program(1, URL)))
+theirs = {"sampling_strategy": type("PxNSampling", (), {})(), "acceptance_criterion": "improvement_or_equal", "cache_evaluation": True}
+vars(theirs["sampling_strategy"]).update(p=2, n=3)
+mine = dspy_mpi.GEPA(metric, max_metric_calls=9, warn_on_score_mismatch=False, track_best_outputs=True, gepa_kwargs=theirs).options
+same("what the package gepa takes", {k: mine[k] for k in (*theirs, "parents", "proposals")}, {
+    **theirs, "sampling_strategy": "p_x_n", "parents": 2, "proposals": 3})
+refused("but no functions", "batch_sampler", lambda: dspy_mpi.GEPA(metric, max_metric_calls=9, gepa_kwargs={"batch_sampler": print}))
 same("nothing is left of what was refused", os.path.exists(f"{FOLDER}/bad"), False)
 mine = dspy_mpi.Evaluate(devset=data, metric=metric, hosts=1, out=f"{FOLDER}/evaluate", save_as_json=f"{FOLDER}.mine")(Two())
 theirs = dspy.Evaluate(devset=data, metric=metric, num_threads=4, display_progress=False, save_as_json=f"{FOLDER}.theirs")(Two())
