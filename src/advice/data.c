@@ -114,7 +114,7 @@ static record record_of(dm_arena *scratch, const dm_data *d, const dm_value *row
         uint64_t label = v ? hash_of_label(scratch, v, d->compared) : 0;
         dm_buf_reset(&b);
         dm_data_text(&b, row, &d->labels[i], 1);
-        bool prose = dm_count_words(dm_buf_view(&b)) >= PROSE;
+        bool prose = d->compared != DM_LABEL_AS_NUMBER && dm_count_words(dm_buf_view(&b)) >= PROSE;
         r.label = r.label * 0x9e3779b97f4a7c15u + label + 1;
         r.decisive = r.decisive * 0x9e3779b97f4a7c15u + (prose && !d->exact ? 0 : label + 1);
     }

@@ -22,7 +22,7 @@ typedef struct dm_watch {
     dm_pool *pool;
     const dm_value *identity, *started; /* started: of the first attempt */
     const dm_value *options; /* list of the keys that were given as options, fit to be shown */
-    double opened;                      /* dm_now() */
+    double opened;           /* dm_now() */
     dm_progress progress;
     struct {
         size_t done;
