@@ -379,7 +379,7 @@ static dm_status read_job_file(dm_arena *a, const char *path, const dm_value **o
     dm_status st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
         return dm_no_job(path, NULL, err);
-    dm_value *v = dm_json_read_written(a, text, err);
+    dm_value *v = dm_json_read_written(a, text, path, err);
     if (!v)
         return dm_json_error_in(err, DM_E_JOB, path);
     drop_comments(v);

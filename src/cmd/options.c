@@ -364,32 +364,20 @@ static void append_flag(dm_arena *a, dm_value *flags, const char *name, const ch
     dm_value_set(a, flags, dm_str_of(name), list);
 }
 
-/* One of the two would be left out without a word. */
-static dm_status keys_once(dm_arena *a, const char *name, const char *text, dm_error *err)
-{
-    dm_error why;
-    if (!dm_json_read(a, dm_str_of(text), NULL) || dm_json_read_written(a, dm_str_of(text), &why))
-        return DM_OK;
-    return dm_fail(err, DM_E_USAGE, "--%s: %s", name, why.text);
-}
-
 static dm_status take_option(dm_arena *a, const dm_option *o, const char *name, const char *text,
-                             dm_command_line *out, dm_error *err)
+                             dm_command_line *out)
 {
-    dm_status st =
-        o->kind == DM_OPT_JOB || o->kind == DM_OPT_EITHER ? keys_once(a, name, text, err) : DM_OK;
-    if (st != DM_OK)
-        return st;
+    const dm_value *v =
+        o->kind == DM_OPT_JOB || o->kind == DM_OPT_EITHER ? value_of(a, text) : NULL;
     switch (o->kind) {
     case DM_OPT_JOB:
         if (strcmp(name, "program") == 0 && text[0] != '{') /* a program file */
             put_at(a, out->keys, "student", absolute(a, text));
         else
-            put_at(a, out->keys, name, value_of(a, text));
+            put_at(a, out->keys, name, v);
         break;
     case DM_OPT_EITHER:
-        put_at(a, out->keys, name,
-               value_of(a, text)->kind == DM_STRING ? absolute(a, text) : value_of(a, text));
+        put_at(a, out->keys, name, v->kind == DM_STRING ? absolute(a, text) : v);
         break;
     case DM_OPT_PATH:
         put_at(a, out->keys, name, absolute(a, text));
@@ -440,7 +428,7 @@ dm_status dm_command_line_read(dm_arena *a, unsigned command, int argc, char **a
                 return dm_fail(err, DM_E_USAGE, "--%s needs a value: %s", name, o->value);
             text = argv[++i];
         }
-        dm_status st = take_option(a, o, name, text, out, err);
+        dm_status st = take_option(a, o, name, text, out);
         if (st != DM_OK)
             return st;
         if (o->kind == DM_OPT_JOB || o->kind == DM_OPT_EITHER || o->kind == DM_OPT_PATH)

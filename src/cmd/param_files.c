@@ -18,7 +18,7 @@ static dm_status read_param_file(dm_arena *a, const dm_at *root, const dm_param 
         st = dm_read_file(a, path, DM_MAX_TEXT, &text, err);
     if (st != DM_OK)
         return dm_error_wrap(err, st, "optimizer.%s", param->name);
-    value->json = dm_json_read_written(a, text, err);
+    value->json = dm_json_read_written(a, text, path, err);
     if (!value->json)
         return dm_json_error_in(err, DM_E_JOB, path);
     return param->suits(value->json, path, job->program, err);

@@ -1,4 +1,5 @@
 /* A strict JSON reader in one pass: RFC 8259, and Python's NaN and Infinity. */
+#include "base/log.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
@@ -295,7 +296,7 @@ static dm_value *read_dict(reader *r)
             return NULL;
         if (r->once && !dm_str_starts(key, "//") && dm_value_get_str(dict, key)) {
             r->p = start;
-            return fail(r, "this key is here for the second time: keep one of the two");
+            return fail(r, "this key is here for the second time");
         }
         skip_space(r);
         if (r->p >= r->end || *r->p != ':')
@@ -406,9 +407,13 @@ dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
     return read_whole(a, text, false, false, err);
 }
 
-dm_value *dm_json_read_written(dm_arena *a, dm_str text, dm_error *err)
+dm_value *dm_json_read_written(dm_arena *a, dm_str text, const char *name, dm_error *err)
 {
-    return read_whole(a, text, false, true, err);
+    dm_error twice;
+    dm_value *v = read_whole(a, text, false, false, err);
+    if (v && !read_whole(a, text, false, true, &twice))
+        dm_log(DM_WARN, "%s:%s: the last one counts", name, twice.text);
+    return v;
 }
 
 dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
