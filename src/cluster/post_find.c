@@ -53,15 +53,14 @@ static bool folder_of(const char *link, char folder[PATH_MAX], const char **name
 static long parent_of(long pid)
 {
     char path[64], text[512] = "";
-    long parent = 0;
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *f = fopen(path, "re");
     size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
     if (f)
         fclose(f);
     text[n] = 0;
-    const char *end = strrchr(text, ')'); /* a name may hold anything */
-    return end && sscanf(end, ") %*c %ld", &parent) == 1 ? parent : 0;
+    const char *end = strrchr(text, ')'); /* a name may hold anything; ") S PARENT ..." follows */
+    return end && strlen(end) > 4 ? strtol(end + 4, NULL, 10) : 0;
 }
 
 static bool is_launcher(const char *name)

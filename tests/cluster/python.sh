@@ -70,6 +70,7 @@ paid=$(($(came) - before))
 check "no answer is asked for twice: $paid calls, $calm and those in flight" [ "$paid" -ge "$calm" -a "$paid" -le $((calm + 8)) ]
 check "the same program" same calm/program.json killed/program.json
 
+rm -f traps.imports
 cat >traps.json <<END
 {"program": {"python": "traps:All", "timeout": 3, "hosts": 1, "memory": 0.3}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:metric"}, "lm": "embedded/stand-in"}
 END
