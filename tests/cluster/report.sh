@@ -60,7 +60,7 @@ watched
 wait $!
 run 0 "$PROGRAM" status o
 check "resumed: $(sed -n 1p out | cut -c1-60)" eval 'named "^state +done, 20" out && named "^spent +[1-9][0-9]* calls" out'
-check "nor of what has ended" python3 -c 'import json; p = json.load(open("o/status.json"))["progress"]; assert p["seconds_left"] is None and p["done"] <= p["total"], p; assert "seconds_left{out=\"o\"} NaN" in open("run.prom").read()'
+check "nor of what has ended" python3 -c 'import json; p = json.load(open("o/status.json"))["progress"]; assert p["seconds_left"] is None and p["done"] <= p["total"], p; assert "/o\"} NaN" in next(x for x in open("run.prom") if x.startswith("dspy_mpi_seconds_left{"))'
 check "lines of the log have the time of day" named '^[0-2][0-9]:[0-5][0-9]:[0-5][0-9] dspy-mpi: the start program scores' err1
 check "no candidate is left that trials.csv has not" [ "$(ls o/candidates | wc -l)" = "$(tail -n +2 o/trials.csv | wc -l)" ]
 check "events: JSON Lines of both attempts, to the end" python3 -c '
