@@ -12,9 +12,8 @@
  * depth beyond DM_JSON_DEPTH are errors. The error names line and column (in characters, from 1).
  */
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err) DM_MUST_USE;
-/* The same as dm_json_read, for what people write: says at which place a key comes twice in an
- * object, since only the last one counts. Keys that begin with "//" may. name: the file, or the
- * option. */
+/* The same as dm_json_read, for a file that people write: warns of the first key that comes twice
+ * in an object, since only the last one counts. Keys that begin with "//" may. name: the file's. */
 dm_value *dm_json_read_written(dm_arena *a, dm_str text, const char *name,
                                dm_error *err) DM_MUST_USE;
 /* As dm_json_read, for one value at the start of *rest, which then begins behind it; white space is

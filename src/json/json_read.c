@@ -15,10 +15,10 @@ typedef struct reader {
     int depth;
     dm_error *err;
     bool failed;
-    bool halves; /* an unpaired surrogate is U+FFFD */
-    bool valid;  /* the text is known to be UTF-8 */
-    bool counts; /* values are to say in which column they stand */
-    bool once;   /* a key that comes twice is an error, unless it begins with "//" */
+    bool halves;       /* an unpaired surrogate is U+FFFD */
+    bool valid;        /* the text is known to be UTF-8 */
+    bool counts;       /* values are to say in which column they stand */
+    const char *named; /* of the text: a key that comes twice is said, once. NULL: it is not */
 } reader;
 
 /* In characters, from 1; counted on from where it was asked last, so that a long line costs once.
@@ -294,9 +294,10 @@ static dm_value *read_dict(reader *r)
         const char *start = r->p;
         if (!read_string(r, &key))
             return NULL;
-        if (r->once && !dm_str_starts(key, "//") && dm_value_get_str(dict, key)) {
-            r->p = start;
-            return fail(r, "this key is here for the second time");
+        if (r->named && !dm_str_starts(key, "//") && dm_value_get_str(dict, key)) {
+            dm_log(DM_WARN, "%s:%u:%u: this key is here for the second time: the last one counts",
+                   r->named, r->line, column_of(r, start));
+            r->named = NULL;
         }
         skip_space(r);
         if (r->p >= r->end || *r->p != ':')
@@ -381,7 +382,8 @@ dm_value *dm_json_read_next(dm_arena *a, dm_str *rest, uint32_t *line, dm_error 
     return v;
 }
 
-static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, bool once, dm_error *err)
+static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, const char *named,
+                            dm_error *err)
 {
     if (!text.p)
         text = DM_STR("");
@@ -394,7 +396,7 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, bool once, d
                 .halves = decoded,
                 .valid = decoded,
                 .counts = !decoded,
-                .once = once};
+                .named = named};
     dm_value *v = read_value(&r);
     if (!v)
         return NULL;
@@ -404,16 +406,12 @@ static dm_value *read_whole(dm_arena *a, dm_str text, bool decoded, bool once, d
 
 dm_value *dm_json_read(dm_arena *a, dm_str text, dm_error *err)
 {
-    return read_whole(a, text, false, false, err);
+    return read_whole(a, text, false, NULL, err);
 }
 
 dm_value *dm_json_read_written(dm_arena *a, dm_str text, const char *name, dm_error *err)
 {
-    dm_error twice;
-    dm_value *v = read_whole(a, text, false, false, err);
-    if (v && !read_whole(a, text, false, true, &twice))
-        dm_log(DM_WARN, "%s:%s: the last one counts", name, twice.text);
-    return v;
+    return read_whole(a, text, false, name, err);
 }
 
 dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
@@ -421,5 +419,5 @@ dm_value *dm_json_read_bytes(dm_arena *a, dm_str bytes, dm_error *err)
     dm_str text;
     if (dm_json_decode(a, bytes, &text, err) != DM_OK)
         return NULL;
-    return read_whole(a, text, true, false, err);
+    return read_whole(a, text, true, NULL, err);
 }
