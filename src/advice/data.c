@@ -1,7 +1,6 @@
 #include "advice/inside.h"
 #include "base/utf8.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 #define FIRST_IDS 3 /* that a sentence names */
@@ -58,25 +57,6 @@ static dm_str one_blank(dm_arena *a, dm_str text)
     return out;
 }
 
-/* The last number of a text: "so it is 1,200.0 $" is 1200. */
-static bool last_number(dm_str s, double *number)
-{
-    size_t end = s.n, begin, n = 0;
-    char digits[64];
-    while (end && !isdigit((unsigned char)s.p[end - 1]))
-        end--;
-    for (begin = end; begin && (isdigit((unsigned char)s.p[begin - 1]) || s.p[begin - 1] == '.' ||
-                                s.p[begin - 1] == ',');)
-        begin--;
-    begin -= begin && s.p[begin - 1] == '-';
-    for (size_t i = begin; i < end && n + 1 < sizeof digits; i++)
-        if (s.p[i] != ',')
-            digits[n++] = s.p[i];
-    digits[n] = 0;
-    *number = strtod(digits, NULL);
-    return end > begin;
-}
-
 static uint64_t hash_of_label(dm_arena *scratch, const dm_value *v, dm_label_as as)
 {
     uint64_t sum = 0;
@@ -95,7 +75,7 @@ static uint64_t hash_of_label(dm_arena *scratch, const dm_value *v, dm_label_as 
     }
     dm_buf_init(&b, SIZE_MAX / 2);
     dm_py_str(&b, v);
-    if (as == DM_LABEL_AS_NUMBER && last_number(dm_buf_view(&b), &number))
+    if (as == DM_LABEL_AS_NUMBER && dm_last_number(scratch, dm_buf_view(&b), &number))
         sum = hash_of((dm_str){(const char *)&number, sizeof number});
     else
         sum = hash_of(dm_loose_text(scratch, dm_buf_view(&b)));

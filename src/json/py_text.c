@@ -211,3 +211,39 @@ void dm_py_str(dm_buf *b, const dm_value *v)
     else
         dm_py_repr(b, v);
 }
+
+bool dm_last_number(dm_arena *a, dm_str s, double *out)
+{
+    char *number = dm_arena_alloc(a, s.n + 3);
+    bool found = false;
+    for (size_t i = 0; i < s.n;) {
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            i++;
+            continue;
+        }
+        size_t n = 0, start = i;
+        if (i > 0 && s.p[i - 1] == '-' && (i < 2 || s.p[i - 2] < '0' || s.p[i - 2] > '9'))
+            number[n++] = '-';
+        if (i > 0 && s.p[i - 1] == '.')
+            number[n++] = '.';
+        while (i < s.n) {
+            char c = s.p[i];
+            bool digit = c >= '0' && c <= '9',
+                 more = i + 1 < s.n && s.p[i + 1] >= '0' && s.p[i + 1] <= '9';
+            bool exponent = (c == 'e' || c == 'E') && i > start &&
+                            (more || (i + 2 < s.n && strchr("+-", s.p[i + 1]) &&
+                                      s.p[i + 2] >= '0' && s.p[i + 2] <= '9'));
+            if (!digit && !(c == '.' && more) && !(c == ',' && more) && !exponent)
+                break;
+            if (c != ',')
+                number[n++] = c;
+            if (exponent && strchr("+-", s.p[i + 1]))
+                number[n++] = s.p[++i];
+            i++;
+        }
+        number[n] = 0;
+        *out = strtod(number, NULL);
+        found = true;
+    }
+    return found;
+}

@@ -82,4 +82,9 @@ void dm_py_repr_str(dm_buf *b, dm_str s); /* quoting as Python chooses it */
 void dm_py_float(dm_buf *b, double v);    /* repr(float) */
 double dm_py_round2(double v);            /* round(v, 2) */
 
+/* The last number in a text, thousands commas allowed ("$1,234.50" is 1234.5); false: there is
+ * none.
+ */
+bool dm_last_number(dm_arena *a, dm_str s, double *out);
+
 #endif

@@ -188,45 +188,7 @@ const dm_metric_class dm_metric_contains = {.name = "contains",
                                             .help = "the output holds the label",
                                             .score = contains};
 
-/* ---- numeric: own is the tolerance. A number is the last one in the text, thousands commas
- * allowed ("$1,234.50" is 1234.5) ---- */
-
-static bool last_number(dm_arena *a, const dm_value *v, double *out)
-{
-    dm_str s = dm_metric_text(a, v);
-    char *number = dm_arena_alloc(a, s.n + 3);
-    bool found = false;
-    for (size_t i = 0; i < s.n;) {
-        if (s.p[i] < '0' || s.p[i] > '9') {
-            i++;
-            continue;
-        }
-        size_t n = 0, start = i;
-        if (i > 0 && s.p[i - 1] == '-' && (i < 2 || s.p[i - 2] < '0' || s.p[i - 2] > '9'))
-            number[n++] = '-';
-        if (i > 0 && s.p[i - 1] == '.')
-            number[n++] = '.';
-        while (i < s.n) {
-            char c = s.p[i];
-            bool digit = c >= '0' && c <= '9',
-                 more = i + 1 < s.n && s.p[i + 1] >= '0' && s.p[i + 1] <= '9';
-            bool exponent = (c == 'e' || c == 'E') && i > start &&
-                            (more || (i + 2 < s.n && strchr("+-", s.p[i + 1]) &&
-                                      s.p[i + 2] >= '0' && s.p[i + 2] <= '9'));
-            if (!digit && !(c == '.' && more) && !(c == ',' && more) && !exponent)
-                break;
-            if (c != ',')
-                number[n++] = c;
-            if (exponent && strchr("+-", s.p[i + 1]))
-                number[n++] = s.p[++i];
-            i++;
-        }
-        number[n] = 0;
-        *out = strtod(number, NULL);
-        found = true;
-    }
-    return found;
-}
+/* ---- numeric: own is the tolerance ---- */
 
 static const dm_param tolerance_table[] = {
     {.name = "tolerance",
@@ -243,12 +205,12 @@ static dm_status numeric(const dm_metric *m, dm_arena *a, const dm_value *label,
 {
     const double *tolerance = m->own;
     double want, have;
-    if (!last_number(a, label, &want))
+    if (!dm_last_number(a, dm_metric_text(a, label), &want))
         return dm_fail(err, DM_E_DATA, "there is no number in the label `%.*s`",
                        DM_STR_ARG(m->field));
     /* 1.05 against 1 within 0.05: what floating point adds is no difference */
     double allowed = *tolerance + 1e-12 * fabs(want);
-    *score = last_number(a, given, &have) && fabs(have - want) <= allowed;
+    *score = dm_last_number(a, dm_metric_text(a, given), &have) && fabs(have - want) <= allowed;
     return DM_OK;
 }
 
