@@ -199,7 +199,7 @@ bool dm_doorbell_hush(dm_doorbell *b, void (*heard)(void *user, int rank), void 
     if (b->own.family == AF_UNSPEC)
         return false;
     for (;;) {
-        struct sockaddr_storage from;
+        struct sockaddr_storage from = {0};
         socklen_t len = sizeof from;
         n = recvfrom(b->fd, &it, sizeof it, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
         if (n < 0)

@@ -20,8 +20,14 @@ static dm_book *book_of(dm_growth *g, const dm_tried *t)
     for (size_t i = 0; i < g->n_books; i++)
         if (g->books[i].who == t->who)
             return &g->books[i];
-    if (t->part && sscanf(t->part, "member %zu", &number) != 1)
-        return NULL;
+    if (t->part) {
+        if (strncmp(t->part, "member ", strlen("member ")) != 0)
+            return NULL;
+        char *end;
+        number = strtoul(t->part + strlen("member "), &end, 10);
+        if (*end)
+            return NULL;
+    }
     g->books = dm_room(g->books, g->n_books, &g->cap_books, sizeof *g->books);
     dm_book *b = &g->books[g->n_books++];
     *b = (dm_book){.who = t->who,
