@@ -198,9 +198,9 @@ static const dm_candidate *with_demos(dm_arena *a, const dm_candidate *start,
 {
     dm_candidate *c = dm_candidate_copy(a, start);
     for (size_t i = 0; i < c->program->n; i++) {
-        c->parts[i].demos = dm_arena_alloc_n(a, n, sizeof *c->parts[i].demos);
-        memcpy(c->parts[i].demos, demos, n * sizeof *demos);
-        c->parts[i].n_demos = n;
+        const dm_value **own = dm_arena_alloc_n(a, n, sizeof *own);
+        memcpy(own, demos, n * sizeof *own);
+        dm_part_set_demos(&c->parts[i], own, n);
     }
     return dm_candidate_seal(c);
 }

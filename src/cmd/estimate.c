@@ -26,10 +26,10 @@ static dm_candidate *with_demos(dm_arena *a, const dm_job *job, size_t n)
     const dm_dataset *train = job->trainset;
     n = train && n > train->n ? train->n : n;
     for (size_t i = 0; i < c->program->n && n > c->parts[i].n_demos; i++) {
-        c->parts[i].demos = dm_arena_alloc_n(a, n, sizeof *c->parts[i].demos);
+        const dm_value **demos = dm_arena_alloc_n(a, n, sizeof *demos);
         for (size_t k = 0; k < n; k++)
-            c->parts[i].demos[k] = train->examples[k].row;
-        c->parts[i].n_demos = n;
+            demos[k] = train->examples[k].row;
+        dm_part_set_demos(&c->parts[i], demos, n);
     }
     return c;
 }

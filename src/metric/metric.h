@@ -36,6 +36,7 @@ typedef struct dm_step {              /* one predictor call of a run (DSPy's tra
     size_t predictor;                 /* index in dm_program.predictors */
     const dm_value *inputs, *outputs; /* dicts; outputs NULL: its answer could not be read */
     dm_str unread;                    /* that answer, as it came; .p NULL: it could be */
+    dm_str live; /* a Python program's: see dm_candidate_part.live; .p NULL: its JSON is all */
 } dm_step;
 
 typedef struct dm_metric dm_metric;

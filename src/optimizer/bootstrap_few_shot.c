@@ -19,6 +19,7 @@ typedef struct bootstrapping {
     size_t n_asked;
     bool *bootstrapped;      /* [train.n] */
     const dm_value ***demos; /* [predictor][n_demos[predictor]] */
+    dm_str **live;           /* beside them */
     size_t *n_demos;         /* a predictor of a Python program need not have run in each success */
     size_t n_successes;
     int64_t n_errors;
@@ -79,6 +80,7 @@ static void keep(bootstrapping *s, size_t i, const dm_result *r)
     s->bootstrapped[i] = true;
     for (size_t k = 0; k < r->n_steps; k++) {
         size_t p = r->steps[k].predictor;
+        s->live[p][s->n_demos[p]] = r->steps[k].live;
         s->demos[p][s->n_demos[p]++] = demo_of(s->arena, &r->steps[k]);
     }
     s->n_successes++;
@@ -120,8 +122,13 @@ static const dm_candidate *fill(bootstrapping *s)
         size_t n = room <= 0 ? 0 : (size_t)room < n_raw ? (size_t)room : n_raw;
         dm_candidate_part *part = &c->parts[k];
         part->demos = dm_arena_alloc_n(s->arena, s->n_demos[k] + n, sizeof *part->demos);
-        for (size_t j = 0; j < s->n_demos[k]; j++)
+        dm_str *live = dm_arena_alloc_n(s->arena, s->n_demos[k] + n, sizeof *live);
+        for (size_t j = 0; j < s->n_demos[k]; j++) {
+            live[part->n_demos] = s->live[k][j];
+            if (live[part->n_demos].p)
+                part->live = live;
             part->demos[part->n_demos++] = s->demos[k][j];
+        }
         dm_pyrandom_sample(&rng, n_raw, n, chosen);
         for (size_t j = 0; j < n; j++)
             part->demos[part->n_demos++] = b->train.examples[raw[chosen[j]]]->row;
@@ -139,9 +146,12 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     s.bootstrapped = dm_arena_alloc_n(a, b->train.n, sizeof *s.bootstrapped);
     s.demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.demos);
     s.n_demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.n_demos);
-    for (size_t k = 0; k < b->student->program->n; k++)
-        s.demos[k] =
-            dm_arena_alloc_n(a, wanted < b->train.n ? wanted : b->train.n, sizeof **s.demos);
+    s.live = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.live);
+    size_t most = wanted < b->train.n ? wanted : b->train.n;
+    for (size_t k = 0; k < b->student->program->n; k++) {
+        s.demos[k] = dm_arena_alloc_n(a, most, sizeof **s.demos);
+        s.live[k] = dm_arena_alloc_n(a, most, sizeof **s.live);
+    }
     for (size_t i = 0; i < b->train.n && s.n_successes < wanted; i++) {
         ask_ahead(&s, i);
         dm_status st = try_example(&s, i, err);

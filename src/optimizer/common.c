@@ -40,8 +40,7 @@ dm_candidate *dm_reset_copy(dm_arena *a, const dm_candidate *c)
 {
     dm_candidate *copy = dm_candidate_copy(a, c);
     for (size_t i = 0; i < copy->program->n; i++) {
-        copy->parts[i].demos = NULL;
-        copy->parts[i].n_demos = 0;
+        dm_part_set_demos(&copy->parts[i], NULL, 0);
         copy->parts[i].without_lm = dm_python_has_lm(&copy->program->predictors[i]);
     }
     return copy;

@@ -190,8 +190,7 @@ static const dm_candidate *make_candidate(const search *x, const uint16_t *level
         c->parts[p].instructions = instruction_of(x, p, levels[p * x->per_predictor]);
         if (!has_demo_slot(x))
             continue;
-        c->parts[p].demos = part_of(x, levels[2 * p + 1], p)->demos;
-        c->parts[p].n_demos = part_of(x, levels[2 * p + 1], p)->n_demos;
+        dm_part_copy_demos(&c->parts[p], part_of(x, levels[2 * p + 1], p));
     }
     return dm_candidate_seal(c);
 }

@@ -142,18 +142,20 @@ void dm_write_result(dm_writer *w, const dm_run_result *r)
     dm_write_double(w, r->score);
     write_value(w, r->outputs);
     dm_write_array(w, r->before ? 1 : r->n_steps);
-    if (r->before) { /* one item, where a step has three */
+    if (r->before) { /* one item, where a step has three and more */
         dm_write_array(w, 1);
         write_value(w, r->before);
     }
     for (size_t i = 0; i < r->n_steps; i++) {
         const dm_step *s = &r->steps[i];
-        dm_write_array(w, s->outputs ? 3 : 4);
+        dm_write_array(w, s->live.p ? 5 : s->outputs ? 3 : 4);
         dm_write_int(w, (int64_t)s->predictor);
         write_value(w, s->inputs);
         write_value(w, s->outputs);
-        if (!s->outputs)
+        if (!s->outputs || s->live.p)
             dm_write_str(w, s->unread);
+        if (s->live.p)
+            dm_write_str(w, s->live);
     }
     dm_write_usage(w, &r->usage);
     dm_write_bool(w, r->fallback);
@@ -204,10 +206,14 @@ static void read_steps(dm_reader *in, dm_arena *a, dm_result *out)
         steps[i].predictor = dm_read_size(&s, 4096);
         steps[i].inputs = read_value(a, dm_read_str(&s), in->bad);
         dm_str outputs = dm_read_str(&s);
-        if (s.at < s.n)
+        if (s.n == 4)
             steps[i].unread = text_in(a, dm_read_str(&s));
         else
             steps[i].outputs = read_value(a, outputs, in->bad);
+        if (s.n == 5) {
+            (void)dm_read_str(&s); /* nothing: it could be read */
+            steps[i].live = text_in(a, dm_read_str(&s));
+        }
     }
     out->steps = steps;
     out->n_steps = (uint32_t)list.n;

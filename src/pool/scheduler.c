@@ -349,7 +349,7 @@ static void add_state(dm_pool *p, dm_peer *peer, int worker, uint32_t number)
     dm_arena *a = dm_arena_new(0);
     const dm_program *program = s->work.candidate->program;
     dm_wire_state m = {.id = number, .work = s->work};
-    m.candidate = dm_json_text(a, dm_candidate_write(a, s->work.candidate), DM_JSON_PYTHON);
+    m.candidate = dm_json_text(a, dm_candidate_pack(a, s->work.candidate), DM_JSON_PYTHON);
     if (program != p->setup->program)
         m.program = dm_json_text(a, dm_program_write(a, program), DM_JSON_PYTHON);
     dm_wire_add_state(&peer->states, &m);

@@ -237,6 +237,22 @@ dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c)
     return copy;
 }
 
+void dm_part_set_demos(dm_candidate_part *part, const dm_value **demos, size_t n)
+{
+    part->demos = demos;
+    part->n_demos = n;
+    part->live = NULL;
+    part->loaded = false;
+}
+
+void dm_part_copy_demos(dm_candidate_part *part, const dm_candidate_part *from)
+{
+    part->demos = from->demos;
+    part->n_demos = from->n_demos;
+    part->live = from->live;
+    part->loaded = from->loaded;
+}
+
 dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c)
 {
     dm_value *d = dm_value_dict(a), *instructions = dm_value_list(a), *demos = dm_value_list(a),
@@ -287,6 +303,34 @@ bool dm_same_demos(const dm_signature *s, const dm_candidate_part *a, const dm_c
     return i == a->n_demos && k == b->n_demos;
 }
 
+const dm_value *dm_live_list(dm_arena *a, const dm_candidate_part *part)
+{
+    if (!part->live)
+        return dm_value_null(a);
+    dm_value *list = dm_value_list(a);
+    for (size_t k = 0; k < part->n_demos; k++)
+        dm_value_append(a, list,
+                        part->live[k].p ? dm_value_string(a, part->live[k]) : dm_value_null(a));
+    return list;
+}
+
+dm_value *dm_candidate_pack(dm_arena *a, const dm_candidate *c)
+{
+    dm_value *d = dm_candidate_write(a, c), *live = dm_value_list(a), *loaded = dm_value_list(a);
+    bool any_live = false, any_loaded = false;
+    for (size_t i = 0; i < c->program->n; i++) {
+        any_live |= c->parts[i].live != NULL;
+        any_loaded |= c->parts[i].loaded;
+        dm_value_append(a, live, dm_live_list(a, &c->parts[i]));
+        dm_value_append(a, loaded, dm_value_bool(a, c->parts[i].loaded));
+    }
+    if (any_live)
+        dm_value_set(a, d, DM_STR("live"), live);
+    if (any_loaded)
+        dm_value_set(a, d, DM_STR("loaded"), loaded);
+    return d;
+}
+
 static dm_hash hash_of_candidate(const dm_candidate *c)
 {
     dm_arena *a = dm_arena_new(0);
@@ -324,14 +368,31 @@ const dm_candidate *dm_candidate_seal(dm_candidate *c)
     return c;
 }
 
+static bool read_live(dm_arena *a, const dm_at *all, size_t i, dm_candidate_part *part)
+{
+    dm_at list = all->v ? dm_at_item(all, i) : *all;
+    if (!list.v || list.v->kind == DM_NULL)
+        return true;
+    if (list.v->kind != DM_LIST || list.v->n != part->n_demos)
+        return false;
+    dm_str *live = dm_arena_alloc_n(a, part->n_demos, sizeof *live);
+    for (size_t k = 0; k < part->n_demos; k++)
+        if (list.v->items[k]->kind == DM_STRING)
+            live[k] = list.v->items[k]->text;
+    part->live = live;
+    return true;
+}
+
 dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at, dm_error *err)
 {
     dm_candidate *c = dm_candidate_new(a, p);
     dm_at instructions = dm_at_key(at, "instructions"), demos = dm_at_key(at, "demos"),
-          without_lm = dm_at_key(at, "without_lm");
+          without_lm = dm_at_key(at, "without_lm"), live = dm_at_key(at, "live"),
+          loaded = dm_at_key(at, "loaded");
     for (size_t i = 0; i < p->n; i++) {
         dm_at text = dm_at_item(&instructions, i), list = dm_at_item(&demos, i),
-              without = without_lm.v ? dm_at_item(&without_lm, i) : without_lm;
+              without = without_lm.v ? dm_at_item(&without_lm, i) : without_lm,
+              is_loaded = loaded.v ? dm_at_item(&loaded, i) : loaded;
         if (!text.v || text.v->kind != DM_STRING || !list.v || list.v->kind != DM_LIST) {
             dm_at_fail(at, err, "instructions and demos for %zu predictors", p->n);
             return NULL;
@@ -346,6 +407,12 @@ dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *a
                 dm_at_fail(&list, err, "a demonstration is an object");
                 return NULL;
             }
+        if (!read_live(a, &live, i, &c->parts[i])) {
+            dm_at_fail(&live, err, "a list as long as that of the demonstrations");
+            return NULL;
+        }
+        if (is_loaded.v && dm_get_bool(&is_loaded, &c->parts[i].loaded, err) != DM_OK)
+            return NULL;
     }
     dm_candidate_seal(c);
     return c;

@@ -49,6 +49,12 @@ typedef struct dm_candidate_part {
     dm_str instructions;
     const dm_value **demos; /* [n_demos] DM_DICT; bootstrapped ones have "augmented": true first */
     size_t n_demos;
+    /* [n_demos], of a predictor in Python: the values of which JSON has only the text (objects of
+     * the program's own classes, tuples), as its host wrote them and reads them again; .p NULL: the
+     * JSON is all. They change what adapters show, but no file has them, and no hash. NULL: none.
+     */
+    const dm_str *live;
+    bool loaded; /* the demos come from a file, and are what DSPy has once it has loaded one */
     bool
         without_lm; /* of a predictor in Python that has a model of its own: that it is not asked */
 } dm_candidate_part;
@@ -70,9 +76,17 @@ bool dm_same_demos(const dm_signature *s, const dm_candidate_part *a, const dm_c
 dm_candidate *dm_candidate_new(dm_arena *a, const dm_program *p);
 dm_candidate *dm_candidate_copy(dm_arena *a, const dm_candidate *c); /* parts may be replaced */
 const dm_candidate *dm_candidate_seal(dm_candidate *c);
-/* For the wire and the journal: {"instructions": [...], "demos": [[...], ...]}, and where a
- * predictor is without its own model "without_lm": [false, true, ...]. */
+/* In place of those that it has. */
+void dm_part_set_demos(dm_candidate_part *part, const dm_value **demos, size_t n);
+void dm_part_copy_demos(dm_candidate_part *part, const dm_candidate_part *from);
+/* For files: {"instructions": [...], "demos": [[...], ...]}, and where a predictor is without its
+ * own model "without_lm": [false, true, ...]. dm_candidate_pack, for the wire: and with what hosts
+ * make of the demos, "live": [[text or null, ...] or null, ...] and "loaded": [false, true, ...],
+ * where there is any. */
 dm_value *dm_candidate_write(dm_arena *a, const dm_candidate *c);
+dm_value *dm_candidate_pack(dm_arena *a, const dm_candidate *c);
+/* One predictor's of "live". */
+const dm_value *dm_live_list(dm_arena *a, const dm_candidate_part *part);
 dm_candidate *dm_candidate_read(dm_arena *a, const dm_program *p, const dm_at *at,
                                 dm_error *err) DM_MUST_USE;
 

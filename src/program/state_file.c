@@ -190,6 +190,7 @@ static dm_status read_predictor(dm_arena *a, const dm_at *at, const dm_predictor
     if (st != DM_OK)
         return st;
     bool named = lm.v && lm.v->kind != DM_NULL;
+    part->loaded = p->state != NULL;
     part->without_lm = dm_python_has_lm(p) && !named;
     if (named && !dm_python_has_lm(p))
         dm_log(DM_WARN, "%s: %s: the model named there is not used; the job's is", at->file,

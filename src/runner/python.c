@@ -332,14 +332,15 @@ static void read_steps(dm_run *run, const dm_value *list)
         const dm_value *s = list->items[i], *in = dm_value_get(s, "inputs"),
                        *out = dm_value_get(s, "outputs");
         int64_t predictor = -1;
-        dm_str unread = text_in(s, "unread");
+        dm_str unread = text_in(s, "unread"), live = text_in(s, "live");
         if (!dm_value_to_int(dm_value_get(s, "predictor"), &predictor) || predictor < 0 ||
             predictor >= (int64_t)n || !in || (!out && !dm_value_get(s, "unread")))
             continue;
         run->steps[run->result.n_steps++] = (dm_step){.predictor = (size_t)predictor,
                                                       .inputs = in,
                                                       .outputs = out,
-                                                      .unread = unread};
+                                                      .unread = unread,
+                                                      .live = live.n ? live : (dm_str){NULL, 0}};
     }
     run->result.steps = run->steps;
 }

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=46
-[ -n "${BIG:-}" ] && CHECKS=48
+CHECKS=47
+[ -n "${BIG:-}" ] && CHECKS=49
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -142,4 +142,5 @@ check "which is asked about each predictor" sh -c "grep -q 'said on query.0..pre
 job chance.json traps:Chance traps:trainset traps:metric "$OPTIMIZER"
 run 0 "$PROGRAM" plan chance.json
 check "a program that comes to something else" said "it came to other outputs from the same answers (first difference"
+check "objects in demonstrations are shown as DSPy shows them while it searches" eval 'DSPY_MPI_PYTHON=$PYTHON run 0 "$HERE/scripts/check-python" --ranks=1,3 --optimizer=bootstrap_few_shot_with_random_search --metric=spread "$HERE/tests/python/programs" p49_values && grep -q "^ok   p49" out'
 check "no key in any file" [ -z "$(grep -rl sk-of-nobody . | head -1)" ]

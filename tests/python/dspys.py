@@ -1,8 +1,9 @@
 """What DSPy itself compiles on the answers of rule.py: dspys.py MODULE OPTIMIZER OUT [PARAMETERS]
 or how it saves a file again that it has loaded: dspys.py MODULE load OUT FILE
 
-Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's
-evaluation on the training set. IN_ORDER=1: what the program hands to a pool of threads runs one after another,
+Writes the state that program.save gives, without its versions, and the hashes of the prompts of the winner's evaluation
+on the training set: as it was compiled, and once its file was loaded. Types of the program's own are text in a file, and an
+adapter may write text otherwise than the value. IN_ORDER=1: what the program hands to a pool of threads runs one after another,
 in the order in which it was handed over; DSPy's own traces are in the order in which threads happen to end.
 """
 import hashlib
@@ -124,6 +125,17 @@ def fixed_proposals(names):
     GroundedProposer.propose_instruction_for_predictor = propose
 
 
+def asked(evaluate, program):
+    """Its score, and the hashes of what it asked."""
+    SEEN.clear()
+    try:
+        score = evaluate(program)
+        score = getattr(score, "score", score)  # before 3.0 a number
+    except Exception as e:
+        score = repr(e)
+    return score, sorted(SEEN)
+
+
 def main():
     name, optimizer, out = sys.argv[1:4]
     if os.environ.get("IN_ORDER"):
@@ -166,15 +178,12 @@ def main():
         compiled = dspy.LabeledFewShot(**fixed).compile(program, trainset=module.trainset)
     else:
         compiled = getattr(dspy, optimizer)(metric=metric, **fixed).compile(program, trainset=module.trainset, **compile_with)
-    SEEN.clear()
     evaluate = dspy.Evaluate(devset=module.trainset, metric=metric, num_threads=1, max_errors=999, display_progress=False)
-    try:
-        score = evaluate(compiled)
-        score = getattr(score, "score", score)  # before 3.0 a number
-    except Exception as e:
-        score = repr(e)
-    prompts = sorted(SEEN)
-    write(out, compiled, score=score, prompts=prompts, predictors=names, settings=settings)
+    score, prompts = asked(evaluate, compiled)
+    again = compiled.deepcopy()
+    write(out, again, score=score, prompts=prompts)
+    again.load(out + ".state.json")
+    write(out, compiled, score=score, prompts=prompts, prompts_loaded=asked(evaluate, again)[1], predictors=names, settings=settings)
 
 
 main()

@@ -214,3 +214,35 @@ Test(program, state_file_of_a_predictor_that_holds_others)
     cr_expect(dm_str_is(back->parts[1].instructions, "do"));
     dm_arena_free(a);
 }
+
+/* What a host keeps of demonstrations beyond their JSON goes to other ranks, and into no hash. */
+Test(program, candidates_are_packed_with_what_their_demos_were)
+{
+    dm_arena *a = dm_arena_new(0);
+    dm_error err = {DM_OK, ""};
+    const dm_program *p = python_program(a, PREDICTOR("a") ", " PREDICTOR("b"), "");
+    const dm_value *demos[2] = {dm_json_read(a, DM_STR("{\"q\": 1}"), &err),
+                                dm_json_read(a, DM_STR("{\"q\": [2, 3]}"), &err)};
+    const dm_str live[2] = {{NULL, 0}, DM_STR("gAR")};
+    dm_candidate *c = dm_candidate_new(a, p);
+    dm_part_set_demos(&c->parts[0], demos, 2);
+    dm_hash plain = dm_candidate_seal(c)->hash;
+    cr_expect_null(dm_value_get(dm_candidate_pack(a, c), "live"));
+    cr_expect_null(dm_value_get(dm_candidate_pack(a, c), "loaded"));
+    c->parts[0].live = live;
+    c->parts[1].loaded = true;
+    cr_expect(dm_hash_eq(&dm_candidate_seal(c)->hash, &plain));
+    cr_expect_null(dm_value_get(dm_candidate_write(a, c), "live"));
+    dm_at at = dm_at_root(dm_candidate_pack(a, c), "state", DM_E_INTERNAL);
+    const dm_candidate *back = dm_candidate_read(a, p, &at, &err);
+    cr_assert_not_null(back, "%s", err.text);
+    cr_expect(dm_hash_eq(&back->hash, &plain));
+    cr_assert_not_null(back->parts[0].live);
+    cr_expect(!back->parts[0].live[0].p && dm_str_is(back->parts[0].live[1], "gAR"));
+    cr_expect(!back->parts[0].loaded && back->parts[1].loaded && !back->parts[1].live);
+    dm_value *bad = dm_candidate_pack(a, c);
+    dm_value_set(a, bad, DM_STR("live"), dm_json_read(a, DM_STR("[[null], null]"), &err));
+    at = dm_at_root(bad, "state", DM_E_INTERNAL);
+    cr_expect_null(dm_candidate_read(a, p, &at, &err));
+    dm_arena_free(a);
+}

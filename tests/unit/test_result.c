@@ -44,6 +44,12 @@ Test(result, feedback_and_unread_answers_come_back)
     r.feedback = NULL;
     got = there_and_back(a, &r);
     cr_expect(!got.feedback && !got.starved && got.steps[0].outputs && !got.steps[0].unread.p);
+    cr_expect(!got.steps[0].live.p);
+    steps[0].live = DM_STR("gAR");
+    got = there_and_back(a, &r);
+    cr_expect(dm_str_is(got.steps[0].live, "gAR") && !got.steps[0].unread.p);
+    cr_expect(dm_value_equal(got.steps[0].outputs, steps[0].outputs));
+    steps[0].live = (dm_str){NULL, 0};
     r = (dm_run_result){.fault = DM_FAULT_PARSE,
                         .score = NAN,
                         .steps = steps,
