@@ -15,12 +15,12 @@ dm_shared *dm_shared_new(const dm_setup *setup, dm_metric *metric)
 
 void dm_shared_free(dm_shared *s)
 {
+    dm_metric_free(s->metric); /* ends runs that wait for it, which read their states */
     for (size_t i = 0; i < s->n_states; i++)
         if (s->states[i])
             dm_prepared_free(s->states[i]->prepared);
     free(s->states);
     dm_hosts_free(s->own_hosts);
-    dm_metric_free(s->metric);
     dm_arena_free(s->arena);
     free(s);
 }

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=47
-[ -n "${BIG:-}" ] && CHECKS=49
+CHECKS=48
+[ -n "${BIG:-}" ] && CHECKS=50
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -88,6 +88,10 @@ job loop.json traps:AsksForALoop traps:trainset traps:near '"seed": 1'
 run 0 "$PROGRAM" eval loop.json --split=trainset
 check "an example has an event loop" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 check "a third argument of a metric's is its own, and what is 1 but for rounding is 1" grep -q '"score": 1.0' out
+job meets.json traps:Meets traps:eighteen traps:metric '"seed": 1'
+sed -i 's/"traps:Meets"/&, "hosts": 1/; s/"concurrency": 4/"concurrency": 18/' meets.json
+run 0 "$PROGRAM" eval meets.json --split=trainset
+check "dspy.asyncify has threads for each example" [ "$(grep -o '"failed": [0-9]*' out)" = '"failed": 0' ]
 job patient.json traps:Patient traps:trainset traps:metric '"seed": 1'
 run 0 "$PROGRAM" eval patient.json --split=trainset --out=patient
 check "no clock decides what is asked again" [ "$(grep -c 'asked 1 times' patient/predictions.jsonl)" = 7 ]

@@ -124,6 +124,25 @@ class AsksForALoop(Base):
         return loop.run_until_complete(self.p.acall(question=question))
 
 
+NINE, eighteen = threading.Barrier(9), [dspy.Example(question=f"q{i}", answer="a").with_inputs("question") for i in range(18)]
+
+
+class Meets(dspy.Module):
+    """The threads of nine examples wait for each other: dspy.asyncify has eight for all loops together. The first are tried alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = dspy.Predict("question -> answer")
+
+    def meet(self, question):
+        if int(question[1:]) >= 9:
+            NINE.wait(30)
+        return self.p(question=question)
+
+    async def aforward(self, question):
+        return await dspy.asyncify(self.meet)(question=question)
+
+
 class Patient(Base):
     """After a second dspy.Parallel would begin its step again."""
 
