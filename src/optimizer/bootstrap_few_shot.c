@@ -17,6 +17,7 @@ typedef struct bootstrapping {
     const dm_candidate *teacher;
     dm_future **asked; /* [train.n] round 0 of each example */
     size_t n_asked;
+    size_t ahead;            /* how many are asked at a time */
     bool *bootstrapped;      /* [train.n] */
     const dm_value ***demos; /* [predictor][n_demos[predictor]] */
     dm_str **live;           /* beside them */
@@ -49,7 +50,8 @@ static dm_future *ask(const bootstrapping *s, size_t i, int64_t round)
 static void ask_ahead(bootstrapping *s, size_t position)
 {
     size_t missing = (size_t)s->b->max_bootstrapped_demos - s->n_successes;
-    for (; s->n_asked < s->b->train.n && s->n_asked < position + missing; s->n_asked++)
+    size_t n = missing < s->ahead ? missing : s->ahead;
+    for (; s->n_asked < s->b->train.n && s->n_asked < position + n; s->n_asked++)
         s->asked[s->n_asked] = ask(s, s->n_asked, 0);
 }
 
@@ -86,6 +88,52 @@ static void keep(bootstrapping *s, size_t i, const dm_result *r)
     s->n_successes++;
 }
 
+/* Whether DSPy's teacher would have raised: its metric is asked later. */
+static bool teacher_raised(const dm_result *r)
+{
+    return r->fault != DM_FAULT_NONE && r->fault != DM_FAULT_METRIC && r->fault != DM_FAULT_JUDGE;
+}
+
+/* Without the row among its demonstrations; c itself where it shows it nowhere. */
+static const dm_candidate *without(dm_arena *a, const dm_candidate *c, const dm_value *row)
+{
+    dm_candidate *rest = dm_candidate_copy(a, c);
+    bool shown = false;
+    for (size_t i = 0; i < c->program->n; i++) {
+        const dm_candidate_part *had = &c->parts[i];
+        const dm_value **demos = dm_arena_alloc_n(a, had->n_demos, sizeof *demos);
+        dm_str *live = had->live ? dm_arena_alloc_n(a, had->n_demos, sizeof *live) : NULL;
+        size_t n = 0;
+        for (size_t k = 0; k < had->n_demos; k++) {
+            if (dm_value_equal(had->demos[k], row))
+                continue;
+            demos[n] = had->demos[k];
+            if (live)
+                live[n] = had->live[k];
+            n++;
+        }
+        shown |= n < had->n_demos;
+        rest->parts[i].demos = demos;
+        rest->parts[i].n_demos = n;
+        rest->parts[i].live = live;
+    }
+    return shown ? dm_candidate_seal(rest) : c;
+}
+
+/* DSPy takes the example out of the teacher's demonstrations before the attempt, and puts it back
+ * only where the teacher comes to an end (contract 8.2, 4). What was asked ahead was asked of a
+ * teacher that still showed it. As long as examples fail, no more is asked in vain. */
+static void leave_out(bootstrapping *s, size_t i)
+{
+    const dm_candidate *rest = without(s->arena, s->teacher, s->b->train.examples[i]->row);
+    if (rest == s->teacher)
+        return;
+    s->teacher = rest;
+    s->ahead = 0;
+    while (s->n_asked > i + 1)
+        dm_pool_cancel(s->pool, s->asked[--s->n_asked]);
+}
+
 static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
 {
     for (int64_t round = 0; round < s->b->max_rounds; round++) {
@@ -100,6 +148,8 @@ static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
             keep(s, i, r);
             return DM_OK;
         }
+        if (teacher_raised(r))
+            leave_out(s, i);
     }
     return DM_OK;
 }
@@ -142,6 +192,7 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     dm_arena *a = dm_pool_arena(p);
     bootstrapping s = {.pool = p, .b = b, .arena = a, .teacher = make_teacher(a, b)};
     size_t wanted = (size_t)b->max_bootstrapped_demos;
+    s.ahead = wanted;
     s.asked = dm_arena_alloc_n(a, b->train.n, sizeof(dm_future *));
     s.bootstrapped = dm_arena_alloc_n(a, b->train.n, sizeof *s.bootstrapped);
     s.demos = dm_arena_alloc_n(a, b->student->program->n, sizeof *s.demos);
@@ -155,6 +206,7 @@ dm_status dm_bootstrap_few_shot(dm_pool *p, const dm_bootstrap *b, const dm_cand
     for (size_t i = 0; i < b->train.n && s.n_successes < wanted; i++) {
         ask_ahead(&s, i);
         dm_status st = try_example(&s, i, err);
+        s.ahead = s.ahead == 0 ? 1 : s.ahead < wanted ? 2 * s.ahead : s.ahead;
         if (st == DM_STOP_BUDGET && dm_pool_share_is_used(p))
             break; /* what there is makes a program */
         if (st != DM_OK)
