@@ -689,5 +689,5 @@ Test(golden_gepa, whole_runs)
 
 Test(golden_gepa, more_whole_runs)
 {
-    replay_all("gepa_more.json", 4);
+    replay_all("gepa_more.json", 5);
 }

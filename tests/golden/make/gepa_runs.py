@@ -366,6 +366,10 @@ MORE = {  # gepa_more.json
         inner={"sampling_strategy": PxNSampling(2, 2), "selection_strategy": TopKImprovements(2)},
     ),
     "centred": dict(program="three", metric="centred", train=(5, 18), val=(60, 69), max_metric_calls=200, seed=7, failure_score=-1.0),
+    "graded_cached": dict(
+        program="three", metric="graded", train=(13, 27), val=(108, 114), max_metric_calls=258, seed=15, candidate_selection_strategy="top_k_pareto",
+        inner={"cache_evaluation": True},
+    ),
     "metric_fails": dict(program="two", metric="feedback", train=(0, 14, 2), val=(90, 97), max_metric_calls=60, seed=2, reflection_minibatch_size=1, extra={"metric_fails": True}),
 }
 
