@@ -122,16 +122,21 @@ static const dm_candidate *without(dm_arena *a, const dm_candidate *c, const dm_
 
 /* DSPy takes the example out of the teacher's demonstrations before the attempt, and puts it back
  * only where the teacher comes to an end (contract 8.2, 4). What was asked ahead was asked of a
- * teacher that still showed it. As long as examples fail, no more is asked in vain. */
-static void leave_out(bootstrapping *s, size_t i)
+ * teacher that still showed it: it is waited for, so that it does not hang on time what was paid.
+ * As long as examples fail, no more is asked in vain. */
+static dm_status leave_out(bootstrapping *s, size_t i, dm_error *err)
 {
     const dm_candidate *rest = without(s->arena, s->teacher, s->b->train.examples[i]->row);
+    dm_status st = DM_OK;
     if (rest == s->teacher)
-        return;
+        return st;
     s->teacher = rest;
     s->ahead = 0;
-    while (s->n_asked > i + 1)
-        dm_pool_cancel(s->pool, s->asked[--s->n_asked]);
+    while (s->n_asked > i + 1 && st == DM_OK) {
+        const dm_result *unused;
+        st = dm_pool_wait(s->pool, s->asked[--s->n_asked], &unused, err);
+    }
+    return st;
 }
 
 static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
@@ -148,8 +153,8 @@ static dm_status try_example(bootstrapping *s, size_t i, dm_error *err)
             keep(s, i, r);
             return DM_OK;
         }
-        if (teacher_raised(r))
-            leave_out(s, i);
+        if (teacher_raised(r) && (st = leave_out(s, i, err)) != DM_OK)
+            return st;
     }
     return DM_OK;
 }
