@@ -20,6 +20,11 @@ def rule(messages, settings):
     return chat({"reasoning": f"r{n}", "answer": "yes" if yes else "no"})
 
 
+def failing_rule(messages, settings):
+    n, shown = question(messages), sum(m["role"] == "assistant" for m in messages)
+    return "no fields" if n % 4 == 1 else chat({"reasoning": f"r{n}", "answer": "yes" if (n + shown) % 3 == 0 else "no"})
+
+
 def examples(numbers):
     return [dspy.Example(question=f"q{n}", answer="yes").with_inputs("question") for n in numbers]
 
@@ -61,6 +66,11 @@ def bootstrap(program, b, k):
     return shown(BootstrapFewShot(metric=metric, max_bootstrapped_demos=b, max_labeled_demos=k).compile(program, trainset=TRAIN))
 
 
+def bootstrap_failing(b, k):
+    with dspy.context(lm=Planted(failing_rule)):
+        return bootstrap(one(), b, k)
+
+
 def random_search(b, k, n):
     search = BootstrapFewShotWithRandomSearch(metric=metric, max_bootstrapped_demos=b, max_labeled_demos=k, num_candidate_programs=n, num_threads=1)
     best = search.compile(one(), trainset=TRAIN, valset=VAL)
@@ -99,6 +109,7 @@ RUNS = {
     "bootstrap_b4_l4": lambda: bootstrap(one(), 4, 4),
     "bootstrap_b3_l3": lambda: bootstrap(one(), 3, 3),
     "bootstrap_b8_l4": lambda: bootstrap(one(), 8, 4),
+    "bootstrap_failing_b5_l12": lambda: bootstrap_failing(5, 12),
     "labeled_two_predictors_k3": lambda: labeled(TwoPredictors(), 3),
     "random_search_b4_l8_n5": lambda: random_search(4, 8, 5),
     "mipro_demo_sets_n6_rng9_fresh": lambda: demo_sets(6, 9),
