@@ -175,7 +175,7 @@ const dm_param dm_gepa_table[] = {
      GIVEN(has_proposals),
      .value = "N",
      .help = "how many there are in an iteration; with p_x_n, of each parent",
-     .fallback = "2"},
+     .absent = "2; independent: one for 160 of the budget, 2 to 4"},
     {.name = "parents",
      .kind = DM_PARAM_INT,
      .low = 1,
@@ -296,6 +296,20 @@ static size_t minibatch_of(const dm_gepa_params *p, const dm_compile_input *in)
     return p->search == DM_GEPA_PARALLEL && n < b ? n : b;
 }
 
+/* A search waits for its iterations one after another, so a large budget makes few of many
+ * proposals. What that costs is in gepa/README.md. */
+#define FOR_A_PROPOSAL 160
+#define MOST_PROPOSALS 4
+
+static size_t proposals_of(const dm_gepa_params *p, const dm_compile_input *in)
+{
+    if (p->has_proposals)
+        return (size_t)p->proposals;
+    bool many = p->search == DM_GEPA_PARALLEL && p->sampling_strategy == DM_GEPA_INDEPENDENT;
+    int64_t n = many ? budget_of(p, in) / FOR_A_PROPOSAL : 2;
+    return n < 2 ? 2 : n > MOST_PROPOSALS ? MOST_PROPOSALS : (size_t)n;
+}
+
 dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
 {
     const dm_gepa_params *p = dm_gepa_params_of(in);
@@ -317,7 +331,7 @@ dm_gepa_options dm_gepa_options_of(dm_arena *a, const dm_compile_input *in)
         .equal_is_enough = p->acceptance_criterion == 1,
         .sampling = p->sampling_strategy,
         .sampled_parents = (size_t)p->parents,
-        .sampled_batches = (size_t)p->proposals,
+        .sampled_batches = proposals_of(p, in),
         .keep = p->selection_strategy,
         .keep_k = (size_t)p->top_k,
         .cache = p->cache_evaluation,

@@ -92,9 +92,9 @@ typedef struct way {
 } way;
 
 /* The package; ours by default; more and fewer proposals at a time; smaller minibatches. */
-static const way ways[] = {{"gepa", false, 1, 3},         {"parallel 2, 8", true, 2, 8},
-                           {"parallel 1, 8", true, 1, 8}, {"parallel 4, 8", true, 4, 8},
-                           {"parallel 2, 6", true, 2, 6}, {"parallel 2, 3", true, 2, 3}};
+static const way ways[] = {{"gepa", false, 1, 3},         {"parallel 4, 8", true, 4, 8},
+                           {"parallel 2, 8", true, 2, 8}, {"parallel 6, 8", true, 6, 8},
+                           {"parallel 4, 6", true, 4, 6}, {"parallel 4, 3", true, 4, 3}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static void run(trial *x, const way *w)
