@@ -122,7 +122,7 @@ static const dm_candidate *without(dm_arena *a, const dm_candidate *c, const dm_
 
 /* DSPy takes the example out of the teacher's demonstrations before the attempt, and puts it back
  * only where the teacher comes to an end (contract 8.2, 4). What was asked ahead was asked of a
- * teacher that still showed it: it is waited for, so that it does not hang on time what was paid.
+ * teacher that still showed it: it is waited for, so that what is paid does not depend on time.
  * As long as examples fail, no more is asked in vain. */
 static dm_status leave_out(bootstrapping *s, size_t i, dm_error *err)
 {

@@ -127,7 +127,7 @@ void dm_python_put_parameters(dm_arena *a, dm_value *file, const char *prefix, c
     }
 }
 
-const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part)
+dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part)
 {
     if (!p->state)
         return NULL;

@@ -29,6 +29,6 @@ bool dm_python_has_lm(const dm_predictor *p);
 void dm_python_put_parameters(dm_arena *a, dm_value *file, const char *prefix, const dm_program *p,
                               size_t after);
 /* DSPy's state of the predictor in this candidate; NULL: it is no Python program's. */
-const dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part);
+dm_value *dm_python_state(dm_arena *a, const dm_predictor *p, const dm_candidate_part *part);
 
 #endif

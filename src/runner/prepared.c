@@ -109,7 +109,7 @@ const dm_host_state *dm_prepared_host_state(dm_prepared *p, dm_hosts *hosts)
     for (size_t i = 0; i < c->program->n; i++) {
         const dm_predictor *x = &c->program->predictors[i];
         dm_str name = x->path.n ? x->path : DM_STR("self");
-        dm_value *state = dm_value_copy(a, dm_python_state(a, x, &c->parts[i]));
+        dm_value *state = dm_python_state(a, x, &c->parts[i]);
         if (c->parts[i].live)
             dm_value_set(a, state, DM_STR("live"), dm_live_list(a, &c->parts[i]));
         if (c->parts[i].loaded)
