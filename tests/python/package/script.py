@@ -21,6 +21,9 @@ class Note(BaseModel):
     value: str
 
 
+SHAPE = []  # of Note, when the first example ran
+
+
 class Ask(dspy.Signature):
     """Find notes, then say the mood."""
 
@@ -40,6 +43,7 @@ class Program(dspy.Module):
     def forward(self, text):
         if text.startswith("text 7") and os.environ.get("SHUT"):
             open(os.environ["SHUT"], "w").close()  # from here on the server answers nothing, until the test lets it
+        SHAPE.append(Note.__pydantic_validator__)
         self.ask(text=f"{text}, again")  # of the two DSPy draws one, by what pickle makes of them
         got = self.ask(text=text)
         a = [s(notes=[n.value for n in got.notes], fact=CORPUS[len(text) % 10]).answer for s in self.sum]
@@ -48,6 +52,8 @@ class Program(dspy.Module):
 
 
 def metric(example, prediction, trace=None):
+    if Note.__pydantic_validator__ is not SHAPE[0]:  # made anew: DSPy would draw otherwise
+        return False
     known = TOKEN if len(prediction.more) < 3 else ""
     return all(isinstance(n, Note) for n in prediction.notes) and (prediction.mood == example.mood or prediction.more == known)
 
