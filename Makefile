@@ -216,7 +216,7 @@ install-program: all $(SPOKEN)
 	install -D -m 644 $(B)/spoken/completion.fish $(TO)/share/fish/vendor_completions.d/dspy-mpi.fish
 	install -D -m 755 -t $(SHARE) scripts/metric-host scripts/dspy-host scripts/from-dspy scripts/from-hf scripts/to-mlflow
 	install -D -m 644 -t $(SHARE) scripts/from_dspy_watch.py jobs/prices.json
-	install -D -m 644 -t $(SHARE)/jobs jobs/README.md jobs/*.json jobs/compile.sbatch
+	install -D -m 644 -t $(SHARE)/jobs jobs/README.md jobs/*.json jobs/*.sbatch
 	install -D -m 644 -t $(SHARE)/jobs/sample jobs/sample/*
 	install -D -m 644 LICENSE $(TO)/share/doc/dspy-mpi/LICENSE
 

@@ -2,8 +2,8 @@
 # that end, hang and break their process. DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy; scripts/check-python has more.
 LEAKS=0
 . tests/lib.sh
-CHECKS=48
-[ -n "${BIG:-}" ] && CHECKS=50
+CHECKS=52
+[ -n "${BIG:-}" ] && CHECKS=54
 plan $CHECKS
 HERE=$PWD
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
@@ -48,6 +48,26 @@ run 0 "$PROGRAM" eval hops.json --split=trainset --out=whole
 grep -o '"score": [0-9.]*' whole/predictions.jsonl >whole.scores
 sed 's/"metric": \({"python": "[^"]*"}\)/"metric": {"sum": [{"metric": \1, "weight": 2}]}/' hops.json >sum.json
 check "as a part of a sum its metric scores the same, beside the program" eval 'run 0 "$PROGRAM" eval sum.json --split=trainset --out=sum && grep -o "^.*\"parts\"" sum/predictions.jsonl | grep -o "\"score\": [0-9.]*" | cmp -s - whole.scores && grep -q "\"parts\": \[{\"metric\": \"p_two_hops:metric\", \"weight\": 2.0, \"score\": " sum/predictions.jsonl'
+# The same two steps once in a job file and once in Python: everything that DSPy compares is the same.
+"$PYTHON" -c 'import json, p_line; [print(json.dumps(dict(e))) for e in p_line.trainset]' >lines.jsonl
+SEARCH='"valset_size": 12, "optimizer": {"name": "bootstrap_few_shot_with_random_search", "num_candidate_programs": 3}'
+job lines.json p_line:program p_line:trainset p_line:metric "$SEARCH"
+cat >steps.json <<END
+{"program": {"steps": [{"name": "query", "chain_of_thought": "question -> search_query"},
+                       {"name": "answer", "predict": "question, search_query -> answer, words: list[str]"}]},
+ "trainset": "lines.jsonl", "inputs": ["question"], "metric": "answer_exact_match",
+ "lm": {"model": "openai/task", "api_base": "$URL", "concurrency": 4, "api_key_env": "OPENAI_API_KEY"}, $SEARCH}
+END
+for way in lines steps; do
+	: >bodies
+	run 0 "$PROGRAM" compile $way.json --out=$way
+	sort bodies >$way.bodies
+	cut -d, -f1-4 $way/trials.csv >$way.scores
+done
+check "two steps in Python and in a job file: $(wc -l <lines.bodies) prompts, the same" eval '[ "$(wc -l <lines.bodies)" -gt 30 ] && cmp lines.bodies steps.bodies'
+check "each candidate's score too: $(tail -1 lines.scores)" eval '[ "$(wc -l <lines.scores)" -gt 4 ] && cmp lines.scores steps.scores'
+check "and the state" same lines/program.json steps/program.json
+check "with demonstrations" grep -q '"augmented": true' lines/program.json
 check "on 3 ranks" run 0 mpirun --oversubscribe --bind-to none -n 3 "$PROGRAM" compile hops.json --out=three
 check "the same program" same one/program.json three/program.json
 job named.json traps:Named traps:trainset traps:in_words "$OPTIMIZER"

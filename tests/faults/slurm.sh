@@ -1,11 +1,12 @@
 # A SLURM of our own on this machine. jobs/compile.sbatch: warned, requeued, resumed, finished; beside it, for they
 # wait: a job that is stopped by hand, in mid-run and while it is queued again, one whose server dies while it loads, one
 # whose server dies later, and one that finds its server down when it is started again. Shells and steps under srun with
-# each --mpi that it has, and an allocation without srun. Needs root and slurmctld, slurmd, munge
+# each --mpi that it has, and an allocation without srun. jobs/script.sbatch with a Python script, where DSPY_PYTHON has
+# dspy. Needs root and slurmctld, slurmd, munge
 # (scripts/install-deps --test).
 LEAKS=0
 . tests/lib.sh
-tests=24
+tests=29
 plan $tests
 if [ "$(id -u)" != 0 ] || ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
 	skip_all $tests "needs root, slurmctld, slurmd and munged"
@@ -134,6 +135,35 @@ over "$id"
 sed 's/^/# /' "$DIR/out" | cut -c1-160
 check "warned, requeued, resumed, finished" [ "$(grep -c -e '^warned after' -e '^ended with 75' -e 'start 2$' -e 'resumed: ' -e '^ended with 0' "$DIR/out")" = 5 ]
 check "the same program" cmp -s "run.$id/program.json" whole/program.json
+
+# A Python script: the same calls of it go on. It has its environment from VENV, and its ranks from SLURM.
+if "${DSPY_PYTHON:-python3}" -c 'import dspy, cloudpickle' 2>/dev/null; then
+	sources=${script%/jobs/*} python=$(command -v "${DSPY_PYTHON:-python3}")
+	export PYTHONPATH="$sources/scripts/python:$sources/tests/python" DSPY_CACHEDIR="$DIR/cache" PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
+	"$python" "$sources/tests/python/server.py" "$DIR/pyport" "$DIR/log" .3 2>/dev/null &
+	MOCKS="$MOCKS $!"
+	until [ -s pyport ]; do sleep 0.05; done
+	words="http://127.0.0.1:$(cat pyport)/v1"
+	came() { curl -s "$words/models" | sed 's/.*"count": \([0-9]*\).*/\1/'; }
+	run 0 "$python" "$sources/tests/python/package/script.py" dspy theirs.json "$words"
+	set -- "$sources/jobs/script.sbatch" "$sources/tests/python/package/script.py" dspy_mpi ours.json "$words" '{"out": "run.py", "hosts": 1}'
+	nothing=$(VENV="$DIR" submit --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 "$@")
+	over "$nothing"
+	check "an environment that is not there: 78, and where it was looked for" [ "$(word "$nothing" ExitCode) $(grep -c "there is no $DIR/bin/python3" "$DIR/out")" = "78:0 1" ]
+	before=$(came)
+	id=$(VENV="${python%/bin/*}" submit --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 "$@")
+	grown py 3000
+	scancel --batch --signal=USR1 "$id"
+	over "$id"
+	sed 's/^/# /' "$DIR/out" | cut -c1-160
+	check "a script: warned, requeued, finished" [ "$(word "$id" ExitCode) $(grep -c -e '^warned after' -e '^ended with 130' -e 'start 2$' -e '^ended with 0' "$DIR/out")" = "0:0 4" ]
+	more=$(($(came) - before - $(sed -n 's/^\([0-9]*\) calls,.*/\1/p' "$DIR/out" | tail -1)))
+	check "nothing asked again but calls in flight, $more of at most 6" [ "$more" -ge 0 -a "$more" -le 6 ]
+	check "each time on SLURM's two tasks" [ "$(grep -c "dspy_mpi: BootstrapFewShot on 2 ranks" "$DIR/out")" = 2 ]
+	check "the file that DSPy itself writes" cmp -s theirs.json ours.json
+else
+	skip_all 5 "no dspy in ${DSPY_PYTHON:-python3}: DSPY_PYTHON names the Python that has it"
+fi
 
 # Shells and steps. The stand-in needs no server.
 cat >in.json <<END

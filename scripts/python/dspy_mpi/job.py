@@ -154,11 +154,21 @@ def budget_json(budget):
     raise TypeError('budget: {"calls": 5000, "tokens": "50M", "cost": "$20", "time": "3h50m"}, "$20", or a number of calls')
 
 
+def ranks_of(given):
+    """None: one process, without MPI. A batch script says in DSPY_MPI_RANKS how many there are where the call does not."""
+    where, ranks = ("ranks", given) if given is not None else ("DSPY_MPI_RANKS", os.environ.get("DSPY_MPI_RANKS") or None)
+    if given is None and ranks is not None and ranks.isdecimal():
+        ranks = int(ranks)
+    if ranks is not None and (not isinstance(ranks, int) or isinstance(ranks, bool) or ranks < 1):
+        raise ValueError(f"{where}: {ranks!r} is no number of ranks")
+    return ranks
+
+
 class Job:
     """One run: what it is given, the folder of its files, the words of its command."""
 
     def __init__(self, name, program, out, ranks, hosts, budget):
-        self.name, self.out, self.ranks, self.secrets = name, out, ranks, sending.Secrets()
+        self.name, self.out, self.ranks, self.secrets = name, out, ranks_of(ranks), sending.Secrets()
         self.secrets.take_environment()
         self.things = dict.fromkeys(sending.SENT)
         self.json = {"program": {"python": "sent.py:program"}, "python": sys.executable}
@@ -167,8 +177,6 @@ class Job:
             self.json["program"]["hosts"] = hosts
         if budget is not None:
             self.json["budget"] = budget_json(budget)
-        if ranks is not None and (not isinstance(ranks, int) or ranks < 1):
-            raise ValueError(f"ranks: {ranks!r} is no number of ranks")
 
     def models(self, lm, **roles):
         self.lm = need_lm(lm)
