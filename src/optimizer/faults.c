@@ -2,6 +2,7 @@
  * wrong.
  */
 #include "adapter/adapter.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "optimizer/inside.h"
 
@@ -181,7 +182,20 @@ bool dm_is_unread(const dm_result *r)
 
 /* ---- how many ---- */
 
-#define PASS_ERRORS 10 /* DSPy's max_errors */
+static bool is_error(const dm_result *r)
+{
+    return r->fault != DM_FAULT_NONE && r->fault != DM_FAULT_TRANSPORT &&
+           r->fault != DM_FAULT_SERVER && r->fault != DM_FAULT_ENDPOINT &&
+           r->fault != DM_FAULT_JUDGE; /* the server's are nobody's errors */
+}
+
+size_t dm_count_failed(const dm_result *r, size_t n)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < n; i++)
+        failed += is_error(&r[i]);
+    return failed;
+}
 
 /* most 0: any number; given: by the job. */
 static dm_status count_errors(const dm_lm_config *model, int64_t most, bool given,
@@ -189,10 +203,8 @@ static dm_status count_errors(const dm_lm_config *model, int64_t most, bool give
                               dm_error *err)
 {
     for (size_t i = 0; i < n && most > 0; i++) {
-        if (r[i].fault == DM_FAULT_NONE || r[i].fault == DM_FAULT_TRANSPORT ||
-            r[i].fault == DM_FAULT_SERVER || r[i].fault == DM_FAULT_ENDPOINT ||
-            r[i].fault == DM_FAULT_JUDGE)
-            continue; /* the server's are nobody's errors */
+        if (!is_error(&r[i]))
+            continue;
         if (!given && dm_is_refusal(r[i].fault))
             continue; /* what costs a candidate its place ends no run (src/README.md §5) */
         if (++*count < most)
@@ -201,12 +213,30 @@ static dm_status count_errors(const dm_lm_config *model, int64_t most, bool give
         dm_buf_init(&b, DM_MAX_TEXT);
         dm_status st = dm_tell_faults(&b, model, &r[i], 1);
         st = given ? DM_E_DATA : st; /* the limit is the user's own */
-        dm_fail(err, st, "%lld examples failed %s, as many as max_errors allows; of the last %s",
-                (long long)*count, where, b.data);
+        dm_fail(err, st, "%lld examples failed %s, and max_errors is %lld. Of the last one %s",
+                (long long)*count, where, (long long)most, b.data);
         dm_buf_free(&b);
         return st;
     }
     return DM_OK;
+}
+
+const dm_result *dm_void_failed(dm_arena *a, const dm_params *p, const char *name,
+                                const dm_result *r, size_t n)
+{
+    int64_t most = p->has_max_errors ? p->max_errors : DM_MAX_ERRORS;
+    size_t failed = dm_count_failed(r, n);
+    if (most <= 0 || failed < (size_t)most)
+        return r;
+    dm_log(DM_WARN,
+           "%s: %zu of %zu examples failed, and max_errors is %lld: it scores 0, as in DSPy", name,
+           failed, n, (long long)most);
+    dm_result *none = dm_arena_alloc_n(a, n, sizeof *none);
+    for (size_t i = 0; i < n; i++) {
+        none[i] = r[i];
+        none[i].score = 0;
+    }
+    return none;
 }
 
 dm_status dm_count_errors(const dm_pool *p, const dm_params *params, const dm_result *r, size_t n,
@@ -220,6 +250,6 @@ dm_status dm_count_pass_errors(const dm_pool *p, const dm_params *params, const 
                                size_t n, int64_t *count, dm_error *err)
 {
     return count_errors(dm_pool_model(p, DM_TEACHER),
-                        params->has_max_errors ? params->max_errors : PASS_ERRORS,
+                        params->has_max_errors ? params->max_errors : DM_MAX_ERRORS,
                         params->has_max_errors, "in one bootstrapping pass", r, n, count, err);
 }

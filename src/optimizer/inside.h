@@ -83,6 +83,14 @@ dm_status dm_tell_faults(dm_buf *b, const dm_lm_config *model, const dm_result *
 /* An answer that cannot be read, as demonstrations might mend: it was not cut while the model still
  * thought. */
 bool dm_is_unread(const dm_result *r);
+#define DM_MAX_ERRORS 10 /* DSPy's max_errors */
+/* Those that count as errors: neither the server's nor a judge's. */
+size_t dm_count_failed(const dm_result *r, size_t n);
+/* DSPy's MIPROv2 scores an evaluation with as many failures as max_errors allows 0, whatever the
+ * other examples score, and goes on (eval_candidate_program). name: whose evaluation it is, for a
+ * warning. r itself, or a copy in a with scores of 0. */
+const dm_result *dm_void_failed(dm_arena *a, const dm_params *p, const char *name,
+                                const dm_result *r, size_t n);
 /* Failed examples of an evaluation, added to *count; a failure when there are as many as max_errors
  * allows, if that is given. */
 dm_status dm_count_errors(const dm_pool *p, const dm_params *params, const dm_result *r, size_t n,

@@ -5,6 +5,17 @@ static const char *const autos[] = {"light", "medium", "heavy", NULL};
 static const char *const proposers[] = {"grounded", "reflective", NULL};
 static const char *const searches[] = {"factor", "mipro", "tpe", "random", "halving", NULL};
 
+const char *dm_mipro_levels_text(dm_arena *a, const uint16_t *levels, size_t n, size_t per)
+{
+    dm_buf b;
+    dm_buf_init(&b, 4096);
+    for (size_t i = 0; i < n; i++)
+        dm_buf_printf(&b, "%s%u", i == 0 ? "" : i % per ? "." : " ", (unsigned)levels[i]);
+    const char *text = dm_arena_string(a, b.data ? b.data : "", b.len);
+    dm_buf_free(&b);
+    return text;
+}
+
 const char *dm_mipro_search_name(dm_mipro_search s)
 {
     return searches[s];

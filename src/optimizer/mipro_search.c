@@ -253,10 +253,22 @@ static bool whole_evaluations(const search *x)
     return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
 }
 
+static bool is_schedule(const search *x)
+{
+    return dm_mipro_params_of(x->m->in)->search == DM_MIPRO_SCHEDULE;
+}
+
+static const dm_result *as_scored(search *x, const char *name, const dm_result *r, size_t n)
+{
+    return is_schedule(x) ? dm_void_failed(x->a, x->m->in->params, name, r, n) : r;
+}
+
 /* DSPy counts by evaluation; where one is made in parts, those of a candidate go together. */
 static dm_status count_errors(search *x, const unit *u, dm_error *err)
 {
     int64_t one = 0, *count = &one;
+    if (is_schedule(x))
+        return DM_OK;
     if (!whole_evaluations(x)) {
         for (; x->n_errors <= u->candidate; x->n_errors++) {
             x->errors = dm_grow(x->errors, x->n_errors + 1, sizeof *x->errors);
@@ -267,20 +279,6 @@ static dm_status count_errors(search *x, const unit *u, dm_error *err)
     return dm_count_errors(x->m->pool, x->m->in->params, u->results, u->n, count, err);
 }
 
-static void put_levels(const search *x, dm_scored *s, const uint16_t *levels)
-{
-    dm_buf b;
-    dm_buf_init(&b, 4096);
-    for (size_t i = 0; i < x->n_slots; i++)
-        dm_buf_printf(&b, "%s%u",
-                      i == 0                 ? ""
-                      : i % x->per_predictor ? "."
-                                             : " ",
-                      (unsigned)levels[i]);
-    s->levels = dm_arena_string(x->a, b.data ? b.data : "", b.len);
-    dm_buf_free(&b);
-}
-
 /* For people: DSPy's schedules by trial, others by candidate. */
 static void tell_tried(const search *x, const unit *u)
 {
@@ -289,7 +287,7 @@ static void tell_tried(const search *x, const unit *u)
     bool whole = whole_evaluations(x);
     dm_scored s = {.candidate = c ? x->candidates[c] : x->m->in->student};
     dm_search_estimate_of(x->s, c, &e);
-    put_levels(x, &s, e.levels);
+    s.levels = dm_mipro_levels_text(x->a, e.levels, x->n_slots, x->per_predictor);
     snprintf(s.name, sizeof s.name,
              whole ? "trial %zu"
              : c   ? "candidate %zu"
@@ -312,6 +310,7 @@ static dm_status tell_oldest(search *x, dm_error *err)
     dm_status st = dm_pool_wait(x->m->pool, u->future, &u->results, err);
     if (st != DM_OK)
         return st;
+    u->results = as_scored(x, dm_arena_printf(x->a, "trial %zu", u->trial + 1), u->results, u->n);
     double *scores = dm_alloc_n(u->n, sizeof *scores);
     bool *absent = dm_alloc_n(u->n, sizeof *absent);
     for (size_t i = 0; i < u->n; i++) {
@@ -492,6 +491,8 @@ static dm_status score_start(search *x, dm_error *err)
     int64_t errors = 0;
     dm_status st = dm_pool_wait(x->m->pool, x->m->start, &x->start, err);
     if (st == DM_OK)
+        x->start = as_scored(x, "the start program", x->start, x->m->valset->n);
+    if (st == DM_OK && !is_schedule(x))
         st = dm_count_errors(x->m->pool, x->m->in->params, x->start, x->m->valset->n, &errors, err);
     if (st != DM_OK)
         return st;
@@ -502,7 +503,7 @@ static dm_status score_start(search *x, dm_error *err)
             dm_search_known(x->s, written, i, x->start[i].score);
     if (!whole_evaluations(x)) {
         dm_scored s = {.candidate = x->m->in->student, .name = "start"};
-        put_levels(x, &s, written);
+        s.levels = dm_mipro_levels_text(x->a, written, x->n_slots, x->per_predictor);
         dm_tell_tried(x->m->pool, x->m->in, 0, &s, x->start, x->m->valset->n, NULL, NULL);
     }
     return DM_OK;
@@ -554,7 +555,7 @@ static dm_scored *add_scored(const search *x, dm_compile_output *out, size_t can
                      .results = row,
                      .score = dm_mean_against(row, x->start, x->m->valset->n),
                      .estimate = e.mean};
-    put_levels(x, s, e.levels);
+    s->levels = dm_mipro_levels_text(x->a, e.levels, x->n_slots, x->per_predictor);
     return s;
 }
 

@@ -200,11 +200,31 @@ static void check_trial(const char *name, const dm_value *logs, const dm_scored 
     dm_buf_free(&levels);
 }
 
-static void check_mipro(const char *name, const char *program, dm_mipro_params params,
-                        bool more_than_dspy)
+/* Under every second instruction half of the answers cannot be read. */
+static void breaking_rule(void *user, const dm_work *work, const dm_value *row, dm_arena *a,
+                          dm_run_result *out)
+{
+    const world *w = user;
+    static const char begins[] = "Answer, number ";
+    golden_rule_and_proposals(user, work, row, a, out);
+    if (work->candidate->program != w->program)
+        return;
+    dm_str text = work->candidate->parts[0].instructions;
+    bool proposed = text.n > strlen(begins) && memcmp(text.p, begins, strlen(begins)) == 0;
+    int64_t n = strtoll(dm_value_get(row, "question")->text.p + 1, NULL, 10);
+    if (!proposed || strtoll(text.p + strlen(begins), NULL, 10) % 2 != 0 || n % 2 != 0)
+        return;
+    out->fault = DM_FAULT_PARSE;
+    out->score = NAN;
+    out->error = "no fields";
+    out->n_steps = 0;
+}
+
+static void check_mipro_by(dm_simulated_run *rule, const char *name, const char *program,
+                           dm_mipro_params params, bool more_than_dspy)
 {
     world w = world_new(program);
-    w.sim.run = golden_rule_and_proposals;
+    w.sim.run = rule;
     w.sim.user = &w;
     const dm_value *want = dm_value_get(golden(w.arena, "optimizers.json"), name),
                    *logs = dm_value_get(want, "trial_logs");
@@ -220,6 +240,12 @@ static void check_mipro(const char *name, const char *program, dm_mipro_params p
     cr_expect_eq(percent(out.winner, w.val->n), number_of(want, "score"), "%s", name);
     dm_pool_free(pool);
     dm_arena_free(w.arena);
+}
+
+static void check_mipro(const char *name, const char *program, dm_mipro_params params,
+                        bool more_than_dspy)
+{
+    check_mipro_by(golden_rule_and_proposals, name, program, params, more_than_dspy);
 }
 
 static dm_mipro_params mipro(int candidates, int trials, int size, int steps, int seed)
@@ -256,6 +282,18 @@ Test(golden_optimizers, mipro_without_minibatches)
     check_mipro("mipro_zeroshot_auto_none_k6_T15_full_seed9", ONE_PREDICTOR, p, false);
     p.search = DM_MIPRO_TPE;
     check_mipro("mipro_zeroshot_auto_none_k6_T15_full_seed9", ONE_PREDICTOR, p, true);
+}
+
+/* An evaluation with more failures than max_errors allows scores 0, and the search goes on. */
+Test(golden_optimizers, mipro_whose_candidates_fail)
+{
+    dm_mipro_params p = mipro(6, 10, 35, 5, 9);
+    p.demos.max_bootstrapped_demos = p.demos.max_labeled_demos = 0;
+    p.minibatch = false;
+    check_mipro_by(breaking_rule, "mipro_failing_k6_T10_full_seed9", ONE_PREDICTOR, p, false);
+    p = mipro(6, 12, 22, 4, 9);
+    p.demos.max_bootstrapped_demos = p.demos.max_labeled_demos = 0;
+    check_mipro_by(breaking_rule, "mipro_failing_k6_T12_mb22_s4_seed9", ONE_PREDICTOR, p, false);
 }
 
 Test(golden_optimizers, mipro_demo_sets)

@@ -1,5 +1,6 @@
 """optimizers.json: whole runs of DSPy's optimizers in the planted world of its `_rule`."""
 import random
+import re
 
 from planted import Planted, chat, output_fields, question, quiet
 
@@ -23,6 +24,14 @@ def rule(messages, settings):
 def failing_rule(messages, settings):
     n, shown = question(messages), sum(m["role"] == "assistant" for m in messages)
     return "no fields" if n % 4 == 1 else chat({"reasoning": f"r{n}", "answer": "yes" if (n + shown) % 3 == 0 else "no"})
+
+
+def breaking_rule(messages, settings):
+    """Under every second instruction half of the answers cannot be read, more than max_errors allows: the trial scores 0."""
+    number = re.search(r"Answer, number (\d+)\.", str(messages[0]["content"]))
+    if "answer" in output_fields(messages) and number and int(number[1]) % 2 == 0 and question(messages) % 2 == 0:
+        return "no fields"
+    return rule(messages, settings)
 
 
 def examples(numbers):
@@ -102,6 +111,11 @@ def mipro(program, candidates, trials, size=35, steps=5, seed=9, **more):
     }
 
 
+def mipro_breaking(*numbers, **more):
+    with dspy.context(lm=Planted(breaking_rule)):
+        return mipro(one(), *numbers, **more)
+
+
 RUNS = {
     "labeled_k4": lambda: labeled(one(), 4),
     "labeled_k3_nosample": lambda: labeled(one(), 3, sample=False),
@@ -117,6 +131,8 @@ RUNS = {
     "bootstrap_two_predictors_b3_l5": lambda: bootstrap(TwoPredictors(), 3, 5),
     "mipro_auto_none_k5_T24_mb10_s4_seed3": lambda: mipro(one(), 5, 24, 10, 4, seed=3),
     "mipro_zeroshot_auto_none_k6_T15_full_seed9": lambda: mipro(one(), 6, 15, minibatch=False, max_bootstrapped_demos=0, max_labeled_demos=0),
+    "mipro_failing_k6_T10_full_seed9": lambda: mipro_breaking(6, 10, minibatch=False, max_bootstrapped_demos=0, max_labeled_demos=0),
+    "mipro_failing_k6_T12_mb22_s4_seed9": lambda: mipro_breaking(6, 12, 22, 4, max_bootstrapped_demos=0, max_labeled_demos=0),
     "mipro_two_predictors_auto_none_k4_T14_mb12_s5_seed9": lambda: mipro(TwoPredictors(), 4, 14, 12, 5),
 }
 
