@@ -298,6 +298,9 @@ static dm_status read_rest(const reading *r, dm_error *err)
         st = dm_params_read(a, dm_job_table, root, false, job, err);
     if (st == DM_OK)
         st = settle_seed(&seed, job, err);
+    const dm_optimizer *o = job->optimizer ? job->optimizer->class : NULL;
+    job->setup.any_score =
+        !r->wants.optimizer || (o && o->any_score && o->any_score(job->optimizer));
     return st == DM_OK ? settle_max_errors(root, job, err) : st;
 }
 

@@ -48,7 +48,8 @@ struct dm_hosts {
     dm_arena *first;
     const dm_value *ready; /* what the first one said */
     char trouble[1536];
-    struct { /* way.c */
+    bool by_metric; /* that is its fault */
+    struct {    /* way.c */
         void (*done)(void *user, const dm_value *message);
         void (*lost)(void *user, const dm_process *p);
         void *user;
@@ -638,6 +639,20 @@ void dm_hosts_poll(dm_hosts *h)
             fail_all(h, "the Python program was not imported within %g s", IMPORTS_IN);
     }
     assign(h);
+}
+
+void dm_hosts_refuse_score(dm_hosts *h, double score)
+{
+    fail_all(h,
+             "the metric returned %g; this search takes scores from 0 to 1: scale them in the "
+             "metric, or take one of DSPy's own searches, which take any number",
+             score);
+    h->by_metric = true;
+}
+
+bool dm_hosts_blame_metric(const dm_hosts *h)
+{
+    return h->by_metric;
 }
 
 const char *dm_hosts_trouble(const dm_hosts *h)

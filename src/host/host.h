@@ -60,5 +60,9 @@ double dm_hosts_due(const dm_hosts *h); /* dm_now() time; INFINITY: never */
 void dm_hosts_poll(dm_hosts *h);
 /* Why nothing is to be hoped for any more; NULL: nothing of that kind is known. */
 const char *dm_hosts_trouble(const dm_hosts *h);
+/* No more can be hoped for, since the metric's scores are not what the optimizer takes. */
+void dm_hosts_refuse_score(dm_hosts *h, double score);
+/* Whether the trouble is that. */
+bool dm_hosts_blame_metric(const dm_hosts *h);
 
 #endif

@@ -280,6 +280,12 @@ static const dm_param params[] = {
     {.name = NULL},
 };
 
+static bool any_score(const dm_params *p)
+{
+    (void)p;
+    return true;
+}
+
 const dm_optimizer dm_optimizer_bootstrap_few_shot = {
     .name = "bootstrap_few_shot",
     .aliases = (const char *const[]){"BootstrapFewShot", NULL},
@@ -291,5 +297,6 @@ const dm_optimizer dm_optimizer_bootstrap_few_shot = {
     .demos = dm_bootstrap_demos,
     .labeled = dm_bootstrap_labeled,
     .plan = plan,
+    .any_score = any_score,
     .run = run,
 };

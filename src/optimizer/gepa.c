@@ -281,6 +281,11 @@ static size_t demos(const dm_params *p) /* it adds none */
     return 0;
 }
 
+static bool any_score(const dm_params *p)
+{
+    return ((const dm_gepa_params *)p)->search == DM_GEPA_EXACT;
+}
+
 const dm_optimizer dm_optimizer_gepa = {
     .name = "gepa",
     .aliases = (const char *const[]){"GEPA", NULL},
@@ -294,5 +299,6 @@ const dm_optimizer dm_optimizer_gepa = {
     .check = dm_gepa_check,
     .plan = dm_gepa_plan,
     .announce = announce,
+    .any_score = any_score,
     .run = run,
 };

@@ -102,6 +102,12 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     return dm_mipro_search_run(&m, out, err);
 }
 
+static bool any_score(const dm_params *p)
+{
+    dm_mipro_search s = ((const dm_mipro_params *)p)->search;
+    return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
+}
+
 const dm_optimizer dm_optimizer_mipro_v2 = {
     .name = "mipro_v2",
     .aliases = (const char *const[]){"MIPROv2", NULL},
@@ -120,5 +126,6 @@ const dm_optimizer dm_optimizer_mipro_v2 = {
     .plan = dm_mipro_plan_calls,
     .announce = announce,
     .sample = sample,
+    .any_score = any_score,
     .run = run,
 };

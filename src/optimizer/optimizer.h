@@ -104,6 +104,9 @@ struct dm_optimizer {
     /* A single one of its own questions to a model, to estimate from; NULL: it asks none, or cannot
      * yet. */
     dm_future *(*sample)(dm_pool *p, const dm_compile_input *in);
+    /* Whether a metric's scores may be any numbers, as in DSPy; else they are 0 to 1. NULL: they
+     * are 0 to 1. */
+    bool (*any_score)(const dm_params *p);
     /* out is set up: the student is the best, nothing is scored. */
     dm_status (*run)(dm_pool *p, const dm_compile_input *in, dm_compile_output *out, dm_error *err);
 };

@@ -223,6 +223,11 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
     return search(p, trials, n, out, err);
 }
 
+static bool any_score(const dm_params *p)
+{
+    return ((const dm_random_search_params *)p)->race == DM_RACES_OFF;
+}
+
 const dm_optimizer dm_optimizer_random_search = {
     .name = "bootstrap_few_shot_with_random_search",
     .aliases = (const char *const[]){"BootstrapFewShotWithRandomSearch", "BootstrapRS", NULL},
@@ -236,5 +241,6 @@ const dm_optimizer dm_optimizer_random_search = {
     .labeled = labeled,
     .check = dm_random_search_check,
     .plan = dm_random_search_plan,
+    .any_score = any_score,
     .run = run,
 };

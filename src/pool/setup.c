@@ -65,6 +65,7 @@ void dm_setup_write(dm_buf *b, const dm_setup *s)
     dm_value_set(a, d, DM_STR("host"), s->host ? s->host : dm_value_null(a));
     dm_value_set(a, d, DM_STR("adapter"), dm_value_int(a, s->adapter));
     dm_value_set(a, d, DM_STR("json_fallback"), dm_value_bool(a, s->json_fallback));
+    dm_value_set(a, d, DM_STR("any_score"), dm_value_bool(a, s->any_score));
     dm_value_set(a, d, DM_STR("job_file"), dm_value_text(a, s->job_file ? s->job_file : "job"));
     dm_value_set(a, d, DM_STR("lm"), write_lms(a, s));
     dm_value_set(a, d, DM_STR("metric"), s->metric ? s->metric : dm_value_null(a));
@@ -91,7 +92,7 @@ static const dm_value *item(const dm_value *list, size_t i)
 /* What goes over as it is. */
 typedef struct carried {
     int64_t adapter, seed;
-    bool json_fallback, offline;
+    bool json_fallback, any_score, offline;
     const char *job_file;
     double failure_score;
 } carried;
@@ -101,6 +102,7 @@ typedef struct carried {
 static const dm_param carried_table[] = {
     {CARRIED(adapter, INT), .high = DM_N_ADAPTERS - 1},
     {CARRIED(json_fallback, BOOL)},
+    {CARRIED(any_score, BOOL)},
     {CARRIED(offline, BOOL)},
     {CARRIED(job_file, TEXT)},
     {CARRIED(failure_score, NUMBER), .low = -INFINITY, .high = INFINITY},
@@ -133,6 +135,7 @@ dm_status dm_setup_read(dm_arena *a, dm_str text, dm_setup *out, dm_error *err)
         return st;
     out->adapter = (dm_adapter)c.adapter;
     out->json_fallback = c.json_fallback;
+    out->any_score = c.any_score;
     out->offline = c.offline;
     out->job_file = c.job_file;
     out->failure_score = c.failure_score;

@@ -14,6 +14,7 @@ typedef struct dm_setup {
     dm_hosts *hosts;      /* those of this process, borrowed; NULL: they are made of host */
     dm_adapter adapter;
     bool json_fallback;   /* chat: one JSON call after an answer that does not parse; true */
+    bool any_score;       /* a Python metric's are not 0 to 1 alone */
     const char *job_file; /* what errors call the source of lm and metric */
     const dm_value *lm[DM_ROLES]; /* the JSON of each role's model; the same pointer: one model */
     const dm_lm_config *model[DM_ROLES]; /* what it says; see dm_setup_models */

@@ -372,6 +372,7 @@ static dm_status start(dm_worker *w, const dm_wire_setup *m, dm_error *err)
         return err->status;
     w->runner.metric = s->metric;
     w->runner.hosts = s->hosts;
+    w->runner.any_score = s->setup->any_score;
     know_answers(w);
     return DM_OK;
 }
@@ -649,9 +650,9 @@ bool dm_worker_step(dm_worker *w, dm_wait_fd *fds, size_t n, double timeout)
     if (trouble || metric || host) {
         dm_error err;
         (void)dm_fail(&err,
-                      trouble ? DM_E_MODEL
-                      : host  ? DM_E_JOB
-                              : DM_E_DATA,
+                      trouble                                           ? DM_E_MODEL
+                      : host && !dm_hosts_blame_metric(w->runner.hosts) ? DM_E_JOB
+                                                                        : DM_E_DATA,
                       "%s",
                       trouble ? trouble
                       : host  ? host

@@ -34,8 +34,9 @@ static void put_interval(dm_score *s, bool graded, double squares)
         return;
     }
     double half = s->n > 1 ? student(s->n) * sqrt(squares / (n - 1) / n) : 1;
-    s->low = fmax(0, s->score - half);
-    s->high = fmin(1, s->score + half);
+    bool share = s->score >= 0 && s->score <= 1; /* a metric of DSPy's may give other numbers */
+    s->low = share ? fmax(0, s->score - half) : s->score - half;
+    s->high = share ? fmin(1, s->score + half) : s->score + half;
 }
 
 static dm_score counted(const dm_tally *t)
@@ -80,8 +81,9 @@ void dm_score_selected(dm_score *s, double se)
     double by = s->n ? se * (s->high - s->low) / (2 * DM_Z95) : 0;
     if (by == 0)
         return;
-    s->corrected = fmax(0, s->score - by);
-    s->low = fmax(0, s->low - by);
+    double least = s->score < 0 ? -INFINITY : 0;
+    s->corrected = fmax(least, s->score - by);
+    s->low = fmax(least, s->low - by);
     s->high = fmax(s->low, s->high - by);
 }
 
@@ -121,8 +123,9 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
         if (counts(a, b, i) && counts(b, a, i))
             squares += pow(b[i].score - a[i].score - d.mean, 2);
     double half = d.n > 1 ? student(d.n) * sqrt(squares / (double)(d.n - 1) / (double)d.n) : 2;
-    d.low = fmax(-1, d.mean - half); /* no two scores are further apart */
-    d.high = fmin(1, d.mean + half);
+    bool shares = fabs(d.mean) <= 1; /* then no two scores are further apart */
+    d.low = shares ? fmax(-1, d.mean - half) : d.mean - half;
+    d.high = shares ? fmin(1, d.mean + half) : d.mean + half;
     return d;
 }
 

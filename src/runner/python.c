@@ -430,6 +430,8 @@ static void conclude(dm_run *run)
         dm_run_score(run, run->result.outputs, NULL, 0);
         return;
     }
+    if (scored && !run->runner->any_score && (score->number < 0 || score->number > 1))
+        dm_hosts_refuse_score(run->runner->hosts, score->number);
     if (scored)
         run->result.score = score->number;
     dm_run_finish(run);

@@ -98,6 +98,7 @@ typedef struct dm_runner {
     dm_lm *lm;
     dm_metric *metric; /* NULL: nothing is scored */
     dm_hosts *hosts;   /* of a Python program; NULL: there is none */
+    bool any_score;    /* the metric's are not 0 to 1 alone */
     size_t swallowed;  /* runs of it that went on after a request of theirs had been refused */
     size_t unsaid;     /* that have a score, and on some predictor no feedback: the metric failed */
     dm_known_answers known; /* all NULL: each request is made */

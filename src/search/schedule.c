@@ -65,7 +65,7 @@ static void *make(dm_search *s)
         z->tpe = dm_tpe_new(s->o.n_slots, s->o.levels, s->o.names, (uint32_t)s->o.seed);
     z->random = dm_stream_of(s->o.seed, DM_STREAM_SAMPLE, 0);
     dm_pyrandom_seed(&z->minibatches, (int64_t)s->o.seed);
-    z->best_score = -1;
+    z->best_score = -INFINITY;
     return z;
 }
 
@@ -180,7 +180,7 @@ static dm_search_answer start(dm_search *s, schedule *z, dm_unit *u)
 static size_t best_unevaluated(const schedule *z)
 {
     size_t best = DM_NONE;
-    double top = -1;
+    double top = -INFINITY;
     for (size_t i = 0; i < z->n_seen; i++) {
         size_t arm = z->seen[i];
         double mean = z->batch_sum[arm] / (double)z->batch_n[arm];

@@ -1,5 +1,6 @@
 """The job file of a script: its folder, its models, what is sent."""
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -22,7 +23,12 @@ OF_A_CALL = ("lm", "adapter", "callbacks", "trace", "branch_idx", "send_stream",
 # And what changes how fast it goes and what is noted, not what comes of it: with another value it is the same job.
 # Callbacks may count what they see.
 OF_NO_MATTER = ("callbacks", "num_threads", "async_max_workers", "disable_history", "max_history_size", "track_usage", "provide_traceback")
+OF_A_SERVER = ("api_base", "api_key_env", "headers_env", "api_version", "concurrency", "timeout", "num_retries")
 SPOKEN = ("openai", "hosted_vllm", "ollama_chat", "anthropic", "azure", "gemini", "embedded")  # by dspy-mpi's own client
+
+
+# OpenAI's, Anthropic's and Google's models may be asked without their provider, as in DSPy; dspy-host has this too.
+BARE = (("openai", ("gpt-", "chatgpt-", "o1", "o3", "o4")), ("anthropic", ("claude-",)), ("gemini", ("gemini-",)))
 
 
 def need_lm(lm, what="no model"):
@@ -51,14 +57,18 @@ def model_json(lm, secrets, what):
     kind = getattr(lm, "model_type", "chat")
     if kind not in (None, "chat"):
         raise ValueError(f"{what} ({lm.model}) has model_type={kind!r}: dspy-mpi speaks chat alone")
-    name = lm.model if lm.model.split("/")[0] in SPOKEN else f"python/{lm.model}"
+    named = lm.model if "/" in lm.model else next((f"{p}/{lm.model}" for p, begins in BARE if lm.model.startswith(begins)), None)
+    if named is None:
+        raise ValueError(f"{what}: {lm.model!r} names no provider: write openai/{lm.model} for a server with OpenAI's "
+                         f"interface, or another provider's name in place of openai")
+    name = named if named.split("/")[0] in SPOKEN else f"python/{named}"
     out, kwargs, more = {"model": name}, dict(getattr(lm, "kwargs", {})), {}
     base = kwargs.pop("api_base", None) or kwargs.pop("base_url", None)
     kwargs.pop("base_url", None)
     if base:
         out["api_base"] = str(base)
     key = kwargs.get("api_key")
-    default = KEY_OF.get(lm.model.split("/")[0])
+    default = KEY_OF.get(named.split("/")[0])
     if key:
         out["api_key_env"] = secrets.variable(key)
     elif base and default and os.environ.get(default):
@@ -144,6 +154,18 @@ def own_models(job, secrets, lm):
         job.setdefault("lms", {})[f"own{len(named) - 1}"] = {k: m[k] for k in ("model", *where) if k in m}
 
 
+def defining(job):
+    """What makes it another run: neither its servers nor how many calls, processes and errors it may have."""
+    def model(m):
+        return {k: v for k, v in m.items() if k not in OF_A_SERVER}
+
+    out = {k: v for k, v in job.items() if k not in ("python", "budget", "max_errors")}
+    out["program"] = {k: v for k, v in job["program"].items() if k not in ("hosts", "path")}
+    out["lm"] = model(job.get("lm", {}))
+    out["lms"] = {name: model(m) for name, m in job.get("lms", {}).items()}
+    return out
+
+
 def budget_json(budget):
     if isinstance(budget, dict):
         return budget
@@ -206,8 +228,9 @@ class Job:
         adapter = adapter_of(self.json)
         self.things["settings"] = {**settings_of(), **({"adapter": adapter} if adapter is not None else {})}
 
-    def write(self):
-        """job/ within the folder, which is named after what is in it where the script names none."""
+    def write(self, anew=False):
+        """job/ within the folder, which is named after what is in it where the script names none. anew: what is in that
+        is moved aside."""
         things = {**self.things, "source": sending.source_of(self.program, self.secrets)}
         data = sending.pickled(things, self.secrets)
         own_models(self.json, self.secrets, self.lm)
@@ -215,10 +238,14 @@ class Job:
         lasting = {k: v for k, v in things["settings"].items() if k not in OF_NO_MATTER}
         mark = sending.fingerprint({**things, "settings": lasting}, self.secrets)
         if self.out is None:
-            told = json.dumps({k: v for k, v in self.json.items() if k not in ("python", "budget")}, sort_keys=True, default=str)
+            told = json.dumps(defining(self.json), sort_keys=True, default=str)
             told += mark + "".join(self.state_files.values())
             self.out = os.path.join("dspy-mpi-runs", f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
         self.out = os.path.abspath(self.out)
+        if anew and os.path.exists(self.out):
+            aside = next(name for name in (f"{self.out}.{n}" for n in itertools.count(1)) if not os.path.exists(name))
+            os.rename(self.out, aside)
+            say(f"what was in {os.path.relpath(self.out)} is in {os.path.relpath(aside)} now")
         folder = os.path.join(self.out, "job")
         os.makedirs(folder, exist_ok=True)
         names = tuple(n for n in sending.SENT if self.things[n] is not None)

@@ -77,10 +77,11 @@ def load_program(student, path, trainset, fresh):
 
 
 def candidates_of(out, student, trainset, fresh):
-    """What was tried, the best first: {"score" in per cent, "program", "n" examples}, and DSPy's "seed" where it has one."""
+    """What was tried, the best first: {"score" in per cent, "program", "n" examples}, and DSPy's "seed" where it has one.
+    Those that were scored on all examples, and those that were seen on some."""
     table, found = os.path.join(out, "trials.csv"), []
     if not os.path.exists(table):
-        return found
+        return [], []
     with open(table, newline="", encoding="utf-8") as f:
         for row in csv.DictReader(f):
             path = os.path.join(out, row["file"])
@@ -90,12 +91,15 @@ def candidates_of(out, student, trainset, fresh):
             found.append({"score": round(100 * float(row["score"]), 2), "n": int(row["n"]),
                           "program": load_program(student, path, trainset, fresh),
                           **({"seed": int(words[1])} if words[:1] == ["seed"] else {"name": row["name"]})})
-    return sorted(found, key=lambda c: c["score"], reverse=True)
+    found.sort(key=lambda c: c["score"], reverse=True)
+    most = max((c["n"] for c in found), default=0)
+    return [c for c in found if c["n"] == most], [c for c in found if c["n"] < most]
 
 
 def check(student, trainset, what):
     if not isinstance(student, dspy.Module):
-        raise TypeError(f"{what}: a dspy.Module is meant, not {type(student).__name__}")
+        made = f": give {student.__name__}(), not {student.__name__}" if isinstance(student, type) else ""
+        raise TypeError(f"{what}: a dspy.Module is meant, not {'a class' if made else type(student).__name__}{made}")
     if not trainset:
         raise ValueError("trainset: there is no example in it")
 
@@ -106,6 +110,7 @@ class Optimizer(Teleprompter):
     kind, fresh, words = "", True, ""
 
     def set_run(self, ranks, hosts, budget, out, options):
+        self.anew = options.pop("fresh", False)
         self.ranks, self.hosts, self.budget, self.out, self.options = ranks, hosts, budget, out, options
 
     def models(self, job):
@@ -141,14 +146,15 @@ class Optimizer(Teleprompter):
         job.json["optimizer"] = {"name": self.kind, **self.options, **more}
         if self.seed is not None:
             job.json["seed"] = self.seed
-        errors = self.max_errors if self.max_errors is not None or self.kind == "gepa" else dspy.settings.max_errors
+        # In DSPy these two score a candidate with so many errors, and go on; the others end.
+        errors = self.max_errors if self.max_errors is not None or self.kind in ("gepa", "mipro_v2") else dspy.settings.max_errors
         if errors is not None:
             job.json["max_errors"] = errors
         job.send(self.metric, trainset=trainset, valset=valset)
         return job
 
     def finish(self, job, student, trainset):
-        job.write()
+        job.write(self.anew)
         say(f"{type(self).__name__} {self.words}{job.where()}")
         last = run(job.words("compile"), job.secrets, job.out)
         compiled = load_program(student, os.path.join(job.out, "program.json"), trainset, self.fresh)
@@ -156,7 +162,11 @@ class Optimizer(Teleprompter):
         score = last.get("valset", {}).get("compiled", {}).get("score")
         if score is not None:
             compiled.score, compiled.total_calls = round(100 * score, 2), last.get("calls")
-        compiled.candidate_programs = candidates_of(job.out, student, trainset, self.fresh)
+        compiled.candidate_programs, seen = candidates_of(job.out, student, trainset, self.fresh)
+        if self.kind == "mipro_v2":
+            compiled.mb_candidate_programs = seen
+        else:
+            compiled.candidate_programs += seen
         return compiled
 
 
@@ -320,6 +330,8 @@ class GEPA(Optimizer):
                     reflection_minibatch_size=reflection_minibatch_size), **of_gepa(gepa_kwargs or {}), **options})
 
     def models(self, job):
+        if self.reflection_lm is None:
+            raise ValueError("reflection_lm: GEPA needs a model that writes instructions; give reflection_lm=dspy.LM(...)")
         need_lm(self.reflection_lm, "reflection_lm")
         job.models(dspy.settings.lm, prompt=self.reflection_lm)
 

@@ -8,6 +8,8 @@ import functools
 import hashlib
 import inspect
 import io
+import itertools
+import linecache
 import os
 import re
 import sys
@@ -16,7 +18,7 @@ import typing
 
 import cloudpickle
 import dspy
-from cloudpickle.cloudpickle import _extract_code_globals, _should_pickle_by_reference
+from cloudpickle.cloudpickle import _code_reduce, _extract_code_globals, _should_pickle_by_reference
 from dspy.predict.parameter import Parameter
 
 VARIABLE = "DSPY_MPI_KEY_"
@@ -25,6 +27,7 @@ SHORTEST = 8  # characters; "none" and "local" are no secrets, and stand in many
 # As in dspy-host: the names of a client's keys, and headers, in which gateways' keys are.
 SECRET = re.compile(r"(^|_)(key|key_id|token|token_provider|secret|password|passphrase|credentials?|headers|authorization)$")
 NO_SECRET = ("prompt_cache_key",)
+NO_FILE = "<dynamic-code>"  # what cloudpickle has in place of the file that code comes from
 SENT = ("program", "metric", "trainset", "valset", "testset", "settings")  # the names in the file
 MODULE = '''"""Written by dspy_mpi: what the script made, for the processes of this run."""
 FINGERPRINT = "{fingerprint}"
@@ -119,6 +122,11 @@ def receive(module_file):
         sent = cloudpickle.load(f)
     for name, thing in sent["main"].items():
         setattr(sys.modules["__main__"], name, thing)
+    if sent["file"]:
+        sys.modules["__main__"].__file__ = sent["file"]
+    for name, lines in sent["texts"].items():  # as a notebook keeps a cell's: for tracebacks, and for what looks at a function's source
+        text = [lines.get(n, "\n") for n in range(1, max(lines) + 1)]
+        linecache.cache[name] = sum(map(len, text)), None, text, name
     if sent["settings"]:
         dspy.settings.configure(**sent["settings"])
     sent["program"].dspy_mpi_source = sent["source"]  # inspect would not find a class of __main__ here
@@ -130,13 +138,15 @@ def receive(module_file):
 
 class Pickler(cloudpickle.Pickler):
     """main: what was met of the script's own classes and functions. pickle looks for them in __main__ there too, and DSPy
-    draws by what pickle makes of a predictor's demonstrations."""
+    draws by what pickle makes of a predictor's demonstrations. texts: their files, which agents show in tracebacks."""
 
     def __init__(self, file, secrets):
         super().__init__(file)
-        self.secrets, self.main = secrets, {}
+        self.secrets, self.main, self.texts = secrets, {}, {}
 
     def reducer_override(self, thing):
+        if isinstance(thing, types.CodeType):
+            return self.code(thing)
         if isinstance(thing, dspy.BaseLM):
             self.secrets.add(thing)
             state = parts_of_state(thing)
@@ -146,7 +156,27 @@ class Pickler(cloudpickle.Pickler):
         name = getattr(thing, "__name__", None)
         if name and getattr(thing, "__module__", None) == "__main__" and getattr(sys.modules["__main__"], name, None) is thing:
             self.main[name] = thing
+            if isinstance(thing, type):
+                self.note(getattr(sys.modules["__main__"], "__file__", None), thing)
         return super().reducer_override(thing)
+
+
+    def note(self, name, thing):
+        """Its lines of the script or cell; the others, which may hold anything, stay here."""
+        if name is None or (name != getattr(sys.modules["__main__"], "__file__", None) and os.path.exists(name)):
+            return  # a module's
+        try:
+            lines, first = inspect.getsourcelines(thing)
+        except (OSError, TypeError, SyntaxError):
+            return
+        self.texts.setdefault(name, {}).update(zip(itertools.count(max(first, 1)), lines))
+
+    def code(self, thing):
+        """cloudpickle leaves the file's name out."""
+        make, arguments = _code_reduce(thing)
+        name = thing.co_filename
+        self.note(name, thing)
+        return make, tuple(name if a == NO_FILE else a for a in arguments)
 
 
 def hide(data, secrets):
@@ -203,7 +233,8 @@ def pickled(things, secrets):
     buffer = io.BytesIO()
     pickler = Pickler(buffer, secrets)
     try:
-        pickler.dump({**things, "main": pickler.main})  # the last: by then it is full
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        pickler.dump({**things, "file": file and os.path.abspath(file), "main": pickler.main, "texts": pickler.texts})  # both are full by then
     except Exception as e:
         for name, thing in things.items():
             if not picklable(thing):
