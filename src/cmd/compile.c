@@ -402,6 +402,20 @@ static void print_search(const compilation *c)
     }
 }
 
+/* A run that ended before its choice was scored on all of the validation set. */
+static void print_seen(const compilation *c, dm_buf *b)
+{
+    const dm_compile_output *r = &c->result;
+    if (r->winner || r->best_index >= r->n_scored || !valset_of(c))
+        return;
+    const dm_scored *t = &r->scored[r->best_index];
+    dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
+    dm_buf_printf(b,
+                  "the program is %s, the best so far. It was scored on %zu of %zu validation "
+                  "examples: %.1f %% (%.1f to %.1f)\n",
+                  t->name, s.n, valset_of(c)->n, 100 * s.score, 100 * s.low, 100 * s.high);
+}
+
 static void print_table(const compilation *c, const char *program)
 {
     dm_pool_stats stats = dm_pool_stats_of(c->session.pool);
@@ -422,6 +436,7 @@ static void print_table(const compilation *c, const char *program)
         const dm_length_point *points = points_of(c, &front);
         dm_front_text(&b, points, c->result.n_scored, front, c->job->out);
     }
+    print_seen(c, &b);
     if (c->noise.n) {
         dm_buf_text(&b, "the judge: ");
         dm_judge_noise_text(&b, &c->noise);

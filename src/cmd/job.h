@@ -38,6 +38,7 @@ typedef struct dm_job {
     dm_amount cap;          /* setup.cap points here */
     double time_cap;        /* s; 0: none */
     const dm_value *python; /* what the host of a Python program says of it; NULL: there is none */
+    const char *metric_fails; /* on each example of it that was tried; NULL: it does not */
     dm_value *dropped; /* list: keys that models do not take, by dm_job_settle; NULL: not yet */
     dm_setup setup;
 } dm_job;

@@ -372,6 +372,16 @@ void dm_python_job_try(dm_arena *a, const dm_command_line *line, dm_job *job,
             "the program is not the same twice: when its first example ran again, %s; results may "
             "differ between runs",
             t.differs);
+    if (t.failure && t.by_metric && t.n_failed == n)
+        job->metric_fails =
+            dm_arena_printf(a, "the metric failed on %s that %s tried with made-up answers: %s",
+                            n == 1 ? "the example" : dm_arena_printf(a, "each of %zu examples", n),
+                            n == 1 ? "was" : "were", t.failure);
+    if (job->metric_fails)
+        dm_log(DM_WARN, "%s", job->metric_fails);
+    else if (t.failure)
+        dm_log(DM_INFO, "%zu of %zu examples failed when they were tried with made-up answers: %s",
+               t.n_failed, n, t.failure);
 }
 
 void dm_python_job_tell_models(const dm_candidate *start, const dm_candidate *best)

@@ -23,6 +23,7 @@ typedef struct dm_process {
     dm_buf in; /* read, from `taken` on not yet taken; no line ends before `looked` */
     size_t taken, looked;
     dm_buf words; /* the end of its stderr */
+    dm_buf line;  /* the last one that it began there */
     dm_host_run *runs;
     size_t n_runs;
     uint8_t *knows; /* [n_knows / 8] states by number */
@@ -62,6 +63,8 @@ void dm_process_end(dm_process *p);               /* it can be started again */
 void dm_process_send(dm_process *p, dm_str line); /* with its newline; written as it fits */
 /* Reads and writes what can be; false: it has ended. Lines are there to take until the next. */
 bool dm_process_turn(dm_process *p);
+/* What programs print is not shown meanwhile: they run on made-up answers. */
+void dm_process_hush(bool hush);
 /* The next line, without its end; .p NULL: there is none. Valid until the next turn. */
 dm_str dm_process_line(dm_process *p);
 /* The user's own line in what the process wrote when it was asked where it is, or when it broke

@@ -9,15 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_OUT  ((size_t)512 << 20)
-#define MOST_LINE ((size_t)80 << 20) /* more than the host writes */
-#define AT_ONCE   ((size_t)4 << 20)  /* bytes that are read before somebody else's turn */
+#define MOST_OUT   ((size_t)512 << 20)
+#define MOST_LINE  ((size_t)80 << 20) /* more than the host writes */
+#define MOST_SHOWN 20 /* lines that the program prints, of a rank; --verbose shows all */
+#define AT_ONCE    ((size_t)4 << 20) /* bytes that are read before somebody else's turn */
 
 static void begin(dm_process *p)
 {
     dm_buf_init(&p->out, MOST_OUT);
     dm_buf_init(&p->in, MOST_LINE);
     dm_buf_init(&p->words, 4 * DM_HOST_WORDS);
+    dm_buf_init(&p->line, DM_HOST_WORDS);
     p->phase = DM_HOST_STARTING;
     p->since = dm_now();
     p->forked = p->orphan = false;
@@ -50,6 +52,7 @@ void dm_process_end(dm_process *p)
         dm_buf_free(&p->out);
         dm_buf_free(&p->in);
         dm_buf_free(&p->words);
+        dm_buf_free(&p->line);
     }
     free(p->knows);
     p->knows = NULL;
@@ -110,17 +113,47 @@ static void keep_end(dm_buf *b, size_t most)
     b->len = most;
 }
 
+/* ---- what the program prints ---- */
+
+static bool hushed;
+static size_t shown; /* lines of this rank's */
+
+void dm_process_hush(bool hush)
+{
+    hushed = hush;
+}
+
+static void show_line(dm_process *p)
+{
+    bool blank = p->line.len == 0, aside = hushed || p->asked || p->phase != DM_HOST_READY;
+    if (!blank && !aside && shown == MOST_SHOWN)
+        dm_log(DM_WARN, "what else the program prints is not shown; --verbose shows it");
+    if (!blank)
+        dm_log(!aside && shown < MOST_SHOWN ? DM_WARN : DM_DEBUG, "the program prints: %.*s",
+               (int)p->line.len, p->line.data);
+    shown += !blank && !aside;
+    p->line.len = 0;
+    p->line.full = false;
+}
+
+static void show(dm_process *p, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (text[i] == '\n' || p->line.full)
+            show_line(p);
+        else if (text[i] != '\r')
+            dm_buf_char(&p->line, text[i]);
+}
+
 static void read_words(dm_process *p)
 {
-    size_t before = p->words.len;
-    while (p->child.err >= 0 && read_some(p->child.err, &p->words, DM_HOST_WORDS) > 0) {
+    for (int more = 1; p->child.err >= 0 && more > 0;) {
+        size_t before = p->words.len;
+        more = read_some(p->child.err, &p->words, DM_HOST_WORDS);
+        if (p->words.len > before)
+            show(p, p->words.data + before, p->words.len - before);
         keep_end(&p->words, DM_HOST_WORDS);
-        before = 0;
     }
-    if (p->words.len > before)
-        dm_log(DM_DEBUG, "the Python program: %.*s", (int)(p->words.len - before),
-               p->words.data + before);
-    keep_end(&p->words, DM_HOST_WORDS);
 }
 
 bool dm_process_turn(dm_process *p)

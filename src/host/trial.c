@@ -1,3 +1,4 @@
+#include "host/inside.h"
 #include "host/trial.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@ typedef struct trying { /* one run */
     dm_host_run *run;      /* NULL: it has ended */
     bool good;             /* with a prediction */
     dm_str outputs, score; /* as JSON */
+    const dm_value *error; /* NULL: none */
     asked *calls;          /* [n] */
     size_t n, cap;
 } trying;
@@ -87,6 +89,8 @@ static void on_end(void *user, const dm_value *result)
     t->good = dm_value_get(result, "outputs") != NULL;
     t->outputs = json_of(t->arena, result, "outputs");
     t->score = json_of(t->arena, result, "score");
+    if (dm_value_get(result, "error"))
+        t->error = dm_value_copy(t->arena, dm_value_get(result, "error"));
 }
 
 static void on_again(void *user)
@@ -170,20 +174,42 @@ static const char *difference(dm_arena *a, const trying *x, const trying *y)
                                  DM_STR_ARG(y->score));
 }
 
+static dm_str text_in(const dm_value *d, const char *key)
+{
+    const dm_value *v = dm_value_get(d, key);
+    return v && v->kind == DM_STRING ? v->text : DM_STR("");
+}
+
+static void note_failure(dm_host_trial *out, dm_arena *a, const dm_value *e)
+{
+    dm_str type = text_in(e, "type"), where = text_in(e, "where");
+    bool first = out->n_failed++ == 0;
+    out->by_metric = (first || out->by_metric) && dm_str_is(text_in(e, "class"), "metric");
+    if (first)
+        out->failure = dm_arena_printf(a, "%.*s%s%.*s%s%.*s%s", DM_STR_ARG(type),
+                                       type.n ? ": " : "", DM_STR_ARG(text_in(e, "message")),
+                                       where.n ? " (" : "", DM_STR_ARG(where), where.n ? ")" : "");
+}
+
 dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows, size_t n,
                            const dm_value *inputs)
 {
-    dm_host_trial out = {0, NULL};
+    dm_host_trial out = {0};
     double began = dm_now(), calls = 0, counted = 0;
     trying *t = dm_arena_alloc_n(a, n + 1, sizeof *t);
     dm_host_state *state = dm_host_state_new(h, dm_value_dict(a));
     bool said = false;
+    dm_process_hush(true);
     for (size_t i = 0; i <= n; i++) { /* one after another, so that one process will do */
         begin(&t[i], h, a, state, rows[i < n ? i : 0], inputs);
         await(h, &t[i], began, &said);
     }
+    dm_process_hush(false);
     if (t[0].good && t[n].good)
         out.differs = difference(a, &t[0], &t[n]);
+    for (size_t i = 0; i < n; i++)
+        if (t[i].error)
+            note_failure(&out, a, t[i].error);
     for (size_t i = 0; i < n; i++)
         if (t[i].good || t[i].n >= MOST_CALLS) {
             calls += t[i].n < MOST_CALLS ? (double)t[i].n : MOST_CALLS;

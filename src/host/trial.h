@@ -9,6 +9,9 @@ typedef struct dm_host_trial {
     double calls;        /* of a run, in the mean; 0: not known */
     const char *differs; /* what the first example did otherwise when it ran again: "it asked p
                             (...)"; NULL: nothing */
+    size_t n_failed;     /* of n */
+    const char *failure; /* the first one's: "KeyError: 'x' (m.py:3)"; NULL: none */
+    bool by_metric;      /* all of them */
 } dm_host_trial;
 
 /* rows [n]; waits for them, as long as the program takes: what it returns depends on no clock.

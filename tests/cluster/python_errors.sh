@@ -2,10 +2,10 @@
 # DSPY_PYTHON or DSPY_MPI_PYTHON names a Python that has dspy.
 LEAKS=0
 . tests/lib.sh
-plan 16
+plan 24
 PYTHON=${DSPY_MPI_PYTHON:-${DSPY_PYTHON:-python3}}
 "$PYTHON" -c 'import dspy, sys; sys.exit(tuple(map(int, dspy.__version__.split(".")[:2])) < (3, 4))' 2>/dev/null || {
-	skip_all 16 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
+	skip_all 24 "no dspy 3.4 (DSPY_PYTHON names a Python that has it)"
 	exit 0
 }
 export DSPY_MPI_PYTHON="$PYTHON"
@@ -59,3 +59,25 @@ touch log.down
 run 69 "$PROGRAM" eval down.json --split=trainset --out=gone --lm.num_retries=0 --lm.outage=1s
 check "one that stays down" [ $rc = 69 -o $rc = 75 ]
 check "neither" [ "$(cat gone/predictions.jsonl 2>/dev/null | grep -c swallowed)" = 0 ]
+
+of() { # of FILE METRIC: a compilation of traps.py's program that prints
+	cat >"$1" <<END
+{"program": {"python": "traps:Prints", "hosts": 1}, "trainset": {"python": "traps:trainset"}, "metric": {"python": "traps:$2"},
+ "lm": {"model": "openai/task", "api_base": "$URL", "concurrency": 4}, "optimizer": {"name": "bootstrap_few_shot"}}
+END
+}
+of broken.json broken
+before=$(wc -l <log)
+check "check tries the metric on made-up answers: 65" run 65 "$PROGRAM" check broken.json
+check "with its line" said "the metric failed on each of 3 examples that were tried with made-up answers: AttributeError: 'Prediction' object has no attribute 'nothing' (traps.py:"
+check "and asks nothing" [ "$(wc -l <log)" = "$before" ]
+of percents.json percents
+check "scores above 1 end a search that takes scores from 0 to 1" eval 'run 65 "$PROGRAM" compile percents.json --optimizer=mipro_v2 --out=percents && said "the metric returned 100; this search takes scores from 0 to 1: scale them in the metric"'
+check "DSPy's own take any" eval 'run 0 "$PROGRAM" compile percents.json --optimizer=mipro_v2 --optimizer.search=mipro --out=any && grep -q "\"score\": 100.0" out'
+of prints.json metric
+check "what the program prints is shown" eval 'run 0 "$PROGRAM" compile prints.json --out=prints && said "the program prints: "'
+sed 's/Prints/Several/' prints.json >several.json
+before=$(wc -l <log)
+run 0 "$PROGRAM" eval several.json --split=trainset --out=several
+check "completions that a server leaves out are asked for" [ "$(grep -c '"answer": "3 completions"' several/predictions.jsonl)" = "$(grep -c . several/predictions.jsonl)" ]
+check "one by one" [ $(($(wc -l <log) - before)) = $((3 * $(grep -c . several/predictions.jsonl))) ]

@@ -54,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             if word in flat:
                 self.reply(400, {"error": error})
                 return
+        if "ask-one" in flat:  # it gives one answer, however many it is asked for
+            out["choices"] = out["choices"][:1]
         if "ask-nonsense" in flat:
             out["choices"][0]["message"]["content"] = "There is nothing to say in fields."
         if "ask-down" in flat and os.path.exists(sys.argv[2] + ".down"):

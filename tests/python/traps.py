@@ -49,6 +49,17 @@ class Prints(Base):
         subprocess.run(["echo", "from a child"], check=False)
 
 
+class Several(dspy.Module):
+    """Three completions, of a server that gives one."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = dspy.Predict("question -> answer", n=3, temperature=0.7)
+
+    def forward(self, question):
+        return dspy.Prediction(answer=f"{len(self.p(question=f'{question} ask-one').completions)} completions")
+
+
 class Exits(Base):
     def trap(self):
         sys.exit("bye")
@@ -225,6 +236,14 @@ def feedback(gold, prediction, trace=None, pred_name=None, pred_trace=None):
 
 def words(example, prediction, trace=None):
     return "good"
+
+
+def percents(example, prediction, trace=None):
+    return 100
+
+
+def broken(example, prediction, trace=None):
+    return prediction.nothing
 
 
 def near(example, prediction, least=0.4):

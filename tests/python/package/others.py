@@ -2,12 +2,14 @@
 import contextlib
 import datetime
 import glob
+import inspect
 import io
 import json
 import os
 import sqlite3
 import sys
 import threading
+import traceback
 
 import dspy
 import dspy_mpi
@@ -66,6 +68,24 @@ class Settled(Two):
         except Exception as e:
             seen = type(e).__name__
         return dspy.Prediction(answer=f"{seen} {dspy.settings.num_threads}", query=self.query(question=question).query)
+
+
+def refuse(word):
+    raise ValueError(word)
+
+
+class Shows(dspy.Module):
+    """Shows a model its own code, and errors as agents do."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = dspy.Predict("question, code, error -> answer")
+
+    def forward(self, question):
+        try:
+            refuse(question)
+        except ValueError:
+            return self.p(question=question, code=inspect.getsource(refuse), error=traceback.format_exc())
 
 
 class House(dspy.BaseLM):
@@ -161,3 +181,36 @@ mipro = dspy_mpi.MIPROv2(metric=metric, max_bootstrapped_demos=1, max_labeled_de
 compiled = mipro.compile(Two(), trainset=data)
 same("MIPROv2's program is one", type(compiled), Two)
 same("MIPROv2 has what it tried", compiled.candidate_programs[0]["score"] >= compiled.candidate_programs[-1]["score"], True)
+same("and those with all examples apart", {c["n"] for c in compiled.candidate_programs}, {max(c["n"] for c in compiled.candidate_programs)})
+
+
+def broken(example, prediction, trace=None):
+    return prediction.nothing
+
+
+os.chdir(FOLDER)
+folders = set()
+for more in ({}, {"num_threads": 3}, {"hosts": 1}, {"max_errors": 60}):
+    compiled = dspy_mpi.BootstrapFewShot(metric=metric, **{"hosts": 2, **more}).compile(Two(), trainset=data)
+    folders.add(compiled.dspy_mpi["out"])
+with dspy.context(lm=dspy.LM("openai/task", api_base=URL.replace("127.0.0.1", "localhost"), api_key="none", cache=False)):
+    folders.add(dspy_mpi.BootstrapFewShot(metric=metric).compile(Two(), trainset=data).dspy_mpi["out"])
+same("servers, threads and processes make no other run", len(folders), 1)
+dspy_mpi.BootstrapFewShot(metric=metric, hosts=1, fresh=True).compile(Two(), trainset=data)
+same("fresh starts over", os.path.exists(f"{folders.pop()}.1/program.json"), True)
+refused("a metric of the script that fails", "(others.py:", lambda: dspy_mpi.BootstrapFewShot(metric=broken, hosts=1).compile(Two(), trainset=data))
+with dspy.context(lm=dspy.LM("gpt-4.1-mini", api_base=URL, api_key="none", cache=False)):
+    compiled = dspy_mpi.BootstrapFewShot(metric=metric, hosts=1).compile(Two(), trainset=data)
+same("a model that DSPy knows without its provider", compiled.dspy_mpi["status"], "done")
+with dspy.context(lm=dspy.LM("llama", api_base=URL, api_key="none", cache=False)):
+    refused("one that it does not know", "'llama' names no provider: write openai/llama", lambda: dspy_mpi.BootstrapFewShot(
+        metric=metric).compile(Two(), trainset=data))
+with dspy.context(lm=dspy.LM("openai/task", api_base=URL, api_key="none", cache=False)):
+    refused("GEPA without its model", "give reflection_lm=dspy.LM(...)", lambda: dspy_mpi.GEPA(metric, max_metric_calls=9).compile(
+        Two(), trainset=data))
+    refused("a class for a program", "give Two(), not Two", lambda: dspy_mpi.BootstrapFewShot(metric=metric).compile(Two, trainset=data))
+with contextlib.redirect_stdout(sys.stderr):
+    few = [o.BootstrapFewShot(metric=lambda e, p, t=None: True, max_bootstrapped_demos=2, max_labeled_demos=0, **more).compile(
+        Shows(), trainset=data) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1}))]
+same("code and tracebacks of the script", *[[dict(d) for d in p.p.demos] for p in few])
+same("which are there", ["raise ValueError(word)" in d[k] for d in few[1].p.demos for k in ("code", "error")], [True] * 4)
