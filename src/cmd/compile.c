@@ -378,8 +378,9 @@ static void print_search(const compilation *c)
     size_t overlap = 0;
     if (!s->method)
         return;
-    dm_say(stderr, "search = %s ended by %s: %zu program runs, %zu candidates", s->method, s->end,
-           s->runs, s->candidates);
+    bool planned = strcmp(s->end, "budget") == 0; /* the search's own, which nobody gave */
+    dm_say(stderr, "search = %s ended %s%s: %zu program runs, %zu candidates", s->method,
+           planned ? "as planned" : "by ", planned ? "" : s->end, s->runs, s->candidates);
     if (s->barred)
         dm_say(stderr, ", %zu not scored because they are in their demonstrations", s->barred);
     dm_say(stderr, "\n");
