@@ -78,8 +78,8 @@ def load_program(student, path, trainset, fresh):
 
 def candidates_of(out, student, trainset, fresh):
     """What was tried, the best first: {"score" in per cent, "program", "n" examples}, and DSPy's "seed" where it has one.
-    Those that were scored on all examples, and those that were seen on some."""
-    table, found = os.path.join(out, "trials.csv"), []
+    The winner and those that were scored on all examples, and those that were seen on some."""
+    table, found, chosen = os.path.join(out, "trials.csv"), [], None
     if not os.path.exists(table):
         return [], []
     with open(table, newline="", encoding="utf-8") as f:
@@ -88,12 +88,14 @@ def candidates_of(out, student, trainset, fresh):
             if not row["file"] or not row["score"] or not os.path.exists(path):
                 continue
             words = row["name"].split()
+            if row["best"] == "1":
+                chosen = len(found)
             found.append({"score": round(100 * float(row["score"]), 2), "n": int(row["n"]),
                           "program": load_program(student, path, trainset, fresh),
                           **({"seed": int(words[1])} if words[:1] == ["seed"] else {"name": row["name"]})})
+    most, winner = max((c["n"] for c in found), default=0), None if chosen is None else found[chosen]
     found.sort(key=lambda c: c["score"], reverse=True)
-    most = max((c["n"] for c in found), default=0)
-    return [c for c in found if c["n"] == most], [c for c in found if c["n"] < most]
+    return [c for c in found if c["n"] == most or c is winner], [c for c in found if c["n"] < most and c is not winner]
 
 
 def check(student, trainset, what):

@@ -108,15 +108,15 @@ class Child:
 
 
 # What a command line has, as a script has it.
-HERE = (("; `dspy-mpi check` tries it without a call", ""), (", or --reuse to take its answers as well", ""), ("--fresh", "fresh=True"),
-        ("--out", "out="), ("lm.concurrency", "num_threads"))
+IN_A_SCRIPT = (("; `dspy-mpi check` tries it without a call", ""), (", or --reuse to take its answers as well", ""),
+               ("--fresh", "fresh=True"), ("--out", "out="), ("lm.concurrency", "num_threads"))
 
 
 def last_words(child):
     lines = [line for line in child.err.decode("utf-8", "replace").replace("\r", "\n").split("\n") if line.strip()]
     mine = [line for line in lines if line.startswith("dspy-mpi")]
     text = (mine or lines or ["its words are above"])[-1]
-    for there, here in HERE:
+    for there, here in IN_A_SCRIPT:
         text = text.replace(there, here)
     return text
 
