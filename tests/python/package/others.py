@@ -214,3 +214,14 @@ with contextlib.redirect_stdout(sys.stderr):
         Shows(), trainset=data) for o, more in ((dspy, {}), (dspy_mpi, {"hosts": 1}))]
 same("code and tracebacks of the script", *[[dict(d) for d in p.p.demos] for p in few])
 same("which are there", ["raise ValueError(word)" in d[k] for d in few[1].p.demos for k in ("code", "error")], [True] * 4)
+main = sys.modules["__main__"]
+sys.path.append(FOLDER)
+file, main.__file__ = main.__file__, f"{FOLDER}/changed.py"
+for text in ("one = 1\n", "two = 2\n"):
+    with open(main.__file__, "w") as f:
+        f.write(text)
+    again = dspy_mpi.BootstrapFewShot(metric=metric, hosts=1).compile(Two(), trainset=data).dspy_mpi
+os.remove(main.__file__)
+gone = dspy_mpi.BootstrapFewShot(metric=metric, hosts=1).compile(Two(), trainset=data).dspy_mpi
+main.__file__ = file
+same("the script's other lines make no other run, and its file may be elsewhere", [again["status"], gone["out"]], ["done", again["out"]])
