@@ -407,7 +407,10 @@ static void print_search(const compilation *c)
 static void print_seen(const compilation *c, dm_buf *b)
 {
     const dm_compile_output *r = &c->result;
-    if (r->winner || r->best_index >= r->n_scored || !valset_of(c))
+    bool told = r->best_index >= r->n_scored || !valset_of(c);
+    for (size_t i = 0; i < c->n_splits; i++)
+        told |= c->splits[i].set == valset_of(c);
+    if (told)
         return;
     const dm_scored *t = &r->scored[r->best_index];
     dm_score s = dm_score_against(t->results, start_of(c), valset_of(c)->n);
