@@ -49,7 +49,7 @@ struct dm_hosts {
     const dm_value *ready; /* what the first one said */
     char trouble[1536];
     bool by_metric; /* that is its fault */
-    struct {    /* way.c */
+    struct {        /* way.c */
         void (*done)(void *user, const dm_value *message);
         void (*lost)(void *user, const dm_process *p);
         void *user;
