@@ -190,7 +190,7 @@ int dm_cmd_check(dm_arena *a, const dm_command_line *line)
         st = dm_judge_trial(a, &job, metric, &err);
     dm_metric_free(metric);
     if (job.metric_fails)
-        st = dm_fail(&err, DM_E_DATA, "metric: every example failed that was tried");
+        st = dm_fail(&err, DM_E_DATA, "metric: it failed on every example that was tried");
     if (v.no_label_fits || v.no_label_scores)
         st = dm_fail(&err, DM_E_DATA, "%s: %s", job.file,
                      v.no_label_fits ? "no label fits the output's type: no answer can be right"

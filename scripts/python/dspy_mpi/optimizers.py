@@ -44,7 +44,7 @@ def names_time(kind):
 
 
 def demo_of(signature, d):
-    """With dates and times as objects, as dspy-host has it and DSPy when it has made the demonstration."""
+    """With dates and times as objects, as DSPy has them when it has made the demonstration."""
     d = dict(d)
     for name, field in signature.fields.items():
         if isinstance(d.get(name), (str, list, dict)) and names_time(field.annotation):
