@@ -61,6 +61,7 @@ typedef struct dm_tally {
     size_t n; /* results with a score */
     size_t failed, fallback, truncated, parse, refused;
     bool graded; /* some score is neither 0 nor 1 */
+    bool beyond; /* some is below 0 or above 1 */
 } dm_tally;
 /* against: the other program's result on the same example, as dm_counts_against has it; NULL: none.
  */

@@ -56,6 +56,7 @@ void dm_tally_add(dm_tally *t, const dm_result *r, const dm_result *against)
     t->sum += r->score;
     t->squares += r->score * r->score;
     t->graded |= r->score != 0 && r->score != 1;
+    t->beyond |= r->score < 0 || r->score > 1;
 }
 
 void dm_pool_tried(dm_pool *p, const dm_tried *t, const dm_result *r, size_t n,

@@ -15,6 +15,11 @@ static bool is_binary(double score)
     return score == 0 || score == 1;
 }
 
+static bool is_beyond(double score)
+{
+    return score < 0 || score > 1;
+}
+
 dm_score dm_score_of(const dm_result *r, size_t n)
 {
     return dm_score_against(r, NULL, n);
@@ -25,18 +30,18 @@ static bool counts(const dm_result *r, const dm_result *other, size_t i)
     return dm_counts_against(&r[i], other ? &other[i] : NULL);
 }
 
-/* squares: of the scores' differences from their mean. */
-static void put_interval(dm_score *s, bool graded, double squares)
+/* Where no score is beyond 0 and 1, neither is the interval. squares: of the scores' differences
+ * from their mean. */
+static void put_interval(dm_score *s, const dm_tally *t, double squares)
 {
-    double n = (double)s->n;
-    if (!graded) {
+    double n = (double)s->n, most = t->beyond ? INFINITY : 1, least = t->beyond ? -INFINITY : 0;
+    if (!t->graded) {
         dm_wilson(s->score, n, DM_Z95, &s->low, &s->high);
         return;
     }
     double half = s->n > 1 ? student(s->n) * sqrt(squares / (n - 1) / n) : 1;
-    bool share = s->score >= 0 && s->score <= 1; /* a metric of DSPy's may give other numbers */
-    s->low = share ? fmax(0, s->score - half) : s->score - half;
-    s->high = share ? fmin(1, s->score + half) : s->score + half;
+    s->low = fmax(least, s->score - half);
+    s->high = fmin(most, s->score + half);
 }
 
 static dm_score counted(const dm_tally *t)
@@ -57,7 +62,7 @@ dm_score dm_score_of_tally(const dm_tally *t)
 {
     dm_score s = counted(t);
     if (t->n)
-        put_interval(&s, t->graded, fmax(0, t->squares - t->sum * t->sum / (double)t->n));
+        put_interval(&s, t, fmax(0, t->squares - t->sum * t->sum / (double)t->n));
     return s;
 }
 
@@ -72,7 +77,7 @@ dm_score dm_score_against(const dm_result *r, const dm_result *other, size_t n)
         if (counts(r, other, i))
             squares += (r[i].score - s.score) * (r[i].score - s.score);
     if (t.n)
-        put_interval(&s, t.graded, squares);
+        put_interval(&s, &t, squares);
     return s;
 }
 
@@ -81,7 +86,7 @@ void dm_score_selected(dm_score *s, double se)
     double by = s->n ? se * (s->high - s->low) / (2 * DM_Z95) : 0;
     if (by == 0)
         return;
-    double least = s->score < 0 ? -INFINITY : 0;
+    double least = s->low < 0 ? -INFINITY : 0;
     s->corrected = fmax(least, s->score - by);
     s->low = fmax(least, s->low - by);
     s->high = fmax(s->low, s->high - by);
@@ -108,6 +113,7 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
 {
     dm_difference d = {0, 0, 0, 0, 0, 0, true};
     double sum = 0, squares = 0;
+    bool beyond = false;
     for (size_t i = 0; i < n; i++)
         if (counts(a, b, i) && counts(b, a, i)) {
             sum += b[i].score - a[i].score;
@@ -115,6 +121,7 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
             d.up += b[i].score > a[i].score;
             d.down += b[i].score < a[i].score;
             d.binary = d.binary && is_binary(a[i].score) && is_binary(b[i].score);
+            beyond |= is_beyond(a[i].score) || is_beyond(b[i].score);
         }
     if (d.n == 0)
         return d;
@@ -123,9 +130,9 @@ dm_difference dm_paired(const dm_result *a, const dm_result *b, size_t n)
         if (counts(a, b, i) && counts(b, a, i))
             squares += pow(b[i].score - a[i].score - d.mean, 2);
     double half = d.n > 1 ? student(d.n) * sqrt(squares / (double)(d.n - 1) / (double)d.n) : 2;
-    bool shares = fabs(d.mean) <= 1; /* then no two scores are further apart */
-    d.low = shares ? fmax(-1, d.mean - half) : d.mean - half;
-    d.high = shares ? fmin(1, d.mean + half) : d.mean + half;
+    double most = beyond ? INFINITY : 1; /* that two scores are apart */
+    d.low = fmax(-most, d.mean - half);
+    d.high = fmin(most, d.mean + half);
     return d;
 }
 
