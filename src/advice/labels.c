@@ -260,7 +260,7 @@ static dm_str prose_of(const dm_value *v)
 {
     if (v && v->kind == DM_LIST && v->n)
         v = v->items[0];
-    return v && v->kind == DM_STRING ? v->text : DM_STR("");
+    return dm_value_text_of(v);
 }
 
 /* Share of the label's words that stand in the inputs. */

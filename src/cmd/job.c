@@ -577,21 +577,17 @@ dm_status dm_job_read(dm_arena *a, const dm_command_line *line, dm_job_wants wan
     return st;
 }
 
-static dm_str text_of(const dm_value *v)
-{
-    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
-}
-
 /* What the model names, and where the key is otherwise. */
 static size_t add_key_names(const dm_value *model, const char **names, size_t n, size_t room)
 {
     const dm_value *headers = dm_value_get(model, "headers_env");
-    dm_str own = text_of(dm_value_get(model, "api_key_env"));
-    dm_str name = text_of(model && model->kind == DM_DICT ? dm_value_get(model, "model") : model);
+    dm_str own = dm_value_text_of(dm_value_get(model, "api_key_env"));
+    dm_str name =
+        dm_value_text_of(model && model->kind == DM_DICT ? dm_value_get(model, "model") : model);
     if (own.n && n < room)
         names[n++] = own.p;
     for (size_t i = 0; headers && headers->kind == DM_DICT && i < headers->n && n < room; i++)
-        if (text_of(headers->members[i].value).n)
+        if (dm_value_text_of(headers->members[i].value).n)
             names[n++] = headers->members[i].value->text.p;
     return own.n ? n : n + dm_lm_key_variables(name, names + n, room - n);
 }

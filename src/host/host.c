@@ -69,12 +69,6 @@ static size_t cores(void)
     return each > 1 ? (size_t)each : 1;
 }
 
-static const char *text_of(const dm_value *d, const char *key)
-{
-    const dm_value *v = dm_value_get(d, key);
-    return v && v->kind == DM_STRING ? v->text.p : "";
-}
-
 static double number_of(const dm_value *d, const char *key, double otherwise)
 {
     const dm_value *v = dm_value_get(d, key);
@@ -94,10 +88,10 @@ dm_hosts *dm_hosts_new(const dm_value *spec)
     h->threads = (size_t)number_of(dm_value_get(h->spec, "hello"), "threads", 64);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     const char *words[] = {dm_guard_name, "/usr/bin/env", "PYTHONHASHSEED=0",
-                           text_of(h->spec, "interpreter"), text_of(h->spec, "script")};
+                           dm_host_text(h->spec, "interpreter"), dm_host_text(h->spec, "script")};
     for (size_t i = 0; i < 5; i++)
         h->argv[i] = dm_arena_printf(h->arena, "%s", words[i]);
-    h->folder = dm_arena_printf(h->arena, "DSPY_MPI_JOB_DIR=%s", text_of(h->spec, "folder"));
+    h->folder = dm_arena_printf(h->arena, "DSPY_MPI_JOB_DIR=%s", dm_host_text(h->spec, "folder"));
     dm_buf_init(&h->hello, DM_MAX_TEXT);
     dm_json_write(&h->hello, dm_value_get(h->spec, "hello"), DM_JSON_COMPACT);
     dm_buf_char(&h->hello, '\n');
@@ -501,7 +495,7 @@ static void has_ended(dm_hosts *h, dm_process *p)
 static void take_for_host(dm_hosts *h, const dm_value *m)
 {
     dm_log(DM_WARN, "the Python program %s when it is imported: each process imports it by itself",
-           text_of(m, "alone"));
+           dm_host_text(m, "alone"));
     h->spawns = true;
     h->all[0] = h->all[ZYGOTE];
     h->all[ZYGOTE] = (dm_process){.phase = DM_HOST_NONE};
@@ -512,9 +506,9 @@ static void take_ready(dm_hosts *h, dm_process *p, const dm_value *m)
 {
     const dm_value *error = dm_value_get(m, "error");
     if (error) {
-        const char *where = text_of(error, "where");
-        fail_all(h, "the Python program: %s%s%s%s", text_of(error, "message"), *where ? " (" : "",
-                 where, *where ? ")" : "");
+        const char *where = dm_host_text(error, "where");
+        fail_all(h, "the Python program: %s%s%s%s", dm_host_text(error, "message"),
+                 *where ? " (" : "", where, *where ? ")" : "");
         return;
     }
     p->phase = DM_HOST_READY;
@@ -531,7 +525,7 @@ static void take_ready(dm_hosts *h, dm_process *p, const dm_value *m)
     char why[sizeof h->trouble];
     if (!dm_ready_fits(h->expect, m, why, sizeof why))
         fail_all(h, "%s", why);
-    if (p == &h->all[ZYGOTE] && *text_of(m, "alone"))
+    if (p == &h->all[ZYGOTE] && *dm_host_text(m, "alone"))
         take_for_host(h, m);
 }
 
@@ -563,7 +557,7 @@ static void say_outside(dm_hosts *h, const dm_value *list)
 /* a: what m lives in. True: whoever was asked has it now. */
 static bool take_message(dm_hosts *h, dm_process *p, dm_arena *a, const dm_value *m)
 {
-    const char *op = text_of(m, "op");
+    const char *op = dm_host_text(m, "op");
     say_outside(h, dm_value_get(m, "outside"));
     if (strcmp(op, "ready") == 0) {
         take_ready(h, p, m);

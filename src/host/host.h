@@ -58,6 +58,8 @@ int64_t dm_host_number(const dm_host_run *r); /* no other run has it */
 size_t dm_hosts_fds(dm_hosts *h, dm_wait_fd *fds, size_t max);
 double dm_hosts_due(const dm_hosts *h); /* dm_now() time; INFINITY: never */
 void dm_hosts_poll(dm_hosts *h);
+/* A host's error for a person: "KeyError: 'x' (m.py:3)". Lives in a. */
+const char *dm_host_error_text(dm_arena *a, const dm_value *error);
 /* Why nothing is to be hoped for any more; NULL: nothing of that kind is known. */
 const char *dm_hosts_trouble(const dm_hosts *h);
 /* No more can be hoped for, since the metric's scores are not what the optimizer takes. */

@@ -73,6 +73,10 @@ void dm_process_where(const dm_process *p, char *out, size_t room);
 /* The last line that it wrote, for a sentence; "": none. */
 void dm_process_last_words(const dm_process *p, char *out, size_t room);
 
+/* ---- ready.c ---- */
+
+const char *dm_host_text(const dm_value *d, const char *key); /* "": there is no such text */
+
 /* ---- host.c, for way.c ---- */
 
 /* The process where this run is, or any that is ready; NULL: none is. */

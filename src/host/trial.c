@@ -174,21 +174,13 @@ static const char *difference(dm_arena *a, const trying *x, const trying *y)
                                  DM_STR_ARG(y->score));
 }
 
-static dm_str text_in(const dm_value *d, const char *key)
-{
-    const dm_value *v = dm_value_get(d, key);
-    return v && v->kind == DM_STRING ? v->text : DM_STR("");
-}
-
 static void note_failure(dm_host_trial *out, dm_arena *a, const dm_value *e)
 {
-    dm_str type = text_in(e, "type"), where = text_in(e, "where");
-    bool first = out->n_failed++ == 0;
-    out->by_metric = (first || out->by_metric) && dm_str_is(text_in(e, "class"), "metric");
+    bool first = out->n_failed++ == 0,
+         metric = dm_str_is(dm_value_text_of(dm_value_get(e, "class")), "metric");
+    out->by_metric = (first || out->by_metric) && metric;
     if (first)
-        out->failure = dm_arena_printf(a, "%.*s%s%.*s%s%.*s%s", DM_STR_ARG(type),
-                                       type.n ? ": " : "", DM_STR_ARG(text_in(e, "message")),
-                                       where.n ? " (" : "", DM_STR_ARG(where), where.n ? ")" : "");
+        out->failure = dm_host_error_text(a, e);
 }
 
 dm_host_trial dm_hosts_try(dm_hosts *h, dm_arena *a, const dm_value *const *rows, size_t n,

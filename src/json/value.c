@@ -236,6 +236,11 @@ const dm_value *dm_value_get(const dm_value *dict, const char *key)
     return dm_value_get_str(dict, dm_str_of(key));
 }
 
+dm_str dm_value_text_of(const dm_value *v)
+{
+    return v && v->kind == DM_STRING ? v->text : DM_STR("");
+}
+
 bool dm_value_to_int(const dm_value *v, int64_t *out)
 {
     if (!v || v->kind != DM_INT || v->text.n > 20)

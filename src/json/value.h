@@ -70,6 +70,7 @@ dm_value *dm_value_copy_like(dm_arena *a, const dm_value *v, const dm_value *lik
 
 const dm_value *dm_value_get(const dm_value *dict, const char *key); /* NULL: absent or no dict */
 const dm_value *dm_value_get_str(const dm_value *dict, dm_str key);
+dm_str dm_value_text_of(const dm_value *v); /* a DM_STRING's; of anything else, and of NULL, "" */
 bool dm_value_to_int(const dm_value *v, int64_t *out); /* DM_INT within 64 bits */
 bool dm_value_equal(const dm_value *a,
                     const dm_value *b);  /* Python's ==: 1 == 1.0 == True, dicts in any order */

@@ -14,7 +14,7 @@
 
 const char *dm_reply_word(const dm_value *v)
 {
-    return v && v->kind == DM_STRING ? v->text.p : "";
+    return dm_value_text_of(v).p;
 }
 
 int64_t dm_reply_count(const dm_value *object, const char *key)

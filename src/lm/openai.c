@@ -329,11 +329,6 @@ void dm_openai_models_url(dm_buf *b, const dm_lm_config *c, const char *base)
     dm_openai_query(b, c);
 }
 
-static dm_str text_of(const dm_value *v)
-{
-    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
-}
-
 void dm_openai_models(dm_served *s, const dm_value *root, const char *name)
 {
     const dm_value *data = dm_value_get(root, "data");
@@ -341,13 +336,13 @@ void dm_openai_models(dm_served *s, const dm_value *root, const char *name)
     s->list = s->has_list ? data : NULL;
     for (size_t i = 0; s->has_list && i < data->n; i++) {
         const dm_value *item = data->items[i];
-        dm_str id = text_of(dm_value_get(item, "id"));
+        dm_str id = dm_value_text_of(dm_value_get(item, "id"));
         if (s->first.n == 0)
             s->first = id;
         if (!dm_str_is(id, name))
             continue;
         s->lists = true;
-        s->root = text_of(dm_value_get(item, "root"));
+        s->root = dm_value_text_of(dm_value_get(item, "root"));
         s->max_model_len = dm_reply_count(item, "max_model_len");
     }
 }

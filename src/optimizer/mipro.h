@@ -56,6 +56,9 @@ static inline const dm_mipro_params *dm_mipro_params_of(const dm_compile_input *
 /* "2.0 1.3": instruction and demonstration set of each predictor (per: 2), or instructions alone
  * (1). Lives in a. */
 const char *dm_mipro_levels_text(dm_arena *a, const uint16_t *levels, size_t n, size_t per);
+/* Whether it evaluates whole candidates or minibatches of them, as DSPy's schedules do; else row by
+ * row. */
+bool dm_mipro_whole(dm_mipro_search s);
 const char *dm_mipro_search_name(dm_mipro_search s); /* "factor", ... */
 extern const dm_param dm_mipro_table[];
 dm_status dm_mipro_check(dm_arena *a, const dm_at *at, dm_params *p, dm_error *err);

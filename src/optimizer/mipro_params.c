@@ -5,6 +5,11 @@ static const char *const autos[] = {"light", "medium", "heavy", NULL};
 static const char *const proposers[] = {"grounded", "reflective", NULL};
 static const char *const searches[] = {"factor", "mipro", "tpe", "random", "halving", NULL};
 
+bool dm_mipro_whole(dm_mipro_search s)
+{
+    return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
+}
+
 const char *dm_mipro_levels_text(dm_arena *a, const uint16_t *levels, size_t n, size_t per)
 {
     dm_buf b;

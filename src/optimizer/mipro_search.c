@@ -249,8 +249,7 @@ static dm_status submit(search *x, const dm_search_unit *u, dm_error *err)
 
 static bool whole_evaluations(const search *x)
 {
-    dm_mipro_search s = dm_mipro_params_of(x->m->in)->search;
-    return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
+    return dm_mipro_whole(dm_mipro_params_of(x->m->in)->search);
 }
 
 static bool is_schedule(const search *x)

@@ -104,8 +104,7 @@ static dm_status run(dm_pool *p, const dm_compile_input *in, dm_compile_output *
 
 static bool any_score(const dm_params *p)
 {
-    dm_mipro_search s = ((const dm_mipro_params *)p)->search;
-    return s == DM_MIPRO_SCHEDULE || s == DM_MIPRO_TPE || s == DM_MIPRO_RANDOM;
+    return dm_mipro_whole(((const dm_mipro_params *)p)->search);
 }
 
 const dm_optimizer dm_optimizer_mipro_v2 = {

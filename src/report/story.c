@@ -170,8 +170,7 @@ static dm_status read_predictions(dm_story *s, dm_error *err)
 
 static dm_str cell(const dm_value *row, const char *name)
 {
-    const dm_value *v = dm_value_get(row, name);
-    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
+    return dm_value_text_of(dm_value_get(row, name));
 }
 
 static double number_cell(const dm_value *row, const char *name)

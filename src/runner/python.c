@@ -292,8 +292,7 @@ static void no_answer(dm_run *run, dm_fault fault, const char *text)
 
 static dm_str text_in(const dm_value *d, const char *key)
 {
-    const dm_value *v = dm_value_get(d, key);
-    return v && v->kind == DM_STRING ? v->text : (dm_str){"", 0};
+    return dm_value_text_of(dm_value_get(d, key));
 }
 
 static dm_fault fault_of(const dm_run *run, dm_str class)
@@ -307,17 +306,9 @@ static dm_fault fault_of(const dm_run *run, dm_str class)
     return refused && run->python->refusals > 0 ? run->python->refused : DM_FAULT_PROGRAM;
 }
 
-static const char *words_of(const dm_run *run, const dm_value *e)
-{
-    dm_str type = text_in(e, "type"), text = text_in(e, "message"), where = text_in(e, "where");
-    return dm_arena_printf(run->arena, "%.*s%s%.*s%s%.*s%s", DM_STR_ARG(type),
-                           type.n && text.n ? ": " : "", DM_STR_ARG(text), where.n ? " (" : "",
-                           DM_STR_ARG(where), where.n ? ")" : "");
-}
-
 static void end_with_error(dm_run *run, const dm_value *e)
 {
-    dm_run_fail(run, fault_of(run, text_in(e, "class")), words_of(run, e));
+    dm_run_fail(run, fault_of(run, text_in(e, "class")), dm_host_error_text(run->arena, e));
 }
 
 /* As many as there were: a predictor may have been asked several times. The one whose answer could
@@ -402,7 +393,7 @@ static void say_unsaid(const dm_run *run, const dm_value *error)
     if (is_power_of_10(++r->unsaid))
         dm_log(DM_WARN,
                "asked for feedback on a predictor, the metric failed on %zu example%s so far: %s",
-               r->unsaid, r->unsaid == 1 ? "" : "s", words_of(run, error));
+               r->unsaid, r->unsaid == 1 ? "" : "s", dm_host_error_text(run->arena, error));
 }
 
 /* The metric is Python's, and has run there, or one of those here. */
